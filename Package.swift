@@ -1,0 +1,75 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target is built in Swift 6 mode with the stricter import and existential rules.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "tokencached",
+    products: [
+        .executable(name: "tokencached", targets: ["tokencached"]),
+        .executable(name: "tokencachectl", targets: ["tokencachectl"]),
+        .library(name: "TokenCacheClient", targets: ["TokenCacheClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    ],
+    targets: [
+        // C libraries of the distribution: a module map and a shim header each, nothing else.
+        .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
+        .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+        // One-way order: each target imports only what stands above it.
+        .target(name: "WireProtocol", swiftSettings: strict),
+        .target(name: "TokenCrypto", dependencies: ["COpenSSL"], swiftSettings: strict),
+        .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict),
+        .target(name: "EventLoop", dependencies: ["CLibevent"], swiftSettings: strict),
+        .target(name: "RedisLink", dependencies: ["EventLoop", "CHiredis", deque, logging], swiftSettings: strict),
+        .target(
+            name: "TokenCache",
+            dependencies: ["Tokens", "RedisLink", logging],
+            resources: [.embedInCode("Scripts")],
+            swiftSettings: strict),
+        .target(
+            name: "TokenCacheServer",
+            dependencies: ["TokenCache", "WireProtocol", "EventLoop", deque, logging, configuration, yams],
+            swiftSettings: strict),
+        .target(name: "TokenCacheClient", dependencies: ["WireProtocol", "CHiredis"], swiftSettings: strict),
+        .executableTarget(
+            name: "tokencached", dependencies: ["TokenCacheServer", argumentParser], swiftSettings: strict),
+        .executableTarget(
+            name: "tokencachectl", dependencies: ["TokenCacheClient", argumentParser], swiftSettings: strict),
+
+        // Unit tests need no server and finish in seconds.
+        .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol"], swiftSettings: strict),
+        .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto"], swiftSettings: strict),
+        .testTarget(name: "TokensTests", dependencies: ["Tokens", "TokenCrypto"], swiftSettings: strict),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
+        .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop"], swiftSettings: strict),
+        .testTarget(
+            name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration],
+            swiftSettings: strict),
+
+        // Integration tests start real redis-servers and daemons of their own.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["TestSupport", "tokencached", "tokencachectl", "Tokens", "TokenCrypto"],
+            swiftSettings: strict),
+    ]
+)
