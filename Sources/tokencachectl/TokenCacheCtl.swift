@@ -1,0 +1,2 @@
+import TokenCacheClient
+@main struct T { static func main() { print("x") } }
