@@ -83,7 +83,8 @@ enum ErrorText {
         let printable = String(decoding: output, as: UTF8.self).unicodeScalars.map { scalar in
             (0x7f...0x9f).contains(scalar.value) ? " " : Character(scalar)
         }
-        return String(printable.prefix(maximumLength))
+        let line = printable.drop { $0 == " " }.prefix(maximumLength)
+        return String(line.reversed().drop { $0 == " " }.reversed())
     }
 
     private static func isTokenCharacter(_ byte: UInt8) -> Bool {

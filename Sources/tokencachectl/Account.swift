@@ -16,7 +16,8 @@ struct Account: Equatable {
         var groups = [gid_t](repeating: 0, count: Int(maximumGroups))
         let count = max(0, Int(getgroups(maximumGroups, &groups)))
         return Account(
-            name: userName(geteuid()), uid: geteuid(), groups: Set(groups.prefix(count)).union([getegid()]), isSelf: true)
+            name: userName(geteuid()), uid: geteuid(), groups: Set(groups.prefix(count)).union([getegid()]),
+            isSelf: true)
     }
 
     /// The account of that name after its next login, `nil` if there is none.

@@ -22,7 +22,9 @@ enum ArgumentScreen {
     private static func looksLikeToken(_ word: [UInt8]) -> Bool {
         let digits = word.starts(with: "0x".utf8) || word.starts(with: "0X".utf8) ? word.dropFirst(2) : word[...]
         if digits.count > longestHexWord, digits.allSatisfy(isHexDigit) { return true }
-        if word.count >= shortestCompact, word.starts(with: "eyJ".utf8), word.contains(UInt8(ascii: ".")) { return true }
+        if word.count >= shortestCompact, word.starts(with: "eyJ".utf8), word.contains(UInt8(ascii: ".")) {
+            return true
+        }
         return base64Lengths.contains(word.count) && !word.contains(UInt8(ascii: "."))
             && word.contains { (0x41...0x5a).contains($0) } && word.contains { (0x61...0x7a).contains($0) }
             && word.contains { (0x30...0x39).contains($0) }

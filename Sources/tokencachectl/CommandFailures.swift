@@ -7,7 +7,8 @@ extension Failure {
         case .unavailable(let reason):
             self.init(
                 status: .noAnswer,
-                message: "UNAVAILABLE: \(reason): nobody knows the answer now; `tokencachectl doctor` says what is wrong")
+                message:
+                    "UNAVAILABLE: \(reason): nobody knows the answer now; `tokencachectl doctor` says what is wrong")
         case .overloaded(let reason):
             self.init(
                 status: .noAnswer,
@@ -35,17 +36,23 @@ extension Failure {
         }
     }
 
-    /// A connection that could not be made: the reason, and the obstacle on the way if there is one.
+    /// A connection that could not be made: the obstacle on the way, else the system's reason.
     static func cannotConnect(to path: String, because error: TokenCacheError) -> Failure {
-        let reason =
-            if case .connection(let reason) = error { reason } else { error.description }
-        let hint =
-            if let obstacle = SocketRights.firstObstacle(to: path, for: .current(), facts: FileFacts.read) {
-                obstacle.explanation(for: .current())
-            } else {
-                "is the daemon running? `systemctl status tokencached`"
-            }
+        let cause = connectionProblem(to: path, because: error)
         return Failure(
-            status: .noAnswer, message: "cannot connect to \(Layout.printable(path)): \(reason): \(hint)")
+            status: .noAnswer, message: "cannot connect to \(Layout.printable(path)): \(cause.problem): \(cause.remedy)"
+        )
+    }
+
+    /// What is wrong and what to do.
+    static func connectionProblem(
+        to path: String, because error: TokenCacheError
+    ) -> (problem: String, remedy: String) {
+        let account = Account.current()
+        if let obstacle = SocketRights.firstObstacle(to: path, for: account, facts: FileFacts.read) {
+            return (obstacle.problem(for: account), obstacle.remedy(for: account))
+        }
+        let reason = if case .connection(let reason) = error { reason } else { error.description }
+        return (reason, "is the daemon running? `systemctl status tokencached`")
     }
 }

@@ -5,6 +5,10 @@ import Glibc
 struct Config: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check the daemon's configuration.", subcommands: [ConfigCheck.self])
+
+    func run() throws {
+        throw ValidationError("Which subcommand?")
+    }
 }
 
 /// `config check`: the daemon's own judgement, so that there is one parser and one list of keys.
@@ -35,7 +39,8 @@ struct ConfigCheck: ParsableCommand {
         var folders: [String] = []
         var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
         let length = buffer.withUnsafeMutableBytes { bytes in
-            bytes.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), bytes.count) } ?? 0
+            bytes.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), bytes.count) }
+                ?? 0
         }
         if length > 0 {
             let own = String(decoding: buffer.prefix(length), as: UTF8.self)

@@ -35,10 +35,8 @@ struct Doctor: ParsableCommand {
         do throws(TokenCacheError) {
             connection = try TokenCacheConnection(socketPath: path, timeout: global.timeout.duration)
         } catch {
-            let failure = Failure.cannotConnect(to: path, because: error)
-            return findings + [
-                .fail("connect", failure.message, remedy: "`systemctl status tokencached`; `journalctl -u tokencached`")
-            ]
+            let cause = Failure.connectionProblem(to: path, because: error)
+            return findings + [.fail("connect", cause.problem, remedy: cause.remedy)]
         }
         findings.append(.ok("connect", Layout.printable(path)))
         do throws(TokenCacheError) {
@@ -57,7 +55,7 @@ struct Doctor: ParsableCommand {
     /// Whether the account may come to the socket, and whether others could put theirs in its place.
     static func rights(to path: String, for account: Account, facts: (String) -> FileFacts.Lookup) -> [Finding] {
         if let obstacle = SocketRights.firstObstacle(to: path, for: account, facts: facts) {
-            return [.fail("socket", Layout.printable(path), remedy: obstacle.explanation(for: account))]
+            return [.fail("socket", obstacle.problem(for: account), remedy: obstacle.remedy(for: account))]
         }
         guard case .found(let socket) = facts(path) else { return [] }
         let owners = "mode \(socket.octalMode), \(socket.ownerName):\(socket.groupName)"
@@ -73,7 +71,8 @@ struct Doctor: ParsableCommand {
         if !open.isEmpty {
             findings.append(
                 .warn(
-                    "socket folder", "others could replace the socket in \(open.map(Layout.printable).joined(separator: ", "))",
+                    "socket folder",
+                    "others could replace the socket, through \(open.map(Layout.printable).joined(separator: ", "))",
                     remedy: "let only root and the daemon's user write there"))
         }
         return findings
@@ -102,7 +101,7 @@ struct Doctor: ParsableCommand {
         let allowed = zip(probes, replies).first { probe, reply in
             if case .error("NOPERM", _) = reply { false } else { true }
         }?.0.role
-        let note = isSelf ? "" : " (yours; for another user run doctor as that user: `sudo -u USER tokencachectl doctor`)"
+        let note = isSelf ? "" : " (yours; theirs shows `sudo -u USER tokencachectl doctor`)"
         switch allowed {
         case "admin", "worker": return .ok("role", (allowed ?? "") + note)
         case "validator":

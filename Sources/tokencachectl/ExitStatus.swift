@@ -14,7 +14,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .accepted: "done, or the token is accepted"
         case .notAccepted: "not accepted, nothing found, or doctor found a failure"
         case .usage: "the command line is wrong"
-        case .noAnswer: "cannot connect, no answer in time, UNAVAILABLE or OVERLOADED: nobody knows"
+        case .noAnswer: "no connection, no answer in time, UNAVAILABLE, OVERLOADED"
         case .notPermitted: "NOPERM: the role of this user does not allow it"
         case .other: "any other error of the daemon, a broken reply, or a broken output"
         case .badConfiguration: "config check: the configuration is not valid"

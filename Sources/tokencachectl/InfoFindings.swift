@@ -6,7 +6,13 @@ enum InfoFindings {
     static let oldestRedis = 7
 
     static func all(_ info: Info, ownVersion: String) -> [Finding] {
-        [link(info), role(info), policy(info), redisVersion(info), skew(info), clients(info), version(info, ownVersion)]
+        guard info["tokencached_version"] != nil || info["upstream_state"] != nil else {
+            return [.fail("daemon", "what answers there is not tokencached", remedy: "is --socket right?")]
+        }
+        return [
+            link(info), role(info), policy(info), redisVersion(info), skew(info), clients(info),
+            version(info, ownVersion),
+        ]
     }
 
     private static func silent(_ check: String, _ field: String) -> Finding {

@@ -59,25 +59,31 @@ enum SocketRights {
 }
 
 extension SocketRights.Obstacle {
-    /// What is wrong and what to do, for the account it stands in the way of.
-    func explanation(for account: Account) -> String {
-        let who = account.isSelf ? "your user" : "user \(Layout.printable(account.name))"
+    /// What is wrong, for the account it stands in the way of.
+    func problem(for account: Account) -> String {
         switch self {
-        case .missing(let path):
-            return "\(Layout.printable(path)) does not exist: is the daemon running (`systemctl status tokencached`), "
-                + "and is --socket right?"
-        case .notAFolder(let path): return "\(Layout.printable(path)) is not a folder: is --socket right?"
-        case .notASocket(let path): return "\(Layout.printable(path)) is not a socket: is --socket right?"
-        case .cannotLook(let path, let reason):
-            return "cannot look at \(Layout.printable(path)) (\(reason)): run this as root"
+        case .missing(let path): "\(Layout.printable(path)) does not exist"
+        case .notAFolder(let path): "\(Layout.printable(path)) is not a folder"
+        case .notASocket(let path): "\(Layout.printable(path)) is not a socket"
+        case .cannotLook(let path, let reason): "cannot look at \(Layout.printable(path)): \(reason)"
         case .mayNotSearch(let folder, let facts):
-            return facts.advice(
-                who: who, account: account, bit: 0o1, action: "enter the folder \(Layout.printable(folder))",
-                otherwise: "give its group search permission")
+            "permission denied: " + facts.problem(for: account, bit: 0o1, action: "enter \(Layout.printable(folder))")
         case .mayNotConnect(_, let facts):
-            return facts.advice(
-                who: who, account: account, bit: 0o2, action: "open the socket",
-                otherwise: "set socket.mode to 0660 and socket.group to a group of its callers")
+            "permission denied: " + facts.problem(for: account, bit: 0o2, action: "open the socket")
+        }
+    }
+
+    /// What to do about it.
+    func remedy(for account: Account) -> String {
+        switch self {
+        case .missing: "is the daemon running (`systemctl status tokencached`), and is --socket right?"
+        case .notAFolder, .notASocket: "is --socket right?"
+        case .cannotLook: "run this as root"
+        case .mayNotSearch(_, let facts):
+            facts.remedy(for: account, bit: 0o1, otherwise: "let its group search that folder (mode 0750)")
+        case .mayNotConnect(_, let facts):
+            facts.remedy(
+                for: account, bit: 0o2, otherwise: "set socket.mode to 0660 and socket.group to a group of its callers")
         }
     }
 }
@@ -91,11 +97,21 @@ extension FileFacts {
         return mode & bit != 0
     }
 
-    fileprivate func advice(who: String, account: Account, bit: UInt32, action: String, otherwise: String) -> String {
-        if mode & (bit << 3) != 0, account.uid != owner, !account.groups.contains(group) {
-            return "\(who) is not in group \(groupName) (`adduser \(Layout.printable(account.name)) \(groupName)`, "
-                + "then log in again or restart its service)"
-        }
-        return "\(who) may not \(action) (mode \(octalMode), \(ownerName):\(groupName)): \(otherwise)"
+    /// Whether all that is missing is the membership in the file's group.
+    private func lacksGroup(_ account: Account, bit: UInt32) -> Bool {
+        mode & (bit << 3) != 0 && account.uid != owner && !account.groups.contains(group)
+    }
+
+    fileprivate func problem(for account: Account, bit: UInt32, action: String) -> String {
+        let who = account.isSelf ? "your user" : "user \(Layout.printable(account.name))"
+        return lacksGroup(account, bit: bit)
+            ? "\(who) is not in group \(groupName)"
+            : "\(who) may not \(action) (mode \(octalMode), \(ownerName):\(groupName))"
+    }
+
+    fileprivate func remedy(for account: Account, bit: UInt32, otherwise: String) -> String {
+        lacksGroup(account, bit: bit) && group != 0
+            ? "`adduser \(Layout.printable(account.name)) \(groupName)`, then log in again or restart the service"
+            : otherwise
     }
 }

@@ -40,7 +40,10 @@ struct Status: ParsableCommand {
             "clock skew \(info.text("upstream_clock_skew_ms")) ms",
         ]
         var rows: [(label: String, text: String)] = [
-            ("daemon", "tokencached \(info.text("tokencached_version")), process \(info.text("process_id")), up \(uptime)"),
+            (
+                "daemon",
+                "tokencached \(info.text("tokencached_version")), process \(info.text("process_id")), up \(uptime)"
+            ),
             ("configuration", info.text("config_file")),
             ("redis", link.joined(separator: ", ")),
             (

@@ -18,6 +18,10 @@ struct TokenCacheCtl: ParsableCommand {
         ])
 
     @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+        throw ValidationError("Which subcommand?")
+    }
 }
 
 /// The version this program was built as; `doctor` compares it with the daemon's.

@@ -5,7 +5,8 @@ import TokenCacheClient
 struct Issue: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make a session and print its fields, the token among them.",
-        discussion: "Whoever has the token is the visitor. Data given as arguments are visible to every user of the host.")
+        discussion:
+            "Whoever has the token is the visitor. Data given as arguments are visible to every user of the host.")
 
     @Option(help: "Whose session it is, at most 256 bytes (default: nobody's).")
     var subject: String?
