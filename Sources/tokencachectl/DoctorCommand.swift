@@ -35,6 +35,8 @@ struct Doctor: ParsableCommand {
         do throws(TokenCacheError) {
             connection = try TokenCacheConnection(socketPath: path, timeout: global.timeout.duration)
         } catch {
+            // The obstacle that was just named needs no second name.
+            if account.isSelf, findings.first?.level == .fail { return findings }
             let cause = Failure.connectionProblem(to: path, because: error)
             return findings + [.fail("connect", cause.problem, remedy: cause.remedy)]
         }

@@ -68,7 +68,6 @@ enum SecretInput {
 
         var silent = before
         silent.c_lflag &= ~tcflag_t(ECHO)
-        silent.c_lflag |= tcflag_t(ECHONL)
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
         let line = body()
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &before)
