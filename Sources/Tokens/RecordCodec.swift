@@ -1,4 +1,4 @@
-public import TokenCrypto
+internal import TokenCrypto
 
 /// Why a stored record cannot be used. Redis answered, but nobody knows what this session is.
 public enum RecordError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-public import TokenCrypto
+internal import TokenCrypto
 
 extension RecordCodec {
     /// Reads what `HGETALL` answered for a session's key: names and values in turn, data fields included.
