@@ -1,16 +1,17 @@
 /// The bytes the protocol is made of, by name.
+@usableFromInline
 enum ASCII {
-    static var lineFeed: UInt8 { 0x0A }
-    static var carriageReturn: UInt8 { 0x0D }
-    static var space: UInt8 { 0x20 }
-    static var doubleQuote: UInt8 { 0x22 }
-    static var dollar: UInt8 { 0x24 }
-    static var singleQuote: UInt8 { 0x27 }
-    static var asterisk: UInt8 { 0x2A }
-    static var minus: UInt8 { 0x2D }
-    static var dot: UInt8 { 0x2E }
-    static var zero: UInt8 { 0x30 }
-    static var backslash: UInt8 { 0x5C }
+    @inlinable static var lineFeed: UInt8 { 0x0A }
+    @inlinable static var carriageReturn: UInt8 { 0x0D }
+    @inlinable static var space: UInt8 { 0x20 }
+    @inlinable static var doubleQuote: UInt8 { 0x22 }
+    @inlinable static var dollar: UInt8 { 0x24 }
+    @inlinable static var singleQuote: UInt8 { 0x27 }
+    @inlinable static var asterisk: UInt8 { 0x2A }
+    @inlinable static var minus: UInt8 { 0x2D }
+    @inlinable static var dot: UInt8 { 0x2E }
+    @inlinable static var zero: UInt8 { 0x30 }
+    @inlinable static var backslash: UInt8 { 0x5C }
 
     /// White space as C's `isspace` has it in the C locale: space, tab, LF, VT, FF, CR.
     @inline(__always)

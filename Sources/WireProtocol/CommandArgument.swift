@@ -28,9 +28,6 @@ struct CommandArgument: Equatable, Sendable {
 
 /// Goes through the words and signs of a syntax text.
 private struct SyntaxReader {
-    /// Values that are numbers; all others are strings.
-    private static let integers: Set<String> = ["count", "index", "version"]
-
     private var items: ArraySlice<String> = []
 
     init(_ text: String) {
@@ -105,7 +102,10 @@ private struct SyntaxReader {
     }
 
     private static func value(_ name: String) -> CommandArgument {
-        CommandArgument(name: name, kind: integers.contains(name) ? .integer : .string)
+        switch name {
+        case "count", "index", "version": CommandArgument(name: name, kind: .integer)
+        default: CommandArgument(name: name, kind: .string)
+        }
     }
 
     private static func isToken(_ text: String) -> Bool { text.first?.isUppercase == true }

@@ -33,7 +33,8 @@ extension CommandTable {
             command: .tokenIssue, name: "TOKEN.ISSUE", minimumArguments: 0, maximumArguments: nil,
             role: .worker, group: .session,
             summary: "Makes a session",
-            arguments: "[SUBJECT subject] [IDLE duration] [ABSOLUTE duration] [BIND signal value]… [DATA field value …]",
+            arguments:
+                "[SUBJECT subject] [IDLE duration] [ABSOLUTE duration] [BIND signal value]… [DATA field value …]",
             since: "0.1.0", complexity: "O(N) with N the fields given", flags: [.write]),
         CommandSpec(
             command: .tokenLogin, name: "TOKEN.LOGIN", minimumArguments: 2, maximumArguments: nil,

@@ -30,9 +30,13 @@ extension ReplyWriter {
         putLineEnd()
     }
 
-    /// A bulk string.
+    /// A bulk string. Inlined into the caller, where length and bytes are constants: a few stores are left of it.
+    @inlinable @inline(__always)
     public mutating func bulk(_ text: StaticString) {
-        bulk(Self.bytes(of: text))
+        reserve(text.utf8CodeUnitCount + Self.frame)
+        putHeader(ASCII.dollar, text.utf8CodeUnitCount)
+        put(Self.bytes(of: text))
+        putLineEnd()
     }
 
     /// A bulk string of any bytes.
@@ -48,7 +52,9 @@ extension ReplyWriter {
         bytes.withUnsafeBytes { bulk($0) }
     }
 
-    /// A bulk string, in UTF-8.
+    /// A bulk string, in UTF-8. Disfavoured so that a literal is written by the overload for `StaticString`, which
+    /// makes no `String` of it.
+    @_disfavoredOverload
     public mutating func bulk(_ text: String) {
         var text = text
         text.withUTF8 { bulk(UnsafeRawBufferPointer($0)) }
@@ -83,7 +89,7 @@ extension ReplyWriter {
         putLineEnd()
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     static func bytes(of text: StaticString) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
     }

@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// The RESP version a connection has chosen with `HELLO`; 2 until it does.
 public enum RESPVersion: Int, Sendable { case two = 2, three = 3 }
 
@@ -12,16 +10,17 @@ public enum RESPVersion: Int, Sendable { case two = 2, three = 3 }
 /// Source: the RESP2 and RESP3 specifications (redis.io/docs/reference/protocol-spec).
 public struct ReplyWriter: ~Copyable {
     /// Room for a type byte, nineteen digits and a sign, and two line ends: the frame around any text.
-    static var frame: Int { 32 }
+    @inlinable static var frame: Int { 32 }
 
     @usableFromInline var storage: UnsafeMutableRawPointer
-    private var capacity: Int
+    @usableFromInline var capacity: Int
+    @usableFromInline var used = 0
 
     /// The version in which the next reply is written.
     public var version: RESPVersion
 
     /// How many bytes wait to be taken.
-    public private(set) var count = 0
+    @inlinable public var count: Int { used }
 
     /// - Parameter capacity: bytes to reserve; the buffer doubles when they are not enough.
     public init(capacity: Int = 16_384, version: RESPVersion = .two) {
@@ -33,11 +32,11 @@ public struct ReplyWriter: ~Copyable {
     deinit { storage.deallocate() }
 
     /// Empties the buffer and keeps its memory.
-    public mutating func removeAll() { count = 0 }
+    public mutating func removeAll() { used = 0 }
 
     /// Gives memory above `capacity` bytes back if the buffer is empty; does nothing otherwise.
     public mutating func shrink(toCapacity wanted: Int) {
-        guard count == 0, capacity > max(wanted, 64) else { return }
+        guard used == 0, capacity > max(wanted, 64) else { return }
         capacity = max(wanted, 64)
         storage.deallocate()
         storage = .allocate(byteCount: capacity, alignment: 16)
@@ -63,48 +62,48 @@ public struct ReplyWriter: ~Copyable {
     // MARK: The pieces of which the encoder is made. Each writes into room that `reserve` has made before.
 
     /// Makes room for `size` more bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func reserve(_ size: Int) {
-        if capacity - count < size { grow(size) }
+        if capacity - used < size { grow(size) }
     }
 
-    @inline(never)
-    private mutating func grow(_ size: Int) {
-        capacity = max(capacity * 2, count + size)
+    @usableFromInline @inline(never)
+    mutating func grow(_ size: Int) {
+        capacity = max(capacity * 2, used + size)
         let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
-        larger.copyMemory(from: storage, byteCount: count)
+        larger.copyMemory(from: storage, byteCount: used)
         storage.deallocate()
         storage = larger
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func put(_ byte: UInt8) {
-        storage.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
-        count += 1
+        storage.storeBytes(of: byte, toByteOffset: used, as: UInt8.self)
+        used += 1
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func put(_ bytes: UnsafeRawBufferPointer) {
         guard let base = bytes.baseAddress else { return }
-        memcpy(storage + count, base, bytes.count)
-        count += bytes.count
+        (storage + used).copyMemory(from: base, byteCount: bytes.count)
+        used += bytes.count
     }
 
     /// Writes eight bytes of which only the first `length` count: at least eight must be reserved.
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func put(_ word: UInt64, length: Int) {
-        storage.storeBytes(of: word, toByteOffset: count, as: UInt64.self)
-        count += length
+        storage.storeBytes(of: word, toByteOffset: used, as: UInt64.self)
+        used += length
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func putLineEnd() {
-        storage.storeBytes(of: 0x0A0D, toByteOffset: count, as: UInt16.self)
-        count += 2
+        storage.storeBytes(of: 0x0A0D, toByteOffset: used, as: UInt16.self)
+        used += 2
     }
 
     /// Writes `value` in decimal, at most twenty bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func putDecimal(_ value: UInt64) {
         if value < 10 { return put(ASCII.zero &+ UInt8(truncatingIfNeeded: value)) }
         var digits = 2
@@ -113,8 +112,8 @@ public struct ReplyWriter: ~Copyable {
             digits += 1
             bound = bound &* 10
         }
-        var end = count + digits
-        count = end
+        var end = used + digits
+        used = end
         var rest = value
         while rest >= 10 {
             let next = rest / 100
@@ -126,13 +125,13 @@ public struct ReplyWriter: ~Copyable {
             storage.storeBytes(of: 0x3030 &+ tens &+ (pair &- tens &* 10) &<< 8, toByteOffset: end, as: UInt16.self)
             rest = next
         }
-        if end > count - digits {
+        if end > used - digits {
             storage.storeBytes(of: ASCII.zero &+ UInt8(truncatingIfNeeded: rest), toByteOffset: end - 1, as: UInt8.self)
         }
     }
 
     /// Writes `type`, `value` in decimal and a line end: a length, a count or an integer.
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func putHeader(_ type: UInt8, _ value: Int) {
         put(type)
         if value < 0 { put(ASCII.minus) }

@@ -61,9 +61,13 @@ public struct RequestParser: Sendable {
     private var remaining = 0
     /// Length of the current argument in bytes.
     private var bulk = 0
+    /// How many elements of `arguments` belong to the current request; the others are left from the one before.
+    /// Overwriting is cheaper than emptying and appending, and most requests have as many arguments as the last.
+    private var filled = 0
 
     /// Where the arguments of the request last returned are, relative to the start of the bytes given to `parse`.
-    /// Empty for an empty request (`*0`, `*-1`, a blank line), which a server skips. Valid until the next call.
+    /// Empty for an empty request (`*0`, `*-1`, a blank line), which a server skips. Of no use from the
+    /// next call on until that returns `.request`.
     public private(set) var arguments: [Range<Int>] = []
 
     public init(limits: ProtocolLimits = .init()) {
@@ -79,9 +83,9 @@ public struct RequestParser: Sendable {
         switch phase {
         case .start: 0
         case .inline: scanned + 1
-        case .count: max(position + 3, scanned + 1)
+        case .count: scanned + 2
         case .marker: position + remaining * Self.shortestElement
-        case .length: position - 1 + remaining * Self.shortestElement
+        case .length: scanned + 4 + (remaining - 1) * Self.shortestElement
         case .payload: position + bulk + 2 + (remaining - 1) * Self.shortestElement
         }
     }
@@ -103,11 +107,8 @@ public struct RequestParser: Sendable {
     public mutating func parse(_ bytes: UnsafeMutableRawBufferPointer) -> Outcome {
         guard bytes.count > 0 else { return .incomplete }
         if phase == .start {
-            if arguments.capacity > Self.keptArguments {
-                arguments = []
-            } else {
-                arguments.removeAll(keepingCapacity: true)
-            }
+            if arguments.capacity > Self.keptArguments { arguments = [] }
+            filled = 0
             let isArray = bytes[0] == ASCII.asterisk
             phase = isArray ? .count : .inline
             position = isArray ? 1 : 0
@@ -153,11 +154,14 @@ public struct RequestParser: Sendable {
             guard bytes[end] == ASCII.carriageReturn, bytes[end + 1] == ASCII.lineFeed else {
                 return fail(.missingBulkEnd)
             }
-            arguments.append(Range(uncheckedBounds: (position, end)))
+            let argument = Range(uncheckedBounds: (position, end))
+            if filled < arguments.count { arguments[filled] = argument } else { arguments.append(argument) }
+            filled += 1
             position = end + 2
             remaining -= 1
             phase = .marker
         }
+        if filled < arguments.count { arguments.removeLast(arguments.count - filled) }
         phase = .start
         return .request(length: position)
     }
@@ -200,7 +204,9 @@ public struct RequestParser: Sendable {
             return .null
         }
         // Eighteen digits cannot overflow, and no limit is that large.
-        guard (1...18).contains(digits.count), bytes[position] != ASCII.zero || digits.count == 1 else { return .invalid }
+        guard (1...18).contains(digits.count), bytes[position] != ASCII.zero || digits.count == 1 else {
+            return .invalid
+        }
         var value = 0
         for index in digits {
             let digit = bytes[index] &- ASCII.zero
@@ -220,6 +226,7 @@ public struct RequestParser: Sendable {
         }
         let length = end > 0 && bytes[end - 1] == ASCII.carriageReturn ? end - 1 : end
         guard length <= limits.maxLine else { return fail(.tooBigInline) }
+        arguments.removeAll(keepingCapacity: true)
         let line = UnsafeMutableRawBufferPointer(rebasing: bytes[0..<length])
         if let error = InlineRequest.split(line, maxWords: limits.maxElements, into: &arguments) { return fail(error) }
         phase = .start
