@@ -56,7 +56,7 @@ extension Dispatcher {
         guard let victim = server.connections[id] else { return writer.integer(0) }
         writer.integer(1)
         // The one that asks gets its answer first.
-        if victim === client { server.finishLater(victim) } else { victim.close() }
+        if victim === client { victim.finishAfterReply() } else { victim.close() }
     }
 
     /// A client as Redis prints it, with the user instead of an address.

@@ -23,7 +23,7 @@ extension Dispatcher {
         case .select: try select(arguments, &writer)
         case .quit:
             writer.ok()
-            server.finishLater(call.client)
+            call.client.finishAfterReply()
         case .reset: reset(call.client, &writer)
         case .client: try client(call, &writer)
         case .command:

@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import TokenCache
 
 /// What the operator commands tell and do beyond the socket and the tokens: handed in by the daemon.
 struct DaemonEnvironment {
@@ -12,7 +13,7 @@ struct DaemonEnvironment {
     /// The fields of INFO's section `# Upstream`, in order.
     var upstream: () -> [(String, String)]
     /// Number of keys in the Redis database, asked now.
-    var keyCount: (_ done: @escaping (Result<Int64, ReplyError>) -> Void) -> Void
+    var keyCount: (_ done: @escaping (Result<Int64, ServiceFault>) -> Void) -> Void
     /// Begins the shutdown.
     var shutDown: () -> Void
 }

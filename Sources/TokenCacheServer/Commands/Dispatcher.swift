@@ -14,6 +14,7 @@ final class Dispatcher {
     unowned(unsafe) var server: Server
 
     var statistics = CommandStatistics()
+    var operationsPerSecond = RateSampler()
     let ignoredAuthentications = RateLimit(perInterval: 1, interval: .seconds(60))
 
     init(service: TokenService, environment: DaemonEnvironment, logger: Logger) {
@@ -57,8 +58,11 @@ final class Dispatcher {
 
     /// - Returns: false where the reply comes later.
     private func answer(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        if try answerConnectionCommand(call, &writer) { return true }
-        return try answerSessionCommand(call, &writer)
+        switch try answerConnectionCommand(call, &writer) {
+        case .now: return true
+        case .later: return false
+        case .notMine: return try answerSessionCommand(call, &writer)
+        }
     }
 
     /// Writes an error reply and counts it.

@@ -303,6 +303,13 @@ final class ClientConnection: DescriptorHandler {
         finishIfDone()
     }
 
+    /// The same from within a command, whose reply is still being written.
+    func finishAfterReply() {
+        guard phase == .open else { return }
+        phase = .closing
+        watch?.setReading(false)
+    }
+
     /// A daemon that ends takes what has arrived, and nothing later.
     func drain() {
         if phase == .open, !hasBacklog { readable() }
