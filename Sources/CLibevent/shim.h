@@ -1,4 +1,8 @@
 #pragma once
+// libevent's own configuration asks for _GNU_SOURCE, Swift's Glibc module does without: the two would disagree about
+// `fd_set`. The feature macros are evaluated once, so whoever comes first decides.
+#undef _GNU_SOURCE
+#include <features.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/dns.h>

@@ -1,0 +1,38 @@
+internal import Glibc
+internal import RedisLink
+internal import Tokens
+internal import WireProtocol
+
+extension TokenPolicy {
+    init(_ settings: Settings) {
+        self.init(
+            rotationAfter: settings.rotation.after.wholeMilliseconds,
+            rotationOverlap: settings.rotation.overlap.wholeMilliseconds,
+            onReplay: settings.rotation.onReplay == .revoke ? .revoke : .reject,
+            replayGrace: settings.rotation.replayGrace.wholeMilliseconds,
+            idle: settings.session.idle.wholeMilliseconds, absolute: settings.session.absolute.wholeMilliseconds,
+            maxAbsolute: settings.session.maxAbsolute.wholeMilliseconds,
+            touchInterval: settings.session.touchInterval.wholeMilliseconds,
+            tombstone: settings.session.tombstone.wholeMilliseconds, maxData: settings.session.maxData)
+    }
+}
+
+extension AccessRules {
+    init(_ access: Settings.Access) {
+        self.init(
+            everyone: Role(access.defaultRole), users: access.userIDs.mapValues(Role.init),
+            groups: access.groupIDs.mapValues(Role.init), ownUserID: geteuid())
+    }
+}
+
+extension Role {
+    init(_ role: AccessRole) {
+        self =
+            switch role {
+            case .none: .none
+            case .validator: .validator
+            case .worker: .worker
+            case .admin: .admin
+            }
+    }
+}
