@@ -9,14 +9,16 @@ enum InfoFindings {
         guard info["tokencached_version"] != nil || info["upstream_state"] != nil else {
             return [.fail("daemon", "what answers there is not tokencached", remedy: "is --socket right?")]
         }
-        return [
-            link(info), role(info), policy(info), redisVersion(info), skew(info), clients(info),
-            version(info, ownVersion),
-        ]
+        // What a link that is not ready last heard of Redis may be old, or nothing: one finding is enough then.
+        let isReady = info["upstream_state"] == "ready"
+        let redis = isReady ? [role(info), policy(info), redisVersion(info), skew(info)] : []
+        return [link(info)] + redis + [clients(info), version(info, ownVersion)]
     }
 
     private static func silent(_ check: String, _ field: String) -> Finding {
-        .warn(check, "the daemon does not say (\(field) is missing in INFO)", remedy: "update the daemon")
+        .warn(
+            check, "not known: INFO has no \(field)",
+            remedy: "let the daemon's Redis user run INFO, TIME and CONFIG GET, or update the daemon")
     }
 
     static func link(_ info: Info) -> Finding {
