@@ -29,7 +29,8 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: [
-        // C libraries of the distribution: a module map and a shim header each, nothing else.
+        // C libraries of the distribution, and calls of Linux: a module map and a shim header each, nothing else.
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
@@ -38,16 +39,18 @@ let package = Package(
         .target(name: "WireProtocol", swiftSettings: strict),
         .target(name: "TokenCrypto", dependencies: ["COpenSSL"], swiftSettings: strict),
         .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict),
-        .target(name: "EventLoop", dependencies: ["CLibevent"], swiftSettings: strict),
+        .target(name: "EventLoop", dependencies: ["CLibevent", "CLinux"], swiftSettings: strict),
         .target(name: "RedisLink", dependencies: ["EventLoop", "CHiredis", deque, logging], swiftSettings: strict),
         .target(
             name: "TokenCache",
-            dependencies: ["Tokens", "RedisLink", logging],
+            dependencies: ["Tokens", "TokenCrypto", "RedisLink", logging],
             resources: [.embedInCode("Scripts")],
             swiftSettings: strict),
         .target(
             name: "TokenCacheServer",
-            dependencies: ["TokenCache", "WireProtocol", "EventLoop", deque, logging, configuration, yams],
+            dependencies: [
+                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "CLinux", deque, logging, configuration, yams,
+            ],
             swiftSettings: strict),
         .target(name: "TokenCacheClient", dependencies: ["WireProtocol", "CHiredis"], swiftSettings: strict),
         .executableTarget(

@@ -1,8 +1,7 @@
 #pragma once
-// libevent's own configuration asks for _GNU_SOURCE, Swift's Glibc module does without: the two would disagree about
-// `fd_set`. The feature macros are evaluated once, so whoever comes first decides.
-#undef _GNU_SOURCE
-#include <features.h>
+// The system's headers as Swift's Glibc module has them: libevent's own would bring a second copy of every
+// declaration, made with other feature macros, and the two would disagree about `fd_set`.
+#pragma clang module import SwiftGlibc
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/dns.h>

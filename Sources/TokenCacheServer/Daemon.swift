@@ -24,6 +24,9 @@ public struct StartError: Error, CustomStringConvertible {
 /// Owned by the thread that calls `run()`.
 public final class Daemon {
     private let settings: Settings
+    private let configurationFile: String
+    /// Nil for the embedded server.
+    private let endpoint: RedisEndpoint?
     private let logger: Logger
     private let loop: EventLoop
     private let socket: UnixListener
@@ -55,7 +58,9 @@ public final class Daemon {
     /// Claims the socket and, with `redis.url: embedded`, the state directory. Nothing is served before `run()`.
     public init(settings: Settings, configurationFile: String, logger: Logger) throws(StartError) {
         self.settings = settings
+        self.configurationFile = configurationFile
         self.logger = logger
+        endpoint = try settings.redis.endpoint()
         Process.forbidCoreDumps()
         Process.raiseDescriptorLimit(
             to: settings.limits.maxClients + Server.reservedDescriptors, logger: logger)
@@ -67,10 +72,7 @@ public final class Daemon {
                 path: settings.socket.path, mode: settings.socket.mode, group: settings.socket.groupID)
         } catch { throw StartError("\(error)", exitStatus: 69) }
         Process.warnOfShortBacklog(logger: logger)
-        self.configurationFile = configurationFile
     }
-
-    private let configurationFile: String
 
     /// Serves until a signal ends it.
     /// - Returns: the exit status: 0 after a clean drain.
@@ -85,25 +87,20 @@ public final class Daemon {
     // MARK: Start
 
     private func startRedis() {
-        switch settings.redis.endpoint {
-        case .some(let endpoint):
-            startServing(endpoint, acceptWithin: Self.externalStartLimit)
-        case .none:
-            let embedded = EmbeddedRedis(
-                loop: loop, directory: settings.stateDirectory, executable: settings.redis.executable,
-                appendFsync: settings.redis.appendfsync == .always ? .always : .everysec, logger: logger)
-            self.embedded = embedded
-            embedded.start { [weak self] result in
-                guard let self, phase == .running else { return }
-                switch result {
-                case .success(let endpoint):
-                    // After a restart of the child the link finds it again by itself.
-                    if parts == nil { startServing(endpoint, acceptWithin: Self.embeddedStartLimit) }
-                case .failure(let error):
-                    logger.critical("the embedded Redis cannot be started: \(error)")
-                    exitStatus = 69
-                    loop.stop()
-                }
+        if let endpoint { return startServing(endpoint, acceptWithin: Self.externalStartLimit) }
+        let embedded = EmbeddedRedis(
+            loop: loop, directory: settings.stateDirectory, executable: settings.redis.executable,
+            appendFsync: settings.redis.appendfsync == .always ? .always : .everysec, logger: logger)
+        self.embedded = embedded
+        embedded.start { [weak self] result in
+            guard let self, phase == .running else { return }
+            switch result {
+            case .success(let endpoint):
+                startServing(endpoint, acceptWithin: Self.embeddedStartLimit)
+            case .failure(let error):
+                logger.critical("the embedded Redis cannot be started: \(error)")
+                exitStatus = 69
+                loop.stop()
             }
         }
     }

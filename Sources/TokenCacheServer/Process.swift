@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import Logging
 
@@ -7,7 +8,7 @@ enum Process {
     static func forbidCoreDumps() {
         var none = rlimit(rlim_cur: 0, rlim_max: 0)
         _ = setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
-        _ = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        _ = process_control(PR_SET_DUMPABLE, 0)
     }
 
     /// Raises `RLIMIT_NOFILE` as far as is needed and allowed.

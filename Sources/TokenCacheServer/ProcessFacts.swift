@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// What the kernel and the allocator tell about this process.
@@ -5,7 +6,7 @@ enum ProcessFacts {
     static var executable: String {
         var path = [UInt8](repeating: 0, count: 4_096)
         let count = path.withUnsafeMutableBytes { buffer in
-            readlink("/proc/self/exe", buffer.baseAddress?.assumingMemoryBound(to: CChar.self), buffer.count)
+            buffer.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), buffer.count) } ?? 0
         }
         return count > 0 ? String(decoding: path.prefix(count), as: UTF8.self) : ""
     }
@@ -38,7 +39,7 @@ enum ProcessFacts {
 
     private static var usage: rusage {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return usage
     }
 

@@ -40,7 +40,8 @@ struct Arguments: ParsableCommand {
 
     func validate() throws {
         // What was written is not repeated: it may be a password.
-        for assignment in assignments where assignment.prefix(while: { $0 != "=" }).isEmpty || !assignment.contains("=") {
+        for assignment in assignments where assignment.prefix(while: { $0 != "=" }).isEmpty || !assignment.contains("=")
+        {
             throw ValidationError("--set takes KEY=VALUE, for example --set session.idle=2h")
         }
     }

@@ -5,12 +5,12 @@ internal import WireProtocol
 
 /// INFO: Redis's sections and names where the meaning is the same, so that existing dashboards work, and our own.
 extension Dispatcher {
-    private static let sections: [(name: StaticString, fields: (Dispatcher) -> () -> [(String, String)])] = [
+    private static var sections: [(name: StaticString, fields: (Dispatcher) -> () -> [(String, String)])] { [
         ("Server", serverFields), ("Clients", clientFields), ("Memory", memoryFields), ("Stats", statsFields),
         ("CPU", cpuFields), ("Commandstats", commandFields), ("Latencystats", latencyFields),
         ("Errorstats", errorFields), ("Keyspace", keyspaceFields), ("Upstream", upstreamFields),
         ("Tokens", tokenFields),
-    ]
+    ] }
     /// Not shown unless asked for, as in Redis.
     private static let quiet = ["commandstats", "latencystats"]
 

@@ -1,4 +1,5 @@
 internal import TokenCache
+internal import TokenCrypto
 internal import Tokens
 internal import WireProtocol
 

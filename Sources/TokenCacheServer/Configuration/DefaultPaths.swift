@@ -1,7 +1,7 @@
 /// Where socket and state are if the configuration does not say so (protocol.md).
 struct DefaultPaths {
     let environment: [String: String]
-    let host: Host
+    let host: LocalHost
 
     /// `tokencached.sock` in `$RUNTIME_DIRECTORY`, else in `/run/tokencached` if that can be written or made, else in
     /// `$XDG_RUNTIME_DIR`.

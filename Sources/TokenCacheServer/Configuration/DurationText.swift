@@ -35,14 +35,14 @@ public enum DurationText {
         return tooLarge || tooLargeAfterAll ? .failure(.tooLarge) : .success(sum)
     }
 
-    /// The shortest text that means `duration`, in the largest unit of which there are at least two (`60s`, `15m`,
-    /// `24h`, `400d`): the habit of the manual. Parts of a millisecond are dropped; a negative duration prints as `0`.
+    /// A text that means `duration`, in the largest unit that divides it; a single minute is `60s` and a single day `24h`,
+    /// as the manual writes them. Parts of a millisecond are dropped; a negative duration prints as `0`.
     public static func text(_ duration: Duration) -> String {
         let milliseconds = duration.wholeMilliseconds
         if milliseconds <= 0 { return "0" }
-        for (name, unit) in units.reversed() where name != "ms" {
-            let isEnough = milliseconds >= 2 * unit || name == "s"
-            if isEnough && milliseconds % unit == 0 { return "\(milliseconds / unit)\(name)" }
+        for (name, unit) in units.reversed() where milliseconds % unit == 0 {
+            let isSingle = milliseconds == unit && (name == "m" || name == "d")
+            if !isSingle { return "\(milliseconds / unit)\(name)" }
         }
         return "\(milliseconds)ms"
     }

@@ -24,7 +24,8 @@ public enum EnvironmentSource {
     }
 
     /// Variable → key.
-    private static let keysByVariable = Dictionary(SettingKey.all.map { ($0.environmentName, $0) }) { first, _ in first }
+    private static let keysByVariable = Dictionary(SettingKey.all.map { ($0.environmentName, $0) }) { first, _ in first
+    }
 
     private static func problem(unknown name: String) -> SettingsProblem {
         let origin = SettingOrigin.environment(SettingLayer.shown(name))

@@ -64,7 +64,9 @@ extension RedisURL {
 
     /// A decimal number of at most five digits and nothing else.
     private static func strictNumber(_ text: some StringProtocol) -> Int? {
-        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return nil
+        }
         return Int(text)
     }
 
@@ -161,7 +163,8 @@ extension RedisURL {
                     continue
                 }
                 guard let high = rest.popFirst(), let low = rest.popFirst(),
-                    let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16), high != UInt8(ascii: "+")
+                    let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16),
+                    high != UInt8(ascii: "+")
                 else { return nil }
                 bytes.append(value)
             }

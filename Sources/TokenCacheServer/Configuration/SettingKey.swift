@@ -68,7 +68,8 @@ struct SettingKey: Sendable {
 
     /// A key with a value per name, empty by default.
     init<Value: Equatable & Sendable>(
-        map name: String, _ place: any WritableKeyPath<Settings, [String: Value]> & Sendable, _ type: SettingType<Value>,
+        map name: String, _ place: any WritableKeyPath<Settings, [String: Value]> & Sendable,
+        _ type: SettingType<Value>,
         allowed: String, _ change: Change, _ meaning: String
     ) {
         self.name = name

@@ -97,7 +97,8 @@ struct SettingLayer: Sendable {
     private mutating func take(_ entry: SettingEntry) {
         if entry.key.isMap, !HostNames.isName(entry.member) {
             let name = PrintableText.quoted(entry.member)
-            problems.append(SettingsProblem(key: entry.key.name, origin: entry.origin, "\(name) is not a name or number"))
+            problems.append(
+                SettingsProblem(key: entry.key.name, origin: entry.origin, "\(name) is not a name or number"))
         } else if let fault = entry.key.fault(in: entry.text) {
             let key = PrintableText.escaped(entry.fullName)
             let message =

@@ -3,7 +3,8 @@ internal import Logging
 extension SettingKey {
     /// Every key of the configuration, in the order of the manual. A new key is a row here, a property in ``Settings``
     /// and a paragraph in `conf/tokencached.yaml` and in the manual page; tests hold them together.
-    static let all: [SettingKey] = socketKeys + redisKeys + rotationKeys + sessionKeys + limitKeys + processKeys + accessKeys
+    static let all: [SettingKey] =
+        socketKeys + redisKeys + rotationKeys + sessionKeys + limitKeys + processKeys + accessKeys
 
     /// Name → key.
     static let byName = Dictionary(all.map { ($0.name, $0) }) { first, _ in first }
@@ -13,7 +14,10 @@ extension SettingKey {
 
     private static let socketKeys = [
         SettingKey(
-            "socket.path", \.socket.path, .path(empty: "by the rule above", maxBytes: SocketPath.maxBytes),
+            "socket.path", \.socket.path,
+            .path(
+                empty: "tokencached.sock in $RUNTIME_DIRECTORY, /run/tokencached or $XDG_RUNTIME_DIR",
+                maxBytes: SocketPath.maxBytes),
             default: "", .restart, "the Unix socket that the daemon listens on"),
         SettingKey(
             "socket.mode", \.socket.mode, .mode, default: 0o660, .restart, "permission bits of the socket"),
@@ -113,7 +117,9 @@ extension SettingKey {
 
     private static let processKeys = [
         SettingKey(
-            "state-dir", \.stateDirectory, .path(empty: "by the rule above"), default: "", .restart,
+            "state-dir", \.stateDirectory,
+            .path(empty: "$STATE_DIRECTORY, /var/lib/tokencached or tokencached in $XDG_STATE_HOME"),
+            default: "", .restart,
             "folder for what must survive a restart"),
         SettingKey(
             "drain-timeout", \.drainTimeout, .duration(.zero...(.minutes(10))), default: .seconds(5), .reload,

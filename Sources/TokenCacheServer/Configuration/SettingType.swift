@@ -139,7 +139,7 @@ extension SettingType where Value == String {
     /// An absolute path of a file or folder, or nothing, which then means what `empty` says.
     static func path(empty: String, maxBytes: Int = 1024) -> Self {
         SettingType(
-            name: "path", allowed: "an absolute path of at most \(maxBytes) bytes, or empty (\(empty))",
+            name: "path", allowed: "an absolute path of at most \(maxBytes) bytes, or empty for \(empty)",
             parse: { text in
                 if text.isEmpty { return .success(text) }
                 guard text.hasPrefix("/") else { return .failure(ValueFault("is not an absolute path")) }

@@ -17,7 +17,7 @@ public enum SettingsLoader {
 
     static func load(
         file: String?, environment: [String: String], overrides: [(key: String, value: String, origin: String)],
-        host: Host
+        host: LocalHost
     ) -> Result<(Settings, warnings: [String]), SettingsErrors> {
         let sources = SettingSources(
             flags: FlagSource.read(overrides),
@@ -30,7 +30,7 @@ public enum SettingsLoader {
         return .success((resolution.settings, warnings: resolution.warnings))
     }
 
-    private static func read(file path: String, host: Host) -> SettingLayer {
+    private static func read(file path: String, host: LocalHost) -> SettingLayer {
         switch host.readFile(path, YAMLSource.maxBytes) {
         case .success(let text): return YAMLSource.read(text, path: path)
         case .failure(let fault):

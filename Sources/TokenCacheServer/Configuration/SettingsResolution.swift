@@ -4,9 +4,9 @@ struct SettingsResolution {
     private(set) var problems: [SettingsProblem] = []
     private(set) var warnings: [String] = []
     private let sources: SettingSources
-    private let host: Host
+    private let host: LocalHost
 
-    init(settings: Settings, sources: SettingSources, host: Host) {
+    init(settings: Settings, sources: SettingSources, host: LocalHost) {
         self.settings = settings
         self.sources = sources
         self.host = host
@@ -57,7 +57,9 @@ struct SettingsResolution {
         let session = settings.session
         let rotation = settings.rotation
         let badKeys = Set(sources.problems.compactMap(\.key))
-        if session.absolute > session.maxAbsolute, badKeys.isDisjoint(with: ["session.absolute", "session.max-absolute"]) {
+        if session.absolute > session.maxAbsolute,
+            badKeys.isDisjoint(with: ["session.absolute", "session.max-absolute"])
+        {
             let origin = sources.origin(of: "session.absolute") ?? sources.origin(of: "session.max-absolute")
             let message =
                 "\(DurationText.text(session.absolute)) is longer than session.max-absolute, "

@@ -143,7 +143,7 @@ final class ClientConnection: DescriptorHandler {
                 return consumed
             case .failed(let error):
                 // An HTTP client gets no byte of ours: a browser may have been made to send this.
-                if error == .httpRequest { close() } else { refuse(protocolError: error.message) }
+                if error == .httpRequest { close() } else { refuse(protocolError: "\(error.message)") }
                 return consumed
             case .request(let length):
                 if !parser.arguments.isEmpty {
@@ -267,7 +267,7 @@ final class ClientConnection: DescriptorHandler {
     /// One `send`; closes the connection where the client is gone. Returns how many bytes were taken.
     private func send(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard !bytes.isEmpty else { return 0 }
-        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         if count >= 0 {
             server.counters.outputBytes &+= UInt64(count)
             return count

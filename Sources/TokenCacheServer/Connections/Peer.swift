@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// Who is at the other end of a Unix socket, as the kernel tells (`SO_PEERCRED`, `SO_PEERGROUPS`): the process that
@@ -11,8 +12,8 @@ struct Peer: Equatable, Sendable {
 
     /// Nil where the kernel does not tell: no Unix socket, or the connection is gone.
     init?(descriptor: Int32) {
-        var credentials = ucred()
-        var length = socklen_t(MemoryLayout<ucred>.size)
+        var credentials = peer_credentials()
+        var length = socklen_t(MemoryLayout<peer_credentials>.size)
         guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 else { return nil }
         self.init(
             processID: credentials.pid, userID: credentials.uid, groupID: credentials.gid,

@@ -107,9 +107,9 @@ final class Server {
 
     private func reject(_ descriptor: Int32, _ reply: StaticString?) {
         if let reply {
-            _ = send(descriptor, reply.utf8Start, reply.utf8CodeUnitCount, Int32(MSG_NOSIGNAL.rawValue))
+            _ = send(descriptor, reply.utf8Start, reply.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
         }
-        close(descriptor)
+        Glibc.close(descriptor)
     }
 
     // MARK: Turns

@@ -27,7 +27,8 @@ struct LogTime: Sendable, Equatable {
         var time = seconds
         var date = tm()
         guard gmtime_r(&time, &date) != nil else { return "-" }
-        let day = "\(padded(Int(date.tm_year) + 1900, 4))-\(padded(Int(date.tm_mon) + 1, 2))-\(padded(Int(date.tm_mday), 2))"
+        let day =
+            "\(padded(Int(date.tm_year) + 1900, 4))-\(padded(Int(date.tm_mon) + 1, 2))-\(padded(Int(date.tm_mday), 2))"
         let clock = "\(padded(Int(date.tm_hour), 2)):\(padded(Int(date.tm_min), 2)):\(padded(Int(date.tm_sec), 2))"
         return "\(day)T\(clock).\(padded(milliseconds, 3))Z"
     }
@@ -45,7 +46,8 @@ enum LogLine {
 
     /// The line for one event, ending in its only newline. `metadata` is printed in the order of its keys.
     static func text(
-        style: LogStyle, level: Logger.Level, message: String, metadata: Logger.Metadata, time: @autoclosure () -> LogTime
+        style: LogStyle, level: Logger.Level, message: String, metadata: Logger.Metadata,
+        time: @autoclosure () -> LogTime
     ) -> String {
         var line: String
         switch style {

@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// What the loader asks of the host. A value of closures, so that tests bring a host of their own.
-struct Host: Sendable {
+struct LocalHost: Sendable {
     /// The uid of a user's name or number.
     var userID: @Sendable (String) -> Result<UInt32, ValueFault>
     /// The gid of a group's name or number.
@@ -13,7 +13,7 @@ struct Host: Sendable {
     /// The permission bits of a file that this process can read.
     var readableFileMode: @Sendable (String) -> Result<UInt32, ValueFault>
 
-    static let real = Host(
+    static let real = LocalHost(
         userID: HostNames.userID, groupID: HostNames.groupID, isUsableFolder: HostFiles.isUsableFolder,
         readFile: HostFiles.read, readableFileMode: HostFiles.readableMode)
 }
