@@ -49,7 +49,8 @@ let package = Package(
         .target(
             name: "TokenCacheServer",
             dependencies: [
-                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "CLinux", deque, logging, configuration, yams,
+                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "CLinux", deque, logging,
+                configuration, yams,
             ],
             swiftSettings: strict),
         .target(name: "TokenCacheClient", dependencies: ["WireProtocol", "CHiredis"], swiftSettings: strict),
@@ -65,7 +66,7 @@ let package = Package(
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop"], swiftSettings: strict),
         .testTarget(
-            name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration],
+            name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration, logging],
             swiftSettings: strict),
         .testTarget(name: "TokenCacheClientTests", dependencies: ["TokenCacheClient"], swiftSettings: strict),
         .testTarget(

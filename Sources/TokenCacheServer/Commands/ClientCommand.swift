@@ -20,7 +20,7 @@ extension Dispatcher {
             writer.verbatim(line(client) + "\n")
         } else if arguments.isKeyword(0, "LIST") {
             try requireAdmin(client)
-            let lines = server.connections.values.sorted { $0.id < $1.id }.map { line($0) + "\n" }
+            let lines = client.server.connections.values.sorted { $0.id < $1.id }.map { line($0) + "\n" }
             writer.verbatim(lines.joined())
         } else if arguments.isKeyword(0, "KILL") {
             try requireAdmin(client)
@@ -53,7 +53,7 @@ extension Dispatcher {
         guard arguments.count == 3, arguments.isKeyword(1, "ID"),
             let id = UInt64(String(decoding: arguments[2], as: UTF8.self))
         else { throw .badArgument("CLIENT KILL takes ID and the id of a client, see CLIENT LIST") }
-        guard let victim = server.connections[id] else { return writer.integer(0) }
+        guard let victim = client.server.connections[id] else { return writer.integer(0) }
         writer.integer(1)
         // The one that asks gets its answer first.
         if victim === client { victim.finishAfterReply() } else { victim.close() }

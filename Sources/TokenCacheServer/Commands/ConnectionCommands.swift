@@ -30,7 +30,7 @@ extension Dispatcher {
             CommandTable.describe(
                 call.arguments.request.ranges[call.arguments.first...], in: call.arguments.request.bytes, to: &writer)
         case .config: try config(arguments, &writer)
-        case .info: writer.verbatim(information(arguments))
+        case .info: writer.verbatim(information(arguments, of: call.client.server))
         case .dbsize:
             countKeys(call)
             return .later

@@ -10,9 +10,6 @@ final class Dispatcher {
     let service: TokenService
     let logger: Logger
     let environment: DaemonEnvironment
-    /// Set by the server that owns this dispatcher's connections.
-    unowned(unsafe) var server: Server
-
     var statistics = CommandStatistics()
     var operationsPerSecond = RateSampler()
     let ignoredAuthentications = RateLimit(perInterval: 1, interval: .seconds(60))
@@ -45,7 +42,7 @@ final class Dispatcher {
             fail("ERR", "wrong number of arguments for \(spec.name); usage: \(spec.usage)", &writer)
             return command
         }
-        let call = Call(command: command, arguments: arguments, client: client, startedAt: server.turnStartedAt())
+        let call = Call(command: command, arguments: arguments, client: client, startedAt: client.server.turnStartedAt())
         do throws(ReplyError) {
             let answered = try answer(call, &writer)
             if answered { statistics.count(command, since: call.startedAt) }

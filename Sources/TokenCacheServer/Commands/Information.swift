@@ -5,7 +5,7 @@ internal import WireProtocol
 
 /// INFO: Redis's sections and names where the meaning is the same, so that existing dashboards work, and our own.
 extension Dispatcher {
-    private static var sections: [(name: StaticString, fields: (Dispatcher) -> () -> [(String, String)])] { [
+    private static var sections: [(name: StaticString, fields: (Dispatcher) -> (Server) -> [(String, String)])] { [
         ("Server", serverFields), ("Clients", clientFields), ("Memory", memoryFields), ("Stats", statsFields),
         ("CPU", cpuFields), ("Commandstats", commandFields), ("Latencystats", latencyFields),
         ("Errorstats", errorFields), ("Keyspace", keyspaceFields), ("Upstream", upstreamFields),
@@ -15,7 +15,7 @@ extension Dispatcher {
     private static let quiet = ["commandstats", "latencystats"]
 
     /// The sections asked for; without an argument all but the long ones; `all` and `everything` mean all.
-    func information(_ arguments: Arguments) -> String {
+    func information(_ arguments: Arguments, of server: Server) -> String {
         let asked = (0..<arguments.count).map { String(decoding: arguments[$0], as: UTF8.self).lowercased() }
         let everything = asked.contains { $0 == "all" || $0 == "everything" }
         let usual = asked.isEmpty || asked.contains("default")
@@ -23,13 +23,13 @@ extension Dispatcher {
         for section in Self.sections {
             let name = section.name.description.lowercased()
             guard everything || asked.contains(name) || usual && !Self.quiet.contains(name) else { continue }
-            let lines = section.fields(self)().map { "\($0.0):\($0.1)\r\n" }
+            let lines = section.fields(self)(server).map { "\($0.0):\($0.1)\r\n" }
             blocks.append("# \(section.name)\r\n" + lines.joined())
         }
         return blocks.joined(separator: "\r\n")
     }
 
-    private func serverFields() -> [(String, String)] {
+    private func serverFields(_ server: Server) -> [(String, String)] {
         let uptime = environment.startedAt.duration(to: .now()).components.seconds
         return [
             ("tokencached_version", Version.current), ("redis_version", Self.redisVersion),
@@ -39,7 +39,7 @@ extension Dispatcher {
         ]
     }
 
-    private func clientFields() -> [(String, String)] {
+    private func clientFields(_ server: Server) -> [(String, String)] {
         let waiting = server.connections.values.count { $0.pendingReplies > 0 }
         return [
             ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.limits.maxClients)"),
@@ -47,7 +47,7 @@ extension Dispatcher {
         ]
     }
 
-    private func memoryFields() -> [(String, String)] {
+    private func memoryFields(_ server: Server) -> [(String, String)] {
         let resident = ProcessFacts.residentBytes
         return [
             ("used_memory", "\(ProcessFacts.allocatedBytes)"), ("used_memory_rss", "\(resident)"),
@@ -55,7 +55,7 @@ extension Dispatcher {
         ]
     }
 
-    private func statsFields() -> [(String, String)] {
+    private func statsFields(_ server: Server) -> [(String, String)] {
         let counters = server.counters
         return [
             ("total_connections_received", "\(counters.acceptedConnections)"),
@@ -70,12 +70,12 @@ extension Dispatcher {
         ]
     }
 
-    private func cpuFields() -> [(String, String)] {
+    private func cpuFields(_ server: Server) -> [(String, String)] {
         let (system, user) = ProcessFacts.cpuSeconds
         return [("used_cpu_sys", system), ("used_cpu_user", user)]
     }
 
-    private func commandFields() -> [(String, String)] {
+    private func commandFields(_ server: Server) -> [(String, String)] {
         calledCommands().map { command, row in
             let perCall = row.calls == 0 ? 0 : Double(row.microseconds) / Double(row.calls)
             return (
@@ -86,7 +86,7 @@ extension Dispatcher {
         }
     }
 
-    private func latencyFields() -> [(String, String)] {
+    private func latencyFields(_ server: Server) -> [(String, String)] {
         calledCommands().compactMap { command, row in
             guard let p50 = row.latencies.percentile(0.5), let p99 = row.latencies.percentile(0.99),
                 let p999 = row.latencies.percentile(0.999)
@@ -103,16 +103,16 @@ extension Dispatcher {
         }
     }
 
-    private func errorFields() -> [(String, String)] {
+    private func errorFields(_ server: Server) -> [(String, String)] {
         statistics.errors.filter { $0.count > 0 }.map { ("errorstat_\($0.code)", "count=\($0.count)") }
     }
 
     /// Tools expect the section. The number of keys is Redis's to tell: `DBSIZE` asks it.
-    private func keyspaceFields() -> [(String, String)] { [] }
+    private func keyspaceFields(_ server: Server) -> [(String, String)] { [] }
 
-    private func upstreamFields() -> [(String, String)] { environment.upstream() }
+    private func upstreamFields(_ server: Server) -> [(String, String)] { environment.upstream() }
 
-    private func tokenFields() -> [(String, String)] {
+    private func tokenFields(_ server: Server) -> [(String, String)] {
         let counters = service.counters
         return [
             ("tokens_issued", "\(counters.issued)"), ("tokens_logins", "\(counters.logins)"),

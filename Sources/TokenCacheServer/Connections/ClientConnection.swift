@@ -21,7 +21,7 @@ final class ClientConnection: DescriptorHandler {
     var version = RESPVersion.two
     var authWasIgnored = false
 
-    private unowned let server: Server
+    unowned let server: Server
     private let descriptor: Int32
     private var watch: DescriptorWatch?
 

@@ -53,7 +53,6 @@ final class Server {
         self.limits = limits
         self.access = access
         self.logger = logger
-        dispatcher.server = self
     }
 
     /// The longest request, all its arguments together: room for the largest SET, and for a few large values.
