@@ -49,6 +49,9 @@ struct ReplyReader: ~Copyable {
         return value
     }
 
+    /// Whether every byte that was fed has been part of a reply.
+    var isEmpty: Bool { reader.pointee.pos == reader.pointee.len }
+
     /// Writes a command as RESP and hands the bytes to `body`; they are wiped afterwards, they may hold a token.
     static func withFormatted<E: Error>(
         _ arguments: [[UInt8]], _ body: (UnsafeRawBufferPointer) throws(E) -> Void

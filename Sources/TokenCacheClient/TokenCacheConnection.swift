@@ -134,8 +134,8 @@ public final class TokenCacheConnection {
             try result.get()
             isFresh = false
         }
-        // RESP2 clients never receive what they did not ask for; a second reply would answer the next command.
-        guard try nextReply(stream) == nil else { throw .protocolViolation }
+        // RESP2 clients never receive what they did not ask for: more would be taken for the next command's answer.
+        guard stream.reader.isEmpty else { throw .protocolViolation }
         return replies
     }
 

@@ -65,7 +65,7 @@ struct ConnectionTests {
         "what is not RESP2 is a violation",
         arguments: [
             "HTTP/1.1 400\r\n", ":1x\r\n", "*1000000000000\r\n", "$99999999999999999999\r\n", "%1\r\n+a\r\n+b\r\n",
-            String(repeating: "*1\r\n", count: 50), "+one\r\n+two\r\n",
+            String(repeating: "*1\r\n", count: 50), "+one\r\n+two\r\n", "+one\r\n+t",
         ])
     func garbage(wire: String) throws {
         let server = try ScriptedServer { _ in .reply(wire) }

@@ -59,6 +59,8 @@ struct LiveDaemonTests {
         let findings = try #require(try doctor.json() as? [NSDictionary])
         #expect(
             Set(findings.compactMap { $0["check"] as? String }).isSuperset(of: ["socket", "ping", "role", "clock"]))
+        let version = findings.first { $0["check"] as? String == "version" }
+        #expect(version?["result"] as? String == "ok", "both programs are of one release")
         let status = try daemon.run(["status"])
         #expect(status.status == 0 && status.output.contains("ready, role master"), "\(status.output)")
         #expect(try daemon.run(["info", "--json"]).json() is NSDictionary)
