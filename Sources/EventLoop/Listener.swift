@@ -71,7 +71,7 @@ public final class Listener {
     private func acceptBatch() {
         for _ in 0..<Listener.batch where event != nil && !isPaused {
             let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-            let connection = accept4(descriptor, __SOCKADDR_ARG(), nil, flags)
+            let connection = accept4(descriptor, nil, nil, flags)
             if connection >= 0 {
                 accept(connection)
                 continue
