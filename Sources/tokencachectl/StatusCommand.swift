@@ -61,9 +61,11 @@ struct Status: ParsableCommand {
                 "\(info.text("instantaneous_ops_per_sec")) per second, \(info.text("total_commands_processed")) in all, "
                     + "\(info.text("total_error_replies")) errors"
             ),
-            ("near cache", "\(info.text("keyspace_hits")) hits, \(info.text("keyspace_misses")) misses"),
             ("memory", memory(info.number("used_memory_rss"))),
         ]
+        if info["keyspace_hits"] != nil {
+            rows.append(("near cache", "\(info.text("keyspace_hits")) hits, \(info.text("keyspace_misses")) misses"))
+        }
         let prefix = "tokens_"
         for field in info.section("Tokens")?.fields ?? [] {
             let name = field.name.hasPrefix(prefix) ? String(field.name.dropFirst(prefix.count)) : field.name

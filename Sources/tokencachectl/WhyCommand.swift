@@ -51,7 +51,11 @@ struct Why: ParsableCommand {
             sentences.append(rotation(generation, successor: fields["successor"]?.string))
         }
         if let count = fields["data_fields"]?.number {
-            sentences.append(count == 1 ? "It carries 1 data field." : "It carries \(count) data fields.")
+            switch count {
+            case ...0: sentences.append("It carries no data.")
+            case 1: sentences.append("It carries 1 data field.")
+            default: sentences.append("It carries \(count) data fields.")
+            }
         }
         if fields["stale"]?.number == 1 {
             sentences.append("Redis is out of reach just now: this is what was known before.")
@@ -68,11 +72,12 @@ struct Why: ParsableCommand {
     }
 
     private static func rotation(_ generation: Int64, successor: String?) -> String {
+        // A guest is generation 0, the first token of a session generation 1.
         let past =
             switch generation {
-            case 0: "Its token has never been rotated"
-            case 1: "Its token has been replaced once"
-            default: "Its token has been replaced \(generation) times"
+            case ...1: "Its token has never been replaced"
+            case 2: "Its token has been replaced once"
+            default: "Its token has been replaced \(generation - 1) times"
             }
         return switch successor {
         case "pending": past + "; the newest one was sent, and the client has not used it yet."

@@ -118,7 +118,7 @@ struct ConnectionTests {
     @Test(
         "a path that leads nowhere has a plain reason",
         arguments: [
-            ("/nonexistent/s", "no such file"), ("", "no such file"),
+            ("/proc/none/s", "no such file"), ("", "no such file"),
             ("/tmp", "connection refused: nobody listens there"),
             (
                 "/" + String(repeating: "x", count: 200),

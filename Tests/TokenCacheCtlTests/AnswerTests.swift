@@ -160,7 +160,7 @@ struct AnswerTests {
         let result = try run(["why", Self.sid], reply: Self.accepted).result
         #expect(result.status == 0)
         #expect(result.output.contains("nobody's by name: created 2023-11-14 22:13:20"))
-        #expect(result.output.contains("Its token has been replaced 3 times; the newest one was sent"))
+        #expect(result.output.contains("Its token has been replaced 2 times; the newest one was sent"))
         #expect(result.output.contains("It carries 1 data field."))
         #expect(result.output.contains("journalctl -u tokencached | grep sid=\(Self.sid)\n"))
     }

@@ -28,7 +28,7 @@ struct ControlProgram {
     /// Runs to the end. Files stand for the three streams, so that nothing can block or raise SIGPIPE.
     static func run(
         _ arguments: [String], input: String = "", in folder: String = folder,
-        environment: [String] = ["PATH=/nonexistent", "TZ=UTC"]
+        environment: [String] = ["PATH=/proc/none", "TZ=UTC"]
     ) throws -> Result {
         let streams = [try namelessFile(), try namelessFile(), try namelessFile()]
         defer { streams.forEach { close($0) } }
@@ -72,11 +72,19 @@ struct ControlProgram {
         for (number, stream) in streams.enumerated() {
             posix_spawn_file_actions_adddup2(&actions, stream, Int32(number))
         }
+        // Tests run on threads that block signals, and a child would start with them blocked: deaf to SIGTERM.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var argv: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
         var envp: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
         defer { (argv + envp).forEach { free($0) } }
         var process: pid_t = 0
-        let result = posix_spawn(&process, program, &actions, nil, &argv, &envp)
+        let result = posix_spawn(&process, program, &actions, &attributes, &argv, &envp)
         guard result == 0 else { throw POSIXError(POSIXErrorCode(rawValue: result) ?? .ENOENT) }
         return process
     }
