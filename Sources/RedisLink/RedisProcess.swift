@@ -7,7 +7,7 @@ final class RedisFolder {
     let path: String
     /// The folder itself, open.
     let descriptor: Int32
-    private let lock: Int32
+    let lock: Int32
 
     static let socketName = "redis.sock"
     static let logName = "redis.log"
