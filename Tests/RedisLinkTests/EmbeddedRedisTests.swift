@@ -17,7 +17,8 @@ private final class House {
         redis = EmbeddedRedis(loop: loop, directory: directory, executable: executable, logger: logger)
     }
 
-    func run(_ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ body: (@escaping () -> Void) -> Void) {
+    func run(_ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ body: (@escaping () -> Void) -> Void)
+    {
         var isDone = false
         let guardian = loop.makeTimer { [unowned self] in loop.stop() }
         guardian.start(after: .seconds(20))
@@ -73,7 +74,8 @@ private final class House {
         #expect(lstat(folder.path + "/state/redis", &status) == 0 && status.st_mode & 0o777 == 0o700)
         #expect(lstat(folder.path + "/state/redis/redis.sock", &status) == 0 && status.st_mode & 0o777 == 0o600)
         for (name, value) in [
-            ("appendonly", "yes"), ("appendfsync", "everysec"), ("save", ""), ("maxmemory-policy", "noeviction"), ("port", "0"),
+            ("appendonly", "yes"), ("appendfsync", "everysec"), ("save", ""), ("maxmemory-policy", "noeviction"),
+            ("port", "0"),
         ] {
             #expect(house.call("CONFIG", "GET", name) == .success(.array([.text(name), .text(value)])))
         }

@@ -30,6 +30,7 @@ import Testing
     @Test func repliesOfALongPipelineKeepTheirOrder() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(10) }
+        bench.waitReady()
         var order: [Int] = []
         bench.run { done in
             for number in 0..<20_000 {
@@ -69,9 +70,8 @@ import Testing
         bench.pause(.milliseconds(20))
         server.kill()
         server.start()
-        bench.run { done in
-            bench.link.onStateChange = { state in if state == .ready { bench.loop.later(done) } }
-        }
+        bench.wait("lost") { $0 != .ready }
+        bench.waitReady()
         #expect(bench.call("PING") == .success(.status("PONG")))
         #expect(results[0] == .success(.text("read")))
         #expect(results[1]?.faultKind == .closed)
@@ -214,7 +214,8 @@ import Testing
         let wrong = try Bench(.unix(path: server.socketPath, login: RedisLogin(password: RedisPassword("wrong"))))
         wrong.waitDown(.credentials)
         #expect(wrong.link.counters.failures == 1)
-        let right = try Bench(.unix(path: server.socketPath, login: RedisLogin(password: RedisPassword("right"), database: 3)))
+        let right = try Bench(
+            .unix(path: server.socketPath, login: RedisLogin(password: RedisPassword("right"), database: 3)))
         right.waitReady()
         #expect(right.call("PING") == .success(.status("PONG")))
         // Rights taken away later are faults of single requests.

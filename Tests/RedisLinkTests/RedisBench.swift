@@ -23,7 +23,9 @@ final class TemporaryFolder {
     private static func remove(_ path: String) {
         guard let folder = opendir(path) else { return }
         while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             guard name != ".", name != ".." else { continue }
             let child = path + "/" + name
             var status = stat()
@@ -86,7 +88,9 @@ final class Bench {
     private(set) var states: [LinkState] = []
     private var onState: (() -> Void)?
 
-    init(_ endpoint: RedisEndpoint, scripts: [RedisScript] = [], _ change: (inout LinkSettings) -> Void = { _ in }) throws {
+    init(_ endpoint: RedisEndpoint, scripts: [RedisScript] = [], _ change: (inout LinkSettings) -> Void = { _ in })
+        throws
+    {
         loop = try EventLoop()
         var settings = LinkSettings()
         change(&settings)
@@ -124,7 +128,8 @@ final class Bench {
 
     /// Runs the loop until the link's state fulfils a condition.
     func wait(
-        _ what: String, sourceLocation: SourceLocation = #_sourceLocation, until condition: @escaping (LinkState) -> Bool
+        _ what: String, sourceLocation: SourceLocation = #_sourceLocation,
+        until condition: @escaping (LinkState) -> Bool
     ) {
         if condition(link.state) { return }
         run(what, sourceLocation: sourceLocation) { done in
@@ -169,10 +174,13 @@ final class Bench {
         return result ?? .failure(RedisFault(.other, "no result"))
     }
 
-    func call(_ script: RedisScript, _ arguments: String..., repeatable: Bool = false) -> Result<RedisReply, RedisFault> {
+    func call(_ script: RedisScript, _ arguments: String..., repeatable: Bool = false) -> Result<RedisReply, RedisFault>
+    {
         var result: Result<RedisReply, RedisFault>?
         run(script.name) { done in
-            link.run(script, keys: [Array("k".utf8)], arguments: arguments.map { Array($0.utf8) }, repeatable: repeatable) {
+            link.run(
+                script, keys: [Array("k".utf8)], arguments: arguments.map { Array($0.utf8) }, repeatable: repeatable
+            ) {
                 result = $0
                 done()
             }

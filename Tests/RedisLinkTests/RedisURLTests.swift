@@ -42,7 +42,9 @@ import Testing
 }
 
 @Suite struct RedisClockTests {
-    private func at(_ milliseconds: Int64) -> MonotonicInstant { MonotonicInstant(nanoseconds: milliseconds * 1_000_000) }
+    private func at(_ milliseconds: Int64) -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: milliseconds * 1_000_000)
+    }
 
     @Test func aNarrowSampleIsKeptAndAJumpTakenOver() {
         var clock = RedisClock()

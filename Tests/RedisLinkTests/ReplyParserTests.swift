@@ -14,7 +14,8 @@ import Testing
     }
 
     @Test func anyChunkingGivesTheSameReplies() throws {
-        let text = "+OK\r\n-ERR no\r\n:-42\r\n$5\r\nhe\r\no\r\n$-1\r\n*-1\r\n*0\r\n*3\r\n:1\r\n*2\r\n$0\r\n\r\n-E x\r\n$-1\r\n"
+        let text =
+            "+OK\r\n-ERR no\r\n:-42\r\n$5\r\nhe\r\no\r\n$-1\r\n*-1\r\n*0\r\n*3\r\n:1\r\n*2\r\n$0\r\n\r\n-E x\r\n$-1\r\n"
         let bytes = Array(text.utf8)
         let expected: [RedisReply] = [
             .status("OK"), .error("ERR no"), .integer(-42), .bulk(Array("he\r\no".utf8)), .null, .null, .array([]),
@@ -50,7 +51,9 @@ import Testing
 
     @Test func endlessLineIsRefused() {
         let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 1000)
-        #expect(throws: ReplyParser.Malformed.self) { try parse([[UInt8(ascii: "+")]] + Array(repeating: piece, count: 67)) }
+        #expect(throws: ReplyParser.Malformed.self) {
+            try parse([[UInt8(ascii: "+")]] + Array(repeating: piece, count: 67))
+        }
     }
 
     @Test func truncatedReplyIsWaitedFor() throws {
