@@ -111,6 +111,7 @@ public final class Daemon {
             self.parts = parts
             parts.link.onStateChange = { [weak self] state in self?.linkChanged(state) }
             parts.link.start()
+            parts.dispatcher.service.start()
             after(limit) { [weak self] in self?.startAccepting() }
             sampleRates(parts.dispatcher)
         } catch {
@@ -127,9 +128,18 @@ public final class Daemon {
         if !passwordFile.isEmpty { linkSettings.password = { PasswordFile.read(passwordFile).map(RedisPassword.init) } }
         let link = RedisLink(
             loop: loop, endpoint: endpoint, settings: linkSettings, scripts: TokenService.scripts, logger: logger)
+        let prefix = Array(settings.redis.prefix.utf8)
+        var nearCache: TokenService.NearCacheOptions?
+        if settings.nearCache.maxMemory > 0 {
+            nearCache = TokenService.NearCacheOptions(
+                feed: InvalidationFeed(
+                    loop: loop, endpoint: endpoint, settings: linkSettings, prefix: prefix + Array("s:".utf8),
+                    logger: logger),
+                maxBytes: settings.nearCache.maxMemory, serveStale: settings.nearCache.serveStale)
+        }
         let service = try TokenService(
-            link: link, prefix: Array(settings.redis.prefix.utf8), timeout: settings.redis.timeout.wholeMilliseconds,
-            policy: TokenPolicy(settings), logger: logger)
+            link: link, prefix: prefix, timeout: settings.redis.timeout.wholeMilliseconds,
+            policy: TokenPolicy(settings), nearCache: nearCache, logger: logger)
         let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(link), logger: logger)
         let server = Server(
             loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),
@@ -162,6 +172,7 @@ public final class Daemon {
     }
 
     private func linkChanged(_ state: LinkState) {
+        parts?.dispatcher.service.linkChanged(state)
         switch state {
         case .ready: startAccepting()
         case .down: if embedded == nil { startAccepting() }
@@ -228,6 +239,7 @@ public final class Daemon {
     private func stopRedis() {
         guard phase == .draining else { return }
         phase = .stopping
+        parts?.dispatcher.service.close()
         parts?.link.close()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: settings.drainTimeout) { [weak self] in self?.loop.stop() }
@@ -236,6 +248,7 @@ public final class Daemon {
     private func endNow() {
         phase = .stopping
         parts?.server.closeAll()
+        parts?.dispatcher.service.close()
         parts?.link.close()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: .zero) { [weak self] in self?.loop.stop() }
