@@ -68,6 +68,9 @@ let package = Package(
         .testTarget(
             name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration, logging],
             swiftSettings: strict),
+        .testTarget(name: "TokenCacheClientTests", dependencies: ["TokenCacheClient"], swiftSettings: strict),
+        .testTarget(
+            name: "TokenCacheCtlTests", dependencies: ["tokencachectl", "TokenCacheClient"], swiftSettings: strict),
 
         // Integration tests start real redis-servers and daemons of their own.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
