@@ -66,7 +66,9 @@ let package = Package(
             swiftSettings: strict),
 
         // Integration tests start real redis-servers and daemons of their own.
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        // The harness looks through megabytes for every secret of a test: unoptimised that takes most of the run.
+        .target(
+            name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["TestSupport", "tokencached", "tokencachectl", "Tokens", "TokenCrypto"],
