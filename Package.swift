@@ -29,25 +29,29 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: [
-        // C libraries of the distribution: a module map and a shim header each, nothing else.
+        // C libraries of the distribution, and calls of Linux: a module map and a shim header each, nothing else.
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
-        .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         // One-way order: each target imports only what stands above it.
         .target(name: "WireProtocol", swiftSettings: strict),
         .target(name: "TokenCrypto", dependencies: ["COpenSSL"], swiftSettings: strict),
         .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict),
-        .target(name: "EventLoop", dependencies: ["CLibevent"], swiftSettings: strict),
+        .target(name: "EventLoop", dependencies: ["CLibevent", "CLinux"], swiftSettings: strict),
         .target(name: "RedisLink", dependencies: ["EventLoop", "CHiredis", deque, logging], swiftSettings: strict),
         .target(
             name: "TokenCache",
-            dependencies: ["Tokens", "RedisLink", logging],
+            dependencies: ["Tokens", "TokenCrypto", "RedisLink", logging],
             resources: [.embedInCode("Scripts")],
             swiftSettings: strict),
         .target(
             name: "TokenCacheServer",
-            dependencies: ["TokenCache", "WireProtocol", "EventLoop", deque, logging, configuration, yams],
+            dependencies: [
+                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "CLinux", deque, logging,
+                configuration, yams,
+            ],
             swiftSettings: strict),
         .target(name: "TokenCacheClient", dependencies: ["WireProtocol", "CHiredis"], swiftSettings: strict),
         .executableTarget(
@@ -62,7 +66,7 @@ let package = Package(
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop"], swiftSettings: strict),
         .testTarget(
-            name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration],
+            name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration, logging],
             swiftSettings: strict),
 
         // Integration tests start real redis-servers and daemons of their own.

@@ -1,0 +1,20 @@
+#pragma once
+// Calls of Linux and glibc that Swift's Glibc module leaves out: it is made without _GNU_SOURCE, and cannot import
+// calls with a variable number of arguments.
+#pragma clang module import SwiftGlibc
+#include <malloc.h>
+#include <sys/prctl.h>
+
+int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
+
+// What SO_PEERCRED answers (unix(7)); glibc's own declaration needs _GNU_SOURCE.
+struct peer_credentials {
+    int pid;
+    unsigned int uid;
+    unsigned int gid;
+};
+
+// prctl(2), for options with one argument.
+static inline int process_control(int option, unsigned long argument) {
+    return prctl(option, argument, 0, 0, 0);
+}

@@ -1,0 +1,311 @@
+internal import DequeModule
+internal import EventLoop
+
+/// The life of one link to Redis, as a value: events and the time go in, actions and bytes come out.
+///
+/// It owns no socket, clock or timer; `RedisLink` is the thin shell that does, and the tests drive a whole life by
+/// hand. The promise it keeps: every request completes exactly once, with its own reply or a fault, at the latest
+/// when its deadline is `tick`ed past.
+///
+/// Replies carry no identity, only their position, so everything sent has an entry in `inFlight` until its reply
+/// came. A request lives in a slot beside it; when it is given up the slot is freed and its generation moves on,
+/// and the entry stays behind to swallow the late reply.
+struct LinkMachine<Waiter> {
+    enum Action {
+        /// Open a connection and report `connected` or `disconnected`.
+        case connect
+        /// Close the connection, if there is one; it is not to report any more.
+        case disconnect
+        case complete(Waiter, Result<RedisReply, RedisFault>)
+        case stateChanged(LinkState)
+        /// Tell the operator: a fault of single requests that only configuration cures.
+        case refused(RedisFault)
+    }
+
+    /// Where the connection stands. Legal ways:
+    /// `closed → connecting → preparing → ready`; from each of the last three to `connecting` (a ready one that was
+    /// lost, at once), to `backoff` and, by `close`, to `closed`; `backoff → connecting`.
+    enum Phase: Equatable {
+        /// Not started, or closed by the owner.
+        case closed
+        /// A connection is being opened.
+        case connecting(since: MonotonicInstant)
+        /// Connected; the commands that make the connection fit for use are in flight, nothing else.
+        case preparing(since: MonotonicInstant)
+        /// In use.
+        case ready(since: MonotonicInstant, nextHeartbeat: MonotonicInstant)
+        /// The last attempt failed; the next one is due then.
+        case backoff(until: MonotonicInstant)
+    }
+
+    /// What a reply that is still to come is for.
+    enum Purpose {
+        case request(SlotReference)
+        case preparation(PreparationStep)
+        case heartbeat
+        case scriptLoad(Int)
+    }
+
+    struct Expected {
+        let purpose: Purpose
+        let sentAt: MonotonicInstant
+        let byteCount: Int
+    }
+
+    let settings: LinkSettings
+    let scripts: [RedisScript]
+    var phase: Phase = .closed
+    private(set) var state: LinkState = .closed
+    var counters = LinkCounters()
+    var clock = RedisClock()
+    var serverInfo = RedisServerInfo()
+
+    /// To be performed by the shell, in order.
+    var actions: [Action] = []
+    /// To be written by the shell, as it stands at the end of the turn.
+    var output: [UInt8] = []
+
+    /// In the order of their replies.
+    var inFlight = Deque<Expected>()
+    /// Accepted and not sent: the connection is not ready.
+    var waiting = Deque<WaitingRequest>()
+    /// Deadlines in order; entries whose request is done are skipped.
+    var deadlines = Deque<(at: MonotonicInstant, slot: SlotReference)>()
+    var slots: [Slot] = []
+    var freeSlots: [Int] = []
+    /// Bytes of everything in `inFlight` and `waiting`.
+    var pendingBytes = 0
+    /// SHA-1 in hex by script, once Redis told it. It depends on the source only, so it outlives connections.
+    var digests: [[UInt8]?]
+    /// SCRIPT LOADs in flight by script, so that many refused calls cause one load.
+    var loadsInFlight: [Int]
+
+    private var isHeartbeatInFlight = false
+    /// Failures in a row that were followed by a wait, since the link was last ready for a while.
+    private var failures = 0
+    /// Whether a loss has already been answered by an attempt without a wait, since then.
+    private var hasRetriedAtOnce = false
+    private var generator: SplitMix64
+
+    init(settings: LinkSettings, scripts: [RedisScript], seed: UInt64) {
+        self.settings = settings
+        self.scripts = scripts
+        digests = Array(repeating: nil, count: scripts.count)
+        loadsInFlight = Array(repeating: 0, count: scripts.count)
+        generator = SplitMix64(state: seed)
+    }
+
+    /// When `tick` is due next; nil: not until something else happens.
+    var nextWake: MonotonicInstant? {
+        var wake: MonotonicInstant
+        switch phase {
+        case .closed: wake = .latest
+        case .connecting(let since), .preparing(let since): wake = since + settings.connectTimeout
+        case .backoff(let until): wake = until
+        case .ready(_, let nextHeartbeat):
+            wake = nextHeartbeat
+            if let oldest = inFlight.first { wake = min(wake, tooLate(oldest)) }
+        }
+        if let first = deadlines.first { wake = min(wake, first.at) }
+        return wake == .latest ? nil : wake
+    }
+
+    /// Begins the first attempt.
+    mutating func start(now: MonotonicInstant) {
+        guard phase == .closed else { return }
+        failures = 0
+        hasRetriedAtOnce = false
+        setState(.connecting)
+        attempt(now: now)
+    }
+
+    /// Ends everything; what is under way fails.
+    mutating func close() {
+        guard phase != .closed else { return }
+        phase = .closed
+        forgetConnection()
+        failAll(RedisFault(.closed, "the link to Redis is closed"))
+        actions.append(.disconnect)
+        setState(.closed)
+    }
+
+    /// The connection stands: makes it fit for use.
+    mutating func connected(login: RedisLogin, now: MonotonicInstant) {
+        guard case .connecting(let since) = phase else { return }
+        phase = .preparing(since: since)
+        serverInfo = RedisServerInfo()
+        for (step, command) in preparation(for: login) {
+            expect(.preparation(step), byteCount: command.count, now: now)
+            output.append(contentsOf: command)
+        }
+    }
+
+    /// The connection could not be made, or ended.
+    mutating func disconnected(_ fault: RedisFault, now: MonotonicInstant) {
+        guard phase != .closed else { return }
+        lose(fault, now: now)
+    }
+
+    /// The connection delivered what is no reply.
+    mutating func garbage(now: MonotonicInstant) {
+        counters.protocolErrors += 1
+        lose(RedisFault(.protocolError, "Redis sent something that is not a reply"), now: now)
+    }
+
+    /// Time has passed.
+    mutating func tick(now: MonotonicInstant) {
+        expireRequests(now: now)
+        switch phase {
+        case .closed: break
+        case .connecting(let since), .preparing(let since):
+            guard now >= since + settings.connectTimeout else { break }
+            lose(RedisFault(.timeout, "Redis does not answer"), now: now)
+        case .backoff(let until):
+            if now >= until { attempt(now: now) }
+        case .ready(let since, let nextHeartbeat):
+            if let oldest = inFlight.first, now >= tooLate(oldest) {
+                lose(RedisFault(.timeout, "Redis does not answer"), now: now)
+            } else if now >= nextHeartbeat {
+                phase = .ready(since: since, nextHeartbeat: now + settings.heartbeat)
+                sendHeartbeat(now: now)
+            }
+        }
+    }
+
+    /// The next reply, in its position.
+    mutating func received(_ reply: RedisReply, now: MonotonicInstant) {
+        switch phase {
+        case .closed, .connecting, .backoff: return
+        case .preparing, .ready: break
+        }
+        guard let expected = inFlight.popFirst() else { return garbage(now: now) }
+        counters.replies += 1
+        pendingBytes -= expected.byteCount
+        switch expected.purpose {
+        case .preparation(let step):
+            if let fault = prepared(step, reply: reply, sentAt: expected.sentAt, now: now) {
+                lose(fault, now: now)
+            } else if inFlight.isEmpty {
+                becomeReady(now: now)
+            }
+        case .request(let reference): answered(reference, reply: reply, now: now)
+        case .heartbeat:
+            isHeartbeatInFlight = false
+            if case .error(let text) = reply { return consider(RedisFault.classify(error: text), now: now) }
+            takeTime(reply, sentAt: expected.sentAt, now: now)
+        case .scriptLoad(let index):
+            loadsInFlight[index] -= 1
+            if case .bulk(let digest) = reply, digest.count == RedisScript.digestLength { digests[index] = digest }
+        }
+    }
+
+    /// Draws the consequences of an error reply for the connection.
+    mutating func consider(
+        _ verdict: (fault: RedisFault, consequence: RedisFault.Consequence), now: MonotonicInstant
+    ) {
+        if verdict.consequence == .reconnect { lose(verdict.fault, now: now) }
+    }
+
+    mutating func expect(_ purpose: Purpose, byteCount: Int, now: MonotonicInstant) {
+        inFlight.append(Expected(purpose: purpose, sentAt: now, byteCount: byteCount))
+        pendingBytes += byteCount
+    }
+
+    private func tooLate(_ expected: Expected) -> MonotonicInstant {
+        expected.sentAt + settings.timeout + settings.lateReplyLimit
+    }
+
+    private mutating func sendHeartbeat(now: MonotonicInstant) {
+        guard !isHeartbeatInFlight else { return }
+        isHeartbeatInFlight = true
+        let command = RedisCommand("TIME").bytes
+        expect(.heartbeat, byteCount: command.count, now: now)
+        output.append(contentsOf: command)
+    }
+
+    private mutating func becomeReady(now: MonotonicInstant) {
+        if settings.requiresMaster, serverInfo.role == "slave" {
+            return lose(RedisFault(.readOnly, "Redis is a read-only replica"), now: now)
+        }
+        phase = .ready(since: now, nextHeartbeat: now + settings.heartbeat)
+        counters.connects += 1
+        setState(.ready)
+        transmitWaiting(now: now)
+    }
+
+    private mutating func attempt(now: MonotonicInstant) {
+        phase = .connecting(since: now)
+        actions.append(.connect)
+    }
+
+    /// The connection, or the attempt at one, is over. A loss of one that had been good is followed by an attempt at
+    /// once, and requests wait for it; whatever fails after that backs off.
+    private mutating func lose(_ fault: RedisFault, now: MonotonicInstant) {
+        var isFirstLoss = false
+        switch phase {
+        case .closed, .backoff: return
+        case .connecting, .preparing: break
+        case .ready(let since, _):
+            // A connection that breaks again and again is not one that works.
+            if now - since >= settings.reconnectMaximum {
+                failures = 0
+                hasRetriedAtOnce = false
+            }
+            isFirstLoss = !hasRetriedAtOnce && fault.kind != .credentials
+        }
+        counters.failures += 1
+        counters.lastFault = LinkCounters.LastFault(description: fault.description, at: now)
+        actions.append(.disconnect)
+        retrieveInFlight(fault)
+        forgetConnection()
+        if isFirstLoss {
+            hasRetriedAtOnce = true
+            setState(.connecting)
+            attempt(now: now)
+        } else {
+            failures += 1
+            phase = .backoff(until: now + delay(after: fault))
+            setState(.down(fault))
+            failNewcomers(fault)
+        }
+    }
+
+    private mutating func forgetConnection() {
+        inFlight.removeAll(keepingCapacity: true)
+        pendingBytes = waiting.reduce(0) { $0 + $1.byteCount }
+        output.removeAll()
+        isHeartbeatInFlight = false
+        for index in loadsInFlight.indices { loadsInFlight[index] = 0 }
+    }
+
+    /// Exponential from the minimum to the maximum, up to a quarter shorter by chance, so that the daemons of a
+    /// fleet do not come back all at once.
+    private mutating func delay(after fault: RedisFault) -> Duration {
+        if fault.kind == .credentials { return settings.reconnectMaximum }
+        var delay = min(settings.reconnectMinimum, settings.reconnectMaximum)
+        for _ in 1..<min(max(failures, 1), 32) where delay < settings.reconnectMaximum {
+            delay = min(delay * 2, settings.reconnectMaximum)
+        }
+        return delay - delay / 4096 * Int(generator.next() % 1024)
+    }
+
+    private mutating func setState(_ new: LinkState) {
+        guard new != state else { return }
+        state = new
+        actions.append(.stateChanged(new))
+    }
+}
+
+/// A small seeded generator for jitter; nothing secret comes from it. Source: Steele, Lea, Flood, "Fast splittable
+/// pseudorandom number generators", 2014.
+struct SplitMix64: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}

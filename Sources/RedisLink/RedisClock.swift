@@ -1,0 +1,60 @@
+internal import EventLoop
+
+/// An estimate of Redis's wall clock, mapped on the boot-time clock: nobody's `date -s` on this host moves it.
+///
+/// A sample taken between sending and receiving bounds the difference of the two clocks from both sides; the
+/// narrowest recent sample is kept, as it grows stale (drift) it gives way to wider ones. A sample that contradicts
+/// what is known means that Redis's clock jumped, and is taken over at once.
+struct RedisClock: Equatable {
+    /// Two quartz clocks drift apart by less than this many microseconds in a second.
+    static let driftPerSecond: Int64 = 200
+    /// How old, in microseconds, a script's notion of now may be when its reply is read.
+    static let observationSlack: Int64 = 2_000_000
+    /// Times from 1970 to the year 5138, in milliseconds: nothing else is believed.
+    static let plausibleMilliseconds: Range<Int64> = 0..<100_000_000_000_000
+
+    private struct Estimate: Equatable {
+        /// Redis's microseconds minus boot-time microseconds.
+        var offset: Int64
+        var uncertainty: Int64
+        var at: Int64
+    }
+
+    private var estimate: Estimate?
+
+    /// Redis's Unix time in milliseconds at `now`; nil before the first sample.
+    func milliseconds(at now: MonotonicInstant) -> Int64? {
+        guard let estimate else { return nil }
+        return (now.microseconds &+ estimate.offset) / 1000
+    }
+
+    /// Takes in a reply to `TIME`.
+    mutating func sample(serverMicroseconds: Int64, sentAt: MonotonicInstant, receivedAt: MonotonicInstant) {
+        guard RedisClock.plausibleMilliseconds.contains(serverMicroseconds / 1000) else { return }
+        let half = max(0, (receivedAt.microseconds - sentAt.microseconds) / 2)
+        let middle = serverMicroseconds - receivedAt.microseconds + half
+        let new = Estimate(offset: middle, uncertainty: half + 1, at: receivedAt.microseconds)
+        guard let old = estimate else { return estimate = new }
+        let aged = old.uncertainty + max(0, new.at - old.at) / 1_000_000 * RedisClock.driftPerSecond
+        let distance = (new.offset - old.offset).magnitude
+        if distance > UInt64(new.uncertainty + aged) || new.uncertainty <= aged { estimate = new }
+    }
+
+    /// Takes in the time a script was told by Redis, when its reply is read: the clock is not behind that, and not
+    /// seconds ahead of it.
+    mutating func observe(serverMilliseconds: Int64, at now: MonotonicInstant) {
+        guard RedisClock.plausibleMilliseconds.contains(serverMilliseconds) else { return }
+        let least = serverMilliseconds * 1000 - now.microseconds
+        guard let old = estimate else {
+            estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack, at: now.microseconds)
+            return
+        }
+        if old.offset < least || old.offset > least + 1000 + RedisClock.observationSlack {
+            estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack / 2, at: now.microseconds)
+        }
+    }
+}
+
+extension MonotonicInstant {
+    fileprivate var microseconds: Int64 { nanoseconds / 1000 }
+}

@@ -1,0 +1,94 @@
+internal import CHiredis
+internal import Glibc
+
+/// One command for Redis, already in the bytes that are sent (hiredis formats it), with the key it routes by.
+public struct RedisCommand: Sendable {
+    /// RESP, complete.
+    let bytes: [UInt8]
+    /// The key that decides which node of a cluster gets it; nil: any.
+    public let key: [UInt8]?
+
+    /// Formats a command from its name and arguments, binary-safe.
+    public init(_ arguments: [[UInt8]], key: [UInt8]? = nil) {
+        bytes = RedisCommand.format(arguments)
+        self.key = key
+    }
+
+    /// Formats a command given as words: `RedisCommand("PEXPIRE", key, "1000", key: key)`.
+    public init(_ name: StaticString, _ arguments: any RedisArgument..., key: [UInt8]? = nil) {
+        let name = name.withUTF8Buffer { Array($0) }
+        self.init([name] + arguments.map(\.redisArgument), key: key)
+    }
+
+    static func format(_ arguments: [[UInt8]]) -> [UInt8] {
+        guard let count = Int32(exactly: arguments.count), count > 0 else { return [] }
+        let lengths = arguments.map(\.count)
+        // One run of bytes, so that one borrowed pointer serves all arguments.
+        let joined = Array(arguments.joined())
+        return joined.withUnsafeBytes { bytes in
+            var nothing: CChar = 0
+            return withUnsafeMutablePointer(to: &nothing) { nothing in
+                let start = bytes.assumingMemoryBound(to: CChar.self).baseAddress ?? UnsafePointer(nothing)
+                var offset = 0
+                var pointers: [UnsafePointer<CChar>?] = lengths.map { length in
+                    defer { offset += length }
+                    return start + offset
+                }
+                var target: UnsafeMutablePointer<CChar>?
+                let length = redisFormatCommandArgv(&target, count, &pointers, lengths)
+                guard let target else { return [] }
+                defer { redisFreeCommand(target) }
+                guard length > 0 else { return [] }
+                return Array(UnsafeRawBufferPointer(start: target, count: Int(length)))
+            }
+        }
+    }
+}
+
+/// What can stand in a command: bytes, text, whole numbers.
+public protocol RedisArgument {
+    var redisArgument: [UInt8] { get }
+}
+
+extension [UInt8]: RedisArgument {
+    public var redisArgument: [UInt8] { self }
+}
+
+extension String: RedisArgument {
+    public var redisArgument: [UInt8] { Array(utf8) }
+}
+
+extension Int: RedisArgument {
+    public var redisArgument: [UInt8] { Array(String(self).utf8) }
+}
+
+extension Int64: RedisArgument {
+    public var redisArgument: [UInt8] { Array(String(self).utf8) }
+}
+
+/// A Lua script that the link loads on every connection and runs by its digest.
+public struct RedisScript: Sendable, Hashable {
+    /// What the link knows it by, and names in the log.
+    public let name: String
+    public let source: [UInt8]
+
+    public init(name: String, source: [UInt8]) {
+        self.name = name
+        self.source = source
+    }
+
+    public static func == (left: RedisScript, right: RedisScript) -> Bool { left.name == right.name }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(name) }
+
+    /// Bytes of a SHA-1 digest in hex, as `SCRIPT LOAD` answers it.
+    static let digestLength = 40
+
+    /// EVALSHA with room for the digest, which only Redis tells (`SCRIPT LOAD`), and where that room begins.
+    static func formatCall(keys: [[UInt8]], arguments: [[UInt8]]) -> (bytes: [UInt8], digestOffset: Int) {
+        let room = [UInt8](repeating: UInt8(ascii: "0"), count: digestLength)
+        let words = [Array("EVALSHA".utf8), room, keys.count.redisArgument] + keys + arguments
+        // "*N\r\n" "$7\r\nEVALSHA\r\n" "$40\r\n"
+        return (RedisCommand.format(words), 3 + String(words.count).utf8.count + 13 + 5)
+    }
+}

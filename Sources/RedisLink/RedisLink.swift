@@ -1,0 +1,226 @@
+internal import DequeModule
+public import EventLoop
+public import Logging
+
+/// The one data connection to Redis: pipelined, reconnecting, with a deadline for every request.
+///
+/// It belongs to its loop's thread. All decisions are made by `LinkMachine`; this shell owns the socket, the timer
+/// and the clock. What is sent during a turn of the loop goes out in one write at its end.
+public final class RedisLink {
+    public typealias Completion = (Result<RedisReply, RedisFault>) -> Void
+
+    /// Told after every change of `state`, from the loop.
+    public var onStateChange: ((LinkState) -> Void)?
+    public private(set) var state: LinkState = .closed
+    public let settings: LinkSettings
+
+    private let loop: EventLoop
+    private let endpoint: RedisEndpoint
+    private let logger: Logger
+    private let transport: LinkTransport
+    private let scriptIndexes: [RedisScript: Int]
+    private var machine: LinkMachine<Completion>
+    private var timer: LoopTimer?
+    /// When the timer runs out. It is left running when the next wake moves later, which it does with every reply.
+    private var armedFor: MonotonicInstant?
+    private var pending = Deque<LinkMachine<Completion>.Action>()
+    private var isPerforming = false
+    private var isTurnScheduled = false
+    private var turnBody: () -> Void = {}
+    private var lastRefusalLogged: MonotonicInstant?
+
+    /// Makes a link; nothing happens before `start()`.
+    ///
+    /// - Parameters:
+    ///   - endpoint: where Redis is, and who to be there.
+    ///   - scripts: loaded on every connection before it is used; `run` takes these only.
+    public init(
+        loop: EventLoop, endpoint: RedisEndpoint, settings: LinkSettings = LinkSettings(), scripts: [RedisScript],
+        logger: Logger
+    ) {
+        self.loop = loop
+        self.endpoint = endpoint
+        self.settings = settings
+        self.logger = logger
+        machine = LinkMachine(settings: settings, scripts: scripts, seed: UInt64.random(in: 0 ... .max))
+        scriptIndexes = Dictionary(scripts.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        transport = LinkTransport(loop: loop, settings: settings) { answer in answer(.success(endpoint)) }
+        transport.owner = self
+        timer = loop.makeTimer { [unowned self] in
+            armedFor = nil
+            machine.tick(now: .now())
+            perform()
+        }
+        turnBody = { [weak self] in self?.turn() }
+    }
+
+    /// Begins to connect, and keeps at it until `close()`.
+    public func start() {
+        machine.start(now: .now())
+        scheduleTurn()
+    }
+
+    /// Closes the connection; what is under way completes with a fault, after this has returned.
+    public func close() {
+        machine.close()
+        scheduleTurn()
+    }
+
+    /// Sends a command, behind all that were sent before.
+    ///
+    /// - Parameters:
+    ///   - repeatable: whether it may be sent once more when its connection is lost before the reply came: reads and
+    ///     idempotent writes. Even then it completes by its deadline.
+    ///   - completion: called exactly once, from the loop, never before this has returned. An error of Redis is a fault.
+    public func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping Completion) {
+        submit(RequestBody(bytes: command.bytes), repeatable, completion)
+    }
+
+    /// Runs a script by its digest. If Redis has lost it, it is loaded and run again; nobody notices.
+    ///
+    /// - Parameters: as for `send`; `script` must be one of those that the link was made with.
+    public func run(
+        _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
+        completion: @escaping Completion
+    ) {
+        guard let index = scriptIndexes[script] else {
+            return loop.later { completion(.failure(RedisFault(.scriptError, "the script \(script.name) is unknown"))) }
+        }
+        let call = RedisScript.formatCall(keys: keys, arguments: arguments)
+        submit(RequestBody(bytes: call.bytes, script: (index, call.digestOffset)), repeatable, completion)
+    }
+
+    /// Redis's clock now, Unix milliseconds, by estimate; nil before its first answer. It is read at connect and with
+    /// every heartbeat and mapped on the boot-time clock, so setting this host's clock does not move it.
+    public var clockMilliseconds: Int64? { machine.clock.milliseconds(at: .now()) }
+
+    /// Betters the estimate with the time a script was told by Redis. Call it when that script's reply is read.
+    public func observe(serverMilliseconds: Int64) {
+        machine.clock.observe(serverMilliseconds: serverMilliseconds, at: .now())
+    }
+
+    /// What was counted since the link was made.
+    public var counters: LinkCounters { machine.counters }
+
+    /// What Redis said about itself when this connection was made.
+    public var serverInfo: RedisServerInfo { machine.serverInfo }
+
+    /// Requests in flight and waiting, those included that were given up and whose late reply is awaited.
+    public var pendingRequests: Int { machine.inFlight.count + machine.waiting.count }
+
+    private func submit(_ body: RequestBody, _ repeatable: Bool, _ completion: @escaping Completion) {
+        machine.submit(body, isRepeatable: repeatable, waiter: completion, now: .now())
+        scheduleTurn()
+    }
+
+    private func scheduleTurn() {
+        guard !isTurnScheduled else { return }
+        isTurnScheduled = true
+        loop.later(turnBody)
+    }
+
+    private func turn() {
+        perform()
+        // Only now: what completions sent goes out with this write.
+        isTurnScheduled = false
+        flush()
+    }
+
+    private func flush() {
+        guard !machine.output.isEmpty else { return }
+        transport.write(machine.output)
+        // Keeps room for an ordinary burst, not for the largest one ever.
+        machine.output.removeAll(keepingCapacity: machine.output.count <= 1 << 20)
+    }
+
+    /// Carries out what the machine decided. Completions may call back into the link: their actions join the queue.
+    private func perform() {
+        guard !isPerforming else { return }
+        isPerforming = true
+        while true {
+            if !machine.actions.isEmpty {
+                pending.append(contentsOf: machine.actions)
+                machine.actions.removeAll(keepingCapacity: true)
+            }
+            guard let action = pending.popFirst() else { break }
+            perform(action)
+        }
+        isPerforming = false
+        if !machine.output.isEmpty { scheduleTurn() }
+        arm()
+    }
+
+    private func perform(_ action: LinkMachine<Completion>.Action) {
+        switch action {
+        case .connect: transport.connect()
+        case .disconnect: transport.close()
+        case .complete(let completion, let result): completion(result)
+        case .stateChanged(let new):
+            log(new)
+            state = new
+            onStateChange?(new)
+        case .refused(let fault):
+            let now = MonotonicInstant.now()
+            if let last = lastRefusalLogged, now - last < .seconds(30) { return }
+            lastRefusalLogged = now
+            logger.error("Redis refused a command: \(fault)", metadata: ["redis": "\(endpoint)"])
+        }
+    }
+
+    private func arm() {
+        guard let wake = machine.nextWake else {
+            timer?.cancel()
+            armedFor = nil
+            return
+        }
+        if let armedFor, armedFor <= wake { return }
+        armedFor = wake
+        timer?.start(after: wake - .now())
+    }
+
+    private func log(_ new: LinkState) {
+        let metadata: Logger.Metadata = ["redis": "\(endpoint)"]
+        switch new {
+        case .closed, .connecting: logger.debug("Redis link: \(new)", metadata: metadata)
+        case .ready:
+            let version = machine.serverInfo.version ?? "of unknown version"
+            logger.info("connected to Redis \(version)", metadata: metadata)
+            if let policy = machine.serverInfo.maxmemoryPolicy, policy != "noeviction" {
+                logger.warning(
+                    "Redis may evict sessions: maxmemory-policy is \(policy), it must be noeviction",
+                    metadata: metadata)
+            }
+        case .down(let fault) where fault.kind == .credentials:
+            logger.error("Redis refuses the daemon: \(fault); check user, password and rights", metadata: metadata)
+        case .down(let fault): logger.warning("Redis is unavailable: \(fault)", metadata: metadata)
+        }
+    }
+}
+
+extension RedisLink: LinkTransportOwner {
+    func transportConnected(login: RedisLogin) {
+        machine.connected(login: login, now: .now())
+        perform()
+    }
+
+    func transportReceived(_ reply: RedisReply) -> Bool {
+        machine.received(reply, now: .now())
+        switch machine.phase {
+        case .preparing, .ready: return true
+        case .closed, .connecting, .backoff: return false
+        }
+    }
+
+    func transportReceivedGarbage() {
+        machine.garbage(now: .now())
+    }
+
+    func transportClosed(_ fault: RedisFault) {
+        machine.disconnected(fault, now: .now())
+        perform()
+    }
+
+    func transportDrained() {
+        perform()
+    }
+}

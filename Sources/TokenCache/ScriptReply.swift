@@ -1,0 +1,69 @@
+internal import RedisLink
+internal import Tokens
+
+/// What a script of ours answered: `{verdict, Redis's time, detail}`.
+struct ScriptReply {
+    let verdict: String
+    /// Unix milliseconds.
+    let serverTime: Milliseconds
+    let detail: RedisReply?
+
+    static let unexpected = Unavailable(reason: "Redis answered in a form that is not understood")
+    static let late = Unavailable(reason: "Redis was reached too late, nothing was changed")
+
+    init(_ reply: RedisReply) throws {
+        guard case .array(let parts) = reply, parts.count >= 2, case .bulk(let verdict) = parts[0],
+            case .integer(let time) = parts[1]
+        else { throw Self.unexpected }
+        self.verdict = String(decoding: verdict, as: UTF8.self)
+        serverTime = time
+        detail = parts.count > 2 ? parts[2] : nil
+    }
+
+    var isLate: Bool { verdict == "late" }
+
+    /// The answer of `commit.lua`.
+    var changeOutcome: Result<ChangeOutcome, Unavailable> {
+        switch (verdict, detail) {
+        case ("done", .integer(let changed)): .success(.done(changedData: Int(clamping: changed)))
+        case ("changed", .some(let hash)):
+            Result { try StoredCopy(hash) }.mapError(Unavailable.init).map { .overtaken($0) }
+        case ("large", .integer(let bytes)): .success(.tooLarge(bytes: bytes))
+        case ("late", _): .failure(Self.late)
+        default: .failure(Self.unexpected)
+        }
+    }
+}
+
+extension StoredCopy {
+    /// Reads the answer of `HGETALL`.
+    init(_ reply: RedisReply) throws {
+        guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
+        var hash: [[UInt8]] = []
+        hash.reserveCapacity(elements.count)
+        for element in elements {
+            guard case .bulk(let bytes) = element else { throw ScriptReply.unexpected }
+            hash.append(bytes)
+        }
+        (session, data) = try RecordCodec.decode(hash)
+    }
+}
+
+extension Unavailable {
+    /// Any error of reading from Redis, as the reason a client is told.
+    init(_ error: any Error) {
+        self =
+            switch error {
+            case let error as Unavailable: error
+            case let fault as RedisFault: Unavailable(reason: fault.description)
+            case let error as RecordError: Unavailable(reason: error.description)
+            default: Unavailable(reason: "an internal fault: \(error)")
+            }
+    }
+}
+
+extension Result where Success == RedisReply, Failure == RedisFault {
+    func mapToAvailable<Value>(_ transform: (RedisReply) throws -> Value) -> Result<Value, Unavailable> {
+        Result<Value, any Error> { try transform(try get()) }.mapError(Unavailable.init)
+    }
+}

@@ -1,0 +1,63 @@
+-- Writes one change of a session, if the session is still as it was when the change was decided.
+--
+-- Loaded twice: as `commit` (flagged allow-oom: rotation, confirmation, the end of a session must work on a full
+-- Redis, too) and as `store` (not flagged: new sessions, logins and data need memory).
+--
+-- KEYS[1]   the session
+-- ARGV[1]   not-after, Unix ms by Redis's clock: past it nothing is changed
+-- ARGV[2]   revision the change was decided on; "" = there is no session; "*" = any living one
+-- ARGV[3]   Unix ms at which the key expires; "" = as it is
+-- ARGV[4]   "1" = put the new fields in place of all that stood there
+-- ARGV[5]   most bytes that names and values of data may have together
+-- ARGV[6]   n, ARGV[7] m, ARGV[8] d: then n × (field, value) to set, m fields to delete,
+--           d × (data name, value), an empty value removes the field
+--
+-- Reply     {"done", now ms, data fields changed}
+--           {"changed", now ms, {field, value, ...}}   another change came first; what stands there now
+--           {"late", now ms}                           not-after has passed
+--           {"large", now ms, bytes}                   the data would have so many bytes; nothing was changed
+local key = KEYS[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[1]) then return {'late', now} end
+
+local expected = ARGV[2]
+local revision = redis.call('HGET', key, 'r')
+local as_expected
+if expected == '' then
+  as_expected = redis.call('EXISTS', key) == 0
+else
+  as_expected = revision and (expected == '*' or revision == expected)
+end
+if not as_expected then return {'changed', now, redis.call('HGETALL', key)} end
+
+local sets, deletes, data = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local first_data = 9 + 2 * sets + deletes
+
+local old_size = tonumber(redis.call('HGET', key, 'k') or 0)
+local size, changes = old_size, {}
+for at = first_data, first_data + 2 * data - 1, 2 do
+  local name, value = ARGV[at], ARGV[at + 1]
+  local field = '.' .. name
+  local old = redis.call('HGET', key, field)
+  if value == '' then
+    if old then
+      changes[#changes + 1] = {field}
+      size = size - #name - #old
+    end
+  elseif old ~= value then
+    changes[#changes + 1] = {field, value}
+    size = size + #value - (old and #old or -#name)
+  end
+end
+if size > old_size and size > tonumber(ARGV[5]) then return {'large', now, size} end
+
+if ARGV[4] == '1' then redis.call('DEL', key) end
+for at = 9, 8 + 2 * sets, 2 do redis.call('HSET', key, ARGV[at], ARGV[at + 1]) end
+for at = 9 + 2 * sets, first_data - 1 do redis.call('HDEL', key, ARGV[at]) end
+for _, change in ipairs(changes) do
+  if change[2] then redis.call('HSET', key, change[1], change[2]) else redis.call('HDEL', key, change[1]) end
+end
+if size ~= old_size then redis.call('HSET', key, 'k', size) end
+if ARGV[3] ~= '' then redis.call('PEXPIREAT', key, ARGV[3]) end
+return {'done', now, #changes}

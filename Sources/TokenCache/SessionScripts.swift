@@ -1,0 +1,18 @@
+internal import RedisLink
+
+/// The Lua scripts, embedded in the binary. Each file's header says keys, arguments and reply.
+enum SessionScripts {
+    /// `commit.lua`, allowed on a full Redis: rotation, confirmation, the end of a session.
+    static let commit = script("commit", PackageResources.commit_lua, flags: "flags=allow-oom")
+    /// `commit.lua` for what needs memory: new sessions, logins, data.
+    static let store = script("store", PackageResources.commit_lua, flags: "")
+    static let touch = script("touch", PackageResources.touch_lua, flags: "flags=allow-oom")
+    static let index = script("index", PackageResources.index_lua, flags: "")
+
+    static let all = [commit, store, touch, index]
+
+    /// The first line makes Redis 7 check the flags before it runs anything.
+    private static func script(_ name: String, _ body: [UInt8], flags: String) -> RedisScript {
+        RedisScript(name: name, source: Array("#!lua \(flags)\n".utf8) + body)
+    }
+}

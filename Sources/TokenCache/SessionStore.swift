@@ -1,0 +1,250 @@
+internal import RedisLink
+internal import Tokens
+
+/// Nobody knows: Redis is out of reach or refuses. Never an answer about a token.
+public struct Unavailable: Error, Equatable, Sendable {
+    /// In plain words, without keys, arguments or secrets.
+    public let reason: String
+
+    public init(reason: String) { self.reason = reason }
+}
+
+/// A session as read from Redis, with its data.
+struct StoredCopy {
+    var session: StoredSession
+    /// Names without mark, and values, in stored order.
+    var data: [RecordField]
+
+    static let absent = StoredCopy(session: .absent, data: [])
+}
+
+/// One atomic change of one session.
+struct Change {
+    /// What must stand under the key for the change to be written.
+    enum Basis {
+        case absent
+        case revision(Int64)
+        case anyLiving
+    }
+
+    var basis: Basis
+    var set: [RecordField] = []
+    var delete: [[UInt8]] = []
+    /// Nil leaves the TTL as it is.
+    var expireAt: Milliseconds?
+    /// Put `set` in the place of all that stood there.
+    var replacesAll = false
+    /// Data fields to set; an empty value removes the field. No name twice.
+    var data: [RecordField] = []
+    /// Whether a full Redis should refuse it.
+    var needsMemory = false
+    /// Whether doing it twice is the same as once, for a caller who handles `.changed`.
+    var isRepeatable = true
+}
+
+enum ChangeOutcome {
+    /// Written. `changedData`: how many data fields really changed.
+    case done(changedData: Int)
+    /// Another change came first; this is what stands there now.
+    case overtaken(StoredCopy)
+    /// The data would have had so many bytes. Nothing was changed.
+    case tooLarge(bytes: Int64)
+}
+
+/// The sessions in Redis: what is sent, and what the replies mean. Decides nothing.
+///
+/// Everything a caller passes as completion is called exactly once, on the loop's thread, never before the method
+/// has returned.
+final class SessionStore {
+    typealias Completion<Value> = (Result<Value, Unavailable>) -> Void
+
+    private let link: RedisLink
+    private let prefix: [UInt8]
+    /// A mutating script given up by everyone still may run for this long, and not a moment later.
+    private let scriptLifetime: Milliseconds
+
+    init(link: RedisLink, prefix: [UInt8], timeout: Milliseconds) {
+        self.link = link
+        self.prefix = prefix
+        scriptLifetime = timeout + 1_000
+    }
+
+    /// Redis's clock as estimated now, Unix milliseconds; nil before Redis was ever reached.
+    var clock: Milliseconds? { link.clockMilliseconds }
+
+    // MARK: One session
+
+    func load(_ sid: SessionID, _ done: @escaping Completion<StoredCopy>) {
+        let key = sessionKey(sid)
+        link.send(RedisCommand([Array("HGETALL".utf8), key], key: key), repeatable: true) { result in
+            done(result.mapToAvailable { reply in try StoredCopy(reply) })
+        }
+    }
+
+    /// Carries out a change. A change that came too late is tried once more with the clock put right: it was refused
+    /// untouched, and somebody still waits for it.
+    func commit(_ change: Change, of sid: SessionID, maxData: Int, _ done: @escaping Completion<ChangeOutcome>) {
+        commit(change, of: sid, maxData: maxData, mayRetry: true, done)
+    }
+
+    private func commit(
+        _ change: Change, of sid: SessionID, maxData: Int, mayRetry: Bool, _ done: @escaping Completion<ChangeOutcome>
+    ) {
+        guard let notAfter else { return refuseUnsynchronised(done) }
+        let arguments = commitArguments(change, notAfter: notAfter, maxData: maxData)
+        run(
+            change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: sessionKey(sid),
+            arguments: arguments, repeatable: change.isRepeatable
+        ) { [self] result in
+            switch result {
+            case .failure(let fault): done(.failure(fault))
+            case .success(let reply):
+                if reply.isLate, mayRetry {
+                    commit(change, of: sid, maxData: maxData, mayRetry: false, done)
+                } else {
+                    done(reply.changeOutcome)
+                }
+            }
+        }
+    }
+
+    /// Records an access if nobody did within `interval`. The completion says whether the session still lives.
+    func touch(_ sid: SessionID, interval: Milliseconds, _ done: @escaping Completion<Bool>) {
+        guard let notAfter else { return refuseUnsynchronised(done) }
+        run(
+            SessionScripts.touch, key: sessionKey(sid), arguments: [decimal(notAfter), decimal(interval)],
+            repeatable: true
+        ) { result in
+            done(
+                result.flatMap { reply in
+                    reply.isLate ? .failure(ScriptReply.late) : .success(reply.verdict != "absent")
+                })
+        }
+    }
+
+    /// Redis's own time, asked now: for a decision that the estimate must not make.
+    func synchroniseClock(_ done: @escaping Completion<Void>) {
+        link.send(RedisCommand([Array("TIME".utf8)]), repeatable: true) { [link] result in
+            done(
+                result.mapToAvailable { reply in
+                    guard case .array(let parts) = reply, parts.count == 2,
+                        case .bulk(let seconds) = parts[0], case .bulk(let microseconds) = parts[1],
+                        let whole = Int64(String(decoding: seconds, as: UTF8.self)),
+                        let part = Int64(String(decoding: microseconds, as: UTF8.self)), whole < 1 << 40
+                    else { throw ScriptReply.unexpected }
+                    link.observe(serverMilliseconds: whole * 1_000 + part / 1_000)
+                })
+        }
+    }
+
+    // MARK: Index of a subject's sessions
+
+    /// Enters a session into its subject's index. To be acknowledged before the session is written.
+    func addToIndex(
+        _ index: SubjectIndex, sid: SessionID, absoluteEnd: Milliseconds, _ done: @escaping Completion<Void>
+    ) {
+        guard let notAfter else { return refuseUnsynchronised(done) }
+        run(
+            SessionScripts.index, key: indexKey(index),
+            arguments: [decimal(notAfter), sid.hex, decimal(absoluteEnd)], repeatable: true
+        ) { result in
+            done(result.flatMap { $0.isLate ? .failure(ScriptReply.late) : .success(()) })
+        }
+    }
+
+    /// Takes ended sessions out of the index. Nobody waits: a member left behind leaves by its score.
+    func removeFromIndex(_ index: SubjectIndex, _ sids: [SessionID]) {
+        guard !sids.isEmpty else { return }
+        let key = indexKey(index)
+        link.send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key), repeatable: true) { _ in }
+    }
+
+    /// One page of a full iteration (`ZSCAN`): every member that stands there throughout is seen at least once,
+    /// whatever others add and remove meanwhile.
+    func scanIndex(
+        _ index: SubjectIndex, cursor: [UInt8], _ done: @escaping Completion<(next: [UInt8], sids: [SessionID])>
+    ) {
+        let key = indexKey(index)
+        let command = [Array("ZSCAN".utf8), key, cursor, Array("COUNT".utf8), Array("500".utf8)]
+        link.send(RedisCommand(command, key: key), repeatable: true) { result in
+            done(
+                result.mapToAvailable { reply in
+                    guard case .array(let parts) = reply, parts.count == 2, case .bulk(let next) = parts[0],
+                        case .array(let members) = parts[1]
+                    else { throw ScriptReply.unexpected }
+                    // Members and scores in turn; a score never reads as a sid.
+                    return (
+                        next,
+                        members.compactMap { member in
+                            guard case .bulk(let text) = member else { return nil }
+                            return SessionID(text: text)
+                        }
+                    )
+                })
+        }
+    }
+
+    /// Up to `limit` sessions of the subject, those with the latest absolute end first.
+    func newest(_ index: SubjectIndex, limit: Int, _ done: @escaping Completion<[SessionID]>) {
+        let key = indexKey(index)
+        let command = [Array("ZREVRANGE".utf8), key, Array("0".utf8), decimal(Int64(max(limit, 1) - 1))]
+        link.send(RedisCommand(command, key: key), repeatable: true) { result in
+            done(
+                result.mapToAvailable { reply in
+                    guard case .array(let members) = reply else { throw ScriptReply.unexpected }
+                    return members.compactMap { member in
+                        guard case .bulk(let text) = member else { return nil }
+                        return SessionID(text: text)
+                    }
+                })
+        }
+    }
+
+    // MARK: Keys, arguments, clock
+
+    private var notAfter: Milliseconds? { clock.map { $0 + scriptLifetime } }
+
+    private func sessionKey(_ sid: SessionID) -> [UInt8] { prefix + Array("s:".utf8) + sid.hex }
+    private func indexKey(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
+
+    private func run(
+        _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
+        _ done: @escaping Completion<ScriptReply>
+    ) {
+        link.run(script, keys: [key], arguments: arguments, repeatable: repeatable) { [link] result in
+            done(
+                result.mapToAvailable { reply in
+                    let reply = try ScriptReply(reply)
+                    link.observe(serverMilliseconds: reply.serverTime)
+                    return reply
+                })
+        }
+    }
+
+    private func commitArguments(_ change: Change, notAfter: Milliseconds, maxData: Int) -> [[UInt8]] {
+        let basis: [UInt8] =
+            switch change.basis {
+            case .absent: []
+            case .revision(let revision): decimal(revision)
+            case .anyLiving: [UInt8(ascii: "*")]
+            }
+        var arguments = [
+            decimal(notAfter), basis, change.expireAt.map(decimal) ?? [], change.replacesAll ? [UInt8(ascii: "1")] : [],
+            decimal(Int64(maxData)), decimal(Int64(change.set.count)), decimal(Int64(change.delete.count)),
+            decimal(Int64(change.data.count)),
+        ]
+        for field in change.set { arguments += [field.name, field.value] }
+        arguments += change.delete
+        for field in change.data { arguments += [field.name, field.value] }
+        return arguments
+    }
+
+    private func refuseUnsynchronised<Value>(_ done: @escaping Completion<Value>) {
+        // Asking for the time either fails with the fault of the link, or ends the reason for refusing.
+        synchroniseClock { result in
+            done(result.flatMap { .failure(Unavailable(reason: "Redis was only just reached, its clock is not known")) })
+        }
+    }
+}
+
+private func decimal(_ number: Int64) -> [UInt8] { Array(String(number).utf8) }

@@ -1,0 +1,21 @@
+/// What happened to tokens since the start, for INFO.
+public struct TokenCounters: Sendable, Equatable {
+    public var issued: UInt64 = 0
+    public var logins: UInt64 = 0
+    public var valid: UInt64 = 0
+    public var rotated: UInt64 = 0
+    public var unknown: UInt64 = 0
+    public var replayed: UInt64 = 0
+    public var revoked: UInt64 = 0
+    /// Rotations that this daemon wrote.
+    public var rotations: UInt64 = 0
+    public var forcedRotations: UInt64 = 0
+    public var confirmations: UInt64 = 0
+    public var touches: UInt64 = 0
+    public var ended: UInt64 = 0
+    /// Changes that another change overtook, so that they were decided anew.
+    public var overtaken: UInt64 = 0
+    public var unavailable: UInt64 = 0
+
+    public init() {}
+}

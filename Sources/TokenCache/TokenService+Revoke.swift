@@ -1,0 +1,193 @@
+internal import Logging
+internal import TokenCrypto
+public import Tokens
+
+/// REVOKE, REVOKEALL and LIST.
+extension TokenService {
+    /// Ends a session over the revision it was read at, and takes it out of its subject's index.
+    func end<Answer>(
+        _ record: SessionRecord, _ sid: SessionID, _ tombstone: Tombstone, attempt number: Int,
+        _ done: @escaping Completion<Answer>, ended: @escaping () throws -> Void,
+        overtaken: @escaping (StoredCopy) throws -> Void
+    ) {
+        attempt(done) {
+            let change = Change(ending: record, tombstone, until: try now() + policy.tombstone)
+            commit(change, of: sid, attempt: number, done) { [self] _ in
+                counters.ended += 1
+                logger.info(
+                    "session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])
+                if !record.subject.isEmpty {
+                    store.removeFromIndex(try SubjectIndex(subject: record.subject, crypto: crypto), [sid])
+                }
+                try ended()
+            } overtaken: { try overtaken($0) }
+        }
+    }
+
+    /// Ends the session of a token it once gave out, whether that is still accepted or not. Idempotent.
+    public func revoke(_ reference: SessionReference, _ done: @escaping Completion<RevokeAnswer>) {
+        attempt(done) {
+            guard let (sid, digest) = try resolve(reference) else { return done(.success(.unknown)) }
+            load(sid, done) { [self] copy in try revoke(sid, digest, on: copy, attempt: 0, done) }
+        }
+    }
+
+    private func revoke(
+        _ sid: SessionID, _ digest: Digest?, on copy: StoredCopy, attempt number: Int,
+        _ done: @escaping Completion<RevokeAnswer>
+    ) throws {
+        switch copy.session {
+        case .absent: done(.success(.unknown))
+        case .ended(let tombstone): done(.success(.revoked(tombstone.reason)))
+        case .live(let record):
+            if let digest, !record.standing(of: digest, policy: policy, now: try now()).isOwn {
+                return done(.success(.unknown))
+            }
+            end(record, sid, Tombstone(reason: .logout), attempt: number, done) {
+                done(.success(.revoked(.logout)))
+            } overtaken: { [self] copy in
+                try revoke(sid, digest, on: copy, attempt: number + 1, done)
+            }
+        }
+    }
+
+    // MARK: All of a subject
+
+    /// Ends all sessions of a subject but the one of `except`, where given. When it is acknowledged, every session
+    /// that was acknowledged before it began is dead.
+    public func revokeAll(
+        subject: [UInt8], except: SessionToken??, _ done: @escaping Completion<RevokeAllAnswer>
+    ) {
+        attempt(done) {
+            let sweep = Sweep(subject: subject, index: try SubjectIndex(subject: subject, crypto: crypto))
+            guard let except else { return scan(sweep, cursor: Sweep.start, done) }
+            guard let except else { return done(.success(.refused(.unknown))) }
+            let digest = try crypto.digest(except.verifier)
+            load(except.sid, done) { [self] copy in
+                switch judge(copy.session, digest: digest, now: try now()) {
+                case .refused(let refusal): done(.success(.refused(refusal)))
+                case .accepted:
+                    sweep.spared = except.sid
+                    scan(sweep, cursor: Sweep.start, done)
+                }
+            }
+        }
+    }
+
+    /// One REVOKEALL on its way over the pages of the index.
+    private final class Sweep {
+        let subject: [UInt8]
+        let index: SubjectIndex
+        var spared: SessionID?
+        var ended = 0
+        /// Sessions of this page still under way, and the first fault among them.
+        var pending = 0
+        var fault: (any Error)?
+
+        static let start = [UInt8(ascii: "0")]
+
+        init(subject: [UInt8], index: SubjectIndex) {
+            self.subject = subject
+            self.index = index
+        }
+    }
+
+    private func scan(_ sweep: Sweep, cursor: [UInt8], _ done: @escaping Completion<RevokeAllAnswer>) {
+        store.scanIndex(sweep.index, cursor: cursor) { [self] result in
+            attempt(done) {
+                let (next, sids) = try result.get()
+                end(sids.filter { $0 != sweep.spared }, sweep, done) { [self] in
+                    guard next == Sweep.start else { return scan(sweep, cursor: next, done) }
+                    done(.success(.revoked(count: sweep.ended)))
+                }
+            }
+        }
+    }
+
+    /// Ends one page of sessions side by side; goes on when the last of them is done.
+    private func end(
+        _ sids: [SessionID], _ sweep: Sweep, _ done: @escaping Completion<RevokeAllAnswer>,
+        then: @escaping () -> Void
+    ) {
+        guard !sids.isEmpty else { return then() }
+        sweep.pending = sids.count
+        for sid in sids {
+            let finish: Completion<Bool> = { [self] result in
+                switch result {
+                case .success(let ended): sweep.ended += ended ? 1 : 0
+                case .failure(let fault): sweep.fault = sweep.fault ?? fault
+                }
+                sweep.pending -= 1
+                guard sweep.pending == 0 else { return }
+                if let fault = sweep.fault { fail(fault, done) } else { then() }
+            }
+            load(sid, finish) { [self] copy in try endOne(sid, sweep, on: copy, attempt: 0, finish) }
+        }
+    }
+
+    /// Ends a session if it is the subject's: the revision it is ended over is the one whose subject was checked.
+    private func endOne(
+        _ sid: SessionID, _ sweep: Sweep, on copy: StoredCopy, attempt number: Int, _ done: @escaping Completion<Bool>
+    ) throws {
+        guard case .live(let record) = copy.session, record.subject == sweep.subject else {
+            return done(.success(false))
+        }
+        end(record, sid, Tombstone(reason: .logoutAll), attempt: number, done) {
+            done(.success(true))
+        } overtaken: { [self] copy in
+            try endOne(sid, sweep, on: copy, attempt: number + 1, done)
+        }
+    }
+
+    // MARK: LIST
+
+    /// The most sessions that LIST looks at: those with the latest absolute end.
+    public static let maxListed = 1_000
+
+    /// The living sessions of a subject, newest first, at most `limit`.
+    public func list(subject: [UInt8], limit: Int, _ done: @escaping Completion<[SessionView]>) {
+        attempt(done) {
+            let index = try SubjectIndex(subject: subject, crypto: crypto)
+            store.newest(index, limit: Self.maxListed) { [self] result in
+                attempt(done) {
+                    let sids = try result.get()
+                    guard !sids.isEmpty else { return done(.success([])) }
+                    let listing = Listing(pending: sids.count)
+                    for sid in sids {
+                        store.load(sid) { [self] result in
+                            listing.add(sid, result, subject: subject)
+                            guard listing.pending == 0 else { return }
+                            attempt(done) { done(.success(try listing.views(now: try now(), limit: limit))) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private final class Listing {
+        var pending: Int
+        private var found: [(sid: SessionID, record: SessionRecord, data: [RecordField])] = []
+        private var fault: Unavailable?
+
+        init(pending: Int) { self.pending = pending }
+
+        func add(_ sid: SessionID, _ result: Result<StoredCopy, Unavailable>, subject: [UInt8]) {
+            pending -= 1
+            switch result {
+            case .failure(let unavailable): fault = fault ?? unavailable
+            case .success(let copy):
+                if case .live(let record) = copy.session, record.subject == subject {
+                    found.append((sid, record, copy.data))
+                }
+            }
+        }
+
+        func views(now: Milliseconds, limit: Int) throws(Unavailable) -> [SessionView] {
+            if let fault { throw fault }
+            return found.sorted { $0.record.created > $1.record.created }.prefix(limit).map {
+                SessionView($0.record, sid: $0.sid, now: now, newToken: nil, data: $0.data)
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+internal import EventLoop
+internal import WireProtocol
+
+/// `CLIENT …`: what a connection says of itself, and what an admin sees of all.
+extension Dispatcher {
+    func client(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) {
+        let arguments = call.arguments
+        let client = call.client
+        if arguments.isKeyword(0, "ID"), arguments.count == 1 {
+            writer.integer(Int64(clamping: client.id))
+        } else if arguments.isKeyword(0, "SETNAME"), arguments.count == 2 {
+            client.name = try clientName(arguments[1])
+            writer.ok()
+        } else if arguments.isKeyword(0, "GETNAME"), arguments.count == 1 {
+            if client.name.isEmpty { writer.null() } else { writer.bulk(client.name) }
+        } else if arguments.isKeyword(0, "SETINFO"), arguments.count == 3 {
+            try setInformation(arguments, client)
+            writer.ok()
+        } else if arguments.isKeyword(0, "INFO"), arguments.count == 1 {
+            writer.verbatim(line(client) + "\n")
+        } else if arguments.isKeyword(0, "LIST") {
+            try requireAdmin(client)
+            let lines = client.server.connections.values.sorted { $0.id < $1.id }.map { line($0) + "\n" }
+            writer.verbatim(lines.joined())
+        } else if arguments.isKeyword(0, "KILL") {
+            try requireAdmin(client)
+            try kill(arguments, by: client, &writer)
+        } else {
+            throw .badArgument("CLIENT takes ID, SETNAME name, GETNAME, SETINFO attribute value, INFO, LIST or KILL ID id")
+        }
+    }
+
+    private func requireAdmin(_ client: ClientConnection) throws(ReplyError) {
+        guard client.role >= .admin else {
+            throw ReplyError(code: "NOPERM", message: "this command needs the role admin, this peer has \(client.role)")
+        }
+    }
+
+    private func setInformation(_ arguments: Arguments, _ client: ClientConnection) throws(ReplyError) {
+        let value = try clientName(arguments[2])
+        if arguments.isKeyword(1, "LIB-NAME") {
+            client.libraryName = value
+        } else if arguments.isKeyword(1, "LIB-VER") {
+            client.libraryVersion = value
+        } else {
+            throw .badArgument("CLIENT SETINFO takes LIB-NAME or LIB-VER")
+        }
+    }
+
+    private func kill(
+        _ arguments: Arguments, by client: ClientConnection, _ writer: inout ReplyWriter
+    ) throws(ReplyError) {
+        guard arguments.count == 3, arguments.isKeyword(1, "ID"),
+            let id = UInt64(String(decoding: arguments[2], as: UTF8.self))
+        else { throw .badArgument("CLIENT KILL takes ID and the id of a client, see CLIENT LIST") }
+        guard let victim = client.server.connections[id] else { return writer.integer(0) }
+        writer.integer(1)
+        // The one that asks gets its answer first.
+        if victim === client { victim.finishAfterReply() } else { victim.close() }
+    }
+
+    /// A client as Redis prints it, with the user instead of an address.
+    private func line(_ client: ClientConnection) -> String {
+        let now = MonotonicInstant.now()
+        let age = client.openedAt.duration(to: now).components.seconds
+        let idle = client.lastRequestAt.duration(to: now).components.seconds
+        let command = client.lastCommand.map { "\($0.spec.name)".lowercased() } ?? "NULL"
+        return [
+            "id=\(client.id)", "addr=unix:\(client.peer.processID)", "fd=\(client.socket)",
+            "name=\(String(decoding: client.name, as: UTF8.self))", "age=\(age)", "idle=\(idle)", "db=0",
+            "qbuf=\(client.unparsedBytes)", "obl=\(client.unsentBytes)", "oll=\(client.pendingReplies)",
+            "cmd=\(command)", "user=\(client.peer.userID)", "role=\(client.role)", "resp=\(client.version.rawValue)",
+            "lib-name=\(String(decoding: client.libraryName, as: UTF8.self))",
+            "lib-ver=\(String(decoding: client.libraryVersion, as: UTF8.self))",
+        ].joined(separator: " ")
+    }
+}

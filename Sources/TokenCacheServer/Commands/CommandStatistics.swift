@@ -1,0 +1,92 @@
+internal import EventLoop
+internal import WireProtocol
+
+/// What was called how often and how long it took, for INFO. Sizes are fixed: nothing a peer sends makes them grow.
+struct CommandStatistics {
+    struct Row {
+        var calls: UInt64 = 0
+        /// From the start of the turn that read the request to its reply, all calls together.
+        var microseconds: UInt64 = 0
+        /// Refused before they were carried out: role or number of arguments.
+        var rejected: UInt64 = 0
+        /// Answered with an error.
+        var failed: UInt64 = 0
+        var latencies = LatencyHistogram()
+    }
+
+    private(set) var rows: [Row] = Array(repeating: Row(), count: Command.allCases.count)
+    private(set) var errors: [(code: String, count: UInt64)] =
+        ["ERR", "NOPERM", "UNAVAILABLE", "OVERLOADED", "NOKEYS"].map { ($0, 0) }
+    var unknownCommands: UInt64 = 0
+
+    var totalCalls: UInt64 { rows.reduce(0) { $0 &+ $1.calls } }
+    var totalErrors: UInt64 { errors.reduce(0) { $0 &+ $1.count } }
+
+    mutating func count(_ command: Command, since start: MonotonicInstant) {
+        let elapsed = UInt64(clamping: MonotonicInstant.now().nanoseconds &- start.nanoseconds) / 1_000
+        update(command) { row in
+            row.calls &+= 1
+            row.microseconds &+= elapsed
+            row.latencies.record(microseconds: elapsed)
+        }
+    }
+
+    mutating func countFailure(_ command: Command) {
+        update(command) { row in
+            row.calls &+= 1
+            row.failed &+= 1
+        }
+    }
+
+    mutating func reject(_ command: Command) { update(command) { $0.rejected &+= 1 } }
+
+    mutating func countError(_ code: StaticString) {
+        guard let index = errors.firstIndex(where: { $0.code == code.description }) else { return }
+        errors[index].count &+= 1
+    }
+
+    private mutating func update(_ command: Command, _ change: (inout Row) -> Void) {
+        let index = Int(command.rawValue)
+        guard rows.indices.contains(index) else { return }
+        change(&rows[index])
+    }
+}
+
+/// Counts durations in buckets of an eighth of their size: enough for percentiles of INFO, at a fixed 2 KiB.
+struct LatencyHistogram {
+    private static let subBuckets: UInt64 = 8
+    private var counts: [UInt32] = []
+
+    /// Records a duration; storage is made with the first one.
+    mutating func record(microseconds: UInt64) {
+        if counts.isEmpty { counts = Array(repeating: 0, count: 256) }
+        let index = min(Self.bucket(of: microseconds), counts.count - 1)
+        counts[index] = counts[index] == .max ? .max : counts[index] + 1
+    }
+
+    /// The upper bound of the bucket below which `fraction` of the durations lie, microseconds; nil before the first.
+    func percentile(_ fraction: Double) -> UInt64? {
+        let total = counts.reduce(UInt64(0)) { $0 + UInt64($1) }
+        guard total > 0 else { return nil }
+        let rank = UInt64((Double(total) * fraction).rounded(.up))
+        var seen: UInt64 = 0
+        for (index, count) in counts.enumerated() {
+            seen += UInt64(count)
+            if seen >= max(rank, 1) { return Self.upperBound(of: index) }
+        }
+        return nil
+    }
+
+    private static func bucket(of value: UInt64) -> Int {
+        guard value >= subBuckets else { return Int(value) }
+        let exponent = 63 - value.leadingZeroBitCount
+        return Int(subBuckets) * (exponent - 2) + Int((value >> UInt64(exponent - 3)) & 7)
+    }
+
+    private static func upperBound(of bucket: Int) -> UInt64 {
+        guard bucket >= Int(subBuckets) else { return UInt64(bucket) }
+        let exponent = UInt64(bucket / Int(subBuckets) + 2)
+        let fraction = UInt64(bucket % Int(subBuckets))
+        return (subBuckets + fraction + 1) << (exponent - 3) - 1
+    }
+}

@@ -1,0 +1,177 @@
+internal import EventLoop
+internal import Glibc
+internal import Logging
+internal import TokenCache
+internal import WireProtocol
+
+/// The commands about the connection and the daemon, as Redis clients send them on connect and operators by hand.
+extension Dispatcher {
+    /// The version of Redis whose protocol is spoken here: clients choose features by it.
+    static let redisVersion = "7.0.15"
+
+    /// - Returns: false where the command is about sessions, or its reply comes later.
+    func answerConnectionCommand(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Answering {
+        let arguments = call.arguments
+        switch call.command {
+        case .ping:
+            if arguments.count == 0 { writer.simple("PONG") } else { writer.bulk(arguments[0]) }
+        case .echo: writer.bulk(arguments[0])
+        case .hello: try hello(call, &writer)
+        case .auth:
+            noteAuthentication(call.client)
+            writer.ok()
+        case .select: try select(arguments, &writer)
+        case .quit:
+            writer.ok()
+            call.client.finishAfterReply()
+        case .reset: reset(call.client, &writer)
+        case .client: try client(call, &writer)
+        case .command:
+            CommandTable.describe(
+                call.arguments.request.ranges[call.arguments.first...], in: call.arguments.request.bytes, to: &writer)
+        case .config: try config(arguments, &writer)
+        case .info: writer.verbatim(information(arguments, of: call.client.server))
+        case .dbsize:
+            countKeys(call)
+            return .later
+        case .slowlog: try slowlog(arguments, &writer)
+        case .latency: try latency(arguments, &writer)
+        case .shutdown:
+            logger.notice("shutdown was asked for", metadata: ["uid": "\(call.client.peer.userID)"])
+            // Redis answers nothing: the connection closes when it is done.
+            environment.shutDown()
+        case .multi: throw ReplyError(code: "ERR", message: "use a pipeline without a transaction")
+        default: return .notMine
+        }
+        return .now
+    }
+
+    /// How a command was taken.
+    enum Answering {
+        case now, later, notMine
+    }
+
+    // MARK: Handshake
+
+    private func hello(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) {
+        let client = call.client
+        let arguments = call.arguments
+        var version = client.version
+        var name: [UInt8]?
+        var index = 0
+        if arguments.count > 0 {
+            guard let number = Int(String(decoding: arguments[0], as: UTF8.self)),
+                let asked = RESPVersion(rawValue: number)
+            else { throw ReplyError(code: "NOPROTO", message: "unsupported protocol version; 2 and 3 are spoken here") }
+            version = asked
+            index = 1
+        }
+        while index < arguments.count {
+            if arguments.isKeyword(index, "AUTH"), index + 2 < arguments.count {
+                noteAuthentication(client)
+                index += 3
+            } else if arguments.isKeyword(index, "SETNAME"), index + 1 < arguments.count {
+                name = try clientName(arguments[index + 1])
+                index += 2
+            } else {
+                throw .badArgument("syntax error in HELLO; usage: \(call.command.spec.usage)")
+            }
+        }
+        client.version = version
+        writer.version = version
+        if let name { client.name = name }
+        writer.map(7)
+        writer.bulk("server"); writer.bulk("tokencached")
+        writer.bulk("version"); writer.bulk(Version.current)
+        writer.bulk("proto"); writer.integer(Int64(version.rawValue))
+        writer.bulk("id"); writer.integer(Int64(clamping: client.id))
+        writer.bulk("mode"); writer.bulk("standalone")
+        writer.bulk("role"); writer.bulk("master")
+        writer.bulk("modules"); writer.array(0)
+    }
+
+    /// Access goes by the peer's credentials; a password is neither needed nor kept.
+    private func noteAuthentication(_ client: ClientConnection) {
+        guard !client.authWasIgnored else { return }
+        client.authWasIgnored = true
+        guard let suppressed = ignoredAuthentications.admit() else { return }
+        logger.warning(
+            "a client sent a password; access here goes by user and group, it was ignored",
+            metadata: ["uid": "\(client.peer.userID)", "suppressed": "\(suppressed)"])
+    }
+
+    private func select(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
+        guard arguments[0].elementsEqual("0".utf8) else {
+            throw .badArgument("DB index is out of range; there is 0 only")
+        }
+        writer.ok()
+    }
+
+    private func reset(_ client: ClientConnection, _ writer: inout ReplyWriter) {
+        client.version = .two
+        writer.version = .two
+        client.name = []
+        writer.simple("RESET")
+    }
+
+    /// As Redis takes it: no spaces, no control characters. Shown in `CLIENT LIST`.
+    func clientName(_ text: UnsafeRawBufferPointer) throws(ReplyError) -> [UInt8] {
+        guard text.count <= 256, text.allSatisfy({ $0 >= 33 && $0 <= 126 }) else {
+            throw .badArgument("a client's name has at most 256 printable characters without spaces")
+        }
+        return text.array
+    }
+
+    // MARK: Operators
+
+    private func config(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
+        guard arguments.isKeyword(0, "GET"), arguments.count > 1 else {
+            throw .badArgument("CONFIG GET pattern is all there is; the configuration is changed in its file")
+        }
+        var found: [(key: String, value: String)] = []
+        for index in 1..<arguments.count {
+            let pattern = String(decoding: arguments[index], as: UTF8.self)
+            // redis-benchmark asks for these two; what is answered is that there is nothing to tell.
+            let compatible = [("save", ""), ("appendonly", "")].filter { pattern == "*" || $0.0 == pattern.lowercased() }
+            for entry in compatible + environment.configuration(pattern) where !found.contains(where: { $0.key == entry.0 }) {
+                found.append((entry.0, entry.1))
+            }
+        }
+        writer.map(found.count)
+        for (key, value) in found {
+            writer.bulk(key)
+            writer.bulk(value)
+        }
+    }
+
+    private func countKeys(_ call: Call) {
+        let reply: TokenService.Completion<Int64> = later(call) { $1.integer($0) }
+        environment.keyCount(reply)
+    }
+
+    private func slowlog(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
+        if arguments.isKeyword(0, "GET") {
+            writer.array(0)
+        } else if arguments.isKeyword(0, "LEN") {
+            writer.integer(0)
+        } else if arguments.isKeyword(0, "RESET") {
+            writer.ok()
+        } else {
+            throw .badArgument("SLOWLOG takes GET, LEN or RESET; it is always empty: arguments are kept nowhere")
+        }
+    }
+
+    private func latency(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
+        if arguments.isKeyword(0, "LATEST") || arguments.isKeyword(0, "HISTORY") {
+            writer.array(0)
+        } else if arguments.isKeyword(0, "HISTOGRAM") {
+            writer.map(0)
+        } else if arguments.isKeyword(0, "RESET") {
+            writer.integer(0)
+        } else if arguments.isKeyword(0, "DOCTOR") {
+            writer.verbatim("No latency events are recorded; INFO latencystats has the percentiles of each command.\n")
+        } else {
+            throw .badArgument("LATENCY takes LATEST, HISTORY, HISTOGRAM, RESET or DOCTOR")
+        }
+    }
+}

@@ -1,0 +1,19 @@
+internal import EventLoop
+internal import TokenCache
+
+/// What the operator commands tell and do beyond the socket and the tokens: handed in by the daemon.
+struct DaemonEnvironment {
+    /// 40 random hex digits, new at each start.
+    var runID: String
+    var startedAt: MonotonicInstant
+    /// Empty where no file was read.
+    var configurationFile: String
+    /// Configuration keys that match a glob, with their values; secrets are redacted.
+    var configuration: (_ pattern: String) -> [(key: String, value: String)]
+    /// The fields of INFO's section `# Upstream`, in order.
+    var upstream: () -> [(String, String)]
+    /// Number of keys in the Redis database, asked now.
+    var keyCount: (_ done: @escaping (Result<Int64, ServiceFault>) -> Void) -> Void
+    /// Begins the shutdown.
+    var shutDown: () -> Void
+}

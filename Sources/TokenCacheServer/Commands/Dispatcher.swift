@@ -1,0 +1,125 @@
+internal import EventLoop
+internal import Logging
+internal import TokenCache
+internal import WireProtocol
+
+/// Takes a request to the code that answers it: looks up the command, checks arity and role, counts.
+///
+/// Errors never repeat what the client sent: an argument may be a token.
+final class Dispatcher {
+    let service: TokenService
+    let logger: Logger
+    let environment: DaemonEnvironment
+    var statistics = CommandStatistics()
+    var operationsPerSecond = RateSampler()
+    let ignoredAuthentications = RateLimit(perInterval: 1, interval: .seconds(60))
+
+    init(service: TokenService, environment: DaemonEnvironment, logger: Logger) {
+        self.service = service
+        self.environment = environment
+        self.logger = logger
+    }
+
+    /// Carries out one request, whose reply is written now or has its place reserved.
+    /// - Returns: the command, where it is one.
+    func execute(_ request: Request, from client: ClientConnection, _ writer: inout ReplyWriter) -> Command? {
+        let second = request.count > 1 ? request[1] : nil
+        guard let (command, nameWords) = CommandTable.lookup(first: request[0], second: second) else {
+            statistics.unknownCommands &+= 1
+            fail("ERR", "unknown command; COMMAND DOCS lists those there are", &writer)
+            return nil
+        }
+        let arguments = request.arguments(after: nameWords)
+        let spec = command.spec
+        guard client.role >= spec.role else {
+            statistics.reject(command)
+            let roles = "this command needs the role \(spec.role), this peer has \(client.role) (access)"
+            fail("NOPERM", roles, &writer)
+            return command
+        }
+        guard spec.accepts(argumentCount: arguments.count) else {
+            statistics.reject(command)
+            fail("ERR", "wrong number of arguments for \(spec.name); usage: \(spec.usage)", &writer)
+            return command
+        }
+        let call = Call(command: command, arguments: arguments, client: client, startedAt: client.server.turnStartedAt())
+        do throws(ReplyError) {
+            let answered = try answer(call, &writer)
+            if answered { statistics.count(command, since: call.startedAt) }
+        } catch {
+            statistics.countFailure(command)
+            fail(error.code, error.message, &writer)
+        }
+        return command
+    }
+
+    /// - Returns: false where the reply comes later.
+    private func answer(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+        switch try answerConnectionCommand(call, &writer) {
+        case .now: return true
+        case .later: return false
+        case .notMine: return try answerSessionCommand(call, &writer)
+        }
+    }
+
+    /// Writes an error reply and counts it.
+    func fail(_ code: StaticString, _ message: String, _ writer: inout ReplyWriter) {
+        statistics.countError(code)
+        writer.error(code, message)
+    }
+
+    /// Reserves the place of the reply, and hands out what fills it: once, now or never.
+    func later<Answer>(
+        _ call: Call, _ write: @escaping (Answer, inout ReplyWriter) -> Void
+    ) -> TokenService.Completion<Answer> {
+        let pending = call.client.deferReply(to: call.command, startedAt: call.startedAt)
+        return { [self] result in
+            switch result {
+            case .success(let answer):
+                statistics.count(pending.command, since: pending.startedAt)
+                pending.connection?.resolve(pending.ticket) { write(answer, &$0) }
+            case .failure(let fault):
+                statistics.countFailure(pending.command)
+                let error = ReplyError(fault)
+                pending.connection?.resolve(pending.ticket) { fail(error.code, error.message, &$0) }
+            }
+        }
+    }
+}
+
+/// One command on its way.
+struct Call {
+    let command: Command
+    let arguments: Arguments
+    let client: ClientConnection
+    let startedAt: MonotonicInstant
+}
+
+/// An error reply: what was wrong, what is allowed. Never carries an argument.
+struct ReplyError: Error {
+    let code: StaticString
+    let message: String
+
+    static func badArgument(_ message: String) -> ReplyError { ReplyError(code: "ERR", message: message) }
+
+    init(code: StaticString, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    init(_ fault: ServiceFault) {
+        switch fault {
+        case .unavailable(let reason):
+            self.init(code: "UNAVAILABLE", message: reason)
+        case .dataTooLarge(let bytes, let limit):
+            self.init(
+                code: "ERR",
+                message: "the session's data would have \(bytes) bytes, at most \(limit) are allowed (session.max-data)")
+        }
+    }
+}
+
+extension CommandSpec {
+    /// Name and arguments, as help and error messages show them.
+    var usage: String { "\(name) \(arguments)" }
+}

@@ -1,0 +1,46 @@
+/// The words of one request, as views into the buffer it was read into. Valid while the request is carried out.
+struct Request {
+    let bytes: UnsafeRawBufferPointer
+    let ranges: [Range<Int>]
+
+    var count: Int { ranges.count }
+
+    /// The word at an index; empty beyond the end, so that no request can make an index trap.
+    subscript(_ index: Int) -> UnsafeRawBufferPointer {
+        guard index >= 0, index < ranges.count else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        let range = ranges[index]
+        guard range.lowerBound >= 0, range.upperBound <= bytes.count else {
+            return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        return UnsafeRawBufferPointer(rebasing: bytes[range])
+    }
+
+    /// The words after the command's name.
+    func arguments(after nameWords: Int) -> Arguments { Arguments(request: self, first: nameWords) }
+}
+
+/// The arguments of a command, counted from 0.
+struct Arguments {
+    let request: Request
+    let first: Int
+
+    var count: Int { max(0, request.count - first) }
+    subscript(_ index: Int) -> UnsafeRawBufferPointer { request[first + index] }
+
+    /// Whether the argument is this keyword, in either case.
+    func isKeyword(_ index: Int, _ keyword: StaticString) -> Bool { self[index].isKeyword(keyword) }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Compares with an upper-case ASCII keyword, whatever the case.
+    func isKeyword(_ keyword: StaticString) -> Bool {
+        guard count == keyword.utf8CodeUnitCount else { return false }
+        return keyword.withUTF8Buffer { keyword in
+            zip(self, keyword).allSatisfy { byte, expected in
+                byte == expected || (byte >= 97 && byte <= 122 && byte &- 32 == expected)
+            }
+        }
+    }
+
+    var array: [UInt8] { [UInt8](self) }
+}

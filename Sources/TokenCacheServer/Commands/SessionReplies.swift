@@ -1,0 +1,138 @@
+internal import TokenCache
+internal import TokenCrypto
+internal import Tokens
+internal import WireProtocol
+
+/// The domain replies: maps whose fields stand in the order of the protocol's description.
+extension ReplyWriter {
+    /// The fields of an accepted token: those of every session, then what applies.
+    /// - Parameters:
+    ///   - status: speaks of the token that was presented.
+    ///   - extra: how many fields the caller adds behind.
+    mutating func session(_ view: SessionView, status: StaticString, accepted: Bool = true, extra: Int = 0) {
+        map(2 + Self.fieldCount(view) + extra)
+        self.status(status, accepted: accepted)
+        holder(view)
+    }
+
+    /// How many fields `holder` writes.
+    static func fieldCount(_ view: SessionView) -> Int { view.newToken == nil ? 8 : 9 }
+
+    /// What is known of the holder: every field of an accepted token but `status` and `accepted`.
+    mutating func holder(_ view: SessionView) {
+        bulk("kind"); bulk("session")
+        bulk("sid"); view.sid.withUnsafeBytes { bulkHex($0) }
+        bulk("subject"); bulk(view.subject)
+        bulk("generation"); integer(view.generation)
+        bulk("created"); integer(view.created)
+        bulk("modified"); integer(view.modified)
+        bulk("expires_in"); integer(view.expiresIn)
+        bulk("absolute_in"); integer(view.absoluteIn)
+        if let token = view.newToken { bulk("sessiontoken"); bulk(token.secretText) }
+    }
+
+    mutating func status(_ status: StaticString, accepted: Bool) {
+        bulk("status"); bulk(status)
+        bulk("accepted"); integer(accepted ? 1 : 0)
+    }
+
+    /// A token that is not accepted: its status, the reason where there is one, and nothing else.
+    mutating func refusal(_ refusal: Refusal) {
+        map(2 + Self.fieldCount(refusal))
+        status(refusal.status, accepted: false)
+        reason(of: refusal)
+    }
+
+    static func fieldCount(_ refusal: Refusal) -> Int { if case .revoked = refusal { 1 } else { 0 } }
+
+    mutating func reason(of refusal: Refusal) {
+        if case .revoked(let reason) = refusal { bulk("reason"); bulk(reason.rawValue) }
+    }
+
+    mutating func verdict(_ verdict: Verdict) {
+        switch verdict {
+        case .accepted(let view): session(view, status: view.newToken == nil ? "valid" : "rotated")
+        case .refused(let refusal): self.refusal(refusal)
+        }
+    }
+
+    /// A page view's answer: `data` is nil where it was not asked for.
+    mutating func visit(_ answer: VisitAnswer, data: [RecordField]?) {
+        let extra = data == nil ? 0 : 1
+        switch answer.presented {
+        case .accepted:
+            session(answer.holder, status: answer.holder.newToken == nil ? "valid" : "rotated", extra: extra)
+        case .none:
+            session(answer.holder, status: "none", accepted: false, extra: extra)
+        case .refused(let refusal):
+            map(2 + Self.fieldCount(refusal) + Self.fieldCount(answer.holder) + extra)
+            status(refusal.status, accepted: false)
+            reason(of: refusal)
+            holder(answer.holder)
+        }
+        if let data { self.data(data) }
+    }
+
+    mutating func inspection(_ answer: InspectAnswer) {
+        switch answer {
+        case .refused(let refusal): self.refusal(refusal)
+        case .live(let view, let successor, let dataFields):
+            session(view, status: "valid", extra: 2)
+            bulk("successor"); bulk(successor.rawValue)
+            bulk("data_fields"); integer(Int64(dataFields))
+        }
+    }
+
+    mutating func change(_ answer: SetAnswer) {
+        switch answer {
+        case .refused(let refusal): self.refusal(refusal)
+        case .accepted(let changed):
+            map(3)
+            status("valid", accepted: true)
+            bulk("changed"); integer(Int64(changed))
+        }
+    }
+
+    mutating func revocation(_ answer: RevokeAnswer) {
+        switch answer {
+        case .unknown: refusal(.unknown)
+        case .revoked(let reason): refusal(.revoked(reason))
+        }
+    }
+
+    /// The field `data`, a map of names and values.
+    mutating func data(_ fields: [RecordField]) {
+        bulk("data")
+        map(fields.count)
+        for field in fields {
+            bulk(field.name)
+            bulk(field.value)
+        }
+    }
+
+    /// LIST: a map a session, never a token.
+    mutating func list(_ views: [SessionView], data: ([RecordField]) -> [RecordField]?) {
+        array(views.count)
+        for view in views {
+            let fields = data(view.data)
+            map(fields == nil ? 6 : 7)
+            bulk("sid"); view.sid.withUnsafeBytes { bulkHex($0) }
+            bulk("created"); integer(view.created)
+            bulk("modified"); integer(view.modified)
+            bulk("expires_in"); integer(view.expiresIn)
+            bulk("absolute_in"); integer(view.absoluteIn)
+            bulk("generation"); integer(view.generation)
+            if let fields { self.data(fields) }
+        }
+    }
+}
+
+extension Refusal {
+    var status: StaticString {
+        switch self {
+        case .unknown: "unknown"
+        case .replayed: "replayed"
+        case .revoked: "revoked"
+        }
+    }
+}

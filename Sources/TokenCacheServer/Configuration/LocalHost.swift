@@ -1,0 +1,127 @@
+internal import Glibc
+
+/// What the loader asks of the host. A value of closures, so that tests bring a host of their own.
+struct LocalHost: Sendable {
+    /// The uid of a user's name or number.
+    var userID: @Sendable (String) -> Result<UInt32, ValueFault>
+    /// The gid of a group's name or number.
+    var groupID: @Sendable (String) -> Result<UInt32, ValueFault>
+    /// True if the folder can be written to, or does not exist and can be made.
+    var isUsableFolder: @Sendable (String) -> Bool
+    /// A text file of at most so many bytes.
+    var readFile: @Sendable (_ path: String, _ maxBytes: Int) -> Result<String, ValueFault>
+    /// The permission bits of a file that this process can read.
+    var readableFileMode: @Sendable (String) -> Result<UInt32, ValueFault>
+
+    static let real = LocalHost(
+        userID: HostNames.userID, groupID: HostNames.groupID, isUsableFolder: HostFiles.isUsableFolder,
+        readFile: HostFiles.read, readableFileMode: HostFiles.readableMode)
+}
+
+/// Names of users and groups, from whatever the host's nsswitch.conf asks.
+enum HostNames {
+    /// Fit to be looked up and to stand in a list `name=role,name=role`.
+    static func isName(_ text: String) -> Bool {
+        (1...256).contains(text.utf8.count)
+            && text.unicodeScalars.allSatisfy { scalar in
+                !PrintableText.isDangerous(scalar) && !",=:/ ".unicodeScalars.contains(scalar)
+            }
+    }
+
+    static func userID(_ name: String) -> Result<UInt32, ValueFault> {
+        resolve(name, kind: "user") { size in
+            var entry = passwd()
+            var found: UnsafeMutablePointer<passwd>?
+            var buffer = [CChar](repeating: 0, count: size)
+            let code = getpwnam_r(name, &entry, &buffer, size, &found)
+            return (code, found == nil ? nil : entry.pw_uid)
+        }
+    }
+
+    static func groupID(_ name: String) -> Result<UInt32, ValueFault> {
+        resolve(name, kind: "group") { size in
+            var entry = group()
+            var found: UnsafeMutablePointer<group>?
+            var buffer = [CChar](repeating: 0, count: size)
+            let code = getgrnam_r(name, &entry, &buffer, size, &found)
+            return (code, found == nil ? nil : entry.gr_gid)
+        }
+    }
+
+    /// Bytes of a directory entry: a group lists its members in it.
+    private static let maxEntryBytes = 1 << 20
+
+    private static func resolve(
+        _ name: String, kind: String, _ look: (_ bufferBytes: Int) -> (code: Int32, id: UInt32?)
+    ) -> Result<UInt32, ValueFault> {
+        if name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
+            // The largest number means "no change" to chown(2) and is nobody's.
+            guard let number = UInt32(name), number < UInt32.max else {
+                return .failure(ValueFault("is not a number of a \(kind)"))
+            }
+            return .success(number)
+        }
+        var size = 16 << 10
+        var answer = look(size)
+        while answer.code == ERANGE, size < maxEntryBytes {
+            size *= 4
+            answer = look(size)
+        }
+        if let id = answer.id { return .success(id) }
+        // getpwnam(3) lists what the various sources answer for an unknown name.
+        if [0, ENOENT, ESRCH, EBADF, EPERM].contains(answer.code) {
+            return .failure(ValueFault("is no \(kind) of this host"))
+        }
+        return .failure(ValueFault("cannot be looked up: \(HostFiles.text(answer.code))"))
+    }
+}
+
+/// Files and folders.
+enum HostFiles {
+    static func isUsableFolder(_ path: String) -> Bool {
+        var status = stat()
+        if stat(path, &status) == 0 {
+            return status.st_mode & S_IFMT == S_IFDIR && access(path, W_OK | X_OK) == 0
+        }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/") else { return false }
+        return access(slash == path.startIndex ? "/" : String(path[..<slash]), W_OK | X_OK) == 0
+    }
+
+    static func read(_ path: String, maxBytes: Int) -> Result<String, ValueFault> {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return .failure(ValueFault("cannot be read: \(text(errno))")) }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16 << 10)
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                return .failure(ValueFault("cannot be read: \(text(errno))"))
+            }
+            if count == 0 { break }
+            bytes += chunk[..<count]
+            if bytes.count > maxBytes {
+                return .failure(ValueFault("is longer than \(ByteSizeText.text(maxBytes))"))
+            }
+        }
+        guard let content = String(validating: bytes, as: UTF8.self) else {
+            return .failure(ValueFault("is not UTF-8 text"))
+        }
+        return .success(content)
+    }
+
+    static func readableMode(_ path: String) -> Result<UInt32, ValueFault> {
+        var status = stat()
+        guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
+            return .failure(ValueFault("cannot be read: \(text(errno))"))
+        }
+        guard status.st_mode & S_IFMT != S_IFDIR else { return .failure(ValueFault("is a folder")) }
+        return .success(status.st_mode & 0o7777)
+    }
+
+    /// `No such file or directory`.
+    static func text(_ code: Int32) -> String {
+        strerror(code).map { String(cString: $0) } ?? "error \(code)"
+    }
+}

@@ -1,0 +1,162 @@
+public import Logging
+
+/// The configuration of one daemon: whole, checked, and with every name and default resolved. A value: a reload builds a
+/// new one aside and swaps it in. The table of all keys (``SettingKey/all``) says defaults, ranges and meaning.
+public struct Settings: Sendable, Equatable {
+    public var socket = Socket()
+    public var redis = Redis()
+    /// Folder for what must survive a restart (embedded Redis), an absolute path. It may not exist yet.
+    public var stateDirectory = ""
+    public var rotation = Rotation()
+    public var session = Session()
+    public var limits = Limits()
+    /// How long a drain may take at shutdown.
+    public var drainTimeout = Duration.zero
+    public var log = Log()
+    public var access = Access()
+
+    /// Everything zero or empty: only the table's defaults make it valid.
+    init() {}
+
+    /// Every key at its default; paths still empty, as no environment is looked at. For tests and for parts of the
+    /// daemon that are started without a configuration.
+    public static let defaults: Settings = {
+        var settings = Settings()
+        for key in SettingKey.all { key.applyDefault(&settings) }
+        return settings
+    }()
+
+    /// The RESP listener.
+    public struct Socket: Sendable, Equatable {
+        /// Absolute path, at most ``SocketPath/maxBytes`` bytes. Its folder may not exist yet; one level may be made.
+        public var path = ""
+        /// Permission bits of the socket, 0…0o777.
+        public var mode: UInt32 = 0
+        /// The name or number of the group that owns the socket, as written; empty leaves it as it is made.
+        public var group = ""
+        /// The same as a number, or nil if empty.
+        public var groupID: UInt32?
+    }
+
+    /// The link to Redis.
+    public struct Redis: Sendable, Equatable {
+        public var url = RedisURL.embedded
+        /// Absolute path of a file whose first line is the password, or empty. Read again whenever Redis refuses it.
+        public var passwordFile = ""
+        /// Before every key; 1–64 printable ASCII characters without space, `{` or `}`.
+        public var prefix = ""
+        /// From sending a request to its reply; then the answer is `UNAVAILABLE`.
+        public var timeout = Duration.zero
+        /// Name or absolute path of the program for `embedded`.
+        public var executable = ""
+        public var appendfsync = AppendFsync.everysec
+    }
+
+    /// When the embedded Redis brings its log to the disk.
+    public enum AppendFsync: String, Sendable, Equatable, CaseIterable {
+        /// Once a second: a crash of the host may lose that second.
+        case everysec
+        /// Before every reply to a write.
+        case always
+    }
+
+    /// Token rotation (session-model.md).
+    public struct Rotation: Sendable, Equatable {
+        /// Age of a token, from its confirmation, at which an access rotates it.
+        public var after = Duration.zero
+        /// How long the old token is accepted after its successor was first used.
+        public var overlap = Duration.zero
+        public var onReplay = OnReplay.reject
+        /// Under `revoke`: a retired token ends its session only this long after its retirement.
+        public var replayGrace = Duration.zero
+    }
+
+    /// What a retired token that comes back does.
+    public enum OnReplay: String, Sendable, Equatable, CaseIterable {
+        /// It is refused, counted and logged.
+        case reject
+        /// It also ends the session.
+        case revoke
+    }
+
+    public struct Session: Sendable, Equatable {
+        /// A session without an access for this long is over.
+        public var idle = Duration.zero
+        /// A session is over this long after its issue or login, whatever happens.
+        public var absolute = Duration.zero
+        /// The most that ISSUE and LOGIN may ask for, as idle and as absolute limit.
+        public var maxAbsolute = Duration.zero
+        /// An access is written down only if the recorded one is older; the service takes at most a tenth of the idle
+        /// limit of the session at hand.
+        public var touchInterval = Duration.zero
+        /// How long an ended session is remembered with its reason.
+        public var tombstone = Duration.zero
+        /// Bytes of data (names and values) in one session.
+        public var maxData = 0
+    }
+
+    /// Bounds of one daemon at its socket.
+    public struct Limits: Sendable, Equatable {
+        /// Connections at a time.
+        public var maxClients = 0
+        /// Bytes of one bulk string of a request.
+        public var maxBulk = 0
+        /// Age at which an incomplete command closes its connection.
+        public var requestTimeout = Duration.zero
+        /// A connection without a command for this long is closed; zero keeps it.
+        public var idleTimeout = Duration.zero
+        /// Bytes of unread replies past which a client's input is not read any more.
+        public var maxOutput = 0
+        /// Such a client is closed after this long without progress.
+        public var writeTimeout = Duration.zero
+    }
+
+    public struct Log: Sendable, Equatable {
+        public var level = Logger.Level.info
+    }
+
+    /// Who may do what, by the peer's user and groups.
+    public struct Access: Sendable, Equatable {
+        /// The role of whoever is not named below.
+        public var defaultRole = AccessRole.none
+        /// Name or number as written → role.
+        public var users: [String: AccessRole] = [:]
+        /// Name or number as written → role.
+        public var groups: [String: AccessRole] = [:]
+        /// uid → role: `users`, resolved.
+        public var userIDs: [UInt32: AccessRole] = [:]
+        /// gid → role: `groups`, resolved.
+        public var groupIDs: [UInt32: AccessRole] = [:]
+    }
+}
+
+/// What a peer may do; each role includes the one before it.
+public enum AccessRole: String, Sendable, CaseIterable, Comparable {
+    /// Nothing: the connection is refused.
+    case none
+    /// Validate and inspect tokens, check forms.
+    case validator
+    /// Every domain command.
+    case worker
+    /// Everything.
+    case admin
+
+    public static func < (a: AccessRole, b: AccessRole) -> Bool {
+        a.rank < b.rank
+    }
+
+    private var rank: Int {
+        switch self {
+        case .none: 0
+        case .validator: 1
+        case .worker: 2
+        case .admin: 3
+        }
+    }
+}
+
+/// Bounds of a Unix socket's address.
+public enum SocketPath {
+    /// `sun_path` of unix(7) without the terminating zero.
+    public static let maxBytes = 107
+}

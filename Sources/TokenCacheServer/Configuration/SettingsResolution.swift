@@ -1,0 +1,121 @@
+/// The last step of loading: what can be judged only when all values are together, and what the host must answer.
+struct SettingsResolution {
+    private(set) var settings: Settings
+    private(set) var problems: [SettingsProblem] = []
+    private(set) var warnings: [String] = []
+    private let sources: SettingSources
+    private let host: LocalHost
+
+    init(settings: Settings, sources: SettingSources, host: LocalHost) {
+        self.settings = settings
+        self.sources = sources
+        self.host = host
+    }
+
+    mutating func resolve(_ paths: DefaultPaths) {
+        resolvePaths(paths)
+        resolveNames()
+        checkLimits()
+        checkPasswords()
+    }
+
+    private mutating func resolvePaths(_ paths: DefaultPaths) {
+        if settings.socket.path.isEmpty {
+            settings.socket.path = take(paths.socket(), "socket.path") ?? ""
+        }
+        if settings.stateDirectory.isEmpty {
+            settings.stateDirectory = take(paths.state(), "state-dir") ?? ""
+        }
+    }
+
+    private mutating func resolveNames() {
+        let group = settings.socket.group
+        if !group.isEmpty {
+            settings.socket.groupID = take(host.groupID(group), "socket.group", shown: group)
+        }
+        settings.access.userIDs = resolve(settings.access.users, "access.users", host.userID)
+        settings.access.groupIDs = resolve(settings.access.groups, "access.groups", host.groupID)
+    }
+
+    private mutating func resolve(
+        _ roles: [String: AccessRole], _ key: String, _ look: (String) -> Result<UInt32, ValueFault>
+    ) -> [UInt32: AccessRole] {
+        var resolved: [UInt32: AccessRole] = [:]
+        for (name, role) in roles.sorted(by: { $0.key < $1.key }) {
+            guard let id = take(look(name), key, member: name, shown: name) else { continue }
+            if let other = resolved[id], other != role {
+                // A name and its number, with different roles: neither is meant more than the other.
+                let message = "\(PrintableText.quoted(name)) is number \(id), which has another role as well"
+                problems.append(SettingsProblem(key: key, origin: sources.origin(of: key, member: name), message))
+            }
+            resolved[id] = role
+        }
+        return resolved
+    }
+
+    private mutating func checkLimits() {
+        let session = settings.session
+        let rotation = settings.rotation
+        let badKeys = Set(sources.problems.compactMap(\.key))
+        if session.absolute > session.maxAbsolute,
+            badKeys.isDisjoint(with: ["session.absolute", "session.max-absolute"])
+        {
+            let origin = sources.origin(of: "session.absolute") ?? sources.origin(of: "session.max-absolute")
+            let message =
+                "\(DurationText.text(session.absolute)) is longer than session.max-absolute, "
+                + DurationText.text(session.maxAbsolute)
+            problems.append(SettingsProblem(key: "session.absolute", origin: origin, message))
+        }
+        if session.idle > session.absolute {
+            warn(
+                "session.idle, \(DurationText.text(session.idle)), never matters: session.absolute, "
+                    + "\(DurationText.text(session.absolute)), ends a session first")
+        }
+        if session.touchInterval * 10 > session.idle {
+            warn(
+                "session.touch-interval, \(DurationText.text(session.touchInterval)), is more than a tenth of "
+                    + "session.idle, \(DurationText.text(session.idle)), and is cut to that")
+        }
+        if rotation.after <= rotation.overlap {
+            warn(
+                "rotation.after, \(DurationText.text(rotation.after)), is not longer than rotation.overlap, "
+                    + "\(DurationText.text(rotation.overlap)): a token may rotate while its predecessor is accepted")
+        }
+    }
+
+    private mutating func checkPasswords() {
+        let file = settings.redis.passwordFile
+        let hasPassword = settings.redis.url.password != nil
+        if hasPassword, case .flag(let flag)? = sources.origin(of: "redis.url") {
+            warn("\(flag) holds a password, and every user of this host can see it; use redis.password-file")
+        }
+        if file.isEmpty { return }
+        if settings.redis.url.target == .embedded {
+            warn("redis.password-file is not used with redis.url: embedded")
+            return
+        }
+        if hasPassword {
+            warn("redis.url and redis.password-file both give a password; the file's is used")
+        }
+        if let mode = take(host.readableFileMode(file), "redis.password-file", shown: file), mode & 0o004 != 0 {
+            warn("redis.password-file, \(PrintableText.quoted(file)), can be read by every user of this host")
+        }
+    }
+
+    private mutating func warn(_ text: String) {
+        warnings.append(text)
+    }
+
+    private mutating func take<Value>(
+        _ result: Result<Value, ValueFault>, _ key: String, member: String = "", shown: String? = nil
+    ) -> Value? {
+        switch result {
+        case .success(let value): return value
+        case .failure(let fault):
+            let message = (shown.map { PrintableText.quoted($0) + " " } ?? "") + fault.text
+            problems.append(
+                SettingsProblem(key: key, origin: sources.origin(of: key, member: member), message))
+            return nil
+        }
+    }
+}

@@ -1,0 +1,343 @@
+internal import EventLoop
+internal import Glibc
+internal import WireProtocol
+
+/// One client: its unfinished request, its replies in order, its unsent output.
+///
+/// A request is parsed where it was read, in a buffer all connections share; a connection keeps bytes of its own only
+/// while a request is incomplete or the socket is full.
+final class ClientConnection: DescriptorHandler {
+    let id: UInt64
+    let peer: Peer
+    let role: Role
+    let openedAt: MonotonicInstant
+    private(set) var lastRequestAt: MonotonicInstant
+    private(set) var lastCommand: Command?
+
+    /// What the client told about itself (`HELLO`, `CLIENT SETNAME`, `CLIENT SETINFO`).
+    var name: [UInt8] = []
+    var libraryName: [UInt8] = []
+    var libraryVersion: [UInt8] = []
+    var version = RESPVersion.two
+    var authWasIgnored = false
+
+    unowned let server: Server
+    private let descriptor: Int32
+    private var watch: DescriptorWatch?
+
+    private var parser: RequestParser
+    /// Bytes read but not yet consumed, from `inputStart` on.
+    private var input: [UInt8] = []
+    private var inputStart = 0
+    /// Whole requests may stand in `input`: the turn's share was used up, or the connection was held back.
+    private var hasBacklog = false
+
+    private var replies = ReplyQueue()
+    /// Encoded replies that the socket has not taken, from `outputStart` on.
+    private var output: [UInt8] = []
+    private var outputStart = 0
+
+    private var phase = Phase.open
+    /// Since when a request is incomplete, and since when the client has taken no output.
+    private(set) var incompleteSince: MonotonicInstant?
+    private(set) var stalledSince: MonotonicInstant?
+
+    private enum Phase {
+        case open
+        /// No more requests are taken; closed when all replies are out.
+        case closing
+        case closed
+    }
+
+    init(id: UInt64, descriptor: Int32, peer: Peer, role: Role, server: Server, limits: ProtocolLimits) {
+        self.id = id
+        self.descriptor = descriptor
+        self.peer = peer
+        self.role = role
+        self.server = server
+        parser = RequestParser(limits: limits)
+        openedAt = .now()
+        lastRequestAt = openedAt
+        let watch = server.loop.watch(descriptor, handler: self)
+        self.watch = watch
+        watch.setReading(true)
+    }
+
+    var socket: Int32 { descriptor }
+    var isClosed: Bool { phase == .closed }
+    /// Replies that wait for Redis, or for such a one.
+    var pendingReplies: Int { replies.count }
+    var unsentBytes: Int { output.count - outputStart }
+    var unparsedBytes: Int { input.count - inputStart }
+
+    // MARK: Reading
+
+    func readable() {
+        guard phase == .open else { return }
+        if hasBacklog { return processInput() }
+        let count = server.readBuffer.withBytes { buffer in recv(descriptor, buffer.baseAddress, buffer.count, 0) }
+        if count > 0 {
+            server.counters.inputBytes &+= UInt64(count)
+            if unparsedBytes == 0 {
+                processShared(count)
+            } else {
+                server.readBuffer.withBytes { input.append(contentsOf: $0.prefix(count)) }
+                processInput()
+            }
+        } else if count == 0 {
+            // The client sends no more; what it asked for is still answered.
+            finish()
+        } else if errno != EAGAIN && errno != EINTR {
+            close()
+        }
+    }
+
+    /// The common case: nothing was left over, so requests are parsed in the shared buffer.
+    private func processShared(_ count: Int) {
+        server.readBuffer.withBytes { buffer in
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(count))
+            let consumed = process(bytes)
+            if consumed < count, phase == .open { input.append(contentsOf: bytes[consumed...]) }
+        }
+        afterProcessing()
+    }
+
+    private func processInput() {
+        hasBacklog = false
+        // Taken out for the time of parsing: nothing else may touch it then.
+        var bytes = input
+        input = []
+        let start = inputStart
+        let consumed = bytes.withUnsafeMutableBytes { buffer in
+            process(UnsafeMutableRawBufferPointer(rebasing: buffer[start...]))
+        }
+        if phase == .open {
+            input = bytes
+            inputStart = start + consumed
+            if inputStart == input.count {
+                // A large request's storage is given back.
+                if input.capacity > Server.keptBuffer { input = [] } else { input.removeAll(keepingCapacity: true) }
+                inputStart = 0
+            } else if inputStart > Server.keptBuffer {
+                input.removeFirst(inputStart)
+                inputStart = 0
+            }
+        }
+        afterProcessing()
+    }
+
+    /// Carries out whole requests at the start of `bytes`, at most one turn's share of them.
+    /// - Returns: how many bytes they took.
+    private func process(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        var consumed = 0
+        var share = Server.requestsPerTurn
+        while consumed < bytes.count, phase == .open {
+            guard share > 0, !isHeldBack else {
+                hasBacklog = true
+                return consumed
+            }
+            let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[consumed...])
+            switch parser.parse(rest) {
+            case .incomplete:
+                if rest.count > server.maxRequestBytes { refuse(protocolError: "too big request") }
+                return consumed
+            case .failed(let error):
+                // An HTTP client gets no byte of ours: a browser may have been made to send this.
+                if error == .httpRequest { close() } else { refuse(protocolError: "\(error.message)") }
+                return consumed
+            case .request(let length):
+                if !parser.arguments.isEmpty {
+                    execute(Request(bytes: UnsafeRawBufferPointer(rest), ranges: parser.arguments))
+                }
+                consumed += length
+                share -= 1
+            }
+        }
+        return consumed
+    }
+
+    private func execute(_ request: Request) {
+        if replies.isEmpty {
+            server.writer.version = version
+            lastCommand = server.dispatcher.execute(request, from: self, &server.writer) ?? lastCommand
+        } else {
+            encodeAside { writer in
+                lastCommand = server.dispatcher.execute(request, from: self, &writer) ?? lastCommand
+            } into: { replies.append($0) }
+        }
+    }
+
+    /// Requests are not taken while Redis owes many replies, or the client does not read those it has.
+    private var isHeldBack: Bool {
+        replies.count >= Server.maxPendingReplies || unsentBytes + server.writer.count > server.limits.maxOutput
+    }
+
+    private func afterProcessing() {
+        guard phase != .closed else { return }
+        lastRequestAt = server.turnStartedAt()
+        flushShared()
+        guard phase != .closed else { return }
+        let isIncomplete = phase == .open && unparsedBytes > 0 && !hasBacklog
+        if !isIncomplete {
+            incompleteSince = nil
+        } else if incompleteSince == nil {
+            incompleteSince = .now()
+            server.watchTimeouts(of: self)
+        }
+        adjustReading()
+    }
+
+    private func adjustReading() {
+        guard phase == .open else { return }
+        let heldBack = isHeldBack
+        watch?.setReading(!heldBack)
+        if hasBacklog, !heldBack { watch?.activateRead() }
+    }
+
+    // MARK: Replies
+
+    /// Reserves the place of a reply that comes when Redis has answered.
+    func deferReply(to command: Command, startedAt: MonotonicInstant) -> PendingReply {
+        PendingReply(connection: self, ticket: replies.reserve(), command: command, startedAt: startedAt)
+    }
+
+    func resolve(_ ticket: ReplyQueue.Ticket, _ encode: (inout ReplyWriter) -> Void) {
+        guard phase != .closed else { return }
+        encodeAside(encode) { replies.fill(ticket, with: $0) }
+        while let reply = replies.next() { output += reply }
+        server.flushLater(self)
+    }
+
+    private func encodeAside(_ encode: (inout ReplyWriter) -> Void, into store: ([UInt8]) -> Void) {
+        server.sideWriter.removeAll()
+        server.sideWriter.version = version
+        encode(&server.sideWriter)
+        let reply = server.sideWriter.withUnsafeBytes { Array($0) }
+        // A command that reserved its place instead of answering wrote nothing.
+        if !reply.isEmpty { store(reply) }
+    }
+
+    // MARK: Writing
+
+    func writable() { flush() }
+
+    /// Sends what the requests of this turn were answered with.
+    private func flushShared() {
+        guard server.writer.count > 0 else { return finishIfDone() }
+        var sent = 0
+        if unsentBytes == 0 {
+            sent = server.writer.withUnsafeBytes { send($0) }
+            guard phase != .closed else { return server.writer.removeAll() }
+        }
+        server.writer.withUnsafeBytes { bytes in
+            if sent < bytes.count { output.append(contentsOf: bytes[sent...]) }
+        }
+        server.writer.removeAll()
+        afterSending(progress: sent > 0)
+    }
+
+    func flush() {
+        guard phase != .closed else { return }
+        let sent = output.withUnsafeBytes { send(UnsafeRawBufferPointer(rebasing: $0[outputStart...])) }
+        guard phase != .closed else { return }
+        outputStart += sent
+        afterSending(progress: sent > 0)
+        adjustReading()
+    }
+
+    private func afterSending(progress: Bool) {
+        if unsentBytes == 0 {
+            if output.capacity > Server.keptBuffer { output = [] } else { output.removeAll(keepingCapacity: true) }
+            outputStart = 0
+            stalledSince = nil
+            watch?.setWriting(false)
+            return finishIfDone()
+        }
+        if outputStart > Server.keptBuffer {
+            output.removeFirst(outputStart)
+            outputStart = 0
+        }
+        if progress || stalledSince == nil {
+            stalledSince = .now()
+            server.watchTimeouts(of: self)
+        }
+        watch?.setWriting(true)
+    }
+
+    /// One `send`; closes the connection where the client is gone. Returns how many bytes were taken.
+    private func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard !bytes.isEmpty else { return 0 }
+        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        if count >= 0 {
+            server.counters.outputBytes &+= UInt64(count)
+            return count
+        }
+        if errno != EAGAIN && errno != EINTR { close() }
+        return 0
+    }
+
+    // MARK: End
+
+    private func refuse(protocolError message: String) {
+        server.counters.protocolErrors &+= 1
+        let encode: (inout ReplyWriter) -> Void = { [server] writer in
+            server.dispatcher.fail("ERR", "Protocol error: \(message)", &writer)
+        }
+        if replies.isEmpty {
+            encode(&server.writer)
+        } else {
+            encodeAside(encode) { replies.append($0) }
+        }
+        phase = .closing
+        watch?.setReading(false)
+    }
+
+    /// Takes no more requests, closes when every reply is out.
+    func finish() {
+        guard phase == .open else { return }
+        phase = .closing
+        watch?.setReading(false)
+        input = []
+        inputStart = 0
+        incompleteSince = nil
+        finishIfDone()
+    }
+
+    /// The same from within a command, whose reply is still being written.
+    func finishAfterReply() {
+        guard phase == .open else { return }
+        phase = .closing
+        watch?.setReading(false)
+    }
+
+    /// A daemon that ends takes what has arrived, and nothing later.
+    func drain() {
+        if phase == .open, !hasBacklog { readable() }
+        finish()
+    }
+
+    private func finishIfDone() {
+        if phase == .closing, replies.isEmpty, unsentBytes == 0, server.writer.count == 0 { close() }
+    }
+
+    func close() {
+        guard phase != .closed else { return }
+        phase = .closed
+        watch?.cancel()
+        watch = nil
+        Glibc.close(descriptor)
+        input = []
+        output = []
+        outputStart = 0
+        inputStart = 0
+        server.forget(self)
+    }
+}
+
+/// The place of a reply that Redis's answer will fill. May be filled once; nothing happens if the client has gone.
+struct PendingReply {
+    weak var connection: ClientConnection?
+    let ticket: ReplyQueue.Ticket
+    let command: Command
+    let startedAt: MonotonicInstant
+}

@@ -1,0 +1,226 @@
+internal import EventLoop
+internal import Glibc
+internal import Logging
+internal import WireProtocol
+
+/// The RESP listener: accepts clients, owns their connections and the buffers they share, enforces the limits.
+///
+/// Owned by the loop's thread.
+final class Server {
+    /// Whole requests carried out for one connection before others get their turn.
+    static let requestsPerTurn = 64
+    /// Replies of one connection that may wait for Redis before its further requests wait, too.
+    static let maxPendingReplies = 1_024
+    /// Storage that an idle connection may keep, bytes.
+    static let keptBuffer = 4_096
+    /// Bytes read at once.
+    static let readBufferBytes = 65_536
+    /// Descriptors kept free for Redis, files and the like.
+    static let reservedDescriptors = 32
+    /// How often overdue clients are looked for while there may be any.
+    static let timeoutCheck = Duration.milliseconds(100)
+
+    let loop: EventLoop
+    let dispatcher: Dispatcher
+    var limits: Settings.Limits
+    var access: AccessRules
+    let readBuffer = ReadBuffer(count: Server.readBufferBytes)
+    /// Replies of the connection whose turn it is.
+    var writer = ReplyWriter(capacity: 65_536)
+    /// One reply that has to wait for others before it goes out.
+    var sideWriter = ReplyWriter(capacity: 16_384)
+    var counters = ServerCounters()
+
+    private let logger: Logger
+    private var listener: Listener?
+    private(set) var connections: [UInt64: ClientConnection] = [:]
+    private var nextID: UInt64 = 1
+    /// Connections with replies to send at the end of the turn.
+    private var dirty: [ClientConnection] = []
+    /// Closed connections, kept until the turn is over: their own callbacks may still be running.
+    private var retired: [ClientConnection] = []
+    private var isTurnEndPlanned = false
+    /// Connections that a limit of time may close.
+    private var watched: [UInt64: ClientConnection] = [:]
+    private var timeoutTimer: LoopTimer?
+    private var turnStart: MonotonicInstant?
+    private var onDrained: (() -> Void)?
+    private let rejections = RateLimit(perInterval: 1, interval: .seconds(10))
+
+    init(loop: EventLoop, dispatcher: Dispatcher, limits: Settings.Limits, access: AccessRules, logger: Logger) {
+        self.loop = loop
+        self.dispatcher = dispatcher
+        self.limits = limits
+        self.access = access
+        self.logger = logger
+    }
+
+    /// The longest request, all its arguments together: room for the largest SET, and for a few large values.
+    var maxRequestBytes: Int { max(1 << 20, limits.maxBulk &* 4) }
+
+    var isDraining: Bool { onDrained != nil }
+
+    // MARK: Accepting
+
+    /// Takes over a listening socket.
+    func listen(on descriptor: Int32) {
+        let listener = loop.listen(on: descriptor) { [weak self] in self?.accept($0) }
+        listener.onExhausted = { [weak self] number in
+            guard let self, let suppressed = rejections.admit() else { return }
+            logger.error(
+                "no descriptor left for a new client; accepting pauses",
+                metadata: ["errno": "\(number)", "suppressed": "\(suppressed)"])
+        }
+        self.listener = listener
+        if limits.idleTimeout > .zero { startTimeoutTimer() }
+    }
+
+    private func accept(_ descriptor: Int32) {
+        guard !isDraining else { return reject(descriptor, nil) }
+        guard connections.count < limits.maxClients else {
+            counters.rejectedConnections &+= 1
+            if let suppressed = rejections.admit() {
+                logger.warning(
+                    "a client was turned away: limits.max-clients is reached",
+                    metadata: ["max-clients": "\(limits.maxClients)", "suppressed": "\(suppressed)"])
+            }
+            return reject(descriptor, "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n")
+        }
+        guard let peer = Peer(descriptor: descriptor) else { return reject(descriptor, nil) }
+        let role = access.role(of: peer)
+        guard role > .none else {
+            counters.deniedConnections &+= 1
+            if let suppressed = rejections.admit() {
+                logger.warning(
+                    "a peer was denied", metadata: ["uid": "\(peer.userID)", "suppressed": "\(suppressed)"])
+            }
+            return reject(descriptor, "-NOPERM this user may not use the daemon (access)\r\n")
+        }
+        counters.acceptedConnections &+= 1
+        let connection = ClientConnection(
+            id: nextID, descriptor: descriptor, peer: peer, role: role, server: self,
+            limits: ProtocolLimits(maxBulk: limits.maxBulk))
+        nextID &+= 1
+        connections[connection.id] = connection
+    }
+
+    private func reject(_ descriptor: Int32, _ reply: StaticString?) {
+        if let reply {
+            _ = send(descriptor, reply.utf8Start, reply.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
+        }
+        Glibc.close(descriptor)
+    }
+
+    // MARK: Turns
+
+    /// When the requests of this turn were read; asked for once a turn.
+    func turnStartedAt() -> MonotonicInstant {
+        if let turnStart { return turnStart }
+        let now = MonotonicInstant.now()
+        turnStart = now
+        planTurnEnd()
+        return now
+    }
+
+    /// Sends the connection's replies at the end of the turn, all at once.
+    func flushLater(_ connection: ClientConnection) {
+        dirty.append(connection)
+        planTurnEnd()
+    }
+
+    private func planTurnEnd() {
+        guard !isTurnEndPlanned else { return }
+        isTurnEndPlanned = true
+        loop.later { [weak self] in self?.endTurn() }
+    }
+
+    private func endTurn() {
+        isTurnEndPlanned = false
+        turnStart = nil
+        let flushing = dirty
+        dirty.removeAll(keepingCapacity: true)
+        for connection in flushing { connection.flush() }
+        retired.removeAll()
+        announceIfDrained()
+    }
+
+    func forget(_ connection: ClientConnection) {
+        guard connections.removeValue(forKey: connection.id) != nil else { return }
+        watched[connection.id] = nil
+        retired.append(connection)
+        planTurnEnd()
+    }
+
+    // MARK: Limits of time
+
+    func watchTimeouts(of connection: ClientConnection) {
+        watched[connection.id] = connection
+        startTimeoutTimer()
+    }
+
+    private func startTimeoutTimer() {
+        let timer = timeoutTimer ?? loop.makeTimer { [weak self] in self?.checkTimeouts() }
+        timeoutTimer = timer
+        if !timer.isActive { timer.start(after: Self.timeoutCheck) }
+    }
+
+    private func checkTimeouts() {
+        let now = MonotonicInstant.now()
+        for connection in watched.values {
+            if let since = connection.incompleteSince, since.duration(to: now) > limits.requestTimeout {
+                close(connection, "an incomplete request was not finished in time (limits.request-timeout)")
+            } else if let since = connection.stalledSince, since.duration(to: now) > limits.writeTimeout {
+                close(connection, "a client did not read its replies in time (limits.write-timeout)")
+            } else if connection.incompleteSince == nil, connection.stalledSince == nil {
+                watched[connection.id] = nil
+            }
+        }
+        if limits.idleTimeout > .zero {
+            for connection in connections.values
+            where connection.pendingReplies == 0 && connection.lastRequestAt.duration(to: now) > limits.idleTimeout {
+                close(connection, "a client was idle for too long (limits.idle-timeout)")
+            }
+        }
+        if !watched.isEmpty || limits.idleTimeout > .zero { startTimeoutTimer() }
+    }
+
+    private func close(_ connection: ClientConnection, _ reason: Logger.Message) {
+        counters.timedOutConnections &+= 1
+        logger.debug(reason, metadata: ["client": "\(connection.id)", "uid": "\(connection.peer.userID)"])
+        connection.close()
+    }
+
+    // MARK: End
+
+    /// Stops accepting, answers what has arrived, closes the connections; calls `done` when the last one is gone.
+    func drain(_ done: @escaping () -> Void) {
+        guard onDrained == nil else { return }
+        onDrained = done
+        listener?.close()
+        listener = nil
+        for connection in Array(connections.values) { connection.drain() }
+        planTurnEnd()
+    }
+
+    /// Closes what is left, answered or not.
+    func closeAll() {
+        for connection in Array(connections.values) { connection.close() }
+    }
+
+    private func announceIfDrained() {
+        guard connections.isEmpty, let done = onDrained else { return }
+        onDrained = {}
+        done()
+    }
+}
+
+/// What happened at the socket since the start, for INFO.
+struct ServerCounters {
+    var acceptedConnections: UInt64 = 0
+    var rejectedConnections: UInt64 = 0
+    var deniedConnections: UInt64 = 0
+    var timedOutConnections: UInt64 = 0
+    var protocolErrors: UInt64 = 0
+    var inputBytes: UInt64 = 0
+    var outputBytes: UInt64 = 0
+}

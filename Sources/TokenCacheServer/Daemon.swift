@@ -1,0 +1,274 @@
+public import Logging
+internal import EventLoop
+internal import Glibc
+internal import RedisLink
+internal import TokenCache
+internal import TokenCrypto
+internal import Tokens
+internal import WireProtocol
+
+/// Why the daemon could not start: what was wrong, and what can be done.
+public struct StartError: Error, CustomStringConvertible {
+    public let description: String
+    /// Of the process, after sysexits.h.
+    public let exitStatus: Int32
+
+    init(_ description: String, exitStatus: Int32 = 1) {
+        self.description = description
+        self.exitStatus = exitStatus
+    }
+}
+
+/// One daemon: the loop and everything that hangs off it, from the first descriptor to the last.
+///
+/// Owned by the thread that calls `run()`.
+public final class Daemon {
+    private let settings: Settings
+    private let configurationFile: String
+    /// Nil for the embedded server.
+    private let endpoint: RedisEndpoint?
+    private let logger: Logger
+    private let loop: EventLoop
+    private let socket: UnixListener
+    private let startedAt = MonotonicInstant.now()
+    private var embedded: EmbeddedRedis?
+    private var parts: Parts?
+    private var timers: [LoopTimer] = []
+    private var signals: [SignalWatch] = []
+    private var isAccepting = false
+    private var exitStatus: Int32 = 0
+    private var phase = Phase.running
+
+    private enum Phase {
+        case running, draining, stopping
+    }
+
+    /// What exists once Redis's address is known.
+    private struct Parts {
+        let link: RedisLink
+        let server: Server
+        let dispatcher: Dispatcher
+    }
+
+    /// How long clients wait in the backlog for the first connection to Redis, rather than being told that it is out
+    /// of reach.
+    static let embeddedStartLimit = Duration.seconds(10)
+    static let externalStartLimit = Duration.milliseconds(500)
+
+    /// Claims the socket and, with `redis.url: embedded`, the state directory. Nothing is served before `run()`.
+    public init(settings: Settings, configurationFile: String, logger: Logger) throws(StartError) {
+        self.settings = settings
+        self.configurationFile = configurationFile
+        self.logger = logger
+        endpoint = try settings.redis.endpoint()
+        Process.forbidCoreDumps()
+        Process.raiseDescriptorLimit(
+            to: settings.limits.maxClients + Server.reservedDescriptors, logger: logger)
+        do {
+            loop = try EventLoop()
+        } catch { throw StartError("\(error)", exitStatus: 71) }
+        do {
+            socket = try UnixListener.bind(
+                path: settings.socket.path, mode: settings.socket.mode, group: settings.socket.groupID)
+        } catch { throw StartError("\(error)", exitStatus: 69) }
+        Process.warnOfShortBacklog(logger: logger)
+    }
+
+    /// Serves until a signal ends it.
+    /// - Returns: the exit status: 0 after a clean drain.
+    public func run() -> Int32 {
+        watchSignals()
+        startRedis()
+        loop.run()
+        socket.removePath()
+        return exitStatus
+    }
+
+    // MARK: Start
+
+    private func startRedis() {
+        if let endpoint { return startServing(endpoint, acceptWithin: Self.externalStartLimit) }
+        let embedded = EmbeddedRedis(
+            loop: loop, directory: settings.stateDirectory, executable: settings.redis.executable,
+            appendFsync: settings.redis.appendfsync == .always ? .always : .everysec, logger: logger)
+        self.embedded = embedded
+        embedded.start { [weak self] result in
+            guard let self, phase == .running else { return }
+            switch result {
+            case .success(let endpoint):
+                startServing(endpoint, acceptWithin: Self.embeddedStartLimit)
+            case .failure(let error):
+                logger.critical("the embedded Redis cannot be started: \(error)")
+                exitStatus = 69
+                loop.stop()
+            }
+        }
+    }
+
+    private func startServing(_ endpoint: RedisEndpoint, acceptWithin limit: Duration) {
+        do {
+            let parts = try makeParts(endpoint)
+            self.parts = parts
+            parts.link.onStateChange = { [weak self] state in self?.linkChanged(state) }
+            parts.link.start()
+            after(limit) { [weak self] in self?.startAccepting() }
+            sampleRates(parts.dispatcher)
+        } catch {
+            logger.critical("the daemon cannot start: \(error)")
+            exitStatus = 71
+            loop.stop()
+        }
+    }
+
+    private func makeParts(_ endpoint: RedisEndpoint) throws -> Parts {
+        var linkSettings = LinkSettings()
+        linkSettings.timeout = settings.redis.timeout
+        let passwordFile = settings.redis.passwordFile
+        if !passwordFile.isEmpty { linkSettings.password = { PasswordFile.read(passwordFile).map(RedisPassword.init) } }
+        let link = RedisLink(
+            loop: loop, endpoint: endpoint, settings: linkSettings, scripts: TokenService.scripts, logger: logger)
+        let service = try TokenService(
+            link: link, prefix: Array(settings.redis.prefix.utf8), timeout: settings.redis.timeout.wholeMilliseconds,
+            policy: TokenPolicy(settings), logger: logger)
+        let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(link), logger: logger)
+        let server = Server(
+            loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),
+            logger: logger)
+        return Parts(link: link, server: server, dispatcher: dispatcher)
+    }
+
+    private func makeEnvironment(_ link: RedisLink) throws -> DaemonEnvironment {
+        var random = SystemRandom()
+        let runID: Digest = try random.bytes()
+        let settings = settings
+        return DaemonEnvironment(
+            runID: String(decoding: runID.withUnsafeBytes { Hex.encode($0) }.prefix(40), as: UTF8.self),
+            startedAt: startedAt, configurationFile: configurationFile,
+            configuration: { settings.describe(matching: $0).map { ($0.key, $0.value) } },
+            upstream: { [unowned link] in link.informationFields },
+            keyCount: { [unowned link] done in
+                link.send(RedisCommand("DBSIZE"), repeatable: true) { result in
+                    switch result {
+                    case .success(.integer(let count)): done(.success(count))
+                    case .success: done(.failure(.unavailable("Redis answered in a form that is not understood")))
+                    case .failure(let fault): done(.failure(.unavailable(fault.description)))
+                    }
+                }
+            },
+            shutDown: { [weak self] in
+                // After the command: its own connection is among those that drain.
+                self?.loop.later { self?.drain() }
+            })
+    }
+
+    private func linkChanged(_ state: LinkState) {
+        switch state {
+        case .ready:
+            logger.info("Redis answers", metadata: ["endpoint": "\(parts.map { "\($0.link.endpoint)" } ?? "")"])
+            warnOfEviction()
+            startAccepting()
+        case .down(let fault):
+            logger.warning("Redis is out of reach", metadata: ["fault": "\(fault)"])
+            if embedded == nil { startAccepting() }
+        case .connecting, .closed: break
+        }
+    }
+
+    private func warnOfEviction() {
+        guard let policy = parts?.link.serverInfo.maxmemoryPolicy, policy != "noeviction" else { return }
+        logger.warning(
+            "Redis may throw sessions away: its maxmemory-policy must be noeviction",
+            metadata: ["maxmemory-policy": "\(policy)"])
+    }
+
+    private func startAccepting() {
+        guard !isAccepting, phase == .running, let parts else { return }
+        isAccepting = true
+        parts.server.listen(on: socket.descriptor)
+        logger.notice(
+            "tokencached \(Version.current) serves",
+            metadata: ["socket": "\(socket.path)", "redis": "\(parts.link.endpoint)", "pid": "\(getpid())"])
+    }
+
+    /// `instantaneous_ops_per_sec` of INFO.
+    private func sampleRates(_ dispatcher: Dispatcher) {
+        every(.seconds(1)) { [weak dispatcher] in
+            guard let dispatcher else { return }
+            dispatcher.operationsPerSecond.sample(total: dispatcher.statistics.totalCalls, now: .now())
+        }
+    }
+
+    // MARK: End
+
+    private func watchSignals() {
+        for number in [SIGTERM, SIGINT] {
+            signals.append(
+                loop.onSignal(number) { [weak self] in
+                    guard let self else { return }
+                    if phase == .running {
+                        drain()
+                    } else {
+                        logger.warning("a second signal ends the daemon at once")
+                        exitStatus = 1
+                        endNow()
+                    }
+                })
+        }
+        signals.append(
+            loop.onSignal(SIGHUP) { [logger] in
+                logger.notice("SIGHUP: the configuration is read at the start only, a restart applies changes")
+            })
+    }
+
+    /// Stops accepting, finishes what is under way within `drain-timeout`, then ends.
+    private func drain() {
+        guard phase == .running else { return }
+        phase = .draining
+        logger.notice("draining", metadata: ["drain-timeout": "\(DurationText.text(settings.drainTimeout))"])
+        guard let parts else { return stopRedis() }
+        if !isAccepting { close(socket.descriptor) }
+        after(settings.drainTimeout) { [weak self] in
+            guard let self, phase == .draining else { return }
+            logger.warning(
+                "not all clients were done in time (drain-timeout)",
+                metadata: ["clients": "\(parts.server.connections.count)"])
+            parts.server.closeAll()
+        }
+        parts.server.drain { [weak self] in self?.stopRedis() }
+    }
+
+    private func stopRedis() {
+        guard phase == .draining else { return }
+        phase = .stopping
+        parts?.link.close()
+        guard let embedded else { return loop.stop() }
+        embedded.stop(within: settings.drainTimeout) { [weak self] in self?.loop.stop() }
+    }
+
+    private func endNow() {
+        phase = .stopping
+        parts?.server.closeAll()
+        parts?.link.close()
+        guard let embedded else { return loop.stop() }
+        embedded.stop(within: .zero) { [weak self] in self?.loop.stop() }
+    }
+
+    // MARK: Timers
+
+    private func after(_ duration: Duration, _ body: @escaping () -> Void) {
+        let timer = loop.makeTimer(body)
+        timer.start(after: duration)
+        timers.append(timer)
+    }
+
+    private func every(_ interval: Duration, _ body: @escaping () -> Void) {
+        var timer: LoopTimer?
+        let repeating = loop.makeTimer { [weak self] in
+            body()
+            if self?.phase == .running { timer?.start(after: interval) }
+        }
+        timer = repeating
+        repeating.start(after: interval)
+        timers.append(repeating)
+    }
+}

@@ -1,0 +1,67 @@
+internal import Glibc
+public import Logging
+internal import Synchronization
+
+/// Where the log goes: one descriptor, one style, one level for all loggers made from it. Several threads may write.
+public final class LogOutput: Sendable {
+    public let style: LogStyle
+    private let sink: @Sendable (String) -> Void
+    private let now: @Sendable () -> LogTime
+    private let threshold: Atomic<Int>
+
+    /// The level below which nothing is written. May be set at any time, from any thread; holds for every logger that
+    /// has no level of its own.
+    public var level: Logger.Level {
+        get { Self.levels[threshold.load(ordering: .relaxed)] }
+        set { threshold.store(Self.rank(newValue), ordering: .relaxed) }
+    }
+
+    /// The log on standard error, in the journal's style if that is the journal.
+    /// - Parameter journalStream: the value of `JOURNAL_STREAM`, `device:inode`, which systemd sets (systemd.exec(5)).
+    public convenience init(level: Logger.Level, journalStream: String?) {
+        let style: LogStyle = Self.isJournal(journalStream, descriptor: STDERR_FILENO) ? .journal : .readable
+        self.init(style: style, level: level, now: LogTime.now) { Self.write($0, to: STDERR_FILENO) }
+    }
+
+    init(
+        style: LogStyle, level: Logger.Level, now: @escaping @Sendable () -> LogTime,
+        sink: @escaping @Sendable (String) -> Void
+    ) {
+        self.style = style
+        self.sink = sink
+        self.now = now
+        threshold = Atomic(Self.rank(level))
+    }
+
+    /// A logger that writes here.
+    public func logger(label: String) -> Logger {
+        Logger(label: label) { _ in LineLogHandler(output: self) }
+    }
+
+    func write(level: Logger.Level, message: String, metadata: Logger.Metadata) {
+        sink(LogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
+    }
+
+    /// True if `stream` names the file behind `descriptor`: then the journal reads it, and priorities are understood.
+    /// A child whose standard error was redirected inherits the variable but not the file, hence the comparison.
+    static func isJournal(_ stream: String?, descriptor: Int32) -> Bool {
+        guard let parts = stream?.split(separator: ":", omittingEmptySubsequences: false), parts.count == 2,
+            let device = UInt(parts[0]), let inode = UInt(parts[1])
+        else { return false }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return false }
+        return status.st_dev == device && status.st_ino == inode
+    }
+
+    /// One write(2) for one line. A line that the reader has no room for is lost: the daemon never waits for its log.
+    static func write(_ line: String, to descriptor: Int32) {
+        let bytes = Array(line.utf8)
+        while bytes.withUnsafeBytes({ Glibc.write(descriptor, $0.baseAddress, $0.count) }) < 0 && errno == EINTR {}
+    }
+
+    private static let levels = Logger.Level.allCases
+
+    private static func rank(_ level: Logger.Level) -> Int {
+        levels.firstIndex(of: level) ?? 0
+    }
+}

@@ -1,0 +1,59 @@
+internal import CLinux
+internal import Glibc
+internal import Logging
+
+/// What the daemon asks of the kernel for its own process.
+enum Process {
+    /// No core dump, and no other process of this user may read this one's memory: it holds tokens.
+    static func forbidCoreDumps() {
+        var none = rlimit(rlim_cur: 0, rlim_max: 0)
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+        _ = process_control(PR_SET_DUMPABLE, 0)
+    }
+
+    /// Raises `RLIMIT_NOFILE` as far as is needed and allowed.
+    static func raiseDescriptorLimit(to needed: Int, logger: Logger) {
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        guard getrlimit(resource, &limit) == 0, limit.rlim_cur < UInt(clamping: needed) else { return }
+        var wanted = limit
+        wanted.rlim_cur = UInt(clamping: needed)
+        // Root may raise the hard limit, too.
+        wanted.rlim_max = max(limit.rlim_max, wanted.rlim_cur)
+        if setrlimit(resource, &wanted) == 0 { return }
+        wanted.rlim_max = limit.rlim_max
+        wanted.rlim_cur = min(limit.rlim_max, UInt(clamping: needed))
+        _ = setrlimit(resource, &wanted)
+        if wanted.rlim_cur < UInt(clamping: needed) {
+            logger.warning(
+                "the limit of open files is lower than limits.max-clients needs",
+                metadata: ["limit": "\(wanted.rlim_cur)", "needed": "\(needed)"])
+        }
+    }
+
+    /// The kernel cuts the listen backlog to `net.core.somaxconn` without a word.
+    static func warnOfShortBacklog(logger: Logger) {
+        guard let file = fopen("/proc/sys/net/core/somaxconn", "r") else { return }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 32)
+        guard fgets(&line, Int32(line.count), file) != nil else { return }
+        let digits = line.prefix { $0 >= 48 && $0 <= 57 }.map(UInt8.init(bitPattern:))
+        guard let limit = Int(String(decoding: digits, as: UTF8.self)), limit < 4_096 else { return }
+        logger.notice(
+            "net.core.somaxconn cuts the backlog of waiting clients", metadata: ["somaxconn": "\(limit)", "asked": "4096"])
+    }
+}
+
+/// The file of `redis.password-file`.
+enum PasswordFile {
+    static let maxBytes = 4_096
+
+    /// Its first line; nil where it cannot be read.
+    static func read(_ path: String) -> [UInt8]? {
+        guard let file = fopen(path, "re") else { return nil }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: maxBytes)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") })
+    }
+}

@@ -1,0 +1,71 @@
+internal import CLinux
+internal import Glibc
+
+/// What the kernel and the allocator tell about this process.
+enum ProcessFacts {
+    static var executable: String {
+        var path = [UInt8](repeating: 0, count: 4_096)
+        let count = path.withUnsafeMutableBytes { buffer in
+            buffer.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), buffer.count) } ?? 0
+        }
+        return count > 0 ? String(decoding: path.prefix(count), as: UTF8.self) : ""
+    }
+
+    /// Bytes that the allocator has handed out.
+    static var allocatedBytes: Int {
+        let information = mallinfo2()
+        return Int(clamping: information.uordblks) + Int(clamping: information.hblkhd)
+    }
+
+    /// Bytes in memory now.
+    static var residentBytes: Int {
+        guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
+        let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let fields = text.split(separator: " ")
+        guard fields.count > 1, let pages = Int(fields[1]) else { return 0 }
+        return pages * sysconf(Int32(_SC_PAGESIZE))
+    }
+
+    static var peakResidentBytes: Int { usage.ru_maxrss * 1_024 }
+
+    /// CPU time used so far in the kernel and in the program, seconds with six decimals.
+    static var cpuSeconds: (system: String, user: String) {
+        let usage = usage
+        return (seconds(usage.ru_stime), seconds(usage.ru_utime))
+    }
+
+    private static var usage: rusage {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage
+    }
+
+    private static func seconds(_ time: timeval) -> String {
+        let digits = String(time.tv_usec)
+        return "\(time.tv_sec)." + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+    }
+}
+
+/// A number with a fixed count of decimals, without the C library's locale.
+func decimal(_ number: Double, places: Int) -> String {
+    var scale = 1.0
+    for _ in 0..<places { scale *= 10 }
+    guard number.isFinite, number >= 0, number * scale < 9e15 else { return "0" }
+    let scaled = Int64((number * scale).rounded())
+    let digits = String(scaled)
+    let padded = String(repeating: "0", count: max(0, places + 1 - digits.count)) + digits
+    return "\(padded.dropLast(places)).\(padded.suffix(places))"
+}
+
+/// This host's clock. Used to compare with Redis's only: what expires, expires by Redis's.
+enum WallClock {
+    /// Unix time in milliseconds.
+    static var milliseconds: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) &* 1_000 &+ Int64(time.tv_nsec) / 1_000_000
+    }
+}

@@ -1,0 +1,52 @@
+public import TokenCrypto
+
+/// When an access has to be recorded, so that the idle limit starts anew.
+public enum Touch: Equatable, Sendable {
+    /// The recorded access is recent enough.
+    case none
+    /// After the reply.
+    case afterReply
+    /// Before the reply: less than a touch interval of the idle limit remains.
+    case beforeReply
+}
+
+/// What an access (VISIT, VALIDATE) of a live session comes to.
+public enum AccessDecision: Equatable, Sendable {
+    case accept(Touch)
+    /// Accepted, and the client is to be given the pending successor again.
+    case acceptAwaitingSuccessor(Touch)
+    /// Write the confirmation first, then decide again.
+    case confirm
+    /// Write a rotation first, then decide again.
+    case rotate
+    case refuseReplayed
+    /// Refuse, and end the session first.
+    case endReplayed
+    case refuseUnknown
+}
+
+extension SessionRecord {
+    /// Decides an access. `digest` is that of the presented verifier, `now` Redis's time in milliseconds.
+    public func decideAccess(digest: Digest, policy: TokenPolicy, now: Milliseconds) -> AccessDecision {
+        switch standing(of: digest, policy: policy, now: now) {
+        case .current:
+            let age = now.subtracting(confirmedAt ?? now)
+            return age >= policy.rotationAfter ? .rotate : .accept(touch(policy: policy, now: now))
+        case .pending: return .confirm
+        case .awaitingSuccessor: return .acceptAwaitingSuccessor(touch(policy: policy, now: now))
+        case .overlapping: return .accept(touch(policy: policy, now: now))
+        case .retired(let punishable): return punishable && policy.onReplay == .revoke ? .endReplayed : .refuseReplayed
+        case .forged: return .refuseUnknown
+        }
+    }
+
+    /// The touch interval of this session: the configured one, at most a tenth of the idle limit, at least 1 ms.
+    public func touchInterval(policy: TokenPolicy) -> Milliseconds { max(1, min(policy.touchInterval, idle / 10)) }
+
+    private func touch(policy: TokenPolicy, now: Milliseconds) -> Touch {
+        let interval = touchInterval(policy: policy)
+        guard now.subtracting(lastAccess) >= interval else { return .none }
+        let remaining = lastAccess.adding(idle).subtracting(now)
+        return remaining < interval ? .beforeReply : .afterReply
+    }
+}

@@ -1,0 +1,65 @@
+/// A point in time on Redis's clock, or a span, in milliseconds. Times are Unix time.
+public typealias Milliseconds = Int64
+
+/// What to do when a retired token comes back (`rotation.on-replay`).
+public enum ReplayPolicy: String, Sendable, CaseIterable {
+    /// Refuse it, count it, log it.
+    case reject
+    /// End the session as well, once `rotation.replay-grace` has passed since the token was retired.
+    case revoke
+}
+
+/// The operator's rules for every session of a daemon. Spans in milliseconds.
+public struct TokenPolicy: Sendable, Equatable {
+    /// Age of a token, from its confirmation, past which an access rotates it. > 0.
+    public var rotationAfter: Milliseconds
+    /// How long the previous token is still accepted once its successor was used. ≥ 0.
+    public var rotationOverlap: Milliseconds
+    public var onReplay: ReplayPolicy
+    /// How long after its retirement a token may come back without ending the session. ≥ 0.
+    public var replayGrace: Milliseconds
+    /// Limits of a session that asks for none of its own. > 0.
+    public var idle: Milliseconds
+    public var absolute: Milliseconds
+    /// The most that ISSUE and LOGIN may ask for. > 0.
+    public var maxAbsolute: Milliseconds
+    /// How old the recorded access must be before an access is recorded again. > 0.
+    public var touchInterval: Milliseconds
+    /// How long an ended session is remembered. > 0.
+    public var tombstone: Milliseconds
+    /// Names and values of a session's data together, bytes.
+    public var maxData: Int
+
+    public init(
+        rotationAfter: Milliseconds = 15 * 60_000, rotationOverlap: Milliseconds = 2 * 60_000,
+        onReplay: ReplayPolicy = .reject, replayGrace: Milliseconds = 10 * 60_000,
+        idle: Milliseconds = 2 * 3_600_000, absolute: Milliseconds = 24 * 3_600_000,
+        maxAbsolute: Milliseconds = 400 * 86_400_000, touchInterval: Milliseconds = 60_000,
+        tombstone: Milliseconds = 10 * 60_000, maxData: Int = 65_536
+    ) {
+        self.rotationAfter = rotationAfter
+        self.rotationOverlap = rotationOverlap
+        self.onReplay = onReplay
+        self.replayGrace = replayGrace
+        self.idle = idle
+        self.absolute = absolute
+        self.maxAbsolute = maxAbsolute
+        self.touchInterval = touchInterval
+        self.tombstone = tombstone
+        self.maxData = maxData
+    }
+}
+
+extension Milliseconds {
+    /// Sum that stays at the largest value instead of trapping: a time that far away never comes.
+    func adding(_ other: Milliseconds) -> Milliseconds {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (other < 0 ? .min : .max) : sum
+    }
+
+    /// Difference that stays in range instead of trapping.
+    func subtracting(_ other: Milliseconds) -> Milliseconds {
+        let (difference, overflow) = subtractingReportingOverflow(other)
+        return overflow ? (other < 0 ? .max : .min) : difference
+    }
+}

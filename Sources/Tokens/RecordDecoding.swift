@@ -1,0 +1,122 @@
+internal import TokenCrypto
+
+extension RecordCodec {
+    /// Reads what `HGETALL` answered for a session's key: names and values in turn, data fields included.
+    /// - Returns: the session and its data, names without their mark. An empty answer is an absent session.
+    public static func decode(_ hash: [[UInt8]]) throws(RecordError) -> (session: StoredSession, data: [RecordField]) {
+        guard !hash.isEmpty else { return (.absent, []) }
+        var fields = FieldTable()
+        var data: [RecordField] = []
+        var index = 0
+        while index + 1 < hash.count {
+            let name = hash[index]
+            let value = hash[index + 1]
+            if name.count == 1, let letter = name.first {
+                fields[letter] = value
+            } else if name.first == dataMark {
+                data.append(RecordField(name: Array(name.dropFirst()), value: value))
+            }
+            index += 2
+        }
+        let version = try fields.number("v")
+        guard version <= Self.version else { throw .newerVersion(version) }
+        guard version >= 1 else { throw .damaged(field: "v") }
+        if let reason = fields["z"] { return (.ended(try tombstone(reason, fields)), []) }
+        return (.live(try record(fields)), data)
+    }
+
+    private static func tombstone(_ reason: [UInt8], _ fields: FieldTable) throws(RecordError) -> Tombstone {
+        guard let reason = EndReason(rawValue: String(decoding: reason, as: UTF8.self)) else {
+            throw .damaged(field: "z")
+        }
+        return Tombstone(reason: reason, login: try memo(fields))
+    }
+
+    private static func record(_ fields: FieldTable) throws(RecordError) -> SessionRecord {
+        var subject: [UInt8] = []
+        for piece in UInt8(ascii: "0")...UInt8(ascii: "3") { subject += fields[piece] ?? [] }
+        var record = SessionRecord(
+            token: try fields.fixed("d"), subject: subject, idle: try fields.number("i"), absolute: 0, now: 0)
+        record.revision = try fields.number("r")
+        record.confirmedAt = try fields.optionalNumber("c")
+        record.generation = try fields.number("g")
+        record.created = try fields.number("t")
+        record.lastAccess = try fields.number("a")
+        record.absoluteEnd = try fields.number("e")
+        record.forcedGeneration = try fields.optionalNumber("f") ?? 0
+        if fields["p"] != nil {
+            record.previous = PreviousToken(
+                digest: try fields.fixed("p"), sealedSuccessor: try fields.fixed("s"),
+                rotatedAt: try fields.number("n"))
+        }
+        record.remembered = try remembered(fields, created: record.created)
+        record.login = try memo(fields)
+        if fields["x"] != nil { record.csrfSalt = try fields.fixed("x") as Digest }
+        guard record.generation >= 1, record.idle > 0, record.confirmedAt != nil || record.previous != nil else {
+            throw .damaged(field: "g")
+        }
+        return record
+    }
+
+    private static func remembered(
+        _ fields: FieldTable, created: Milliseconds
+    ) throws(RecordError) -> [RememberedToken] {
+        guard let prefixes = fields["o"] else { return [] }
+        let retirements = fields["w"] ?? []
+        let count = prefixes.count / 8
+        guard prefixes.count == count * 8, count <= SessionRecord.maxRemembered, retirements.count == count * 9 else {
+            throw .damaged(field: "o")
+        }
+        return (0..<count).map { index in
+            let retirement = retirements.dropFirst(index * 9)
+            let retiredAt = created.adding(Milliseconds(clamping: number(retirement.prefix(5))))
+            return RememberedToken(
+                prefix: number(prefixes.dropFirst(index * 8).prefix(8)), retiredAt: retiredAt,
+                overlapEnd: retiredAt.adding(Milliseconds(clamping: number(retirement.dropFirst(5).prefix(4)))))
+        }
+    }
+
+    private static func memo(_ fields: FieldTable) throws(RecordError) -> LoginMemo? {
+        guard let sealed = fields["l"] else { return nil }
+        let digests = fields["m"] ?? []
+        guard sealed.count == 56, digests.count == 64,
+            let verifier = SealedVerifier(bytes: sealed.prefix(48)),
+            let digest = Digest(bytes: digests.prefix(32)), let subject = Digest(bytes: digests.suffix(32))
+        else { throw .damaged(field: "l") }
+        return LoginMemo(
+            sid: try fields.fixed("y"), digest: digest, sealed: verifier, subjectDigest: subject,
+            until: Milliseconds(clamping: number(sealed.suffix(8))))
+    }
+
+    private static func number(_ bytes: some Sequence<UInt8>) -> UInt64 {
+        bytes.reduce(0) { $0 << 8 | UInt64($1) }
+    }
+}
+
+/// The record's fields by their one-letter ASCII names.
+private struct FieldTable {
+    private var values: [[UInt8]?] = Array(repeating: nil, count: 128)
+
+    subscript(_ letter: UInt8) -> [UInt8]? {
+        get { letter < 128 ? values[Int(letter)] : nil }
+        set { if letter < 128 { values[Int(letter)] = newValue } }
+    }
+
+    subscript(_ name: Unicode.Scalar) -> [UInt8]? { self[UInt8(truncatingIfNeeded: name.value)] }
+
+    func number(_ name: Unicode.Scalar) throws(RecordError) -> Int64 {
+        guard let number = try optionalNumber(name) else { throw .damaged(field: String(name)) }
+        return number
+    }
+
+    func optionalNumber(_ name: Unicode.Scalar) throws(RecordError) -> Int64? {
+        guard let text = self[name] else { return nil }
+        guard let number = Int64(String(decoding: text, as: UTF8.self)) else { throw .damaged(field: String(name)) }
+        return number
+    }
+
+    func fixed<Value: FixedBytes>(_ name: Unicode.Scalar) throws(RecordError) -> Value {
+        guard let bytes = self[name], let value = Value(bytes: bytes) else { throw .damaged(field: String(name)) }
+        return value
+    }
+}

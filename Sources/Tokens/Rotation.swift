@@ -1,0 +1,62 @@
+public import TokenCrypto
+
+extension SessionRecord {
+    /// The record once the pending token was presented: confirmed, the previous one's overlap begins.
+    public func confirmed(now: Milliseconds) -> SessionRecord {
+        var next = self
+        next.revision &+= 1
+        next.confirmedAt = now
+        next.lastAccess = now
+        return next
+    }
+
+    /// The record after a rotation on access: `successor` is pending, the presented current token the previous one.
+    /// - Parameter sealed: the successor sealed under the presented token.
+    public func rotated(
+        to successor: Digest, sealed: SealedVerifier, policy: TokenPolicy, now: Milliseconds
+    ) -> SessionRecord {
+        var next = self
+        next.revision &+= 1
+        next.generation &+= 1
+        next.rememberPrevious(policy: policy, now: now)
+        next.previous = PreviousToken(digest: current, sealedSuccessor: sealed, rotatedAt: now)
+        next.current = successor
+        next.confirmedAt = nil
+        next.lastAccess = now
+        return next
+    }
+
+    /// The record after LOGIN or ROTATE: `successor` is current and confirmed, all other tokens are retired at once.
+    /// - Parameter csrfSalt: 32 fresh random bytes; every CSRF token made before dies with the old salt.
+    public func forced(
+        to successor: Digest, csrfSalt: Digest, policy: TokenPolicy, now: Milliseconds
+    ) -> SessionRecord {
+        var next = self
+        next.revision &+= 1
+        next.generation &+= 1
+        next.rememberPrevious(policy: policy, now: now)
+        next.previous = nil
+        next.remember(RememberedToken(prefix: current.prefix, retiredAt: now, overlapEnd: now))
+        next.current = successor
+        next.confirmedAt = now
+        next.forcedGeneration = next.generation
+        next.login = nil
+        next.csrfSalt = csrfSalt
+        next.lastAccess = now
+        return next
+    }
+
+    /// Retires the previous token: its overlap ended by itself, or ends now, cut short.
+    private mutating func rememberPrevious(policy: TokenPolicy, now: Milliseconds) {
+        guard let previous else { return }
+        let overlapEnd = (confirmedAt ?? now).adding(policy.rotationOverlap)
+        remember(
+            RememberedToken(
+                prefix: previous.digest.prefix, retiredAt: min(overlapEnd, now), overlapEnd: overlapEnd))
+    }
+
+    private mutating func remember(_ token: RememberedToken) {
+        remembered.insert(token, at: 0)
+        if remembered.count > Self.maxRemembered { remembered.removeLast(remembered.count - Self.maxRemembered) }
+    }
+}

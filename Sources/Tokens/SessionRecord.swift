@@ -1,0 +1,133 @@
+public import TokenCrypto
+
+/// One session as it is stored: who holds it, which token is good, until when. A value; every change is a new one.
+///
+/// Times are Unix milliseconds by Redis's clock.
+public struct SessionRecord: Equatable, Sendable {
+    /// Counts the changes of token state: a change is written only over the revision it was decided on.
+    public var revision: Int64
+    /// SHA-256 of the current token's verifier.
+    public var current: Digest
+    /// When the current token was first presented (for a first or forced token: made); nil while it is pending.
+    public var confirmedAt: Milliseconds?
+    /// 1 for the first token, one more for each rotation.
+    public var generation: Int64
+    public var created: Milliseconds
+    public var lastAccess: Milliseconds
+    /// Span without access after which the session ends.
+    public var idle: Milliseconds
+    /// When the session ends whatever happens; moved by LOGIN only.
+    public var absoluteEnd: Milliseconds
+    /// The token before the current one, unless that one was forced.
+    public var previous: PreviousToken?
+    /// Tokens before the previous one, newest first, at most `maxRemembered`.
+    public var remembered: [RememberedToken]
+    /// Generation made by the last LOGIN or ROTATE; 0 if there was none. Older tokens never end the session.
+    public var forcedGeneration: Int64
+    public var login: LoginMemo?
+    /// 32 bytes that the session's CSRF tokens depend on; nil (meaning zeros) until the first forced rotation.
+    public var csrfSalt: Digest?
+    /// Whose session it is; empty for an anonymous one. At most `maxSubject` bytes.
+    public var subject: [UInt8]
+
+    public static let maxRemembered = 7
+    public static let maxSubject = 256
+
+    /// A new session with its first token.
+    public init(
+        token digest: Digest, subject: [UInt8], idle: Milliseconds, absolute: Milliseconds, now: Milliseconds
+    ) {
+        revision = 1
+        current = digest
+        confirmedAt = now
+        generation = 1
+        created = now
+        lastAccess = now
+        self.idle = idle
+        absoluteEnd = now.adding(absolute)
+        remembered = []
+        forcedGeneration = 0
+        self.subject = subject
+    }
+
+    /// When Redis removes the session by itself: the native TTL of its key.
+    public var expireAt: Milliseconds { min(lastAccess.adding(idle), absoluteEnd) }
+}
+
+/// The token that the current one replaced.
+public struct PreviousToken: Equatable, Sendable {
+    public var digest: Digest
+    /// The current token's verifier, sealed under this token's.
+    public var sealedSuccessor: SealedVerifier
+    public var rotatedAt: Milliseconds
+
+    public init(digest: Digest, sealedSuccessor: SealedVerifier, rotatedAt: Milliseconds) {
+        self.digest = digest
+        self.sealedSuccessor = sealedSuccessor
+        self.rotatedAt = rotatedAt
+    }
+}
+
+/// A retired token, known by the first 8 bytes of its digest: enough to tell a replay from a made-up verifier.
+public struct RememberedToken: Equatable, Sendable {
+    public var prefix: UInt64
+    public var retiredAt: Milliseconds
+    /// When its overlap would have ended had nothing cut it short; not before `retiredAt`.
+    public var overlapEnd: Milliseconds
+
+    public init(prefix: UInt64, retiredAt: Milliseconds, overlapEnd: Milliseconds) {
+        self.prefix = prefix
+        self.retiredAt = retiredAt
+        self.overlapEnd = overlapEnd
+    }
+}
+
+/// What a repeated LOGIN with the same old token and subject is answered with. Only LOGIN opens it.
+public struct LoginMemo: Equatable, Sendable {
+    /// The session the LOGIN led to: the same one, or the new one beside a tombstone.
+    public var sid: SessionID
+    /// Digest of the token that LOGIN gave out.
+    public var digest: Digest
+    /// That token's verifier, sealed under the token that LOGIN was called with.
+    public var sealed: SealedVerifier
+    public var subjectDigest: Digest
+    public var until: Milliseconds
+
+    public init(
+        sid: SessionID, digest: Digest, sealed: SealedVerifier, subjectDigest: Digest, until: Milliseconds
+    ) {
+        self.sid = sid
+        self.digest = digest
+        self.sealed = sealed
+        self.subjectDigest = subjectDigest
+        self.until = until
+    }
+}
+
+/// Why a session was ended.
+public enum EndReason: String, Sendable, CaseIterable {
+    case logout
+    case logoutAll = "logout-all"
+    case login
+    case replay
+    case admin
+}
+
+/// What is left of an ended session for `session.tombstone`: it answers any verifier.
+public struct Tombstone: Equatable, Sendable {
+    public var reason: EndReason
+    /// Set where a LOGIN of another subject ended this session: leads its repetition to the same new session.
+    public var login: LoginMemo?
+
+    public init(reason: EndReason, login: LoginMemo? = nil) {
+        self.reason = reason
+        self.login = login
+    }
+}
+
+/// What stands under a session's key.
+public enum StoredSession: Equatable, Sendable {
+    case absent
+    case live(SessionRecord)
+    case ended(Tombstone)
+}

@@ -1,0 +1,82 @@
+import EventLoop
+import Glibc
+import Testing
+
+/// A folder of its own for a test, short enough for socket paths, removed with everything in it at the end.
+final class TemporaryFolder {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/tc-XXXXXX".utf8CString)
+        path = template.withUnsafeMutableBufferPointer { buffer in
+            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? "/tmp"
+        }
+    }
+
+    deinit {
+        guard path != "/tmp" else { return }
+        guard let folder = opendir(path) else { return }
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { unlink(path + "/" + name) }
+        }
+        closedir(folder)
+        rmdir(path)
+    }
+}
+
+extension EventLoop {
+    /// Runs until `stop()`, or for `limit`: then the test fails. True if it was stopped in time.
+    @discardableResult
+    func run(atMost limit: Duration, sourceLocation: SourceLocation = #_sourceLocation) -> Bool {
+        var isLate = false
+        let guardian = makeTimer { [unowned self] in
+            isLate = true
+            stop()
+        }
+        guardian.start(after: limit)
+        run()
+        guardian.cancel()
+        #expect(!isLate, "the loop was not stopped in time", sourceLocation: sourceLocation)
+        return !isLate
+    }
+}
+
+/// A connected pair of descriptors, closed with it.
+final class SocketPair {
+    let ours: Int32
+    let theirs: Int32
+
+    init() {
+        var pair: [Int32] = [-1, -1]
+        socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0, &pair)
+        ours = pair[0]
+        theirs = pair[1]
+    }
+
+    deinit {
+        close(ours)
+        close(theirs)
+    }
+}
+
+/// Counts calls and does what the test says in them.
+final class RecordingHandler: DescriptorHandler {
+    var watch: DescriptorWatch?
+    var reads = 0
+    var writes = 0
+    var onReadable: ((RecordingHandler) -> Void)?
+    var onWritable: ((RecordingHandler) -> Void)?
+
+    func readable() {
+        reads += 1
+        onReadable?(self)
+    }
+
+    func writable() {
+        writes += 1
+        onWritable?(self)
+    }
+}

@@ -1,0 +1,78 @@
+// Fuzzes the request parser: whatever the bytes are and however they are cut, the outcome is the same, and nothing
+// outside them is touched. Compiled together with the sources of WireProtocol, so it imports nothing of the project.
+
+internal import Glibc
+
+/// What came out of a stream: a digest of all arguments and lengths, and how it ended.
+private struct Outcome: Equatable {
+    var digest: UInt64 = 0xCBF2_9CE4_8422_2325
+    var error: ProtocolError?
+    var left = 0
+
+    mutating func add(_ value: UInt64) { digest = (digest ^ value) &* 0x100_0000_01B3 }
+}
+
+/// Small enough for the fuzzer to reach them.
+private let limits = ProtocolLimits(maxLine: 64, maxElements: 8, maxBulk: 64)
+
+/// Parses `stream` in pieces of the sizes that `pieces` gives out; each call gets a copy of exactly the right size.
+private func parse(_ stream: UnsafeRawBufferPointer, pieces: () -> Int) -> Outcome {
+    var parser = RequestParser(limits: limits)
+    var outcome = Outcome()
+    var start = 0
+    var end = 0
+    while end < stream.count {
+        end = min(end + max(pieces(), 1), stream.count)
+        var isWaiting = false
+        while !isWaiting, start < end {
+            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: end - start, alignment: 1)
+            defer { copy.deallocate() }
+            copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: stream[start..<end]))
+            switch parser.parse(copy) {
+            case .incomplete:
+                if parser.minimumLength <= copy.count || !parser.isMidRequest { abort() }
+                isWaiting = true
+            case .failed(let error):
+                outcome.error = error
+                return outcome
+            case .request(let length):
+                if length < 1 || length > copy.count || parser.isMidRequest { abort() }
+                outcome.add(UInt64(length))
+                for argument in parser.arguments {
+                    if argument.lowerBound < 0 || argument.upperBound > length { abort() }
+                    outcome.add(UInt64(argument.count))
+                    for byte in copy[argument] { outcome.add(UInt64(byte)) }
+                }
+                if let first = parser.arguments.first {
+                    outcome.add(look(copy, first, parser.arguments.dropFirst().first))
+                }
+                start += length
+            }
+        }
+    }
+    outcome.left = end - start
+    return outcome
+}
+
+/// The command the arguments name, or 255: the lookup reads a peer's bytes too.
+private func look(_ bytes: UnsafeMutableRawBufferPointer, _ first: Range<Int>, _ second: Range<Int>?) -> UInt64 {
+    let name = UnsafeRawBufferPointer(rebasing: bytes[first])
+    let other = second.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
+    return CommandTable.lookup(first: name, second: other).map { UInt64($0.command.rawValue) } ?? 255
+}
+
+/// The entry point of libFuzzer. Aborts if the same bytes give different outcomes.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzRequestParser(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
+    let stream = UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : size)
+    let whole = parse(stream) { stream.count }
+    if parse(stream, pieces: { 1 }) != whole { abort() }
+    // The cuts depend on the input alone, so that a finding can be repeated.
+    var state = UInt64(truncatingIfNeeded: size) &+ 1
+    let random = parse(stream) {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return Int(state >> 60) + 1
+    }
+    if random != whole { abort() }
+    return 0
+}

@@ -1,0 +1,216 @@
+import Foundation
+import Testing
+
+@testable import TokenCacheServer
+
+@Suite("The table of keys, and what must agree with it")
+struct ConfigurationTableTests {
+    @Test("names are unique, also as variables, and every default is in its own range")
+    func sound() {
+        #expect(Set(SettingKey.all.map(\.name)).count == SettingKey.all.count)
+        #expect(Set(SettingKey.all.map(\.environmentName)).count == SettingKey.all.count)
+        for key in SettingKey.all where !key.isMap {
+            #expect(key.fault(in: key.defaultText) == nil, "\(key.name)")
+            #expect(!SettingKey.all.contains { $0.name.hasPrefix(key.name + ".") }, "\(key.name) is key and section")
+        }
+    }
+
+    @Test("every property of the settings is set by a key or resolved from one")
+    func complete() {
+        let resolved = 3  // socket.groupID, access.userIDs, access.groupIDs
+        let leaves = Mirror(reflecting: Settings.defaults).children.reduce(0) { count, child in
+            let name = String(describing: type(of: child.value))
+            let isSection = ["Socket", "Redis", "Rotation", "Session", "Limits", "Log", "Access"].contains(name)
+            return count + (isSection ? Mirror(reflecting: child.value).children.count : 1)
+        }
+        #expect(leaves == SettingKey.all.count + resolved)
+    }
+
+    @Test("conf/tokencached.yaml as shipped changes nothing")
+    func manualIsInert() throws {
+        #expect(Loaded(yaml: try packageFile("conf/tokencached.yaml")).settings == Loaded().settings)
+    }
+
+    @Test("conf/tokencached.yaml with every key uncommented loads, gives every key, and equals the defaults in code")
+    func manualAgrees() throws {
+        let lines = try packageFile("conf/tokencached.yaml").split(separator: "\n", omittingEmptySubsequences: false)
+        let uncommented = lines.map { line in Self.commentedKey(line) ?? String(line) }.joined(separator: "\n")
+        let loaded = Loaded(yaml: uncommented)
+        #expect(loaded.problems == [])
+        #expect(loaded.settings == Loaded().settings)
+        let keys = YAMLSource.read(uncommented, path: "conf").entries.map(\.key.name)
+        #expect(keys == SettingKey.all.filter { !$0.isMap }.map(\.name))
+        for key in SettingKey.all where key.isMap {
+            #expect(uncommented.contains("  \(key.name.split(separator: ".").last ?? ""): {}"))
+        }
+    }
+
+    @Test("conf/tokencached.yaml says meaning, type, range, default and effect of each key above it")
+    func manualSays() throws {
+        var block = ""
+        var section = ""
+        var said: [String] = []
+        for line in try packageFile("conf/tokencached.yaml").split(separator: "\n", omittingEmptySubsequences: false) {
+            let text = line.drop { $0 == " " }
+            if let key = Self.commentedKey(line) {
+                let leaf = key.drop { $0 == " " }.prefix { $0 != ":" }
+                let name = line.first == " " ? "\(section).\(leaf)" : String(leaf)
+                let row = try #require(SettingKey.byName[name])
+                #expect(block.contains(row.summary), "\(name): \(row.summary)")
+                #expect(block.hasPrefix(Self.sentence(row.meaning)), "\(name)")
+                said.append(name)
+                block = ""
+            } else if text.hasPrefix("#") {
+                block += (block.isEmpty ? "" : " ") + text.drop { $0 == "#" || $0 == " " }
+            } else {
+                if text.hasSuffix(":") { section = String(text.dropLast()) }
+                block = ""
+            }
+        }
+        #expect(said == SettingKey.all.map(\.name))
+    }
+
+    @Test("tokencached.yaml(5) says the same")
+    func manualPage() throws {
+        let page = try packageFile("docs/man/tokencached.yaml.5")
+        let parts = page.components(separatedBy: "\n.It Ic ").dropFirst()
+        let texts = parts.map { $0.replacing("\n.Pp\n", with: " ").replacing("\n", with: " ") }
+        #expect(texts.map { String($0.prefix { $0 != " " }) } == SettingKey.all.map(\.name))
+        for (key, text) in zip(SettingKey.all, texts) {
+            #expect(text.contains(key.summary), "\(key.name): \(key.summary)")
+            #expect(text.contains(Self.sentence(key.meaning)), "\(key.name)")
+        }
+    }
+
+    /// `  idle: 2h` for `  #idle: 2h`: a key stands directly after its #, prose after a space.
+    private static func commentedKey(_ line: some StringProtocol) -> String? {
+        let indent = line.prefix { $0 == " " }
+        let rest = line.dropFirst(indent.count)
+        guard rest.first == "#", let next = rest.dropFirst().first, next.isLetter else { return nil }
+        return String(indent) + String(rest.dropFirst())
+    }
+
+    private static func sentence(_ meaning: String) -> String {
+        meaning.prefix(1).uppercased() + meaning.dropFirst() + "."
+    }
+}
+
+@Suite("CONFIG GET and reload")
+struct ConfigurationDescriptionTests {
+    @Test("every key is described, defaults included, and the description loads as the same settings")
+    func roundTrip() throws {
+        let yaml =
+            "session: {idle: 90s}\naccess: {users: {alice: validator, 7: none}}\nredis: {url: \"redis://h:1/2\"}\n"
+        let settings = try #require(Loaded(yaml: yaml).settings)
+        let described = settings.describe(matching: "*")
+        #expect(described.map(\.key) == SettingKey.all.map(\.name))
+        let again = Loaded(flags: described.map { (key: $0.key, value: $0.value, origin: "--set") })
+        #expect(again.settings == settings)
+        #expect(settings.describe(matching: "session.idle").map(\.value) == ["90s"])
+        #expect(settings.describe(matching: "ACCESS.USERS").map(\.value) == ["7=none,alice=validator"])
+    }
+
+    @Test(
+        "patterns are Redis's",
+        arguments: [
+            ("*", "session.idle", true), ("session.*", "session.idle", true), ("*idle", "session.idle", true),
+            ("s?ssion.idle", "session.idle", true), ("[r-t]ession*", "session.idle", true),
+            ("[^a]ession*", "session.idle", true),
+            ("[^s]*", "session.idle", false), ("session", "session.idle", false), ("", "session.idle", false),
+            ("**e", "ae", true),
+            ("a\\*c", "a*c", true), ("a\\*c", "abc", false), ("[", "a", false), ("[a", "a", true), ("[z-a]", "m", true),
+            ("\\", "\\", true), ("*a*b*c", "xxaxxbxxc", true), ("*a*b*c", "xxaxxcxxb", false), ("?", "", false),
+            ("*", "", true),
+        ])
+    func glob(pattern: String, text: String, matches: Bool) {
+        #expect(GlobPattern(pattern).matches(text) == matches)
+    }
+
+    @Test("no pattern crashes or takes long")
+    func hostilePatterns() {
+        var random = SeededRandom(state: 4)
+        let alphabet = Array("*?[]^-\\ae.")
+        for _ in 0..<20_000 {
+            let pattern = String(
+                (0..<Int.random(in: 0...12, using: &random)).map { _ in alphabet.randomElement(using: &random) ?? "a" })
+            _ = GlobPattern(pattern).matches("session.idle")
+        }
+        let long = GlobPattern(String(repeating: "*a", count: 60_000) + "b")
+        #expect(!long.matches(String(repeating: "a", count: 40)))
+    }
+
+    @Test("a reload takes what may change and names what needs a restart")
+    func reload() throws {
+        let old = try #require(Loaded(yaml: "redis: {url: \"redis://:a@h\"}").settings)
+        let yaml =
+            "redis: {url: \"redis://:b@h\"}\nsession: {idle: 5m}\nsocket: {group: www-data}\nlog: {level: debug}\n"
+        let new = try #require(Loaded(yaml: yaml).settings)
+        let (settings, needRestart) = old.reloaded(with: new)
+        #expect(needRestart == ["socket.group", "redis.url"])
+        #expect(settings.session.idle == .seconds(300))
+        #expect(settings.log == new.log)
+        #expect(settings.redis == old.redis)
+        #expect(settings.socket == old.socket)
+    }
+}
+
+@Suite("Hostile configuration files")
+struct ConfigurationFuzzTests {
+    @Test("no YAML crashes the loader, and what is accepted is in range")
+    func yaml() throws {
+        var random = SeededRandom(state: 5)
+        let manual = Array(try packageFile("conf/tokencached.yaml").replacing("  #", with: "  ").utf8)
+        let pieces =
+            SettingKey.all.map(\.name) + [
+                "session:", "\n", "\n  ", "\n- ", ": ", "{", "}", "[", "]", "&a ", "*a", "<<: ", "? ", "!!int ", "| ",
+                "> ", "\"", "'",
+                "\t", "#", "%YAML 1.1\n", "---\n", "...\n", "\0", "\u{85}", "\u{feff}", "🙂", "idle", "users", "alice",
+                "worker", "2h", "64KiB",
+                "\\x", "\\uD800", "~", ",",
+            ]
+        for round in 0..<3_000 {
+            let text: String
+            if round % 3 == 0 {
+                var bytes = Array(manual.shuffledWindow(using: &random))
+                for _ in 0..<8 where !bytes.isEmpty {
+                    bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+                }
+                text = String(decoding: bytes, as: UTF8.self)
+            } else {
+                text = (0..<Int.random(in: 1...25, using: &random)).map { _ in
+                    pieces.randomElement(using: &random) ?? ""
+                }.joined()
+            }
+            let loaded = Loaded(yaml: text)
+            if let settings = loaded.settings {
+                for (key, value) in settings.describe(matching: "*") where SettingKey.byName[key]?.isMap == false {
+                    #expect(SettingKey.byName[key]?.fault(in: value) == nil, "\(key) \(value)")
+                }
+            } else {
+                #expect(!loaded.problems.isEmpty)
+                #expect(!loaded.problems.joined().unicodeScalars.contains(where: PrintableText.isDangerous))
+            }
+        }
+    }
+
+    @Test(
+        "depth and aliases cannot exhaust the loader",
+        arguments: [
+            String(repeating: "[", count: 200_000), String(repeating: "{a: ", count: 50_000),
+            String(repeating: "- ", count: 100_000),
+            String(repeating: "? ", count: 100_000),
+            "a: &a [x]\n" + (0..<40).map { "b\($0): &b\($0) [*a, *a]\n" }.joined() + "session: *a\n",
+            "session: &s {idle: 1m}\naccess: *s\nrotation: {after: *s}\n",
+        ])
+    func bombs(text: String) {
+        #expect(!Loaded(yaml: text).problems.isEmpty)
+    }
+}
+
+extension [UInt8] {
+    /// A random stretch of at most 2 KiB.
+    fileprivate func shuffledWindow(using random: inout SeededRandom) -> ArraySlice<UInt8> {
+        let start = Int.random(in: 0..<count, using: &random)
+        return self[start..<Swift.min(count, start + Int.random(in: 1...2_048, using: &random))]
+    }
+}

@@ -1,0 +1,138 @@
+import Foundation
+import Logging
+import Synchronization
+import Testing
+
+@testable import TokenCacheServer
+
+/// Lines that a logger wrote.
+private final class Lines: Sendable {
+    private let lines = Mutex<[String]>([])
+    var all: [String] { lines.withLock { $0 } }
+    var last: String? { all.last }
+
+    func output(_ style: LogStyle, level: Logger.Level = .trace) -> LogOutput {
+        let moment = LogTime(seconds: 1_795_255_200, milliseconds: 123)
+        return LogOutput(style: style, level: level, now: { moment }) { line in
+            self.lines.withLock { $0.append(line) }
+        }
+    }
+}
+
+@Suite("The log")
+struct LoggingTests {
+    @Test("readable lines have time, level, message and pairs in order")
+    func readable() {
+        let lines = Lines()
+        let logger = lines.output(.readable).logger(label: "test")
+        logger.info("listening", metadata: ["socket": "/run/x.sock", "clients": "3", "a": "two words"])
+        #expect(lines.last == "2026-11-21T10:00:00.123Z info  listening a=\"two words\" clients=3 socket=/run/x.sock\n")
+        logger.critical("x")
+        #expect(lines.last == "2026-11-21T10:00:00.123Z critical x\n")
+    }
+
+    @Test(
+        "journal lines have the priority of sd-daemon(3) and no time",
+        arguments: [
+            (.trace, "<7>"), (.debug, "<7>"), (.info, "<6>"), (.notice, "<5>"), (.warning, "<4>"), (.error, "<3>"),
+            (.critical, "<2>"),
+        ] as [(Logger.Level, String)])
+    func journal(level: Logger.Level, prefix: String) {
+        let lines = Lines()
+        lines.output(.journal).logger(label: "test").log(level: level, "up", metadata: ["n": "1"])
+        #expect(lines.last == "\(prefix)up n=1\n")
+    }
+
+    @Test("S7 log injection is impossible: whatever is logged stays on one line, without controls")
+    func injection() {
+        var random = SeededRandom(state: 3)
+        let bad = ["\n", "\r", "\r\n", "\u{1b}[2J", "\0", "\u{85}", "\u{9b}", "\u{2028}", "\u{202e}", "\u{7f}", "\t"]
+        let good = ["a", " ", "\"", "\\", "=", "é", "🙂", "<0>"]
+        for _ in 0..<2_000 {
+            let text = (0..<12).map { _ in (bad + good).randomElement(using: &random) ?? "" }.joined()
+            let lines = Lines()
+            for style in [LogStyle.journal, .readable] {
+                let logger = lines.output(style).logger(label: "test")
+                logger.info("\(text)", metadata: ["k": "\(text)", "\(text)": ["\(text)", "x"]])
+            }
+            for line in lines.all {
+                #expect(line.last == "\n")
+                #expect(!line.dropLast().unicodeScalars.contains(where: PrintableText.isDangerous))
+            }
+        }
+    }
+
+    @Test("values are quoted so that they can be read back, and keys hold no separators")
+    func quoting() {
+        let lines = Lines()
+        let logger = lines.output(.journal).logger(label: "test")
+        logger.info(
+            "m",
+            metadata: ["a": "", "b": "x=y", "c": "say \"hi\"", "d": "back\\slash", "e": "l1\nl2\u{1b}", "f g=h": "1"])
+        #expect(
+            lines.last
+                == #"<6>m a="" b="x=y" c="say \"hi\"" d="back\\slash" e="l1\nl2\x1b" f_g_h=1"# + "\n")
+    }
+
+    @Test("a line is bounded, and cut between characters")
+    func bounded() throws {
+        let lines = Lines()
+        for padding in 0..<5 {
+            let text = String(repeating: "a", count: padding) + String(repeating: "🙂", count: 5_000)
+            lines.output(.journal).logger(label: "test").info("\(text)")
+            let line = try #require(lines.last)
+            #expect(line.utf8.count <= LogLine.maxBytes)
+            #expect(line.hasSuffix("🙂…\n"))
+        }
+    }
+
+    @Test("the level can be set while the daemon runs, and a logger's own level stays its own")
+    func levels() {
+        let lines = Lines()
+        let output = lines.output(.journal, level: .warning)
+        let logger = output.logger(label: "test")
+        var own = output.logger(label: "own")
+        own.logLevel = .error
+        logger.info("one")
+        output.level = .debug
+        logger.debug("two")
+        own.warning("three")
+        output.level = .critical
+        logger.error("four")
+        own.error("five")
+        #expect(output.level == .critical)
+        #expect(lines.all == ["<7>two\n", "<3>five\n"])
+    }
+
+    @Test("metadata of the call win over those of the logger")
+    func metadata() {
+        let lines = Lines()
+        var logger = lines.output(.journal).logger(label: "test")
+        logger[metadataKey: "a"] = "1"
+        logger[metadataKey: "b"] = "1"
+        logger.info("m", metadata: ["b": "2"])
+        #expect(lines.last == "<6>m a=1 b=2\n")
+    }
+
+    @Test("the journal is recognised by device and inode, and by nothing else")
+    func journalStream() throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "log-\(UUID().uuidString)").path
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL, 0o600)
+        try #require(descriptor >= 0)
+        defer {
+            close(descriptor)
+            unlink(path)
+        }
+        var status = stat()
+        try #require(fstat(descriptor, &status) == 0)
+        #expect(LogOutput.isJournal("\(status.st_dev):\(status.st_ino)", descriptor: descriptor))
+        for other in [nil, "", ":", "1:2", "\(status.st_dev):\(status.st_ino):1", "\(status.st_dev)", "x:y", "-1:-1"] {
+            #expect(!LogOutput.isJournal(other, descriptor: descriptor))
+        }
+        #expect(!LogOutput.isJournal("1:1", descriptor: -1))
+
+        LogOutput.write("one line\n", to: descriptor)
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == "one line\n")
+        LogOutput.write("nobody listens\n", to: -1)
+    }
+}
