@@ -14,7 +14,9 @@ struct ConnectionCommandTests {
             guard case .map = three else { throw HarnessFailure("HELLO 3: \(three)") }
             let fields = try Fields(three)
             #expect(fields.integer("proto") == 3)
-            for name in ["server", "version", "id", "mode", "role", "modules"] { #expect(fields[name] != nil, "\(name)") }
+            for name in ["server", "version", "id", "mode", "role", "modules"] {
+                #expect(fields[name] != nil, "\(name)")
+            }
             #expect(fields.text("role") == "master" && fields.integer("id") != nil)
             let named = try client.call("HELLO", "3", "AUTH", "default", "secret", "SETNAME", "worker-1")
             #expect(try Fields(named).integer("proto") == 3)
@@ -32,7 +34,9 @@ struct ConnectionCommandTests {
             let client = try world.client()
             #expect(try client.call("PING") == .simple("PONG"))
             #expect(try client.call("PING", "hello") == .bulk(Array("hello".utf8)))
-            for bytes in [[], (0..<256).map { UInt8($0) }, Array("\r\n$-1\r\n".utf8), [UInt8](repeating: 7, count: 100_000)] {
+            for bytes in [
+                [], (0..<256).map { UInt8($0) }, Array("\r\n$-1\r\n".utf8), [UInt8](repeating: 7, count: 100_000),
+            ] {
                 #expect(try client.call(bytes: [Array("ECHO".utf8), bytes]) == .bulk(bytes))
             }
             expectError("ERR", try client.call("ECHO"))

@@ -103,10 +103,13 @@ struct LifecycleTests {
         }
     }
 
-    @Test("a wrong configuration is refused with status 78, key, value and range", arguments: [
-        ("rotation.after", "soon"), ("no.such.key", "1"), ("limits.max-clients", "-1"), ("rotation.on-replay", "shout"),
-        ("redis.url", "ftp://x"),
-    ])
+    @Test(
+        "a wrong configuration is refused with status 78, key, value and range",
+        arguments: [
+            ("rotation.after", "soon"), ("no.such.key", "1"), ("limits.max-clients", "-1"),
+            ("rotation.on-replay", "shout"),
+            ("redis.url", "ftp://x"),
+        ])
     func configuration(_ key: String, _ value: String) throws {
         try withWorld { world in
             for arguments in [["--set", "\(key)=\(value)"], ["--set", "\(key)=\(value)", "--check-config"]] {

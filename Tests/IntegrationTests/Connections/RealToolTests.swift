@@ -39,7 +39,9 @@ struct RealToolTests {
             let reply = try Tool.run(
                 world.stage, "timeout",
                 ["20", "script", "-qec", "redis-cli -s \(world.daemon.socket)", "/dev/null"],
-                input: "PING\nTOKEN.ISSUE SUBJECT ann\nTOKEN.ISSUE IDLE\nHELLO 3\nTOKEN.LIST ann\nhelp TOKEN.ISSUE\nquit\n")
+                input:
+                    "PING\nTOKEN.ISSUE SUBJECT ann\nTOKEN.ISSUE IDLE\nHELLO 3\nTOKEN.LIST ann\nhelp TOKEN.ISSUE\nquit\n"
+            )
             #expect(reply.end == .exited(0), "\(reply.end)")
             for piece in ["PONG", "issued", "sessiontoken", "(error) ERR", "absolute_in"] {
                 #expect(reply.output.contains(piece), "no \(piece) in: \(reply.output)")
@@ -83,7 +85,10 @@ struct RealToolTests {
     func benchmark() throws {
         try withWorld { world in
             let token = try world.client().issue()
-            for extra in [["TOKEN.VALIDATE", token], ["-P", "16", "TOKEN.VALIDATE", token], ["-t", "ping"], ["TOKEN.VISIT", token]] {
+            for extra in [
+                ["TOKEN.VALIDATE", token], ["-P", "16", "TOKEN.VALIDATE", token], ["-t", "ping"],
+                ["TOKEN.VISIT", token],
+            ] {
                 let reply = try Tool.run(
                     world.stage, "redis-benchmark", ["-s", world.daemon.socket, "-n", "2000", "-q"] + extra)
                 #expect(reply.end == .exited(0))

@@ -128,7 +128,9 @@ struct SocketLimitTests {
         try withWorld { world in
             let client = try world.client()
             let token = try client.issue()
-            let bytes = RESPClient.encode("TOKEN.VALIDATE", token) + Array("PING\r\n".utf8) + RESPClient.encode("ECHO", "x\r\ny")
+            let bytes =
+                RESPClient.encode("TOKEN.VALIDATE", token) + Array("PING\r\n".utf8)
+                + RESPClient.encode("ECHO", "x\r\ny")
             for size in [1, 2, 3, 7, 64, 1000] {
                 for start in stride(from: 0, to: bytes.count, by: size) {
                     try client.sendRaw(Array(bytes[start..<min(bytes.count, start + size)]))

@@ -11,7 +11,9 @@ struct RedisFaultTests {
                 _ = try redis.call("SCRIPT", "FLUSH")
                 letPass(.milliseconds(3))
             }
-            _ = try concurrently(4) { try world.client(ofDaemon: $0) } work: { thread, client in
+            _ = try concurrently(4) {
+                try world.client(ofDaemon: $0)
+            } work: { thread, client in
                 for round in 0..<25 {
                     var token = try client.issue("SUBJECT", "user-\(thread)")
                     for command in ["VALIDATE", "VISIT", "GET", "INSPECT"] {
@@ -122,10 +124,12 @@ struct RedisFaultTests {
         }
     }
 
-    @Test("faults that Redis names: UNAVAILABLE, never acknowledged, and service afterwards", arguments: [
-        (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
-        (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
-    ])
+    @Test(
+        "faults that Redis names: UNAVAILABLE, never acknowledged, and service afterwards",
+        arguments: [
+            (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
+            (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+        ])
     func named(_ inject: [String], _ undo: [String]) throws {
         try withWorld { world in
             let client = try world.client()
@@ -137,7 +141,9 @@ struct RedisFaultTests {
                 ["TOKEN.SET", token, "DATA", "a", "1"],
             ] { expectError("UNAVAILABLE", try client.call(command), hiding: [token]) }
             _ = try redis.call(undo)
-            let reply = try eventually(within: .seconds(8), "service again") { try? client.fields("TOKEN.REVOKE", token) }
+            let reply = try eventually(within: .seconds(8), "service again") {
+                try? client.fields("TOKEN.REVOKE", token)
+            }
             #expect(reply.status == "revoked")
         }
     }
@@ -148,7 +154,8 @@ struct RedisFaultTests {
             let client = try world.client()
             let redis = try world.daemon.redis()
             let token = try client.issue()
-            let loop = "local e=redis.call('TIME')[1]+2; while tonumber(redis.call('TIME')[1])<e do end; return 'through'"
+            let loop =
+                "local e=redis.call('TIME')[1]+2; while tonumber(redis.call('TIME')[1])<e do end; return 'through'"
             try redis.send("EVAL", loop, "0")
             letPass(.milliseconds(300))
             let start = ContinuousClock.now
@@ -193,7 +200,9 @@ struct RedisFaultTests {
     func url() throws {
         let port = Int.random(in: 20_000..<60_000)
         let password = "pw\(UInt32.random(in: 0...UInt32.max))secret"
-        try withWorld(redis: ["--port", "\(port)", "--bind", "127.0.0.1", "--user", "tc", "on", ">\(password)", "~*", "&*", "+@all"]) { world in
+        try withWorld(redis: [
+            "--port", "\(port)", "--bind", "127.0.0.1", "--user", "tc", "on", ">\(password)", "~*", "&*", "+@all",
+        ]) { world in
             let daemon = try world.stage.addDaemon(.url("redis://tc:\(password)@127.0.0.1:\(port)/3"))
             let client = try daemon.client()
             let token = try client.issue()

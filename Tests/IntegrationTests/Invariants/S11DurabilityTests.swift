@@ -59,7 +59,9 @@ struct S11DurabilityTests {
         let first = try client.issue()
         journal.withLock { _ = $0.live.insert(first) }
 
-        journal.withLock { $0.live.remove(first); $0.open.insert(first) }
+        journal.withLock {
+            $0.live.remove(first); $0.open.insert(first)
+        }
         let second = try client.fields("TOKEN.LOGIN", first, subject).newToken()
         journal.withLock {
             $0.open.remove(first)
@@ -67,11 +69,15 @@ struct S11DurabilityTests {
             $0.live.insert(second)
         }
         guard Bool.random() else { return }
-        journal.withLock { $0.live.remove(second); $0.open.insert(second) }
+        journal.withLock {
+            $0.live.remove(second); $0.open.insert(second)
+        }
         guard try client.fields("TOKEN.REVOKE", second).status == "revoked" else {
             throw HarnessFailure("REVOKE of a live token")
         }
-        journal.withLock { $0.open.remove(second); $0.dead.insert(second) }
+        journal.withLock {
+            $0.open.remove(second); $0.dead.insert(second)
+        }
     }
 
     private func verify(_ client: RESPClient, _ told: Acknowledged) throws {

@@ -1,7 +1,9 @@
 import TestSupport
 import Testing
 
-@Suite("S1: accepted if and only if the session lives and the token is current, pending, or previous and not retired", .parallel)
+@Suite(
+    "S1: accepted if and only if the session lives and the token is current, pending, or previous and not retired",
+    .parallel)
 struct S1AcceptanceTests {
     @Test("a token's whole life", arguments: Backend.allCases)
     func life(_ backend: Backend) throws {

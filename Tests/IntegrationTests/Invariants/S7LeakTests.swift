@@ -49,7 +49,9 @@ struct S7LeakTests {
             let client = try world.client()
             let token = try client.issue("SUBJECT", "ann", "DATA", "a", "1")
             let next = try client.rotateAndConfirm(token)
-            let forms = [next, next.uppercased(), "0x" + next, TokenText.base64url(next), token, TokenText.forged(token)]
+            let forms = [
+                next, next.uppercased(), "0x" + next, TokenText.base64url(next), token, TokenText.forged(token),
+            ]
             for form in forms {
                 for command in ["VALIDATE", "VISIT", "INSPECT", "GET"] { _ = try client.call("TOKEN.\(command)", form) }
                 _ = try client.call("TOKEN.SET", form, "DATA", "b", "2")

@@ -83,7 +83,9 @@ struct DataTests {
             #expect(try Fields(client.call(bytes: start + [bytes, bytes])).integer("changed") == 1)
             let data = try #require(try client.fields("TOKEN.GET", token)["data"])
             #expect(try Fields(data).entries.map(\.value) == [.bulk(bytes)])
-            let names = ["v", "c", "g", "s", "subject", "status", "generation", "created", "0", "d:", "kind", "sid", "_", " "]
+            let names = [
+                "v", "c", "g", "s", "subject", "status", "generation", "created", "0", "d:", "kind", "sid", "_", " ",
+            ]
             for name in names { _ = try client.fields("TOKEN.SET", token, "DATA", name, "x") }
             let reply = try client.validate(token)
             #expect(reply.status == "valid" && reply.text("subject") == "ann" && reply.generation == 1)
@@ -104,7 +106,8 @@ struct DataTests {
             #expect(try client.fields("TOKEN.SET", token, "DATA", "big", "", "more", large).integer("changed") == 2)
             // Many small writes come to the same limit as a large one.
             var refused = 0
-            for index in 0..<200 where try client.call("TOKEN.SET", token, "DATA", "n\(index)", "0123456789").errorCode == "ERR" {
+            for index in 0..<200
+            where try client.call("TOKEN.SET", token, "DATA", "n\(index)", "0123456789").errorCode == "ERR" {
                 refused += 1
             }
             #expect(refused > 50)

@@ -30,7 +30,9 @@ struct TokenFormTests {
             let tail = String(token.dropFirst())
             let shortBase64 = String(base64url.dropLast())
             var malformed: [String] = ["", " ", "0x", short, TokenText.sid(token), "eyJhbGciOiJIUzI1NiJ9.e30.x"]
-            malformed += ["\(token)0", "x\(tail)", " \(token)", "\(token)\n", "\(short)g", "0x0x\(token)", "1x\(token)"]
+            malformed += [
+                "\(token)0", "x\(tail)", " \(token)", "\(token)\n", "\(short)g", "0x0x\(token)", "1x\(token)",
+            ]
             malformed += ["\(base64url)==", shortBase64, "\(shortBase64)+", "\(shortBase64)!", "\0\(tail)"]
             for (character, count) in [("0", 128), ("é", 64), ("f", 4096)] {
                 malformed.append(String(repeating: character, count: count))
@@ -66,7 +68,8 @@ struct TokenFormTests {
             let client = try world.client()
             let token = try client.issue()
             for command in [
-                ["TOKEN.VALIDATE"], ["token.validate"], ["Token.Validate"], ["TOKEN", "VALIDATE"], ["token", "validate"],
+                ["TOKEN.VALIDATE"], ["token.validate"], ["Token.Validate"], ["TOKEN", "VALIDATE"],
+                ["token", "validate"],
             ] {
                 #expect(try client.fields(command + [token]).status == "valid")
             }

@@ -14,7 +14,9 @@ struct HarnessTests {
         stage.book.note(Array(token.utf8))
         let verifier = try #require(TokenParts(token.utf8)).verifier
         let key = Array("\(stage.prefix)x".utf8)
-        _ = try client.call(bytes: [Array("SET".utf8), key, Array(verifier[20..<40]), Array("EX".utf8), Array("9".utf8)])
+        _ = try client.call(bytes: [
+            Array("SET".utf8), key, Array(verifier[20..<40]), Array("EX".utf8), Array("9".utf8),
+        ])
         let problems = stage.finish()
         for file in ["redis.monitor", "appendonlydir", "redis.slowlog"] {
             #expect(problems.contains { $0.hasPrefix("S7: r1/\(file)") }, "\(problems)")
