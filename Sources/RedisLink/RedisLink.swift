@@ -15,7 +15,7 @@ public final class RedisLink {
     public let settings: LinkSettings
 
     private let loop: EventLoop
-    private let endpoint: RedisEndpoint
+    public let endpoint: RedisEndpoint
     private let logger: Logger
     private let transport: LinkTransport
     private let scriptIndexes: [RedisScript: Int]

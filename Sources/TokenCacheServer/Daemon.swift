@@ -163,22 +163,10 @@ public final class Daemon {
 
     private func linkChanged(_ state: LinkState) {
         switch state {
-        case .ready:
-            logger.info("Redis answers", metadata: ["endpoint": "\(parts.map { "\($0.link.endpoint)" } ?? "")"])
-            warnOfEviction()
-            startAccepting()
-        case .down(let fault):
-            logger.warning("Redis is out of reach", metadata: ["fault": "\(fault)"])
-            if embedded == nil { startAccepting() }
+        case .ready: startAccepting()
+        case .down: if embedded == nil { startAccepting() }
         case .connecting, .closed: break
         }
-    }
-
-    private func warnOfEviction() {
-        guard let policy = parts?.link.serverInfo.maxmemoryPolicy, policy != "noeviction" else { return }
-        logger.warning(
-            "Redis may throw sessions away: its maxmemory-policy must be noeviction",
-            metadata: ["maxmemory-policy": "\(policy)"])
     }
 
     private func startAccepting() {

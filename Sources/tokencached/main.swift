@@ -5,20 +5,37 @@ internal import TokenCacheServer
 /// Exit status for a wrong configuration (EX_CONFIG of sysexits.h).
 let configurationError: Int32 = 78
 
+func say(_ text: String) {
+    FileHandle.standardError.write(Data("tokencached: \(text)\n".utf8))
+}
+
+func start(_ settings: Settings, configurationFile: String?, journalStream: String?) -> Int32 {
+    let log = LogOutput(level: settings.log.level, journalStream: journalStream)
+    do throws(StartError) {
+        let daemon = try Daemon(
+            settings: settings, configurationFile: configurationFile ?? "", logger: log.logger(label: "tokencached"))
+        return daemon.run()
+    } catch {
+        say("\(error)")
+        return error.exitStatus
+    }
+}
+
 let arguments = Arguments.parseOrExit()
 let environment = ProcessInfo.processInfo.environment
 
-func say(_ text: String) {
-    FileHandle.standardError.write(Data("\(text)\n".utf8))
-}
-
 switch arguments.load(environment: environment) {
 case .failure(let errors):
-    for problem in errors.problems { say("tokencached: \(problem)") }
+    for problem in errors.problems { say("\(problem)") }
     exit(configurationError)
-case .success((_, let warnings)):
-    for warning in warnings { say("tokencached: warning: \(warning)") }
+case .success((let settings, let warnings)):
+    for warning in warnings { say("warning: \(warning)") }
     if arguments.checkConfig {
         print("configuration ok (\(arguments.sources(environment: environment)))")
+    } else {
+        exit(
+            start(
+                settings, configurationFile: arguments.file(environment: environment),
+                journalStream: environment["JOURNAL_STREAM"]))
     }
 }

@@ -1,0 +1,178 @@
+internal import EventLoop
+internal import Glibc
+
+/// The folder of an embedded Redis: its lock, files and processes. Held from start to stop.
+final class RedisFolder {
+    /// `<state directory>/redis`.
+    let path: String
+    /// The folder itself, open.
+    let descriptor: Int32
+    private let lock: Int32
+
+    static let socketName = "redis.sock"
+    static let logName = "redis.log"
+    static let processFileName = "redis.pid"
+    /// Past this many bytes the log is put aside at the next start of the server.
+    static let longestLog = 1 << 20
+
+    /// Makes the folder if it is missing, only for its owner, and locks it against other daemons.
+    init(stateDirectory: String) throws(EmbeddedRedisError) {
+        path = stateDirectory + "/redis"
+        for folder in [stateDirectory, path] where mkdir(folder, 0o700) != 0 && errno != EEXIST {
+            throw .directory(path: folder, operation: "make", number: errno)
+        }
+        descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .directory(path: path, operation: "open", number: errno) }
+        lock = openat(descriptor, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard lock >= 0 else {
+            let number = errno
+            close(descriptor)
+            throw .directory(path: path + "/lock", operation: "open", number: number)
+        }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            let number = errno
+            close(lock)
+            close(descriptor)
+            throw number == EWOULDBLOCK ? .inUse(path: path) : .directory(path: path, operation: "lock", number: number)
+        }
+    }
+
+    deinit {
+        close(lock)
+        close(descriptor)
+    }
+
+    /// Where to connect: the socket's path, or a short way round through the open folder where that is too long.
+    var socketPath: String {
+        let full = path + "/" + RedisFolder.socketName
+        if full.utf8.count <= UnixListener.longestPath { return full }
+        return "/proc/self/fd/\(descriptor)/" + RedisFolder.socketName
+    }
+
+    /// Notes the server's process number, for whoever looks after the daemon; `leftOvers` does not depend on it.
+    func note(processID: Int32) {
+        let file = openat(descriptor, RedisFolder.processFileName, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard file >= 0 else { return }
+        let text = Array("\(processID)\n".utf8)
+        _ = write(file, text, text.count)
+        close(file)
+    }
+
+    func forgetProcess() {
+        unlinkat(descriptor, RedisFolder.processFileName, 0)
+    }
+
+    /// Servers that work in this very folder: left over from a daemon that was killed.
+    ///
+    /// The process file's number comes first, then everything that runs: a daemon may have died before it could
+    /// write one. A number alone proves nothing, it may have been given to another process since.
+    func leftOvers() -> [Int32] {
+        var candidates: [Int32] = []
+        if let text = readText(RedisFolder.processFileName, last: 32), let number = Int32(text.prefix { $0 != "\n" }) {
+            candidates.append(number)
+        }
+        if let folder = opendir("/proc") {
+            while let entry = readdir(folder) {
+                let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if let number = Int32(name), !candidates.contains(number) { candidates.append(number) }
+            }
+            closedir(folder)
+        }
+        return candidates.filter { $0 > 1 && $0 != getpid() && isServerHere($0) }
+    }
+
+    /// Whether this process is a redis-server whose working folder is this one.
+    func isServerHere(_ processID: Int32) -> Bool {
+        var own = stat()
+        var other = stat()
+        guard fstat(descriptor, &own) == 0, stat("/proc/\(processID)/cwd", &other) == 0 else { return false }
+        guard own.st_dev == other.st_dev, own.st_ino == other.st_ino else { return false }
+        let command = readText(absolute: "/proc/\(processID)/cmdline", last: 4096) ?? ""
+        let program = command.prefix { $0 != "\0" && $0 != " " }
+        return program.split(separator: "/").last?.hasPrefix("redis-") == true
+    }
+
+    /// The last lines of the server's log.
+    func lastLogLines(_ count: Int) -> [String] {
+        let text = readText(RedisFolder.logName, last: 4096) ?? ""
+        return text.split(separator: "\n").suffix(count).map(String.init)
+    }
+
+    /// Starts a server in this folder, in a process group of its own so that a terminal's Ctrl-C does not reach it.
+    func spawn(executable: String, appendFsync: EmbeddedRedis.AppendFsync) throws(EmbeddedRedisError) -> Int32 {
+        var log = stat()
+        if fstatat(descriptor, RedisFolder.logName, &log, 0) == 0, log.st_size > RedisFolder.longestLog {
+            renameat(descriptor, RedisFolder.logName, descriptor, RedisFolder.logName + ".old")
+        }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        let logPath = "/proc/self/fd/\(descriptor)/" + RedisFolder.logName
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, logPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // What the daemon ignores or blocks is its own affair.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        for number in [SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2] { sigaddset(&signals, number) }
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+
+        let arguments = [
+            executable, "--port", "0", "--dir", path, "--unixsocket", RedisFolder.socketName,
+            "--unixsocketperm", "600", "--appendonly", "yes", "--appendfsync", appendFsync.rawValue,
+            "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no", "--supervised", "no",
+        ]
+        // Nothing of the daemon's environment: it may hold secrets.
+        let environment = ["PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C"]
+        var processID: pid_t = 0
+        let number = withCStrings(arguments) { arguments in
+            withCStrings(environment) { environment in
+                posix_spawn(&processID, executable, &actions, &attributes, arguments, environment)
+            }
+        }
+        guard number == 0 else { throw .cannotStart(executable: executable, number: number) }
+        return processID
+    }
+
+    private func readText(_ name: String, last count: Int) -> String? {
+        readText(absolute: "/proc/self/fd/\(descriptor)/\(name)", last: count)
+    }
+
+    private func readText(absolute path: String, last count: Int) -> String? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        // Fails on /proc, whose files are read from their beginning.
+        if lseek(file, -off_t(count), SEEK_END) < 0 { lseek(file, 0, SEEK_SET) }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let length = read(file, &bytes, count)
+        return length < 0 ? nil : String(decoding: bytes[..<length], as: UTF8.self)
+    }
+}
+
+/// Where an executable is: itself if it names a path, else the first of that name in `PATH`.
+func findExecutable(_ name: String) -> String? {
+    if name.contains("/") { return access(name, X_OK) == 0 ? name : nil }
+    let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
+    for folder in path.split(separator: ":") where access("\(folder)/\(name)", X_OK) == 0 { return "\(folder)/\(name)" }
+    return nil
+}
+
+/// Calls `body` with a NULL-terminated array of C strings, as exec takes it.
+private func withCStrings<Result>(
+    _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+) -> Result {
+    let copies = strings.map { strdup($0) }
+    defer { for copy in copies { free(copy) } }
+    return body(copies + [nil])
+}
