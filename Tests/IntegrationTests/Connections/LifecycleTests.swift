@@ -114,13 +114,15 @@ struct LifecycleTests {
         try withWorld { world in
             for arguments in [["--set", "\(key)=\(value)"], ["--set", "\(key)=\(value)", "--check-config"]] {
                 let child = try run(world, arguments, name: "wrong")
-                #expect(try child.wait(.seconds(10)) == .exited(78))
+                let end = try child.wait(.seconds(10))
+                #expect(end == .exited(78), "\(end) \(child.errors)")
                 #expect(child.errors.contains(key), "\(child.errors)")
             }
             let good = try run(world, ["--check-config", "--set", "rotation.after=20m"], name: "good")
             #expect(try good.wait(.seconds(10)) == .exited(0), "\(good.errors)")
             let version = try run(world, ["--version"], name: "version")
-            #expect(try version.wait(.seconds(10)) == .exited(0))
+            let end = try version.wait(.seconds(10))
+            #expect(end == .exited(0), "\(end) \(version.errors)")
             #expect(version.output.contains("."))
         }
     }

@@ -63,7 +63,8 @@ struct RealToolTests {
     func stat() throws {
         try withWorld { world in
             let reply = try Tool.run(
-                world.stage, "timeout", ["1.5", "redis-cli", "-s", world.daemon.socket, "--stat", "-i", "0.2"])
+                world.stage, "timeout",
+                ["1.5", "stdbuf", "-oL", "redis-cli", "-s", world.daemon.socket, "--stat", "-i", "0.2"])
             #expect(reply.output.contains("keys") && reply.output.contains("clients"))
             #expect(reply.output.split(separator: "\n").count >= 4, "\(reply.output)\(reply.errors)")
         }

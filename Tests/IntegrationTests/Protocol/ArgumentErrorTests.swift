@@ -11,7 +11,7 @@ struct ArgumentErrorTests {
         let long = String(repeating: mark, count: 40)
         return [
             ["TOKEN.VALIDATE"], ["TOKEN.VALIDATE", token, mark], ["TOKEN.VALIDATE", token, mark, mark, mark],
-            ["TOKEN.VISIT"], ["TOKEN.VISIT", token, mark], ["TOKEN.INSPECT"], ["TOKEN.INSPECT", "SID"],
+            ["TOKEN.VISIT"], ["TOKEN.VISIT", token, mark], ["TOKEN.INSPECT"],
             ["TOKEN.INSPECT", token, mark], ["TOKEN.ISSUE", mark], ["TOKEN.ISSUE", "SUBJECT"], ["TOKEN.ISSUE", "IDLE"],
             ["TOKEN.ISSUE", "IDLE", mark], ["TOKEN.ISSUE", "IDLE", ""], ["TOKEN.ISSUE", "IDLE", "-5"],
             ["TOKEN.ISSUE", "IDLE", "0"], ["TOKEN.ISSUE", "IDLE", "5x"], ["TOKEN.ISSUE", "IDLE", "5 m"],
@@ -21,7 +21,7 @@ struct ArgumentErrorTests {
             ["TOKEN.ISSUE", "SUBJECT", mark, "SUBJECT"], ["TOKEN.LOGIN"], ["TOKEN.LOGIN", token],
             ["TOKEN.LOGIN", token, "ann", mark], ["TOKEN.LOGIN", token, long], ["TOKEN.LOGIN", token, ""],
             ["TOKEN.LOGIN", token, "ann", "IDLE", mark], ["TOKEN.ROTATE"], ["TOKEN.ROTATE", token, mark],
-            ["TOKEN.REVOKE"], ["TOKEN.REVOKE", "SID"], ["TOKEN.REVOKE", token, mark], ["TOKEN.REVOKEALL"],
+            ["TOKEN.REVOKE"], ["TOKEN.REVOKE", token, mark], ["TOKEN.REVOKEALL"],
             ["TOKEN.REVOKEALL", ""], ["TOKEN.REVOKEALL", "ann", mark], ["TOKEN.REVOKEALL", "ann", "EXCEPT"],
             ["TOKEN.REVOKEALL", "ann", mark, token], ["TOKEN.LIST"], ["TOKEN.LIST", ""], ["TOKEN.LIST", "ann", mark],
             ["TOKEN.LIST", "ann", "LIMIT"], ["TOKEN.LIST", "ann", "LIMIT", mark], ["TOKEN.LIST", "ann", "LIMIT", "-1"],

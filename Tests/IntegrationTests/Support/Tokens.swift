@@ -104,7 +104,8 @@ func expectError(
     at location: SourceLocation = #_sourceLocation
 ) {
     #expect(reply.errorCode == code, "\(reply)", sourceLocation: location)
-    for argument in arguments where !argument.isEmpty {
+    // Short ones ("a", "ann") stand in any English sentence.
+    for argument in arguments where argument.utf8.count > 8 {
         #expect(reply.errorText?.contains(argument) != true, "echoes an argument", sourceLocation: location)
     }
 }
