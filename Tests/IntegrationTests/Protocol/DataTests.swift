@@ -114,6 +114,29 @@ struct DataTests {
         }
     }
 
+    @Test("a name given twice in one command counts once, the last value wins, and the bookkeeping stays right")
+    func repeatedNames() throws {
+        try withWorld(settings: ["session.max-data": "4096"]) { world in
+            let client = try world.client()
+            let token = try client.issue()
+            func set(_ pairs: String...) throws -> RESPValue { try client.call(["TOKEN.SET", token, "DATA"] + pairs) }
+            #expect(try Fields(set("a", "1", "a", "2")).integer("changed") == 1)
+            #expect(try client.fields("TOKEN.GET", token).data() == ["a": "2"])
+            #expect(try Fields(set("a", "", "a", "2")).integer("changed") == 0)
+            #expect(try client.fields("TOKEN.GET", token).data() == ["a": "2"])
+            _ = try set("b", "1", "b", "")
+            #expect(try client.fields("TOKEN.GET", token).data() == ["a": "2"])
+            // Removed twice, subtracted twice: then a session would hold more than it may.
+            let large = String(repeating: "x", count: 3000)
+            for _ in 0..<3 {
+                _ = try set("big", large)
+                _ = try set("big", "", "big", "")
+            }
+            #expect(try Fields(set("one", large)).integer("changed") == 1)
+            expectError("ERR", try set("two", large))
+        }
+    }
+
     @Test("64 KiB by default, in one value")
     func defaultMaximum() throws {
         try withWorld { world in
