@@ -64,7 +64,7 @@ let package = Package(
         .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto"], swiftSettings: strict),
         .testTarget(name: "TokensTests", dependencies: ["Tokens", "TokenCrypto"], swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
-        .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop"], swiftSettings: strict),
+        .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(
             name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration, logging],
             swiftSettings: strict),
@@ -73,7 +73,9 @@ let package = Package(
             name: "TokenCacheCtlTests", dependencies: ["tokencachectl", "TokenCacheClient"], swiftSettings: strict),
 
         // Integration tests start real redis-servers and daemons of their own.
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        // The harness looks through megabytes for every secret of a test: unoptimised that takes most of the run.
+        .target(
+            name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["TestSupport", "tokencached", "tokencachectl", "Tokens", "TokenCrypto"],

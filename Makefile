@@ -1,0 +1,94 @@
+# Two commands do everything on a fresh Debian 12 with Swift 6.2 or later:
+#   make run    install what is missing, build, start the daemon on its embedded Redis
+#   make test   install what the tests need, build, run all tests
+# `make help` lists the rest.
+
+SWIFT        ?= swift
+# Where products are built; tests and fuzzers have folders of their own beside it.
+BUILD        ?= .build
+PREFIX       ?= /usr/local
+SYSCONFDIR   ?= /etc
+DESTDIR      ?=
+# Seconds per fuzz target.
+FUZZ_SECONDS ?= 300
+
+BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
+RUN_PACKAGES   = redis-server
+TEST_PACKAGES  = redis-server redis-tools python3-redis procps util-linux bsdutils
+
+RELEASE    = $(SWIFT) build -c release --scratch-path $(BUILD) --static-swift-stdlib
+# Tests are built with the flags of the lint, so that one build serves both.
+DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
+RELEASEDIR = $(BUILD)/release
+RUNDIR     = tmp/run
+
+.PHONY: help run test build lint format bench fuzz install uninstall clean build-packages run-packages test-packages
+
+help:
+	@echo 'make run        start a daemon here and now, on a Redis of its own'
+	@echo 'make test       all tests (installs what they need)'
+	@echo 'make build      release binaries in $(RELEASEDIR)'
+	@echo 'make lint       formatting, warnings as errors'
+	@echo 'make format     bring the sources into their form'
+	@echo 'make bench      compare a validation with Redis itself, in one run'
+	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
+	@echo 'make install    binaries, manual pages, configuration (DESTDIR=, PREFIX=$(PREFIX))'
+
+run: run-packages build
+	@mkdir -p $(RUNDIR) && chmod 700 $(RUNDIR)
+	@echo
+	@echo 'socket           $(CURDIR)/$(RUNDIR)/tokencached.sock'
+	@echo 'state directory  $(CURDIR)/$(RUNDIR)/state'
+	@echo 'try, in another terminal (Ctrl-C here ends the daemon):'
+	@echo '  redis-cli -s $(CURDIR)/$(RUNDIR)/tokencached.sock TOKEN.ISSUE SUBJECT alice'
+	@echo '  redis-cli -s $(CURDIR)/$(RUNDIR)/tokencached.sock TOKEN.VALIDATE <the sessiontoken it gave>'
+	@echo '  $(RELEASEDIR)/tokencachectl --socket $(CURDIR)/$(RUNDIR)/tokencached.sock status'
+	@echo
+	@exec $(RELEASEDIR)/tokencached --socket $(CURDIR)/$(RUNDIR)/tokencached.sock --state-dir $(CURDIR)/$(RUNDIR)/state
+
+build: build-packages
+	$(RELEASE)
+
+test: build-packages test-packages
+	$(SWIFT) build $(DEBUG) --build-tests
+	$(SWIFT) test $(DEBUG) --skip-build
+
+lint: build-packages
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
+	$(SWIFT) build $(DEBUG) --build-tests
+
+format:
+	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
+
+fuzz: build-packages
+	@mkdir -p $(BUILD)-fuzz/found
+	$(SWIFT)c -parse-as-library -swift-version 6 -sanitize=fuzzer,address -use-ld=lld -O \
+	  Sources/WireProtocol/*.swift Tests/Fuzz/RequestParserFuzz.swift -o $(BUILD)-fuzz/request
+	$(BUILD)-fuzz/request -max_total_time=$(FUZZ_SECONDS) -max_len=512 -artifact_prefix=$(BUILD)-fuzz/ \
+	  $(BUILD)-fuzz/found Tests/Fuzz/corpus/request
+
+install:
+	install -D -m 755 $(RELEASEDIR)/tokencached $(DESTDIR)$(PREFIX)/sbin/tokencached
+	install -D -m 755 $(RELEASEDIR)/tokencachectl $(DESTDIR)$(PREFIX)/bin/tokencachectl
+	install -D -m 644 docs/man/tokencached.8 $(DESTDIR)$(PREFIX)/share/man/man8/tokencached.8
+	install -D -m 644 docs/man/tokencached.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/tokencached.yaml.5
+	install -D -m 644 docs/man/tokencachectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/tokencachectl.1
+	test -e $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml || \
+	  install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/tokencached $(DESTDIR)$(PREFIX)/bin/tokencachectl \
+	  $(DESTDIR)$(PREFIX)/share/man/man8/tokencached.8 $(DESTDIR)$(PREFIX)/share/man/man5/tokencached.yaml.5 \
+	  $(DESTDIR)$(PREFIX)/share/man/man1/tokencachectl.1
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-fuzz tmp
+
+build-packages:
+	@./.ci/packages $(BUILD_PACKAGES)
+
+run-packages: build-packages
+	@./.ci/packages $(RUN_PACKAGES)
+
+test-packages:
+	@./.ci/packages $(TEST_PACKAGES)
