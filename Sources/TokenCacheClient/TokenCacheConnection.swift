@@ -28,6 +28,9 @@ public final class TokenCacheConnection {
         }
     }
 
+    /// What becomes of ``UnixSocket/Failure/closed``.
+    private static let hungUp = TokenCacheError.connection(reason: UnixSocket.Failure.closed.reason)
+
     private var stream: Stream?
     private let timeout: Duration
 
@@ -88,7 +91,13 @@ public final class TokenCacheConnection {
             }
             let deadline = ContinuousClock.now + timeout
             for command in commands {
-                try Self.send(command, on: stream, until: deadline)
+                do throws(TokenCacheError) {
+                    try Self.send(command, on: stream, until: deadline)
+                } catch Self.hungUp {
+                    // What the daemon said before it hung up can still be read, and says why it did.
+                    let replies = try Self.receive(1, on: stream, until: deadline, isFresh: false)
+                    throw Self.farewell(replies.last) ?? Self.hungUp
+                }
             }
             // The socket's own time-out spares a poll(2) where nearly all the time is left, as it nearly always is.
             let isFresh = commands.count == 1 && ContinuousClock.now.duration(to: deadline) > timeout * 0.9
@@ -131,12 +140,25 @@ public final class TokenCacheConnection {
                     try fill(stream, with: buffer, until: isFresh ? nil : deadline)
                 }
             }
-            try result.get()
+            do throws(TokenCacheError) {
+                try result.get()
+            } catch Self.hungUp {
+                throw farewell(replies.last) ?? Self.hungUp
+            }
             isFresh = false
         }
         // RESP2 clients never receive what they did not ask for: more would be taken for the next command's answer.
         guard stream.reader.isEmpty else { throw .protocolViolation }
         return replies
+    }
+
+    /// The error for which the daemon turns a whole connection away, if this reply is one.
+    private static func farewell(_ reply: ReplyValue?) -> TokenCacheError? {
+        switch reply {
+        case .error(let code, let message) where code == "OVERLOADED" || code == "NOPERM":
+            TokenCacheError(code: code, message: message)
+        default: nil
+        }
     }
 
     private static func fill(

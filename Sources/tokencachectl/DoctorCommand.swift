@@ -43,7 +43,7 @@ struct Doctor: ParsableCommand {
         findings.append(.ok("connect", Layout.printable(path)))
         do throws(TokenCacheError) {
             findings.append(try Self.ping(connection))
-            findings.append(try Self.role(connection, isSelf: account.isSelf))
+            findings += try Self.roleAndRedis(connection, isSelf: account.isSelf)
             findings += try Self.info(connection)
         } catch {
             findings.append(
@@ -96,10 +96,26 @@ struct Doctor: ParsableCommand {
         ("validator", ["TOKEN.INSPECT", "SID", String(repeating: "0", count: 32)]),
     ]
 
-    private static func role(
+    private static func roleAndRedis(
         _ connection: TokenCacheConnection, isSelf: Bool
-    ) throws(TokenCacheError) -> Finding {
+    ) throws(TokenCacheError) -> [Finding] {
         let replies = try connection.exchange(probes.map { $0.command.map(\.bytes) })
+        return [role(replies, isSelf: isSelf)] + [redisAnswer(replies)].compactMap { $0 }
+    }
+
+    /// The probes ask Redis, so they tell more than the state of the link: a Redis that hangs is still connected.
+    private static func redisAnswer(_ replies: [ReplyValue]) -> Finding? {
+        switch replies.last {
+        case .error("UNAVAILABLE", let reason):
+            .fail("redis answer", reason, remedy: "look at Redis: is it running, busy, or out of reach?")
+        case .error("OVERLOADED", let reason):
+            .fail("redis answer", reason, remedy: "look at the load: `tokencachectl status`")
+        case .error: nil
+        default: .ok("redis answer", "a session was looked up")
+        }
+    }
+
+    private static func role(_ replies: [ReplyValue], isSelf: Bool) -> Finding {
         let allowed = zip(probes, replies).first { probe, reply in
             if case .error("NOPERM", _) = reply { false } else { true }
         }?.0.role

@@ -83,6 +83,23 @@ struct ConnectionTests {
         #expect(throws: TokenCacheError.self) { try connection.call([Array("X".utf8)]) }
     }
 
+    @Test("a daemon that turns a connection away says why, however the hanging up is noticed", arguments: [1, 3])
+    func farewell(count: Int) throws {
+        let server = try ScriptedServer(farewell: "-OVERLOADED too many clients\r\n") { _ in .silence }
+        for _ in 0..<20 {
+            let connection = try connect(server)
+            #expect(throws: TokenCacheError.overloaded(reason: "too many clients")) {
+                let commands = [[UInt8]](repeating: Array("PING".utf8), count: count).map { [$0] }
+                if count == 1 { _ = try connection.call(commands[0]) } else { _ = try connection.exchange(commands) }
+            }
+        }
+        let silent = try ScriptedServer(farewell: "") { _ in .silence }
+        let connection = try connect(silent)
+        #expect(throws: TokenCacheError.connection(reason: "closed by the daemon")) {
+            try connection.call([Array("PING".utf8)])
+        }
+    }
+
     @Test("a late reply never reaches the next command: after a time-out the connection is closed")
     func timeout() throws {
         let server = try ScriptedServer { _ in .silence }

@@ -41,7 +41,11 @@ final class ScriptedServer: Sendable {
     /// Every command that came, over all connections.
     var commands: [[String]] { shared.state.withLock(\.commands) }
 
-    init(backlog: Int32 = 16, isAccepting: Bool = true, script: @escaping @Sendable ([String]) -> Step) throws {
+    /// - Parameter farewell: What is said to every connection before it is closed, instead of serving it.
+    init(
+        backlog: Int32 = 16, isAccepting: Bool = true, farewell: String? = nil,
+        script: @escaping @Sendable ([String]) -> Step
+    ) throws {
         var template = Array("/tmp/tc-scripted-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -61,7 +65,7 @@ final class ScriptedServer: Sendable {
         guard bound == 0, listen(listener, backlog) == 0 else { throw POSIXError(.EADDRINUSE) }
         if isAccepting {
             let shared = shared
-            Thread.detachNewThread { Self.accept(on: listener, shared) }
+            Thread.detachNewThread { Self.accept(on: listener, farewell: farewell, shared) }
         }
     }
 
@@ -76,11 +80,17 @@ final class ScriptedServer: Sendable {
         rmdir(folder)
     }
 
-    private static func accept(on listener: Int32, _ shared: Shared) {
+    private static func accept(on listener: Int32, farewell: String?, _ shared: Shared) {
         while true {
             let connection = Glibc.accept(listener, nil, nil)
             guard connection >= 0 else { return }
             _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
+            if let farewell {
+                write(Array(farewell.utf8), to: connection)
+                shutdown(connection, Int32(SHUT_RDWR))
+                close(connection)
+                continue
+            }
             let isStopped = shared.state.withLock { state in
                 state.connections.insert(connection)
                 return state.isStopped

@@ -130,6 +130,23 @@ struct DoctorTests {
         #expect(json.output.hasPrefix("[{\"check\":\"socket\",\"result\":\"ok\","))
     }
 
+    @Test("a Redis that is connected but does not answer is a failure")
+    func hangingRedis() throws {
+        let info = Self.healthy.joined(separator: "\r\n")
+        let server = try ScriptedServer { command in
+            switch command[0] {
+            case "PING": .reply("+PONG\r\n")
+            case "INFO": .reply(AnswerTests.bulk(info))
+            case "CLIENT": .reply("-NOPERM no\r\n")
+            default: .reply("-UNAVAILABLE Redis did not answer in time\r\n")
+            }
+        }
+        let result = try ControlProgram.run(["doctor", "--socket", server.path])
+        #expect(result.status == 1)
+        #expect(result.output.contains("ok    role           worker"))
+        #expect(result.output.contains("fail  redis answer   Redis did not answer in time"))
+    }
+
     @Test("durations show their two largest units")
     func durations() {
         let expected: [(Int64, String)] = [
