@@ -1,3 +1,4 @@
+internal import CLibevent
 internal import Glibc
 
 /// Why a Unix-domain socket could not be bound.
@@ -54,7 +55,8 @@ public struct UnixListener: Sendable {
         let folder = try holdFolder(of: path)
         defer { _ = close(folder) }
         try probe(path)
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = socket(
+            AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw .system(path: path, operation: "socket", number: errno) }
         do throws(UnixListenerError) {
             return try place(descriptor, path: path, folder: folder, mode: mode, group: group, backlog: backlog)

@@ -49,9 +49,9 @@ extension LinkMachine {
         switch step {
         case .authenticate, .select, .ping, .name: break
         case .server:
-            serverInfo.runID = infoField("run_id", in: reply)
-            serverInfo.version = infoField("redis_version", in: reply)
-        case .replication: serverInfo.role = infoField("role", in: reply)
+            serverInfo.runID = InformationText.field("run_id", in: reply)
+            serverInfo.version = InformationText.field("redis_version", in: reply)
+        case .replication: serverInfo.role = InformationText.field("role", in: reply)
         case .evictionPolicy:
             if case .array(let pair) = reply, pair.count == 2, case .bulk(let policy) = pair[1] {
                 serverInfo.maxmemoryPolicy = String(decoding: policy, as: UTF8.self)
@@ -93,16 +93,6 @@ extension LinkMachine {
         case .script(let index): RedisFault(.scriptError, "Redis refuses the script \(scripts[index].name)")
         default: verdict.fault
         }
-    }
-
-    private func infoField(_ name: String, in reply: RedisReply) -> String? {
-        guard case .bulk(let bytes) = reply else { return nil }
-        let prefix = Array("\(name):".utf8)
-        for line in bytes.split(whereSeparator: { $0 == 0x0d || $0 == 0x0a }) where line.starts(with: prefix) {
-            // Bounded: it goes to INFO and the log.
-            return String(decoding: line.dropFirst(prefix.count).prefix(64), as: UTF8.self)
-        }
-        return nil
     }
 
     private func decimal(_ bytes: [UInt8], below limit: Int64) -> Int64? {

@@ -1,13 +1,47 @@
 internal import EventLoop
 internal import Glibc
 
+/// Why the private Redis cannot be used.
+public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Another daemon uses this state directory.
+    case inUse(path: String)
+    case directory(path: String, operation: String, number: Int32)
+    case executableMissing(name: String)
+    case cannotStart(executable: String, number: Int32)
+    /// It ends again and again; the last lines of its log.
+    case keepsFailing(end: String, lines: [String])
+    /// A server left over from before does not end.
+    case leftOver(processID: Int32)
+    /// `stop` came before it was ready.
+    case stopped
+
+    public var description: String {
+        switch self {
+        case .inUse(let path):
+            "\(path) is in use by another daemon; each needs a state directory of its own"
+        case .directory(let path, let operation, let number):
+            "\(path): cannot \(operation) it: \(String(cString: strerror(number)))"
+        case .executableMissing(let name):
+            "\(name) not found: install the package redis-server (Debian, Ubuntu) or redis (Fedora, Alpine), "
+                + "or set redis.url to a Redis that runs elsewhere"
+        case .cannotStart(let executable, let number):
+            "\(executable) cannot be started: \(String(cString: strerror(number)))"
+        case .keepsFailing(let end, let lines):
+            "the embedded redis-server keeps failing (\(end)); it said last: \(lines.joined(separator: " | "))"
+        case .leftOver(let processID):
+            "a redis-server left over from before (process \(processID)) does not end"
+        case .stopped: "stopped before it was ready"
+        }
+    }
+}
+
 /// The folder of an embedded Redis: its lock, files and processes. Held from start to stop.
 final class RedisFolder {
     /// `<state directory>/redis`.
     let path: String
     /// The folder itself, open.
     let descriptor: Int32
-    private let lock: Int32
+    let lock: Int32
 
     static let socketName = "redis.sock"
     static let logName = "redis.log"

@@ -105,6 +105,14 @@ public enum RecordCodec {
         return (set, delete)
     }
 
+    /// What an access changes in the hash to make it that of `record`: the fields of confirmation and rotation, whatever
+    /// stood there. Needs no knowledge of the rest of the record.
+    public static func accessFields(of record: SessionRecord) -> (set: [RecordField], delete: [[UInt8]]) {
+        let touched = Set("rdgacpsnow".utf8)
+        let set = encode(record).filter { $0.name.count == 1 && touched.contains($0.name[0]) }
+        return (set, record.confirmedAt == nil ? [[UInt8(ascii: "c")]] : [])
+    }
+
     private static func encodeMemo(_ memo: LoginMemo) -> [RecordField] {
         [
             RecordField("l", memo.sealed.bytes + bigEndian(UInt64(clamping: memo.until), bytes: 8)),

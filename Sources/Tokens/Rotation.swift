@@ -46,6 +46,16 @@ extension SessionRecord {
         return next
     }
 
+    /// The same record with a previous token whose overlap is over moved to the remembered ones: for decisions no
+    /// different, and smaller to keep.
+    public func settled(policy: TokenPolicy, now: Milliseconds) -> SessionRecord {
+        guard previous != nil, let confirmedAt, now >= confirmedAt.adding(policy.rotationOverlap) else { return self }
+        var settled = self
+        settled.rememberPrevious(policy: policy, now: now)
+        settled.previous = nil
+        return settled
+    }
+
     /// Retires the previous token: its overlap ended by itself, or ends now, cut short.
     private mutating func rememberPrevious(policy: TokenPolicy, now: Milliseconds) {
         guard let previous else { return }

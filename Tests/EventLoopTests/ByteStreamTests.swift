@@ -94,7 +94,7 @@ final class Client: ByteStreamDelegate {
         // Before the connection stands, and more than the kernel takes at once.
         for _ in 0..<64 { client.stream.write([UInt8](repeating: 7, count: 65_536)) }
         #expect(client.stream.pendingOutput == 4 << 20)
-        client.onReceived = { if client.receivedCount == 4 << 20 { loop.stop() } }
+        client.onReceived = { [unowned client] in if client.receivedCount == 4 << 20 { loop.stop() } }
         loop.run(atMost: .seconds(20))
         #expect(client.receivedCount == 4 << 20)
         #expect(client.stream.pendingOutput == 0)
@@ -110,7 +110,7 @@ final class Client: ByteStreamDelegate {
         let client = Client(loop: loop)
         client.stream.connect(unixPath: bound.path, timeout: .seconds(5))
         client.stream.write(Array("ping".utf8))
-        client.onReceived = {
+        client.onReceived = { [unowned client] in
             client.stream.close()
             client.stream.write([1, 2, 3])
             loop.later { loop.stop() }

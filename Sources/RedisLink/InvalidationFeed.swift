@@ -1,0 +1,104 @@
+public import EventLoop
+public import Logging
+
+/// What Redis says has changed.
+public enum Invalidation: Equatable, Sendable {
+    case keys([[UInt8]])
+    /// Everything, as after FLUSHALL.
+    case everything
+}
+
+/// A connection of its own on which Redis tells every change of a key under a prefix.
+///
+/// Belongs to its loop's thread. `FeedMachine` decides; this shell owns the socket and the timer.
+public final class InvalidationFeed {
+    /// Called for every message while subscribed.
+    public var onInvalidation: ((Invalidation) -> Void)?
+    /// Called when the subscription was acknowledged (with the server's `run_id`), and when it is lost (nil).
+    public var onSubscription: ((_ runID: String?) -> Void)?
+
+    private let loop: EventLoop
+    private let endpoint: RedisEndpoint
+    private let logger: Logger
+    private let transport: LinkTransport
+    private var machine: FeedMachine
+    private var timer: LoopTimer?
+
+    /// How often the machine looks at the clock: for PINGs while subscribed, else to connect soon.
+    private static let idleTick = Duration.milliseconds(125)
+    private static let busyTick = Duration.milliseconds(50)
+
+    public init(
+        loop: EventLoop, endpoint: RedisEndpoint, settings: LinkSettings, prefix: [UInt8], logger: Logger
+    ) {
+        self.loop = loop
+        self.endpoint = endpoint
+        self.logger = logger
+        machine = FeedMachine(prefix: prefix, settings: settings)
+        transport = LinkTransport(loop: loop, settings: settings) { answer in answer(.success(endpoint)) }
+        transport.owner = self
+        timer = loop.makeTimer { [unowned self] in
+            perform(machine.tick(now: .now()))
+            if machine.phase != .closed {
+                timer?.start(after: machine.phase == .subscribed ? Self.idleTick : Self.busyTick)
+            }
+        }
+    }
+
+    /// When the last PING that Redis answered had been sent: everything that changed before was told. Nil before the
+    /// first subscription.
+    public var lastProof: MonotonicInstant? { machine.lastProof }
+
+    public func start() {
+        perform(machine.start(now: .now()))
+        timer?.start(after: Self.busyTick)
+    }
+
+    public func close() {
+        timer?.cancel()
+        perform(machine.close())
+    }
+
+    /// Connects anew: the data connection did, and both must speak to the same server.
+    public func renew() { perform(machine.renew(now: .now())) }
+
+    private func perform(_ actions: [FeedMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .connect: transport.connect()
+            case .disconnect: transport.close()
+            case .send(let bytes): transport.write(bytes)
+            case .invalidate(let keys): onInvalidation?(.keys(keys))
+            case .invalidateAll: onInvalidation?(.everything)
+            case .subscribed(let runID):
+                logger.debug("invalidations are told", metadata: ["redis": "\(endpoint)"])
+                onSubscription?(runID)
+            case .lost(let fault):
+                logger.notice("invalidations are not told: \(fault)", metadata: ["redis": "\(endpoint)"])
+                onSubscription?(nil)
+            }
+        }
+    }
+}
+
+extension InvalidationFeed: LinkTransportOwner {
+    func transportConnected(login: RedisLogin) { perform(machine.connected(login: login, now: .now())) }
+
+    func transportReceived(_ reply: RedisReply) -> Bool {
+        perform(machine.received(reply, now: .now()))
+        switch machine.phase {
+        case .preparing, .subscribed: return true
+        case .closed, .waiting, .connecting: return false
+        }
+    }
+
+    func transportReceivedGarbage() {
+        perform(
+            machine.disconnected(
+                RedisFault(.protocolError, "the invalidation connection was answered with garbage"), now: .now()))
+    }
+
+    func transportClosed(_ fault: RedisFault) { perform(machine.disconnected(fault, now: .now())) }
+
+    func transportDrained() {}
+}

@@ -1,0 +1,145 @@
+import EventLoop
+import Glibc
+import Testing
+
+@testable import RedisLink
+
+/// A server that says what the test tells it, whatever it is asked.
+final class FakeServer: DescriptorHandler {
+    private let loop: EventLoop
+    private var listener: Listener?
+    private var watch: DescriptorWatch?
+    private(set) var accepted = 0
+    /// Called with the commands read so far in this connection; answers what to send.
+    var onCommands: ((Int) -> String?)?
+    private var commandsSeen = 0
+
+    /// Answers to the preparation of a link without scripts, in its order.
+    static let preparation =
+        "+PONG\r\n+OK\r\n$5\r\nhello\r\n$5\r\nhello\r\n*0\r\n*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n"
+
+    init(loop: EventLoop, path: String) throws {
+        self.loop = loop
+        let bound = try UnixListener.bind(path: path)
+        listener = loop.listen(on: bound.descriptor) { [unowned self] in take($0) }
+    }
+
+    deinit {
+        drop()
+        listener?.close()
+    }
+
+    func drop() {
+        guard let watch else { return }
+        watch.cancel()
+        close(watch.descriptor)
+        self.watch = nil
+    }
+
+    func say(_ text: String) {
+        guard let watch else { return }
+        _ = send(watch.descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL))
+    }
+
+    private func take(_ descriptor: Int32) {
+        drop()
+        accepted += 1
+        commandsSeen = 0
+        watch = loop.watch(descriptor, handler: self)
+        watch?.setReading(true)
+    }
+
+    func readable() {
+        guard let watch else { return }
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        let count = read(watch.descriptor, &buffer, buffer.count)
+        guard count > 0 else { return drop() }
+        commandsSeen += buffer[..<count].count { $0 == UInt8(ascii: "*") }
+        if let text = onCommands?(commandsSeen) { say(text) }
+    }
+
+    func writable() {}
+}
+
+@Suite struct FakeServerTests {
+    /// A link on a fake server that has prepared it, and then answers a request with `text`.
+    private func ask(_ text: String, closing: Bool = false) throws -> (RedisFault.Kind?, LinkCounters, Int) {
+        let folder = TemporaryFolder()
+        let bench = try Bench(.unix(path: folder.path + "/s"))
+        let server = try FakeServer(loop: bench.loop, path: folder.path + "/s")
+        server.onCommands = { [unowned server] seen in
+            if seen == 6 { return FakeServer.preparation }
+            server.say(text)
+            if closing { server.drop() }
+            return nil
+        }
+        bench.waitReady()
+        let result = bench.call("GET", "a")
+        return (result.faultKind, bench.link.counters, server.accepted)
+    }
+
+    @Test(arguments: [
+        "*2000000000\r\n", "$99999999999\r\n", "HTTP/1.1 200 OK\r\n", ":1x\r\n", "*-7\r\n",
+        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+    ])
+    func absurdReplyClosesAndIsCounted(text: String) throws {
+        let (kind, counters, _) = try ask(text)
+        #expect(kind == .protocolError)
+        #expect(counters.protocolErrors == 1)
+    }
+
+    @Test func truncatedReplyIsALoss() throws {
+        let (kind, counters, _) = try ask("$10\r\nhal", closing: true)
+        #expect(kind == .closed)
+        #expect(counters.protocolErrors == 0)
+    }
+
+    @Test func replyThatNeverEndsIsATimeout() throws {
+        let (kind, _, _) = try ask("$10\r\nhal")
+        #expect(kind == .timeout)
+    }
+
+    @Test func oneReplyTooManyClosesTheConnection() throws {
+        let folder = TemporaryFolder()
+        let bench = try Bench(.unix(path: folder.path + "/s"))
+        let server = try FakeServer(loop: bench.loop, path: folder.path + "/s")
+        server.onCommands = { seen in seen == 6 ? FakeServer.preparation : "+A\r\n+B\r\n" }
+        bench.waitReady()
+        #expect(bench.call("PING") == .success(.status("A")))
+        bench.wait("reconnected") { _ in server.accepted == 2 }
+        #expect(bench.link.counters.protocolErrors == 1)
+    }
+
+    @Test func linkMayBeClosedAndDroppedInItsOwnCompletion() throws {
+        let folder = TemporaryFolder()
+        let loop = try EventLoop()
+        let server = try FakeServer(loop: loop, path: folder.path + "/s")
+        server.onCommands = { seen in seen == 6 ? FakeServer.preparation : "+A\r\n+B\r\n" }
+        var bench: Bench? = try Bench(.unix(path: folder.path + "/s"))
+        // On a loop of its own: the server's runs beside it.
+        let other = try Bench(.unix(path: folder.path + "/none"))
+        #expect(other.call("PING").faultKind == .unreachable)
+        bench?.run { done in
+            bench?.link.send(RedisCommand("PING"), repeatable: false) { result in
+                #expect(result.faultKind == .closed)
+                done()
+            }
+            bench?.link.close()
+        }
+        bench = nil
+    }
+
+    @Test func connectionThatBreaksAgainAndAgainBacksOff() throws {
+        let folder = TemporaryFolder()
+        let bench = try Bench(.unix(path: folder.path + "/s"))
+        let server = try FakeServer(loop: bench.loop, path: folder.path + "/s")
+        server.onCommands = { [unowned server] seen in
+            server.say(FakeServer.preparation)
+            server.drop()
+            return nil
+        }
+        bench.pause(.milliseconds(700))
+        // At once, then 50, 100, 200, 400 ms: not thousands.
+        #expect(server.accepted >= 3 && server.accepted <= 7)
+    }
+}

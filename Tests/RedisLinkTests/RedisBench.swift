@@ -1,0 +1,194 @@
+import EventLoop
+import Glibc
+import Logging
+import Testing
+
+@testable import RedisLink
+
+/// A folder of its own for a test, removed with everything in it at the end.
+final class TemporaryFolder {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/tc-XXXXXX".utf8CString)
+        path = template.withUnsafeMutableBufferPointer { buffer in
+            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? "/tmp/tc-none"
+        }
+    }
+
+    deinit {
+        TemporaryFolder.remove(path)
+    }
+
+    private static func remove(_ path: String) {
+        guard let folder = opendir(path) else { return }
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name != ".", name != ".." else { continue }
+            let child = path + "/" + name
+            var status = stat()
+            if lstat(child, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { remove(child) } else { unlink(child) }
+        }
+        closedir(folder)
+        rmdir(path)
+    }
+}
+
+/// A real redis-server of its own for a test; ends with it.
+final class TestServer {
+    let folder = TemporaryFolder()
+    private(set) var processID: pid_t = 0
+    private let options: [String]
+
+    var socketPath: String { folder.path + "/redis.sock" }
+    var endpoint: RedisEndpoint { .unix(path: socketPath) }
+
+    init(_ options: String...) {
+        self.options = options
+        start()
+    }
+
+    deinit {
+        kill()
+    }
+
+    func start(_ more: String...) {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, folder.path + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        let words =
+            ["redis-server", "--port", "0", "--unixsocket", socketPath, "--dir", folder.path, "--save", ""]
+            + ["--enable-debug-command", "yes"] + options + more
+        let arguments = words.map { strdup($0) }
+        defer { for argument in arguments { free(argument) } }
+        #expect(posix_spawnp(&processID, "redis-server", &actions, nil, arguments + [nil], environ) == 0)
+    }
+
+    func signal(_ number: Int32) {
+        if processID > 0 { Glibc.kill(processID, number) }
+    }
+
+    func kill() {
+        guard processID > 0 else { return }
+        Glibc.kill(processID, SIGKILL)
+        waitpid(processID, nil, 0)
+        processID = 0
+    }
+}
+
+/// One loop with one link on it, driven step by step by a test.
+final class Bench {
+    let loop: EventLoop
+    let link: RedisLink
+    private(set) var states: [LinkState] = []
+    private var onState: (() -> Void)?
+
+    init(_ endpoint: RedisEndpoint, scripts: [RedisScript] = [], _ change: (inout LinkSettings) -> Void = { _ in })
+        throws
+    {
+        loop = try EventLoop()
+        var settings = LinkSettings()
+        change(&settings)
+        var logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        logger.logLevel = .critical
+        link = RedisLink(loop: loop, endpoint: endpoint, settings: settings, scripts: scripts, logger: logger)
+        link.onStateChange = { [unowned self] state in
+            states.append(state)
+            onState?()
+        }
+        link.start()
+    }
+
+    deinit {
+        link.onStateChange = nil
+        link.close()
+    }
+
+    /// Runs the loop until `body` says that it is done.
+    func run(
+        atMost limit: Duration = .seconds(20), _ what: String = "it", sourceLocation: SourceLocation = #_sourceLocation,
+        _ body: (_ done: @escaping () -> Void) -> Void
+    ) {
+        var isDone = false
+        let guardian = loop.makeTimer { [unowned self] in loop.stop() }
+        guardian.start(after: limit)
+        body { [unowned self] in
+            isDone = true
+            loop.stop()
+        }
+        loop.run()
+        guardian.cancel()
+        #expect(isDone, "\(what) did not happen in time", sourceLocation: sourceLocation)
+    }
+
+    /// Runs the loop until the link's state fulfils a condition.
+    func wait(
+        _ what: String, sourceLocation: SourceLocation = #_sourceLocation,
+        until condition: @escaping (LinkState) -> Bool
+    ) {
+        if condition(link.state) { return }
+        run(what, sourceLocation: sourceLocation) { done in
+            onState = { [unowned self] in if condition(link.state) { done() } }
+        }
+        onState = nil
+    }
+
+    func waitReady(sourceLocation: SourceLocation = #_sourceLocation) {
+        wait("ready", sourceLocation: sourceLocation) { $0 == .ready }
+    }
+
+    func waitDown(_ kind: RedisFault.Kind, sourceLocation: SourceLocation = #_sourceLocation) {
+        wait("down: \(kind)", sourceLocation: sourceLocation) { state in
+            guard case .down(let fault) = state else { return false }
+            return fault.kind == kind
+        }
+    }
+
+    func pause(_ duration: Duration) {
+        run { done in
+            let timer = loop.makeTimer(done)
+            timer.start(after: duration)
+            loop.later { _ = timer }
+            timers.append(timer)
+        }
+    }
+    private var timers: [LoopTimer] = []
+
+    /// Sends a command and runs the loop until it completes.
+    @discardableResult
+    func call(_ words: String..., repeatable: Bool = false) -> Result<RedisReply, RedisFault> {
+        var result: Result<RedisReply, RedisFault>?
+        run(words.joined(separator: " ")) { done in
+            link.send(RedisCommand(words.map { Array($0.utf8) }), repeatable: repeatable) {
+                #expect(result == nil)
+                result = $0
+                done()
+            }
+            #expect(result == nil)
+        }
+        return result ?? .failure(RedisFault(.other, "no result"))
+    }
+
+    func call(_ script: RedisScript, _ arguments: String..., repeatable: Bool = false) -> Result<RedisReply, RedisFault>
+    {
+        var result: Result<RedisReply, RedisFault>?
+        run(script.name) { done in
+            link.run(
+                script, keys: [Array("k".utf8)], arguments: arguments.map { Array($0.utf8) }, repeatable: repeatable
+            ) {
+                result = $0
+                done()
+            }
+        }
+        return result ?? .failure(RedisFault(.other, "no result"))
+    }
+}
+
+extension RedisReply {
+    static func text(_ text: String) -> RedisReply { .bulk(Array(text.utf8)) }
+}
