@@ -68,9 +68,14 @@ let package = Package(
         .testTarget(
             name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration, logging],
             swiftSettings: strict),
+        .testTarget(name: "TokenCacheClientTests", dependencies: ["TokenCacheClient"], swiftSettings: strict),
+        .testTarget(
+            name: "TokenCacheCtlTests", dependencies: ["tokencachectl", "TokenCacheClient"], swiftSettings: strict),
 
         // Integration tests start real redis-servers and daemons of their own.
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        // The harness looks through megabytes for every secret of a test: unoptimised that takes most of the run.
+        .target(
+            name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["TestSupport", "tokencached", "tokencachectl", "Tokens", "TokenCrypto"],

@@ -92,7 +92,10 @@ public final class RedisLink {
 
     /// Redis's clock now, Unix milliseconds, by estimate; nil before its first answer. It is read at connect and with
     /// every heartbeat and mapped on the boot-time clock, so setting this host's clock does not move it.
-    public var clockMilliseconds: Int64? { machine.clock.milliseconds(at: .now()) }
+    public var clockMilliseconds: Int64? { clockMilliseconds(at: .now()) }
+
+    /// The same at a moment that was just read.
+    public func clockMilliseconds(at now: MonotonicInstant) -> Int64? { machine.clock.milliseconds(at: now) }
 
     /// Betters the estimate with the time a script was told by Redis. Call it when that script's reply is read.
     public func observe(serverMilliseconds: Int64) {

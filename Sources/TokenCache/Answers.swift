@@ -15,8 +15,10 @@ public struct SessionView: Sendable {
     public var absoluteIn: Int64
     /// The token to hand to the client from now on, where it changed.
     public var newToken: SessionToken?
-    /// The session's data as far as it was read with it.
-    public var data: [RecordField]
+    /// The session's data as far as it is known with it; nil where it was too much to keep.
+    public var data: [RecordField]?
+    /// Answered while Redis is out of reach.
+    public var isStale = false
 
     init(_ record: SessionRecord, sid: SessionID, now: Milliseconds, newToken: SessionToken?, data: [RecordField]) {
         self.sid = sid
@@ -48,6 +50,11 @@ public enum Verdict: Sendable {
 public struct VisitAnswer: Sendable {
     public var presented: PresentedToken
     public var holder: SessionView
+
+    public init(presented: PresentedToken, holder: SessionView) {
+        self.presented = presented
+        self.holder = holder
+    }
 
     public enum PresentedToken: Sendable {
         case none

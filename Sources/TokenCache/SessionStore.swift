@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import RedisLink
 internal import Tokens
 
@@ -38,8 +39,13 @@ struct Change {
     var data: [RecordField] = []
     /// Whether a full Redis should refuse it.
     var needsMemory = false
-    /// Whether doing it twice is the same as once, for a caller who handles `.changed`.
+    /// Whether doing it twice is the same as once, for a caller who handles `.overtaken`.
     var isRepeatable = true
+    /// Confirmation or rotation: the old token stays good whether it was written or not.
+    var isAccess = false
+
+    /// Leaves the token state alone.
+    var isDataOnly: Bool { return self.set.isEmpty && delete.isEmpty }
 }
 
 enum ChangeOutcome {
@@ -61,7 +67,7 @@ final class SessionStore {
     private let link: RedisLink
     private let prefix: [UInt8]
     /// A mutating script given up by everyone still may run for this long, and not a moment later.
-    private let scriptLifetime: Milliseconds
+    let scriptLifetime: Milliseconds
 
     init(link: RedisLink, prefix: [UInt8], timeout: Milliseconds) {
         self.link = link
@@ -71,6 +77,7 @@ final class SessionStore {
 
     /// Redis's clock as estimated now, Unix milliseconds; nil before Redis was ever reached.
     var clock: Milliseconds? { link.clockMilliseconds }
+    func clock(at instant: MonotonicInstant) -> Milliseconds? { link.clockMilliseconds(at: instant) }
 
     // MARK: One session
 

@@ -13,6 +13,25 @@ extension TokenService {
         var clockWasAsked = false
         /// Whether the token was accepted and touched already in this request.
         var wasTouched = false
+        var origin = Origin.redis(mayBeKept: false)
+    }
+
+    /// Where the record comes from that an access is decided on.
+    enum Origin {
+        /// A read begun after the request arrived, or the answer of a script.
+        case redis(mayBeKept: Bool)
+        /// A read that had begun before: good for accepting, not for refusing.
+        case earlierRead(mayBeKept: Bool)
+        /// The near cache: the same.
+        case memory
+
+        var mayRefuse: Bool { if case .redis = self { true } else { false } }
+        var mayBeKept: Bool {
+            switch self {
+            case .redis(let mayBeKept), .earlierRead(let mayBeKept): mayBeKept
+            case .memory: false
+            }
+        }
     }
 
     /// Is the token good? Renews, rotates and confirms. A nil token is one that cannot be a token.
@@ -27,7 +46,38 @@ extension TokenService {
     }
 
     private func access(_ access: Access, _ done: @escaping Completion<Verdict>) {
-        load(access.token.sid, done) { [self] copy in try decide(access, on: copy, done) }
+        var access = access
+        if !access.wasTouched, let copy = warmCopy(access.token, digest: access.digest) {
+            access.origin = .memory
+            return attempt(done) { try decide(access, on: copy, done) }
+        }
+        read(access, anew: false, done)
+    }
+
+    /// Asks Redis; in company with others who want the same session, unless `anew`.
+    private func read(_ access: Access, anew: Bool, _ done: @escaping Completion<Verdict>) {
+        let finish: SessionReader.Completion = { [self] result in
+            attempt(done) {
+                switch result {
+                case .failure(let unavailable):
+                    guard !denials.isDenied(access.token.sid), let view = staleView(access.token) else {
+                        throw unavailable
+                    }
+                    done(.success(.accepted(view)))
+                case .success(let read):
+                    var access = access
+                    access.origin =
+                        read.beganEarlier ? .earlierRead(mayBeKept: read.mayBeKept) : .redis(mayBeKept: read.mayBeKept)
+                    try decide(access, on: read.copy, done)
+                }
+            }
+        }
+        guard let sessions else {
+            return store.load(access.token.sid) { result in
+                finish(result.map { SessionRead(copy: $0, beganEarlier: false, mayBeKept: false) })
+            }
+        }
+        if anew { sessions.reader.readAnew(access.token.sid, finish) } else { sessions.reader.read(access.token.sid, finish) }
     }
 
     private func decide(_ access: Access, on copy: StoredCopy, _ done: @escaping Completion<Verdict>) throws {
@@ -35,15 +85,20 @@ extension TokenService {
         access.attempts += 1
         let record: SessionRecord
         switch copy.session {
-        case .absent: return refuse(.unknown, done)
-        case .ended(let tombstone): return refuse(.revoked(tombstone.reason), done)
+        case .absent: return refuse(.unknown, access, done)
+        case .ended(let tombstone): return refuse(.revoked(tombstone.reason), access, done)
         case .live(let live): record = live
+        }
+        guard !denials.isDenied(access.token.sid) else {
+            throw Unavailable(reason: "the end of this session was asked for, and Redis has not confirmed it")
         }
         let now = try now()
         switch record.decideAccess(digest: access.digest, policy: policy, now: now) {
         case .accept(let touch):
+            keepIfTrue(access, record, copy.data, touch, now: now)
             accept(access, record, copy.data, successor: nil, touch, done)
         case .acceptAwaitingSuccessor(let touch):
+            keepIfTrue(access, record, copy.data, touch, now: now)
             accept(access, record, copy.data, successor: try openSuccessor(record, for: access), touch, done)
         case .confirm:
             advance(access, from: record, to: record.confirmed(now: now), copy.data, \.confirmations, done)
@@ -53,17 +108,28 @@ extension TokenService {
             let next = record.rotated(to: try crypto.digest(successor), sealed: sealed, policy: policy, now: now)
             advance(access, from: record, to: next, copy.data, \.rotations, done)
         case .refuseUnknown:
-            refuse(.unknown, done)
+            refuse(.unknown, access, done)
         case .refuseReplayed, .endReplayed:
+            guard access.origin.mayRefuse else { return read(access, anew: true, done) }
             // Whether the overlap is over was decided by an estimate of Redis's clock; a refusal is not left to it.
             guard access.clockWasAsked else { return askClock(access, copy, done) }
             if record.decideAccess(digest: access.digest, policy: policy, now: now) == .endReplayed {
                 endReplayed(access, record, now: now, done)
             } else {
                 logger.notice("a retired token came back", metadata: ["sid": "\(access.token.sid)"])
-                refuse(.replayed, done)
+                refuse(.replayed, access, done)
             }
         }
+    }
+
+    /// Puts into the near cache what a read found and this access accepted. Not where a touch is due: that write
+    /// would throw it out again.
+    private func keepIfTrue(
+        _ access: Access, _ record: SessionRecord, _ data: [RecordField], _ touch: Touch, now: Milliseconds
+    ) {
+        guard access.origin.mayBeKept, touch == .none else { return }
+        let isCurrent = access.digest == record.current
+        keep(record, sid: access.token.sid, verifier: isCurrent ? access.token.verifier : nil, data: data, now: now)
     }
 
     /// The pending successor, as the record tells it to the holder of the old token; never one of our own making.
@@ -80,7 +146,10 @@ extension TokenService {
         _ access: Access, from record: SessionRecord, to next: SessionRecord, _ data: [RecordField],
         _ counter: WritableKeyPath<TokenCounters, UInt64>, _ done: @escaping Completion<Verdict>
     ) {
-        commit(Change(from: record, to: next), of: access.token.sid, attempt: access.attempts, done) { [self] _ in
+        var access = access
+        access.origin = .redis(mayBeKept: false)
+        let change = Change(access: next, over: record.revision)
+        commit(change, of: access.token.sid, attempt: access.attempts, done) { [self] _ in
             counters[keyPath: counter] += 1
             try decide(access, on: StoredCopy(session: .live(next), data: data), done)
         } overtaken: { [self] copy in
@@ -99,7 +168,9 @@ extension TokenService {
         done(.success(.accepted(view)))
         if touch == .afterReply, !access.wasTouched {
             counters.touches += 1
-            store.touch(access.token.sid, interval: record.touchInterval(policy: policy)) { _ in }
+            store.touch(access.token.sid, interval: record.touchInterval(policy: policy)) { [self] result in
+                if case .success = result { forget(access.token.sid) }
+            }
         }
     }
 
@@ -111,6 +182,7 @@ extension TokenService {
         store.touch(access.token.sid, interval: record.touchInterval(policy: policy)) { [self] result in
             attempt(done) {
                 _ = try result.get()
+                forget(access.token.sid)
                 self.access(access, done)
             }
         }
@@ -132,13 +204,15 @@ extension TokenService {
     ) {
         end(record, access.token.sid, Tombstone(reason: .replay), attempt: access.attempts, done) { [self] in
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(access.token.sid)"])
-            refuse(.replayed, done)
+            refuse(.replayed, access, done)
         } overtaken: { [self] copy in
             try decide(access, on: copy, done)
         }
     }
 
-    private func refuse(_ refusal: Refusal, _ done: Completion<Verdict>) {
+    /// A refusal comes from a script, or from a read of Redis begun after the request arrived; else it is asked again.
+    private func refuse(_ refusal: Refusal, _ access: Access, _ done: @escaping Completion<Verdict>) {
+        guard access.origin.mayRefuse else { return read(access, anew: true, done) }
         count(refusal)
         done(.success(.refused(refusal)))
     }

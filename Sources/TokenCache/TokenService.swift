@@ -1,3 +1,4 @@
+internal import EventLoop
 public import Logging
 public import RedisLink
 public import TokenCrypto
@@ -12,27 +13,53 @@ public import Tokens
 public final class TokenService {
     public typealias Completion<Answer> = (Result<Answer, ServiceFault>) -> Void
 
-    /// Swapped as a whole at a reload.
-    public var policy: TokenPolicy
+    public private(set) var policy: TokenPolicy
     public internal(set) var counters = TokenCounters()
 
     let store: SessionStore
+    /// Nil where the near cache is off.
+    let sessions: CachedSessions?
     let crypto: CryptoContext
     let logger: Logger
     private var random: any RandomSource
+    /// Sessions whose end or forced rotation was asked for and is not known to have happened.
+    var denials = Denials()
 
     /// How often one request decides anew after being overtaken. Each time somebody else's change was written, so
     /// this bounds work, not progress.
     static let maxAttempts = 32
 
+    /// The near cache that a service is to have.
+    public struct NearCacheOptions {
+        /// Tells every change of a key under the prefix with `s:` behind it. Started and closed by the service.
+        public var feed: InvalidationFeed
+        /// `near-cache.max-memory`.
+        public var maxBytes: Int
+        /// `near-cache.serve-stale`.
+        public var serveStale: Duration
+
+        public init(feed: InvalidationFeed, maxBytes: Int, serveStale: Duration) {
+            self.feed = feed
+            self.maxBytes = maxBytes
+            self.serveStale = serveStale
+        }
+    }
+
     /// - Parameters:
     ///   - prefix: of every key, `redis.prefix`.
     ///   - timeout: `redis.timeout`, milliseconds.
+    ///   - nearCache: nil leaves it off: every question goes to Redis.
     public init(
         link: RedisLink, prefix: [UInt8], timeout: Milliseconds, policy: TokenPolicy,
-        random: any RandomSource = SystemRandom(), logger: Logger
+        nearCache: NearCacheOptions? = nil, random: any RandomSource = SystemRandom(), logger: Logger
     ) throws(CryptoError) {
-        store = SessionStore(link: link, prefix: prefix, timeout: timeout)
+        let store = SessionStore(link: link, prefix: prefix, timeout: timeout)
+        self.store = store
+        sessions = nearCache.flatMap { options in
+            CachedSessions(
+                store: store, link: link, feed: options.feed, prefix: prefix, maxBytes: options.maxBytes,
+                serveStale: options.serveStale)
+        }
         crypto = try CryptoContext()
         self.policy = policy
         self.random = random
@@ -41,6 +68,19 @@ public final class TokenService {
 
     /// The scripts that the link must have loaded.
     public static var scripts: [RedisScript] { SessionScripts.all }
+
+    /// Begins to listen for invalidations.
+    public func start() { sessions?.start() }
+    public func close() { sessions?.close() }
+
+    /// To be told of every change of the data connection.
+    public func linkChanged(_ state: LinkState) { sessions?.freshness.linkChanged(state) }
+
+    /// Takes over what a reload may change. Sessions keep the limits they were made with.
+    public func apply(_ policy: TokenPolicy, serveStale: Duration) {
+        self.policy = policy
+        sessions?.freshness.serveStale = serveStale
+    }
 
     // MARK: What every command needs
 
@@ -79,7 +119,10 @@ public final class TokenService {
             return fail(Unavailable(reason: "the session is being changed faster than this request could follow"), done)
         }
         let limit = policy.maxData
+        // While a forced change is under way the old token is not answered from memory: reads queue up behind it.
+        if !change.isAccess { forget(sid) }
         store.commit(change, of: sid, maxData: limit) { [self] result in
+            settle(change, of: sid, result)
             attempt(done) {
                 switch try result.get() {
                 case .done(let changedData): try written(changedData)
@@ -90,6 +133,19 @@ public final class TokenService {
                 }
             }
         }
+    }
+
+    /// Takes in the fate of an own write, before anybody is told.
+    private func settle(_ change: Change, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>) {
+        guard case .failure = result else {
+            denials.lift(sid)
+            return forget(sid)
+        }
+        sessions?.reader.mark(sid)
+        // An access that could not be written leaves the token as good as it was; anything else may have killed it.
+        guard !change.isAccess, !change.isDataOnly else { return }
+        forget(sid)
+        denials.deny(sid, until: .now() + .milliseconds(change.replacesAll ? policy.tombstone : store.scriptLifetime))
     }
 
     func count(_ refusal: Refusal) {
@@ -107,6 +163,14 @@ extension Change {
         self.init(basis: .revision(old.revision))
         (set, delete) = RecordCodec.difference(from: old, to: new)
         expireAt = new.expireAt
+    }
+
+    /// Confirmation or rotation by an access. Of the old record only the revision need be known.
+    init(access new: SessionRecord, over revision: Int64) {
+        self.init(basis: .revision(revision))
+        (set, delete) = RecordCodec.accessFields(of: new)
+        expireAt = new.expireAt
+        isAccess = true
     }
 
     /// The end of a session: a tombstone in its place.

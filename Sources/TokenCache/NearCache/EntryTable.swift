@@ -1,3 +1,4 @@
+internal import TokenCrypto
 internal import Glibc
 internal import Tokens
 

@@ -8,7 +8,7 @@ extension Dispatcher {
     private static var sections: [(name: StaticString, fields: (Dispatcher) -> (Server) -> [(String, String)])] { [
         ("Server", serverFields), ("Clients", clientFields), ("Memory", memoryFields), ("Stats", statsFields),
         ("CPU", cpuFields), ("Commandstats", commandFields), ("Latencystats", latencyFields),
-        ("Errorstats", errorFields), ("Keyspace", keyspaceFields), ("Upstream", upstreamFields),
+        ("Errorstats", errorFields), ("Keyspace", keyspaceFields), ("Upstream", upstreamFields), ("Nearcache", nearCacheFields),
         ("Tokens", tokenFields),
     ] }
     /// Not shown unless asked for, as in Redis.
@@ -57,11 +57,13 @@ extension Dispatcher {
 
     private func statsFields(_ server: Server) -> [(String, String)] {
         let counters = server.counters
+        let near = service.nearCacheCounters
         return [
             ("total_connections_received", "\(counters.acceptedConnections)"),
             ("total_commands_processed", "\(statistics.totalCalls)"),
             ("instantaneous_ops_per_sec", "\(operationsPerSecond.latest)"),
-            ("total_net_input_bytes", "\(counters.inputBytes)"), ("total_net_output_bytes", "\(counters.outputBytes)"),
+            ("keyspace_hits", "\(near.hits)"), ("keyspace_misses", "\(near.misses)"),
+            ("evicted_keys", "\(near.evictions)"), ("total_net_input_bytes", "\(counters.inputBytes)"), ("total_net_output_bytes", "\(counters.outputBytes)"),
             ("rejected_connections", "\(counters.rejectedConnections)"),
             ("denied_connections", "\(counters.deniedConnections)"),
             ("timed_out_connections", "\(counters.timedOutConnections)"),
@@ -111,6 +113,20 @@ extension Dispatcher {
     private func keyspaceFields(_ server: Server) -> [(String, String)] { [] }
 
     private func upstreamFields(_ server: Server) -> [(String, String)] { environment.upstream() }
+
+    private func nearCacheFields(_ server: Server) -> [(String, String)] {
+        let counters = service.nearCacheCounters
+        return [
+            ("near_cache_enabled", counters.maxBytes > 0 ? "1" : "0"),
+            ("near_cache_armed", counters.isArmed ? "1" : "0"), ("near_cache_entries", "\(counters.entries)"),
+            ("near_cache_bytes", "\(counters.bytes)"), ("near_cache_max_bytes", "\(counters.maxBytes)"),
+            ("near_cache_hits", "\(counters.hits)"), ("near_cache_misses", "\(counters.misses)"),
+            ("near_cache_invalidations", "\(counters.invalidations)"),
+            ("near_cache_invalidated", "\(counters.invalidated)"), ("near_cache_flushes", "\(counters.flushes)"),
+            ("near_cache_evictions", "\(counters.evictions)"),
+            ("near_cache_stale_answers", "\(counters.staleAnswers)"),
+        ]
+    }
 
     private func tokenFields(_ server: Server) -> [(String, String)] {
         let counters = service.counters

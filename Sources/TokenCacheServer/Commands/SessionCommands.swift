@@ -4,11 +4,13 @@ internal import WireProtocol
 
 /// The session commands: arguments in, a question to the service, its answer as a reply.
 extension Dispatcher {
-    /// - Returns: false, as every reply comes from Redis, later. An argument that is refused throws.
+    /// - Returns: true where the near cache had the answer; false where it comes from Redis, later. An argument that is
+    ///   refused throws.
     func answerSessionCommand(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         switch call.command {
-        case .tokenValidate: try validate(call)
-        case .tokenVisit: try visit(call)
+        case .tokenValidate: return try validate(call, &writer)
+        case .tokenVisit: return try visit(call, &writer)
+        case .tokenGet: return try get(call, &writer)
         case .tokenIssue: try issue(call)
         case .tokenLogin: try login(call)
         case .tokenRotate: try rotate(call)
@@ -17,28 +19,41 @@ extension Dispatcher {
         case .tokenList: try list(call)
         case .tokenInspect: try inspect(call)
         case .tokenSet: try set(call)
-        case .tokenGet: try get(call)
         default: throw ReplyError(code: "ERR", message: "\(call.command.spec.name) is not carried out by this daemon")
         }
         return false
     }
 
-    private func validate(_ call: Call) throws(ReplyError) {
-        _ = try options(call, from: 1, [.bind])
-        service.validate(SessionToken(text: call.arguments[0]), later(call) { $1.verdict($0) })
+    private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+        if call.arguments.count > 1 { _ = try options(call, from: 1, [.bind]) }
+        let token = SessionToken(text: call.arguments[0])
+        if let token, let view = service.cachedAccess(token, at: call.startedAt) {
+            writer.session(view, status: "valid")
+            return true
+        }
+        service.validate(token, later(call) { $1.verdict($0) })
+        return false
     }
 
-    private func visit(_ call: Call) throws(ReplyError) {
+    private func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let options = try options(call, from: 1, [.bind, .check, .site, .csrf, .dataNames])
         guard !options.needsKeys else {
             throw ReplyError(code: "NOKEYS", message: "CSRF tokens need a key ring, and this daemon has none")
         }
         let text = call.arguments[0]
+        let token = SessionToken(text: text)
+        let asksData = options.dataNames != nil
+        if let token, let view = service.cachedAccess(token, at: call.startedAt), !asksData || view.data != nil {
+            let answer = VisitAnswer(presented: .accepted, holder: view)
+            writer.visit(answer, data: asksData ? options.pick(view.data ?? []) : nil)
+            return true
+        }
         service.visit(
-            SessionToken(text: text), isEmpty: text.isEmpty,
+            token, isEmpty: text.isEmpty,
             later(call) { answer, writer in
-                writer.visit(answer, data: options.dataNames == nil ? nil : options.pick(answer.holder.data))
+                writer.visit(answer, data: asksData ? options.pick(answer.holder.data ?? []) : nil)
             })
+        return false
     }
 
     private func issue(_ call: Call) throws(ReplyError) {
@@ -89,7 +104,7 @@ extension Dispatcher {
         service.list(
             subject: subject, limit: options.limit ?? SessionOptions.defaultLimit,
             later(call) { views, writer in
-                writer.list(views) { options.dataNames == nil ? nil : options.pick($0) }
+                writer.list(views) { options.dataNames == nil ? nil : options.pick($0 ?? []) }
             })
     }
 
@@ -109,20 +124,20 @@ extension Dispatcher {
         service.set(reference, options.request.data, later(call) { $1.change($0) })
     }
 
-    private func get(_ call: Call) throws(ReplyError) {
+    private func get(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let (reference, next) = reference(call)
         let options = try options(call, from: next, reference.isToken ? [.bind, .dataNames] : [.dataNames])
+        if case .token(let token?) = reference, let data = service.cachedData(token, at: call.startedAt) {
+            writer.held(.accepted(data: options.pick(data)))
+            return true
+        }
         service.get(
             reference,
             later(call) { answer, writer in
-                switch answer {
-                case .refused(let refusal): writer.refusal(refusal)
-                case .accepted(let data):
-                    writer.map(3)
-                    writer.status("valid", accepted: true)
-                    writer.data(options.pick(data))
-                }
+                guard case .accepted(let data) = answer else { return writer.held(answer) }
+                writer.held(.accepted(data: options.pick(data)))
             })
+        return false
     }
 
     // MARK: Arguments

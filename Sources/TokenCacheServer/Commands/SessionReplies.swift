@@ -16,7 +16,7 @@ extension ReplyWriter {
     }
 
     /// How many fields `holder` writes.
-    static func fieldCount(_ view: SessionView) -> Int { view.newToken == nil ? 8 : 9 }
+    static func fieldCount(_ view: SessionView) -> Int { 8 + (view.newToken == nil ? 0 : 1) + (view.isStale ? 1 : 0) }
 
     /// What is known of the holder: every field of an accepted token but `status` and `accepted`.
     mutating func holder(_ view: SessionView) {
@@ -29,6 +29,7 @@ extension ReplyWriter {
         bulk("expires_in"); integer(view.expiresIn)
         bulk("absolute_in"); integer(view.absoluteIn)
         if let token = view.newToken { bulk("sessiontoken"); bulk(token.secretText) }
+        if view.isStale { bulk("stale"); integer(1) }
     }
 
     mutating func status(_ status: StaticString, accepted: Bool) {
@@ -93,6 +94,17 @@ extension ReplyWriter {
         }
     }
 
+    /// GET: the fields that were asked for.
+    mutating func held(_ answer: GetAnswer) {
+        switch answer {
+        case .refused(let refusal): self.refusal(refusal)
+        case .accepted(let data):
+            map(3)
+            status("valid", accepted: true)
+            self.data(data)
+        }
+    }
+
     mutating func revocation(_ answer: RevokeAnswer) {
         switch answer {
         case .unknown: refusal(.unknown)
@@ -111,7 +123,7 @@ extension ReplyWriter {
     }
 
     /// LIST: a map a session, never a token.
-    mutating func list(_ views: [SessionView], data: ([RecordField]) -> [RecordField]?) {
+    mutating func list(_ views: [SessionView], data: ([RecordField]?) -> [RecordField]?) {
         array(views.count)
         for view in views {
             let fields = data(view.data)

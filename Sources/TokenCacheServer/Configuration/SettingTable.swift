@@ -4,7 +4,7 @@ extension SettingKey {
     /// Every key of the configuration, in the order of the manual. A new key is a row here, a property in ``Settings``
     /// and a paragraph in `conf/tokencached.yaml` and in the manual page; tests hold them together.
     static let all: [SettingKey] =
-        socketKeys + redisKeys + rotationKeys + sessionKeys + limitKeys + processKeys + accessKeys
+        socketKeys + redisKeys + rotationKeys + sessionKeys + nearCacheKeys + limitKeys + processKeys + accessKeys
 
     /// Name → key.
     static let byName = Dictionary(all.map { ($0.name, $0) }) { first, _ in first }
@@ -45,7 +45,7 @@ extension SettingKey {
             default: "tc:", .restart, "what every key of this daemon in Redis starts with"),
         SettingKey(
             "redis.timeout", \.redis.timeout, .duration(.milliseconds(10)...(.seconds(10))),
-            default: .milliseconds(250), .reload, "how long a request waits for Redis"),
+            default: .milliseconds(250), .restart, "how long a request waits for Redis"),
         SettingKey(
             "redis.executable", \.redis.executable,
             .text(allowed: "name of a program or absolute path") { text in
@@ -92,6 +92,15 @@ extension SettingKey {
         SettingKey(
             "session.max-data", \.session.maxData, .byteSize(0...(1 << 20)), default: 64 << 10, .reload,
             "bytes of data, names and values, in one session"),
+    ]
+
+    private static let nearCacheKeys = [
+        SettingKey(
+            "near-cache.max-memory", \.nearCache.maxMemory, .byteSize(0...(64 << 30)), default: 64 << 20, .restart,
+            "memory for validated sessions; 0 turns the near cache off"),
+        SettingKey(
+            "near-cache.serve-stale", \.nearCache.serveStale, .duration(.zero...(.hours(1))), default: .seconds(10),
+            .reload, "how long a known session is accepted while Redis does not answer"),
     ]
 
     private static let limitKeys = [

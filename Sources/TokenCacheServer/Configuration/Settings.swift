@@ -9,6 +9,7 @@ public struct Settings: Sendable, Equatable {
     public var stateDirectory = ""
     public var rotation = Rotation()
     public var session = Session()
+    public var nearCache = NearCache()
     public var limits = Limits()
     /// How long a drain may take at shutdown.
     public var drainTimeout = Duration.zero
@@ -93,6 +94,14 @@ public struct Settings: Sendable, Equatable {
         public var tombstone = Duration.zero
         /// Bytes of data (names and values) in one session.
         public var maxData = 0
+    }
+
+    /// Validated sessions in the daemon's own memory.
+    public struct NearCache: Sendable, Equatable {
+        /// Bytes for all entries; zero turns it off.
+        public var maxMemory = 0
+        /// How long a session that was known is still accepted while Redis does not answer; zero turns that off.
+        public var serveStale = Duration.zero
     }
 
     /// Bounds of one daemon at its socket.

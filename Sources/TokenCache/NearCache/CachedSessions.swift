@@ -1,0 +1,98 @@
+internal import EventLoop
+internal import Tokens
+internal import TokenCrypto
+internal import RedisLink
+internal import Logging
+
+/// What the near cache did since the start, for INFO.
+public struct NearCacheCounters: Sendable, Equatable {
+    public var hits: UInt64 = 0
+    public var misses: UInt64 = 0
+    /// Keys that Redis told have changed, and how many of them were here.
+    public var invalidations: UInt64 = 0
+    public var invalidated: UInt64 = 0
+    /// Times that everything was dropped: armed anew, FLUSHALL.
+    public var flushes: UInt64 = 0
+    public var staleAnswers: UInt64 = 0
+    public var evictions: UInt64 = 0
+    public var entries = 0
+    public var bytes = 0
+    public var maxBytes = 0
+    public var isArmed = false
+
+    public init() {}
+}
+
+/// The near cache with what keeps it true: the feed of invalidations, and the reads that fill it.
+final class CachedSessions {
+    let cache: NearCache
+    let reader: SessionReader
+    let freshness: Freshness
+    private(set) var counters = NearCacheCounters()
+    private let feed: InvalidationFeed
+    private let keyPrefix: [UInt8]
+
+    /// Nil where `maxBytes` leaves room for no entry.
+    init?(
+        store: SessionStore, link: RedisLink, feed: InvalidationFeed, prefix: [UInt8], maxBytes: Int,
+        serveStale: Duration
+    ) {
+        guard let cache = NearCache(maxBytes: maxBytes) else { return nil }
+        self.cache = cache
+        self.feed = feed
+        keyPrefix = prefix + Array("s:".utf8)
+        let freshness = Freshness(link: link, feed: feed, serveStale: serveStale)
+        self.freshness = freshness
+        reader = SessionReader(store: store) { [unowned freshness] in freshness.isArmed }
+        counters.maxBytes = maxBytes
+        freshness.onChange = { [unowned self] isArmed in
+            reader.markAll()
+            // What was kept before may have changed untold. Disarmed, it stays, suspect.
+            if isArmed { flush() }
+        }
+        feed.onInvalidation = { [unowned self] in invalidate($0) }
+    }
+
+    func start() { feed.start() }
+    func close() { feed.close() }
+
+    var currentCounters: NearCacheCounters {
+        var counters = counters
+        counters.entries = cache.count
+        counters.bytes = cache.bytes
+        counters.evictions = cache.evictions
+        counters.isArmed = freshness.isArmed
+        return counters
+    }
+
+    func countHit() { counters.hits &+= 1 }
+    func countMiss() { counters.misses &+= 1 }
+    func countStale() { counters.staleAnswers &+= 1 }
+
+    /// An own write on the session: what is known of it is over.
+    func forget(_ sid: SessionID) {
+        cache.drop(sid)
+        reader.mark(sid)
+    }
+
+    private func flush() {
+        counters.flushes &+= 1
+        cache.dropAll()
+    }
+
+    /// The one place where Redis's word enters.
+    private func invalidate(_ invalidation: Invalidation) {
+        switch invalidation {
+        case .everything:
+            reader.markAll()
+            flush()
+        case .keys(let keys):
+            for key in keys where key.starts(with: keyPrefix) {
+                counters.invalidations &+= 1
+                guard let sid = SessionID(text: key.dropFirst(keyPrefix.count)) else { continue }
+                reader.mark(sid)
+                if cache.drop(sid) { counters.invalidated &+= 1 }
+            }
+        }
+    }
+}

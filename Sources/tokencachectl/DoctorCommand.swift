@@ -1,0 +1,135 @@
+import ArgumentParser
+import TokenCacheClient
+
+/// `doctor`: what is wrong, and what to do.
+struct Doctor: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Check socket, rights, daemon and Redis, and say what to do about what is wrong.",
+        discussion: "Exit status 0 if no check failed (warnings are no failures), 1 otherwise.")
+
+    @Option(name: .customLong("as"), help: "Check the socket's rights for this user, for example www-data.")
+    var user: String?
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+        var account = Account.current()
+        if let user {
+            guard let named = Account.named(user) else {
+                throw Failure(status: .usage, message: "no user \(Layout.printable(user)) on this host")
+            }
+            account = named
+        }
+        let findings = examine(account)
+        try Terminal.print(
+            global.json
+                ? JSONText.array(findings.map(\.json)).text
+                : Finding.page(findings, colours: Terminal.hasColours))
+        if findings.contains(where: { $0.level == .fail }) { throw Outcome(status: .notAccepted) }
+    }
+
+    private func examine(_ account: Account) -> [Finding] {
+        let path = global.socketPath
+        var findings = Self.rights(to: path, for: account, facts: FileFacts.read)
+        let connection: TokenCacheConnection
+        do throws(TokenCacheError) {
+            connection = try TokenCacheConnection(socketPath: path, timeout: global.timeout.duration)
+        } catch {
+            // The obstacle that was just named needs no second name.
+            if account.isSelf, findings.first?.level == .fail { return findings }
+            let cause = Failure.connectionProblem(to: path, because: error)
+            return findings + [.fail("connect", cause.problem, remedy: cause.remedy)]
+        }
+        findings.append(.ok("connect", Layout.printable(path)))
+        do throws(TokenCacheError) {
+            findings.append(try Self.ping(connection))
+            findings.append(try Self.role(connection, isSelf: account.isSelf))
+            findings += try Self.info(connection)
+        } catch {
+            findings.append(
+                .fail(
+                    "answer", Failure(error, socketPath: path).message,
+                    remedy: "`journalctl -u tokencached` says what the daemon is doing"))
+        }
+        return findings
+    }
+
+    /// Whether the account may come to the socket, and whether others could put theirs in its place.
+    static func rights(to path: String, for account: Account, facts: (String) -> FileFacts.Lookup) -> [Finding] {
+        if let obstacle = SocketRights.firstObstacle(to: path, for: account, facts: facts) {
+            return [.fail("socket", obstacle.problem(for: account), remedy: obstacle.remedy(for: account))]
+        }
+        guard case .found(let socket) = facts(path) else { return [] }
+        let owners = "mode \(socket.octalMode), \(socket.ownerName):\(socket.groupName)"
+        let who = account.isSelf ? "you" : Layout.printable(account.name)
+        var findings: [Finding] = [.ok("socket", "\(owners), \(who) may connect")]
+        if socket.mode & 0o002 != 0 {
+            findings.append(
+                .warn(
+                    "socket mode", "every user of this host may connect (\(owners))",
+                    remedy: "set socket.mode to 0660 and socket.group to a group of its callers"))
+        }
+        let open = SocketRights.openFolders(above: path, owner: socket.owner, facts: facts)
+        if !open.isEmpty {
+            findings.append(
+                .warn(
+                    "socket folder",
+                    "others could replace the socket, through \(open.map(Layout.printable).joined(separator: ", "))",
+                    remedy: "let only root and the daemon's user write there"))
+        }
+        return findings
+    }
+
+    private static func ping(_ connection: TokenCacheConnection) throws(TokenCacheError) -> Finding {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let reply = try connection.exchange([["PING".bytes]]).first
+        if case .error(let code, let message) = reply { throw TokenCacheError(code: code, message: message) }
+        guard reply?.string == "PONG" else { throw .protocolViolation }
+        return .ok("ping", "\(start.duration(to: clock.now).microseconds) µs")
+    }
+
+    /// Commands that change nothing, one a role, the highest first.
+    private static let probes: [(role: String, command: [String])] = [
+        ("admin", ["CLIENT", "LIST"]),
+        ("worker", ["TOKEN.GET", "SID", String(repeating: "0", count: 32)]),
+        ("validator", ["TOKEN.INSPECT", "SID", String(repeating: "0", count: 32)]),
+    ]
+
+    private static func role(
+        _ connection: TokenCacheConnection, isSelf: Bool
+    ) throws(TokenCacheError) -> Finding {
+        let replies = try connection.exchange(probes.map { $0.command.map(\.bytes) })
+        let allowed = zip(probes, replies).first { probe, reply in
+            if case .error("NOPERM", _) = reply { false } else { true }
+        }?.0.role
+        let note = isSelf ? "" : " (yours; theirs shows `sudo -u USER tokencachectl doctor`)"
+        switch allowed {
+        case "admin", "worker": return .ok("role", (allowed ?? "") + note)
+        case "validator":
+            return .warn(
+                "role", "validator: tokens can be validated, not issued or revoked\(note)",
+                remedy: "if that is not meant, give the user or its group the role worker under `access`")
+        default:
+            return .fail(
+                "role", "none: every command is refused\(note)",
+                remedy: "give the user or its group the role worker under `access` in the daemon's configuration")
+        }
+    }
+
+    private static func info(_ connection: TokenCacheConnection) throws(TokenCacheError) -> [Finding] {
+        switch try connection.exchange([["INFO".bytes]]).first {
+        case .text(let bytes):
+            return InfoFindings.all(
+                Info(parsing: String(decoding: bytes, as: UTF8.self)), ownVersion: ProgramVersion.current)
+        case .error("NOPERM", _):
+            return [
+                .warn(
+                    "daemon", "INFO is not permitted to you, so Redis was not checked",
+                    remedy: "run doctor as root or as the daemon's user")
+            ]
+        case .error(let code, let message): throw TokenCacheError(code: code, message: message)
+        default: throw .protocolViolation
+        }
+    }
+}

@@ -1,0 +1,96 @@
+/// What `doctor` reads out of INFO. Pure: the same figures give the same findings.
+enum InfoFindings {
+    /// Limits compare times of Redis's clock, but logs and cookies live by this host's.
+    static let tolerableSkewMs: Int64 = 2_000
+    /// Client-side caching with redirection needs 6.0; 7.0 is what the daemon is tested with.
+    static let oldestRedis = 7
+
+    static func all(_ info: Info, ownVersion: String) -> [Finding] {
+        guard info["tokencached_version"] != nil || info["upstream_state"] != nil else {
+            return [.fail("daemon", "what answers there is not tokencached", remedy: "is --socket right?")]
+        }
+        // What a link that is not ready last heard of Redis may be old, or nothing: one finding is enough then.
+        let isReady = info["upstream_state"] == "ready"
+        let redis = isReady ? [role(info), policy(info), redisVersion(info), skew(info)] : []
+        return [link(info)] + redis + [clients(info), version(info, ownVersion)]
+    }
+
+    private static func silent(_ check: String, _ field: String) -> Finding {
+        .warn(
+            check, "not known: INFO has no \(field)",
+            remedy: "let the daemon's Redis user run INFO, TIME and CONFIG GET, or update the daemon")
+    }
+
+    static func link(_ info: Info) -> Finding {
+        let fault = info["upstream_last_fault"].map { ", last fault: \(Layout.printable($0))" } ?? ""
+        switch info["upstream_state"] {
+        case "ready": return .ok("redis link", "ready, \(info.text("upstream_reconnects")) reconnects\(fault)")
+        case "connecting":
+            return .fail(
+                "redis link", "connecting\(fault)", remedy: "wait a moment; if it stays so, check redis.url and Redis")
+        case let state?:
+            return .fail(
+                "redis link", "\(Layout.printable(state))\(fault)",
+                remedy: "check that Redis runs and that redis.url and its password are right")
+        case nil: return silent("redis link", "upstream_state")
+        }
+    }
+
+    static func role(_ info: Info) -> Finding {
+        switch info["upstream_role"] {
+        case "master": .ok("redis role", "master")
+        case let role?:
+            .fail(
+                "redis role", Layout.printable(role),
+                remedy: "a replica cannot be written: point redis.url at the master, or at the Sentinels")
+        case nil: silent("redis role", "upstream_role")
+        }
+    }
+
+    static func policy(_ info: Info) -> Finding {
+        switch info["upstream_maxmemory_policy"] {
+        case "noeviction": .ok("redis memory", "maxmemory-policy noeviction")
+        case let policy?:
+            .fail(
+                "redis memory", "maxmemory-policy \(Layout.printable(policy)): Redis may throw live sessions away",
+                remedy: "set `maxmemory-policy noeviction` in redis.conf and by CONFIG SET")
+        case nil: silent("redis memory", "upstream_maxmemory_policy")
+        }
+    }
+
+    static func redisVersion(_ info: Info) -> Finding {
+        guard let version = info["upstream_redis_version"] else {
+            return silent("redis version", "upstream_redis_version")
+        }
+        let major = version.split(separator: ".").first.flatMap { Int($0) }
+        guard let major, major < oldestRedis else { return .ok("redis version", Layout.printable(version)) }
+        return .warn(
+            "redis version", "\(Layout.printable(version)) is older than \(oldestRedis).0",
+            remedy: "use Redis \(oldestRedis) or newer")
+    }
+
+    static func skew(_ info: Info) -> Finding {
+        guard let skew = info.number("upstream_clock_skew_ms") else { return silent("clock", "upstream_clock_skew_ms") }
+        guard skew.magnitude > UInt64(tolerableSkewMs) else { return .ok("clock", "\(skew) ms from Redis's clock") }
+        return .warn(
+            "clock", "this host and Redis differ by \(skew) ms",
+            remedy: "run a time service (chrony, systemd-timesyncd) on both")
+    }
+
+    static func clients(_ info: Info) -> Finding {
+        guard let connected = info.number("connected_clients"), let limit = info.number("maxclients"), limit > 0 else {
+            return silent("clients", "connected_clients or maxclients")
+        }
+        let detail = "\(connected) of \(limit), \(info.text("rejected_connections")) rejected since start"
+        guard Double(connected) > 0.8 * Double(limit) else { return .ok("clients", detail) }
+        return .warn("clients", detail, remedy: "raise limits.max-clients, or let workers keep fewer connections")
+    }
+
+    static func version(_ info: Info, _ ownVersion: String) -> Finding {
+        guard let version = info["tokencached_version"] else { return silent("version", "tokencached_version") }
+        guard version != ownVersion else { return .ok("version", "tokencached and tokencachectl \(ownVersion)") }
+        return .warn(
+            "version", "tokencached \(Layout.printable(version)), tokencachectl \(ownVersion)",
+            remedy: "restart the daemon after an update: `systemctl restart tokencached`")
+    }
+}

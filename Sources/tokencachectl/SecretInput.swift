@@ -1,0 +1,82 @@
+import Glibc
+import TokenCacheClient
+
+/// Set by the signal handler alone; a handler may touch nothing else.
+nonisolated(unsafe) private var caughtSignal: sig_atomic_t = 0
+
+/// What is read from standard input: a token, or a yes.
+enum SecretInput {
+    /// One line, without the white space around it. On a terminal it is asked for and not shown.
+    static func token() throws -> Token {
+        let line: [UInt8]
+        if Terminal.isInputATerminal {
+            Terminal.ask("Token (not shown): ")
+            line = try withoutEcho { readLine() }
+            Terminal.complain("")
+        } else {
+            line = readLine()
+        }
+        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0d).contains($0) }
+        let text = line.drop(while: isSpace).reversed().drop(while: isSpace).reversed()
+        guard !text.isEmpty else {
+            throw Failure(status: .usage, message: "no token on standard input: it is expected there, on one line")
+        }
+        guard let token = Token(bytes: Array(text)) else {
+            throw Failure(
+                status: .usage,
+                message: "standard input holds no token: expected is one line of at most "
+                    + "\(Token.maximumLength) characters without spaces")
+        }
+        return token
+    }
+
+    /// Whether the answer to the question is yes. Only asked on a terminal.
+    static func confirms(_ question: String) -> Bool {
+        Terminal.ask("\(question) [y/N] ")
+        let answer = String(decoding: readLine(), as: UTF8.self).lowercased()
+        return answer == "y" || answer == "yes"
+    }
+
+    /// Byte by byte up to the line's end, so that nothing behind it is swallowed; a longer line than a token can be
+    /// is returned too long, not cut.
+    private static func readLine() -> [UInt8] {
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        while line.count <= 2 * Token.maximumLength {
+            let count = read(STDIN_FILENO, &byte, 1)
+            if count == 1 && byte != 0x0a {
+                line.append(byte)
+            } else if !(count < 0 && errno == EINTR && caughtSignal == 0) {
+                break
+            }
+        }
+        return line
+    }
+
+    /// Turns the echo off, and on again however reading ends, an interrupt by the user included.
+    private static func withoutEcho(_ body: () -> [UInt8]) throws -> [UInt8] {
+        var before = termios()
+        guard tcgetattr(STDIN_FILENO, &before) == 0 else {
+            throw Failure(status: .other, message: "cannot turn off the terminal's echo: use a pipe or a file")
+        }
+        let signals = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP]
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { caughtSignal = sig_atomic_t($0) }
+        // No SA_RESTART: read(2) must come back.
+        var previous = signals.map { _ in sigaction() }
+        for (index, number) in signals.enumerated() { sigaction(number, &action, &previous[index]) }
+
+        var silent = before
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+        let line = body()
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before)
+
+        for (index, number) in signals.enumerated() { sigaction(number, &previous[index], nil) }
+        if caughtSignal != 0 {
+            raise(Int32(caughtSignal))
+            throw Failure(status: .usage, message: "interrupted")
+        }
+        return line
+    }
+}

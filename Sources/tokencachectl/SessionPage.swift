@@ -1,0 +1,68 @@
+import TokenCacheClient
+
+/// One domain reply for people, or as JSON for programs.
+struct SessionPage {
+    let fields: ReplyFields
+
+    /// Prints the reply, then ends with 1 if it does not accept.
+    func show(asJSON json: Bool) throws {
+        try Terminal.print(json ? JSONText(fields).text : page(now: Layout.now))
+        if !fields.isAccepted { throw Outcome(status: .notAccepted) }
+    }
+
+    /// `field  value` lines in the daemon's order, times readable.
+    func page(now: Int64) -> String {
+        var rows: [(label: String, text: String)] = []
+        for (name, value) in fields.pairs {
+            if name == "data", let data = value.fields {
+                rows += data.pairs.map { ("data.\(Layout.printable($0.name))", Self.text(of: $0.value)) }
+            } else {
+                rows.append((Layout.printable(name), Self.text(of: value, named: name, now: now)))
+            }
+        }
+        return Layout.page(rows)
+    }
+
+    /// A value as people read it: by its name a time, a duration, a yes or no, or as it is.
+    static func text(of value: ReplyValue, named name: String = "", now: Int64 = 0) -> String {
+        if let number = value.number {
+            switch name {
+            case "created", "modified": return Layout.past(number, now: now)
+            case "expires_in", "absolute_in": return Layout.future(in: number, now: now)
+            case "accepted", "stale": return number == 1 ? "yes" : "no"
+            default: return String(number)
+            }
+        }
+        if let string = value.string { return string.isEmpty ? Layout.absent : Layout.printable(string) }
+        if let elements = value.elements { return elements.map { text(of: $0) }.joined(separator: " ") }
+        return Layout.absent
+    }
+
+    /// A reply about one token must be about that token: its `sid` stands in the token itself.
+    static func check(_ fields: ReplyFields, answers token: Token, socketPath: String) throws {
+        guard let expected = token.sid, let actual = fields["sid"]?.string, actual != expected else { return }
+        throw Failure(.protocolViolation, socketPath: socketPath)
+    }
+}
+
+/// A `sid` on the command line: 32 hex digits, not secret.
+struct Selector {
+    let text: String
+
+    init(_ argument: String) throws {
+        let isHex = argument.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x46, 0x61...0x66: true
+            default: false
+            }
+        }
+        guard argument.utf8.count == 32, isHex else {
+            // Not repeated: it may be a piece of a token.
+            throw Failure(
+                status: .usage,
+                message: "SID must be the 32 hex digits of a session's `sid`; a token goes to standard input, "
+                    + "with --token-stdin")
+        }
+        text = argument.lowercased()
+    }
+}

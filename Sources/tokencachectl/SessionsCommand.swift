@@ -1,0 +1,89 @@
+import ArgumentParser
+import TokenCacheClient
+
+/// `sessions`: those of one subject, or the counters of all.
+struct Sessions: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List the sessions of a subject, newest first, or summarise all of them.",
+        usage: "tokencachectl sessions [<options>] (--subject <subject> [--limit <n>] [--data <field>]… | --summary)")
+
+    @Option(help: "Whose sessions to list.")
+    var subject: String?
+
+    @Option(help: ArgumentHelp("At most so many (default: the daemon's, 100).", valueName: "n"))
+    var limit: Int?
+
+    @Option(help: ArgumentHelp("Show this data field too; may be given several times.", valueName: "field"))
+    var data: [String] = []
+
+    @Flag(help: "Counters of all sessions, from INFO.")
+    var summary = false
+
+    @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+        guard (subject != nil) != summary else {
+            throw ValidationError("Give either --subject or --summary.")
+        }
+        guard limit.map({ $0 > 0 }) ?? true else {
+            throw ValidationError("--limit must be 1 or more.")
+        }
+    }
+
+    func run() throws {
+        if let subject { try list(subject) } else { try summarise() }
+    }
+
+    private func list(_ subject: String) throws {
+        var arguments = ["TOKEN.LIST", subject]
+        if let limit { arguments += ["LIMIT", String(limit)] }
+        if !data.isEmpty { arguments += ["DATA"] + data }
+        guard let sessions = try global.call(arguments.map(\.bytes)).elements?.map(\.fields),
+            !sessions.contains(where: { $0 == nil })
+        else {
+            throw Failure(.protocolViolation, socketPath: global.socketPath)
+        }
+        let found = sessions.compactMap { $0 }
+        if global.json {
+            try Terminal.print(JSONText.array(found.map { JSONText($0) }).text)
+        } else if found.isEmpty {
+            Terminal.complain("no session of this subject")
+        } else {
+            try Terminal.print(Self.table(found, data: data, now: Layout.now))
+        }
+        if found.isEmpty { throw Outcome(status: .notAccepted) }
+    }
+
+    static func table(_ sessions: [ReplyFields], data: [String], now: Int64) -> String {
+        let columns = ["sid", "created", "modified", "expires_in", "absolute_in", "generation"]
+        let rows = sessions.map { session in
+            columns.map { name in cell(session[name], named: name, now: now) }
+                + data.map { name in cell(session["data"]?.fields?[name], named: "", now: now) }
+        }
+        return Layout.table(heading: (columns + data.map { Layout.printable($0) }).map { $0.uppercased() }, rows: rows)
+    }
+
+    /// As on a page, but durations alone: a table row has no room for both.
+    private static func cell(_ value: ReplyValue?, named name: String, now: Int64) -> String {
+        guard let value else { return Layout.absent }
+        switch (name, value.number) {
+        case ("created", let time?), ("modified", let time?): return Layout.localTime(time)
+        case ("expires_in", let rest?), ("absolute_in", let rest?): return "in \(Layout.duration(seconds: rest))"
+        default: return SessionPage.text(of: value)
+        }
+    }
+
+    private func summarise() throws {
+        let info = try global.info()
+        let sections = ["Tokens", "Nearcache", "Keyspace"].compactMap { info.section($0) }
+        if global.json {
+            return try Terminal.print(JSONText.object(sections.map { ($0.name.lowercased(), $0.json) }).text)
+        }
+        let rows = sections.flatMap { section in
+            section.fields.map { field in
+                (label: Layout.printable(field.name), text: Layout.printable(field.value))
+            }
+        }
+        try Terminal.print(rows.isEmpty ? "the daemon says nothing about its sessions" : Layout.page(rows))
+    }
+}

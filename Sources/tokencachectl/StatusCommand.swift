@@ -1,0 +1,80 @@
+import ArgumentParser
+
+/// `status`: the daemon on one short page.
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show version, uptime, Redis link, clients, load and session counters.",
+        discussion: "The figures are those of INFO and count from the daemon's start.")
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+        let info = try global.info()
+        try Terminal.print(
+            global.json ? Self.json(info).text : Layout.page(Self.rows(info, colours: Terminal.hasColours)))
+    }
+
+    /// The fields this page is made of, in its order; `tokens_…` fields follow.
+    static let fieldNames = [
+        "tokencached_version", "process_id", "uptime_in_seconds", "config_file",
+        "upstream_state", "upstream_role", "upstream_redis_version", "upstream_maxmemory_policy",
+        "upstream_clock_skew_ms", "upstream_round_trips", "upstream_reconnects", "upstream_last_fault",
+        "connected_clients", "maxclients", "rejected_connections",
+        "total_commands_processed", "instantaneous_ops_per_sec", "total_error_replies",
+        "keyspace_hits", "keyspace_misses", "used_memory_rss",
+    ]
+
+    static func json(_ info: Info) -> JSONText {
+        let chosen = fieldNames.compactMap { name in info[name].map { (name, Info.Section.value($0)) } }
+        let tokens = info.section("Tokens")?.fields.map { ($0.name, Info.Section.value($0.value)) } ?? []
+        return .object(chosen + tokens)
+    }
+
+    static func rows(_ info: Info, colours: Bool) -> [(label: String, text: String)] {
+        let uptime = info.number("uptime_in_seconds").map { Layout.duration(seconds: $0) } ?? Layout.absent
+        let state = info.text("upstream_state")
+        let colour: Colour = state == "ready" ? .green : state == "connecting" ? .yellow : .red
+        let link = [
+            colour.paint(state, isWanted: colours), "role \(info.text("upstream_role"))",
+            "Redis \(info.text("upstream_redis_version"))", "policy \(info.text("upstream_maxmemory_policy"))",
+            "clock skew \(info.text("upstream_clock_skew_ms")) ms",
+        ]
+        var rows: [(label: String, text: String)] = [
+            (
+                "daemon",
+                "tokencached \(info.text("tokencached_version")), process \(info.text("process_id")), up \(uptime)"
+            ),
+            ("configuration", info.text("config_file")),
+            ("redis", link.joined(separator: ", ")),
+            (
+                "redis link",
+                "\(info.text("upstream_round_trips")) round trips, \(info.text("upstream_reconnects")) reconnects, "
+                    + "last fault \(info.text("upstream_last_fault"))"
+            ),
+            (
+                "clients",
+                "\(info.text("connected_clients")) of \(info.text("maxclients")), "
+                    + "\(info.text("rejected_connections")) rejected"
+            ),
+            (
+                "commands",
+                "\(info.text("instantaneous_ops_per_sec")) per second, \(info.text("total_commands_processed")) in all, "
+                    + "\(info.text("total_error_replies")) errors"
+            ),
+            ("near cache", "\(info.text("keyspace_hits")) hits, \(info.text("keyspace_misses")) misses"),
+            ("memory", memory(info.number("used_memory_rss"))),
+        ]
+        let prefix = "tokens_"
+        for field in info.section("Tokens")?.fields ?? [] {
+            let name = field.name.hasPrefix(prefix) ? String(field.name.dropFirst(prefix.count)) : field.name
+            let label = String(name.map { $0 == "_" ? " " : $0 })
+            rows.append((Layout.printable(label), Layout.printable(field.value)))
+        }
+        return rows
+    }
+
+    private static func memory(_ bytes: Int64?) -> String {
+        guard let bytes else { return Layout.absent }
+        return bytes < 1 << 20 ? "\(bytes >> 10) KiB" : "\(bytes >> 20) MiB"
+    }
+}

@@ -1,0 +1,67 @@
+import ArgumentParser
+import Glibc
+
+/// The root of the command line: it has no action of its own.
+struct TokenCacheCtl: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tokencachectl",
+        abstract: "Look into and operate the token cache daemon of this host.",
+        discussion: """
+            Tokens are read from standard input only: arguments are visible to every user of the host.
+
+            \(ExitStatus.table)
+            """,
+        version: ProgramVersion.current,
+        subcommands: [
+            Ping.self, Status.self, Issue.self, Validate.self, Inspect.self, Revoke.self, Sessions.self,
+            InfoPage.self, Config.self, Doctor.self, Why.self,
+        ])
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+        throw ValidationError("Which subcommand?")
+    }
+}
+
+/// The version this program was built as; `doctor` compares it with the daemon's.
+enum ProgramVersion {
+    static let current = "0.1.0"
+}
+
+@main
+enum Program {
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        guard !ArgumentScreen.holdsToken(arguments) else {
+            end(.usage, saying: ArgumentScreen.refusal)
+        }
+        do {
+            var command = try TokenCacheCtl.parseAsRoot(arguments)
+            try command.run()
+            exit(ExitStatus.accepted.rawValue)
+        } catch let outcome as Outcome {
+            exit(outcome.status.rawValue)
+        } catch let failure as Failure {
+            end(failure.status, saying: failure.message)
+        } catch {
+            // Help and version are "errors" of the argument parser that succeed.
+            let text = TokenCacheCtl.fullMessage(for: error)
+            guard TokenCacheCtl.exitCode(for: error).isSuccess else {
+                Terminal.complain(text)
+                exit(ExitStatus.usage.rawValue)
+            }
+            do {
+                try Terminal.print(text)
+                exit(ExitStatus.accepted.rawValue)
+            } catch {
+                end(.other, saying: error.message)
+            }
+        }
+    }
+
+    private static func end(_ status: ExitStatus, saying message: String) -> Never {
+        Terminal.complain("tokencachectl: \(message)")
+        exit(status.rawValue)
+    }
+}

@@ -1,0 +1,129 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Start, drain, end", .parallel)
+struct LifecycleTests {
+    /// A second daemon on somebody's socket, or with a strange command line: not one of the stage's.
+    private func run(_ world: World, _ arguments: [String], name: String) throws -> ChildProcess {
+        try ChildProcess(Daemon.program, arguments, name: name, folder: world.stage.folder.folder(name))
+    }
+
+    @Test("SIGTERM and SIGINT end with status 0", arguments: [SIGTERM, SIGINT], Backend.allCases)
+    func clean(_ signal: Int32, _ backend: Backend) throws {
+        try withWorld(backend) { world in
+            let client = try world.client()
+            _ = try client.issue()
+            world.daemon.signal(signal)
+            #expect(try world.daemon.wait(.seconds(10)) == .exited(0))
+            #expect(throws: (any Error).self) { try world.client() }
+        }
+    }
+
+    @Test("the drain finishes what is in flight and takes nothing new")
+    func drain() throws {
+        try withWorld { world in
+            let server = try world.requireServer()
+            let client = try world.client()
+            let token = try client.issue()
+            server.pause()
+            for _ in 0..<5 { try client.send("TOKEN.VALIDATE", token) }
+            // They have reached the daemon when a later connection's command is answered.
+            #expect(try world.client().call("PING") == .simple("PONG"))
+            letPass(.milliseconds(100))
+            world.daemon.signal(SIGTERM)
+            letPass(.milliseconds(300))
+            #expect(world.daemon.ended == nil, "ended with commands in flight: \(world.daemon.log.suffix(400))")
+            server.resume()
+            for _ in 0..<5 { #expect(try Fields(client.readReply()).status == "valid") }
+            #expect(try client.readToEnd(limit: .seconds(5)).isEmpty)
+            #expect(try world.daemon.wait(.seconds(10)) == .exited(0))
+        }
+    }
+
+    @Test("what was acknowledged before the end is there after it", arguments: Backend.allCases)
+    func nothingLost(_ backend: Backend) throws {
+        try withWorld(backend) { world in
+            let client = try world.client()
+            let tokens = try client.pipeline((0..<200).map { _ in ["TOKEN.ISSUE"] }).map { try Fields($0).newToken() }
+            try world.daemon.stop()
+            try world.daemon.start()
+            let again = try world.client()
+            for reply in try again.pipeline(tokens.map { ["TOKEN.VALIDATE", $0] }) {
+                #expect(try Fields(reply).status == "valid")
+            }
+        }
+    }
+
+    @Test("a second signal ends it at once")
+    func secondSignal() throws {
+        try withWorld { world in
+            let server = try world.requireServer()
+            let client = try world.client()
+            let token = try client.issue()
+            server.pause()
+            try client.send("TOKEN.VALIDATE", token)
+            letPass(.milliseconds(100))
+            world.daemon.signal(SIGTERM)
+            letPass(.milliseconds(100))
+            #expect(world.daemon.ended == nil)
+            world.daemon.signal(SIGTERM)
+            _ = try world.daemon.wait(.seconds(1))
+            server.resume()
+        }
+    }
+
+    @Test("a live daemon's socket is never stolen")
+    func notStolen() throws {
+        try withWorld { world in
+            let server = try world.requireServer()
+            let second = try run(
+                world, ["--socket", world.daemon.socket, "--redis", server.url], name: "second")
+            let end = try second.wait(.seconds(10))
+            #expect(end != .exited(0))
+            #expect(second.errors.contains(world.daemon.socket), "says which socket: \(second.errors)")
+            #expect(try world.client().call("PING") == .simple("PONG"))
+        }
+    }
+
+    @Test("a stale socket is replaced; a file that is no socket is not")
+    func stale() throws {
+        try withWorld { world in
+            world.daemon.kill9()
+            #expect(FileManager.default.fileExists(atPath: world.daemon.socket))
+            try world.daemon.start()
+            #expect(try world.client().call("PING") == .simple("PONG"))
+
+            let path = try world.stage.folder.folder("f") + "/file"
+            try Data("precious".utf8).write(to: URL(fileURLWithPath: path))
+            let server = try world.requireServer()
+            let other = try run(world, ["--socket", path, "--redis", server.url], name: "other")
+            #expect(try other.wait(.seconds(10)) != .exited(0))
+            #expect(FileManager.default.contents(atPath: path) == Data("precious".utf8))
+        }
+    }
+
+    @Test(
+        "a wrong configuration is refused with status 78, key, value and range",
+        arguments: [
+            ("rotation.after", "soon"), ("no.such.key", "1"), ("limits.max-clients", "-1"),
+            ("rotation.on-replay", "shout"),
+            ("redis.url", "ftp://x"),
+        ])
+    func configuration(_ key: String, _ value: String) throws {
+        try withWorld { world in
+            for arguments in [["--set", "\(key)=\(value)"], ["--set", "\(key)=\(value)", "--check-config"]] {
+                let child = try run(world, arguments, name: "wrong")
+                let end = try child.wait(.seconds(10))
+                #expect(end == .exited(78), "\(end) \(child.errors)")
+                #expect(child.errors.contains(key), "\(child.errors)")
+            }
+            let good = try run(world, ["--check-config", "--set", "rotation.after=20m"], name: "good")
+            #expect(try good.wait(.seconds(10)) == .exited(0), "\(good.errors)")
+            let version = try run(world, ["--version"], name: "version")
+            let end = try version.wait(.seconds(10))
+            #expect(end == .exited(0), "\(end) \(version.errors)")
+            #expect(version.output.contains("."))
+        }
+    }
+}

@@ -1,0 +1,257 @@
+import TestSupport
+import Testing
+
+@Suite("Redis faults: each row is injected, and the daemon does what the row says", .parallel)
+struct RedisFaultTests {
+    @Test("SCRIPT FLUSH is unseen by clients")
+    func scriptFlush() throws {
+        try withWorld(daemons: 2, settings: ["rotation.after": "50ms"]) { world in
+            let redis = try world.daemon.redis()
+            let flush = Background {
+                // Not so often that it strikes twice while one command is repeated: that is the row's limit.
+                _ = try redis.call("SCRIPT", "FLUSH")
+                letPass(.milliseconds(100))
+            }
+            _ = try concurrently(4) {
+                try world.client(ofDaemon: $0)
+            } work: { thread, client in
+                for round in 0..<25 {
+                    var token = try client.issue("SUBJECT", "user-\(thread)")
+                    for command in ["VALIDATE", "VISIT", "GET", "INSPECT"] {
+                        let reply = try client.fields("TOKEN.\(command)", token)
+                        guard reply.isAccepted else { throw HarnessFailure("\(command): \(reply)") }
+                        if let newer = reply.sessionToken { token = newer }
+                    }
+                    _ = try client.fields("TOKEN.SET", token, "DATA", "a", "\(round)")
+                    token = try client.fields("TOKEN.ROTATE", token).newToken()
+                    token = try client.fields("TOKEN.LOGIN", token, "user-\(thread)").newToken()
+                    _ = try client.fields("TOKEN.REVOKE", token)
+                    _ = try client.fields("TOKEN.REVOKEALL", "user-\(thread)")
+                }
+            }
+            try flush.stop()
+        }
+    }
+
+    @Test("kill -9 and restart: only UNAVAILABLE in between, and every answer is right")
+    func crash() throws {
+        try withWorld(settings: ["redis.timeout": "500ms"], redis: ["--appendfsync", "always"]) { world in
+            let server = try world.requireServer()
+            let token = try world.client().issue()
+            let readers = try (0..<4).map { _ in
+                let client = try world.client()
+                return Background {
+                    let reply = try client.call("TOKEN.VALIDATE", token)
+                    if reply.errorCode == "UNAVAILABLE" { return letPass(.milliseconds(2)) }
+                    let fields = try Fields(reply)
+                    guard fields.status == "valid" else { throw HarnessFailure("answered \(fields)") }
+                }
+            }
+            for _ in 0..<3 {
+                letPass(.milliseconds(200))
+                try server.restart()
+                let client = try world.client()
+                _ = try eventually(within: .seconds(5), "service again") { try? client.validate(token) }
+            }
+            for reader in readers { try reader.stop() }
+        }
+    }
+
+    @Test("a late reply is never given to another")
+    func lateReply() throws {
+        try withWorld(settings: ["redis.timeout": "250ms"]) { world in
+            let redis = try world.daemon.redis()
+            let tokens = try (0..<8).map { try world.client().issue("SUBJECT", "s\($0)") }
+            let visitors = try tokens.enumerated().map { index, token in
+                let client = try world.client()
+                return Background {
+                    let reply = try client.call("TOKEN.VALIDATE", token)
+                    if reply.errorCode == "UNAVAILABLE" { return }
+                    let fields = try Fields(reply)
+                    guard fields.sid == TokenText.sid(token), fields.text("subject") == "s\(index)" else {
+                        throw HarnessFailure("the answer of somebody else: \(fields)")
+                    }
+                }
+            }
+            for pause in [100, 300, 400, 700, 300, 1500, 300] {
+                _ = try redis.call("CLIENT", "PAUSE", "\(pause)", "ALL")
+                letPass(.milliseconds(pause + 150))
+            }
+            let start = ContinuousClock.now
+            _ = try eventually("service again") { try? world.client().validate(tokens[0]) }
+            #expect(ContinuousClock.now - start < .seconds(3))
+            for visitor in visitors { try visitor.stop() }
+        }
+    }
+
+    @Test("a command that was given up does not act later")
+    func notAfter() throws {
+        try withWorld(settings: ["redis.timeout": "250ms"]) { world in
+            let client = try world.client()
+            let server = try world.requireServer()
+            let token = try client.issue("SUBJECT", "ann")
+            server.pause()
+            for command in [["TOKEN.REVOKE", token], ["TOKEN.ROTATE", token], ["TOKEN.REVOKEALL", "ann"]] {
+                expectError("UNAVAILABLE", try client.call(command))
+            }
+            // Past redis.timeout and a second, whatever still lies in the socket has no effect.
+            letPass(.milliseconds(1600))
+            server.resume()
+            let reply = try eventually("service again") { try? client.validate(token) }
+            #expect(reply.status == "valid", "\(reply)")
+            letPass(.milliseconds(300))
+            #expect(try client.validate(token).status == "valid")
+        }
+    }
+
+    @Test("a write that lay in Redis's socket past its not-after changes nothing")
+    func notAfterOfWrites() throws {
+        try withWorld(settings: ["redis.timeout": "250ms"]) { world in
+            let server = try world.requireServer()
+            let tokens = try world.client().pipeline((0..<3000).map { _ in ["TOKEN.ISSUE"] }).map {
+                try Fields($0).newToken()
+            }
+            let givenUp = try concurrently(7) { _ in
+                try world.client()
+            } work: { thread, client -> [String] in
+                guard thread < 6 else {
+                    letPass(.milliseconds(50))
+                    server.pause()
+                    letPass(.milliseconds(1800))
+                    server.resume()
+                    return []
+                }
+                let mine = Array(tokens[thread * 500..<(thread + 1) * 500])
+                let replies = try client.pipeline(mine.map { ["TOKEN.REVOKE", $0] })
+                return zip(mine, replies).filter { $0.1.errorCode == "UNAVAILABLE" }.map(\.0)
+            }.flatMap(\.self)
+            #expect(!givenUp.isEmpty, "Redis was stopped too late for this test")
+            _ = try eventually("service again") { try? world.client().validate(tokens[0]) }
+            letPass(.milliseconds(200))
+            // A REVOKE may have happened just before Redis stopped, its reply unsent. Its tombstone tells when.
+            let redis = try server.client()
+            let keys = givenUp.map { "\(world.stage.prefix)s:\(TokenText.sid($0))" }
+            let late = try redis.pipeline(keys.map { ["PTTL", $0] }).compactMap(\.integer)
+                .filter { (598_700...600_010).contains($0) }
+            #expect(late.isEmpty, "\(late.count) of \(givenUp.count) acted after they were given up")
+        }
+    }
+
+    @Test("out of memory: ISSUE and SET are UNAVAILABLE; touch, rotation, confirmation and revocation work")
+    func outOfMemory() throws {
+        try withWorld(settings: ["rotation.after": "300ms", "session.touch-interval": "50ms"]) { world in
+            let client = try world.client()
+            let redis = try world.daemon.redis()
+            let tokens = try (0..<3).map { _ in try client.issue("SUBJECT", "ann") }
+            #expect(try redis.call("CONFIG", "SET", "maxmemory", "1") == .simple("OK"))
+            for command in [["TOKEN.ISSUE"], ["TOKEN.SET", tokens[0], "DATA", "a", "1"], ["TOKEN.VISIT", ""]] {
+                expectError("UNAVAILABLE", try client.call(command))
+            }
+            let successor = try client.rotateWhenDue(tokens[0])
+            #expect(try client.validate(successor).status == "valid")
+            #expect(try client.fields("TOKEN.ROTATE", tokens[1]).status == "rotated")
+            #expect(try client.fields("TOKEN.REVOKE", tokens[2]).status == "revoked")
+            expectRefused("revoked", reason: "logout", try client.validate(tokens[2]))
+            #expect(try client.fields("TOKEN.REVOKEALL", "ann").status == "revoked")
+            _ = try redis.call("CONFIG", "SET", "maxmemory", "0")
+            _ = try client.issue()
+        }
+    }
+
+    @Test(
+        "faults that Redis names: UNAVAILABLE, never acknowledged, and service afterwards",
+        arguments: [
+            (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
+            (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+        ])
+    func named(_ inject: [String], _ undo: [String]) throws {
+        try withWorld { world in
+            let client = try world.client()
+            let redis = try world.daemon.redis()
+            let token = try client.issue("SUBJECT", "ann")
+            _ = try redis.call(inject)
+            for command in [
+                ["TOKEN.REVOKE", token], ["TOKEN.ROTATE", token], ["TOKEN.ISSUE"], ["TOKEN.LOGIN", token, "ann"],
+                ["TOKEN.SET", token, "DATA", "a", "1"],
+            ] { expectError("UNAVAILABLE", try client.call(command), hiding: [token]) }
+            _ = try redis.call(undo)
+            let reply = try eventually(within: .seconds(8), "service again") {
+                try? client.fields("TOKEN.REVOKE", token)
+            }
+            #expect(reply.status == "revoked")
+        }
+    }
+
+    @Test("a busy script: UNAVAILABLE at once, and it is not killed")
+    func busy() throws {
+        try withWorld(redis: ["--busy-reply-threshold", "50"]) { world in
+            let client = try world.client()
+            let redis = try world.daemon.redis()
+            let token = try client.issue()
+            let loop =
+                "local e=redis.call('TIME')[1]+2; while tonumber(redis.call('TIME')[1])<e do end; return 'through'"
+            try redis.send("EVAL", loop, "0")
+            letPass(.milliseconds(300))
+            let start = ContinuousClock.now
+            expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", token))
+            #expect(ContinuousClock.now - start < .milliseconds(500))
+            #expect(try redis.readReply().text == "through", "somebody killed the script")
+            let reply = try eventually(within: .seconds(5), "service again") { try? client.validate(token) }
+            #expect(reply.status == "valid")
+        }
+    }
+
+    @Test("FLUSHALL: every token is unknown, and new ones are good")
+    func flushAll() throws {
+        try withWorld { world in
+            let client = try world.client()
+            let token = try client.issue()
+            #expect(try client.validate(token).status == "valid")
+            _ = try world.daemon.redis().call("FLUSHALL")
+            letPass(.milliseconds(50))
+            expectRefused("unknown", try client.validate(token))
+            #expect(try client.validate(client.issue()).status == "valid")
+        }
+    }
+
+    @Test("garbage under a session's key is a fault, not an answer that is made up")
+    func foreignRecord() throws {
+        try withWorld { world in
+            let client = try world.client()
+            let token = try client.issue()
+            let redis = try world.daemon.redis()
+            let key = "\(world.stage.prefix)s:\(TokenText.sid(token))"
+            _ = try redis.call("DEL", key)
+            _ = try redis.call("SET", key, "not a session", "EX", "100")
+            let reply = try client.call("TOKEN.VALIDATE", token)
+            let isAccepted = (try? Fields(reply).isAccepted) ?? false
+            #expect(!isAccepted, "\(reply)")
+            #expect(try client.call("PING") == .simple("PONG"))
+        }
+    }
+
+    @Test("redis:// with user, password and database, over TCP; the password stands nowhere")
+    func url() throws {
+        let port = Int.random(in: 20_000..<60_000)
+        let password = "pw\(UInt32.random(in: 0...UInt32.max))secret"
+        try withWorld(redis: [
+            "--port", "\(port)", "--bind", "127.0.0.1", "--user", "tc", "on", ">\(password)", "~*", "&*", "+@all",
+        ]) { world in
+            let daemon = try world.stage.addDaemon(.url("redis://tc:\(password)@127.0.0.1:\(port)/3"))
+            let client = try daemon.client()
+            let token = try client.issue()
+            #expect(try client.validate(token).status == "valid")
+            let redis = try world.requireServer().client()
+            _ = try redis.call("SELECT", "3")
+            #expect(try redis.call("DBSIZE") == .integer(1))
+            for command in [["INFO"], ["CONFIG", "GET", "*"], ["CLIENT", "LIST"], ["INFO", "upstream"]] {
+                let bytes = String(describing: try client.call(command))
+                let text = try client.call(command).text ?? ""
+                #expect(!bytes.contains(password) && !text.contains(password))
+            }
+            let config = try Fields(client.call("CONFIG", "GET", "*"))
+            for entry in config.entries { #expect(entry.value.text?.contains(password) != true) }
+            #expect(!daemon.log.contains(password))
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite("S11: what was acknowledged survives kill -9 of daemon and Redis with appendfsync always", .parallel)
+struct S11DurabilityTests {
+    /// What clients were told, up to the kill.
+    private struct Acknowledged {
+        var live: Set<String> = []
+        var dead: Set<String> = []
+        /// Under way when everything was killed: may have happened or not.
+        var open: Set<String> = []
+    }
+
+    @Test("both are killed while they work", arguments: Backend.allCases)
+    func killBoth(_ backend: Backend) throws {
+        let settings = backend == .embedded ? ["redis.appendfsync": "always"] : [:]
+        try withWorld(backend, settings: settings, redis: ["--appendfsync", "always"]) { world in
+            let journal = Mutex(Acknowledged())
+            let pid = try redisPID(world)
+            let workers = try (0..<4).map { worker in
+                let client = try world.client()
+                return Background { [self] in try step(client, "user-\(worker)", journal) }
+            }
+            _ = try eventually("enough work") { journal.withLock { $0.live.count + $0.dead.count > 150 ? true : nil } }
+            Processes.signal(pid, .kill)
+            world.daemon.kill9()
+            // Each of them ends with the connection it lost.
+            for worker in workers { try? worker.stop() }
+
+            try world.server?.restart()
+            try world.daemon.start()
+            try verify(try world.client(), journal.withLock { $0 })
+        }
+    }
+
+    @Test("the daemon alone is killed: the Redis it left is ended at the next start, and its data is there")
+    func killDaemon() throws {
+        try withWorld(.embedded, settings: ["redis.appendfsync": "always"]) { world in
+            let journal = Mutex(Acknowledged())
+            let client = try world.client()
+            for index in 0..<30 { try step(client, "user-\(index)", journal) }
+            let orphan = try redisPID(world)
+            world.daemon.kill9()
+            try world.daemon.start()
+            #expect(try redisPID(world) != orphan, "two daemons must not share what one of them left")
+            try verify(try world.client(), journal.withLock { $0 })
+        }
+    }
+
+    private func redisPID(_ world: World) throws -> Int32 {
+        let info = try #require(try world.daemon.redis().call("INFO", "server").text)
+        let line = try #require(info.split(separator: "\r\n").first { $0.hasPrefix("process_id:") })
+        return try #require(Int32(line.dropFirst("process_id:".count)))
+    }
+
+    /// One visitor: comes, logs in, perhaps logs out. What is being changed counts as open until it is acknowledged.
+    private func step(_ client: RESPClient, _ subject: String, _ journal: borrowing Mutex<Acknowledged>) throws {
+        let first = try client.issue()
+        journal.withLock { _ = $0.live.insert(first) }
+
+        journal.withLock {
+            $0.live.remove(first); $0.open.insert(first)
+        }
+        let second = try client.fields("TOKEN.LOGIN", first, subject).newToken()
+        journal.withLock {
+            $0.open.remove(first)
+            $0.dead.insert(first)
+            $0.live.insert(second)
+        }
+        guard Bool.random() else { return }
+        journal.withLock {
+            $0.live.remove(second); $0.open.insert(second)
+        }
+        guard try client.fields("TOKEN.REVOKE", second).status == "revoked" else {
+            throw HarnessFailure("REVOKE of a live token")
+        }
+        journal.withLock {
+            $0.open.remove(second); $0.dead.insert(second)
+        }
+    }
+
+    private func verify(_ client: RESPClient, _ told: Acknowledged) throws {
+        #expect(told.live.count > 10 && told.dead.count > 10)
+        let live = Array(told.live)
+        for reply in try client.pipeline(live.map { ["TOKEN.VALIDATE", $0] }) {
+            #expect(try Fields(reply).status == "valid", "an acknowledged issue or login is lost")
+        }
+        for reply in try client.pipeline(told.dead.map { ["TOKEN.VALIDATE", $0] }) {
+            #expect(try !Fields(reply).isAccepted, "an acknowledged end is lost")
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import TestSupport
+import Testing
+
+/// The domain in a test's words.
+extension RESPClient {
+    /// A new session's token.
+    func issue(_ options: String...) throws -> String {
+        try fields(["TOKEN.ISSUE"] + options).newToken()
+    }
+
+    func validate(_ token: String) throws -> Fields {
+        let reply = try fields("TOKEN.VALIDATE", token)
+        // The rule that every client follows: an answer about another session is never believed.
+        if reply.isAccepted, let sid = reply.sid, sid != TokenText.sid(token).lowercased() {
+            throw HarnessFailure("asked about \(TokenText.sid(token)), answered about \(sid)")
+        }
+        return reply
+    }
+
+    func inspect(_ token: String) throws -> Fields { try fields("TOKEN.INSPECT", token) }
+    func inspect(sid token: String) throws -> Fields { try fields("TOKEN.INSPECT", "SID", TokenText.sid(token)) }
+
+    /// Presents a current token until it is due, and returns its successor, which is pending then.
+    func rotateWhenDue(_ token: String) throws -> String {
+        try eventually(every: .milliseconds(10), "rotation") {
+            let reply = try validate(token)
+            guard reply.isAccepted else { throw HarnessFailure("refused while waiting for rotation: \(reply)") }
+            return reply.status == "rotated" ? try reply.newToken() : nil
+        }
+    }
+
+    /// Rotates and confirms: the given token is the previous one then, within its overlap.
+    func rotateAndConfirm(_ token: String) throws -> String {
+        let successor = try rotateWhenDue(token)
+        let reply = try validate(successor)
+        guard reply.status == "valid" else { throw HarnessFailure("the successor's first use: \(reply)") }
+        return successor
+    }
+
+    /// Presents a token until it is answered with this status.
+    @discardableResult
+    func awaitStatus(_ status: String, of token: String, within limit: Duration = .seconds(20)) throws -> Fields {
+        try eventually(within: limit, every: .milliseconds(10), "status \(status)") {
+            let reply = try validate(token)
+            return reply.status == status ? reply : nil
+        }
+    }
+}
+
+/// The fields of a reply about an accepted token, before those that are there only at times.
+let acceptedFields = [
+    "status", "accepted", "kind", "sid", "subject", "generation", "created", "modified", "expires_in", "absolute_in",
+]
+
+/// What protocol.md says of every field, wherever it occurs.
+enum FieldKind {
+    case text, number, map
+
+    static func of(_ name: String) -> FieldKind {
+        switch name {
+        case "accepted", "generation", "created", "modified", "expires_in", "absolute_in", "changed", "count",
+            "data_fields", "stale":
+            .number
+        case "data": .map
+        default: .text
+        }
+    }
+}
+
+/// Holds a reply against the contract: these fields, in this order, each of its kind, the whole of its kind too.
+func expectShape(
+    _ reply: RESPValue, _ names: [String], resp3: Bool = false, at location: SourceLocation = #_sourceLocation
+) throws {
+    let fields = try Fields(reply)
+    #expect(fields.names == names, sourceLocation: location)
+    if case .map = reply {
+        #expect(resp3, "a map was sent to a RESP2 client", sourceLocation: location)
+    } else {
+        #expect(!resp3, "a flat array was sent to a RESP3 client", sourceLocation: location)
+    }
+    for entry in fields.entries {
+        let name = entry.key.text ?? "?"
+        switch (FieldKind.of(name), entry.value) {
+        case (.text, .bulk), (.number, .integer), (.map, .map), (.map, .array): break
+        default: Issue.record("\(name) is of the wrong kind: \(entry.value)", sourceLocation: location)
+        }
+    }
+    if let sid = fields.sid { #expect(isHexadecimal(sid, 32), sourceLocation: location) }
+    if let token = fields.sessionToken {
+        #expect(isHexadecimal(token, 128), sourceLocation: location)
+        if fields.status != "none", let sid = fields.sid {
+            #expect(token.hasPrefix(sid), sourceLocation: location)
+        }
+    }
+}
+
+func isHexadecimal(_ text: String, _ length: Int) -> Bool {
+    text.utf8.count == length && text.utf8.allSatisfy { byte in "0123456789abcdef".utf8.contains(byte) }
+}
+
+/// An error reply with this code and none of the arguments in it.
+func expectError(
+    _ code: String, _ reply: RESPValue, hiding arguments: [String] = [],
+    at location: SourceLocation = #_sourceLocation
+) {
+    #expect(reply.errorCode == code, "\(reply)", sourceLocation: location)
+    // Short ones ("a", "ann") stand in any English sentence.
+    for argument in arguments where argument.utf8.count > 8 {
+        #expect(reply.errorText?.contains(argument) != true, "echoes an argument", sourceLocation: location)
+    }
+}
+
+func expectRefused(
+    _ status: String, reason: String? = nil, _ reply: Fields, at location: SourceLocation = #_sourceLocation
+) {
+    #expect(reply.status == status, "\(reply)", sourceLocation: location)
+    #expect(reply.integer("accepted") == 0, sourceLocation: location)
+    #expect(reply.reason == reason, "\(reply)", sourceLocation: location)
+    let names = reason == nil ? ["status", "accepted"] : ["status", "accepted", "reason"]
+    #expect(reply.names == names, sourceLocation: location)
+}

@@ -1,0 +1,59 @@
+import TestSupport
+import Testing
+
+/// Where the sessions live.
+enum Backend: String, CaseIterable, CustomTestStringConvertible {
+    /// A redis-server that runs by itself.
+    case standalone
+    /// The daemon's own.
+    case embedded
+
+    var testDescription: String { rawValue }
+}
+
+/// What one test works with.
+struct World: Sendable {
+    let stage: Stage
+    /// The redis-server under it; nil where the daemon runs its own.
+    let server: RedisServer?
+    let daemon: Daemon
+    let others: [Daemon]
+
+    var daemons: [Daemon] { [daemon] + others }
+
+    func client() throws -> RESPClient { try daemon.client() }
+
+    /// A client of one of the daemons in turn.
+    func client(ofDaemon index: Int) throws -> RESPClient { try daemons[index % daemons.count].client() }
+
+    func requireServer() throws -> RedisServer {
+        guard let server else { throw HarnessFailure("this test needs a redis-server of its own") }
+        return server
+    }
+}
+
+/// Builds a world, runs the test in it, takes it down and looks at what is left: unclean ends, keys without TTL (S9),
+/// secrets at the server's side (S7), processes left behind.
+func withWorld(
+    _ backend: Backend = .standalone, daemons count: Int = 1, settings: [String: String] = [:],
+    redis options: [String] = [], readiness: Daemon.Readiness = .serves, _ body: (World) throws -> Void
+) throws {
+    let stage = try Stage()
+    var problems: [String] = []
+    do {
+        let server = backend == .standalone ? try stage.addRedis(options) : nil
+        let store: Daemon.Store = server.map { .redis($0) } ?? .embedded
+        let daemon = try stage.addDaemon(store, settings: settings, readiness: readiness)
+        let others = try (1..<max(1, count)).map { _ in
+            try stage.addDaemon(store, settings: settings, readiness: readiness)
+        }
+        try body(World(stage: stage, server: server, daemon: daemon, others: others))
+    } catch {
+        problems.append("\(error)")
+        for daemon in stage.daemons where !daemon.log.isEmpty {
+            problems.append("the end of \(daemon.name)'s log:\n\(daemon.log.suffix(800))")
+        }
+    }
+    problems += stage.finish()
+    if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import Synchronization
+
+/// A real redis-server on a Unix socket of its own, with an append-only file that is kept, and watched by MONITOR.
+public final class RedisServer: Sendable {
+    public let socket: String
+    public let folder: String
+    private let options: [String]
+    private let process = Mutex<ChildProcess?>(nil)
+    private let witness = Mutex<RedisWitness?>(nil)
+    private let book: SecretBook
+
+    public var url: String { "unix://\(socket)" }
+
+    /// `options` as on redis-server's command line, after ours, so that they win: `["--maxmemory", "1"]`.
+    init(folder: String, options: [String], book: SecretBook) throws {
+        self.folder = folder
+        self.book = book
+        socket = "\(folder)/r.sock"
+        self.options =
+            [
+                "--port", "0", "--unixsocket", socket, "--dir", folder, "--daemonize", "no", "--save", "",
+                "--appendonly", "yes", "--appendfsync", "everysec", "--aof-use-rdb-preamble", "no",
+                "--rdbcompression", "no", "--maxmemory-policy", "noeviction", "--enable-debug-command", "yes",
+                "--slowlog-log-slower-than", "0", "--slowlog-max-len", "512",
+            ] + options
+        try start()
+    }
+
+    /// Starts it on the data that is there and waits until it answers.
+    public func start() throws {
+        let child = try ChildProcess("redis-server", options, name: "redis", folder: folder)
+        process.withLock { $0 = child }
+        _ = try eventually("redis-server answers") { () throws -> Bool? in
+            if let end = child.ended { throw HarnessFailure("redis-server: \(end): \(child.output.suffix(500))") }
+            let client = try? RESPClient(path: socket, limit: .seconds(1))
+            return try? client?.call("PING") == .simple("PONG") ? true : nil
+        }
+        try witness.withLock { witness in
+            if witness == nil { witness = try RedisWitness(socket: socket, folder: folder, name: "redis") }
+        }
+    }
+
+    public func client() throws -> RESPClient { try RESPClient(path: socket, book: book) }
+
+    public var isRunning: Bool { process.withLock { $0?.ended == nil && $0 != nil } }
+
+    public func signal(_ number: Int32) { process.withLock { $0?.signal(number) } }
+
+    /// Still there, connected, and silent.
+    public func pause() { signal(SIGSTOP) }
+    public func resume() { signal(SIGCONT) }
+
+    public func kill9() {
+        process.withLock { $0?.kill9() }
+    }
+
+    public func restart() throws {
+        kill9()
+        try start()
+    }
+
+    /// Ends it cleanly and returns what was wrong with the keys it held.
+    func stop(prefix: String) throws -> [String] {
+        guard isRunning else {
+            try witness.withLock { try $0?.stop() }
+            return []
+        }
+        resume()
+        let violations = try witness.withLock { try $0?.finish(prefix: prefix) } ?? []
+        signal(SIGTERM)
+        guard let child = process.withLock({ $0 }) else { return violations }
+        let end = try child.wait()
+        return end == .exited(0) ? violations : violations + ["redis-server ended with \(end)"]
+    }
+}

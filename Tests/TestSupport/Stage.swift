@@ -1,0 +1,94 @@
+import Foundation
+import Synchronization
+
+/// Everything one test runs: a folder, redis-servers, daemons, the secrets that passed through its clients. Nothing of
+/// it is shared with another test.
+public final class Stage: Sendable {
+    public let folder: TemporaryFolder
+    public let book = SecretBook()
+    /// Of every key, so that a key outside of it is noticed.
+    public let prefix: String
+    private let state = Mutex<(servers: [RedisServer], daemons: [Daemon])>(([], []))
+
+    /// A generous `redis.timeout`, because a busy build machine is not the fault under test. Tests of that limit set it.
+    public static let settings = ["redis.timeout": "2s"]
+
+    public init() throws {
+        folder = try TemporaryFolder()
+        prefix = "t\(UInt32.random(in: 0...UInt32.max)):"
+    }
+
+    public func addRedis(_ options: [String] = []) throws -> RedisServer {
+        let number = state.withLock { $0.servers.count + 1 }
+        let server = try RedisServer(folder: folder.folder("r\(number)"), options: options, book: book)
+        state.withLock { $0.servers.append(server) }
+        return server
+    }
+
+    public func addDaemon(
+        _ store: Daemon.Store, settings: [String: String] = [:], readiness: Daemon.Readiness = .serves
+    ) throws -> Daemon {
+        let number = state.withLock { $0.daemons.count + 1 }
+        var all = Self.settings
+        all["redis.prefix"] = prefix
+        all.merge(settings) { _, new in new }
+        let daemon = try Daemon(
+            name: "d\(number)", folder: folder.folder("d\(number)"), store: store, settings: all, book: book,
+            readiness: readiness)
+        state.withLock { $0.daemons.append(daemon) }
+        return daemon
+    }
+
+    public var daemons: [Daemon] { state.withLock { $0.daemons } }
+    public var servers: [RedisServer] { state.withLock { $0.servers } }
+
+    /// For what clients read and write (tools' output, which holds tokens by right): not looked through for leaks.
+    public func clientFolder() throws -> String { try folder.folder("client") }
+
+    /// Ends everything and says what was wrong: unclean ends, keys without TTL, secrets found anywhere at the server's
+    /// side (S7), processes left behind.
+    public func finish() -> [String] {
+        var problems: [String] = []
+        for daemon in daemons { problems += daemon.finish(prefix: prefix) }
+        for server in servers {
+            do { problems += try server.stop(prefix: prefix) } catch {
+                problems.append("redis-server: \(error)")
+                server.kill9()
+            }
+        }
+        problems += leaks()
+        for process in Leftovers.below(folder.path) {
+            problems.append("left behind: \(process.command) (\(process.pid))")
+            kill(process.pid, SIGKILL)
+        }
+        return problems
+    }
+
+    /// Where a secret of this test occurs in what servers and daemons wrote and in the errors that they answered.
+    public func leaks() -> [String] {
+        let scan = LeakScan(book.secrets)
+        var found = scan.leaks(in: book.errorTexts, source: "error replies")
+        for path in folder.files(except: "client") {
+            guard let data = FileManager.default.contents(atPath: path) else { continue }
+            found += scan.leaks(in: Array(data), source: String(path.dropFirst(folder.path.count + 1)))
+        }
+        return found.map { "S7: \($0)" }
+    }
+}
+
+/// Processes that live in a folder or were given a path in it.
+enum Leftovers {
+    static func below(_ folder: String) -> [(pid: pid_t, command: String)] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { name in
+            guard let pid = pid_t(name), pid != getpid() else { return nil }
+            let workingFolder = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(name)/cwd")) ?? ""
+            let command = String(
+                decoding: FileManager.default.contents(atPath: "/proc/\(name)/cmdline") ?? Data(), as: UTF8.self
+            ).replacingOccurrences(of: "\0", with: " ")
+            guard workingFolder == folder || workingFolder.hasPrefix(folder + "/") || command.contains(folder + "/")
+            else { return nil }
+            return (pid, command)
+        }
+    }
+}

@@ -1,0 +1,146 @@
+import Testing
+import TokenCacheClient
+
+@testable import tokencachectl
+
+@Suite("tokencachectl doctor")
+struct DoctorTests {
+    static let path = "/run/tc/s"
+    static let worker = Account(name: "www-data", uid: 33, groups: [33, 500], isSelf: false)
+    static let stranger = Account(name: "ann", uid: 1000, groups: [1000], isSelf: true)
+    static let root = Account(name: "root", uid: 0, groups: [0], isSelf: false)
+
+    static func facts(
+        folder: UInt32 = 0o755, socket: UInt32 = 0o660, kind: FileFacts.Kind = .socket
+    ) -> (String) -> FileFacts.Lookup {
+        func entry(_ kind: FileFacts.Kind, _ mode: UInt32, _ owner: UInt32, _ group: UInt32) -> FileFacts.Lookup {
+            .found(
+                FileFacts(
+                    kind: kind, mode: mode, owner: owner, group: group, ownerName: "u\(owner)", groupName: "g\(group)"))
+        }
+        return { path in
+            switch path {
+            case "/", "/run": entry(.folder, 0o755, 0, 0)
+            case "/run/tc": entry(.folder, folder, 90, 500)
+            case Self.path: entry(kind, socket, 90, 500)
+            default: .missing
+            }
+        }
+    }
+
+    private func level(_ account: Account, folder: UInt32 = 0o755, socket: UInt32 = 0o660) -> Finding.Level? {
+        Doctor.rights(to: Self.path, for: account, facts: Self.facts(folder: folder, socket: socket)).first?.level
+    }
+
+    @Test("connecting takes write on the socket and search on every folder above, by the first class that fits")
+    func arithmetic() {
+        #expect(level(Self.worker) == .ok)
+        #expect(level(Self.stranger) == .fail)
+        #expect(level(Self.stranger, socket: 0o666) == .ok)
+        #expect(level(Self.stranger, folder: 0o750, socket: 0o666) == .fail)
+        #expect(level(Self.worker, folder: 0o750) == .ok)
+        #expect(level(Self.worker, socket: 0o606) == .fail)
+        #expect(level(Self.worker, socket: 0o640) == .fail)
+        #expect(level(Account(name: "tc", uid: 90, groups: [500], isSelf: false), socket: 0o060) == .fail)
+        #expect(level(Self.root, folder: 0, socket: 0) == .ok)
+    }
+
+    @Test("an obstacle says what is wrong and what to do")
+    func words() throws {
+        let group = try #require(
+            Doctor.rights(to: Self.path, for: Self.stranger, facts: Self.facts()).first)
+        #expect(group.detail == "permission denied: your user is not in group g500")
+        #expect(group.remedy.contains("`adduser ann g500`"))
+        let mode = try #require(
+            Doctor.rights(to: Self.path, for: Self.worker, facts: Self.facts(socket: 0o600)).first)
+        #expect(mode.detail == "permission denied: user www-data may not open the socket (mode 0600, u90:g500)")
+        #expect(mode.remedy.contains("socket.mode"))
+        let file = try #require(
+            Doctor.rights(to: Self.path, for: Self.worker, facts: Self.facts(kind: .other)).first)
+        #expect(file.detail == "/run/tc/s is not a socket")
+        let missing = try #require(
+            Doctor.rights(to: "/run/other/s", for: Self.worker, facts: Self.facts()).first)
+        #expect(missing.detail == "/run/other does not exist")
+    }
+
+    @Test("doors left open are warned of")
+    func openDoors() {
+        let world = Doctor.rights(to: Self.path, for: Self.worker, facts: Self.facts(folder: 0o777, socket: 0o666))
+        #expect(world.map(\.level) == [.ok, .warn, .warn])
+        let sticky = Doctor.rights(to: Self.path, for: Self.worker, facts: Self.facts(folder: 0o1777))
+        #expect(sticky.map(\.level) == [.ok])
+    }
+
+    static let healthy = [
+        "tokencached_version:1", "upstream_state:ready", "upstream_role:master", "upstream_redis_version:7.0.15",
+        "upstream_maxmemory_policy:noeviction", "upstream_clock_skew_ms:-3", "connected_clients:3", "maxclients:10",
+    ]
+
+    @Test("a healthy daemon passes every check")
+    func health() {
+        let findings = InfoFindings.all(Info(parsing: Self.healthy.joined(separator: "\n")), ownVersion: "1")
+        #expect(findings.count == 7 && findings.allSatisfy { $0.level == .ok })
+    }
+
+    @Test(
+        "each ill is found, and only it",
+        arguments: [
+            ("upstream_state:down", "redis link", .fail), ("upstream_state:connecting", "redis link", .fail),
+            ("upstream_role:slave", "redis role", .fail), ("upstream_redis_version:6.2.1", "redis version", .warn),
+            ("upstream_maxmemory_policy:allkeys-lru", "redis memory", .fail),
+            ("upstream_clock_skew_ms:-2001", "clock", .warn),
+            ("upstream_clock_skew_ms:-9223372036854775808", "clock", .warn),
+            ("upstream_clock_skew_ms:", "clock", .warn), ("connected_clients:9", "clients", .warn),
+            ("maxclients:0", "clients", .warn), ("tokencached_version:2", "version", .warn),
+        ] as [(String, String, Finding.Level)])
+    func ills(line: String, check: String, level: Finding.Level) {
+        let name = line.prefix { $0 != ":" } + ":"
+        let lines = Self.healthy.filter { !$0.hasPrefix(name) } + [line]
+        let findings = InfoFindings.all(Info(parsing: lines.joined(separator: "\r\n")), ownVersion: "1")
+        let bad = findings.filter { $0.level != .ok }
+        #expect(bad.map(\.check) == [check] && bad.map(\.level) == [level])
+        #expect(bad.allSatisfy { !$0.remedy.isEmpty })
+    }
+
+    @Test("a Redis in the daemon's place is recognised")
+    func notOurs() {
+        let findings = InfoFindings.all(Info(parsing: "# Server\r\nredis_version:7.0.15"), ownVersion: "1")
+        #expect(findings.map(\.level) == [.fail])
+    }
+
+    @Test(
+        "the role is told by what is refused",
+        arguments: [
+            (["CLIENT", "TOKEN.GET", "TOKEN.INSPECT"], "none", 1), (["CLIENT", "TOKEN.GET"], "validator", 0),
+            (["CLIENT"], "worker", 0), ([], "admin", 0),
+        ] as [([String], String, Int32)])
+    func role(refused: [String], role: String, status: Int32) throws {
+        let info = Self.healthy.joined(separator: "\r\n").replacing("version:1", with: "version:0.1.0")
+        let server = try ScriptedServer { command in
+            switch command[0] {
+            case "PING": .reply("+PONG\r\n")
+            case "INFO": .reply(AnswerTests.bulk(info))
+            case let name: refused.contains(name) ? .reply("-NOPERM no\r\n") : .reply("*0\r\n")
+            }
+        }
+        let result = try ControlProgram.run(["doctor", "--socket", server.path])
+        #expect(result.status == status, "\(result.output)")
+        #expect(result.output.contains("role           \(role)"))
+        let json = try ControlProgram.run(["doctor", "--json", "--socket", server.path])
+        #expect(json.output.hasPrefix("[{\"check\":\"socket\",\"result\":\"ok\","))
+    }
+
+    @Test("durations show their two largest units")
+    func durations() {
+        let expected: [(Int64, String)] = [
+            (-1, "0s"), (0, "0s"), (59, "59s"), (60, "1m"), (7_140, "1h 59m"), (90_061, "1d 1h"), (86_401, "1d"),
+        ]
+        for (seconds, text) in expected { #expect(Layout.duration(seconds: seconds) == text) }
+    }
+
+    @Test("text that is not UTF-8 is kept as base64", arguments: [("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")])
+    func base64(text: String, expected: String) {
+        #expect(JSONText.base64(Array(text.utf8)) == expected)
+        #expect(JSONText(.text([0xff] + Array(text.utf8))).text.hasPrefix("{\"base64\":\"/"))
+    }
+}

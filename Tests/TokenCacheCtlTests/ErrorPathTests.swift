@@ -1,0 +1,129 @@
+import Foundation
+import Testing
+
+/// What scripts rely on when things go wrong: the status, one line on standard error, and no token anywhere.
+@Suite("tokencachectl: errors", .timeLimit(.minutes(1)))
+struct ErrorPathTests {
+    static let token = String(repeating: "0123456789abcdef", count: 8)
+    static let sid = "0123456789abcdef0123456789abcdef"
+
+    private func expectOneLine(_ result: ControlProgram.Result, sourceLocation: SourceLocation = #_sourceLocation) {
+        #expect(result.errors.split(separator: "\n").count == 1, sourceLocation: sourceLocation)
+        #expect(result.errors.hasPrefix("tokencachectl: "), sourceLocation: sourceLocation)
+        #expect(result.output.isEmpty, sourceLocation: sourceLocation)
+        #expect(!(result.output + result.errors).contains("0123456789"), sourceLocation: sourceLocation)
+    }
+
+    @Test(
+        "an error reply has its status",
+        arguments: [
+            ("UNAVAILABLE redis: connection refused", 3), ("OVERLOADED max clients", 3), ("NOPERM worker needed", 4),
+            ("NOKEYS no ring", 5), ("ERR bad argument", 5), ("WRONGTYPE what", 5),
+        ] as [(String, Int32)])
+    func errorReplies(line: String, status: Int32) throws {
+        let server = try ScriptedServer { _ in .reply("-\(line)\r\n") }
+        for arguments in [["validate"], ["inspect", "-"], ["revoke", "--token-stdin"], ["issue"], ["status"]] {
+            let result = try ControlProgram.run(["--socket", server.path] + arguments, input: Self.token + "\n")
+            #expect(result.status == status, "\(arguments)")
+            expectOneLine(result)
+        }
+    }
+
+    @Test(
+        "a broken reply is 5, no reply is 3",
+        arguments: [
+            (.reply("HTTP/1.1 200 OK\r\n\r\n"), 5), (.reply(":7\r\n"), 5), (.reply("*1\r\n+x\r\n"), 5),
+            (.replyAndClose("*4\r\n$6\r\nsta"), 3), (.replyAndClose(""), 3), (.silence, 3),
+        ] as [(ScriptedServer.Step, Int32)])
+    func brokenReplies(step: ScriptedServer.Step, status: Int32) throws {
+        let server = try ScriptedServer { _ in step }
+        let result = try ControlProgram.run(
+            ["validate", "--timeout", "200ms", "--socket", server.path], input: Self.token)
+        #expect(result.status == status)
+        expectOneLine(result)
+    }
+
+    @Test("nobody there is 3, and says what to do")
+    func nobody() throws {
+        let result = try ControlProgram.run(["--socket", "/nonexistent/s", "ping"])
+        #expect(result.status == 3)
+        expectOneLine(result)
+        #expect(result.errors.contains("cannot connect to /nonexistent/s: /nonexistent does not exist: is the daemon"))
+    }
+
+    @Test("a reply about another session is never shown as the answer")
+    func foreignReply() throws {
+        let other = String(repeating: "f", count: 32)
+        let server = try ScriptedServer { _ in
+            .reply("*6\r\n+status\r\n+valid\r\n+accepted\r\n:1\r\n+sid\r\n+\(other)\r\n")
+        }
+        let result = try ControlProgram.run(["validate", "--socket", server.path], input: Self.token)
+        #expect(result.status == 5)
+        expectOneLine(result)
+    }
+
+    @Test(
+        "a token as an argument is refused before anything is sent, and not repeated",
+        arguments: [
+            ["validate", token], ["inspect", token], ["inspect", "0x" + token.uppercased()], ["why", token],
+            ["issue", "--data", "t=" + token], ["--token=" + token], ["revoke", String(token.dropLast())],
+            ["inspect", "ASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4mrze8BI0VniavN7w"],
+            ["inspect", "eyJhbGciOiJIUzI1NiIsInR5cCI6InRjLWd1ZXN0K2p3dCJ9.eyJqdGkiOiIwMTIzNDU2Nzg5In0.c2lnbmF0dXJl"],
+        ])
+    func tokenAsArgument(arguments: [String]) throws {
+        let server = try ScriptedServer { _ in .silence }
+        let result = try ControlProgram.run(["--socket", server.path] + arguments)
+        #expect(result.status == 2)
+        expectOneLine(result)
+        #expect(result.errors.contains("standard input"))
+        #expect(!result.errors.contains("ASNFZ4") && !result.errors.contains("eyJ"))
+        #expect(server.commands.isEmpty)
+    }
+
+    @Test(
+        "usage errors are 2 and send nothing",
+        arguments: [
+            [], ["config"], ["nonsense"], ["ping", "--nonsense"], ["issue", "--idle", "5x"], ["issue", "--data", "x"],
+            ["inspect"], ["inspect", "zz"], ["inspect", sid, "--token-stdin"], ["revoke"],
+            ["revoke", sid, "--subject", "a"], ["revoke", "--subject", ""], ["sessions"],
+            ["sessions", "--summary", "--subject", "a"], ["sessions", "--subject", "a", "--limit", "0"], ["why"],
+            ["doctor", "--as", "no-such-user-here"], ["validate", "--timeout", "soon"], ["validate"], ["revoke", "-"],
+        ])
+    func usage(arguments: [String]) throws {
+        let server = try ScriptedServer { _ in .silence }
+        let result = try ControlProgram.run(arguments + ["--socket", server.path], input: " \n")
+        #expect(result.status == 2)
+        #expect(!result.errors.isEmpty && result.output.isEmpty)
+        #expect(server.commands.isEmpty)
+    }
+
+    @Test("what cannot be printed is an error", arguments: [["info"], ["--help"]])
+    func fullDisk(arguments: [String]) throws {
+        let server = try ScriptedServer { _ in .reply("$3\r\na:1\r\n") }
+        let result = try ControlProgram.runOnFullDisk(arguments + ["--socket", server.path])
+        #expect(result.status == 5)
+        expectOneLine(result)
+    }
+
+    @Test("config check is the answer of the daemon's program next to this one, output and status")
+    func configCheck() throws {
+        let files = FileManager.default
+        let folder = files.temporaryDirectory.appendingPathComponent("tc-check-\(UUID())").path
+        try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? files.removeItem(atPath: folder) }
+        try files.copyItem(atPath: "\(ControlProgram.folder)/tokencachectl", toPath: "\(folder)/tokencachectl")
+
+        let missing = try ControlProgram.run(["config", "check"], in: folder)
+        #expect(missing.status == 5)
+        expectOneLine(missing)
+
+        let script = Data("#!/bin/sh\necho \"$@\"\nexit 78\n".utf8)
+        #expect(
+            files.createFile(
+                atPath: "\(folder)/tokencached", contents: script, attributes: [.posixPermissions: 0o755]))
+        let refused = try ControlProgram.run(["config", "check", "/etc/x y.yaml"], in: folder)
+        #expect(refused.status == 78)
+        #expect(refused.output == "--check-config --config /etc/x y.yaml\n")
+        #expect(try ControlProgram.run(["config", "check"], in: folder).output == "--check-config\n")
+    }
+}

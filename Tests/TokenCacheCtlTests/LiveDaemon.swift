@@ -1,0 +1,62 @@
+import Foundation
+import Glibc
+
+/// A daemon of its own with an embedded Redis, in a folder of its own; both are gone when it is released.
+final class LiveDaemon {
+    let socketPath: String
+    private let folder: String
+    private let process: pid_t
+    private let log: Int32
+
+    private static let environment = ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin"]
+    /// Enough for a Redis to start on a busy machine.
+    private static let startLimit = Duration.seconds(20)
+
+    /// Whether the build made a daemon, and there is a Redis for it to start.
+    static var isAvailable: Bool {
+        let files = FileManager.default
+        return files.isExecutableFile(atPath: "\(ControlProgram.folder)/tokencached")
+            && ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].contains { files.isExecutableFile(atPath: $0) }
+    }
+
+    init() throws {
+        var template = Array("/tmp/tc-live-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
+        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        socketPath = folder + "/s"
+        let configuration = folder + "/c.yaml"
+        try "session:\n  idle: 1h\n".write(toFile: configuration, atomically: false, encoding: .utf8)
+        log = open(folder + "/log", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        process = try ControlProgram.spawn(
+            "\(ControlProgram.folder)/tokencached",
+            [
+                "--config", configuration, "--socket", socketPath, "--redis", "embedded", "--state-dir",
+                folder + "/state",
+            ],
+            environment: Self.environment, streams: [log, log, log])
+    }
+
+    /// Waits until the daemon has its Redis; `false` if it does not get that far.
+    func isReady() throws -> Bool {
+        let deadline = ContinuousClock.now + Self.startLimit
+        while ContinuousClock.now < deadline {
+            if try run(["info", "upstream"]).output.contains("upstream_state:ready") { return true }
+            usleep(50_000)
+        }
+        return false
+    }
+
+    func run(_ arguments: [String], input: String = "") throws -> ControlProgram.Result {
+        try ControlProgram.run(["--socket", socketPath] + arguments, input: input)
+    }
+
+    /// What it logged, for the report of a failed test.
+    var logText: String { (try? String(contentsOfFile: folder + "/log", encoding: .utf8)) ?? "" }
+
+    deinit {
+        kill(process, SIGTERM)
+        _ = ControlProgram.wait(for: process)
+        close(log)
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+}

@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+
+@Suite("tokencachectl: with a real daemon", .enabled(if: LiveDaemon.isAvailable), .timeLimit(.minutes(2)))
+struct LiveDaemonTests {
+    @Test("a session's life, from issue to why")
+    func life() throws {
+        let daemon = try LiveDaemon()
+        try #require(try daemon.isReady(), "\(daemon.logText)")
+        #expect(try daemon.run(["ping"]).output.hasPrefix("PONG from "))
+
+        let issued = try daemon.run(
+            ["issue", "--json", "--subject", "ann", "--idle", "30m", "--absolute", "12h", "--data", "city=Rome"])
+        #expect(issued.status == 0, "\(issued.errors)")
+        let fields = try #require(try issued.json() as? NSDictionary)
+        let token = try #require(fields["sessiontoken"] as? String)
+        let sid = try #require(fields["sid"] as? String)
+        #expect(token.hasPrefix(sid) && token.count == 128)
+        #expect(fields["status"] as? String == "issued" && fields["subject"] as? String == "ann")
+
+        let validated = try daemon.run(["validate"], input: token + "\n")
+        #expect(validated.status == 0 && validated.output.contains("status       valid\n"), "\(validated)")
+        #expect(!validated.output.contains(token))
+        let inspected = try daemon.run(["inspect", sid])
+        #expect(inspected.status == 0 && inspected.output.contains("data_fields  1"), "\(inspected)")
+        #expect(try daemon.run(["inspect", "--token-stdin"], input: token).status == 0)
+        let listed = try daemon.run(["sessions", "--subject", "ann", "--data", "city"])
+        #expect(listed.status == 0 && listed.output.contains(sid) && listed.output.contains("Rome"), "\(listed)")
+        #expect(try daemon.run(["why", sid]).output.contains("It lives, and is that of \"ann\""))
+
+        #expect(try daemon.run(["revoke", "-"], input: token).status == 0)
+        let refused = try daemon.run(["validate"], input: token)
+        #expect(refused.status == 1 && refused.output.contains("reason    logout"), "\(refused)")
+        let why = try daemon.run(["why", sid])
+        #expect(why.status == 1 && why.output.contains("It was ended: logged out"), "\(why)")
+        #expect(try daemon.run(["sessions", "--subject", "ann"]).status == 1)
+    }
+
+    @Test("all sessions of a subject end, what is unknown is 1, a bad call is 5")
+    func endings() throws {
+        let daemon = try LiveDaemon()
+        try #require(try daemon.isReady(), "\(daemon.logText)")
+        for _ in 0..<3 { #expect(try daemon.run(["issue", "--subject", "bob"]).status == 0) }
+        let ended = try daemon.run(["revoke", "--subject", "bob", "--json"])
+        #expect(ended.status == 0 && ended.output.contains("\"count\":3"), "\(ended)")
+        #expect(try daemon.run(["revoke", "--subject", "bob"]).status == 1)
+        #expect(try daemon.run(["validate"], input: ErrorPathTests.token).status == 1)
+        #expect(try daemon.run(["inspect", ErrorPathTests.sid]).status == 1)
+        #expect(try daemon.run(["revoke", ErrorPathTests.sid]).status == 1)
+        #expect(try daemon.run(["issue", "--subject", String(repeating: "s", count: 257)]).status == 5)
+    }
+
+    @Test("status, info and doctor find a healthy daemon healthy")
+    func health() throws {
+        let daemon = try LiveDaemon()
+        try #require(try daemon.isReady(), "\(daemon.logText)")
+        let doctor = try daemon.run(["doctor", "--json"])
+        #expect(doctor.status == 0 && !doctor.output.contains("\"fail\""), "\(doctor.output)")
+        let findings = try #require(try doctor.json() as? [NSDictionary])
+        #expect(
+            Set(findings.compactMap { $0["check"] as? String }).isSuperset(of: ["socket", "ping", "role", "clock"]))
+        let version = findings.first { $0["check"] as? String == "version" }
+        #expect(version?["result"] as? String == "ok", "both programs are of one release")
+        let status = try daemon.run(["status"])
+        #expect(status.status == 0 && status.output.contains("ready, role master"), "\(status.output)")
+        #expect(try daemon.run(["info", "--json"]).json() is NSDictionary)
+        #expect(try daemon.run(["sessions", "--summary", "--json"]).json() is NSDictionary)
+    }
+}

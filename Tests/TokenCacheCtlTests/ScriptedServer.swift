@@ -1,0 +1,1 @@
+../TokenCacheClientTests/ScriptedServer.swift
