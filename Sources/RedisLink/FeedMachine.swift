@@ -14,6 +14,8 @@ struct FeedMachine {
         case subscribed(runID: String)
         /// Nothing is told any more.
         case lost(RedisFault)
+        /// Nothing is told yet, for this reason.
+        case failed(RedisFault)
         case invalidate(keys: [[UInt8]])
         case invalidateAll
     }
@@ -114,7 +116,7 @@ struct FeedMachine {
         forget()
         phase = .waiting(until: now + backoff)
         backoff = min(backoff * 2, settings.reconnectMaximum)
-        return (wasSubscribed ? [.lost(fault)] : []) + [.disconnect]
+        return [wasSubscribed ? .lost(fault) : .failed(fault), .disconnect]
     }
 
     /// Time has passed: what is due.

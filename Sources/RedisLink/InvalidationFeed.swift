@@ -23,6 +23,7 @@ public final class InvalidationFeed {
     private let transport: LinkTransport
     private var machine: FeedMachine
     private var timer: LoopTimer?
+    private var lastWarning: MonotonicInstant?
 
     /// How often the machine looks at the clock: for PINGs while subscribed, else to connect soon.
     private static let idleTick = Duration.milliseconds(125)
@@ -62,6 +63,17 @@ public final class InvalidationFeed {
     /// Connects anew: the data connection did, and both must speak to the same server.
     public func renew() { perform(machine.renew(now: .now())) }
 
+    /// What keeps the near cache from working is said, but not with every attempt. That Redis is out of reach the
+    /// data connection says.
+    private func warn(_ fault: RedisFault) {
+        let now = MonotonicInstant.now()
+        guard fault.kind != .unreachable, fault.kind != .closed else { return }
+        if let lastWarning, lastWarning.duration(to: now) < .seconds(60) { return }
+        lastWarning = now
+        logger.warning(
+            "the near cache cannot work: Redis does not tell of changes: \(fault)", metadata: ["redis": "\(endpoint)"])
+    }
+
     private func perform(_ actions: [FeedMachine.Action]) {
         for action in actions {
             switch action {
@@ -76,6 +88,7 @@ public final class InvalidationFeed {
             case .lost(let fault):
                 logger.notice("invalidations are not told: \(fault)", metadata: ["redis": "\(endpoint)"])
                 onSubscription?(nil)
+            case .failed(let fault): warn(fault)
             }
         }
     }

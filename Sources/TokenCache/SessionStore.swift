@@ -59,8 +59,8 @@ enum ChangeOutcome {
 
 /// The sessions in Redis: what is sent, and what the replies mean. Decides nothing.
 ///
-/// Everything a caller passes as completion is called exactly once, on the loop's thread, never before the method
-/// has returned.
+/// Everything a caller passes as completion is called exactly once, on the loop's thread; before the method has returned
+/// only where Redis was never reached.
 final class SessionStore {
     typealias Completion<Value> = (Result<Value, Unavailable>) -> Void
 
@@ -78,6 +78,12 @@ final class SessionStore {
     /// Redis's clock as estimated now, Unix milliseconds; nil before Redis was ever reached.
     var clock: Milliseconds? { link.clockMilliseconds }
     func clock(at instant: MonotonicInstant) -> Milliseconds? { link.clockMilliseconds(at: instant) }
+
+    /// Why Redis was never reached.
+    var outage: Unavailable {
+        if case .down(let fault) = link.state { return Unavailable(reason: fault.description) }
+        return Unavailable(reason: "Redis has not been reached yet")
+    }
 
     // MARK: One session
 
@@ -97,7 +103,7 @@ final class SessionStore {
     private func commit(
         _ change: Change, of sid: SessionID, maxData: Int, mayRetry: Bool, _ done: @escaping Completion<ChangeOutcome>
     ) {
-        guard let notAfter else { return refuseUnsynchronised(done) }
+        guard let notAfter else { return done(.failure(outage)) }
         let arguments = commitArguments(change, notAfter: notAfter, maxData: maxData)
         run(
             change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: sessionKey(sid),
@@ -117,7 +123,7 @@ final class SessionStore {
 
     /// Records an access if nobody did within `interval`. The completion says whether the session still lives.
     func touch(_ sid: SessionID, interval: Milliseconds, _ done: @escaping Completion<Bool>) {
-        guard let notAfter else { return refuseUnsynchronised(done) }
+        guard let notAfter else { return done(.failure(outage)) }
         run(
             SessionScripts.touch, key: sessionKey(sid), arguments: [decimal(notAfter), decimal(interval)],
             repeatable: true
@@ -150,7 +156,7 @@ final class SessionStore {
     func addToIndex(
         _ index: SubjectIndex, sid: SessionID, absoluteEnd: Milliseconds, _ done: @escaping Completion<Void>
     ) {
-        guard let notAfter else { return refuseUnsynchronised(done) }
+        guard let notAfter else { return done(.failure(outage)) }
         run(
             SessionScripts.index, key: indexKey(index),
             arguments: [decimal(notAfter), sid.hex, decimal(absoluteEnd)], repeatable: true
@@ -244,13 +250,6 @@ final class SessionStore {
         arguments += change.delete
         for field in change.data { arguments += [field.name, field.value] }
         return arguments
-    }
-
-    private func refuseUnsynchronised<Value>(_ done: @escaping Completion<Value>) {
-        // Asking for the time either fails with the fault of the link, or ends the reason for refusing.
-        synchroniseClock { result in
-            done(result.flatMap { .failure(Unavailable(reason: "Redis was only just reached, its clock is not known")) })
-        }
     }
 }
 

@@ -162,7 +162,7 @@ extension TokenService {
         _ done: @escaping Completion<Verdict>
     ) {
         if touch == .beforeReply, !access.wasTouched { return touchFirst(access, record, done) }
-        guard let now = store.clock else { return fail(Unavailable(reason: "Redis's clock is not known yet"), done) }
+        guard let now = store.clock else { return fail(store.outage, done) }
         if successor == nil { counters.valid += 1 } else { counters.rotated += 1 }
         let view = SessionView(record, sid: access.token.sid, now: now, newToken: successor, data: data)
         done(.success(.accepted(view)))

@@ -103,7 +103,7 @@ extension SessionView {
         generation = entry.generation
         created = entry.created / 1_000
         modified = entry.lastAccess / 1_000
-        expiresIn = max(0, entry.expireAt &- now) / 1_000
+        expiresIn = max(0, entry.lastAccess &+ entry.idle &- now) / 1_000
         absoluteIn = max(0, entry.absoluteEnd &- now) / 1_000
         data = entry.details?.data
     }

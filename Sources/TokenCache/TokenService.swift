@@ -6,7 +6,8 @@ public import Tokens
 
 /// Carries out the session commands: asks the store, lets `Tokens` decide, writes what was decided.
 ///
-/// Owned by the loop's thread. Every completion is called exactly once, never before the method has returned.
+/// Owned by the loop's thread. Every completion is called exactly once; before the method has returned where no question
+/// to Redis was needed.
 ///
 /// A change is written only over the revision it was decided on. Where another change came first, the script hands
 /// back what stands there now, and the same question is decided again on that: whoever raced gets the same answer.
@@ -97,9 +98,9 @@ public final class TokenService {
         done(.failure(fault))
     }
 
-    /// Redis's time now. A record was just read or a script answered, so it is known.
+    /// Redis's time now: known from the first answer of Redis on.
     func now() throws(Unavailable) -> Milliseconds {
-        guard let now = store.clock else { throw Unavailable(reason: "Redis's clock is not known yet") }
+        guard let now = store.clock else { throw store.outage }
         return now
     }
 
@@ -147,6 +148,9 @@ public final class TokenService {
         forget(sid)
         denials.deny(sid, until: .now() + .milliseconds(change.replacesAll ? policy.tombstone : store.scriptLifetime))
     }
+
+    /// A text that cannot be a token was presented: unknown, without asking anybody.
+    public func countUnreadable() { count(.unknown) }
 
     func count(_ refusal: Refusal) {
         switch refusal {

@@ -70,13 +70,15 @@ public final class Daemon {
         self.reread = reread
         self.log = log
         logger = log.logger(label: "tokencached")
-        endpoint = try settings.redis.endpoint()
+        endpoint = settings.redis.endpoint
+        Process.resetSignals()
         Process.forbidCoreDumps()
         Process.raiseDescriptorLimit(
             to: settings.limits.maxClients + Server.reservedDescriptors, logger: logger)
         do {
             loop = try EventLoop()
         } catch { throw StartError("\(error)", exitStatus: 71) }
+        SocketFolder.makeIfMissing(for: settings.socket.path)
         do {
             socket = try UnixListener.bind(
                 path: settings.socket.path, mode: settings.socket.mode, group: settings.socket.groupID)

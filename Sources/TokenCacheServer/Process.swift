@@ -11,6 +11,17 @@ enum Process {
         _ = process_control(PR_SET_DUMPABLE, 0)
     }
 
+    /// Undoes what a parent may have left: blocked signals, through which no SIGTERM would come.
+    ///
+    /// And ends a crash in silence: the Swift runtime's handlers print registers and the memory they point to, where
+    /// tokens may be.
+    static func resetSignals() {
+        var none = sigset_t()
+        sigemptyset(&none)
+        sigprocmask(SIG_SETMASK, &none, nil)
+        for fatal in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV] { signal(fatal, SIG_DFL) }
+    }
+
     /// Raises `RLIMIT_NOFILE` as far as is needed and allowed.
     static func raiseDescriptorLimit(to needed: Int, logger: Logger) {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
@@ -41,6 +52,16 @@ enum Process {
         guard let limit = Int(String(decoding: digits, as: UTF8.self)), limit < 4_096 else { return }
         logger.notice(
             "net.core.somaxconn cuts the backlog of waiting clients", metadata: ["somaxconn": "\(limit)", "asked": "4096"])
+    }
+}
+
+/// The folder a socket is made in.
+enum SocketFolder {
+    /// Makes the last level of it where it is missing (`/run` is empty after a boot). The socket's own errors say
+    /// what else is wrong.
+    static func makeIfMissing(for path: String) {
+        guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return }
+        _ = mkdir(String(path[..<slash]), 0o755)
     }
 }
 

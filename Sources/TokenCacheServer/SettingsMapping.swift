@@ -38,26 +38,14 @@ extension Role {
 }
 
 extension Settings.Redis {
-    /// Where to connect; nil for the embedded server. What the URL can say but this version cannot do is an error.
-    func endpoint() throws(StartError) -> RedisEndpoint? {
+    /// Where to connect; nil for the embedded server. Settings that were loaded name nothing else.
+    var endpoint: RedisEndpoint? {
         let login = RedisLogin(
             user: url.user, password: url.password.map { RedisPassword($0.reveal()) }, database: url.database)
-        guard !url.tls else { throw .notYet("TLS (rediss://)") }
         switch url.target {
-        case .embedded: return nil
+        case .embedded, .sentinel, .cluster: return nil
         case .unix(let path): return .unix(path: path, login: login)
         case .standalone(let endpoint): return .tcp(host: endpoint.host, port: endpoint.port, login: login)
-        case .sentinel: throw .notYet("sentinel://")
-        case .cluster: throw .notYet("cluster://")
         }
-    }
-}
-
-extension StartError {
-    fileprivate static func notYet(_ what: String) -> StartError {
-        StartError(
-            "redis.url: this version does not speak \(what) yet; "
-                + "allowed now: embedded, unix:///path, redis://[user:password@]host:port[/db]",
-            exitStatus: 78)
     }
 }

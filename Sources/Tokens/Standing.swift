@@ -29,7 +29,8 @@ public enum Standing: Equatable, Sendable {
 }
 
 extension SessionRecord {
-    /// Recognises a verifier by its digest, in constant time for each candidate.
+    /// Recognises a verifier by its digest. Whole digests are compared in constant time; the short ones of remembered
+    /// tokens are not: they accept nothing.
     public func standing(of digest: Digest, policy: TokenPolicy, now: Milliseconds) -> Standing {
         if digest == current { return confirmedAt == nil ? .pending : .current }
         if let previous, digest == previous.digest {

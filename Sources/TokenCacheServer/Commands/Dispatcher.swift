@@ -21,26 +21,23 @@ final class Dispatcher {
     }
 
     /// Carries out one request, whose reply is written now or has its place reserved.
-    /// - Returns: the command, where it is one.
-    func execute(_ request: Request, from client: ClientConnection, _ writer: inout ReplyWriter) -> Command? {
+    func execute(_ request: Request, from client: ClientConnection, _ writer: inout ReplyWriter) {
         let second = request.count > 1 ? request[1] : nil
         guard let (command, nameWords) = CommandTable.lookup(first: request[0], second: second) else {
             statistics.unknownCommands &+= 1
-            fail("ERR", "unknown command; COMMAND DOCS lists those there are", &writer)
-            return nil
+            return fail("ERR", "unknown command; COMMAND DOCS lists those there are", &writer)
         }
+        client.lastCommand = command
         let arguments = request.arguments(after: nameWords)
         let spec = command.spec
         guard client.role >= spec.role else {
             statistics.reject(command)
             let roles = "this command needs the role \(spec.role), this peer has \(client.role) (access)"
-            fail("NOPERM", roles, &writer)
-            return command
+            return fail("NOPERM", roles, &writer)
         }
         guard spec.accepts(argumentCount: arguments.count) else {
             statistics.reject(command)
-            fail("ERR", "wrong number of arguments for \(spec.name); usage: \(spec.usage)", &writer)
-            return command
+            return fail("ERR", "wrong number of arguments for \(spec.name); usage: \(spec.usage)", &writer)
         }
         let call = Call(command: command, arguments: arguments, client: client, startedAt: client.server.turnStartedAt())
         do throws(ReplyError) {
@@ -50,7 +47,6 @@ final class Dispatcher {
             statistics.countFailure(command)
             fail(error.code, error.message, &writer)
         }
-        return command
     }
 
     /// - Returns: false where the reply comes later.
@@ -68,7 +64,7 @@ final class Dispatcher {
         writer.error(code, message)
     }
 
-    /// Reserves the place of the reply, and hands out what fills it: once, now or never.
+    /// Reserves the place of the reply, and hands out what fills it: once, later.
     func later<Answer>(
         _ call: Call, _ write: @escaping (Answer, inout ReplyWriter) -> Void
     ) -> TokenService.Completion<Answer> {
@@ -77,11 +73,11 @@ final class Dispatcher {
             switch result {
             case .success(let answer):
                 statistics.count(pending.command, since: pending.startedAt)
-                pending.connection?.resolve(pending.ticket) { write(answer, &$0) }
+                pending.fill { write(answer, &$0) }
             case .failure(let fault):
                 statistics.countFailure(pending.command)
                 let error = ReplyError(fault)
-                pending.connection?.resolve(pending.ticket) { fail(error.code, error.message, &$0) }
+                pending.fill { [self] in fail(error.code, error.message, &$0) }
             }
         }
     }

@@ -26,8 +26,12 @@ extension Dispatcher {
 
     private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         if call.arguments.count > 1 { _ = try options(call, from: 1, [.bind]) }
-        let token = SessionToken(text: call.arguments[0])
-        if let token, let view = service.cachedAccess(token, at: call.startedAt) {
+        guard let token = SessionToken(text: call.arguments[0]) else {
+            service.countUnreadable()
+            writer.refusal(.unknown)
+            return true
+        }
+        if let view = service.cachedAccess(token, at: call.startedAt) {
             writer.session(view, status: "valid")
             return true
         }

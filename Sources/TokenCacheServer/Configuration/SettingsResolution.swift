@@ -16,6 +16,7 @@ struct SettingsResolution {
         resolvePaths(paths)
         resolveNames()
         checkLimits()
+        checkRedis()
         checkPasswords()
     }
 
@@ -81,6 +82,22 @@ struct SettingsResolution {
                 "rotation.after, \(DurationText.text(rotation.after)), is not longer than rotation.overlap, "
                     + "\(DurationText.text(rotation.overlap)): a token may rotate while its predecessor is accepted")
         }
+    }
+
+    /// What the address can say and this version cannot do.
+    private mutating func checkRedis() {
+        let url = settings.redis.url
+        let missing: String? =
+            switch url.target {
+            case .sentinel: "Sentinel"
+            case .cluster: "Redis Cluster"
+            case .embedded, .unix, .standalone: url.tls ? "TLS" : nil
+            }
+        guard let missing else { return }
+        let message =
+            "this version does not speak \(missing) yet; allowed now: embedded, unix:///path, "
+            + "redis://[user:password@]host:port[/db]"
+        problems.append(SettingsProblem(key: "redis.url", origin: sources.origin(of: "redis.url"), message))
     }
 
     private mutating func checkPasswords() {

@@ -12,7 +12,7 @@ final class ClientConnection: DescriptorHandler {
     var role: Role
     let openedAt: MonotonicInstant
     private(set) var lastRequestAt: MonotonicInstant
-    private(set) var lastCommand: Command?
+    var lastCommand: Command?
 
     /// What the client told about itself (`HELLO`, `CLIENT SETNAME`, `CLIENT SETINFO`).
     var name: [UInt8] = []
@@ -38,6 +38,8 @@ final class ClientConnection: DescriptorHandler {
     private var outputStart = 0
 
     private var phase = Phase.open
+    /// A request is being carried out: its reply, or one before it, is being written.
+    private var isExecuting = false
     /// Since when a request is incomplete, and since when the client has taken no output.
     private(set) var incompleteSince: MonotonicInstant?
     private(set) var stalledSince: MonotonicInstant?
@@ -157,14 +159,16 @@ final class ClientConnection: DescriptorHandler {
     }
 
     private func execute(_ request: Request) {
+        isExecuting = true
         if replies.isEmpty {
             server.writer.version = version
-            lastCommand = server.dispatcher.execute(request, from: self, &server.writer) ?? lastCommand
+            server.dispatcher.execute(request, from: self, &server.writer)
         } else {
-            encodeAside { writer in
-                lastCommand = server.dispatcher.execute(request, from: self, &writer) ?? lastCommand
+            encodeAside(version) { writer in
+                server.dispatcher.execute(request, from: self, &writer)
             } into: { replies.append($0) }
         }
+        isExecuting = false
     }
 
     /// Requests are not taken while Redis owes many replies, or the client does not read those it has.
@@ -198,17 +202,24 @@ final class ClientConnection: DescriptorHandler {
 
     /// Reserves the place of a reply that comes when Redis has answered.
     func deferReply(to command: Command, startedAt: MonotonicInstant) -> PendingReply {
-        PendingReply(connection: self, ticket: replies.reserve(), command: command, startedAt: startedAt)
+        PendingReply(
+            connection: self, ticket: replies.reserve(), version: version, command: command, startedAt: startedAt)
     }
 
-    func resolve(_ ticket: ReplyQueue.Ticket, _ encode: (inout ReplyWriter) -> Void) {
+    func fill(_ reply: PendingReply, _ encode: @escaping (inout ReplyWriter) -> Void) {
         guard phase != .closed else { return }
-        encodeAside(encode) { replies.fill(ticket, with: $0) }
+        // An answer known at once waits all the same: the requests before it are still being answered.
+        guard !isExecuting else {
+            return server.loop.later { [weak self] in self?.fill(reply, encode) }
+        }
+        encodeAside(reply.version, encode) { replies.fill(reply.ticket, with: $0) }
         while let reply = replies.next() { output += reply }
         server.flushLater(self)
     }
 
-    private func encodeAside(_ encode: (inout ReplyWriter) -> Void, into store: ([UInt8]) -> Void) {
+    private func encodeAside(
+        _ version: RESPVersion, _ encode: (inout ReplyWriter) -> Void, into store: ([UInt8]) -> Void
+    ) {
         server.sideWriter.removeAll()
         server.sideWriter.version = version
         encode(&server.sideWriter)
@@ -286,7 +297,7 @@ final class ClientConnection: DescriptorHandler {
         if replies.isEmpty {
             encode(&server.writer)
         } else {
-            encodeAside(encode) { replies.append($0) }
+            encodeAside(version, encode) { replies.append($0) }
         }
         phase = .closing
         watch?.setReading(false)
@@ -338,6 +349,10 @@ final class ClientConnection: DescriptorHandler {
 struct PendingReply {
     weak var connection: ClientConnection?
     let ticket: ReplyQueue.Ticket
+    /// What the connection spoke when it asked.
+    let version: RESPVersion
     let command: Command
     let startedAt: MonotonicInstant
+
+    func fill(_ encode: @escaping (inout ReplyWriter) -> Void) { connection?.fill(self, encode) }
 }
