@@ -13,8 +13,7 @@ public import Tokens
 public final class TokenService {
     public typealias Completion<Answer> = (Result<Answer, ServiceFault>) -> Void
 
-    /// Swapped as a whole at a reload.
-    public var policy: TokenPolicy
+    public private(set) var policy: TokenPolicy
     public internal(set) var counters = TokenCounters()
 
     let store: SessionStore
@@ -76,6 +75,12 @@ public final class TokenService {
 
     /// To be told of every change of the data connection.
     public func linkChanged(_ state: LinkState) { sessions?.freshness.linkChanged(state) }
+
+    /// Takes over what a reload may change. Sessions keep the limits they were made with.
+    public func apply(_ policy: TokenPolicy, serveStale: Duration) {
+        self.policy = policy
+        sessions?.freshness.serveStale = serveStale
+    }
 
     // MARK: What every command needs
 

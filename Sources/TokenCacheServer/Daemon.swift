@@ -1,4 +1,4 @@
-public import Logging
+internal import Logging
 internal import EventLoop
 internal import Glibc
 internal import RedisLink
@@ -23,8 +23,10 @@ public struct StartError: Error, CustomStringConvertible {
 ///
 /// Owned by the thread that calls `run()`.
 public final class Daemon {
-    private let settings: Settings
+    private var settings: Settings
     private let configurationFile: String
+    private let reread: () -> Result<Settings, SettingsErrors>
+    private let log: LogOutput
     /// Nil for the embedded server.
     private let endpoint: RedisEndpoint?
     private let logger: Logger
@@ -55,11 +57,19 @@ public final class Daemon {
     static let embeddedStartLimit = Duration.seconds(10)
     static let externalStartLimit = Duration.milliseconds(500)
 
-    /// Claims the socket and, with `redis.url: embedded`, the state directory. Nothing is served before `run()`.
-    public init(settings: Settings, configurationFile: String, logger: Logger) throws(StartError) {
+    /// Claims the socket. Nothing is served before `run()`.
+    /// - Parameters:
+    ///   - configurationFile: what INFO tells; empty where no file was read.
+    ///   - reread: reads the configuration again from where it came, for a reload.
+    public init(
+        settings: Settings, configurationFile: String, log: LogOutput,
+        reread: @escaping () -> Result<Settings, SettingsErrors>
+    ) throws(StartError) {
         self.settings = settings
         self.configurationFile = configurationFile
-        self.logger = logger
+        self.reread = reread
+        self.log = log
+        logger = log.logger(label: "tokencached")
         endpoint = try settings.redis.endpoint()
         Process.forbidCoreDumps()
         Process.raiseDescriptorLimit(
@@ -150,11 +160,10 @@ public final class Daemon {
     private func makeEnvironment(_ link: RedisLink) throws -> DaemonEnvironment {
         var random = SystemRandom()
         let runID: Digest = try random.bytes()
-        let settings = settings
         return DaemonEnvironment(
             runID: String(decoding: runID.withUnsafeBytes { Hex.encode($0) }.prefix(40), as: UTF8.self),
             startedAt: startedAt, configurationFile: configurationFile,
-            configuration: { settings.describe(matching: $0).map { ($0.key, $0.value) } },
+            configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
             upstream: { [unowned link] in link.informationFields },
             keyCount: { [unowned link] done in
                 link.send(RedisCommand("DBSIZE"), repeatable: true) { result in
@@ -214,9 +223,28 @@ public final class Daemon {
                 })
         }
         signals.append(
-            loop.onSignal(SIGHUP) { [logger] in
-                logger.notice("SIGHUP: the configuration is read at the start only, a restart applies changes")
-            })
+            loop.onSignal(SIGHUP) { [weak self] in self?.reload() })
+    }
+
+    // MARK: Reload
+
+    /// Reads the configuration again and swaps in what can change at run time. What is wrong changes nothing.
+    private func reload() {
+        switch reread() {
+        case .failure(let errors):
+            for problem in errors.problems { logger.error("reload: \(problem)") }
+            logger.error("nothing was changed: the new configuration is wrong")
+        case .success(let new):
+            let (merged, needRestart) = settings.reloaded(with: new)
+            settings = merged
+            log.level = merged.log.level
+            parts?.dispatcher.service.apply(TokenPolicy(merged), serveStale: merged.nearCache.serveStale)
+            parts?.server.apply(merged.limits, AccessRules(merged.access))
+            logger.notice("the configuration was reloaded")
+            if !needRestart.isEmpty {
+                logger.warning("these keys change with a restart only: \(needRestart.joined(separator: ", "))")
+            }
+        }
     }
 
     /// Stops accepting, finishes what is under way within `drain-timeout`, then ends.

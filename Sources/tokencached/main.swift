@@ -9,20 +9,23 @@ func say(_ text: String) {
     FileHandle.standardError.write(Data("tokencached: \(text)\n".utf8))
 }
 
-func start(_ settings: Settings, configurationFile: String?, journalStream: String?) -> Int32 {
-    let log = LogOutput(level: settings.log.level, journalStream: journalStream)
+let arguments = Arguments.parseOrExit()
+let environment = ProcessInfo.processInfo.environment
+
+func serve(_ settings: Settings) -> Int32 {
+    let log = LogOutput(level: settings.log.level, journalStream: environment["JOURNAL_STREAM"])
     do throws(StartError) {
         let daemon = try Daemon(
-            settings: settings, configurationFile: configurationFile ?? "", logger: log.logger(label: "tokencached"))
+            settings: settings, configurationFile: arguments.file(environment: environment) ?? "", log: log
+        ) {
+            arguments.load(environment: environment).map { $0.0 }
+        }
         return daemon.run()
     } catch {
         say("\(error)")
         return error.exitStatus
     }
 }
-
-let arguments = Arguments.parseOrExit()
-let environment = ProcessInfo.processInfo.environment
 
 switch arguments.load(environment: environment) {
 case .failure(let errors):
@@ -33,9 +36,6 @@ case .success((let settings, let warnings)):
     if arguments.checkConfig {
         print("configuration ok (\(arguments.sources(environment: environment)))")
     } else {
-        exit(
-            start(
-                settings, configurationFile: arguments.file(environment: environment),
-                journalStream: environment["JOURNAL_STREAM"]))
+        exit(serve(settings))
     }
 }

@@ -45,7 +45,7 @@ extension SettingKey {
             default: "tc:", .restart, "what every key of this daemon in Redis starts with"),
         SettingKey(
             "redis.timeout", \.redis.timeout, .duration(.milliseconds(10)...(.seconds(10))),
-            default: .milliseconds(250), .reload, "how long a request waits for Redis"),
+            default: .milliseconds(250), .restart, "how long a request waits for Redis"),
         SettingKey(
             "redis.executable", \.redis.executable,
             .text(allowed: "name of a program or absolute path") { text in

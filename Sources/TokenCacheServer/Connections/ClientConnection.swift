@@ -9,7 +9,7 @@ internal import WireProtocol
 final class ClientConnection: DescriptorHandler {
     let id: UInt64
     let peer: Peer
-    let role: Role
+    var role: Role
     let openedAt: MonotonicInstant
     private(set) var lastRequestAt: MonotonicInstant
     private(set) var lastCommand: Command?

@@ -22,8 +22,8 @@ final class Server {
 
     let loop: EventLoop
     let dispatcher: Dispatcher
-    var limits: Settings.Limits
-    var access: AccessRules
+    private(set) var limits: Settings.Limits
+    private var access: AccessRules
     let readBuffer = ReadBuffer(count: Server.readBufferBytes)
     /// Replies of the connection whose turn it is.
     var writer = ReplyWriter(capacity: 65_536)
@@ -59,6 +59,14 @@ final class Server {
     var maxRequestBytes: Int { max(1 << 20, limits.maxBulk &* 4) }
 
     var isDraining: Bool { onDrained != nil }
+
+    /// Takes over what a reload may change. Connections stay; what their peers may do follows the new rules.
+    func apply(_ limits: Settings.Limits, _ access: AccessRules) {
+        self.limits = limits
+        self.access = access
+        for connection in connections.values { connection.role = access.role(of: connection.peer) }
+        if limits.idleTimeout > .zero { startTimeoutTimer() }
+    }
 
     // MARK: Accepting
 
