@@ -36,7 +36,8 @@ struct S10UnavailableTests {
             for command in commands(token) { try expectUnavailable(client, command) }
             #expect(try client.call("PING") == .simple("PONG"), "what needs no Redis is answered")
             server.resume()
-            let reply = try eventually("service again") { try? client.validate(token) }
+            try client.awaitService()
+            let reply = try client.validate(token)
             #expect(reply.status == "valid", "a command that was given up acted later: \(reply)")
             #expect(try client.fields("TOKEN.REVOKE", token).status == "revoked")
         }
@@ -66,8 +67,8 @@ struct S10UnavailableTests {
             server.kill9()
             for command in commands(token) { try expectUnavailable(client, command) }
             try server.start()
-            let reply = try eventually(within: .seconds(5), "service again") { try? client.validate(token) }
-            #expect(reply.status == "valid")
+            try client.awaitService(within: .seconds(5))
+            #expect(try client.validate(token).status == "valid")
         }
     }
 
@@ -81,7 +82,7 @@ struct S10UnavailableTests {
             try expectUnavailable(client, ["TOKEN.ISSUE"])
             try expectUnavailable(client, ["TOKEN.VALIDATE", TokenText.random()])
             try server.start()
-            _ = try eventually(within: .seconds(5), "service") { try? client.issue() }
+            try client.awaitService(within: .seconds(5))
         }
     }
 
@@ -97,10 +98,10 @@ struct S10UnavailableTests {
             Processes.signal(pid, .stop)
             try expectUnavailable(client, ["TOKEN.VALIDATE", token])
             Processes.signal(pid, .go)
-            _ = try eventually("service after a hang") { try? client.validate(token) }
+            try client.awaitService()
             Processes.signal(pid, .kill)
-            let reply = try eventually(within: .seconds(10), "service after a crash") { try? client.validate(token) }
-            #expect(reply.status == "valid")
+            try client.awaitService(within: .seconds(10))
+            #expect(try client.validate(token).status == "valid")
         }
     }
 }

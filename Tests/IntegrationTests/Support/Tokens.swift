@@ -37,6 +37,11 @@ extension RESPClient {
         return successor
     }
 
+    /// Waits until Redis is written to again: an answer about a known token may come from the daemon's memory.
+    func awaitService(within limit: Duration = .seconds(20)) throws {
+        _ = try eventually(within: limit, "service again") { try call("TOKEN.ISSUE").errorText == nil ? true : nil }
+    }
+
     /// Presents a token until it is answered with this status.
     @discardableResult
     func awaitStatus(_ status: String, of token: String, within limit: Duration = .seconds(20)) throws -> Fields {
