@@ -89,9 +89,7 @@ extension TokenService {
         case .ended(let tombstone): return refuse(.revoked(tombstone.reason), access, done)
         case .live(let live): record = live
         }
-        guard !denials.isDenied(access.token.sid) else {
-            throw Unavailable(reason: "the end of this session was asked for, and Redis has not confirmed it")
-        }
+        try checkDenials(access.token.sid)
         let now = try now()
         switch record.decideAccess(digest: access.digest, policy: policy, now: now) {
         case .accept(let touch):

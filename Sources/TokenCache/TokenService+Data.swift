@@ -42,7 +42,9 @@ extension TokenService {
             load(sid, done) { [self] copy in
                 switch judge(copy.session, digest: digest, now: try now()) {
                 case .refused(let refusal): done(.success(refused(refusal)))
-                case .accepted(let record): try accepted(sid, digest, record, copy)
+                case .accepted(let record):
+                    try checkDenials(sid)
+                    try accepted(sid, digest, record, copy)
                 }
             }
         }
@@ -67,7 +69,7 @@ extension TokenService {
     /// Sets data fields; unchanged values write nothing, an empty value removes the field. No name twice.
     public func set(_ reference: SessionReference, _ data: [RecordField], _ done: @escaping Completion<SetAnswer>) {
         // A worker that names the session validated its token before: one round trip.
-        if case .sid(let sid) = reference {
+        if case .sid(let sid) = reference, !denials.isDenied(sid) {
             return write(data, of: sid, basis: .anyLiving, attempt: 0, done) { [self] copy in
                 switch judge(copy.session, digest: nil, now: try now()) {
                 case .refused(let refusal): done(.success(.refused(refusal)))

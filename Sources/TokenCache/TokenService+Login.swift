@@ -174,6 +174,7 @@ extension TokenService {
         switch judge(copy.session, digest: rotation.digest, now: now) {
         case .refused(let refusal): done(.success(.refused(refusal)))
         case .accepted(let record):
+            try checkDenials(sid)
             let next = record.forced(to: successor, csrfSalt: rotation.csrfSalt, policy: policy, now: now)
             commit(Change(from: record, to: next), of: sid, attempt: rotation.attempts, done) { [self] _ in
                 counters.forcedRotations += 1

@@ -152,6 +152,12 @@ public final class TokenService {
     /// A text that cannot be a token was presented: unknown, without asking anybody.
     public func countUnreadable() { count(.unknown) }
 
+    /// Refuses to call a session good whose end was asked for.
+    func checkDenials(_ sid: SessionID) throws(Unavailable) {
+        guard denials.isDenied(sid) else { return }
+        throw Unavailable(reason: "the end of this session was asked for, and Redis has not confirmed it")
+    }
+
     func count(_ refusal: Refusal) {
         switch refusal {
         case .unknown: counters.unknown += 1

@@ -176,6 +176,7 @@ public final class Daemon {
                     }
                 }
             },
+            reload: { [weak self] in self?.reload() ?? [] },
             shutDown: { [weak self] in
                 // After the command: its own connection is among those that drain.
                 self?.loop.later { self?.drain() }
@@ -225,17 +226,20 @@ public final class Daemon {
                 })
         }
         signals.append(
-            loop.onSignal(SIGHUP) { [weak self] in self?.reload() })
+            loop.onSignal(SIGHUP) { [weak self] in _ = self?.reload() })
     }
 
     // MARK: Reload
 
     /// Reads the configuration again and swaps in what can change at run time. What is wrong changes nothing.
-    private func reload() {
+    /// - Returns: what is wrong.
+    @discardableResult
+    private func reload() -> [String] {
         switch reread() {
         case .failure(let errors):
             for problem in errors.problems { logger.error("reload: \(problem)") }
             logger.error("nothing was changed: the new configuration is wrong")
+            return errors.problems.map(\.description)
         case .success(let new):
             let (merged, needRestart) = settings.reloaded(with: new)
             settings = merged
@@ -246,6 +250,7 @@ public final class Daemon {
             if !needRestart.isEmpty {
                 logger.warning("these keys change with a restart only: \(needRestart.joined(separator: ", "))")
             }
+            return []
         }
     }
 

@@ -17,9 +17,9 @@ public enum Command: UInt8, CaseIterable, Sendable {
     case tokenValidate, tokenVisit, tokenGet, tokenSet, tokenIssue, tokenLogin, tokenRotate, tokenRevoke
     case tokenRevokeAll, tokenList, tokenInspect
     case ping, echo, hello, auth, select, quit, reset, client
-    case command, config, info, dbsize, slowlog, latency, shutdown
-    /// In the table only so that it is refused in its own words.
-    case multi
+    case command, config, info, dbsize, slowlog, latency, reload, shutdown
+    /// In the table only so that they are refused in words of their own.
+    case multi, exec, discard, watch
 }
 
 extension Command {

@@ -137,7 +137,7 @@ extension CommandTable {
         CommandSpec(
             command: .dbsize, name: "DBSIZE", minimumArguments: 0, maximumArguments: 0,
             role: .validator, group: .server,
-            summary: "Counts the entries of the near cache", arguments: "", since: "0.1.0",
+            summary: "Counts the keys of the Redis database", arguments: "", since: "0.1.0",
             complexity: "O(1)", flags: [.readonly, .loading, .stale, .fast]),
         CommandSpec(
             command: .slowlog, name: "SLOWLOG", minimumArguments: 1, maximumArguments: nil,
@@ -151,6 +151,11 @@ extension CommandTable {
             arguments: "LATEST | HISTORY event | RESET [event …] | HISTOGRAM [command …] | DOCTOR", since: "0.1.0",
             complexity: "O(1)", flags: [.noscript, .loading, .stale]),
         CommandSpec(
+            command: .reload, name: "RELOAD", minimumArguments: 0, maximumArguments: 0,
+            role: .admin, group: .server,
+            summary: "Reads the configuration again and takes over what can change at run time", arguments: "",
+            since: "0.1.0", complexity: "O(N) with N the connections", flags: [.admin, .noscript, .loading, .stale]),
+        CommandSpec(
             command: .shutdown, name: "SHUTDOWN", minimumArguments: 0, maximumArguments: nil,
             role: .admin, group: .server,
             summary: "Finishes what is in flight and ends the daemon", arguments: "[NOSAVE | SAVE]", since: "0.1.0",
@@ -159,6 +164,21 @@ extension CommandTable {
             command: .multi, name: "MULTI", minimumArguments: 0, maximumArguments: nil,
             role: .validator, group: .connection,
             summary: "Refused: there are no transactions, use a pipeline", arguments: "", since: "0.1.0",
+            complexity: "O(1)", flags: [.noscript, .loading, .stale, .fast, .unlisted]),
+        CommandSpec(
+            command: .exec, name: "EXEC", minimumArguments: 0, maximumArguments: nil,
+            role: .validator, group: .connection,
+            summary: "Refused, as MULTI is", arguments: "", since: "0.1.0",
+            complexity: "O(1)", flags: [.noscript, .loading, .stale, .fast, .unlisted]),
+        CommandSpec(
+            command: .discard, name: "DISCARD", minimumArguments: 0, maximumArguments: nil,
+            role: .validator, group: .connection,
+            summary: "Refused, as MULTI is", arguments: "", since: "0.1.0",
+            complexity: "O(1)", flags: [.noscript, .loading, .stale, .fast, .unlisted]),
+        CommandSpec(
+            command: .watch, name: "WATCH", minimumArguments: 0, maximumArguments: nil,
+            role: .validator, group: .connection,
+            summary: "Refused, as MULTI is", arguments: "", since: "0.1.0",
             complexity: "O(1)", flags: [.noscript, .loading, .stale, .fast, .unlisted]),
     ]
 }

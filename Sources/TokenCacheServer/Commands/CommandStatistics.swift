@@ -16,7 +16,7 @@ struct CommandStatistics {
 
     private(set) var rows: [Row] = Array(repeating: Row(), count: Command.allCases.count)
     private(set) var errors: [(code: String, count: UInt64)] =
-        ["ERR", "NOPERM", "UNAVAILABLE", "OVERLOADED", "NOKEYS"].map { ($0, 0) }
+        ["ERR", "NOPERM", "UNAVAILABLE", "OVERLOADED", "NOKEYS", "NOPROTO", "EXECABORT"].map { ($0, 0) }
     var unknownCommands: UInt64 = 0
 
     var totalCalls: UInt64 { rows.reduce(0) { $0 &+ $1.calls } }

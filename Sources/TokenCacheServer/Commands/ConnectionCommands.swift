@@ -40,7 +40,10 @@ extension Dispatcher {
             logger.notice("shutdown was asked for", metadata: ["uid": "\(call.client.peer.userID)"])
             // Redis answers nothing: the connection closes when it is done.
             environment.shutDown()
-        case .multi: throw ReplyError(code: "ERR", message: "use a pipeline without a transaction")
+        case .reload: try reload(&writer)
+        case .multi, .discard, .watch: throw ReplyError(code: "ERR", message: "use a pipeline without a transaction")
+        // The code by which client libraries report what was wrong with MULTI.
+        case .exec: throw ReplyError(code: "EXECABORT", message: "use a pipeline without a transaction")
         default: return .notMine
         }
         return .now
@@ -142,6 +145,14 @@ extension Dispatcher {
             writer.bulk(key)
             writer.bulk(value)
         }
+    }
+
+    private func reload(_ writer: inout ReplyWriter) throws(ReplyError) {
+        let problems = environment.reload()
+        guard problems.isEmpty else {
+            throw .badArgument("nothing was changed: the new configuration is wrong: " + problems.joined(separator: "; "))
+        }
+        writer.ok()
     }
 
     private func countKeys(_ call: Call) {

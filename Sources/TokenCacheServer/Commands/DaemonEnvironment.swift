@@ -14,6 +14,8 @@ struct DaemonEnvironment {
     var upstream: () -> [(String, String)]
     /// Number of keys in the Redis database, asked now.
     var keyCount: (_ done: @escaping (Result<Int64, ServiceFault>) -> Void) -> Void
+    /// Reads the configuration again; what is wrong with it, where it is and nothing was changed.
+    var reload: () -> [String]
     /// Begins the shutdown.
     var shutDown: () -> Void
 }
