@@ -49,7 +49,8 @@ let package = Package(
         .target(
             name: "TokenCacheServer",
             dependencies: [
-                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "CLinux", deque, logging,
+                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "CLinux", deque,
+                logging,
                 configuration, yams,
             ],
             swiftSettings: strict),

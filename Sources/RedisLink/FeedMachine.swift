@@ -85,8 +85,10 @@ struct FeedMachine {
         var bytes: [UInt8] = []
         if let password = login.password {
             steps.append(.authenticate)
-            bytes += RedisCommand(
-                ["AUTH".redisArgument] + (login.user.map { [$0.redisArgument] } ?? []) + [password.bytes]).bytes
+            bytes +=
+                RedisCommand(
+                    ["AUTH".redisArgument] + (login.user.map { [$0.redisArgument] } ?? []) + [password.bytes]
+                ).bytes
         }
         steps += [.name, .server, .replication, .identify]
         bytes += RedisCommand("CLIENT", "SETNAME", "tokencached-invalidation").bytes

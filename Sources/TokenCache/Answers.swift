@@ -9,7 +9,7 @@ public struct SessionView: Sendable {
     public var created: Int64
     /// Last access on record, Unix seconds.
     public var modified: Int64
-    /// Whole seconds until the idle limit, rounded down.
+    /// Whole seconds until the idle limit, or the absolute one where that comes first; rounded down.
     public var expiresIn: Int64
     /// Whole seconds until the absolute limit, rounded down.
     public var absoluteIn: Int64
@@ -26,7 +26,7 @@ public struct SessionView: Sendable {
         generation = record.generation
         created = record.created / 1_000
         modified = record.lastAccess / 1_000
-        expiresIn = max(0, record.idleEnd - now) / 1_000
+        expiresIn = max(0, record.expireAt - now) / 1_000
         absoluteIn = max(0, record.absoluteEnd - now) / 1_000
         self.newToken = newToken
         self.data = data

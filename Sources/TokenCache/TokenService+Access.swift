@@ -77,7 +77,11 @@ extension TokenService {
                 finish(result.map { SessionRead(copy: $0, beganEarlier: false, mayBeKept: false) })
             }
         }
-        if anew { sessions.reader.readAnew(access.token.sid, finish) } else { sessions.reader.read(access.token.sid, finish) }
+        if anew {
+            sessions.reader.readAnew(access.token.sid, finish)
+        } else {
+            sessions.reader.read(access.token.sid, finish)
+        }
     }
 
     private func decide(_ access: Access, on copy: StoredCopy, _ done: @escaping Completion<Verdict>) throws {

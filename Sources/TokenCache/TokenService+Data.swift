@@ -104,6 +104,8 @@ extension TokenService {
         change.isRepeatable = false
         commit(change, of: sid, attempt: number, done) { changed in
             done(.success(.accepted(changed: changed)))
-        } overtaken: { try overtaken($0) }
+        } overtaken: {
+            try overtaken($0)
+        }
     }
 }

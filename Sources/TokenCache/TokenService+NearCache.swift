@@ -8,7 +8,9 @@ extension TokenService {
     /// the question to Redis. Never a refusal: the cache and this host's clock may raise a question, not answer no.
     /// - Parameter instant: when the request was read.
     public func cachedAccess(_ token: SessionToken, at instant: MonotonicInstant) -> SessionView? {
-        guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant) else { return nil }
+        guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant) else {
+            return nil
+        }
         guard let index = sessions.cache.find(token.sid), let view = hit(token, sessions, index, now: now) else {
             sessions.countMiss()
             return nil
@@ -103,7 +105,7 @@ extension SessionView {
         generation = entry.generation
         created = entry.created / 1_000
         modified = entry.lastAccess / 1_000
-        expiresIn = max(0, entry.lastAccess &+ entry.idle &- now) / 1_000
+        expiresIn = max(0, entry.expireAt &- now) / 1_000
         absoluteIn = max(0, entry.absoluteEnd &- now) / 1_000
         data = entry.details?.data
     }

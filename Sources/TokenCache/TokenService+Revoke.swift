@@ -20,7 +20,9 @@ extension TokenService {
                     store.removeFromIndex(try SubjectIndex(subject: record.subject, crypto: crypto), [sid])
                 }
                 try ended()
-            } overtaken: { try overtaken($0) }
+            } overtaken: {
+                try overtaken($0)
+            }
         }
     }
 

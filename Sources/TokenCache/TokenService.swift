@@ -105,7 +105,9 @@ public final class TokenService {
     }
 
     /// Loads a session and goes on with it.
-    func load<Answer>(_ sid: SessionID, _ done: @escaping Completion<Answer>, then: @escaping (StoredCopy) throws -> Void) {
+    func load<Answer>(
+        _ sid: SessionID, _ done: @escaping Completion<Answer>, then: @escaping (StoredCopy) throws -> Void
+    ) {
         store.load(sid) { [self] result in
             attempt(done) { try then(try result.get()) }
         }

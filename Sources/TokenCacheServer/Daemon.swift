@@ -1,6 +1,6 @@
-internal import Logging
 internal import EventLoop
 internal import Glibc
+internal import Logging
 internal import RedisLink
 internal import TokenCache
 internal import TokenCrypto

@@ -51,7 +51,8 @@ enum Process {
         let digits = line.prefix { $0 >= 48 && $0 <= 57 }.map(UInt8.init(bitPattern:))
         guard let limit = Int(String(decoding: digits, as: UTF8.self)), limit < 4_096 else { return }
         logger.notice(
-            "net.core.somaxconn cuts the backlog of waiting clients", metadata: ["somaxconn": "\(limit)", "asked": "4096"])
+            "net.core.somaxconn cuts the backlog of waiting clients",
+            metadata: ["somaxconn": "\(limit)", "asked": "4096"])
     }
 }
 

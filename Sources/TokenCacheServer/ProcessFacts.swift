@@ -6,7 +6,8 @@ enum ProcessFacts {
     static var executable: String {
         var path = [UInt8](repeating: 0, count: 4_096)
         let count = path.withUnsafeMutableBytes { buffer in
-            buffer.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), buffer.count) } ?? 0
+            buffer.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), buffer.count) }
+                ?? 0
         }
         return count > 0 ? String(decoding: path.prefix(count), as: UTF8.self) : ""
     }

@@ -50,11 +50,8 @@ public struct SessionRecord: Equatable, Sendable {
         self.subject = subject
     }
 
-    /// When the session ends if nobody uses it any more.
-    public var idleEnd: Milliseconds { lastAccess.adding(idle) }
-
     /// When Redis removes the session by itself: the native TTL of its key.
-    public var expireAt: Milliseconds { min(idleEnd, absoluteEnd) }
+    public var expireAt: Milliseconds { min(lastAccess.adding(idle), absoluteEnd) }
 }
 
 /// The token that the current one replaced.

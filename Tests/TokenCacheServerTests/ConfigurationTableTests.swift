@@ -20,7 +20,8 @@ struct ConfigurationTableTests {
         let resolved = 3  // socket.groupID, access.userIDs, access.groupIDs
         let leaves = Mirror(reflecting: Settings.defaults).children.reduce(0) { count, child in
             let name = String(describing: type(of: child.value))
-            let isSection = ["Socket", "Redis", "Rotation", "Session", "NearCache", "Limits", "Log", "Access"].contains(name)
+            let isSection = ["Socket", "Redis", "Rotation", "Session", "NearCache", "Limits", "Log", "Access"].contains(
+                name)
             return count + (isSection ? Mirror(reflecting: child.value).children.count : 1)
         }
         #expect(leaves == SettingKey.all.count + resolved)

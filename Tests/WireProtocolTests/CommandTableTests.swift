@@ -107,7 +107,7 @@ struct CommandTableTests {
         for command in Command.allCases {
             switch command {
             case .tokenValidate, .tokenInspect: #expect(command.spec.role == .validator)
-            case .shutdown: #expect(command.spec.role == .admin)
+            case .shutdown, .reload: #expect(command.spec.role == .admin)
             default: #expect(command.spec.role == (command.spec.group == .session ? .worker : .validator))
             }
         }

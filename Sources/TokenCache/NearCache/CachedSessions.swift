@@ -1,8 +1,8 @@
 internal import EventLoop
-internal import Tokens
-internal import TokenCrypto
-internal import RedisLink
 internal import Logging
+internal import RedisLink
+internal import TokenCrypto
+internal import Tokens
 
 /// What the near cache did since the start, for INFO.
 public struct NearCacheCounters: Sendable, Equatable {

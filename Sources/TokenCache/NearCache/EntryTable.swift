@@ -1,5 +1,5 @@
-internal import TokenCrypto
 internal import Glibc
+internal import TokenCrypto
 internal import Tokens
 
 /// Entries in one block of memory, found by open addressing on the `sid`'s own random bits.
@@ -46,7 +46,9 @@ final class EntryTable {
 
     private static func reserve(_ bytes: Int) -> UnsafeMutableRawPointer? {
         let flags = Int32(MAP_PRIVATE) | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE)
-        guard let block = mmap(nil, bytes, PROT_READ | PROT_WRITE, flags, -1, 0), block != MAP_FAILED else { return nil }
+        guard let block = mmap(nil, bytes, PROT_READ | PROT_WRITE, flags, -1, 0), block != MAP_FAILED else {
+            return nil
+        }
         madvise(block, bytes, Int32(MADV_DONTDUMP))
         return block
     }

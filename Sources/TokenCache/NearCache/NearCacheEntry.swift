@@ -99,7 +99,8 @@ extension NearCacheEntry {
         } else {
             return nil
         }
-        var record = SessionRecord(token: current, subject: details?.subject ?? [], idle: idle, absolute: 0, now: created)
+        var record = SessionRecord(
+            token: current, subject: details?.subject ?? [], idle: idle, absolute: 0, now: created)
         record.revision = revision
         record.confirmedAt = isPending ? nil : confirmedAt
         record.generation = generation

@@ -26,7 +26,8 @@ extension Dispatcher {
             try requireAdmin(client)
             try kill(arguments, by: client, &writer)
         } else {
-            throw .badArgument("CLIENT takes ID, SETNAME name, GETNAME, SETINFO attribute value, INFO, LIST or KILL ID id")
+            throw .badArgument(
+                "CLIENT takes ID, SETNAME name, GETNAME, SETINFO attribute value, INFO, LIST or KILL ID id")
         }
     }
 

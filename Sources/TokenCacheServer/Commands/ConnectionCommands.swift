@@ -135,8 +135,11 @@ extension Dispatcher {
         for index in 1..<arguments.count {
             let pattern = String(decoding: arguments[index], as: UTF8.self)
             // redis-benchmark asks for these two; what is answered is that there is nothing to tell.
-            let compatible = [("save", ""), ("appendonly", "")].filter { pattern == "*" || $0.0 == pattern.lowercased() }
-            for entry in compatible + environment.configuration(pattern) where !found.contains(where: { $0.key == entry.0 }) {
+            let compatible = [("save", ""), ("appendonly", "")].filter {
+                pattern == "*" || $0.0 == pattern.lowercased()
+            }
+            for entry in compatible + environment.configuration(pattern)
+            where !found.contains(where: { $0.key == entry.0 }) {
                 found.append((entry.0, entry.1))
             }
         }
@@ -150,7 +153,8 @@ extension Dispatcher {
     private func reload(_ writer: inout ReplyWriter) throws(ReplyError) {
         let problems = environment.reload()
         guard problems.isEmpty else {
-            throw .badArgument("nothing was changed: the new configuration is wrong: " + problems.joined(separator: "; "))
+            throw .badArgument(
+                "nothing was changed: the new configuration is wrong: " + problems.joined(separator: "; "))
         }
         writer.ok()
     }

@@ -39,7 +39,8 @@ final class Dispatcher {
             statistics.reject(command)
             return fail("ERR", "wrong number of arguments for \(spec.name); usage: \(spec.usage)", &writer)
         }
-        let call = Call(command: command, arguments: arguments, client: client, startedAt: client.server.turnStartedAt())
+        let call = Call(
+            command: command, arguments: arguments, client: client, startedAt: client.server.turnStartedAt())
         do throws(ReplyError) {
             let answered = try answer(call, &writer)
             if answered { statistics.count(command, since: call.startedAt) }
@@ -110,7 +111,8 @@ struct ReplyError: Error {
         case .dataTooLarge(let bytes, let limit):
             self.init(
                 code: "ERR",
-                message: "the session's data would have \(bytes) bytes, at most \(limit) are allowed (session.max-data)")
+                message: "the session's data would have \(bytes) bytes, at most \(limit) are allowed (session.max-data)"
+            )
         }
     }
 }

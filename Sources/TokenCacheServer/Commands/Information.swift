@@ -5,12 +5,15 @@ internal import WireProtocol
 
 /// INFO: Redis's sections and names where the meaning is the same, so that existing dashboards work, and our own.
 extension Dispatcher {
-    private static var sections: [(name: StaticString, fields: (Dispatcher) -> (Server) -> [(String, String)])] { [
-        ("Server", serverFields), ("Clients", clientFields), ("Memory", memoryFields), ("Stats", statsFields),
-        ("CPU", cpuFields), ("Commandstats", commandFields), ("Latencystats", latencyFields),
-        ("Errorstats", errorFields), ("Keyspace", keyspaceFields), ("Upstream", upstreamFields), ("Nearcache", nearCacheFields),
-        ("Tokens", tokenFields),
-    ] }
+    private static var sections: [(name: StaticString, fields: (Dispatcher) -> (Server) -> [(String, String)])] {
+        [
+            ("Server", serverFields), ("Clients", clientFields), ("Memory", memoryFields), ("Stats", statsFields),
+            ("CPU", cpuFields), ("Commandstats", commandFields), ("Latencystats", latencyFields),
+            ("Errorstats", errorFields), ("Keyspace", keyspaceFields), ("Upstream", upstreamFields),
+            ("Nearcache", nearCacheFields),
+            ("Tokens", tokenFields),
+        ]
+    }
     /// Not shown unless asked for, as in Redis.
     private static let quiet = ["commandstats", "latencystats"]
 
@@ -63,7 +66,8 @@ extension Dispatcher {
             ("total_commands_processed", "\(statistics.totalCalls)"),
             ("instantaneous_ops_per_sec", "\(operationsPerSecond.latest)"),
             ("keyspace_hits", "\(near.hits)"), ("keyspace_misses", "\(near.misses)"),
-            ("evicted_keys", "\(near.evictions)"), ("total_net_input_bytes", "\(counters.inputBytes)"), ("total_net_output_bytes", "\(counters.outputBytes)"),
+            ("evicted_keys", "\(near.evictions)"), ("total_net_input_bytes", "\(counters.inputBytes)"),
+            ("total_net_output_bytes", "\(counters.outputBytes)"),
             ("rejected_connections", "\(counters.rejectedConnections)"),
             ("denied_connections", "\(counters.deniedConnections)"),
             ("timed_out_connections", "\(counters.timedOutConnections)"),

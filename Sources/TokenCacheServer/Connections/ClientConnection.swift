@@ -166,7 +166,9 @@ final class ClientConnection: DescriptorHandler {
         } else {
             encodeAside(version) { writer in
                 server.dispatcher.execute(request, from: self, &writer)
-            } into: { replies.append($0) }
+            } into: {
+                replies.append($0)
+            }
         }
         isExecuting = false
     }

@@ -92,7 +92,8 @@ final class Server {
                     "a client was turned away: limits.max-clients is reached",
                     metadata: ["max-clients": "\(limits.maxClients)", "suppressed": "\(suppressed)"])
             }
-            return reject(descriptor, "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n")
+            return reject(
+                descriptor, "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n")
         }
         guard let peer = Peer(descriptor: descriptor) else { return reject(descriptor, nil) }
         let role = access.role(of: peer)
