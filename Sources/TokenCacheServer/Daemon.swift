@@ -203,8 +203,7 @@ public final class Daemon {
 
     /// `instantaneous_ops_per_sec` of INFO.
     private func sampleRates(_ dispatcher: Dispatcher) {
-        every(.seconds(1)) { [weak dispatcher] in
-            guard let dispatcher else { return }
+        every(.seconds(1)) {
             dispatcher.operationsPerSecond.sample(total: dispatcher.statistics.totalCalls, now: .now())
         }
     }

@@ -21,7 +21,8 @@ final class ClientConnection: DescriptorHandler {
     var version = RESPVersion.two
     var authWasIgnored = false
 
-    unowned let server: Server
+    /// It owns this connection, and every connection is closed before it goes. Unchecked, as this is the hot path.
+    unowned(unsafe) let server: Server
     private let descriptor: Int32
     private var watch: DescriptorWatch?
 
@@ -212,7 +213,7 @@ final class ClientConnection: DescriptorHandler {
         guard phase != .closed else { return }
         // An answer known at once waits all the same: the requests before it are still being answered.
         guard !isExecuting else {
-            return server.loop.later { [weak self] in self?.fill(reply, encode) }
+            return server.loop.later { [self] in fill(reply, encode) }
         }
         encodeAside(reply.version, encode) { replies.fill(reply.ticket, with: $0) }
         while let reply = replies.next() { output += reply }
@@ -349,12 +350,13 @@ final class ClientConnection: DescriptorHandler {
 
 /// The place of a reply that Redis's answer will fill. May be filled once; nothing happens if the client has gone.
 struct PendingReply {
-    weak var connection: ClientConnection?
+    /// Held until then: a weak reference would make every retain of the connection slow for good.
+    let connection: ClientConnection
     let ticket: ReplyQueue.Ticket
     /// What the connection spoke when it asked.
     let version: RESPVersion
     let command: Command
     let startedAt: MonotonicInstant
 
-    func fill(_ encode: @escaping (inout ReplyWriter) -> Void) { connection?.fill(self, encode) }
+    func fill(_ encode: @escaping (inout ReplyWriter) -> Void) { connection.fill(self, encode) }
 }

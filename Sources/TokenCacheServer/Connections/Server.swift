@@ -72,9 +72,9 @@ final class Server {
 
     /// Takes over a listening socket.
     func listen(on descriptor: Int32) {
-        let listener = loop.listen(on: descriptor) { [weak self] in self?.accept($0) }
-        listener.onExhausted = { [weak self] number in
-            guard let self, let suppressed = rejections.admit() else { return }
+        let listener = loop.listen(on: descriptor) { [unowned self] in accept($0) }
+        listener.onExhausted = { [unowned self] number in
+            guard let suppressed = rejections.admit() else { return }
             logger.error(
                 "no descriptor left for a new client; accepting pauses",
                 metadata: ["errno": "\(number)", "suppressed": "\(suppressed)"])
@@ -140,7 +140,7 @@ final class Server {
     private func planTurnEnd() {
         guard !isTurnEndPlanned else { return }
         isTurnEndPlanned = true
-        loop.later { [weak self] in self?.endTurn() }
+        loop.later { [self] in endTurn() }
     }
 
     private func endTurn() {
@@ -168,7 +168,7 @@ final class Server {
     }
 
     private func startTimeoutTimer() {
-        let timer = timeoutTimer ?? loop.makeTimer { [weak self] in self?.checkTimeouts() }
+        let timer = timeoutTimer ?? loop.makeTimer { [unowned self] in checkTimeouts() }
         timeoutTimer = timer
         if !timer.isActive { timer.start(after: Self.timeoutCheck) }
     }
