@@ -5,7 +5,7 @@ internal import WireProtocol
 struct CommandStatistics {
     struct Row {
         var calls: UInt64 = 0
-        /// From the start of the turn that read the request to its reply, all calls together.
+        /// From the start of the turn that read the request to its reply; of requests answered together once.
         var microseconds: UInt64 = 0
         /// Refused before they were carried out: role or number of arguments.
         var rejected: UInt64 = 0
@@ -22,12 +22,33 @@ struct CommandStatistics {
     var totalCalls: UInt64 { rows.reduce(0) { $0 &+ $1.calls } }
     var totalErrors: UInt64 { errors.reduce(0) { $0 &+ $1.count } }
 
-    mutating func count(_ command: Command, since start: MonotonicInstant) {
+    /// Commands of one kind that were answered one after the other in one turn, not yet entered.
+    private var run: (command: Command, start: MonotonicInstant, calls: UInt64)?
+
+    /// Counts a command that was answered at once. The clock is read when the run of its kind ends.
+    @inline(__always)
+    mutating func countAtOnce(_ command: Command, since start: MonotonicInstant) {
+        if run?.command == command, run?.start == start {
+            run?.calls &+= 1
+        } else {
+            settle()
+            run = (command, start, 1)
+        }
+    }
+
+    /// Enters the run: to be called when a connection's share of a turn is over, and before the figures are read.
+    mutating func settle() {
+        guard let run else { return }
+        self.run = nil
+        count(run.command, since: run.start, calls: run.calls)
+    }
+
+    mutating func count(_ command: Command, since start: MonotonicInstant, calls: UInt64 = 1) {
         let elapsed = UInt64(clamping: MonotonicInstant.now().nanoseconds &- start.nanoseconds) / 1_000
         update(command) { row in
-            row.calls &+= 1
+            row.calls &+= calls
             row.microseconds &+= elapsed
-            row.latencies.record(microseconds: elapsed)
+            row.latencies.record(microseconds: elapsed, times: calls)
         }
     }
 
@@ -58,10 +79,10 @@ struct LatencyHistogram {
     private var counts: [UInt32] = []
 
     /// Records a duration; storage is made with the first one.
-    mutating func record(microseconds: UInt64) {
+    mutating func record(microseconds: UInt64, times: UInt64) {
         if counts.isEmpty { counts = Array(repeating: 0, count: 256) }
         let index = min(Self.bucket(of: microseconds), counts.count - 1)
-        counts[index] = counts[index] == .max ? .max : counts[index] + 1
+        counts[index] = UInt32(clamping: UInt64(counts[index]) &+ times)
     }
 
     /// The upper bound of the bucket below which `fraction` of the durations lie, microseconds; nil before the first.

@@ -43,7 +43,7 @@ final class Dispatcher {
             command: command, arguments: arguments, client: client, startedAt: client.server.turnStartedAt())
         do throws(ReplyError) {
             let answered = try answer(call, &writer)
-            if answered { statistics.count(command, since: call.startedAt) }
+            if answered { statistics.countAtOnce(command, since: call.startedAt) }
         } catch {
             statistics.countFailure(command)
             fail(error.code, error.message, &writer)

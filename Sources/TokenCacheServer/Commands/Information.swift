@@ -19,6 +19,7 @@ extension Dispatcher {
 
     /// The sections asked for; without an argument all but the long ones; `all` and `everything` mean all.
     func information(_ arguments: Arguments, of server: Server) -> String {
+        statistics.settle()
         let asked = (0..<arguments.count).map { String(decoding: arguments[$0], as: UTF8.self).lowercased() }
         let everything = asked.contains { $0 == "all" || $0 == "everything" }
         let usual = asked.isEmpty || asked.contains("default")

@@ -182,6 +182,7 @@ final class ClientConnection: DescriptorHandler {
     private func afterProcessing() {
         guard phase != .closed else { return }
         lastRequestAt = server.turnStartedAt()
+        server.dispatcher.statistics.settle()
         flushShared()
         guard phase != .closed else { return }
         let isIncomplete = phase == .open && unparsedBytes > 0 && !hasBacklog
