@@ -231,6 +231,9 @@ extension Comparison {
         result.mixed = try WorkloadRun(mixed, progress: Progress(isWanted: false)).measure().0
     }
 
+    /// In closed loop one of the two must be busy; if none is, somebody else had the core.
+    private static let undisturbed = 0.85
+
     private static func notes(on result: ComparisonResult) -> [String] {
         var notes: [String] = []
         for table in result.tables {
@@ -240,6 +243,13 @@ extension Comparison {
                         + "(client \(Figures.percent(row.clientLoad)) of a core, server "
                         + "\(Figures.percent(row.serverLoad ?? 0))): the server can do more than this")
             }
+        }
+        let rows = result.tables.flatMap(\.rows)
+        let undisturbed = rows.count { max($0.clientLoad, $0.serverLoad ?? 1) >= Self.undisturbed }
+        if undisturbed * 2 < rows.count {
+            notes.append(
+                "in \(rows.count - undisturbed) of \(rows.count) measurements neither server nor client had a core to "
+                    + "itself: other processes were running, and these figures are noise")
         }
         for row in result.latencies where row.unsent > 0 {
             notes.append("\(row.contender.title) did not keep up with \(Figures.rate(row.rate))/s")
