@@ -62,7 +62,7 @@ struct Session {
             plan.connections = arguments.connections
             plan.pipeline = arguments.pipeline
             plan.threads = arguments.threads
-            plan.duration = arguments.duration.value
+            plan.duration = arguments.duration?.value ?? .seconds(10)
             plan.warmUp = workload == .validateCold ? .zero : arguments.warmUp.value
             plan.rate = arguments.rate
             plan.clientCore = cores.client
@@ -77,6 +77,7 @@ struct Session {
         var plan = arguments.quick ? ComparisonPlan.quick : .full
         if let rounds = arguments.rounds { plan.rounds = rounds }
         if let sessions = arguments.sessions { plan.sessions = sessions }
+        if let duration = arguments.duration { plan.seconds = duration.value.inSeconds }
         plan.connections = arguments.connections
         plan.clientThreads = arguments.threads
         plan.settings = arguments.settings

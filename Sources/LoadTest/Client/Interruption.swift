@@ -17,6 +17,11 @@ public enum Interruption {
             action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
             sigaction(number, &action, nil)
         }
+        // Whoever started this may have blocked them, as threads of pools do; the mask is inherited.
+        var watched = sigset_t()
+        sigemptyset(&watched)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&watched, number) }
+        pthread_sigmask(Int32(SIG_UNBLOCK), &watched, nil)
         // A server that has gone is an error of one write, never the end of this process.
         Glibc.signal(SIGPIPE, SIG_IGN)
     }

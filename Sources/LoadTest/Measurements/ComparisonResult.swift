@@ -69,6 +69,8 @@ public struct ComparisonResult: Codable, Sendable {
     public var latencies: [LatencyRow] = []
     /// 94 % hits, 5 % misses, 1 % rotations at half of what the daemon can do.
     public var mixed: WorkloadResult?
+    /// p99 to p50 of each of its rounds; `mixed` is the last one.
+    public var mixedTails: [Double] = []
     public var mixedSaturation: Double?
     public var figures: [FigureResult] = []
     /// Share of the daemon's answers that came from its near cache; nil if it does not say.
