@@ -5,11 +5,14 @@ import Testing
 @Suite("Judging answers")
 struct LaneTests {
     private static let sids = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"]
-    private static func token(_ row: Int, _ fill: Character) -> String { sids[row] + String(repeating: fill, count: 96) }
+    private static func token(_ row: Int, _ fill: Character) -> String {
+        sids[row] + String(repeating: fill, count: 96)
+    }
     private static var tokens: TokenPool { TokenPool(bytes: Array((token(0, "a") + token(1, "b")).utf8)) }
 
     private static func reply(_ status: String, sid: String, token: String? = nil, expires: Int = 7_200) -> String {
-        var text = "*\(token == nil ? 6 : 8)\r\n$6\r\nstatus\r\n$\(status.count)\r\n\(status)\r\n$3\r\nsid\r\n$32\r\n\(sid)\r\n"
+        var text =
+            "*\(token == nil ? 6 : 8)\r\n$6\r\nstatus\r\n$\(status.count)\r\n\(status)\r\n$3\r\nsid\r\n$32\r\n\(sid)\r\n"
         text += "$10\r\nexpires_in\r\n:\(expires)\r\n"
         if let token { text += "$12\r\nsessiontoken\r\n$128\r\n\(token)\r\n" }
         return text

@@ -17,7 +17,8 @@ struct ReportTests {
     }
 
     static func report() throws -> Report {
-        var machine = MachineFacts(processor: "A <fast> & \"good\" one", cores: 2, memoryBytes: 8 << 30, kernel: "Linux 6", system: "Debian")
+        var machine = MachineFacts(
+            processor: "A <fast> & \"good\" one", cores: 2, memoryBytes: 8 << 30, kernel: "Linux 6", system: "Debian")
         machine.versions = ["redis-server": "7.0.15"]
         var report = Report(command: "tokencache-load --compare", machine: machine)
         let throughputs: [Contender: Double] = [

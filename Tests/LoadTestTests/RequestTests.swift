@@ -36,7 +36,8 @@ struct RequestTests {
     func memcached() {
         let tokens = tokens
         let lane = PeerRequests.memcachedGet(tokens)
-        #expect(String(decoding: lane.rows[0], as: UTF8.self) == "get \(String(decoding: tokens[0], as: UTF8.self))\r\n")
+        #expect(
+            String(decoding: lane.rows[0], as: UTF8.self) == "get \(String(decoding: tokens[0], as: UTF8.self))\r\n")
     }
 
     @Test("threads share the requests without overlap")

@@ -99,7 +99,9 @@ struct SmokeTests {
         var found: [String] = []
         for _ in 0..<1_000 where found.isEmpty {
             try await Task.sleep(for: .milliseconds(10))
-            found = (try FileManager.default.subpathsOfDirectory(atPath: folder)).filter { $0.hasSuffix("tokencached.sock") }
+            found = (try FileManager.default.subpathsOfDirectory(atPath: folder)).filter {
+                $0.hasSuffix("tokencached.sock")
+            }
         }
         #expect(!found.isEmpty)
         process.interrupt()

@@ -16,7 +16,8 @@ struct Sample {
 
     /// Runs a load and accounts for the server's CPU during its measured time.
     static func take(
-        _ shape: LoadShape, lanes: [LaneSpec], process: Int32?, progress: @escaping (Double, Int, Int) -> Void = { _, _, _ in }
+        _ shape: LoadShape, lanes: [LaneSpec], process: Int32?,
+        progress: @escaping (Double, Int, Int) -> Void = { _, _, _ in }
     ) throws(LoadTestError) -> Sample {
         var before: Double?
         var after: Double?

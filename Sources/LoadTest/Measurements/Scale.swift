@@ -237,10 +237,11 @@ extension Scale {
             atMost(
                 ScalePlan.idleLimit, Double(result.idleBytes), "P5",
                 "daemon with \(Figures.grouped(result.connections)) idle connections"),
-        ] + result.growth.map { row in
-            Targets.atMost(
-                ScalePlan.growthLimit, row.ratio, "P6",
-                "CPU per hit, \(Figures.grouped(row.large)) \(row.what) to \(Figures.grouped(row.small))")
-        }
+        ]
+            + result.growth.map { row in
+                Targets.atMost(
+                    ScalePlan.growthLimit, row.ratio, "P6",
+                    "CPU per hit, \(Figures.grouped(row.large)) \(row.what) to \(Figures.grouped(row.small))")
+            }
     }
 }

@@ -67,7 +67,8 @@ extension BarChart {
             Group(
                 title: "\(table.form.title), requests/s",
                 bars: table.rows.map { row in
-                    let ratio = row.contender == .limit ? "" : row.ratio.map { "   \(Figures.ratio($0.median)) ×" } ?? ""
+                    let ratio =
+                        row.contender == .limit ? "" : row.ratio.map { "   \(Figures.ratio($0.median)) ×" } ?? ""
                     return Bar(
                         label: row.contender.shortTitle, value: row.throughput.median, lowest: row.throughput.lowest,
                         highest: row.throughput.highest,

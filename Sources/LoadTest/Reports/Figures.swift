@@ -28,6 +28,7 @@ enum Figures {
     static func time(microseconds value: Double) -> String {
         switch value {
         case 999_500...: fixed(value / 1e6, 2) + " s"
+        case 99_950...: fixed(value / 1e3, 0) + " ms"
         case 9_995...: fixed(value / 1e3, 1) + " ms"
         case 999.5...: fixed(value / 1e3, 2) + " ms"
         case 99.5...: fixed(value, 0) + " µs"

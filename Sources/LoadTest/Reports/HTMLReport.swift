@@ -38,9 +38,12 @@ extension Report {
             return "Validation of a session token over a Unix socket, on one core. "
                 + "\(reached) of \(judged.count) figures of the design were reached."
         }
-        if let scale { return "\(Figures.grouped(scale.sessions)) sessions, \(Figures.grouped(scale.connections)) connections." }
+        if let scale {
+            return "\(Figures.grouped(scale.sessions)) sessions, \(Figures.grouped(scale.connections)) connections."
+        }
         let requests = workloads.reduce(0) { $0 + $1.requests }
-        return "\(Figures.grouped(requests)) requests, \(workloads.reduce(0) { $0 + $1.failed + $1.unanswered }) failed."
+        return
+            "\(Figures.grouped(requests)) requests, \(workloads.reduce(0) { $0 + $1.failed + $1.unanswered }) failed."
     }
 
     private var pictures: String {
@@ -52,7 +55,8 @@ extension Report {
                     + "limit, a bare epoll loop that answers without looking. A star: the client was the bottleneck.")
             text += figure("Latency", LatencyChart(comparison).picture, latencyCaption(comparison))
             text += figure(
-                "Server CPU", BarChart(cpuOf: comparison).picture, "Less is better: user and system time of the server.")
+                "Server CPU", BarChart(cpuOf: comparison).picture, "Less is better: user and system time of the server."
+            )
         }
         if !workloads.isEmpty {
             text += figure("Throughput", BarChart(workloads).picture, "Answers a second in the measured time.")
@@ -68,10 +72,12 @@ extension Report {
 
     private func latencyCaption(_ comparison: ComparisonResult) -> String {
         let rate = comparison.latencies.first.map { "\(Figures.rate($0.rate)) requests/s each" } ?? ""
-        var caption = "At \(rate), which all of them can keep up with. Each latency counts from the moment at which "
+        var caption =
+            "At \(rate), which all of them can keep up with. Each latency counts from the moment at which "
             + "its request was meant to be sent, so that no stall hides."
         if let mixed = comparison.mixed?.rate {
-            caption += " The mix (94 % hits, 5 % misses, 1 % rotations) at \(Figures.rate(mixed))/s, half of what the "
+            caption +=
+                " The mix (94 % hits, 5 % misses, 1 % rotations) at \(Figures.rate(mixed))/s, half of what the "
                 + "daemon can do of it."
         }
         return caption

@@ -115,8 +115,10 @@ struct LatencyChart {
         }
         let x = Self.width - Self.right + 12
         for label in labels {
-            picture.line(x, label.y - 4, x + 16, label.y - 4, class: "curve c\(label.curve.color)"
-                + (label.curve.isOwn ? " own" : "") + (label.curve.isDashed ? " dashed" : ""))
+            picture.line(
+                x, label.y - 4, x + 16, label.y - 4,
+                class: "curve c\(label.curve.color)"
+                    + (label.curve.isOwn ? " own" : "") + (label.curve.isDashed ? " dashed" : ""))
             picture.text(x + 22, label.y, label.curve.label, class: label.curve.isOwn ? "strong" : "")
         }
     }

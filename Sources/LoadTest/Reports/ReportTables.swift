@@ -39,7 +39,9 @@ struct ReportTables {
         for result in report.workloads {
             let reasons = result.failures.sorted { $0.value > $1.value }.prefix(4)
             notes += reasons.map { "\(result.workload.rawValue): \(Figures.grouped($0.value)) × \($0.key)" }
-            if result.unanswered > 0 { notes.append("\(result.workload.rawValue): \(result.unanswered) without an answer") }
+            if result.unanswered > 0 {
+                notes.append("\(result.workload.rawValue): \(result.unanswered) without an answer")
+            }
             notes += result.notes.map { "\(result.workload.rawValue): \($0)" }
         }
         let latencies = report.workloads.compactMap { result in

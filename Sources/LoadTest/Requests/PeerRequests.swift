@@ -33,7 +33,8 @@ enum PeerRequests {
     }
 
     /// Puts a value under each token.
-    static func fillStrings(_ tokens: TokenPool, value: [UInt8], into control: ControlConnection) throws(LoadTestError) {
+    static func fillStrings(_ tokens: TokenPool, value: [UInt8], into control: ControlConnection) throws(LoadTestError)
+    {
         try fill(tokens.count, control) { [Array("SET".utf8), Array(tokens[$0]), value] }
     }
 

@@ -31,7 +31,8 @@ public struct Programs: Sendable {
     static var ownPath: String {
         var path = [UInt8](repeating: 0, count: 4_096)
         let count = path.withUnsafeMutableBytes { buffer in
-            buffer.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), buffer.count) } ?? 0
+            buffer.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), buffer.count) }
+                ?? 0
         }
         return count > 0 ? String(decoding: path.prefix(count), as: UTF8.self) : ""
     }

@@ -30,7 +30,9 @@ public final class TestBed {
         servers = []
         guard let handle = opendir(folder) else { return }
         while let entry = readdir(handle) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if name != ".", name != ".." { unlink("\(folder)/\(name)") }
         }
         closedir(handle)
@@ -45,7 +47,8 @@ public final class TestBed {
             [
                 "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", folder,
                 "--maxclients", "20000", "--daemonize", "no",
-            ], socket: socket, core: core) { Self.answersPing(socket) }
+            ], socket: socket, core: core
+        ) { Self.answersPing(socket) }
     }
 
     /// The daemon in front of the Redis at `store`; `settings` are `key=value`.
@@ -60,7 +63,8 @@ public final class TestBed {
             name, programs.daemon,
             ["--config", emptyConfiguration(), "--socket", socket, "--redis", "unix://\(store)", "--state-dir", folder]
                 + assignments,
-            socket: socket, core: cores.server) { Self.answersIssue(socket) }
+            socket: socket, core: cores.server
+        ) { Self.answersIssue(socket) }
     }
 
     /// A daemon and the Redis behind it; answers the daemon's socket.
@@ -74,7 +78,8 @@ public final class TestBed {
         let user = getuid() == 0 ? ["-u", "root"] : []
         return try start(
             "memcached", program, ["-s", socket, "-a", "0700", "-t", "1", "-m", "1024", "-c", "16000"] + user,
-            socket: socket, core: core) { (try? ControlConnection(path: socket)) != nil }
+            socket: socket, core: core
+        ) { (try? ControlConnection(path: socket)) != nil }
     }
 
     /// The server that answers without looking: `answer` for every `requestSize` bytes.
@@ -83,7 +88,8 @@ public final class TestBed {
         let file = "\(folder)/answer"
         try writeFile(file, String(decoding: answer, as: UTF8.self))
         return try start(
-            "limit", FixedAnswerServer.name, [socket, "\(requestSize)", file], socket: socket, core: core) {
+            "limit", FixedAnswerServer.name, [socket, "\(requestSize)", file], socket: socket, core: core
+        ) {
             (try? ControlConnection(path: socket)) != nil
         }
     }
