@@ -12,6 +12,7 @@ let configuration: Target.Dependency = .product(name: "Configuration", package: 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -19,9 +20,11 @@ let package = Package(
     products: [
         .executable(name: "tokencached", targets: ["tokencached"]),
         .executable(name: "tokencachectl", targets: ["tokencachectl"]),
+        .executable(name: "tokencache-load", targets: ["tokencache-load"]),
         .library(name: "TokenCacheClient", targets: ["TokenCacheClient"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
@@ -60,6 +63,13 @@ let package = Package(
         .executableTarget(
             name: "tokencachectl", dependencies: ["TokenCacheClient", argumentParser], swiftSettings: strict),
 
+        // The load test: a client of its own, so that it measures servers and not a library.
+        .systemLibrary(name: "CLoadTest", path: "Sources/LoadTest/CLoadTest"),
+        .target(
+            name: "LoadTest", dependencies: ["CLoadTest", histogram], exclude: ["CLoadTest"],
+            resources: [.embedInCode("Scripts"), .embedInCode("Pages")], swiftSettings: strict),
+        .executableTarget(name: "tokencache-load", dependencies: ["LoadTest", argumentParser], swiftSettings: strict),
+
         // Unit tests need no server and finish in seconds.
         .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol"], swiftSettings: strict),
         .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto"], swiftSettings: strict),
@@ -72,6 +82,9 @@ let package = Package(
         .testTarget(name: "TokenCacheClientTests", dependencies: ["TokenCacheClient"], swiftSettings: strict),
         .testTarget(
             name: "TokenCacheCtlTests", dependencies: ["tokencachectl", "TokenCacheClient"], swiftSettings: strict),
+        .testTarget(
+            name: "LoadTestTests", dependencies: ["LoadTest", "tokencached", "tokencache-load", histogram],
+            swiftSettings: strict),
 
         // Integration tests start real redis-servers and daemons of their own.
         // The harness looks through megabytes for every secret of a test: unoptimised that takes most of the run.

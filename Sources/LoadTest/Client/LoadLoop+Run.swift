@@ -1,0 +1,122 @@
+internal import Glibc
+internal import Histogram
+
+/// A load from its first request to its last answer.
+extension LoadLoop {
+    private static let reportInterval: Int64 = 250_000_000
+    /// Open pace: a request later than this although a connection was free is the client's fault.
+    private static let lateAfter: Int64 = 200_000
+    /// Open pace: below this it is better to look again than to sleep.
+    private static let spinBelow: Int64 = 60_000
+
+    /// Runs the whole load on this thread. All threads of a load start at `start`.
+    mutating func run(start: Int64, rate: Double?, observer: LoadObserver) throws(LoadTestError) {
+        try openAll()
+        let begin = max(start, Clock.now())
+        measuresFrom = begin + shape.warmUp.nanoseconds
+        let planned = measuresFrom + shape.duration.nanoseconds
+        var now = begin
+        var nextReport = begin + Self.reportInterval
+        var beforeCount = 0
+        var beforeCPU: Int64 = 0
+        var isMeasuring = false
+        let interval = rate.map { 1e9 / $0 } ?? 0
+        var due = 0.0
+
+        if rate != nil { preparePlaces() } else { try sendFirst(begin) }
+        while now < planned {
+            if !isMeasuring, now >= measuresFrom {
+                isMeasuring = true
+                measuresFrom = now
+                beforeCount = answered
+                beforeCPU = Clock.threadCPU()
+                observer.begins()
+            }
+            if rate != nil {
+                try sendDue(&due, interval, begin, now)
+                let next = begin + Int64(due * interval)
+                let wait = placeCount == 0 ? 1_000_000 : min(1_000_000, next - Clock.now())
+                try turn(waiting: wait < Self.spinBelow && placeCount > 0 ? 0 : wait)
+            } else {
+                if inFlight == 0 { break }
+                try turn(waiting: 100_000_000)
+            }
+            now = Clock.now()
+            if now >= nextReport {
+                nextReport = now + Self.reportInterval
+                try Interruption.check()
+                observer.progresses(Double(now - begin) / 1e9, answered, outcome.failureCount)
+            }
+        }
+        if !isMeasuring {
+            measuresFrom = min(measuresFrom, now)
+            observer.begins()
+        }
+        now = Clock.now()
+        measuresUntil = rate == nil ? now : planned
+        outcome.answered = answered - beforeCount
+        outcome.seconds = Double(now - measuresFrom) / 1e9
+        outcome.clientCPU = Double(Clock.threadCPU() - beforeCPU) / 1e9
+        observer.ends()
+        if rate != nil { outcome.unsent = max(0, Int(Double(planned - begin) / interval) - sent) }
+        try drain()
+        outcome.isExhausted = (0..<laneCount).contains { lanes[$0].isExhausted }
+        outcome.repeats = (0..<laneCount).map { lanes[$0].repeats }
+    }
+
+    private mutating func sendFirst(_ now: Int64) throws(LoadTestError) {
+        for index in 0..<connectionCount {
+            let room = shape.mostRequests.map { max(0, $0 - sent) } ?? .max
+            try send(min(shape.reconnects ? 1 : shape.pipeline, room), on: index, meantFor: now)
+        }
+    }
+
+    private mutating func preparePlaces() {
+        let each = shape.reconnects ? 1 : shape.pipeline
+        places = Array(repeating: 0, count: connectionCount * each)
+        for _ in 0..<each { for index in 0..<connectionCount { addPlace(index) } }
+    }
+
+    /// Sends what is due by `now`, as far as there are places for it; the rest keeps its intended times.
+    @inline(__always)
+    private mutating func sendDue(
+        _ due: inout Double, _ interval: Double, _ begin: Int64, _ now: Int64
+    ) throws(LoadTestError) {
+        let hadPlaces = placeCount > 0
+        while placeCount > 0 {
+            let meant = begin + Int64(due * interval)
+            guard meant <= now else { return }
+            let index = Int(places[firstPlace])
+            firstPlace = firstPlace &+ 1 == places.count ? 0 : firstPlace &+ 1
+            placeCount &-= 1
+            let before = sent
+            try send(1, on: index, meantFor: meant)
+            guard sent > before else { return addPlace(index) }
+            if hadPlaces, !wasStarved, now - meant > Self.lateAfter, meant >= measuresFrom { outcome.late += 1 }
+            due += 1
+        }
+        wasStarved = begin + Int64(due * interval) <= now
+    }
+
+    /// Waits a little for answers to what was sent. What does not come is recorded with the time it took so far:
+    /// leaving it out would flatter the server.
+    private mutating func drain() throws(LoadTestError) {
+        isClosing = true
+        guard shape.pace != .closed || shape.mostRequests != nil else { return }
+        let end = Clock.now() + LoadShape.grace.nanoseconds
+        while inFlight > 0, Clock.now() < end {
+            try turn(waiting: 10_000_000)
+            try Interruption.check()
+        }
+        outcome.unanswered = inFlight
+        guard inFlight > 0 else { return }
+        let now = Clock.now()
+        for index in 0..<connectionCount {
+            let connection = connections[index]
+            for offset in 0..<connection.inFlight {
+                let time = times[index * slots + Int((connection.head &+ offset) & slotMask)]
+                if time >= measuresFrom { outcome.latencies.record(UInt64(max(0, now - time))) }
+            }
+        }
+    }
+}

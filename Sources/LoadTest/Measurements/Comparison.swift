@@ -1,0 +1,167 @@
+/// The daemon beside its peers: in one run, in turn, several rounds.
+public final class Comparison {
+    /// A server, started and filled.
+    struct Entry {
+        var contender: Contender
+        var server: ServerProcess
+        var lanes: [LaneSpec]
+    }
+
+    let plan: ComparisonPlan
+    let bed: TestBed
+    let progress: Progress
+    var entries: [Entry] = []
+    var daemon: ServerProcess
+    var peerRedis: ServerProcess
+    private var daemonControl: ControlConnection
+    var peerControl: ControlConnection
+    var scriptDigest = ""
+    var result: ComparisonResult
+
+    /// Starts and fills every server.
+    public init(_ plan: ComparisonPlan, bed: TestBed, progress: Progress) throws(LoadTestError) {
+        self.plan = plan
+        self.bed = bed
+        self.progress = progress
+        progress.phase("starting the servers")
+        let store = try bed.startRedis("store", core: bed.cores.store)
+        daemon = try bed.startDaemon(store: store.socketPath, settings: plan.settings)
+        peerRedis = try bed.startRedis("redis", core: bed.cores.server)
+        daemonControl = try ControlConnection(path: daemon.socketPath)
+        peerControl = try ControlConnection(path: peerRedis.socketPath)
+        result = ComparisonResult(
+            rounds: plan.rounds, seconds: plan.seconds, connections: plan.connections, sessions: plan.sessions,
+            requestBytes: 0, replyBytes: 0)
+        try fill()
+    }
+
+    private func fill() throws(LoadTestError) {
+        let tokens = try SessionSource.issue(
+            plan.sessions, shape: preparation(plan.sessions), row: WorkloadLanes.issueRow)
+        let validate = WorkloadLanes.validate(tokens)
+        let answer = try sampleAnswer(Array(validate.rows[0]))
+        result.requestBytes = validate.rows.stride
+        result.replyBytes = answer.count
+        try SessionSource.warm(tokens, shape: preparation(tokens.count))
+        guard let sha = try peerControl.demand("SCRIPT", "LOAD", PeerRequests.script).string else {
+            throw .refused("Redis does not load the script")
+        }
+        scriptDigest = sha
+        // Answers of the same size from everybody: `$231\r\n` and the end stand around the value.
+        let value = [UInt8](repeating: UInt8(ascii: "v"), count: max(1, answer.count - 8))
+        try PeerRequests.fillStrings(tokens, value: value, into: peerControl)
+        try PeerRequests.fillRecords(tokens, into: peerControl)
+        let limit = try bed.startFixedAnswer(answer, requestSize: validate.rows.stride, core: bed.cores.server)
+        entries = [
+            Entry(contender: .limit, server: limit, lanes: [PeerRequests.fixed(tokens)]),
+            Entry(contender: .tokencached, server: daemon, lanes: [validate]),
+            Entry(contender: .redisGet, server: peerRedis, lanes: [PeerRequests.get(tokens)]),
+            Entry(
+                contender: .redisEvalsha, server: peerRedis,
+                lanes: [PeerRequests.evalsha(tokens, script: scriptDigest)]),
+        ]
+        if let program = bed.programs.memcached {
+            let server = try bed.startMemcached(program, core: bed.cores.server)
+            // `VALUE key 0 231\r\n`, the value, `\r\nEND\r\n`.
+            let around = "VALUE  0 231\r\n\r\nEND\r\n".utf8.count + TokenPool.length
+            let control = try ControlConnection(path: server.socketPath)
+            let value = Array(value.prefix(max(1, answer.count - around)))
+            try PeerRequests.fillMemcached(tokens, value: value, into: control)
+            entries.append(Entry(contender: .memcached, server: server, lanes: [PeerRequests.memcachedGet(tokens)]))
+        }
+        progress.plan(plan.steps(entries.count))
+    }
+
+    /// Runs every round.
+    public func measure() throws(LoadTestError) -> ComparisonResult {
+        let before = try DaemonInformation.nearCache(daemonControl)
+        var samples: [ClientForm: [Contender: [Sample]]] = [:]
+        for round in 1...plan.rounds {
+            for form in ClientForm.allCases {
+                for entry in entries {
+                    progress.phase("round \(round), \(form.title): \(entry.contender.title)", isStep: true)
+                    let sample = try sample(entry, form)
+                    samples[form, default: [:]][entry.contender, default: []].append(sample)
+                }
+            }
+        }
+        result.tables = ClientForm.allCases.map { form in
+            table(form, entries.map { ($0.contender, samples[form]?[$0.contender] ?? []) }, base: .limit)
+        }
+        result.nearCacheHits = NearCacheCounters.hitShare(before, try DaemonInformation.nearCache(daemonControl))
+        try measureCold()
+        try measureLatencies()
+        try measureMixed()
+        result.figures = Targets.judge(result)
+        result.notes += Self.notes(on: result)
+        progress.clear()
+        return result
+    }
+
+    private func sample(_ entry: Entry, _ form: ClientForm) throws(LoadTestError) -> Sample {
+        var shape = shape(entry.server.socketPath)
+        shape.pipeline = form.pipeline
+        shape.reconnects = form == .connectionEach
+        return try take(shape, entry.lanes, entry.server, entry.contender)
+    }
+
+    func take(
+        _ shape: LoadShape, _ lanes: [LaneSpec], _ server: ServerProcess, _ contender: Contender
+    ) throws(LoadTestError) -> Sample {
+        let sample = try Sample.take(shape, lanes: lanes, process: server.process)
+        if let failure = sample.outcome.failures.max(by: { $0.value < $1.value }) {
+            throw .refused("\(contender.title): \(failure.value) bad answers: \(failure.key)")
+        }
+        return sample
+    }
+
+    func shape(_ socket: String) -> LoadShape {
+        var shape = LoadShape(socketPath: socket)
+        shape.connections = plan.connections
+        shape.duration = .milliseconds(Int64(plan.seconds * 1_000))
+        shape.warmUp = .milliseconds(Int64(plan.seconds * 100))
+        shape.recordsLatency = false
+        shape.threads = plan.clientThreads
+        shape.core = bed.cores.client
+        return shape
+    }
+
+    func preparation(_ requests: Int) -> LoadShape {
+        var plan = WorkloadPlan(workload: .validate, socketPath: daemon.socketPath)
+        plan.clientCore = bed.cores.client
+        return plan.preparation(requests)
+    }
+
+    /// One real answer of the daemon, byte by byte.
+    private func sampleAnswer(_ request: [UInt8]) throws(LoadTestError) -> [UInt8] {
+        try daemonControl.send(request)
+        guard case .list(let fields) = try daemonControl.reply(), fields.count > 2 else {
+            throw .refused("the daemon does not validate its own session")
+        }
+        var bytes = Array("*\(fields.count)\r\n".utf8)
+        for field in fields {
+            if case .number(let number) = field { bytes += Array(":\(number)\r\n".utf8) }
+            if case .text(let text) = field { bytes += Array("$\(text.count)\r\n".utf8) + text + [0x0d, 0x0a] }
+        }
+        return bytes
+    }
+
+    func table(
+        _ form: ClientForm, _ samples: [(Contender, [Sample])], base: Contender
+    ) -> ComparisonTable {
+        let bases = samples.first { $0.0 == base }?.1.map(\.outcome.throughput) ?? []
+        let rows = samples.compactMap { contender, samples -> ComparisonRow? in
+            let throughputs = samples.map(\.outcome.throughput)
+            guard let spread = Spread(throughputs) else { return nil }
+            let microseconds = samples.compactMap(\.serverMicroseconds)
+            let serverLoad = Spread(samples.compactMap(\.serverLoad))?.median
+            let clientLoad = Spread(samples.map(\.clientLoad))?.median ?? 0
+            return ComparisonRow(
+                contender: contender, throughput: spread, ratio: Spread.ratio(throughputs, to: bases),
+                serverMicroseconds: Spread(microseconds), serverLoad: serverLoad, clientLoad: clientLoad,
+                isClientBound: Bottleneck.isClient(clientLoad: clientLoad, serverLoad: serverLoad),
+                throughputs: throughputs, microseconds: microseconds)
+        }
+        return ComparisonTable(form: form, rows: rows)
+    }
+}

@@ -1,0 +1,79 @@
+/// One server in one form of load.
+public struct ComparisonRow: Codable, Sendable {
+    public var contender: Contender
+    /// Answers a second.
+    public var throughput: Spread
+    /// To the limit's of the same round.
+    public var ratio: Spread?
+    /// Server CPU an answer, µs.
+    public var serverMicroseconds: Spread?
+    /// Shares of a core, medians.
+    public var serverLoad: Double?
+    public var clientLoad: Double
+    /// The client had no time left while the server had: the server can do more than this.
+    public var isClientBound: Bool
+    /// Round by round, for ratios.
+    public var throughputs: [Double]
+    public var microseconds: [Double]
+}
+
+public struct ComparisonTable: Codable, Sendable {
+    public var form: ClientForm
+    public var rows: [ComparisonRow]
+
+    public func row(_ contender: Contender) -> ComparisonRow? { rows.first { $0.contender == contender } }
+
+    /// Throughput of `one` to that of `other`, round by round.
+    func ratio(_ one: Contender, to other: Contender) -> Spread? {
+        guard let one = row(one), let other = row(other) else { return nil }
+        return Spread.ratio(one.throughputs, to: other.throughputs)
+    }
+}
+
+/// Latencies of one server at a fixed rate.
+public struct LatencyRow: Codable, Sendable {
+    public var contender: Contender
+    /// Requests a second.
+    public var rate: Double
+    public var summary: LatencySummary
+    /// Requests that the server was too slow for, and that the client itself sent late.
+    public var unsent: Int
+    public var late: Int
+}
+
+/// A figure that must be reached, and what was measured.
+public struct FigureResult: Codable, Sendable {
+    /// `P1` …
+    public var id: String
+    public var text: String
+    /// `≥ 1.6`
+    public var wanted: String
+    /// `1.74 (1.70–1.78)`; `not measured` if there is nothing to judge by.
+    public var measured: String
+    /// Nil if it was not measured.
+    public var isReached: Bool?
+}
+
+/// What a comparison measured.
+public struct ComparisonResult: Codable, Sendable {
+    public var rounds: Int
+    /// Of one measurement.
+    public var seconds: Double
+    public var connections: Int
+    public var sessions: Int
+    public var requestBytes: Int
+    public var replyBytes: Int
+    public var tables: [ComparisonTable] = []
+    /// Validation of sessions that no cache holds: the daemon with its Redis, and the script directly.
+    public var cold: ComparisonTable?
+    public var latencies: [LatencyRow] = []
+    /// 94 % hits, 5 % misses, 1 % rotations at half of what the daemon can do.
+    public var mixed: WorkloadResult?
+    /// p99 to p50 of each of its rounds; `mixed` is the last one.
+    public var mixedTails: [Double] = []
+    public var mixedSaturation: Double?
+    public var figures: [FigureResult] = []
+    /// Share of the daemon's answers that came from its near cache; nil if it does not say.
+    public var nearCacheHits: Double?
+    public var notes: [String] = []
+}

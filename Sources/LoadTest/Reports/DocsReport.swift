@@ -1,0 +1,38 @@
+internal import Glibc
+
+extension Report {
+    /// Writes `README.md`, `throughput.svg` and `latency.svg` into a folder, which is made if it is missing.
+    public func writeDocs(to folder: String) throws(LoadTestError) {
+        guard let comparison else { return }
+        for end in folder.indices.dropFirst() where folder[end] == "/" { mkdir(String(folder[..<end]), 0o755) }
+        guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw .file(path: folder, number: errno) }
+        try writeFile("\(folder)/throughput.svg", BarChart(comparison).picture.file)
+        try writeFile("\(folder)/latency.svg", LatencyChart(comparison).picture.file)
+        try writeFile("\(folder)/README.md", markdown())
+    }
+
+    /// The tables, with the pictures beside them.
+    func markdown() -> String {
+        var text = """
+            # Benchmarks
+
+            Validation of a session token over a Unix socket: the daemon beside a redis-server that looks a key up \
+            (`GET`), one that validates by a script (`EVALSHA`, equal work), memcached, and a bare epoll loop that \
+            answers without looking, which is the limit. Written by `\(command)`; run it on your machine.
+
+            ![Requests a second](throughput.svg)
+
+            ![Latency by percentile](latency.svg)
+
+
+            """
+        for table in ReportTables(self).all where !table.rows.isEmpty {
+            text += "## \(table.title.prefix(1).uppercased() + table.title.dropFirst())\n\n\(table.table.markdown())\n"
+            for note in table.notes { text += "- \(note)\n" }
+            if !table.notes.isEmpty { text += "\n" }
+        }
+        text += "## How it was measured\n\n"
+        text += facts.map { "- \($0.0): \($0.1)\n" }.joined()
+        return text
+    }
+}

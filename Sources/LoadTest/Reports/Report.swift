@@ -1,0 +1,34 @@
+public import Foundation
+
+/// Everything that one call measured. Its JSON form is what `--json` prints.
+public struct Report: Codable, Sendable {
+    /// When it began, ISO 8601 in UTC.
+    public var startedAt: String
+    /// How to repeat it.
+    public var command: String
+    public var machine: MachineFacts
+    public var workloads: [WorkloadResult] = []
+    public var comparison: ComparisonResult?
+    public var scale: ScaleResult?
+
+    public init(command: String, machine: MachineFacts, startedAt: Date = Date()) {
+        self.command = command
+        self.machine = machine
+        self.startedAt = startedAt.formatted(.iso8601)
+    }
+
+    /// Whether every request was answered as it should be.
+    public var isClean: Bool { workloads.allSatisfy(\.isClean) }
+
+    /// Figures that were measured and not reached.
+    public var missed: [FigureResult] {
+        ((comparison?.figures ?? []) + (scale?.figures ?? [])).filter { $0.isReached == false }
+    }
+
+    public func json() -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(self) else { return "{}" }
+        return String(decoding: data, as: UTF8.self) + "\n"
+    }
+}

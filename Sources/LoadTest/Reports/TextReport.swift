@@ -1,0 +1,43 @@
+extension Report {
+    /// The report for a terminal.
+    public func text() -> String {
+        var text = ""
+        for table in ReportTables(self).all where !table.rows.isEmpty {
+            text += "\(table.title)\n" + table.table.plain()
+            for note in table.notes { text += "  · \(note)\n" }
+            text += "\n"
+        }
+        if comparison?.tables.contains(where: { $0.rows.contains(where: \.isClientBound) }) == true {
+            text += "* the client was the bottleneck: the server can do more than this\n\n"
+        }
+        text += facts.map { "\($0.0): \($0.1)\n" }.joined()
+        return text
+    }
+
+    /// What the figures were measured on and how.
+    var facts: [(String, String)] {
+        var facts = [
+            ("machine", "\(machine.processor), \(machine.cores) cores, \(Figures.bytes(Double(machine.memoryBytes)))"),
+            ("system", "\(machine.system), \(machine.kernel)"),
+        ]
+        if !machine.versions.isEmpty {
+            let versions = machine.versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+            facts.append(("versions", versions.joined(separator: ", ")))
+        }
+        if !machine.placement.isEmpty { facts.append(("placement", machine.placement)) }
+        if let comparison {
+            facts.append(
+                (
+                    "method",
+                    "\(comparison.rounds) rounds of \(Figures.fixed(comparison.seconds, 2)) s in turn, "
+                        + "\(comparison.connections) connections, \(Figures.grouped(comparison.sessions)) sessions, "
+                        + "answers of \(comparison.replyBytes) bytes from everybody; medians (lowest–highest), "
+                        + "ratios within a round"
+                ))
+        }
+        facts.append(("load before", "\(Figures.fixed(machine.loadAtStart, 2)) processes a core"))
+        facts.append(("begun", startedAt))
+        facts.append(("repeat", command))
+        return facts
+    }
+}

@@ -1,0 +1,45 @@
+internal import Glibc
+
+/// What the kernel tells about a process.
+enum ProcessAccounting {
+    /// CPU time used so far, all threads, in the program and in the kernel: seconds. Nil if the process is gone.
+    ///
+    /// Source: proc(5), utime and stime of `/proc/PID/stat`, counted in clock ticks.
+    static func cpuSeconds(of process: Int32) -> Double? {
+        guard let text = readFile("/proc/\(process)/stat") else { return nil }
+        return cpuSeconds(stat: text, ticksPerSecond: Double(sysconf(Int32(_SC_CLK_TCK))))
+    }
+
+    /// The same, from the file's text. The name in it may hold spaces and parentheses: counting starts behind it.
+    static func cpuSeconds(stat text: String, ticksPerSecond: Double) -> Double? {
+        guard let end = text.lastIndex(of: ")"), ticksPerSecond > 0 else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return nil }
+        return (user + system) / ticksPerSecond
+    }
+
+    /// Bytes of memory that the process occupies now.
+    static func residentBytes(of process: Int32) -> Int? {
+        guard let text = readFile("/proc/\(process)/statm") else { return nil }
+        let fields = text.split(separator: " ")
+        guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
+        return pages * sysconf(Int32(_SC_PAGESIZE))
+    }
+}
+
+/// The text of a small file; nil if it cannot be read.
+func readFile(_ path: String, most: Int = 1 << 16) -> String? {
+    guard let file = fopen(path, "re") else { return nil }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: most)
+    let count = fread(&bytes, 1, bytes.count, file)
+    return String(decoding: bytes.prefix(count), as: UTF8.self)
+}
+
+/// Writes a whole file.
+public func writeFile(_ path: String, _ text: String) throws(LoadTestError) {
+    guard let file = fopen(path, "we") else { throw .file(path: path, number: errno) }
+    let bytes = Array(text.utf8)
+    let count = fwrite(bytes, 1, bytes.count, file)
+    guard fclose(file) == 0, count == bytes.count else { throw .file(path: path, number: errno) }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import Testing
+
+@testable import LoadTest
+
+/// The program itself, against a real daemon and a real redis-server.
+@Suite("The program", .serialized)
+struct SmokeTests {
+    /// The folder of the built products: the test bundle's own.
+    private static let products: String = {
+        let path = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? Programs.ownPath
+        return URL(fileURLWithPath: path).deletingLastPathComponent().path
+    }()
+
+    private struct Outcome {
+        var status: Int32
+        var output: String
+        var errors: String
+    }
+
+    private static func load(_ arguments: [String]) throws -> Outcome {
+        let process = Foundation.Process()
+        process.executableURL = URL(fileURLWithPath: "\(products)/tokencache-load")
+        process.arguments = arguments
+        let output = Pipe(), errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        let text = output.fileHandleForReading.readDataToEndOfFile()
+        let words = errors.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return Outcome(
+            status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
+            errors: String(decoding: words, as: UTF8.self))
+    }
+
+    /// Small, and held on no core: other tests run beside it.
+    private static let sizes = ["--no-pin", "--warm-up", "100ms", "-c", "8", "--json", "--set", "redis.timeout=10s"]
+
+    @Test("each workload runs for two seconds without a failure", arguments: Workload.allCases)
+    func workload(_ workload: Workload) throws {
+        let sessions = workload == .validateCold ? 5_000 : 500
+        let size = workload.usesSessions ? ["--sessions", "\(sessions)"] : []
+        let outcome = try Self.load([workload.rawValue, "-d", "2s"] + Self.sizes + size)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+        let result = try #require(report.workloads.first)
+        #expect(result.workload == workload && result.failures.isEmpty && result.isClean)
+        #expect(result.requests > 50 && result.throughput > 0)
+        #expect(result.latency?.count ?? 0 > 50)
+        #expect(try #require(result.serverMicroseconds) > 0)
+    }
+
+    @Test("at a rate, as many requests are sent as were asked for; the files are written")
+    func rate() throws {
+        let folder = NSTemporaryDirectory() + "load-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let files = ["--hgrm", "\(folder)/a.hgrm", "--report", "\(folder)/a.html"]
+        let outcome = try Self.load(["validate", "--rate", "500", "-d", "2s", "--sessions", "50"] + Self.sizes + files)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+        let result = try #require(report.workloads.first)
+        #expect((900...1_010).contains(result.latency?.count ?? 0))
+        #expect(try String(contentsOfFile: "\(folder)/a.hgrm", encoding: .utf8).contains("#[Mean"))
+        #expect(try String(contentsOfFile: "\(folder)/a.html", encoding: .utf8).contains("<polyline"))
+    }
+
+    @Test("several threads share the work")
+    func threads() throws {
+        let outcome = try Self.load(["mixed", "-t", "2", "-p", "4", "-d", "1s", "--sessions", "500"] + Self.sizes)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+
+    @Test("a comparison, as short as it can be, measures every server in every form")
+    func comparison() throws {
+        let outcome = try Self.load(["--compare", "-d", "100ms", "--rounds", "1"] + Self.sizes)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+        let result = try #require(report.comparison)
+        #expect(result.tables.count == 3 && result.tables.allSatisfy { $0.rows.count >= 4 })
+        #expect(result.tables.allSatisfy { $0.rows.allSatisfy { $0.throughput.median > 0 } })
+        #expect(result.figures.allSatisfy { $0.isReached != nil })
+    }
+
+    @Test("Ctrl-C ends what was started and leaves nothing behind")
+    func interruption() async throws {
+        let folder = "/tmp/load-int-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let process = Foundation.Process()
+        process.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencache-load")
+        process.arguments = ["validate", "-d", "60s"] + Self.sizes
+        process.environment = ProcessInfo.processInfo.environment.merging(["TMPDIR": folder]) { $1 }
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        // Until it has its daemon.
+        var found: [String] = []
+        for _ in 0..<1_000 where found.isEmpty {
+            try await Task.sleep(for: .milliseconds(10))
+            found = (try FileManager.default.subpathsOfDirectory(atPath: folder)).filter {
+                $0.hasSuffix("tokencached.sock")
+            }
+        }
+        #expect(!found.isEmpty)
+        process.interrupt()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 130)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+        #expect(Self.processes(mentioning: folder).isEmpty)
+    }
+
+    @Test("a wrong command line is told apart from a daemon that is not there")
+    func statuses() throws {
+        #expect(try Self.load(["--connections", "0"]).status == 64)
+        #expect(try Self.load(["--compare", "validate"]).status == 64)
+        #expect(try Self.load(["--socket", "/nonexistent/socket"]).status == 69)
+        #expect(try Self.load(["--help"]).output.contains("WORKLOADS"))
+    }
+
+    @Test("the load test has the daemon's version")
+    func version() throws {
+        let process = Foundation.Process()
+        process.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencached")
+        process.arguments = ["--version"]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(text == "tokencached \(LoadTestVersion.current)\n")
+    }
+
+    private static func processes(mentioning text: String) -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.filter { name in
+            guard Int(name) != nil, Int(name) != Int(getpid()) else { return false }
+            let line = FileManager.default.contents(atPath: "/proc/\(name)/cmdline") ?? Data()
+            return String(decoding: line, as: UTF8.self).contains(text)
+        }
+    }
+}
