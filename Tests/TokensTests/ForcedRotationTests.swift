@@ -11,7 +11,7 @@ import TokenCrypto
         try life.rotateAndConfirm()
         life.now += life.policy.rotationAfter
         try life.rotate()
-        #expect([0, 1, 2].map { life.standing($0) } == [.retired(punishable: false), .awaitingSuccessor, .pending])
+        #expect([0, 1, 2].map { life.standing($0) } == [.retired(punishable: true), .awaitingSuccessor, .pending])
         try life.force()
         for token in 0...2 { #expect(life.standing(token) == .retired(punishable: false)) }
         #expect(life.standing(3) == .current)
