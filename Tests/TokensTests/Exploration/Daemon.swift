@@ -184,7 +184,6 @@ struct Daemon {
     }
 
     private func answer(_ answer: World.Answer, _ index: Int, _ world: inout World) -> Violation? {
-        world.requests[index].phase = .answered(answer)
-        return Invariants.check(answer, of: index, in: &world)
+        world.answer(answer, index)
     }
 }

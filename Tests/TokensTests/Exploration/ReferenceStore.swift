@@ -61,7 +61,6 @@ extension World {
     mutating func tick() {
         now += 1
         if case .live(let record) = stored, record.expireAt <= Ticks.milliseconds(now) { stored = .absent }
-        strays.removeAll { now > $0.notAfter }
         touches.removeAll { now > $0.notAfter }
     }
 }

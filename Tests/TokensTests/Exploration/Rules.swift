@@ -69,6 +69,12 @@ struct Scenario: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
+    var firstThree: Scenario {
+        var short = self
+        short.requests = Array(requests.prefix(3))
+        return short
+    }
+
     var policy: TokenPolicy {
         TokenPolicy(
             rotationAfter: Milliseconds(Ticks.rotationAfter) * 1_000, rotationOverlap: Milliseconds(Ticks.overlap) * 1_000,

@@ -20,7 +20,6 @@ struct World {
         case issued(UInt8)
         case refused
         case revoked
-        case unavailable
     }
 
     enum Phase {
@@ -54,8 +53,6 @@ struct World {
     var requests: [Request]
     var jar: UInt8 = 0
     var losses: Int
-    /// Commands whose sender gave up: they may still act, until their not-after.
-    var strays: [Commit] = []
     var touches: [Touch] = []
     var reference: Reference
 
@@ -71,11 +68,21 @@ struct World {
         reference = Reference(absoluteEnd: scenario.absoluteTicks)
     }
 
+    /// A daemon's answer is on its way. One that changes nothing where it arrives need not arrive.
+    mutating func answer(_ answer: Answer, _ index: Int) -> Violation? {
+        switch answer {
+        case .accepted(successor: .some), .issued:
+            requests[index].phase = requests[index].presenter == .jar ? .answered(answer) : .finished
+        case .accepted(nil), .refused, .revoked: requests[index].phase = .finished
+        }
+        return Invariants.check(answer, of: index, in: &self)
+    }
+
     /// Equal for worlds whose future is the same.
     func key(_ symbols: Symbols) -> [UInt8] {
         var key: [UInt8] = []
         key.reserveCapacity(160)
-        key += [UInt8(now), jar, UInt8(losses), UInt8(strays.count), UInt8(touches.count)]
+        key += [UInt8(now), jar, UInt8(losses), UInt8(touches.count)]
         append(stored, symbols, to: &key)
         for request in requests {
             switch request.phase {
@@ -96,12 +103,10 @@ struct World {
                 case .issued(let token): key += [6, token]
                 case .refused: key.append(7)
                 case .revoked: key.append(8)
-                case .unavailable: key.append(9)
                 }
             }
             key += [request.token, UInt8(request.sentAt), request.interruptions, request.mustBeRefused ? 1 : 0]
         }
-        for stray in strays { append(stray, symbols, to: &key) }
         for touch in touches { key.append(UInt8(touch.notAfter)) }
         reference.appendKey(to: &key)
         return key
