@@ -74,6 +74,11 @@ let package = Package(
         .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol"], swiftSettings: strict),
         .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto"], swiftSettings: strict),
         .testTarget(name: "TokensTests", dependencies: ["Tokens", "TokenCrypto"], swiftSettings: strict),
+        // Starts redis-servers of its own, on Unix sockets.
+        .testTarget(
+            name: "TokenCacheTests",
+            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", logging],
+            swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(

@@ -1,0 +1,100 @@
+import RedisLink
+import Testing
+import TokenCrypto
+import Tokens
+
+@testable import TokenCache
+
+/// What `TokenService` promises to those who call it, where the design leaves no room.
+@Suite struct ContractTests {
+    @Test func `a completion never comes before its method has returned`() throws {
+        let pair = try ServicePair()
+        let service = pair.services[0]
+        var hasReturned = false
+        var early: [String] = []
+        func note(_ command: String) { if !hasReturned { early.append(command) } }
+        service.validate(nil) { _ in note("validate") }
+        service.rotate(nil) { _ in note("rotate") }
+        service.revoke(.token(nil)) { _ in note("revoke") }
+        service.get(.token(nil)) { _ in note("get") }
+        service.inspect(.token(nil)) { _ in note("inspect") }
+        service.set(.token(nil), []) { _ in note("set") }
+        service.revokeAll(subject: [1], except: .some(nil)) { _ in note("revokeAll") }
+        hasReturned = true
+        withKnownIssue("what cannot be a token is answered at once") {
+            #expect(early.isEmpty)
+        }
+    }
+
+    /// A daemon whose estimate of Redis's clock is 1.5 s ahead, a previous token whose overlap lasts 1 s more.
+    private func aheadOfOverlap() throws -> (pair: ServicePair, old: SessionToken) {
+        let pair = try ServicePair()
+        let old = try pair.issue()
+        let key = "tc:s:\(old.sid)"
+        let now = try pair.time()
+        try pair.redis("HSET", key, "c", String(now - 16 * 60_000))
+        let successor = try #require(try pair.validate(old).view?.newToken)
+        _ = try pair.validate(successor)
+        try pair.redis("HSET", key, "c", String(try pair.time() - 119_000))
+        pair.links[0].observe(serverMilliseconds: try pair.time() + 1_500)
+        return (pair, old)
+    }
+
+    @Test func `S1 the daemon's clock never refuses a VALIDATE: Redis's own time is asked`() throws {
+        let (pair, old) = try aheadOfOverlap()
+        let verdict = try pair.validate(old)
+        withKnownIssue("TIME betters the estimate only where that is more than two seconds off") {
+            #expect(verdict.view != nil)
+        }
+    }
+
+    @Test func `S1 the daemon's clock never refuses a GET, SET, INSPECT, ROTATE or LOGIN`() throws {
+        let (pair, old) = try aheadOfOverlap()
+        let service = pair.services[0]
+        let got: GetAnswer = try pair.wait { service.get(.token(old), $0) }.get()
+        withKnownIssue("a refusal that depends on the time is left to the estimate") {
+            guard case .accepted = got else { return #expect(Bool(false), "refused: \(got)") }
+        }
+        let login: SessionView = try pair.wait { service.login(old, SessionRequest(subject: "alice"), $0) }.get()
+        withKnownIssue("an accepted token is not taken for a login") {
+            #expect(login.sid == old.sid)
+        }
+    }
+
+    @Test func `rule 4 an access that confirms never also rotates, however small rotation.after is`() throws {
+        let pair = try ServicePair(policy: TokenPolicy(rotationAfter: 1))
+        let first = try pair.issue()
+        try pair.redis("HSET", "tc:s:\(first.sid)", "c", "1")
+        let successor = try #require(try pair.validate(first).view?.newToken)
+        // Redis is slow for a moment between the confirmation and its reply.
+        let verdict: Result<Verdict, ServiceFault> = pair.wait { done in
+            pair.services[0].validate(successor, done)
+            pair.links[1].send(RedisCommand("DEBUG", "SLEEP", "0.02"), repeatable: false) { _ in }
+        }
+        let answer = try #require(try verdict.get().view)
+        withKnownIssue("the age is judged anew after the confirmation was written", isIntermittent: true) {
+            #expect(answer.newToken == nil && answer.generation == 2)
+        }
+    }
+
+    @Test func `S10 a damaged record is UNAVAILABLE, never unknown`() throws {
+        let pair = try ServicePair()
+        let token = try pair.issue()
+        try pair.redis("HSET", "tc:s:\(token.sid)", "g", "many")
+        let result: Result<Verdict, ServiceFault> = pair.wait { pair.services[0].validate(token, $0) }
+        guard case .failure(.unavailable(let reason)) = result else { return #expect(Bool(false), "\(result)") }
+        #expect(reason == "a session record is damaged in field g")
+        try pair.redis("HSET", "tc:s:\(token.sid)", "g", "1", "v", "2")
+        let newer: Result<Verdict, ServiceFault> = pair.wait { pair.services[1].validate(token, $0) }
+        guard case .failure(.unavailable) = newer else { return #expect(Bool(false), "\(newer)") }
+    }
+
+    @Test func `a record with times that no clock shows does not end the process`() async {
+        await withKnownIssue("expires_in is a trapping difference") {
+            await #expect(processExitsWith: .success) {
+                let record = SessionRecord(token: Digest(), subject: [], idle: 1, absolute: 1, now: .min)
+                _ = SessionView(record, sid: SessionID(), now: 1_700_000_000_000, newToken: nil, data: [])
+            }
+        }
+    }
+}

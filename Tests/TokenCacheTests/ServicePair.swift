@@ -1,0 +1,171 @@
+import EventLoop
+import Logging
+import RedisLink
+import Testing
+import TokenCache
+import TokenCrypto
+import Tokens
+
+@testable import TokenCache
+
+/// Two daemons' services on one loop before one Redis, and a link of the test's own to look at what is stored.
+final class ServicePair {
+    let loop: EventLoop
+    let services: [TokenService]
+    let links: [RedisLink]
+    private let server: RedisServer
+    private let observer: RedisLink
+
+    init(policy: TokenPolicy = TokenPolicy(), seed: UInt64 = 1, options: [String] = []) throws {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let loop = try EventLoop()
+        let server = try RedisServer(options: options)
+        var settings = LinkSettings()
+        settings.timeout = .seconds(5)
+        let links = (0..<3).map { _ in
+            RedisLink(loop: loop, endpoint: server.endpoint, settings: settings, scripts: TokenService.scripts, logger: logger)
+        }
+        self.loop = loop
+        self.server = server
+        self.links = Array(links.prefix(2))
+        observer = links[2]
+        services = try (0..<2).map { index in
+            try TokenService(
+                link: links[index], prefix: Array("tc:".utf8), timeout: 5_000, policy: policy,
+                random: SeededRandom(seed: seed &* 2 &+ UInt64(index)), logger: logger)
+        }
+        for link in links {
+            let _: Void = wait { done in
+                link.onStateChange = { state in if state == .ready { done(()) } }
+                link.start()
+            }
+            link.onStateChange = nil
+        }
+    }
+
+    /// Runs the loop until `start`'s completion was called.
+    func wait<Answer>(_ start: (@escaping (Answer) -> Void) -> Void) -> Answer {
+        var answer: Answer?
+        start { value in
+            #expect(answer == nil, "a completion is called once")
+            answer = value
+            self.loop.stop()
+        }
+        run { answer != nil }
+        guard let answer else { fatalError("Redis did not answer a test within ten seconds") }
+        return answer
+    }
+
+    /// Runs the loop until something it does makes `condition` true, or for ten seconds.
+    func run(until condition: () -> Bool) {
+        var isLate = false
+        let guardian = loop.makeTimer { [loop] in
+            isLate = true
+            loop.stop()
+        }
+        guardian.start(after: .seconds(10))
+        while !condition(), !isLate { loop.run() }
+        guardian.cancel()
+    }
+
+    // MARK: Redis itself
+
+    @discardableResult
+    func redis(_ words: String...) throws -> RedisReply { try redis(words.map { Array($0.utf8) }) }
+
+    @discardableResult
+    func redis(_ words: [[UInt8]]) throws -> RedisReply {
+        let result: Result<RedisReply, RedisFault> = wait { done in
+            observer.send(RedisCommand(words), repeatable: true, completion: done)
+        }
+        return try result.get()
+    }
+
+    func script(_ script: RedisScript, key: String, _ arguments: [String]) throws -> RedisReply {
+        let result: Result<RedisReply, RedisFault> = wait { done in
+            observer.run(
+                script, keys: [Array(key.utf8)], arguments: arguments.map { Array($0.utf8) }, repeatable: false,
+                completion: done)
+        }
+        return try result.get()
+    }
+
+    /// Redis's time, Unix milliseconds.
+    func time() throws -> Int64 {
+        guard case .array(let parts) = try redis("TIME"), case .bulk(let seconds) = parts[0],
+            case .bulk(let micros) = parts[1]
+        else { return 0 }
+        return (Int64(String(decoding: seconds, as: UTF8.self)) ?? 0) * 1_000
+            + (Int64(String(decoding: micros, as: UTF8.self)) ?? 0) / 1_000
+    }
+
+    func hash(_ key: String) throws -> [String: [UInt8]] {
+        guard case .array(let elements) = try redis("HGETALL", key) else { return [:] }
+        let bytes = elements.map { element -> [UInt8] in if case .bulk(let bytes) = element { bytes } else { [] } }
+        return Dictionary(
+            uniqueKeysWithValues: stride(from: 0, to: bytes.count, by: 2).map {
+                (String(decoding: bytes[$0], as: UTF8.self), bytes[$0 + 1])
+            })
+    }
+
+    func keys() throws -> [String] {
+        guard case .array(let elements) = try redis("KEYS", "*") else { return [] }
+        return elements.compactMap { if case .bulk(let bytes) = $0 { String(decoding: bytes, as: UTF8.self) } else { nil } }
+    }
+
+    func integer(_ words: String...) throws -> Int64 {
+        guard case .integer(let number) = try redis(words.map { Array($0.utf8) }) else { return .min }
+        return number
+    }
+
+    // MARK: The commands, awaited
+
+    func validate(_ token: SessionToken, on daemon: Int = 0) throws -> Verdict {
+        try wait { self.services[daemon].validate(token, $0) }.get()
+    }
+
+    func issue(_ request: SessionRequest = SessionRequest()) throws -> SessionToken {
+        let view: SessionView = try wait { self.services[0].issue(request, $0) }.get()
+        return try #require(view.newToken)
+    }
+}
+
+extension SessionRequest {
+    init(subject: String = "", data: [RecordField]) {
+        self.init()
+        self.subject = Array(subject.utf8)
+        self.data = data
+    }
+}
+
+extension SessionRequest {
+    init(subject: String) { self.init(subject: subject, data: []) }
+}
+
+extension RecordField {
+    init(data name: String, _ value: String) { self.init(name: Array(name.utf8), value: Array(value.utf8)) }
+}
+
+extension Verdict {
+    var view: SessionView? { if case .accepted(let view) = self { view } else { nil } }
+    var refusal: Refusal? { if case .refused(let refusal) = self { refusal } else { nil } }
+}
+
+/// A random source that says the same every time: SplitMix64.
+struct SeededRandom: RandomSource, RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+
+    mutating func fill(_ buffer: UnsafeMutableRawBufferPointer) throws(CryptoError) {
+        for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: next()) }
+    }
+}

@@ -1,0 +1,114 @@
+/// What the design says is good, written down simply and apart from the code under test: it sees only what was
+/// really written, by its meaning.
+struct Reference {
+    struct Token {
+        var number: UInt8
+        /// Made by LOGIN or ROTATE.
+        var isForced: Bool
+        var confirmedAt: Int?
+    }
+
+    /// By generation, oldest first.
+    private(set) var tokens: [Token]
+    private(set) var isEnded = false
+    private(set) var absoluteEnd: Int
+    /// How often LOGIN, ROTATE or an end came between.
+    private(set) var interruptions: UInt8 = 0
+    /// Tokens whose death was acknowledged to somebody, one bit each.
+    private(set) var acknowledgedDead: UInt16 = 0
+    /// The last LOGIN: the token it was called with, the one it gave out, until when it is answered alike.
+    private(set) var login: (from: UInt8, to: UInt8, until: Int)?
+
+    init(absoluteEnd: Int) {
+        tokens = [Token(number: 0, isForced: false, confirmedAt: -Ticks.rotationAfter)]
+        self.absoluteEnd = absoluteEnd
+    }
+
+    var current: Token { tokens[tokens.count - 1] }
+    var forcedGeneration: Int { tokens.lastIndex { $0.isForced } ?? 0 }
+    func generation(of number: UInt8) -> Int? { tokens.firstIndex { $0.number == number } }
+    func isOver(at now: Int) -> Bool { isEnded || now >= absoluteEnd }
+
+    /// S1, in one sentence: current, pending, or previous and not retired.
+    func accepts(_ number: UInt8, at now: Int) -> Bool {
+        if isOver(at: now) { return false }
+        if number == current.number { return true }
+        guard tokens.count > 1, tokens[tokens.count - 2].number == number, !current.isForced else { return false }
+        guard let confirmed = current.confirmedAt else { return true }
+        return now < confirmed + Ticks.overlap
+    }
+
+    /// The successor that the holder of this token must be told: while it is pending, and then no more.
+    func successorToTell(_ number: UInt8) -> UInt8? {
+        guard tokens.count > 1, tokens[tokens.count - 2].number == number, !current.isForced,
+            current.confirmedAt == nil
+        else { return nil }
+        return current.number
+    }
+
+    /// S4: whether the return of this token may end the session.
+    func mayEndSession(_ number: UInt8, at now: Int) -> Bool {
+        guard let generation = generation(of: number), generation >= forcedGeneration, generation + 1 < tokens.count,
+            let replaced = tokens[generation + 1].confirmedAt
+        else { return false }
+        return now >= replaced + Ticks.overlap + Ticks.grace
+    }
+
+    // MARK: What was written
+
+    mutating func confirmed(_ number: UInt8, at now: Int) -> Violation? {
+        guard number == current.number, current.confirmedAt == nil else {
+            return Violation(invariant: .S1, detail: "token \(number) was confirmed and is not pending")
+        }
+        tokens[tokens.count - 1].confirmedAt = now
+        return nil
+    }
+
+    mutating func rotated(_ number: UInt8, to successor: UInt8) -> Violation? {
+        guard !isEnded else { return Violation(invariant: .S6, detail: "a rotation brought an ended session back") }
+        guard number == current.number, current.confirmedAt != nil else {
+            return Violation(invariant: .S2, detail: "token \(number) got a second successor, \(successor)")
+        }
+        tokens.append(Token(number: successor, isForced: false, confirmedAt: nil))
+        return nil
+    }
+
+    mutating func forced(to successor: UInt8, at now: Int) -> Violation? {
+        guard !isEnded else { return Violation(invariant: .S6, detail: "a forced rotation brought an ended session back") }
+        tokens.append(Token(number: successor, isForced: true, confirmedAt: now))
+        interruptions += 1
+        login = nil
+        return nil
+    }
+
+    mutating func loggedIn(from: UInt8, to: UInt8, decidedAt: Int, absoluteEnd: Int) {
+        login = (from, to, decidedAt + Ticks.overlap)
+        self.absoluteEnd = absoluteEnd
+    }
+
+    mutating func ended(replacedBy login: (from: UInt8, to: UInt8, until: Int)?) {
+        isEnded = true
+        interruptions += 1
+        self.login = login
+    }
+
+    /// A LOGIN, ROTATE or REVOKE was acknowledged: what is dead now must stay dead.
+    mutating func acknowledge() {
+        for (generation, token) in tokens.enumerated() where isEnded || generation < forcedGeneration {
+            acknowledgedDead |= 1 << UInt16(token.number)
+        }
+    }
+
+    func isAcknowledgedDead(_ number: UInt8) -> Bool { acknowledgedDead >> UInt16(number) & 1 == 1 }
+
+    func appendKey(to key: inout [UInt8]) {
+        key.append(UInt8(tokens.count))
+        for token in tokens {
+            key.append(token.number << 1 | (token.isForced ? 1 : 0))
+            key.append(UInt8(clamping: (token.confirmedAt ?? -9) + 10))
+        }
+        key += [isEnded ? 1 : 0, UInt8(clamping: absoluteEnd), interruptions]
+        key += [UInt8(truncatingIfNeeded: acknowledgedDead >> 8), UInt8(truncatingIfNeeded: acknowledgedDead)]
+        if let login { key += [login.from + 1, login.to, UInt8(clamping: login.until + 1)] } else { key.append(0) }
+    }
+}

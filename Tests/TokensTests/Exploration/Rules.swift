@@ -1,0 +1,84 @@
+import Testing
+
+@testable import Tokens
+
+/// The rules of the session model that an exploration can take away: each must be missed by some invariant.
+enum RemovedRule: String, CaseIterable, Sendable {
+    /// Rule 4: an access that confirms never also rotates.
+    case confirmationNeverRotates
+    /// Rule 2: a daemon returns the successor that stands in Redis, never its own candidate.
+    case loserReturnsWhatStands
+    /// Rule 4: the previous token is retired when the overlap has passed.
+    case previousIsRetired
+    /// Rule 4: until its successor was used the old token is accepted.
+    case previousWaitsForConfirmation
+    /// Rule 4: the old token is told its successor however often it comes.
+    case waitingTokenIsToldAgain
+    /// Rule 5: a retired token ends the session only after the grace.
+    case graceBeforePunishment
+    /// Rule 5: tokens from before a LOGIN or ROTATE never end the session.
+    case noPunishmentFromBeforeForced
+    /// Rule 5: a made-up verifier harms nothing.
+    case forgedIsHarmless
+    /// Rule 6: a forced rotation leaves no previous token.
+    case forcedRetiresPrevious
+    /// Rule 6: LOGIN remembers its answer.
+    case loginIsRemembered
+    /// Rule 6: a repeated command recognises its own candidate.
+    case candidateIsRecognised
+    /// A change is written only over the revision it was decided on.
+    case revisionIsChecked
+    /// An ended session leaves a tombstone, and a late touch cannot resurrect it.
+    case touchNeverCreates
+    /// S6: only LOGIN moves the absolute end.
+    case absoluteEndStays
+}
+
+/// What an invariant of the session model says against a behaviour.
+struct Violation: Equatable, CustomStringConvertible {
+    enum Invariant: String, CaseIterable { case S1, S2, S3, S4, S5, S6, S12 }
+    var invariant: Invariant
+    var detail: String
+
+    var description: String { "\(invariant.rawValue): \(detail)" }
+}
+
+/// One world to explore: who asks for what, and how much may go wrong.
+struct Scenario: Sendable, CustomTestStringConvertible {
+    enum Operation: UInt8, Sendable { case validate, login, rotate, revoke }
+    /// Whose token a request carries.
+    enum Presenter: UInt8, Sendable {
+        /// The browser: whatever its cookie jar holds when the request is sent.
+        case jar
+        /// A thief, a tab left open: the session's first token, always.
+        case firstToken
+        case forger
+    }
+
+    var name: String
+    var requests: [(operation: Operation, presenter: Presenter)]
+    /// How far the clock may go.
+    var ticks: Int
+    /// How many commands, replies and responses may be lost, repeated or given up, together.
+    var losses: Int
+    var onReplay: ReplayPolicy = .reject
+    /// Whose session it is at the start; empty for an anonymous one.
+    var subject: [UInt8] = []
+    /// Ticks until the absolute end.
+    var absoluteTicks = 50
+
+    var testDescription: String { name }
+
+    var firstThree: Scenario {
+        var short = self
+        short.requests = Array(requests.prefix(3))
+        return short
+    }
+
+    var policy: TokenPolicy {
+        TokenPolicy(
+            rotationAfter: Milliseconds(Ticks.rotationAfter) * 1_000, rotationOverlap: Milliseconds(Ticks.overlap) * 1_000,
+            onReplay: onReplay, replayGrace: Milliseconds(Ticks.grace) * 1_000, idle: 10_000_000, absolute: 50_000,
+            touchInterval: 1_000)
+    }
+}
