@@ -10,7 +10,7 @@ struct EntryTableTests {
         NearCacheEntry(.fresh(revision: revision), sid: sid, verifier: nil, details: nil)
     }
 
-    @Test("random operations agree with a dictionary, whether places collide or not", arguments: 0..<12)
+    @Test("random operations agree with a dictionary, whether places collide or not", arguments: 0..<8)
     func model(_ seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         let capacity = 24
@@ -22,7 +22,7 @@ struct EntryTableTests {
                 first: (homes.randomElement(using: &random) ?? 0) | random.next() << 6, second: UInt64(number))
         }
         var reference: [SessionID: Int64] = [:]
-        for step in 0..<20_000 {
+        for step in 0..<6_000 {
             let sid = sids[Int.random(in: 0..<sids.count, using: &random)]
             switch Int.random(in: 0..<100, using: &random) {
             case 0..<45 where reference[sid] == nil:

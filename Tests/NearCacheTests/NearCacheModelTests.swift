@@ -6,7 +6,7 @@ import Tokens
 
 @Suite("The near cache against a simple reference")
 struct NearCacheModelTests {
-    @Test("random operations keep, find and evict what SIEVE keeps, finds and evicts", arguments: 0..<16)
+    @Test("random operations keep, find and evict what SIEVE keeps, finds and evicts", arguments: 0..<8)
     func model(_ seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         let maxBytes = EntryTable.bytesPerEntry * 40
@@ -16,7 +16,7 @@ struct NearCacheModelTests {
         let sids = (0..<120).map { number in
             SessionID(first: isCrowded ? [126, 127, 0][number % 3] : random.next(), second: UInt64(number))
         }
-        for step in 0..<12_000 {
+        for step in 0..<8_000 {
             let sid = sids[Int.random(in: 0..<sids.count, using: &random)]
             switch Int.random(in: 0..<1_000, using: &random) {
             case 0..<400:

@@ -78,7 +78,7 @@ struct PartialRecordTests {
         return hash
     }
 
-    @Test("every token ever given out, and forged ones, now and later", arguments: 0..<40)
+    @Test("every token ever given out, and forged ones, now and later", arguments: 0..<16)
     func decisions(_ seed: UInt64) throws {
         var life = try Life(seed: seed)
         var seen: Set<String> = []
