@@ -117,9 +117,11 @@ struct ServeStaleTests {
         }
     }
 
-    @Test("a session whose end was asked for and has an unknown fate is not served", arguments: [
-        Ending.revoke, .rotate, .loginSame, .revokeSID,
-    ])
+    @Test(
+        "a session whose end was asked for and has an unknown fate is not served",
+        arguments: [
+            Ending.revoke, .rotate, .loginSame, .revokeSID,
+        ])
     func unknownFate(_ ending: Ending) throws {
         try withWorld(settings: Self.settings) { world in
             let client = try world.client()
