@@ -49,7 +49,7 @@ struct Daemon {
                 let opened = try symbols.crypto.open(
                     previous.sealedSuccessor, under: symbols.verifiers[Int(token)], sid: symbols.sid,
                     digest: record.current)
-            else { return Violation(invariant: .S3, detail: "the successor does not open under token \(token)") }
+            else { return Violation(invariant: .s3, detail: "the successor does not open under token \(token)") }
             return answer(.accepted(successor: try symbols.number(of: opened)), index, &world)
         case .confirm:
             var next = record.confirmed(now: now)
@@ -89,7 +89,8 @@ struct Daemon {
     ) throws -> SessionRecord {
         let successor = candidate(index)
         var next = record.rotated(
-            to: symbols.digests[Int(successor)], sealed: try symbols.seal(successor, under: token), policy: policy, now: now)
+            to: symbols.digests[Int(successor)], sealed: try symbols.seal(successor, under: token), policy: policy,
+            now: now)
         if removed == .absoluteEndStays { next.absoluteEnd = now + policy.absolute }
         return next
     }
