@@ -74,7 +74,8 @@ import TokenCrypto
     {
         let life = try Life()
         let stored = StoredSession.live(try loggedIn(life, from: 0, subject: alice))
-        let answer = LoginDecision.repeatAnswer(SessionToken(sid: life.sid, verifier: try TestToken(100).verifier))
+        let answer = LoginDecision.repeatAnswer(
+            SessionToken(sid: life.sid, verifier: try TestToken(100).verifier), since: life.now)
         #expect(try decide(stored, life, token: 0, subject: alice) == answer)
         let end = life.now + life.policy.rotationOverlap
         #expect(try decide(stored, life, token: 0, subject: alice, at: end - 1) == answer)
@@ -109,7 +110,8 @@ import TokenCrypto
             Tombstone(reason: .login, login: try memo(life, from: 0, subject: bob, sid: newSid)))
         #expect(
             try decide(stored, life, token: 0, subject: bob)
-                == .repeatAnswer(SessionToken(sid: newSid, verifier: try TestToken(100).verifier)))
+                == .repeatAnswer(
+                    SessionToken(sid: newSid, verifier: try TestToken(100).verifier), since: life.now))
         #expect(try decide(stored, life, token: 0, subject: alice) == .fresh)
     }
 

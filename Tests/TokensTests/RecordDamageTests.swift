@@ -104,7 +104,7 @@ import TokenCrypto
                         to: Digest(), csrfSalt: Digest(), policy: policy, now: now))
             }
         }
-        #expect(decoded > 2_000, "the fuzzing reaches the decisions")
+        #expect(decoded > 500, "the fuzzing reaches the decisions")
     }
 
     @Test(arguments: ["+1", "01", "-0", "1_0", "٣", "1\0"])
@@ -112,11 +112,7 @@ import TokenCrypto
         let damaged = try fields().map {
             $0.name == [UInt8(ascii: "r")] ? RecordField(name: $0.name, value: Array(text.utf8)) : $0
         }
-        withKnownIssue("signs and leading zeros are taken") {
-            #expect(throws: RecordError.self) { try RecordCodec.decode(damaged.hash) }
-        } when: {
-            ["+1", "01", "-0"].contains(text)
-        }
+        #expect(throws: RecordError.self) { try RecordCodec.decode(damaged.hash) }
     }
 
     @Test func `times that no clock shows are damage: the answer is computed from them`() throws {
@@ -125,9 +121,7 @@ import TokenCrypto
                 let damaged = try fields().map {
                     $0.name == Array(name.utf8) ? RecordField(name: $0.name, value: Array(String(value).utf8)) : $0
                 }
-                withKnownIssue("an answer's `expires_in` is a trapping difference of such times") {
-                    #expect(throws: RecordError.self, "\(name) = \(value)") { try RecordCodec.decode(damaged.hash) }
-                }
+                #expect(throws: RecordError.self, "\(name) = \(value)") { try RecordCodec.decode(damaged.hash) }
             }
         }
     }

@@ -126,7 +126,7 @@ struct Daemon {
             let tombstone = Tombstone(reason: .login, login: removed == .loginIsRemembered ? nil : memo)
             commit(.ended(tombstone), .endByLogin, over: record, index, &world)
             return nil
-        case .repeatAnswer(let repeated):
+        case .repeatAnswer(let repeated, since: _):
             return answer(.issued(try symbols.number(of: repeated.verifier)), index, &world)
         case .fresh:
             return answer(.issued(Symbols.elsewhere), index, &world)
