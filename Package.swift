@@ -83,6 +83,9 @@ let package = Package(
             name: "TokenCacheTests",
             dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", logging],
             swiftSettings: strict),
+        .testTarget(
+            name: "NearCacheTests", dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop"],
+            swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(

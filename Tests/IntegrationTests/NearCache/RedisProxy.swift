@@ -1,0 +1,222 @@
+import Foundation
+import Synchronization
+import TestSupport
+
+/// Stands between a daemon and its Redis and forwards bytes, both ways; each way of each kind of connection can be
+/// delayed, stopped (as SIGSTOP would: nothing is closed), cut, and kept from being made anew.
+final class RedisProxy: Sendable {
+    /// What a connection is for, as the daemon itself names it.
+    enum Kind: Hashable, Sendable {
+        case data, feed
+    }
+
+    /// How connections of a kind are treated.
+    struct Treatment: Sendable {
+        /// Added to what Redis says.
+        var delay = Duration.zero
+        /// Neither read nor written until this is taken back.
+        var isStopped = false
+        /// New ones are taken and then never served, as by a Redis that does not answer.
+        var holdsNew = false
+    }
+
+    let socket: String
+    private let target: String
+    private let treatments = Mutex<[Kind: Treatment]>([:])
+    /// Kinds whose connections are to be closed, or stopped, once.
+    private let orders = Mutex<(cut: Set<Kind>, stop: Set<Kind>)>(([], []))
+    private let background = Mutex<Background?>(nil)
+
+    var url: String { "unix://\(socket)" }
+
+    init(_ stage: Stage, to server: RedisServer) throws {
+        socket = "\(try stage.clientFolder())/p\(UInt16.random(in: 0 ... .max)).sock"
+        target = server.socket
+        let engine = Mutex(ProxyEngine(listener: try ProxySocket.listen(socket)))
+        let target = target
+        background.withLock {
+            $0 = Background { [weak self] in
+                guard let self else { return }
+                let treatments = treatments.withLock { $0 }
+                let orders = orders.withLock { orders in
+                    defer { orders = ([], []) }
+                    return orders
+                }
+                engine.withLock { engine in
+                    engine.carryOut(cut: orders.cut, stop: orders.stop)
+                    engine.turn(treatments, target: target)
+                }
+            }
+        }
+    }
+
+    func close() { try? background.withLock { try $0?.stop() } }
+
+    func treat(_ kind: Kind, _ change: (inout Treatment) -> Void) {
+        treatments.withLock { change(&$0[kind, default: Treatment()]) }
+    }
+
+    /// Closes the connections of this kind that there are.
+    func cut(_ kind: Kind) { orders.withLock { _ = $0.cut.insert(kind) } }
+
+    /// Stops those that there are, for good; new ones are served.
+    func stopThose(_ kind: Kind) { orders.withLock { _ = $0.stop.insert(kind) } }
+}
+
+/// The sockets and what waits in them. Belongs to one thread.
+private struct ProxyEngine: ~Copyable {
+    private struct Pipe {
+        var waiting: [(due: ContinuousClock.Instant, bytes: [UInt8])] = []
+        var count = 0
+    }
+
+    private struct Connection {
+        let daemon: Int32
+        let redis: Int32
+        var kind: RedisProxy.Kind?
+        var toRedis = Pipe()
+        var toDaemon = Pipe()
+        var isStopped = false
+        var isEnded = false
+    }
+
+    private let listener: Int32
+    private var connections: [Connection] = []
+
+    init(listener: Int32) { self.listener = listener }
+
+    deinit {
+        close(listener)
+        for connection in connections {
+            close(connection.daemon)
+            close(connection.redis)
+        }
+    }
+
+    mutating func carryOut(cut: Set<RedisProxy.Kind>, stop: Set<RedisProxy.Kind>) {
+        for index in connections.indices {
+            guard let kind = connections[index].kind else { continue }
+            if cut.contains(kind) { connections[index].isEnded = true }
+            if stop.contains(kind) { connections[index].isStopped = true }
+        }
+    }
+
+    /// Waits a moment for something to do, and does it.
+    mutating func turn(_ treatments: [RedisProxy.Kind: RedisProxy.Treatment], target: String) {
+        remove()
+        let stopped = connections.map { connection in
+            connection.isStopped || connection.kind.flatMap { treatments[$0]?.isStopped } == true
+        }
+        var entries = [pollfd(fd: listener, events: Int16(POLLIN), revents: 0)]
+        for (connection, isStopped) in zip(connections, stopped) {
+            let events = isStopped ? 0 : Int16(POLLIN)
+            entries.append(pollfd(fd: isStopped ? -1 : connection.daemon, events: events, revents: 0))
+            entries.append(pollfd(fd: isStopped ? -1 : connection.redis, events: events, revents: 0))
+        }
+        let isWaiting = connections.contains { $0.toDaemon.count + $0.toRedis.count > 0 }
+        poll(&entries, nfds_t(entries.count), isWaiting ? 1 : 5)
+        for index in connections.indices where !stopped[index] {
+            let delay = connections[index].kind.flatMap { treatments[$0]?.delay } ?? .zero
+            if entries[1 + 2 * index].revents != 0 { readDaemon(index, treatments) }
+            if entries[2 + 2 * index].revents != 0 {
+                let isOpen = ProxySocket.read(connections[index].redis) { bytes in
+                    connections[index].toDaemon.waiting.append((.now + delay, bytes))
+                    connections[index].toDaemon.count += bytes.count
+                }
+                if !isOpen { connections[index].isEnded = true }
+            }
+            Self.drain(&connections[index].toRedis, into: connections[index].redis)
+            Self.drain(&connections[index].toDaemon, into: connections[index].daemon)
+        }
+        if entries[0].revents != 0 { accept(target) }
+    }
+
+    private mutating func readDaemon(_ index: Int, _ treatments: [RedisProxy.Kind: RedisProxy.Treatment]) {
+        let isOpen = ProxySocket.read(connections[index].daemon) { bytes in
+            if connections[index].kind == nil {
+                let isFeed = String(decoding: bytes, as: UTF8.self).contains("tokencached-invalidation")
+                let kind = isFeed ? RedisProxy.Kind.feed : .data
+                connections[index].kind = kind
+                if treatments[kind]?.holdsNew == true { connections[index].isStopped = true }
+            }
+            guard !connections[index].isStopped else { return }
+            connections[index].toRedis.waiting.append((.now, bytes))
+            connections[index].toRedis.count += bytes.count
+        }
+        if !isOpen { connections[index].isEnded = true }
+    }
+
+    private static func drain(_ pipe: inout Pipe, into descriptor: Int32) {
+        while let first = pipe.waiting.first, first.due <= .now {
+            let count = send(descriptor, first.bytes, first.bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            guard count > 0 else { return }
+            pipe.count -= count
+            if count == first.bytes.count {
+                pipe.waiting.removeFirst()
+            } else {
+                pipe.waiting[0].bytes.removeFirst(count)
+            }
+        }
+    }
+
+    private mutating func accept(_ target: String) {
+        let daemon = Glibc.accept(listener, nil, nil)
+        guard daemon >= 0 else { return }
+        guard let redis = ProxySocket.connect(target) else {
+            close(daemon)
+            return
+        }
+        connections.append(Connection(daemon: daemon, redis: redis))
+    }
+
+    private mutating func remove() {
+        for connection in connections where connection.isEnded {
+            close(connection.daemon)
+            close(connection.redis)
+        }
+        connections.removeAll { $0.isEnded }
+    }
+}
+
+private enum ProxySocket {
+    static func listen(_ path: String) throws -> Int32 {
+        let descriptor = make()
+        let result = withAddress(path) { bind(descriptor, $0, $1) }
+        guard result == 0, Glibc.listen(descriptor, 64) == 0 else {
+            throw HarnessFailure("the proxy cannot listen at \(path)")
+        }
+        return descriptor
+    }
+
+    static func connect(_ path: String) -> Int32? {
+        let descriptor = make()
+        guard withAddress(path, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
+            close(descriptor)
+            return nil
+        }
+        return descriptor
+    }
+
+    /// Reads once; false at the end of the stream.
+    static func read(_ descriptor: Int32, _ take: ([UInt8]) -> Void) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+        if count > 0 { take(Array(buffer[..<count])) }
+        return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
+    }
+
+    private static func make() -> Int32 {
+        socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    }
+
+    private static func withAddress(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+import Testing
+import TokenCrypto
+import Tokens
+
+@testable import TokenCache
+
+/// A session's life with every token that was ever given out.
+private struct Life {
+    var policy: TokenPolicy
+    var now = SessionRecord.start
+    var record: SessionRecord
+    var tokens: [(verifier: Verifier, digest: Digest)] = []
+    var random: SeededRandom
+    private let crypto: CryptoContext
+
+    init(seed: UInt64) throws {
+        random = SeededRandom(seed: seed)
+        crypto = try CryptoContext()
+        policy = TokenPolicy(
+            rotationAfter: 1_000, rotationOverlap: 300, onReplay: random.chance(50) ? .revoke : .reject,
+            replayGrace: 500, idle: 20_000, absolute: 10_000_000, touchInterval: 400)
+        record = .fresh()
+        try token()
+        record = SessionRecord(
+            token: tokens[0].digest, subject: random.chance(50) ? Array("ann".utf8) : [], idle: policy.idle,
+            absolute: policy.absolute, now: now)
+    }
+
+    private mutating func token() throws {
+        let verifier: Verifier = random.fixed()
+        tokens.append((verifier, try crypto.digest(verifier)))
+    }
+
+    /// One step of what happens to sessions.
+    mutating func step() throws {
+        now += Int64.random(in: 0...1_200, using: &random)
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0..<5:
+            if record.confirmedAt == nil { return record = record.confirmed(now: now) }
+            try token()
+            record = record.rotated(
+                to: tokens[tokens.count - 1].digest, sealed: random.fixed(), policy: policy, now: now)
+        case 5..<7:
+            if record.confirmedAt == nil { record = record.confirmed(now: now) }
+        case 7:
+            try token()
+            record = record.forced(
+                to: tokens[tokens.count - 1].digest, csrfSalt: random.fixed(), policy: policy, now: now)
+            if random.chance(50) {
+                record.login = LoginMemo(
+                    sid: random.fixed(), digest: record.current, sealed: random.fixed(), subjectDigest: random.fixed(),
+                    until: now + 300)
+            }
+        default: record.lastAccess = now
+        }
+    }
+}
+
+@Suite("A cached session decides as the stored one does")
+struct PartialRecordTests {
+    private static func isAccepting(_ decision: AccessDecision) -> Bool {
+        switch decision {
+        case .accept, .acceptAwaitingSuccessor, .confirm, .rotate: true
+        case .refuseReplayed, .endReplayed, .refuseUnknown: false
+        }
+    }
+
+    private static func hash(_ record: SessionRecord) -> [[UInt8]: [UInt8]] {
+        Dictionary(uniqueKeysWithValues: RecordCodec.encode(record).map { ($0.name, $0.value) })
+    }
+
+    private static func apply(
+        _ change: (set: [RecordField], delete: [[UInt8]]), to hash: [[UInt8]: [UInt8]]
+    ) -> [[UInt8]: [UInt8]] {
+        var hash = hash
+        for field in change.set { hash[field.name] = field.value }
+        for name in change.delete { hash[name] = nil }
+        return hash
+    }
+
+    @Test("every token ever given out, and forged ones, now and later", arguments: 0..<16)
+    func decisions(_ seed: UInt64) throws {
+        var life = try Life(seed: seed)
+        var seen: Set<String> = []
+        for _ in 0..<60 {
+            try life.step()
+            let (record, policy) = (life.record, life.policy)
+            let forged: Verifier = life.random.fixed()
+            let presented = life.tokens + [(forged, try CryptoContext().digest(forged))]
+            for knowsVerifier in [true, false] {
+                let details = NearCacheDetails(record: record, data: [], policy: policy, now: life.now)
+                let current = life.tokens[life.tokens.count - 1].verifier
+                let entry = NearCacheEntry(
+                    record, sid: SessionID(), verifier: knowsVerifier && record.confirmedAt != nil ? current : nil,
+                    details: details)
+                for (verifier, digest) in presented {
+                    guard let partial = entry.record(presented: verifier, digest: digest) else { continue }
+                    for later in [0, 1, 150, 299, 300, 301, 400, 999, 1_000, 5_000] as [Milliseconds] {
+                        let now = life.now + later
+                        let here = partial.decideAccess(digest: digest, policy: policy, now: now)
+                        let there = record.decideAccess(digest: digest, policy: policy, now: now)
+                        // A refusal is not left to the cache, so only what is accepted must agree, in both directions.
+                        guard Self.isAccepting(here) || Self.isAccepting(there) else { continue }
+                        seen.insert("\(here)")
+                        guard here == there else {
+                            Issue.record("the cache: \(here), the record: \(there), \(later) ms later")
+                            return
+                        }
+                        compareWrites(here, partial, record, &life, now: now)
+                    }
+                }
+            }
+        }
+        #expect(seen.count >= 5, "the lives were too dull: \(seen)")
+    }
+
+    /// What a rotation or confirmation decided on the cached copy makes of the stored hash.
+    private func compareWrites(
+        _ decision: AccessDecision, _ partial: SessionRecord, _ record: SessionRecord, _ life: inout Life,
+        now: Milliseconds
+    ) {
+        let fromPartial: SessionRecord
+        let fromRecord: SessionRecord
+        switch decision {
+        case .confirm:
+            fromPartial = partial.confirmed(now: now)
+            fromRecord = record.confirmed(now: now)
+        case .rotate:
+            let successor: Digest = life.random.fixed()
+            let sealed: SealedVerifier = life.random.fixed()
+            fromPartial = partial.rotated(to: successor, sealed: sealed, policy: life.policy, now: now)
+            fromRecord = record.rotated(to: successor, sealed: sealed, policy: life.policy, now: now)
+        default: return
+        }
+        let stored = Self.hash(record)
+        let byCache = Self.apply(RecordCodec.accessFields(of: fromPartial), to: stored)
+        let byRecord = Self.apply(RecordCodec.difference(from: record, to: fromRecord), to: stored)
+        #expect(byRecord == Self.hash(fromRecord))
+        #expect(byCache == byRecord, "\(decision) from the cache leaves another hash")
+        #expect(partial.revision == record.revision)
+        #expect(fromPartial.expireAt == fromRecord.expireAt)
+    }
+
+    @Test("without the verifier and without a history nothing is known of what is presented")
+    func unknown() throws {
+        var random = SeededRandom(seed: 3)
+        let verifier: Verifier = random.fixed()
+        let digest = try CryptoContext().digest(verifier)
+        var record = SessionRecord.fresh()
+        record.current = digest
+        let blind = NearCacheEntry(record, sid: SessionID(), verifier: nil, details: nil)
+        #expect(blind.record(presented: verifier, digest: digest) == nil)
+        let knowing = NearCacheEntry(record, sid: SessionID(), verifier: verifier, details: nil)
+        #expect(knowing.record(presented: random.fixed(), digest: random.fixed()) == nil)
+        #expect(knowing.record(presented: verifier, digest: digest)?.current == digest)
+    }
+
+    @Test("zeros are not taken for a verifier that was never presented")
+    func zeros() throws {
+        var random = SeededRandom(seed: 4)
+        var record = SessionRecord.fresh()
+        record.current = random.fixed()
+        let entry = NearCacheEntry(record, sid: SessionID(), verifier: nil, details: nil)
+        #expect(entry.record(presented: Verifier(), digest: try CryptoContext().digest(Verifier())) == nil)
+    }
+}
