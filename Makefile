@@ -15,6 +15,8 @@ FUZZ_SECONDS ?= 300
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
 RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis procps util-linux bsdutils
+# memcached is one of the peers of the comparison.
+BENCH_PACKAGES = redis-server memcached
 
 RELEASE    = $(SWIFT) build -c release --scratch-path $(BUILD) --static-swift-stdlib
 # Tests are built with the flags of the lint, so that one build serves both.
@@ -22,7 +24,8 @@ DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
 RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
-.PHONY: help run test build lint format bench fuzz install uninstall clean build-packages run-packages test-packages
+.PHONY: help run test build lint format bench bench-scale fuzz install uninstall clean
+.PHONY: build-packages run-packages test-packages bench-packages
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -30,7 +33,8 @@ help:
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors'
 	@echo 'make format     bring the sources into their form'
-	@echo 'make bench      compare a validation with Redis itself, in one run'
+	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
+	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
 	@echo 'make install    binaries, manual pages, configuration (DESTDIR=, PREFIX=$(PREFIX))'
 
@@ -40,8 +44,8 @@ run: run-packages build
 	@echo 'socket           $(CURDIR)/$(RUNDIR)/tokencached.sock'
 	@echo 'state directory  $(CURDIR)/$(RUNDIR)/state'
 	@echo 'try, in another terminal (Ctrl-C here ends the daemon):'
-	@echo '  redis-cli -s $(CURDIR)/$(RUNDIR)/tokencached.sock TOKEN.ISSUE SUBJECT alice'
-	@echo '  redis-cli -s $(CURDIR)/$(RUNDIR)/tokencached.sock TOKEN.VALIDATE <the sessiontoken it gave>'
+	@echo '  redis-cli -3 -s $(CURDIR)/$(RUNDIR)/tokencached.sock TOKEN.ISSUE SUBJECT alice'
+	@echo '  redis-cli -3 -s $(CURDIR)/$(RUNDIR)/tokencached.sock TOKEN.VALIDATE <the sessiontoken it gave>'
 	@echo '  $(RELEASEDIR)/tokencachectl --socket $(CURDIR)/$(RUNDIR)/tokencached.sock status'
 	@echo
 	@exec $(RELEASEDIR)/tokencached --socket $(CURDIR)/$(RUNDIR)/tokencached.sock --state-dir $(CURDIR)/$(RUNDIR)/state
@@ -52,6 +56,8 @@ build: build-packages
 test: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(SWIFT) test $(DEBUG) --skip-build
+	@echo 'the same rules without the near cache:'
+	TOKENCACHED_NEAR_CACHE_MAX_MEMORY=0 $(SWIFT) test $(DEBUG) --skip-build --filter IntegrationTests --skip NearCache
 
 lint: build-packages
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
@@ -59,6 +65,12 @@ lint: build-packages
 
 format:
 	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
+
+bench: bench-packages build
+	$(RELEASEDIR)/tokencache-load --compare --docs docs/benchmarks
+
+bench-scale: bench-packages build
+	$(RELEASEDIR)/tokencache-load --scale
 
 fuzz: build-packages
 	@mkdir -p $(BUILD)-fuzz/found
@@ -68,16 +80,19 @@ fuzz: build-packages
 	  $(BUILD)-fuzz/found Tests/Fuzz/corpus/request
 
 install:
-	install -D -m 755 $(RELEASEDIR)/tokencached $(DESTDIR)$(PREFIX)/sbin/tokencached
-	install -D -m 755 $(RELEASEDIR)/tokencachectl $(DESTDIR)$(PREFIX)/bin/tokencachectl
+	install -D -s -m 755 $(RELEASEDIR)/tokencached $(DESTDIR)$(PREFIX)/sbin/tokencached
+	install -D -s -m 755 $(RELEASEDIR)/tokencachectl $(DESTDIR)$(PREFIX)/bin/tokencachectl
+	install -D -s -m 755 $(RELEASEDIR)/tokencache-load $(DESTDIR)$(PREFIX)/bin/tokencache-load
 	install -D -m 644 docs/man/tokencached.8 $(DESTDIR)$(PREFIX)/share/man/man8/tokencached.8
 	install -D -m 644 docs/man/tokencached.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/tokencached.yaml.5
 	install -D -m 644 docs/man/tokencachectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/tokencachectl.1
+	install -D -m 644 docs/man/tokencache-load.1 $(DESTDIR)$(PREFIX)/share/man/man1/tokencache-load.1
 	test -e $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml || \
 	  install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/tokencached $(DESTDIR)$(PREFIX)/bin/tokencachectl \
+	  $(DESTDIR)$(PREFIX)/bin/tokencache-load $(DESTDIR)$(PREFIX)/share/man/man1/tokencache-load.1 \
 	  $(DESTDIR)$(PREFIX)/share/man/man8/tokencached.8 $(DESTDIR)$(PREFIX)/share/man/man5/tokencached.yaml.5 \
 	  $(DESTDIR)$(PREFIX)/share/man/man1/tokencachectl.1
 
@@ -89,6 +104,9 @@ build-packages:
 
 run-packages: build-packages
 	@./.ci/packages $(RUN_PACKAGES)
+
+bench-packages: build-packages
+	@./.ci/packages $(BENCH_PACKAGES)
 
 test-packages:
 	@./.ci/packages $(TEST_PACKAGES)

@@ -14,7 +14,7 @@ public final class RedisLink {
     public private(set) var state: LinkState = .closed
     public let settings: LinkSettings
 
-    private let loop: EventLoop
+    public let loop: EventLoop
     public let endpoint: RedisEndpoint
     private let logger: Logger
     private let transport: LinkTransport

@@ -26,8 +26,8 @@ public struct SessionView: Sendable {
         generation = record.generation
         created = record.created / 1_000
         modified = record.lastAccess / 1_000
-        expiresIn = max(0, record.expireAt - now) / 1_000
-        absoluteIn = max(0, record.absoluteEnd - now) / 1_000
+        expiresIn = max(0, record.expireAt &- now) / 1_000
+        absoluteIn = max(0, record.absoluteEnd &- now) / 1_000
         self.newToken = newToken
         self.data = data
     }

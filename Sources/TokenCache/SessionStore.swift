@@ -59,8 +59,8 @@ enum ChangeOutcome {
 
 /// The sessions in Redis: what is sent, and what the replies mean. Decides nothing.
 ///
-/// Everything a caller passes as completion is called exactly once, on the loop's thread; before the method has returned
-/// only where Redis was never reached.
+/// Everything a caller passes as completion is called exactly once, on the loop's thread, never before the method has
+/// returned.
 final class SessionStore {
     typealias Completion<Value> = (Result<Value, Unavailable>) -> Void
 
@@ -103,7 +103,7 @@ final class SessionStore {
     private func commit(
         _ change: Change, of sid: SessionID, maxData: Int, mayRetry: Bool, _ done: @escaping Completion<ChangeOutcome>
     ) {
-        guard let notAfter else { return done(.failure(outage)) }
+        guard let notAfter else { return later { [outage] in done(.failure(outage)) } }
         let arguments = commitArguments(change, notAfter: notAfter, maxData: maxData)
         run(
             change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: sessionKey(sid),
@@ -123,7 +123,7 @@ final class SessionStore {
 
     /// Records an access if nobody did within `interval`. The completion says whether the session still lives.
     func touch(_ sid: SessionID, interval: Milliseconds, _ done: @escaping Completion<Bool>) {
-        guard let notAfter else { return done(.failure(outage)) }
+        guard let notAfter else { return later { [outage] in done(.failure(outage)) } }
         run(
             SessionScripts.touch, key: sessionKey(sid), arguments: [decimal(notAfter), decimal(interval)],
             repeatable: true
@@ -135,8 +135,11 @@ final class SessionStore {
         }
     }
 
-    /// Redis's own time, asked now: for a decision that the estimate must not make.
-    func synchroniseClock(_ done: @escaping Completion<Void>) {
+    /// Runs a body in the next turn of the loop.
+    func later(_ body: @escaping () -> Void) { link.loop.later(body) }
+
+    /// Redis's own time, asked now, Unix milliseconds: for a decision that the estimate must not make.
+    func askTime(_ done: @escaping Completion<Milliseconds>) {
         link.send(RedisCommand([Array("TIME".utf8)]), repeatable: true) { [link] result in
             done(
                 result.mapToAvailable { reply in
@@ -145,7 +148,9 @@ final class SessionStore {
                         let whole = Int64(String(decoding: seconds, as: UTF8.self)),
                         let part = Int64(String(decoding: microseconds, as: UTF8.self)), whole < 1 << 40
                     else { throw ScriptReply.unexpected }
-                    link.observe(serverMilliseconds: whole * 1_000 + part / 1_000)
+                    let time = whole * 1_000 + part / 1_000
+                    link.observe(serverMilliseconds: time)
+                    return time
                 })
         }
     }
@@ -156,7 +161,7 @@ final class SessionStore {
     func addToIndex(
         _ index: SubjectIndex, sid: SessionID, absoluteEnd: Milliseconds, _ done: @escaping Completion<Void>
     ) {
-        guard let notAfter else { return done(.failure(outage)) }
+        guard let notAfter else { return later { [outage] in done(.failure(outage)) } }
         run(
             SessionScripts.index, key: indexKey(index),
             arguments: [decimal(notAfter), sid.hex, decimal(absoluteEnd)], repeatable: true

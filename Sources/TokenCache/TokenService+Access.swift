@@ -9,8 +9,8 @@ extension TokenService {
         let token: SessionToken
         let digest: Digest
         var attempts = 0
-        /// Whether Redis's own time was asked for a refusal that depends on it.
-        var clockWasAsked = false
+        /// Whether this access has confirmed the token: such an access never also rotates.
+        var hasConfirmed = false
         /// Whether the token was accepted and touched already in this request.
         var wasTouched = false
         var origin = Origin.redis(mayBeKept: false)
@@ -38,7 +38,7 @@ extension TokenService {
     public func validate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) {
         guard let token else {
             count(.unknown)
-            return done(.success(.refused(.unknown)))
+            return answer(.success(.refused(.unknown)), done)
         }
         attempt(done) {
             access(Access(token: token, digest: try crypto.digest(token.verifier)), done)
@@ -49,7 +49,7 @@ extension TokenService {
         var access = access
         if !access.wasTouched, let copy = warmCopy(access.token, digest: access.digest) {
             access.origin = .memory
-            return attempt(done) { try decide(access, on: copy, done) }
+            return store.later { [self] in attempt(done) { try decide(access, on: copy, done) } }
         }
         read(access, anew: false, done)
     }
@@ -84,7 +84,10 @@ extension TokenService {
         }
     }
 
-    private func decide(_ access: Access, on copy: StoredCopy, _ done: @escaping Completion<Verdict>) throws {
+    /// - Parameter time: Redis's own, where it was asked for this decision.
+    private func decide(
+        _ access: Access, on copy: StoredCopy, time: Milliseconds? = nil, _ done: @escaping Completion<Verdict>
+    ) throws {
         var access = access
         access.attempts += 1
         let record: SessionRecord
@@ -94,7 +97,7 @@ extension TokenService {
         case .live(let live): record = live
         }
         try checkDenials(access.token.sid)
-        let now = try now()
+        let now = try time ?? now()
         switch record.decideAccess(digest: access.digest, policy: policy, now: now) {
         case .accept(let touch):
             keepIfTrue(access, record, copy.data, touch, now: now)
@@ -103,7 +106,10 @@ extension TokenService {
             keepIfTrue(access, record, copy.data, touch, now: now)
             accept(access, record, copy.data, successor: try openSuccessor(record, for: access), touch, done)
         case .confirm:
+            access.hasConfirmed = true
             advance(access, from: record, to: record.confirmed(now: now), copy.data, \.confirmations, done)
+        case .rotate where access.hasConfirmed:
+            accept(access, record, copy.data, successor: nil, .none, done)
         case .rotate:
             let successor: Verifier = try randomBytes()
             let sealed = try crypto.seal(successor, under: access.token.verifier, sid: access.token.sid)
@@ -114,7 +120,7 @@ extension TokenService {
         case .refuseReplayed, .endReplayed:
             guard access.origin.mayRefuse else { return read(access, anew: true, done) }
             // Whether the overlap is over was decided by an estimate of Redis's clock; a refusal is not left to it.
-            guard access.clockWasAsked else { return askClock(access, copy, done) }
+            guard time != nil || record.previous?.digest != access.digest else { return askTime(access, copy, done) }
             if record.decideAccess(digest: access.digest, policy: policy, now: now) == .endReplayed {
                 endReplayed(access, record, now: now, done)
             } else {
@@ -190,14 +196,9 @@ extension TokenService {
         }
     }
 
-    private func askClock(_ access: Access, _ copy: StoredCopy, _ done: @escaping Completion<Verdict>) {
-        var access = access
-        access.clockWasAsked = true
-        store.synchroniseClock { [self] result in
-            attempt(done) {
-                try result.get()
-                try decide(access, on: copy, done)
-            }
+    private func askTime(_ access: Access, _ copy: StoredCopy, _ done: @escaping Completion<Verdict>) {
+        store.askTime { [self] result in
+            attempt(done) { try decide(access, on: copy, time: try result.get(), done) }
         }
     }
 

@@ -38,13 +38,17 @@ extension TokenService {
         accepted: @escaping (SessionID, Digest?, SessionRecord, StoredCopy) throws -> Void
     ) {
         attempt(done) {
-            guard let (sid, digest) = try resolve(reference) else { return done(.success(refused(.unknown))) }
+            guard let (sid, digest) = try resolve(reference) else {
+                return answer(.success(refused(.unknown)), done)
+            }
             load(sid, done) { [self] copy in
-                switch judge(copy.session, digest: digest, now: try now()) {
-                case .refused(let refusal): done(.success(refused(refusal)))
-                case .accepted(let record):
-                    try checkDenials(sid)
-                    try accepted(sid, digest, record, copy)
+                judgementTime(copy.session, digest: digest, done) { [self] now in
+                    switch judge(copy.session, digest: digest, now: now) {
+                    case .refused(let refusal): done(.success(refused(refusal)))
+                    case .accepted(let record):
+                        try checkDenials(sid)
+                        try accepted(sid, digest, record, copy)
+                    }
                 }
             }
         }
@@ -87,10 +91,12 @@ extension TokenService {
         _ done: @escaping Completion<SetAnswer>
     ) {
         write(data, of: sid, basis: .revision(record.revision), attempt: number, done) { [self] copy in
-            switch judge(copy.session, digest: digest, now: try now()) {
-            case .refused(let refusal): done(.success(.refused(refusal)))
-            case .accepted(let record):
-                set(data, of: sid, digest: digest, over: record, attempt: number + 1, done)
+            judgementTime(copy.session, digest: digest, done) { [self] now in
+                switch judge(copy.session, digest: digest, now: now) {
+                case .refused(let refusal): done(.success(.refused(refusal)))
+                case .accepted(let record):
+                    set(data, of: sid, digest: digest, over: record, attempt: number + 1, done)
+                }
             }
         }
     }

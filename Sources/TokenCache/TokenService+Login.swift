@@ -35,7 +35,7 @@ extension TokenService {
                 presented: token, digest: try crypto.digest(token.verifier), request: request,
                 subjectDigest: try crypto.digest(request.subject), candidate: candidate,
                 candidateDigest: try crypto.digest(candidate), newSid: try randomBytes(), csrfSalt: try randomBytes())
-            load(token.sid, finish) { [self] copy in try decide(login, on: copy, finish) }
+            load(token.sid, finish) { [self] copy in decide(login, on: copy, finish) }
         }
     }
 
@@ -57,10 +57,17 @@ extension TokenService {
         }
     }
 
-    private func decide(_ login: Login, on copy: StoredCopy, _ done: @escaping Completion<SessionView>) throws {
+    private func decide(_ login: Login, on copy: StoredCopy, _ done: @escaping Completion<SessionView>) {
+        judgementTime(copy.session, digest: login.digest, done) { [self] now in
+            try decide(login, on: copy, now: now, done)
+        }
+    }
+
+    private func decide(
+        _ login: Login, on copy: StoredCopy, now: Milliseconds, _ done: @escaping Completion<SessionView>
+    ) throws {
         var login = login
         login.attempts += 1
-        let now = try now()
         // The candidate stands there: an earlier try of this request was carried out after all.
         if case .live(let record) = copy.session, record.current == login.candidateDigest {
             return answer(record, login.presented.sid, login.candidate, done)
@@ -71,7 +78,7 @@ extension TokenService {
         switch decision {
         case .renew(let record): try renew(record, login, now: now, done)
         case .replace(let record): try replace(record, login, now: now, done)
-        case .repeatAnswer(let token): answerAgain(token, login, done)
+        case .repeatAnswer(let token, let since): answerAgain(token, login, since: since, done)
         case .fresh: try create(SessionToken(sid: login.newSid, verifier: login.candidate), login.request, done)
         }
     }
@@ -92,7 +99,7 @@ extension TokenService {
                 counters.forcedRotations += 1
                 answer(next, login.presented.sid, login.candidate, done)
             } overtaken: { [self] copy in
-                try decide(login, on: copy, done)
+                decide(login, on: copy, done)
             }
         }
     }
@@ -106,7 +113,7 @@ extension TokenService {
         end(record, login.presented.sid, tombstone, attempt: login.attempts, done) { [self] in
             try create(SessionToken(sid: login.newSid, verifier: login.candidate), login.request, done)
         } overtaken: { [self] copy in
-            try decide(login, on: copy, done)
+            decide(login, on: copy, done)
         }
     }
 
@@ -118,12 +125,18 @@ extension TokenService {
     }
 
     /// The answer of the LOGIN that this one repeats.
-    private func answerAgain(_ token: SessionToken, _ login: Login, _ done: @escaping Completion<SessionView>) {
+    /// - Parameter since: the LOGIN's time. Past the idle limit a session that is not there has expired; before it, the
+    ///   daemon that was to make it has died in between.
+    private func answerAgain(
+        _ token: SessionToken, _ login: Login, since: Milliseconds, _ done: @escaping Completion<SessionView>
+    ) {
         load(token.sid, done) { [self] copy in
+            let age = try now() &- since
+            let lifetime = min(login.request.idle ?? policy.idle, login.request.absolute ?? policy.absolute)
             switch copy.session {
             case .live(let record) where try crypto.digest(token.verifier) == record.current:
                 answer(record, token.sid, token.verifier, done)
-            case .absent where token.sid != login.presented.sid:
+            case .absent where token.sid != login.presented.sid && age < lifetime:
                 try create(token, login.request, done)
             default:
                 issueForLogin(login.request, done)
@@ -144,12 +157,12 @@ extension TokenService {
 
     /// Any other change of privilege: a new token at once, no overlap; limits stay.
     public func rotate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) {
-        guard let token else { return done(.success(.refused(.unknown))) }
+        guard let token else { return answer(.success(.refused(.unknown)), done) }
         attempt(done) {
             let rotation = ForcedRotation(
                 token: token, digest: try crypto.digest(token.verifier), candidate: try randomBytes(),
                 csrfSalt: try randomBytes())
-            load(token.sid, done) { [self] copy in try decide(rotation, on: copy, done) }
+            load(token.sid, done) { [self] copy in decide(rotation, on: copy, done) }
         }
     }
 
@@ -161,7 +174,15 @@ extension TokenService {
         var attempts = 0
     }
 
-    private func decide(_ rotation: ForcedRotation, on copy: StoredCopy, _ done: @escaping Completion<Verdict>) throws {
+    private func decide(_ rotation: ForcedRotation, on copy: StoredCopy, _ done: @escaping Completion<Verdict>) {
+        judgementTime(copy.session, digest: rotation.digest, done) { [self] now in
+            try decide(rotation, on: copy, now: now, done)
+        }
+    }
+
+    private func decide(
+        _ rotation: ForcedRotation, on copy: StoredCopy, now: Milliseconds, _ done: @escaping Completion<Verdict>
+    ) throws {
         var rotation = rotation
         rotation.attempts += 1
         let sid = rotation.token.sid
@@ -170,7 +191,6 @@ extension TokenService {
         if case .live(let record) = copy.session, record.current == successor {
             return self.answer(record, sid, rotation.candidate, answer)
         }
-        let now = try now()
         switch judge(copy.session, digest: rotation.digest, now: now) {
         case .refused(let refusal): done(.success(.refused(refusal)))
         case .accepted(let record):
@@ -180,7 +200,7 @@ extension TokenService {
                 counters.forcedRotations += 1
                 self.answer(next, sid, rotation.candidate, answer)
             } overtaken: { [self] copy in
-                try decide(rotation, on: copy, done)
+                decide(rotation, on: copy, done)
             }
         }
     }

@@ -29,7 +29,7 @@ extension TokenService {
     /// Ends the session of a token it once gave out, whether that is still accepted or not. Idempotent.
     public func revoke(_ reference: SessionReference, _ done: @escaping Completion<RevokeAnswer>) {
         attempt(done) {
-            guard let (sid, digest) = try resolve(reference) else { return done(.success(.unknown)) }
+            guard let (sid, digest) = try resolve(reference) else { return answer(.success(.unknown), done) }
             load(sid, done) { [self] copy in try revoke(sid, digest, on: copy, attempt: 0, done) }
         }
     }
@@ -63,14 +63,16 @@ extension TokenService {
         attempt(done) {
             let sweep = Sweep(subject: subject, index: try SubjectIndex(subject: subject, crypto: crypto))
             guard let except else { return scan(sweep, cursor: Sweep.start, done) }
-            guard let except else { return done(.success(.refused(.unknown))) }
+            guard let except else { return answer(.success(.refused(.unknown)), done) }
             let digest = try crypto.digest(except.verifier)
             load(except.sid, done) { [self] copy in
-                switch judge(copy.session, digest: digest, now: try now()) {
-                case .refused(let refusal): done(.success(.refused(refusal)))
-                case .accepted:
-                    sweep.spared = except.sid
-                    scan(sweep, cursor: Sweep.start, done)
+                judgementTime(copy.session, digest: digest, done) { [self] now in
+                    switch judge(copy.session, digest: digest, now: now) {
+                    case .refused(let refusal): done(.success(.refused(refusal)))
+                    case .accepted:
+                        sweep.spared = except.sid
+                        scan(sweep, cursor: Sweep.start, done)
+                    }
                 }
             }
         }

@@ -6,8 +6,7 @@ public import Tokens
 
 /// Carries out the session commands: asks the store, lets `Tokens` decide, writes what was decided.
 ///
-/// Owned by the loop's thread. Every completion is called exactly once; before the method has returned where no question
-/// to Redis was needed.
+/// Owned by the loop's thread. Every completion is called exactly once, never before the method has returned.
 ///
 /// A change is written only over the revision it was decided on. Where another change came first, the script hands
 /// back what stands there now, and the same question is decided again on that: whoever raced gets the same answer.
@@ -88,14 +87,36 @@ public final class TokenService {
     func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value { try random.bytes() }
 
     /// Runs a step that decides; what it throws is the answer.
-    func attempt<Answer>(_ done: Completion<Answer>, _ step: () throws -> Void) {
+    func attempt<Answer>(_ done: @escaping Completion<Answer>, _ step: () throws -> Void) {
         do { try step() } catch { fail(error, done) }
     }
 
-    func fail<Answer>(_ error: any Error, _ done: Completion<Answer>) {
+    func fail<Answer>(_ error: any Error, _ done: @escaping Completion<Answer>) {
         let fault = ServiceFault(error)
         if case .unavailable = fault { counters.unavailable += 1 }
-        done(.failure(fault))
+        answer(.failure(fault), done)
+    }
+
+    /// An answer that is known at once waits for the next turn: a caller need not be ready before its call returns.
+    func answer<Answer>(_ result: Result<Answer, ServiceFault>, _ done: @escaping Completion<Answer>) {
+        store.later { done(result) }
+    }
+
+    /// Goes on with the time by which a token is judged: the estimate, or, where that would refuse a previous token
+    /// because its overlap is over, Redis's own, asked now. This host's clock may raise a question, never refuse.
+    func judgementTime<Answer>(
+        _ session: StoredSession, digest: Digest?, _ done: @escaping Completion<Answer>,
+        then: @escaping (Milliseconds) throws -> Void
+    ) {
+        attempt(done) {
+            let estimate = try now()
+            guard let digest, case .live(let record) = session, record.previous?.digest == digest,
+                case .retired = record.standing(of: digest, policy: policy, now: estimate)
+            else { return try then(estimate) }
+            store.askTime { [self] result in
+                attempt(done) { try then(try result.get()) }
+            }
+        }
     }
 
     /// Redis's time now: known from the first answer of Redis on.

@@ -6,8 +6,8 @@ public enum LoginDecision: Equatable, Sendable {
     case renew(SessionRecord)
     /// The session is another subject's: end it, and make a new one.
     case replace(SessionRecord)
-    /// This LOGIN was already carried out: the same answer again.
-    case repeatAnswer(SessionToken)
+    /// This LOGIN was already carried out, at `since`: the same answer again.
+    case repeatAnswer(SessionToken, since: Milliseconds)
     /// Nothing to build on: make a new session, leave what is stored alone.
     case fresh
 }
@@ -22,23 +22,27 @@ extension StoredSession {
         case .absent:
             return .fresh
         case .ended(let tombstone):
-            return try repeated(tombstone.login, token: token, subject: subject, now: now, crypto: crypto) ?? .fresh
+            return try repeated(
+                tombstone.login, token: token, subject: subject, policy: policy, now: now, crypto: crypto) ?? .fresh
         case .live(let record):
             guard record.standing(of: digest, policy: policy, now: now).isAccepted else {
                 let memo = record.login.flatMap { $0.digest == record.current ? $0 : nil }
-                return try repeated(memo, token: token, subject: subject, now: now, crypto: crypto) ?? .fresh
+                return try repeated(
+                    memo, token: token, subject: subject, policy: policy, now: now, crypto: crypto) ?? .fresh
             }
             return record.subject.isEmpty || record.subject == subject ? .renew(record) : .replace(record)
         }
     }
 
     private func repeated(
-        _ memo: LoginMemo?, token: SessionToken, subject: [UInt8], now: Milliseconds, crypto: CryptoContext
+        _ memo: LoginMemo?, token: SessionToken, subject: [UInt8], policy: TokenPolicy, now: Milliseconds,
+        crypto: CryptoContext
     ) throws(CryptoError) -> LoginDecision? {
         guard let memo, now < memo.until, try crypto.digest(subject) == memo.subjectDigest,
             let verifier = try crypto.open(memo.sealed, under: token.verifier, sid: token.sid, digest: memo.digest)
         else { return nil }
-        return .repeatAnswer(SessionToken(sid: memo.sid, verifier: verifier))
+        return .repeatAnswer(
+            SessionToken(sid: memo.sid, verifier: verifier), since: memo.until.subtracting(policy.rotationOverlap))
     }
 }
 

@@ -5,18 +5,10 @@ extension RecordCodec {
     /// - Returns: the session and its data, names without their mark. An empty answer is an absent session.
     public static func decode(_ hash: [[UInt8]]) throws(RecordError) -> (session: StoredSession, data: [RecordField]) {
         guard !hash.isEmpty else { return (.absent, []) }
-        var fields = FieldTable()
+        let fields = FieldTable(hash: hash)
         var data: [RecordField] = []
-        var index = 0
-        while index + 1 < hash.count {
-            let name = hash[index]
-            let value = hash[index + 1]
-            if name.count == 1, let letter = name.first {
-                fields[letter] = value
-            } else if name.first == dataMark {
-                data.append(RecordField(name: Array(name.dropFirst()), value: value))
-            }
-            index += 2
+        for index in stride(from: 0, to: hash.count - 1, by: 2) where hash[index].first == dataMark {
+            data.append(RecordField(name: Array(hash[index].dropFirst()), value: hash[index + 1]))
         }
         let version = try fields.number("v")
         guard version <= Self.version else { throw .newerVersion(version) }
@@ -38,16 +30,16 @@ extension RecordCodec {
         var record = SessionRecord(
             token: try fields.fixed("d"), subject: subject, idle: try fields.number("i"), absolute: 0, now: 0)
         record.revision = try fields.number("r")
-        record.confirmedAt = try fields.optionalNumber("c")
+        record.confirmedAt = fields["c"] == nil ? nil : try fields.time("c")
         record.generation = try fields.number("g")
-        record.created = try fields.number("t")
-        record.lastAccess = try fields.number("a")
-        record.absoluteEnd = try fields.number("e")
+        record.created = try fields.time("t")
+        record.lastAccess = try fields.time("a")
+        record.absoluteEnd = try fields.time("e")
         record.forcedGeneration = try fields.optionalNumber("f") ?? 0
         if fields["p"] != nil {
             record.previous = PreviousToken(
                 digest: try fields.fixed("p"), sealedSuccessor: try fields.fixed("s"),
-                rotatedAt: try fields.number("n"))
+                rotatedAt: try fields.time("n"))
         }
         record.remembered = try remembered(fields, created: record.created)
         record.login = try memo(fields)
@@ -93,13 +85,18 @@ extension RecordCodec {
     }
 }
 
-/// The record's fields by their one-letter ASCII names.
+/// The record's fields by their one-letter ASCII names: looked for where they stand, as there are a dozen.
 private struct FieldTable {
-    private var values: [[UInt8]?] = Array(repeating: nil, count: 128)
+    /// Names and values in turn.
+    let hash: [[UInt8]]
 
     subscript(_ letter: UInt8) -> [UInt8]? {
-        get { letter < 128 ? values[Int(letter)] : nil }
-        set { if letter < 128 { values[Int(letter)] = newValue } }
+        var index = 0
+        while index + 1 < hash.count {
+            if hash[index].count == 1, hash[index][0] == letter { return hash[index + 1] }
+            index += 2
+        }
+        return nil
     }
 
     subscript(_ name: Unicode.Scalar) -> [UInt8]? { self[UInt8(truncatingIfNeeded: name.value)] }
@@ -111,8 +108,26 @@ private struct FieldTable {
 
     func optionalNumber(_ name: Unicode.Scalar) throws(RecordError) -> Int64? {
         guard let text = self[name] else { return nil }
-        guard let number = Int64(String(decoding: text, as: UTF8.self)) else { throw .damaged(field: String(name)) }
+        // Strictly as it was written: digits, no sign, no leading zero.
+        guard (1...19).contains(text.count), text.count == 1 || text[0] != UInt8(ascii: "0") else {
+            throw .damaged(field: String(name))
+        }
+        var number: Int64 = 0
+        for digit in text {
+            guard (0x30...0x39).contains(digit) else { throw .damaged(field: String(name)) }
+            let (product, overflow) = number.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = product.addingReportingOverflow(Int64(digit - 0x30))
+            guard !overflow, !carry else { throw .damaged(field: String(name)) }
+            number = sum
+        }
         return number
+    }
+
+    /// A point in time, Unix milliseconds, before the year 5138.
+    func time(_ name: Unicode.Scalar) throws(RecordError) -> Milliseconds {
+        let time = try number(name)
+        guard time < 100_000_000_000_000 else { throw .damaged(field: String(name)) }
+        return time
     }
 
     func fixed<Value: FixedBytes>(_ name: Unicode.Scalar) throws(RecordError) -> Value {

@@ -36,6 +36,7 @@ final class ScriptedServer: Sendable {
     let path: String
     private let folder: String
     private let listener: Int32
+    private let isAccepting: Bool
     private let shared: Shared
 
     /// Every command that came, over all connections.
@@ -53,6 +54,7 @@ final class ScriptedServer: Sendable {
             folder + "/s", socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         )
         (self.path, self.listener) = (path, listener)
+        self.isAccepting = isAccepting
         shared = Shared(script: script)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -74,8 +76,10 @@ final class ScriptedServer: Sendable {
             state.isStopped = true
             state.connections.forEach { _ = shutdown($0, Int32(SHUT_RDWR)) }
         }
+        // Wakes the accepting thread, which closes the listener: closed here, its number could be another server's by
+        // the time that thread asks for the next connection.
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
+        if !isAccepting { close(listener) }
         unlink(path)
         rmdir(folder)
     }
@@ -83,7 +87,10 @@ final class ScriptedServer: Sendable {
     private static func accept(on listener: Int32, farewell: String?, _ shared: Shared) {
         while true {
             let connection = Glibc.accept(listener, nil, nil)
-            guard connection >= 0 else { return }
+            guard connection >= 0 else {
+                close(listener)
+                return
+            }
             _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
             if let farewell {
                 write(Array(farewell.utf8), to: connection)

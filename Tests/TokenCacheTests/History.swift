@@ -79,10 +79,16 @@ struct History {
         for entry in entries where !genuine.contains(entry.token) {
             switch entry.outcome {
             case .refused: break
-            case .ended: #expect(entries.contains { $0.operation == .revoke && $0.began < entry.finished && genuine.contains($0.token) }, "S4: a made-up verifier ended the session (seed \(seed))")
+            case .ended:
+                #expect(
+                    entries.contains {
+                        $0.operation == .revoke && $0.began < entry.finished && genuine.contains($0.token)
+                    }, "S4: a made-up verifier ended the session (seed \(seed))")
             case .accepted(_, let token):
                 // LOGIN gives whoever showed credentials a session, but another one.
-                #expect(entry.operation == .login && token?.sid != entry.token.sid, "S1: a made-up verifier was accepted (seed \(seed))")
+                #expect(
+                    entry.operation == .login && token?.sid != entry.token.sid,
+                    "S1: a made-up verifier was accepted (seed \(seed))")
             case nil: break
             }
         }
@@ -103,7 +109,9 @@ struct History {
             for entry in entries where entry.began > death.finished && entry.token.sid == death.token.sid {
                 guard entry.operation == .validate || entry.operation == .rotate, case .accepted = entry.outcome
                 else { continue }
-                #expect(successors.contains(entry.token), "S5: a token was accepted after its death was acknowledged (seed \(seed))")
+                #expect(
+                    successors.contains(entry.token),
+                    "S5: a token was accepted after its death was acknowledged (seed \(seed))")
             }
         }
     }

@@ -104,10 +104,16 @@ import Tokens
             let life = try Life(pair: pair, seed: seed)
             for round in 0..<5 {
                 if chance(70, life) { try life.age() }
-                for _ in 0..<Int.random(in: 1...6, using: &life.random) { life.send(.validate, life.jar, isHonest: true) }
+                for _ in 0..<Int.random(in: 1...6, using: &life.random) {
+                    life.send(.validate, life.jar, isHonest: true)
+                }
                 let old = life.genuine[Int.random(in: 0..<life.genuine.count, using: &life.random)]
                 if chance(40, life) { life.send(.validate, old, isHonest: false) }
-                if chance(40, life) { life.send([.validate, .rotate, .revoke, .login].randomElement(using: &life.random) ?? .validate, try life.forged(), isHonest: false) }
+                if chance(40, life) {
+                    life.send(
+                        [.validate, .rotate, .revoke, .login].randomElement(using: &life.random) ?? .validate,
+                        try life.forged(), isHonest: false)
+                }
                 if round > 0, chance(25, life) { life.send(.rotate, life.jar, isHonest: true) }
                 if round > 1, chance(25, life) {
                     life.send(.login, life.jar, isHonest: true)
@@ -158,7 +164,8 @@ import Tokens
             }
         }
         pair.run { answers.count == 10 }
-        let repeated: SessionView = try pair.wait { pair.services[1].login(old, SessionRequest(subject: "alice"), $0) }.get()
+        let repeated: SessionView = try pair.wait { pair.services[1].login(old, SessionRequest(subject: "alice"), $0) }
+            .get()
         #expect(Set((answers + [try #require(repeated.newToken)]).map(\.secretText)).count == 1)
         #expect((answers[0].sid == old.sid) == (holder != "bob"))
         #expect(try pair.validate(old).refusal == (holder == "bob" ? .revoked(.login) : .replayed))
@@ -180,7 +187,8 @@ import Tokens
         #expect(try pair.validate(other).view != nil)
     }
 
-    @Test func `S4 a retired token that returns after the grace ends the session only where that is the policy`() throws {
+    @Test func `S4 a retired token that returns after the grace ends the session only where that is the policy`() throws
+    {
         for onReplay in ReplayPolicy.allCases {
             let pair = try ServicePair(policy: TokenPolicy(onReplay: onReplay))
             let life = try Life(pair: pair, seed: 1)
@@ -190,7 +198,8 @@ import Tokens
             #expect(try pair.validate(life.jar).view?.newToken == nil, "within the overlap")
             #expect(try pair.validate(life.forged(), on: 1).refusal == .unknown)
             // Fifteen minutes later: overlap and grace have passed, the next rotation is not due.
-            let confirmed = try #require(try pair.hash(life.key)["c"].flatMap { Int64(String(decoding: $0, as: UTF8.self)) })
+            let confirmed = try #require(
+                try pair.hash(life.key)["c"].flatMap { Int64(String(decoding: $0, as: UTF8.self)) })
             try pair.redis("HSET", life.key, "c", String(confirmed - 11 * 60_000))
             #expect(try pair.validate(life.jar).refusal == .replayed)
             #expect(try pair.validate(successor).view != nil, "the grace has not passed")

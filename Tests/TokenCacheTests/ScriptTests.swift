@@ -55,7 +55,8 @@ import Tokens
         #expect(try pair.integer("PEXPIRETIME", "k") == later + 60_000)
     }
 
-    @Test func `commit writes over its revision only, sets and deletes, and leaves the TTL where none is given`() throws {
+    @Test func `commit writes over its revision only, sets and deletes, and leaves the TTL where none is given`() throws
+    {
         try create()
         #expect(verdict(try commit("2", set: [("r", "3")])) == "changed")
         #expect(verdict(try commit("01", set: [("r", "3")])) == "changed")
@@ -87,6 +88,15 @@ import Tokens
         #expect(verdict(try commit("1", expire: end, replace: true, set: [("v", "1"), ("z", "login")])) == "done")
         #expect(try pair.hash("k").keys.sorted() == ["v", "z"])
         #expect(try pair.integer("PTTL", "k") > 0)
+    }
+
+    @Test func `commit that replaces all writes the data given with it, also where that is what stood there`() throws {
+        try create()
+        _ = try commit("1", data: [("a", "12")])
+        _ = try commit("1", expire: end, replace: true, set: [("r", "2")], data: [("a", "12"), ("b", "3")])
+        let stored = try pair.hash("k")
+        let expected = ["r": "2", ".a": "12", ".b": "3", "k": "5"].mapValues { Array($0.utf8) }
+        #expect(stored == expected)
     }
 
     @Test func `commit counts what really changed and keeps the size of the data`() throws {
@@ -177,7 +187,8 @@ import Tokens
         #expect(try index("x", later, notAfter: String(now - 1)) == "late")
         #expect(try pair.integer("ZCARD", "u") == 2)
         #expect(try index("x", later) == "done")
-        #expect(try pair.redis("ZRANGE", "u", "0", "-1") == .array([.bulk(Array("x".utf8)), .bulk(Array("young".utf8))]))
+        #expect(
+            try pair.redis("ZRANGE", "u", "0", "-1") == .array([.bulk(Array("x".utf8)), .bulk(Array("young".utf8))]))
         #expect(try pair.integer("PEXPIRETIME", "u") == later, "a key without a TTL gets one")
     }
 }

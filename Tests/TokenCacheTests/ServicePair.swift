@@ -23,7 +23,9 @@ final class ServicePair {
         var settings = LinkSettings()
         settings.timeout = .seconds(5)
         let links = (0..<3).map { _ in
-            RedisLink(loop: loop, endpoint: server.endpoint, settings: settings, scripts: TokenService.scripts, logger: logger)
+            RedisLink(
+                loop: loop, endpoint: server.endpoint, settings: settings, scripts: TokenService.scripts, logger: logger
+            )
         }
         self.loop = loop
         self.server = server
@@ -110,7 +112,9 @@ final class ServicePair {
 
     func keys() throws -> [String] {
         guard case .array(let elements) = try redis("KEYS", "*") else { return [] }
-        return elements.compactMap { if case .bulk(let bytes) = $0 { String(decoding: bytes, as: UTF8.self) } else { nil } }
+        return elements.compactMap {
+            if case .bulk(let bytes) = $0 { String(decoding: bytes, as: UTF8.self) } else { nil }
+        }
     }
 
     func integer(_ words: String...) throws -> Int64 {

@@ -10,7 +10,9 @@ import TokenCrypto
         for start in stride(from: 0, to: 256, by: 8) {
             let value = (start..<start + 8).map { UInt8($0) }
             let text = value.withUnsafeBytes { Hex.encode($0) }
-            #expect(text == value.flatMap { byte in [byte >> 4, byte & 15].map { Array("0123456789abcdef".utf8)[Int($0)] } })
+            #expect(
+                text
+                    == value.flatMap { byte in [byte >> 4, byte & 15].map { Array("0123456789abcdef".utf8)[Int($0)] } })
             #expect(decodeHex(text, count: 8) == value)
             #expect(decodeHex(Array(String(decoding: text, as: UTF8.self).uppercased().utf8), count: 8) == value)
         }

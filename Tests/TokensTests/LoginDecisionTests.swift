@@ -15,7 +15,8 @@ import TokenCrypto
         _ session: StoredSession, _ life: Life, token: Int, subject: [UInt8], at moment: Milliseconds? = nil
     ) throws -> LoginDecision {
         try session.decideLogin(
-            token: SessionToken(sid: life.sid, verifier: life.tokens[token].verifier), digest: life.tokens[token].digest,
+            token: SessionToken(sid: life.sid, verifier: life.tokens[token].verifier),
+            digest: life.tokens[token].digest,
             subject: subject, policy: life.policy, now: moment ?? life.now, crypto: crypto)
     }
 
@@ -68,10 +69,13 @@ import TokenCrypto
         }
     }
 
-    @Test func `S3 a LOGIN repeated with old token and subject gets the same new token, until the overlap has passed`() throws {
+    @Test func `S3 a LOGIN repeated with old token and subject gets the same new token, until the overlap has passed`()
+        throws
+    {
         let life = try Life()
         let stored = StoredSession.live(try loggedIn(life, from: 0, subject: alice))
-        let answer = LoginDecision.repeatAnswer(SessionToken(sid: life.sid, verifier: try TestToken(100).verifier))
+        let answer = LoginDecision.repeatAnswer(
+            SessionToken(sid: life.sid, verifier: try TestToken(100).verifier), since: life.now)
         #expect(try decide(stored, life, token: 0, subject: alice) == answer)
         let end = life.now + life.policy.rotationOverlap
         #expect(try decide(stored, life, token: 0, subject: alice, at: end - 1) == answer)
@@ -106,7 +110,8 @@ import TokenCrypto
             Tombstone(reason: .login, login: try memo(life, from: 0, subject: bob, sid: newSid)))
         #expect(
             try decide(stored, life, token: 0, subject: bob)
-                == .repeatAnswer(SessionToken(sid: newSid, verifier: try TestToken(100).verifier)))
+                == .repeatAnswer(
+                    SessionToken(sid: newSid, verifier: try TestToken(100).verifier), since: life.now))
         #expect(try decide(stored, life, token: 0, subject: alice) == .fresh)
     }
 
@@ -117,7 +122,9 @@ import TokenCrypto
         #expect(record.subject == alice && record.idle == 1_000_000)
         #expect(record.absoluteEnd == life.now + 2_000_000)
         #expect(record.created == Life.start)
-        #expect(record.standing(of: life.tokens[0].digest, policy: life.policy, now: life.now) == .retired(punishable: false))
+        #expect(
+            record.standing(of: life.tokens[0].digest, policy: life.policy, now: life.now)
+                == .retired(punishable: false))
         #expect(record.standing(of: try TestToken(100).digest, policy: life.policy, now: life.now) == .current)
     }
 }

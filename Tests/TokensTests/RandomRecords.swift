@@ -21,7 +21,8 @@ extension SeededRandom {
         record.lastAccess = created + Int64.random(in: 0...1_000_000, using: &self)
         if chance(60) {
             record.previous = PreviousToken(
-                digest: fixed(), sealedSuccessor: fixed(), rotatedAt: created + Int64.random(in: 0...99_999, using: &self))
+                digest: fixed(), sealedSuccessor: fixed(),
+                rotatedAt: created + Int64.random(in: 0...99_999, using: &self))
             if chance(50) { record.confirmedAt = nil }
         }
         record.remembered = (0..<Int.random(in: 0...SessionRecord.maxRemembered, using: &self)).map { _ in

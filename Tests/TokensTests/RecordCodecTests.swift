@@ -43,7 +43,8 @@ import TokenCrypto
                 random.record(), old, old.confirmed(now: old.lastAccess + 5),
                 old.rotated(
                     to: random.fixed(), sealed: random.fixed(), policy: TokenPolicy(), now: old.lastAccess + 7),
-                old.forced(to: random.fixed(), csrfSalt: random.fixed(), policy: TokenPolicy(), now: old.lastAccess + 9),
+                old.forced(
+                    to: random.fixed(), csrfSalt: random.fixed(), policy: TokenPolicy(), now: old.lastAccess + 9),
             ]
             for new in next {
                 var hash = model(RecordCodec.encode(old))
@@ -88,7 +89,9 @@ import TokenCrypto
 
     @Test func `data fields come back by name and cannot touch the record`() throws {
         let record = try Life().record
-        let data = ["r", "d", "v", "z", ".", "basket", "\u{0}", "ä"].map { RecordField(name: Array($0.utf8), value: [1]) }
+        let data = ["r", "d", "v", "z", ".", "basket", "\u{0}", "ä"].map {
+            RecordField(name: Array($0.utf8), value: [1])
+        }
         let stored = data.map { RecordField(name: [RecordCodec.dataMark] + $0.name, value: $0.value) }
         let decoded = try RecordCodec.decode((RecordCodec.encode(record) + stored).hash)
         #expect(decoded.session == .live(record))

@@ -11,7 +11,8 @@ import TokenCrypto
         try life.rotateAndConfirm()
         var record = life.record
         record.login = LoginMemo(
-            sid: life.sid, digest: life.tokens[0].digest, sealed: SealedVerifier(), subjectDigest: life.tokens[1].digest,
+            sid: life.sid, digest: life.tokens[0].digest, sealed: SealedVerifier(),
+            subjectDigest: life.tokens[1].digest,
             until: life.now)
         record.csrfSalt = life.tokens[0].digest
         change(&record)
@@ -28,15 +29,20 @@ import TokenCrypto
     func `a field of a wrong form is an error`(name: String) throws {
         let valid = try fields { $0.forcedGeneration = 1 }
         #expect(valid.contains { $0.name == Array(name.utf8) })
-        for value in [[], [0xFF], Array("1x".utf8), Array(" 1".utf8), Array("99999999999999999999".utf8), [UInt8](repeating: 1, count: 65)] {
+        for value in [
+            [], [0xFF], Array("1x".utf8), Array(" 1".utf8), Array("99999999999999999999".utf8),
+            [UInt8](repeating: 1, count: 65),
+        ] {
             let damaged = valid.map { $0.name == Array(name.utf8) ? RecordField(name: $0.name, value: value) : $0 }
             #expect(throws: RecordError.self, "\(name) = \(value)") { try RecordCodec.decode(damaged.hash) }
         }
     }
 
     @Test func `what no session can be is an error`() throws {
-        for (name, value) in [("v", "0"), ("v", "-1"), ("g", "0"), ("g", "-5"), ("i", "0"), ("i", "-1"), ("z", "sold")] {
-            let damaged = try fields().filter { $0.name != Array(name.utf8) }
+        for (name, value) in [("v", "0"), ("v", "-1"), ("g", "0"), ("g", "-5"), ("i", "0"), ("i", "-1"), ("z", "sold")]
+        {
+            let damaged =
+                try fields().filter { $0.name != Array(name.utf8) }
                 + [RecordField(name: Array(name.utf8), value: Array(value.utf8))]
             #expect(throws: RecordError.self, "\(name) = \(value)") { try RecordCodec.decode(damaged.hash) }
         }
@@ -47,7 +53,9 @@ import TokenCrypto
 
     @Test func `an error names the field and never its value`() throws {
         let secret = Array("5ecret-5ecret".utf8)
-        let damaged = try fields().map { $0.name == [UInt8(ascii: "d")] ? RecordField(name: $0.name, value: secret) : $0 }
+        let damaged = try fields().map {
+            $0.name == [UInt8(ascii: "d")] ? RecordField(name: $0.name, value: secret) : $0
+        }
         do {
             _ = try RecordCodec.decode(damaged.hash)
             Issue.record("a damaged digest was taken")
@@ -70,10 +78,14 @@ import TokenCrypto
                 switch Int.random(in: 0..<6, using: &random) {
                 case 0: hash[at] = random.bytes(Int.random(in: 0...70, using: &random))
                 case 1: hash[at & ~1] = [letters[Int.random(in: 0..<letters.count, using: &random)]]
-                case 2: hash[min(at | 1, hash.count - 1)] = Array(String(Int64.random(in: .min ... .max, using: &random)).utf8)
-                case 3: hash[min(at | 1, hash.count - 1)] = Array(String(random.chance(50) ? Int64.min : Int64.max).utf8)
+                case 2:
+                    hash[min(at | 1, hash.count - 1)] = Array(
+                        String(Int64.random(in: .min ... .max, using: &random)).utf8)
+                case 3:
+                    hash[min(at | 1, hash.count - 1)] = Array(String(random.chance(50) ? Int64.min : Int64.max).utf8)
                 case 4: hash.remove(at: at)
-                default: hash[min(at | 1, hash.count - 1)] = Array(String(Int64.random(in: -3...3, using: &random)).utf8)
+                default:
+                    hash[min(at | 1, hash.count - 1)] = Array(String(Int64.random(in: -3...3, using: &random)).utf8)
                 }
                 if hash.isEmpty { break }
             }
@@ -86,11 +98,13 @@ import TokenCrypto
                 _ = record.expireAt
                 _ = record.touchInterval(policy: policy)
                 let next = record.rotated(to: Digest(), sealed: SealedVerifier(), policy: policy, now: now)
-                _ = RecordCodec.difference(from: record, to: next.forced(
-                    to: Digest(), csrfSalt: Digest(), policy: policy, now: now))
+                _ = RecordCodec.difference(
+                    from: record,
+                    to: next.forced(
+                        to: Digest(), csrfSalt: Digest(), policy: policy, now: now))
             }
         }
-        #expect(decoded > 2_000, "the fuzzing reaches the decisions")
+        #expect(decoded > 500, "the fuzzing reaches the decisions")
     }
 
     @Test(arguments: ["+1", "01", "-0", "1_0", "٣", "1\0"])
@@ -98,11 +112,7 @@ import TokenCrypto
         let damaged = try fields().map {
             $0.name == [UInt8(ascii: "r")] ? RecordField(name: $0.name, value: Array(text.utf8)) : $0
         }
-        withKnownIssue("signs and leading zeros are taken") {
-            #expect(throws: RecordError.self) { try RecordCodec.decode(damaged.hash) }
-        } when: {
-            ["+1", "01", "-0"].contains(text)
-        }
+        #expect(throws: RecordError.self) { try RecordCodec.decode(damaged.hash) }
     }
 
     @Test func `times that no clock shows are damage: the answer is computed from them`() throws {
@@ -111,9 +121,7 @@ import TokenCrypto
                 let damaged = try fields().map {
                     $0.name == Array(name.utf8) ? RecordField(name: $0.name, value: Array(String(value).utf8)) : $0
                 }
-                withKnownIssue("an answer's `expires_in` is a trapping difference of such times") {
-                    #expect(throws: RecordError.self, "\(name) = \(value)") { try RecordCodec.decode(damaged.hash) }
-                }
+                #expect(throws: RecordError.self, "\(name) = \(value)") { try RecordCodec.decode(damaged.hash) }
             }
         }
     }

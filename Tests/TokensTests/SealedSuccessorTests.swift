@@ -30,7 +30,9 @@ import TokenCrypto
         try old.verifier.bytes.withUnsafeBytes { key in
             try sid.bytes.withUnsafeBytes { salt in
                 try info.withUnsafeBytes { info in
-                    try stream.withUnsafeMutableBytes { try crypto.deriveKey(from: key, salt: salt, info: info, into: $0) }
+                    try stream.withUnsafeMutableBytes {
+                        try crypto.deriveKey(from: key, salt: salt, info: info, into: $0)
+                    }
                 }
             }
         }

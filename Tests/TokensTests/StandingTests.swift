@@ -11,13 +11,17 @@ import TokenCrypto
 
     // MARK: Rule 1, on access past the threshold
 
-    @Test(arguments: [(-1, AccessDecision.accept(.afterReply)), (0, .rotate), (1, .rotate)] as [(Milliseconds, AccessDecision)])
+    @Test(
+        arguments: [(-1, AccessDecision.accept(.afterReply)), (0, .rotate), (1, .rotate)]
+            as [(Milliseconds, AccessDecision)])
     func `rule 1 the first token's age counts from issue`(offset: Milliseconds, expected: AccessDecision) throws {
         let life = try Life()
         #expect(life.access(0, at: Life.start + Self.after + offset) == expected)
     }
 
-    @Test(arguments: [(-1, AccessDecision.accept(.afterReply)), (0, .rotate), (1, .rotate)] as [(Milliseconds, AccessDecision)])
+    @Test(
+        arguments: [(-1, AccessDecision.accept(.afterReply)), (0, .rotate), (1, .rotate)]
+            as [(Milliseconds, AccessDecision)])
     func `rule 1 a later token's age counts from its confirmation, not from its rotation`(
         offset: Milliseconds, expected: AccessDecision
     ) throws {
@@ -38,7 +42,8 @@ import TokenCrypto
 
     // MARK: Rules 2 and 4, the old token leads to one successor until that is used
 
-    @Test func `rule 4 while the successor is pending the old token is told it, however late and however often`() throws {
+    @Test func `rule 4 while the successor is pending the old token is told it, however late and however often`() throws
+    {
         var life = try Life()
         life.now += Self.after
         try life.rotate()
@@ -51,7 +56,8 @@ import TokenCrypto
         }
     }
 
-    @Test func `rule 4 the first presentation of the successor confirms, and does not rotate however old it is`() throws {
+    @Test func `rule 4 the first presentation of the successor confirms, and does not rotate however old it is`() throws
+    {
         var life = try Life()
         life.now += Self.after
         try life.rotate()
@@ -64,10 +70,12 @@ import TokenCrypto
         #expect(life.access(1) == .accept(.none))
     }
 
-    @Test(arguments: [
-        (-1, Standing.overlapping), (0, .retired(punishable: false)), (1, .retired(punishable: false)),
-        (TokenPolicy().replayGrace - 1, .retired(punishable: false)), (TokenPolicy().replayGrace, .retired(punishable: true)),
-    ] as [(Milliseconds, Standing)])
+    @Test(
+        arguments: [
+            (-1, Standing.overlapping), (0, .retired(punishable: false)), (1, .retired(punishable: false)),
+            (TokenPolicy().replayGrace - 1, .retired(punishable: false)),
+            (TokenPolicy().replayGrace, .retired(punishable: true)),
+        ] as [(Milliseconds, Standing)])
     func `rules 4 and 5 the overlap ends to the millisecond, the grace begins there`(
         offset: Milliseconds, expected: Standing
     ) throws {
@@ -123,7 +131,10 @@ import TokenCrypto
         #expect(life.standing(0, at: retired + Self.grace + offset) == .retired(punishable: punishable))
     }
 
-    @Test func `rule 5 an overlap that a second rotation cut short is not held against its token until it would have ended`() throws {
+    @Test
+    func `rule 5 an overlap that a second rotation cut short is not held against its token until it would have ended`()
+        throws
+    {
         // Grace shorter than the rest of the overlap: the overlap's natural end decides.
         let policy = TokenPolicy(rotationAfter: 1_000, rotationOverlap: 60_000, replayGrace: 5_000)
         var life = try Life(policy: policy)
@@ -157,7 +168,9 @@ import TokenCrypto
             try life.rotateAndConfirm()
             for wait in [0, Self.overlap, Self.grace * 10] {
                 #expect(life.record.standing(of: forged, policy: life.policy, now: life.now + wait) == .forged)
-                #expect(life.record.decideAccess(digest: forged, policy: life.policy, now: life.now + wait) == .refuseUnknown)
+                #expect(
+                    life.record.decideAccess(digest: forged, policy: life.policy, now: life.now + wait)
+                        == .refuseUnknown)
             }
         }
     }

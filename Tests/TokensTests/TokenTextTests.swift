@@ -33,14 +33,16 @@ import Tokens
 
     @Test(arguments: [
         "", "0x", "0", "x", "deadbeef", "0xdeadbeef", String(repeating: "a", count: 127),
-        String(repeating: "a", count: 129), String(repeating: "a", count: 130), "0y" + String(repeating: "a", count: 128),
+        String(repeating: "a", count: 129), String(repeating: "a", count: 130),
+        "0y" + String(repeating: "a", count: 128),
         "x0" + String(repeating: "a", count: 128), "0x0x" + String(repeating: "a", count: 126),
         "0x" + String(repeating: "a", count: 126), String(repeating: "g", count: 128),
         " " + String(repeating: "a", count: 127), String(repeating: "a", count: 127) + "\n",
         String(repeating: "a", count: 128) + "\0", String(repeating: "A", count: 85), String(repeating: "A", count: 87),
         "0x" + String(repeating: "A", count: 86), String(repeating: "A", count: 85) + "=",
         String(repeating: "A", count: 85) + "B", String(repeating: "A", count: 84) + "==",
-        String(repeating: "+", count: 86), "ä" + String(repeating: "a", count: 126), "٠" + String(repeating: "0", count: 126),
+        String(repeating: "+", count: 86), "ä" + String(repeating: "a", count: 126),
+        "٠" + String(repeating: "0", count: 126),
     ])
     func `what is no token is nil`(text: String) {
         #expect(SessionToken(text: text.utf8) == nil)

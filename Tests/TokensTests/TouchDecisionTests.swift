@@ -5,10 +5,11 @@ import TokenCrypto
 
 /// The budget of writes (S8): when an access is recorded, and when that must come before the reply.
 @Suite struct TouchDecisionTests {
-    @Test(arguments: [
-        (59_999, Touch.none), (60_000, .afterReply), (60_001, .afterReply), (7_200_000 - 60_000, .afterReply),
-        (7_200_000 - 59_999, .beforeReply), (7_200_000, .beforeReply), (9_999_999, .beforeReply),
-    ] as [(Milliseconds, Touch)])
+    @Test(
+        arguments: [
+            (59_999, Touch.none), (60_000, .afterReply), (60_001, .afterReply), (7_200_000 - 60_000, .afterReply),
+            (7_200_000 - 59_999, .beforeReply), (7_200_000, .beforeReply), (9_999_999, .beforeReply),
+        ] as [(Milliseconds, Touch)])
     func `S8 an access is recorded once in a touch interval, before the reply where less than one remains`(
         age: Milliseconds, expected: Touch
     ) throws {
@@ -16,7 +17,9 @@ import TokenCrypto
         #expect(life.access(0, at: Life.start + age) == .accept(expected))
     }
 
-    @Test(arguments: [(600_000, 60_000), (599_990, 59_999), (1_000, 100), (10, 1), (9, 1), (1, 1)] as [(Milliseconds, Milliseconds)])
+    @Test(
+        arguments: [(600_000, 60_000), (599_990, 59_999), (1_000, 100), (10, 1), (9, 1), (1, 1)]
+            as [(Milliseconds, Milliseconds)])
     func `the touch interval is at most a tenth of the idle limit and never zero`(
         idle: Milliseconds, interval: Milliseconds
     ) throws {

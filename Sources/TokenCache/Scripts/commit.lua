@@ -34,12 +34,13 @@ if not as_expected then return {'changed', now, redis.call('HGETALL', key)} end
 local sets, deletes, data = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local first_data = 9 + 2 * sets + deletes
 
-local old_size = tonumber(redis.call('HGET', key, 'k') or 0)
+local replaces = ARGV[4] == '1'
+local old_size = not replaces and tonumber(redis.call('HGET', key, 'k') or 0) or 0
 local size, changes = old_size, {}
 for at = first_data, first_data + 2 * data - 1, 2 do
   local name, value = ARGV[at], ARGV[at + 1]
   local field = '.' .. name
-  local old = redis.call('HGET', key, field)
+  local old = not replaces and redis.call('HGET', key, field)
   if value == '' then
     if old then
       changes[#changes + 1] = {field}
@@ -52,7 +53,7 @@ for at = first_data, first_data + 2 * data - 1, 2 do
 end
 if size > old_size and size > tonumber(ARGV[5]) then return {'large', now, size} end
 
-if ARGV[4] == '1' then redis.call('DEL', key) end
+if replaces then redis.call('DEL', key) end
 for at = 9, 8 + 2 * sets, 2 do redis.call('HSET', key, ARGV[at], ARGV[at + 1]) end
 for at = 9 + 2 * sets, first_data - 1 do redis.call('HDEL', key, ARGV[at]) end
 for _, change in ipairs(changes) do

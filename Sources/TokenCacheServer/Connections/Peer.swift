@@ -11,13 +11,14 @@ struct Peer: Equatable, Sendable {
     var groups: [UInt32]
 
     /// Nil where the kernel does not tell: no Unix socket, or the connection is gone.
-    init?(descriptor: Int32) {
+    /// - Parameter withGroups: false leaves the supplementary groups out, where no rule asks for them.
+    init?(descriptor: Int32, withGroups: Bool) {
         var credentials = peer_credentials()
         var length = socklen_t(MemoryLayout<peer_credentials>.size)
         guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 else { return nil }
         self.init(
             processID: credentials.pid, userID: credentials.uid, groupID: credentials.gid,
-            groups: Self.supplementaryGroups(of: descriptor))
+            groups: withGroups ? Self.supplementaryGroups(of: descriptor) : [])
     }
 
     init(processID: Int32, userID: UInt32, groupID: UInt32, groups: [UInt32]) {

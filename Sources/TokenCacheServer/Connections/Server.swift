@@ -64,7 +64,11 @@ final class Server {
     func apply(_ limits: Settings.Limits, _ access: AccessRules) {
         self.limits = limits
         self.access = access
-        for connection in connections.values { connection.role = access.role(of: connection.peer) }
+        for connection in connections.values {
+            // The groups were left out if no rule asked for them so far.
+            let peer = Peer(descriptor: connection.socket, withGroups: !access.groups.isEmpty) ?? connection.peer
+            connection.role = access.role(of: peer)
+        }
         if limits.idleTimeout > .zero { startTimeoutTimer() }
     }
 
@@ -95,7 +99,9 @@ final class Server {
             return reject(
                 descriptor, "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n")
         }
-        guard let peer = Peer(descriptor: descriptor) else { return reject(descriptor, nil) }
+        guard let peer = Peer(descriptor: descriptor, withGroups: !access.groups.isEmpty) else {
+            return reject(descriptor, nil)
+        }
         let role = access.role(of: peer)
         guard role > .none else {
             counters.deniedConnections &+= 1

@@ -44,7 +44,8 @@ struct HarnessTests {
         let child = try ChildProcess("sleep", ["60"], name: "sleep", folder: folder)
         // A daemon's child that outlives it, for instance: in no group of ours.
         let problems = stage.finish()
-        #expect(problems.count == 1 && problems[0].hasPrefix("left behind: sleep 60"), "\(problems)")
+        // Between fork and exec it has no command line yet.
+        #expect(problems.count == 1 && problems[0].hasPrefix("left behind: "), "\(problems)")
         #expect(try child.wait(.seconds(5)) == .killed(SIGKILL))
     }
 

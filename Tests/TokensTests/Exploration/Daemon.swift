@@ -49,7 +49,7 @@ struct Daemon {
                 let opened = try symbols.crypto.open(
                     previous.sealedSuccessor, under: symbols.verifiers[Int(token)], sid: symbols.sid,
                     digest: record.current)
-            else { return Violation(invariant: .S3, detail: "the successor does not open under token \(token)") }
+            else { return Violation(invariant: .s3, detail: "the successor does not open under token \(token)") }
             return answer(.accepted(successor: try symbols.number(of: opened)), index, &world)
         case .confirm:
             var next = record.confirmed(now: now)
@@ -89,7 +89,8 @@ struct Daemon {
     ) throws -> SessionRecord {
         let successor = candidate(index)
         var next = record.rotated(
-            to: symbols.digests[Int(successor)], sealed: try symbols.seal(successor, under: token), policy: policy, now: now)
+            to: symbols.digests[Int(successor)], sealed: try symbols.seal(successor, under: token), policy: policy,
+            now: now)
         if removed == .absoluteEndStays { next.absoluteEnd = now + policy.absolute }
         return next
     }
@@ -125,7 +126,7 @@ struct Daemon {
             let tombstone = Tombstone(reason: .login, login: removed == .loginIsRemembered ? nil : memo)
             commit(.ended(tombstone), .endByLogin, over: record, index, &world)
             return nil
-        case .repeatAnswer(let repeated):
+        case .repeatAnswer(let repeated, since: _):
             return answer(.issued(try symbols.number(of: repeated.verifier)), index, &world)
         case .fresh:
             return answer(.issued(Symbols.elsewhere), index, &world)

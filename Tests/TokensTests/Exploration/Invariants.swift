@@ -7,42 +7,49 @@ enum Invariants {
         let accepts = world.reference.accepts(request.token, at: world.now)
         switch (request.operation, answer) {
         case (.validate, .accepted(let successor)):
-            if request.mustBeRefused { return violation(.S5, request, "was accepted after its death was acknowledged") }
-            if !accepts { return violation(.S1, request, "was accepted and is not acceptable") }
+            if request.mustBeRefused { return violation(.s5, request, "was accepted after its death was acknowledged") }
+            if !accepts { return violation(.s1, request, "was accepted and is not acceptable") }
             let told = world.reference.successorToTell(request.token)
-            if let told, successor == nil { return violation(.S3, request, "was not told its successor \(told)") }
+            if let told, successor == nil { return violation(.s3, request, "was not told its successor \(told)") }
             if successor != told {
-                return violation(.S2, request, "was told \(successor.map(String.init) ?? "nothing"), the successor is \(told.map(String.init) ?? "not to be told")")
+                return violation(
+                    .s2, request,
+                    "was told \(successor.map(String.init) ?? "nothing"), the successor is \(told.map(String.init) ?? "not to be told")"
+                )
             }
         case (.validate, .refused), (.rotate, .refused):
-            if request.operation == .rotate, world.reference.current.number == UInt8(index + 1), !world.reference.isOver(at: world.now) {
-                return violation(.S3, request, "was rotated by this very request and is refused")
+            if request.operation == .rotate, world.reference.current.number == UInt8(index + 1),
+                !world.reference.isOver(at: world.now)
+            {
+                return violation(.s3, request, "was rotated by this very request and is refused")
             }
-            if accepts { return violation(.S1, request, "was refused and is acceptable") }
-            if isHonest(request, world) { return violation(.S12, request, "of an honest browser was refused") }
+            if accepts { return violation(.s1, request, "was refused and is acceptable") }
+            if isHonest(request, world) { return violation(.s12, request, "of an honest browser was refused") }
         case (.rotate, .issued(let token)):
-            if token != world.reference.current.number { return violation(.S2, request, "was rotated to a token that is not current") }
+            if token != world.reference.current.number {
+                return violation(.s2, request, "was rotated to a token that is not current")
+            }
             world.reference.acknowledge()
         case (.login, .issued(let token)):
             if let login = world.reference.login, login.from == request.token, world.now < login.until,
                 world.reference.isEnded || world.reference.current.number == login.to, token != login.to,
                 !(world.now >= world.reference.absoluteEnd && !world.reference.isEnded)
             {
-                return violation(.S3, request, "logged in again and got \(token) instead of \(login.to)")
+                return violation(.s3, request, "logged in again and got \(token) instead of \(login.to)")
             }
-            if token == Symbols.elsewhere, accepts { return violation(.S1, request, "was not taken for a login") }
+            if token == Symbols.elsewhere, accepts { return violation(.s1, request, "was not taken for a login") }
             if request.mustBeRefused, token != Symbols.elsewhere, world.reference.login?.from != request.token {
-                return violation(.S5, request, "logged in after its death was acknowledged")
+                return violation(.s5, request, "logged in after its death was acknowledged")
             }
             world.reference.acknowledge()
         case (.revoke, .revoked):
             if world.reference.generation(of: request.token) == nil, !world.reference.isOver(at: world.now) {
-                return violation(.S4, request, "is made up and ended the session")
+                return violation(.s4, request, "is made up and ended the session")
             }
             world.reference.acknowledge()
         case (.revoke, .refused):
             if world.reference.generation(of: request.token) != nil, !world.reference.isOver(at: world.now) {
-                return violation(.S5, request, "is the session's own and could not end it")
+                return violation(.s5, request, "is the session's own and could not end it")
             }
         default: break
         }

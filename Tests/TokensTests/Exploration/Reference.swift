@@ -58,23 +58,25 @@ struct Reference {
 
     mutating func confirmed(_ number: UInt8, at now: Int) -> Violation? {
         guard number == current.number, current.confirmedAt == nil else {
-            return Violation(invariant: .S1, detail: "token \(number) was confirmed and is not pending")
+            return Violation(invariant: .s1, detail: "token \(number) was confirmed and is not pending")
         }
         tokens[tokens.count - 1].confirmedAt = now
         return nil
     }
 
     mutating func rotated(_ number: UInt8, to successor: UInt8) -> Violation? {
-        guard !isEnded else { return Violation(invariant: .S6, detail: "a rotation brought an ended session back") }
+        guard !isEnded else { return Violation(invariant: .s6, detail: "a rotation brought an ended session back") }
         guard number == current.number, current.confirmedAt != nil else {
-            return Violation(invariant: .S2, detail: "token \(number) got a second successor, \(successor)")
+            return Violation(invariant: .s2, detail: "token \(number) got a second successor, \(successor)")
         }
         tokens.append(Token(number: successor, isForced: false, confirmedAt: nil))
         return nil
     }
 
     mutating func forced(to successor: UInt8, at now: Int) -> Violation? {
-        guard !isEnded else { return Violation(invariant: .S6, detail: "a forced rotation brought an ended session back") }
+        guard !isEnded else {
+            return Violation(invariant: .s6, detail: "a forced rotation brought an ended session back")
+        }
         tokens.append(Token(number: successor, isForced: true, confirmedAt: now))
         interruptions += 1
         login = nil

@@ -12,7 +12,7 @@ extension World {
         let before = record.absoluteEnd
         stored = commit.next
         if case .live(let after) = stored, after.absoluteEnd != before, commit.effect != .login {
-            return (.done, Violation(invariant: .S6, detail: "\(commit.effect) moved the absolute end"))
+            return (.done, Violation(invariant: .s6, detail: "\(commit.effect) moved the absolute end"))
         }
         return (.done, note(commit))
     }
@@ -38,7 +38,7 @@ extension World {
             let isDeserved = reference.mayEndSession(token, at: commit.decidedAt)
             reference.ended(replacedBy: nil)
             if !isDeserved {
-                return Violation(invariant: .S4, detail: "the return of token \(token) ended the session")
+                return Violation(invariant: .s4, detail: "the return of token \(token) ended the session")
             }
         }
         return nil
@@ -50,7 +50,7 @@ extension World {
         guard case .live(var record) = stored else {
             guard removed == .touchNeverCreates else { return nil }
             stored = .live(touch.record)
-            return Violation(invariant: .S6, detail: "a late touch brought an ended session back")
+            return Violation(invariant: .s6, detail: "a late touch brought an ended session back")
         }
         if Ticks.milliseconds(now) - record.lastAccess >= 1_000 { record.lastAccess = Ticks.milliseconds(now) }
         stored = .live(record)

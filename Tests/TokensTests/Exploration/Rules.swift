@@ -36,7 +36,15 @@ enum RemovedRule: String, CaseIterable, Sendable {
 
 /// What an invariant of the session model says against a behaviour.
 struct Violation: Equatable, CustomStringConvertible {
-    enum Invariant: String, CaseIterable { case S1, S2, S3, S4, S5, S6, S12 }
+    enum Invariant: String {
+        case s1 = "S1"
+        case s2 = "S2"
+        case s3 = "S3"
+        case s4 = "S4"
+        case s5 = "S5"
+        case s6 = "S6"
+        case s12 = "S12"
+    }
     var invariant: Invariant
     var detail: String
 
@@ -69,15 +77,18 @@ struct Scenario: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    var firstThree: Scenario {
+    var short: Scenario {
         var short = self
         short.requests = Array(requests.prefix(3))
+        short.losses = min(losses, 1)
+        short.ticks = min(ticks, 3)
         return short
     }
 
     var policy: TokenPolicy {
         TokenPolicy(
-            rotationAfter: Milliseconds(Ticks.rotationAfter) * 1_000, rotationOverlap: Milliseconds(Ticks.overlap) * 1_000,
+            rotationAfter: Milliseconds(Ticks.rotationAfter) * 1_000,
+            rotationOverlap: Milliseconds(Ticks.overlap) * 1_000,
             onReplay: onReplay, replayGrace: Milliseconds(Ticks.grace) * 1_000, idle: 10_000_000, absolute: 50_000,
             touchInterval: 1_000)
     }

@@ -13,7 +13,9 @@ struct World {
     }
 
     /// What a change means, for the reference.
-    enum Effect: UInt8 { case confirm, rotate, confirmAndRotate, rotateByForce, login, endByReplay, endByLogout, endByLogin }
+    enum Effect: UInt8 {
+        case confirm, rotate, confirmAndRotate, rotateByForce, login, endByReplay, endByLogout, endByLogin
+    }
 
     enum Answer {
         case accepted(successor: UInt8?)
