@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import Logging
 internal import TokenCrypto
 public import Tokens
@@ -30,7 +31,10 @@ extension TokenService {
     public func revoke(_ reference: SessionReference, _ done: @escaping Completion<RevokeAnswer>) {
         attempt(done) {
             guard let (sid, digest) = try resolve(reference) else { return answer(.success(.unknown), done) }
-            load(sid, done) { [self] copy in try revoke(sid, digest, on: copy, attempt: 0, done) }
+            store.load(sid) { [self] result in
+                if case .failure = result { denyUnreached(reference, for: policy.tombstone) }
+                attempt(done) { try revoke(sid, digest, on: try result.get(), attempt: 0, done) }
+            }
         }
     }
 
@@ -51,6 +55,23 @@ extension TokenService {
                 try revoke(sid, digest, on: copy, attempt: number + 1, done)
             }
         }
+    }
+
+    /// The end of a session or a forced rotation was asked for, and Redis could not even be read: the session is not
+    /// served from memory any more. Not for a verifier that the session is not known to have: a made-up one must not
+    /// end anybody's session.
+    func denyUnreached(_ reference: SessionReference, for lifetime: Milliseconds) {
+        let sid: SessionID
+        switch reference {
+        case .sid(let named): sid = named
+        case .token(let token):
+            guard let token, let cache = sessions?.cache, let index = cache.find(token.sid),
+                cache[index].hasVerifier, cache[index].verifier == token.verifier
+            else { return }
+            sid = token.sid
+        }
+        forget(sid)
+        denials.deny(sid, until: .now() + .milliseconds(lifetime))
     }
 
     // MARK: All of a subject
@@ -149,14 +170,17 @@ extension TokenService {
     public static let maxListed = 1_000
 
     /// The living sessions of a subject, newest first, at most `limit`.
-    public func list(subject: [UInt8], limit: Int, _ done: @escaping Completion<[SessionView]>) {
+    /// - Parameter withData: whether the sessions' data is wanted; it is not kept otherwise.
+    public func list(
+        subject: [UInt8], limit: Int, withData: Bool = true, _ done: @escaping Completion<[SessionView]>
+    ) {
         attempt(done) {
             let index = try SubjectIndex(subject: subject, crypto: crypto)
             store.newest(index, limit: Self.maxListed) { [self] result in
                 attempt(done) {
                     let sids = try result.get()
                     guard !sids.isEmpty else { return done(.success([])) }
-                    let listing = Listing(pending: sids.count)
+                    let listing = Listing(pending: sids.count, withData: withData)
                     for sid in sids {
                         store.load(sid) { [self] result in
                             listing.add(sid, result, subject: subject)
@@ -174,7 +198,12 @@ extension TokenService {
         private var found: [(sid: SessionID, record: SessionRecord, data: [RecordField])] = []
         private var fault: Unavailable?
 
-        init(pending: Int) { self.pending = pending }
+        private let withData: Bool
+
+        init(pending: Int, withData: Bool) {
+            self.pending = pending
+            self.withData = withData
+        }
 
         func add(_ sid: SessionID, _ result: Result<StoredCopy, Unavailable>, subject: [UInt8]) {
             pending -= 1
@@ -182,7 +211,7 @@ extension TokenService {
             case .failure(let unavailable): fault = fault ?? unavailable
             case .success(let copy):
                 if case .live(let record) = copy.session, record.subject == subject {
-                    found.append((sid, record, copy.data))
+                    found.append((sid, record, withData ? copy.data : []))
                 }
             }
         }
