@@ -61,7 +61,9 @@ struct NearCacheModelTests {
         let hot = Set(stride(from: 0, to: 100, by: 3))
         for number in hot { #expect(cache.find(sids[number]) != nil) }
         // As many new ones as there are unfound old ones: all of these go, none of the found.
-        for number in 0..<(100 - hot.count) { cache.insert(.fresh(), sid: SessionID(first: UInt64(1_000 + number), second: 0)) }
+        for number in 0..<(100 - hot.count) {
+            cache.insert(.fresh(), sid: SessionID(first: UInt64(1_000 + number), second: 0))
+        }
         for (number, sid) in sids.enumerated() { #expect((cache.find(sid) != nil) == hot.contains(number)) }
     }
 

@@ -26,7 +26,8 @@ struct FeedMachineFaultTests {
         _ = driver.machine.start(now: driver.now)
         _ = driver.machine.connected(login: RedisLogin(), now: driver.now)
         for reply in [
-            .status("OK"), .bulk(Array("redis_version:7.0\r\n".utf8)), .bulk(Array("role:master\r\n".utf8)), .integer(1),
+            .status("OK"), .bulk(Array("redis_version:7.0\r\n".utf8)), .bulk(Array("role:master\r\n".utf8)),
+            .integer(1),
             .status("OK"),
         ] as [RedisReply] { #expect(FeedDriver.failure(in: driver.receive(reply)) == nil) }
         #expect(FeedDriver.failure(in: driver.receive(FeedDriver.acknowledged)) == .protocolError)

@@ -64,7 +64,10 @@ private func words(_ actions: [FeedMachine.Action]) -> [[String]] {
     for case .send(let bytes) in actions {
         var lines = String(decoding: bytes, as: UTF8.self).components(separatedBy: "\r\n")[...]
         while let count = lines.popFirst().flatMap({ Int($0.dropFirst()) }) {
-            all.append((0..<count).compactMap { _ in lines.removeFirst(); return lines.popFirst() })
+            all.append(
+                (0..<count).compactMap { _ in
+                    lines.removeFirst(); return lines.popFirst()
+                })
         }
     }
     return all
@@ -82,10 +85,11 @@ struct FeedMachineTests {
         #expect(driver.machine.start(now: driver.now) == [.connect])
         let actions = driver.prepare()
         let commands = words(actions)
-        #expect(commands.map { $0.prefix(2).joined(separator: " ") } == [
-            "CLIENT SETNAME", "INFO server", "INFO replication", "CLIENT ID", "CLIENT TRACKING",
-            "SUBSCRIBE __redis__:invalidate",
-        ])
+        #expect(
+            commands.map { $0.prefix(2).joined(separator: " ") } == [
+                "CLIENT SETNAME", "INFO server", "INFO replication", "CLIENT ID", "CLIENT TRACKING",
+                "SUBSCRIBE __redis__:invalidate",
+            ])
         #expect(commands[4] == ["CLIENT", "TRACKING", "ON", "REDIRECT", "77", "BCAST", "PREFIX", "tc:s:"])
         #expect(!actions.contains { if case .subscribed = $0 { true } else { false } })
         let after = driver.receive(FeedDriver.acknowledged)
@@ -167,10 +171,12 @@ struct FeedMachineTests {
         #expect(driver.machine.lastProof == proof)
     }
 
-    @Test("an error in a PONG's place is a sign of life", arguments: [
-        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-        "BUSY Redis is busy running a script.",
-    ])
+    @Test(
+        "an error in a PONG's place is a sign of life",
+        arguments: [
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+            "BUSY Redis is busy running a script.",
+        ])
     func errorsAreLife(_ text: String) {
         var driver = FeedDriver()
         driver.subscribe()

@@ -95,7 +95,8 @@ struct InvalidationLossTests {
                 let ids = try Self.feeds(server)
                 #expect(ids.count == 2)
                 // The end is not told to anybody: the connections die in the same turn.
-                let commands = ids.map { ["CLIENT", "KILL", "ID", $0] }
+                let commands =
+                    ids.map { ["CLIENT", "KILL", "ID", $0] }
                     + [["DEL", "\(world.stage.prefix)s:\(TokenText.sid(token))"]]
                 _ = try server.client().pipeline(commands)
                 let moment = ContinuousClock.now
@@ -129,7 +130,8 @@ struct InvalidationLossTests {
         }
     }
 
-    @Test("a master that became a replica is not believed: disarmed by its first refusal, armed when it is master again")
+    @Test(
+        "a master that became a replica is not believed: disarmed by its first refusal, armed when it is master again")
     func demoted() throws {
         try withWorld { world in
             try NearCacheFacts.awaitArmed(world.daemon)

@@ -162,6 +162,7 @@ private struct ProxyEngine: ~Copyable {
     private mutating func accept(_ target: String) {
         let daemon = Glibc.accept(listener, nil, nil)
         guard daemon >= 0 else { return }
+        _ = fcntl(daemon, F_SETFD, FD_CLOEXEC)
         guard let redis = ProxySocket.connect(target) else {
             close(daemon)
             return
@@ -171,6 +172,8 @@ private struct ProxyEngine: ~Copyable {
 
     private mutating func remove() {
         for connection in connections where connection.isEnded {
+            // A process that was started between `accept` and `fcntl` may hold it, too.
+            shutdown(connection.daemon, Int32(SHUT_RDWR))
             close(connection.daemon)
             close(connection.redis)
         }

@@ -43,6 +43,8 @@ struct Lateness {
     }
 
     func report(_ what: String) {
-        print("S5 \(what): \(rounds) ends, \(lateAccepts) tokens accepted after the acknowledgement, at the latest \(longest)")
+        print(
+            "S5 \(what): \(rounds) ends, \(lateAccepts) tokens accepted after the acknowledgement, at the latest \(longest)"
+        )
     }
 }

@@ -1,0 +1,182 @@
+import TestSupport
+import Testing
+
+@Suite("P4, S8: what an answer costs Redis", .demanding)
+struct NearCacheCostTests {
+    private static func withOne(
+        _ settings: [String: String] = [:], _ body: (RESPClient, CommandCount) throws -> Void
+    ) throws {
+        try withWorld(settings: settings) { world in
+            try NearCacheFacts.awaitArmed(world.daemon)
+            try body(try world.client(), try CommandCount(world.requireServer()))
+        }
+    }
+
+    @Test("a cold validation is one HGETALL, a warm one nothing")
+    func validation() throws {
+        try Self.withOne { client, count in
+            let tokens = try client.issue(count: 100)
+            try count.reset()
+            for token in tokens { #expect(try client.validate(token).status == "valid") }
+            #expect(try count.calls() == ["hgetall": 100])
+            for _ in 0..<10 { for token in tokens { #expect(try client.validate(token).status == "valid") } }
+            for token in tokens { _ = try client.fields("TOKEN.VISIT", token) }
+            #expect(try count.calls() == ["hgetall": 100], "a hit asked Redis")
+        }
+    }
+
+    @Test("data up to 4 KiB is served from memory, and more is not kept there")
+    func data() throws {
+        try Self.withOne { client, count in
+            let small = try client.issue("DATA", "a", "1")
+            let large = try client.issue("DATA", "a", String(repeating: "x", count: 5_000))
+            try client.warm([small, large])
+            try count.reset()
+            for _ in 0..<100 {
+                #expect(try client.fields("TOKEN.GET", small).data() == ["a": "1"])
+                #expect(try client.fields("TOKEN.VISIT", small, "DATA", "a").data() == ["a": "1"])
+                #expect(try client.validate(large).status == "valid")
+            }
+            #expect(try count.calls() == [:])
+            #expect(try client.fields("TOKEN.GET", large).data()["a"]?.count == 5_000)
+        }
+    }
+
+    @Test("ISSUE is one script; a rotation or confirmation of a known session is one script and no read")
+    func writes() throws {
+        try Self.withOne(["rotation.after": "1s"]) { client, count in
+            try count.reset()
+            let tokens = try client.issue(count: 20)
+            #expect(try count.calls() == ["evalsha": 20])
+            try client.warm(tokens)
+            letPass(.milliseconds(1_100))
+            try count.reset()
+            let replies = try client.pipeline(tokens.map { ["TOKEN.VALIDATE", $0] }).map { try Fields($0) }
+            #expect(replies.allSatisfy { $0.status == "rotated" })
+            #expect(try count.calls() == ["evalsha": 20], "rotation from memory")
+            // The successor of a session that is not known any more: a read and a script.
+            try count.reset()
+            let successors = try replies.map { try $0.newToken() }
+            for token in successors { #expect(try client.validate(token).status == "valid") }
+            #expect(try count.calls() == ["hgetall": 20, "evalsha": 20], "cold confirmation")
+        }
+    }
+
+    @Test("a confirmation is one script where the old token was presented again before")
+    func warmConfirmation() throws {
+        try Self.withOne(["rotation.after": "1s"]) { client, count in
+            let token = try client.issue()
+            let successor = try client.rotateWhenDue(token)
+            try client.warm([token])
+            try count.reset()
+            #expect(try client.validate(token).sessionToken == successor)
+            #expect(try count.calls() == [:], "the old token is told its successor from memory")
+            #expect(try client.validate(successor).status == "valid")
+            #expect(try count.calls() == ["evalsha": 1])
+        }
+    }
+
+    @Test("the previous token within its overlap is answered from memory, without a new token")
+    func overlap() throws {
+        try Self.withOne(["rotation.after": "1s"]) { client, count in
+            let token = try client.issue()
+            let successor = try client.rotateAndConfirm(token)
+            try client.warm([token, successor])
+            try count.reset()
+            let reply = try client.validate(token)
+            #expect(reply.status == "valid" && reply.sessionToken == nil)
+            #expect(try client.validate(successor).status == "valid")
+            #expect(try count.calls() == [:])
+        }
+    }
+
+    @Test("a busy session is touched once per interval, by all daemons together")
+    func touches() throws {
+        try withWorld(daemons: 3, settings: ["session.touch-interval": "1s"]) { world in
+            for daemon in world.daemons { try NearCacheFacts.awaitArmed(daemon) }
+            let clients = try world.daemons.map { try $0.client() }
+            let token = try clients[0].issue()
+            for client in clients { try client.warm([token]) }
+            let count = try CommandCount(world.requireServer())
+            let redis = try world.requireServer().client()
+            let before = try Self.writes(redis)
+            let start = ContinuousClock.now
+            var asked = 0
+            while ContinuousClock.now - start < .milliseconds(3_300) {
+                for client in clients {
+                    for reply in try client.pipeline(Array(repeating: ["TOKEN.VALIDATE", token], count: 8)) {
+                        #expect(try Fields(reply).status == "valid")
+                    }
+                }
+                asked += 24
+            }
+            let writes = try Self.writes(redis) - before
+            #expect((3...4).contains(writes), "\(writes) writes")
+            let calls = try count.calls()
+            // Each daemon may try once an interval; the script lets one of them write. Afterwards each reads anew.
+            #expect(calls["evalsha", default: 0] <= 12 && calls["hgetall", default: 0] <= 24, "\(calls) of \(asked)")
+        }
+    }
+
+    /// Changes of keys since the start, as Redis counts them.
+    private static func writes(_ redis: RESPClient) throws -> Int {
+        let text = try redis.call("INFO", "commandstats").text ?? ""
+        let line = text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("cmdstat_pexpireat:") }
+        let calls = line?.split(separator: "=").dropFirst().first?.split(separator: ",").first
+        return calls.flatMap { Int($0) } ?? 0
+    }
+
+    @Test("the touch comes after the reply")
+    func touchAfterReply() throws {
+        try withNearCache(settings: ["session.touch-interval": "1s"]) { world in
+            let near = try world.near.client()
+            let token = try near.issue()
+            try near.warm([token])
+            letPass(.milliseconds(1_050))
+            let count = try CommandCount(world.server)
+            world.proxy.treat(.data) { $0.delay = .milliseconds(500) }
+            let start = ContinuousClock.now
+            #expect(try near.validate(token).status == "valid")
+            #expect(ContinuousClock.now - start < .milliseconds(400), "the reply waited for the touch")
+            _ = try eventually("the touch") { try count.calls()["evalsha"] == 1 ? true : nil }
+            world.proxy.treat(.data) { $0.delay = .zero }
+        }
+    }
+
+    @Test("INFO # Nearcache tells what happened")
+    func counters() throws {
+        try withWorld(daemons: 2, settings: ["near-cache.max-memory": "1mb"]) { world in
+            for daemon in world.daemons { try NearCacheFacts.awaitArmed(daemon) }
+            let (client, other) = (try world.client(ofDaemon: 0), try world.client(ofDaemon: 1))
+            let tokens = try other.issue(count: 100)
+            let before = try NearCacheFacts(client)
+            for _ in 0..<5 { for token in tokens { #expect(try client.validate(token).isAccepted) } }
+            for token in tokens.prefix(30) { _ = try other.fields("TOKEN.REVOKE", token) }
+            let after = try eventually("invalidations") {
+                let facts = try NearCacheFacts(client)
+                return facts["invalidated"] - before["invalidated"] == 30 ? facts : nil
+            }
+            #expect(after["enabled"] == 1 && after.isArmed)
+            #expect(after["hits"] - before["hits"] == 400)
+            #expect(after["misses"] - before["misses"] == 100)
+            #expect(after["entries"] - before["entries"] == 70)
+            #expect(after["invalidations"] - before["invalidations"] == 30)
+            #expect(after["flushes"] == before["flushes"] && after["stale_answers"] == 0)
+            #expect(after["evictions"] == 0 && after["max_bytes"] == 1 << 20)
+            #expect(after["bytes"] > 0 && after["bytes"] <= 256 * after["entries"])
+        }
+    }
+
+    @Test("0 turns the near cache off, and every validation asks Redis")
+    func off() throws {
+        try withWorld(settings: ["near-cache.max-memory": "0"]) { world in
+            let client = try world.client()
+            let token = try client.issue()
+            let count = try CommandCount(world.requireServer())
+            for _ in 0..<50 { #expect(try client.validate(token).status == "valid") }
+            #expect(try count.calls() == ["hgetall": 50])
+            let facts = try NearCacheFacts(client)
+            #expect(facts["enabled"] == 0 && facts["entries"] == 0 && facts["hits"] == 0)
+        }
+    }
+}
