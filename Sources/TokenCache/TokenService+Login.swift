@@ -36,7 +36,7 @@ extension TokenService {
                 subjectDigest: try crypto.digest(request.subject), candidate: candidate,
                 candidateDigest: try crypto.digest(candidate), newSid: try randomBytes(), csrfSalt: try randomBytes())
             store.load(token.sid) { [self] result in
-                if case .failure = result { denyUnreached(.token(token), for: store.scriptLifetime) }
+                if case .failure = result { forgetUnreached(.token(token)) }
                 attempt(finish) { decide(login, on: try result.get(), finish) }
             }
         }
@@ -166,7 +166,7 @@ extension TokenService {
                 token: token, digest: try crypto.digest(token.verifier), candidate: try randomBytes(),
                 csrfSalt: try randomBytes())
             store.load(token.sid) { [self] result in
-                if case .failure = result { denyUnreached(.token(token), for: store.scriptLifetime) }
+                if case .failure = result { forgetUnreached(.token(token)) }
                 attempt(done) { decide(rotation, on: try result.get(), done) }
             }
         }

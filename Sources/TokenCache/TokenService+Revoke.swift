@@ -1,4 +1,3 @@
-internal import EventLoop
 internal import Logging
 internal import TokenCrypto
 public import Tokens
@@ -32,7 +31,7 @@ extension TokenService {
         attempt(done) {
             guard let (sid, digest) = try resolve(reference) else { return answer(.success(.unknown), done) }
             store.load(sid) { [self] result in
-                if case .failure = result { denyUnreached(reference, for: policy.tombstone) }
+                if case .failure = result { forgetUnreached(reference) }
                 attempt(done) { try revoke(sid, digest, on: try result.get(), attempt: 0, done) }
             }
         }
@@ -57,21 +56,18 @@ extension TokenService {
         }
     }
 
-    /// The end of a session or a forced rotation was asked for, and Redis could not even be read: the session is not
-    /// served from memory any more. Not for a verifier that the session is not known to have: a made-up one must not
-    /// end anybody's session.
-    func denyUnreached(_ reference: SessionReference, for lifetime: Milliseconds) {
-        let sid: SessionID
+    /// The end of a session or a forced rotation was asked for, and Redis could not even be read: nothing happened, but
+    /// the session is not served from memory any more while Redis is silent. Not for a verifier that the session is not
+    /// known to have: a made-up one must not end anybody's session.
+    func forgetUnreached(_ reference: SessionReference) {
         switch reference {
-        case .sid(let named): sid = named
+        case .sid(let sid): forget(sid)
         case .token(let token):
             guard let token, let cache = sessions?.cache, let index = cache.find(token.sid),
                 cache[index].hasVerifier, cache[index].verifier == token.verifier
             else { return }
-            sid = token.sid
+            forget(token.sid)
         }
-        forget(sid)
-        denials.deny(sid, until: .now() + .milliseconds(lifetime))
     }
 
     // MARK: All of a subject
