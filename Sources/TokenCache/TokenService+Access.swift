@@ -11,6 +11,8 @@ extension TokenService {
         var attempts = 0
         /// Whether this access has confirmed the token: such an access never also rotates.
         var hasConfirmed = false
+        /// Whether the session's data is wanted, too: an answer without it would be none.
+        var needsData = false
         /// Whether the token was accepted and touched already in this request.
         var wasTouched = false
         var origin = Origin.redis(mayBeKept: false)
@@ -35,13 +37,14 @@ extension TokenService {
     }
 
     /// Is the token good? Renews, rotates and confirms. A nil token is one that cannot be a token.
-    public func validate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) {
+    /// - Parameter needsData: the caller wants the session's data with it.
+    public func validate(_ token: SessionToken?, needsData: Bool = false, _ done: @escaping Completion<Verdict>) {
         guard let token else {
             count(.unknown)
             return answer(.success(.refused(.unknown)), done)
         }
         attempt(done) {
-            access(Access(token: token, digest: try crypto.digest(token.verifier)), done)
+            access(Access(token: token, digest: try crypto.digest(token.verifier), needsData: needsData), done)
         }
     }
 
@@ -60,9 +63,9 @@ extension TokenService {
             attempt(done) {
                 switch result {
                 case .failure(let unavailable):
-                    guard !denials.isDenied(access.token.sid), let view = staleView(access.token) else {
-                        throw unavailable
-                    }
+                    guard !denials.isDenied(access.token.sid), let view = staleView(access.token),
+                        !access.needsData || view.data != nil
+                    else { throw unavailable }
                     done(.success(.accepted(view)))
                 case .success(let read):
                     var access = access
@@ -197,6 +200,9 @@ extension TokenService {
     }
 
     private func askTime(_ access: Access, _ copy: StoredCopy, _ done: @escaping Completion<Verdict>) {
+        var access = access
+        // By then the session may have changed.
+        access.origin = .redis(mayBeKept: false)
         store.askTime { [self] result in
             attempt(done) { try decide(access, on: copy, time: try result.get(), done) }
         }
@@ -224,9 +230,11 @@ extension TokenService {
     ///
     /// Here is the seam where a guest goes: until guests exist, whoever comes without an accepted token gets a stored
     /// anonymous session.
-    public func visit(_ token: SessionToken?, isEmpty: Bool, _ done: @escaping Completion<VisitAnswer>) {
+    public func visit(
+        _ token: SessionToken?, isEmpty: Bool, needsData: Bool = false, _ done: @escaping Completion<VisitAnswer>
+    ) {
         guard !isEmpty else { return welcome(.none, done) }
-        validate(token) { [self] result in
+        validate(token, needsData: needsData) { [self] result in
             switch result {
             case .failure(let fault): done(.failure(fault))
             case .success(.accepted(let view)): done(.success(VisitAnswer(presented: .accepted, holder: view)))

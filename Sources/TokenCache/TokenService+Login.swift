@@ -35,7 +35,10 @@ extension TokenService {
                 presented: token, digest: try crypto.digest(token.verifier), request: request,
                 subjectDigest: try crypto.digest(request.subject), candidate: candidate,
                 candidateDigest: try crypto.digest(candidate), newSid: try randomBytes(), csrfSalt: try randomBytes())
-            load(token.sid, finish) { [self] copy in decide(login, on: copy, finish) }
+            store.load(token.sid) { [self] result in
+                if case .failure = result { forgetUnreached(.token(token)) }
+                attempt(finish) { decide(login, on: try result.get(), finish) }
+            }
         }
     }
 
@@ -162,7 +165,10 @@ extension TokenService {
             let rotation = ForcedRotation(
                 token: token, digest: try crypto.digest(token.verifier), candidate: try randomBytes(),
                 csrfSalt: try randomBytes())
-            load(token.sid, done) { [self] copy in decide(rotation, on: copy, done) }
+            store.load(token.sid) { [self] result in
+                if case .failure = result { forgetUnreached(.token(token)) }
+                attempt(done) { decide(rotation, on: try result.get(), done) }
+            }
         }
     }
 

@@ -30,7 +30,10 @@ extension TokenService {
     public func revoke(_ reference: SessionReference, _ done: @escaping Completion<RevokeAnswer>) {
         attempt(done) {
             guard let (sid, digest) = try resolve(reference) else { return answer(.success(.unknown), done) }
-            load(sid, done) { [self] copy in try revoke(sid, digest, on: copy, attempt: 0, done) }
+            store.load(sid) { [self] result in
+                if case .failure = result { forgetUnreached(reference) }
+                attempt(done) { try revoke(sid, digest, on: try result.get(), attempt: 0, done) }
+            }
         }
     }
 
@@ -50,6 +53,20 @@ extension TokenService {
             } overtaken: { [self] copy in
                 try revoke(sid, digest, on: copy, attempt: number + 1, done)
             }
+        }
+    }
+
+    /// The end of a session or a forced rotation was asked for, and Redis could not even be read: nothing happened, but
+    /// the session is not served from memory any more while Redis is silent. Not for a verifier that the session is not
+    /// known to have: a made-up one must not end anybody's session.
+    func forgetUnreached(_ reference: SessionReference) {
+        switch reference {
+        case .sid(let sid): forget(sid)
+        case .token(let token):
+            guard let token, let cache = sessions?.cache, let index = cache.find(token.sid),
+                cache[index].hasVerifier, cache[index].verifier == token.verifier
+            else { return }
+            forget(token.sid)
         }
     }
 
@@ -149,14 +166,17 @@ extension TokenService {
     public static let maxListed = 1_000
 
     /// The living sessions of a subject, newest first, at most `limit`.
-    public func list(subject: [UInt8], limit: Int, _ done: @escaping Completion<[SessionView]>) {
+    /// - Parameter withData: whether the sessions' data is wanted; it is not kept otherwise.
+    public func list(
+        subject: [UInt8], limit: Int, withData: Bool = true, _ done: @escaping Completion<[SessionView]>
+    ) {
         attempt(done) {
             let index = try SubjectIndex(subject: subject, crypto: crypto)
             store.newest(index, limit: Self.maxListed) { [self] result in
                 attempt(done) {
                     let sids = try result.get()
                     guard !sids.isEmpty else { return done(.success([])) }
-                    let listing = Listing(pending: sids.count)
+                    let listing = Listing(pending: sids.count, withData: withData)
                     for sid in sids {
                         store.load(sid) { [self] result in
                             listing.add(sid, result, subject: subject)
@@ -174,7 +194,12 @@ extension TokenService {
         private var found: [(sid: SessionID, record: SessionRecord, data: [RecordField])] = []
         private var fault: Unavailable?
 
-        init(pending: Int) { self.pending = pending }
+        private let withData: Bool
+
+        init(pending: Int, withData: Bool) {
+            self.pending = pending
+            self.withData = withData
+        }
 
         func add(_ sid: SessionID, _ result: Result<StoredCopy, Unavailable>, subject: [UInt8]) {
             pending -= 1
@@ -182,7 +207,7 @@ extension TokenService {
             case .failure(let unavailable): fault = fault ?? unavailable
             case .success(let copy):
                 if case .live(let record) = copy.session, record.subject == subject {
-                    found.append((sid, record, copy.data))
+                    found.append((sid, record, withData ? copy.data : []))
                 }
             }
         }

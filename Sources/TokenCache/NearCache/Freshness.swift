@@ -19,6 +19,8 @@ final class Freshness {
     private let feed: InvalidationFeed
     private var subscribedTo: String?
     private var wasReady = false
+    /// The last proof of life while armed: from then on changes may go untold, whatever a new subscription proves.
+    private var suspectSince: MonotonicInstant?
 
     init(link: RedisLink, feed: InvalidationFeed, serveStale: Duration) {
         self.link = link
@@ -46,7 +48,8 @@ final class Freshness {
 
     /// Whether an entry may be used although Redis does not answer.
     func mayServeStale(at now: MonotonicInstant) -> Bool {
-        guard serveStale > .zero, let proof = feed.lastProof, !isFresh(at: now) else { return false }
+        let proof = isArmed ? feed.lastProof : suspectSince
+        guard serveStale > .zero, let proof, !isFresh(at: now) else { return false }
         return proof.duration(to: now) <= serveStale
     }
 
@@ -54,6 +57,7 @@ final class Freshness {
         let isArmed = link.state == .ready && subscribedTo != nil && subscribedTo == link.serverInfo.runID
         guard isArmed != self.isArmed else { return }
         self.isArmed = isArmed
+        if !isArmed { suspectSince = feed.lastProof }
         onChange?(isArmed)
     }
 }

@@ -5,7 +5,7 @@ internal import WireProtocol
 struct CommandStatistics {
     struct Row {
         var calls: UInt64 = 0
-        /// From the start of the turn that read the request to its reply; of requests answered together once.
+        /// From reading the request to its reply; of requests answered together once.
         var microseconds: UInt64 = 0
         /// Refused before they were carried out: role or number of arguments.
         var rejected: UInt64 = 0

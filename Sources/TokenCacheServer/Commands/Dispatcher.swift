@@ -40,7 +40,7 @@ final class Dispatcher {
             return fail("ERR", "wrong number of arguments for \(spec.name); usage: \(spec.usage)", &writer)
         }
         let call = Call(
-            command: command, arguments: arguments, client: client, startedAt: client.server.turnStartedAt())
+            command: command, arguments: arguments, client: client, startedAt: client.lastRequestAt)
         do throws(ReplyError) {
             let answered = try answer(call, &writer)
             if answered { statistics.countAtOnce(command, since: call.startedAt) }

@@ -53,7 +53,7 @@ extension Dispatcher {
             return true
         }
         service.visit(
-            token, isEmpty: text.isEmpty,
+            token, isEmpty: text.isEmpty, needsData: asksData,
             later(call) { answer, writer in
                 writer.visit(answer, data: asksData ? options.pick(answer.holder.data ?? []) : nil)
             })
@@ -107,6 +107,7 @@ extension Dispatcher {
         let options = try options(call, from: 1, [.limit, .dataNames])
         service.list(
             subject: subject, limit: options.limit ?? SessionOptions.defaultLimit,
+            withData: options.dataNames != nil,
             later(call) { views, writer in
                 writer.list(views) { options.dataNames == nil ? nil : options.pick($0 ?? []) }
             })

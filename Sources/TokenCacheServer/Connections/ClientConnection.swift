@@ -11,6 +11,8 @@ final class ClientConnection: DescriptorHandler {
     let peer: Peer
     var role: Role
     let openedAt: MonotonicInstant
+    /// When the requests under way were read: the clock is read after them, so nothing that happened before they
+    /// arrived is taken for later.
     private(set) var lastRequestAt: MonotonicInstant
     var lastCommand: Command?
 
@@ -32,6 +34,8 @@ final class ClientConnection: DescriptorHandler {
     private var inputStart = 0
     /// Whole requests may stand in `input`: the turn's share was used up, or the connection was held back.
     private var hasBacklog = false
+    /// The daemon ends: what has arrived is answered, nothing more is read.
+    private var isDraining = false
 
     private var replies = ReplyQueue()
     /// Encoded replies that the socket has not taken, from `outputStart` on.
@@ -77,9 +81,13 @@ final class ClientConnection: DescriptorHandler {
 
     func readable() {
         guard phase == .open else { return }
-        if hasBacklog { return processInput() }
+        if hasBacklog {
+            lastRequestAt = .now()
+            return processInput()
+        }
         let count = server.readBuffer.withBytes { buffer in recv(descriptor, buffer.baseAddress, buffer.count, 0) }
         if count > 0 {
+            lastRequestAt = .now()
             server.counters.inputBytes &+= UInt64(count)
             if unparsedBytes == 0 {
                 processShared(count)
@@ -134,6 +142,8 @@ final class ClientConnection: DescriptorHandler {
     private func process(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         var consumed = 0
         var share = Server.requestsPerTurn
+        // Nobody's replies may stand there: they would go to this client.
+        server.writer.removeAll()
         while consumed < bytes.count, phase == .open {
             guard share > 0, !isHeldBack else {
                 hasBacklog = true
@@ -176,13 +186,14 @@ final class ClientConnection: DescriptorHandler {
 
     /// Requests are not taken while Redis owes many replies, or the client does not read those it has.
     private var isHeldBack: Bool {
-        replies.count >= Server.maxPendingReplies || unsentBytes + server.writer.count > server.limits.maxOutput
+        replies.count >= Server.maxPendingReplies
+            || unsentBytes + replies.bytes + server.writer.count > server.limits.maxOutput
     }
 
     private func afterProcessing() {
-        guard phase != .closed else { return }
-        lastRequestAt = server.turnStartedAt()
         server.dispatcher.statistics.settle()
+        // Closed on the way: what was answered before has nowhere to go.
+        guard phase != .closed else { return server.writer.removeAll() }
         flushShared()
         guard phase != .closed else { return }
         let isIncomplete = phase == .open && unparsedBytes > 0 && !hasBacklog
@@ -193,12 +204,13 @@ final class ClientConnection: DescriptorHandler {
             server.watchTimeouts(of: self)
         }
         adjustReading()
+        if isDraining, !hasBacklog { finish() }
     }
 
     private func adjustReading() {
         guard phase == .open else { return }
         let heldBack = isHeldBack
-        watch?.setReading(!heldBack)
+        watch?.setReading(!heldBack && !isDraining)
         if hasBacklog, !heldBack { watch?.activateRead() }
     }
 
@@ -328,7 +340,9 @@ final class ClientConnection: DescriptorHandler {
     /// A daemon that ends takes what has arrived, and nothing later.
     func drain() {
         if phase == .open, !hasBacklog { readable() }
-        finish()
+        guard phase == .open else { return }
+        isDraining = true
+        if hasBacklog { adjustReading() } else { finish() }
     }
 
     private func finishIfDone() {

@@ -19,6 +19,8 @@ struct ReplyQueue {
 
     /// Replies that wait for Redis, or for such a one.
     var count: Int { slots.count }
+    /// Bytes of those that are encoded already.
+    private(set) var bytes = 0
     var isEmpty: Bool { slots.isEmpty }
 
     /// Reserves the next place for a reply that comes later.
@@ -28,19 +30,24 @@ struct ReplyQueue {
     }
 
     /// Puts a reply that is known already behind those that are not.
-    mutating func append(_ reply: [UInt8]) { slots.append(.ready(reply)) }
+    mutating func append(_ reply: [UInt8]) {
+        slots.append(.ready(reply))
+        bytes += reply.count
+    }
 
     /// Fills a place. A ticket that was filled before is ignored.
     mutating func fill(_ ticket: Ticket, with reply: [UInt8]) {
         let index = Int(truncatingIfNeeded: ticket &- firstTicket)
         guard slots.indices.contains(index), case .waiting = slots[index] else { return }
         slots[index] = .ready(reply)
+        bytes += reply.count
     }
 
     /// Takes the next reply, if it is known.
     mutating func next() -> [UInt8]? {
         guard case .ready(let reply) = slots.first else { return nil }
         slots.removeFirst()
+        bytes -= reply.count
         firstTicket &+= 1
         return reply
     }

@@ -43,7 +43,6 @@ final class Server {
     /// Connections that a limit of time may close.
     private var watched: [UInt64: ClientConnection] = [:]
     private var timeoutTimer: LoopTimer?
-    private var turnStart: MonotonicInstant?
     private var onDrained: (() -> Void)?
     private let rejections = RateLimit(perInterval: 1, interval: .seconds(10))
 
@@ -128,15 +127,6 @@ final class Server {
 
     // MARK: Turns
 
-    /// When the requests of this turn were read; asked for once a turn.
-    func turnStartedAt() -> MonotonicInstant {
-        if let turnStart { return turnStart }
-        let now = MonotonicInstant.now()
-        turnStart = now
-        planTurnEnd()
-        return now
-    }
-
     /// Sends the connection's replies at the end of the turn, all at once.
     func flushLater(_ connection: ClientConnection) {
         dirty.append(connection)
@@ -151,7 +141,6 @@ final class Server {
 
     private func endTurn() {
         isTurnEndPlanned = false
-        turnStart = nil
         let flushing = dirty
         dirty.removeAll(keepingCapacity: true)
         for connection in flushing { connection.flush() }

@@ -39,6 +39,18 @@ struct SocketLimitTests {
         }
     }
 
+    @Test("what a client was answered before it was cut off goes to nobody else")
+    func cutOffBehindAnswers() throws {
+        try withWorld { world in
+            let other = try world.client()
+            for _ in 0..<20 {
+                let attacker = try world.client()
+                try attacker.sendRaw(Array("ECHO chosen\r\nPOST / HTTP/1.1\r\n".utf8))
+                #expect(try other.call("PING") == .simple("PONG"))
+            }
+        }
+    }
+
     @Test("HTTP on the RESP socket is closed, and its body is never read as commands")
     func http() throws {
         try withWorld { world in
