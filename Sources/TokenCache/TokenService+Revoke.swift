@@ -63,8 +63,11 @@ extension TokenService {
         switch reference {
         case .sid(let sid): forget(sid)
         case .token(let token):
-            guard let token, let cache = sessions?.cache, let index = cache.find(token.sid),
-                cache[index].hasVerifier, cache[index].verifier == token.verifier
+            // An old tab's token ends the session as well.
+            guard let token, let cache = sessions?.cache, let index = cache.find(token.sid), let now = store.clock,
+                let digest = try? crypto.digest(token.verifier),
+                let record = cache[index].record(presented: token.verifier, digest: digest),
+                record.standing(of: digest, policy: policy, now: now).isOwn
             else { return }
             forget(token.sid)
         }
