@@ -191,13 +191,7 @@ final class SessionStore {
                         case .array(let members) = parts[1]
                     else { throw ScriptReply.unexpected }
                     // Members and scores in turn; a score never reads as a sid.
-                    return (
-                        next,
-                        members.compactMap { member in
-                            guard case .bulk(let text) = member else { return nil }
-                            return SessionID(text: text)
-                        }
-                    )
+                    return (next, Self.sids(among: members))
                 })
         }
     }
@@ -210,11 +204,16 @@ final class SessionStore {
             done(
                 result.mapToAvailable { reply in
                     guard case .array(let members) = reply else { throw ScriptReply.unexpected }
-                    return members.compactMap { member in
-                        guard case .bulk(let text) = member else { return nil }
-                        return SessionID(text: text)
-                    }
+                    return Self.sids(among: members)
                 })
+        }
+    }
+
+    /// The members of an index, without scores and whatever else is no sid.
+    private static func sids(among members: [RedisReply]) -> [SessionID] {
+        members.compactMap { member in
+            guard case .bulk(let text) = member else { return nil }
+            return SessionID(text: text)
         }
     }
 

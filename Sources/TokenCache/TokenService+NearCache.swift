@@ -28,7 +28,7 @@ extension TokenService {
         guard cache[index].hasVerifier, cache[index].verifier == token.verifier, !cache[index].isPending,
             now < cache[index].expireAt, now &- cache[index].confirmedAt < policy.rotationAfter
         else { return nil }
-        let interval = max(1, min(policy.touchInterval, cache[index].idle / 10))
+        let interval = policy.touchInterval(idle: cache[index].idle)
         if now &- cache[index].lastAccess >= interval {
             // Little of the idle limit remains: the access is recorded before it is granted.
             guard cache[index].expireAt &- now >= interval else { return nil }

@@ -40,8 +40,8 @@ extension SessionRecord {
         }
     }
 
-    /// The touch interval of this session: the configured one, at most a tenth of the idle limit, at least 1 ms.
-    public func touchInterval(policy: TokenPolicy) -> Milliseconds { max(1, min(policy.touchInterval, idle / 10)) }
+    /// The touch interval of this session.
+    public func touchInterval(policy: TokenPolicy) -> Milliseconds { policy.touchInterval(idle: idle) }
 
     private func touch(policy: TokenPolicy, now: Milliseconds) -> Touch {
         let interval = touchInterval(policy: policy)

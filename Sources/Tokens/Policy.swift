@@ -50,6 +50,12 @@ public struct TokenPolicy: Sendable, Equatable {
     }
 }
 
+extension TokenPolicy {
+    /// The touch interval of a session with this idle limit: the configured one, at most a tenth of the limit, at least
+    /// 1 ms.
+    public func touchInterval(idle: Milliseconds) -> Milliseconds { max(1, min(touchInterval, idle / 10)) }
+}
+
 extension Milliseconds {
     /// Sum that stays at the largest value instead of trapping: a time that far away never comes.
     func adding(_ other: Milliseconds) -> Milliseconds {

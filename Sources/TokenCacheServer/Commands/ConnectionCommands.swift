@@ -1,5 +1,3 @@
-internal import EventLoop
-internal import Glibc
 internal import Logging
 internal import TokenCache
 internal import WireProtocol
