@@ -1,35 +1,113 @@
 /// Base64 with the URL-safe alphabet, without padding (RFC 4648 §5), canonical only: one text for one value.
+///
+/// Eight characters at a time in one word, as `Hex` does it: no table, no branch on the value of a secret.
 public enum Base64URL {
-    /// Decodes `text` into `output`, whose length must be exactly what the text holds.
-    /// - Returns: false for a foreign character, a wrong length, or trailing bits that are not zero.
-    public static func decode(_ text: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Bool {
-        guard text.count % 4 != 1, text.count / 4 * 3 + max(text.count % 4 - 1, 0) == output.count else { return false }
-        var accumulator: UInt32 = 0
-        var bits = 0
-        var written = 0
-        for character in text {
-            guard let value = value(of: character) else { return false }
-            accumulator = accumulator << 6 | UInt32(value)
-            bits += 6
-            if bits >= 8 {
-                bits -= 8
-                output[written] = UInt8(truncatingIfNeeded: accumulator >> UInt32(bits))
-                written += 1
-                accumulator &= (1 << UInt32(bits)) - 1
-            }
-        }
-        return accumulator == 0
+    /// Bytes that `length` characters hold; nil where no text has that length.
+    public static func decodedCount(_ length: Int) -> Int? {
+        length % 4 == 1 ? nil : length / 4 * 3 + max(length % 4 - 1, 0)
     }
 
-    @inline(__always)
-    private static func value(of character: UInt8) -> UInt8? {
-        switch character {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - 65
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): character - 71
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): character + 4
-        case UInt8(ascii: "-"): 62
-        case UInt8(ascii: "_"): 63
-        default: nil
+    /// Characters that `count` bytes need.
+    public static func encodedCount(_ count: Int) -> Int { count / 3 * 4 + (count % 3 == 0 ? 0 : count % 3 + 1) }
+
+    /// Decodes `text` into `output`, whose length must be exactly what the text holds.
+    /// - Returns: false for a foreign character, a wrong length, or trailing bits that are not zero; `output` is then
+    ///   unspecified.
+    public static func decode(_ text: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Bool {
+        guard decodedCount(text.count) == output.count else { return false }
+        guard let source = text.baseAddress, let target = output.baseAddress else { return text.isEmpty }
+        var isValid = true
+        var read = 0
+        var written = 0
+        while text.count &- read >= 8 {
+            let word = source.loadUnaligned(fromByteOffset: read, as: UInt64.self)
+            let (bits, isText) = values(UInt64(bigEndian: word))
+            isValid = isValid && isText
+            target.storeBytes(of: UInt32(truncatingIfNeeded: bits &>> 16).bigEndian, toByteOffset: written, as: UInt32.self)
+            target.storeBytes(
+                of: UInt16(truncatingIfNeeded: bits).bigEndian, toByteOffset: written &+ 4, as: UInt16.self)
+            read &+= 8
+            written &+= 6
         }
+        // What is left is filled up with "A", which is zero: whatever stands past the last byte must then be zero, too.
+        var last = UInt64(0x4141_4141_4141_4141)
+        withUnsafeMutableBytes(of: &last) { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: text[read...])) }
+        let (bits, isText) = values(UInt64(bigEndian: last))
+        var rest = bits &<< 16
+        while written < output.count {
+            output[written] = UInt8(truncatingIfNeeded: rest &>> 56)
+            rest &<<= 8
+            written &+= 1
+        }
+        return isValid && isText && rest == 0
+    }
+
+    /// The bytes of `text`; nil where `decode(_:into:)` is false.
+    public static func decode(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
+        guard let count = decodedCount(text.count) else { return nil }
+        var isValid = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
+            isValid = decode(text, into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: output[..<count])))
+            initialized = isValid ? count : 0
+        }
+        return isValid ? bytes : nil
+    }
+
+    /// The text of `bytes`.
+    public static func encode(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        let length = encodedCount(bytes.count)
+        return [UInt8](unsafeUninitializedCapacity: length) { output, initialized in
+            for start in stride(from: 0, to: bytes.count, by: 6) {
+                var word: UInt64 = 0
+                for offset in 0..<min(6, bytes.count - start) {
+                    word |= UInt64(bytes[start + offset]) << UInt64(40 - 8 * offset)
+                }
+                var text = characters(word).bigEndian
+                let end = min(initialized + 8, length)
+                withUnsafeBytes(of: &text) { text in
+                    for index in initialized..<end { output[index] = text[index - initialized] }
+                }
+                initialized = end
+            }
+        }
+    }
+
+    public static func encode(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBytes { encode($0) } }
+
+    /// A one in each byte: times a number, that number in each byte.
+    private static var ones: UInt64 { 0x0101_0101_0101_0101 }
+
+    /// A one in each byte of `word` that is at least `bound`; no byte may have its high bit set.
+    @inline(__always)
+    private static func atLeast(_ bound: UInt8, _ word: UInt64) -> UInt64 {
+        ((word | ones &* 0x80) &- ones &* UInt64(bound)) &>> 7 & ones
+    }
+
+    /// The 48 bits that eight characters hold, the first one highest; false if one is not of the alphabet.
+    @inline(__always)
+    private static func values(_ word: UInt64) -> (bits: UInt64, isText: Bool) {
+        let low = word & (ones &* 0x7f)
+        let upper = atLeast(0x41, low) & ~atLeast(0x5b, low)
+        let lower = atLeast(0x61, low) & ~atLeast(0x7b, low)
+        let digit = atLeast(0x30, low) & ~atLeast(0x3a, low)
+        let dash = atLeast(0x2d, low) & ~atLeast(0x2e, low)
+        let line = atLeast(0x5f, low) & ~atLeast(0x60, low)
+        let isText = upper | lower | digit | dash | line == ones && low == word
+        // Each byte ends between 0 and 63, so what the sum borrows on its way comes back.
+        let values =
+            low &- upper &* 65 &- lower &* 71 &+ digit &* 4 &+ dash &* 17 &- line &* 32
+        // Pairs of 6 bits to 12, to 24, to 48.
+        let pairs = (values & 0x3f00_3f00_3f00_3f00) &>> 2 | values & 0x003f_003f_003f_003f
+        let quads = (pairs & 0x0fff_0000_0fff_0000) &>> 4 | pairs & 0x0000_0fff_0000_0fff
+        return ((quads & 0x00ff_ffff_0000_0000) &>> 8 | quads & 0x00ff_ffff, isText)
+    }
+
+    /// The eight characters of 48 bits, the first one highest.
+    private static func characters(_ bits: UInt64) -> UInt64 {
+        let quads = (bits &<< 8) & 0x00ff_ffff_0000_0000 | bits & 0x00ff_ffff
+        let pairs = (quads &<< 4) & 0x0fff_0000_0fff_0000 | quads & 0x0000_0fff_0000_0fff
+        let values = (pairs &<< 2) & 0x3f00_3f00_3f00_3f00 | pairs & 0x003f_003f_003f_003f
+        return values &+ ones &* 65 &+ atLeast(26, values) &* 6 &- atLeast(52, values) &* 75
+            &- atLeast(62, values) &* 13 &+ atLeast(63, values) &* 49
     }
 }

@@ -8,3 +8,8 @@ public func constantTimeEqual<Value: FixedBytes>(_ left: Value, _ right: Value) 
         }
     }
 }
+
+/// The same for any bytes; only that their lengths differ is told at once.
+public func constantTimeEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+    left.count == right.count && CRYPTO_memcmp(left.baseAddress, right.baseAddress, left.count) == 0
+}
