@@ -23,7 +23,8 @@ public enum Base64URL {
             let word = source.loadUnaligned(fromByteOffset: read, as: UInt64.self)
             let (bits, isText) = values(UInt64(bigEndian: word))
             isValid = isValid && isText
-            target.storeBytes(of: UInt32(truncatingIfNeeded: bits &>> 16).bigEndian, toByteOffset: written, as: UInt32.self)
+            target.storeBytes(
+                of: UInt32(truncatingIfNeeded: bits &>> 16).bigEndian, toByteOffset: written, as: UInt32.self)
             target.storeBytes(
                 of: UInt16(truncatingIfNeeded: bits).bigEndian, toByteOffset: written &+ 4, as: UInt16.self)
             read &+= 8
@@ -47,7 +48,8 @@ public enum Base64URL {
         guard let count = decodedCount(text.count) else { return nil }
         var isValid = false
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
-            isValid = decode(text, into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: output[..<count])))
+            isValid = decode(
+                text, into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: output[..<count])))
             initialized = isValid ? count : 0
         }
         return isValid ? bytes : nil

@@ -11,14 +11,16 @@ public protocol FixedBytes: Sendable {
 extension FixedBytes {
     /// The bytes as a view that lives as long as `body`.
     @inlinable
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    public func withUnsafeBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         try Swift.withUnsafeBytes(of: storage, body)
     }
 
     @inlinable
-    public mutating func withUnsafeMutableBytes<Result>(
-        _ body: (UnsafeMutableRawBufferPointer) throws -> Result
-    ) rethrows -> Result {
+    public mutating func withUnsafeMutableBytes<Result, Failure: Error>(
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         try Swift.withUnsafeMutableBytes(of: &storage, body)
     }
 
@@ -32,6 +34,16 @@ extension FixedBytes {
 
     /// A copy on the heap, for arguments of a Redis command.
     public var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
+}
+
+extension [UInt8] {
+    /// `withUnsafeBytes` whose errors keep their type.
+    @inlinable
+    public func withRawBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withUnsafeBufferPointer { elements throws(Failure) in try body(UnsafeRawBufferPointer(elements)) }
+    }
 }
 
 /// A SHA-256 digest, 32 bytes. Compared in constant time: a digest of a secret is compared with attacker's input.

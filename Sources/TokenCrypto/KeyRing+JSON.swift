@@ -10,10 +10,7 @@ extension KeyRing {
     /// Reads what `encoded` writes, with white space and any order of members as JSON allows; strictly: no member too
     /// many, none twice, none missing, base64url canonical.
     public static func parse(_ json: [UInt8]) throws(KeyRingError) -> KeyRing {
-        let parsed: Result<KeyRing, KeyRingError> = json.withUnsafeBytes { view in
-            do throws(KeyRingError) { return .success(try parse(view)) } catch { return .failure(error) }
-        }
-        return try parsed.get()
+        try json.withRawBytes { view throws(KeyRingError) in try parse(view) }
     }
 
     public static func parse(_ json: UnsafeRawBufferPointer) throws(KeyRingError) -> KeyRing {

@@ -48,12 +48,7 @@ public final class MessageAuthentication {
     /// Adds a part behind its length (4 bytes, big-endian), so that no two lists of parts are one message.
     public func addDelimited(_ part: UnsafeRawBufferPointer) throws(CryptoError) {
         guard let count = UInt32(exactly: part.count) else { throw CryptoError(operation: "HMAC-SHA256") }
-        var length = count.bigEndian
-        // The typed error is carried by hand, as `withUnsafeBytes` rethrows untyped.
-        let added: Result<Void, CryptoError> = withUnsafeBytes(of: &length) { length in
-            do throws(CryptoError) { return .success(try add(length)) } catch { return .failure(error) }
-        }
-        try added.get()
+        try withUnsafeBytes(of: count.bigEndian) { length throws(CryptoError) in try add(length) }
         try add(part)
     }
 

@@ -1,0 +1,108 @@
+public import TokenCrypto
+
+/// Who holds a form: the session or guest that a CSRF token belongs to.
+public struct CSRFHolder: Equatable, Sendable {
+    public var sid: SessionID
+    /// Changes at every forced rotation (LOGIN, ROTATE), which ends all earlier tokens; nil, which means zeros, for
+    /// guests and until the first one.
+    public var salt: Digest?
+
+    public init(sid: SessionID, salt: Digest? = nil) {
+        self.sid = sid
+        self.salt = salt
+    }
+}
+
+public enum CSRFCheck: String, Equatable, Sendable {
+    case passed
+    /// Of another holder or form, changed, or malformed.
+    case failed
+    case expired
+}
+
+/// A CSRF token, base64url of: version (1 byte), length of `kid` (1), `kid`, expiry (8, Unix seconds, big-endian), mask
+/// (32 random bytes), HMAC XOR mask (32). The mask makes every text a new one, so that a compressed page that holds it
+/// tells nothing of it (BREACH).
+///
+/// The HMAC covers everything before the mask, form, `sid` and salt, each behind its length.
+enum CSRFToken {
+    static let version: UInt8 = 1
+    static let expiryCount = 8
+    static let maskCount = 32
+    /// Without the `kid`.
+    static let fixedCount = 2 + expiryCount + 2 * maskCount
+    static let maxCount = fixedCount + RingKey.maxKidCount
+
+    static func header(kid: [UInt8], expires: Int64) -> [UInt8] {
+        [version, UInt8(truncatingIfNeeded: kid.count)] + kid + withUnsafeBytes(of: expires.bigEndian) { Array($0) }
+    }
+}
+
+extension Sealer {
+    /// A token for a form of this holder, good until `expires` (Unix seconds).
+    public func sealCSRF(
+        form: [UInt8], holder: CSRFHolder, expires: Int64, now: Int64, random: inout some RandomSource
+    ) throws(CryptoError) -> [UInt8] {
+        let key = try signingKey(at: now)
+        let mask: Digest = try random.bytes()
+        var bytes = CSRFToken.header(kid: key.kid, expires: expires)
+        let code = try bytes.withRawBytes { header throws(CryptoError) in
+            try form.withRawBytes { form throws(CryptoError) in try self.code(key, header, form: form, holder) }
+        }
+        bytes += mask.bytes
+        bytes += (code ^ mask).bytes
+        return Base64URL.encode(bytes)
+    }
+
+    /// Whether `text` was sealed for this form of this holder, and is still good.
+    public func checkCSRF(
+        _ text: UnsafeRawBufferPointer, form: [UInt8], holder: CSRFHolder, now: Int64
+    ) -> CSRFCheck {
+        guard let count = Base64URL.decodedCount(text.count), count <= CSRFToken.maxCount, count > CSRFToken.fixedCount
+        else { return .failed }
+        let decoded = UnsafeMutableRawBufferPointer(rebasing: scratch[..<count])
+        guard Base64URL.decode(text, into: decoded) else { return .failed }
+        let bytes = UnsafeRawBufferPointer(decoded)
+        let kidEnd = count - CSRFToken.fixedCount + 2
+        guard bytes[0] == CSRFToken.version, Int(bytes[1]) == kidEnd - 2,
+            let key = key(named: UnsafeRawBufferPointer(rebasing: bytes[2..<kidEnd]))
+        else { return .failed }
+        let headerEnd = kidEnd + CSRFToken.expiryCount
+        let header = UnsafeRawBufferPointer(rebasing: bytes[..<headerEnd])
+        var mask = Digest()
+        var masked = Digest()
+        mask.withUnsafeMutableBytes { $0.copyBytes(from: bytes[headerEnd..<(headerEnd + CSRFToken.maskCount)]) }
+        masked.withUnsafeMutableBytes { $0.copyBytes(from: bytes[(headerEnd + CSRFToken.maskCount)...]) }
+        let expected = form.withUnsafeBytes { form in try? code(key, header, form: form, holder) }
+        guard let expected, expected == masked ^ mask else { return .failed }
+        let expires = Int64(bigEndian: bytes.loadUnaligned(fromByteOffset: kidEnd, as: Int64.self))
+        return now < expires ? .passed : .expired
+    }
+
+    private func code(
+        _ key: SealingKey, _ header: UnsafeRawBufferPointer, form: UnsafeRawBufferPointer, _ holder: CSRFHolder
+    ) throws(CryptoError) -> Digest {
+        try key.csrf.begin()
+        try key.csrf.addDelimited(header)
+        try key.csrf.addDelimited(form)
+        try key.csrf.addDelimited(holder.sid)
+        try key.csrf.addDelimited(holder.salt ?? Digest())
+        return try key.csrf.finish()
+    }
+}
+
+extension MessageAuthentication {
+    fileprivate func addDelimited(_ value: some FixedBytes) throws(CryptoError) {
+        try value.withUnsafeBytes { view throws(CryptoError) in try addDelimited(view) }
+    }
+}
+
+extension Digest {
+    fileprivate static func ^ (left: Digest, right: Digest) -> Digest {
+        var result = left
+        result.withUnsafeMutableBytes { result in
+            right.withUnsafeBytes { right in for index in right.indices { result[index] ^= right[index] } }
+        }
+        return result
+    }
+}

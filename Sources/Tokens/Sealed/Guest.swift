@@ -1,0 +1,66 @@
+internal import TokenCrypto
+
+/// A visitor who is stored nowhere: a session of generation 0. Times in Unix seconds.
+public struct Guest: Equatable, Sendable {
+    /// That of the session it becomes.
+    public var sid: SessionID
+    public var issued: Int64
+    /// The idle limit.
+    public var expires: Int64
+    /// The absolute end; a renewed token keeps it.
+    public var end: Int64
+    public var bindings: Bindings
+    /// `kid` of the key it was sealed with, set where it was opened.
+    public internal(set) var key = ""
+
+    public init(sid: SessionID, issued: Int64, expires: Int64, end: Int64, bindings: Bindings = Bindings()) {
+        self.sid = sid
+        self.issued = issued
+        self.expires = expires
+        self.end = end
+        self.bindings = bindings
+    }
+}
+
+extension Guest {
+    /// The claims of its token.
+    var claims: [UInt8] {
+        var json: [UInt8] = []
+        json.reserveCapacity(192)
+        json += "{\"jti\":\"".utf8
+        json += sid.hex
+        json += "\",\"iat\":\(issued),\"exp\":\(expires),\"end\":\(end)".utf8
+        bindings.appendClaim(to: &json)
+        json.append(UInt8(ascii: "}"))
+        return json
+    }
+
+    /// Reads the claims of a token that is authentic.
+    init(claims json: UnsafeRawBufferPointer) throws(JSONError) {
+        var reader = JSONReader(json)
+        var sid: SessionID?
+        var issued: Int64?
+        var expires: Int64?
+        var end: Int64?
+        var bindings: Bindings?
+        try reader.beginObject()
+        while let name = try reader.nextMember() {
+            if name == "jti" {
+                try reader.set(&sid, to: try reader.identifier())
+            } else if name == "iat" {
+                try reader.set(&issued, to: try reader.integer())
+            } else if name == "exp" {
+                try reader.set(&expires, to: try reader.integer())
+            } else if name == "end" {
+                try reader.set(&end, to: try reader.integer())
+            } else if name == "bnd" {
+                try reader.set(&bindings, to: try reader.bindings())
+            } else {
+                throw reader.error(.unknownMember)
+            }
+        }
+        try reader.end()
+        guard let sid, let issued, let expires, let end else { throw reader.error(.missingMember) }
+        self.init(sid: sid, issued: issued, expires: expires, end: end, bindings: bindings ?? Bindings())
+    }
+}

@@ -1,0 +1,85 @@
+public import TokenCrypto
+
+extension Sealer {
+    /// Bindings to the signals that are given and whose mode is not `off`.
+    public func bind(
+        _ signals: Signals, policy: BindingPolicy, now: Int64
+    ) throws(CryptoError) -> Bindings {
+        var bindings = Bindings()
+        // Most calls bind nothing, and need no active key for it.
+        for signal in Signal.allCases where policy.mode(of: signal) != .off && signals.gives(signal) {
+            bindings[signal] = try binding(of: signal, signals, policy: policy, key: try signingKey(at: now))
+        }
+        return bindings
+    }
+
+    /// Compares bindings with what a call gives: signals whose mode is `off`, and those that nothing was bound to, are
+    /// not looked at.
+    public func check(
+        _ bindings: Bindings, _ signals: Signals, policy: BindingPolicy, now: Int64
+    ) throws(CryptoError) -> BindingVerdict {
+        var verdict = BindingVerdict()
+        if bindings.isEmpty || policy.isOff { return verdict }
+        var renewed = bindings
+        for signal in Signal.allCases {
+            let mode = policy.mode(of: signal)
+            guard mode != .off, let binding = bindings[signal] else { continue }
+            guard signals.gives(signal) else {
+                if mode == .strict { verdict.isMismatch = true }
+                continue
+            }
+            guard let key = binding.kid.withUnsafeBytes({ key(named: $0) }) else {
+                renewed[signal] = try self.binding(
+                    of: signal, signals, policy: policy, key: try signingKey(at: now))
+                continue
+            }
+            let code = try code(of: signal, signals, prefix: binding.prefix, key: key)
+            let isSame = binding.code.withUnsafeBytes { bound in code.withUnsafeBytes { constantTimeEqual($0, bound) } }
+            if isSame { continue }
+            if mode == .strict { verdict.isMismatch = true } else { verdict.differs.append(signal) }
+        }
+        if !verdict.isMismatch, renewed != bindings { verdict.renewed = renewed }
+        return verdict
+    }
+
+    private func binding(
+        of signal: Signal, _ signals: Signals, policy: BindingPolicy, key: SealingKey
+    ) throws(CryptoError) -> Binding {
+        let prefix: UInt8 =
+            switch signal {
+            case .ip:
+                switch signals.ip {
+                case .v6: UInt8(clamping: policy.prefix6)
+                case .v4, nil: UInt8(clamping: policy.prefix4)
+                }
+            case .ua: 0
+            }
+        return Binding(kid: key.kid, prefix: prefix, code: try code(of: signal, signals, prefix: prefix, key: key))
+    }
+
+    /// The HMAC over the signal's name and its value, each behind its length; of an address version, prefix length
+    /// and the bits that count.
+    private func code(
+        of signal: Signal, _ signals: Signals, prefix: UInt8, key: SealingKey
+    ) throws(CryptoError) -> [UInt8] {
+        var parts = [Array(signal.rawValue.utf8)]
+        switch signal {
+        case .ip:
+            guard let ip = signals.ip else { throw CryptoError(operation: "binding to an address that is not given") }
+            parts += [[ip.version], [prefix], ip.masked(to: Int(prefix))]
+        case .ua: parts.append(signals.userAgent ?? [])
+        }
+        return Array(try key.binding.code(ofParts: parts).bytes.prefix(Binding.codeCount))
+    }
+}
+
+extension MessageAuthentication {
+    /// The MAC of a list of parts, each behind its length.
+    func code(ofParts parts: [[UInt8]]) throws(CryptoError) -> Digest {
+        try begin()
+        for part in parts {
+            try part.withRawBytes { part throws(CryptoError) in try addDelimited(part) }
+        }
+        return try finish()
+    }
+}
