@@ -1,3 +1,4 @@
+internal import TokenCrypto
 public import Tokens
 
 /// What the caller of a command is told about a session that is good.
@@ -14,11 +15,17 @@ public struct SessionView: Sendable {
     /// Whole seconds until the absolute limit, rounded down.
     public var absoluteIn: Int64
     /// The token to hand to the client from now on, where it changed.
-    public var newToken: SessionToken?
+    public var newToken: HandedToken?
     /// The session's data as far as it is known with it; nil where it was too much to keep.
     public var data: [RecordField]?
     /// Answered while Redis is out of reach.
     public var isStale = false
+    /// Nothing is stored of the holder.
+    public var isGuest = false
+    /// Signals that differ from what the token is bound to, where that is only told.
+    public var differs: [Signal] = []
+    /// What the holder's CSRF tokens depend on.
+    var csrfSalt: Digest?
 
     init(_ record: SessionRecord, sid: SessionID, now: Milliseconds, newToken: SessionToken?, data: [RecordField]) {
         self.sid = sid
@@ -28,8 +35,24 @@ public struct SessionView: Sendable {
         modified = record.lastAccess / 1_000
         expiresIn = max(0, record.expireAt &- now) / 1_000
         absoluteIn = max(0, record.absoluteEnd &- now) / 1_000
-        self.newToken = newToken
+        self.newToken = newToken.map(HandedToken.session)
         self.data = data
+        csrfSalt = record.csrfSalt
+    }
+}
+
+/// A token for its holder. A secret.
+public enum HandedToken: Sendable {
+    case session(SessionToken)
+    /// A compact JWS.
+    case guest([UInt8])
+
+    /// The secret itself, for the reply to its holder only.
+    public var secretText: [UInt8] {
+        switch self {
+        case .session(let token): token.secretText
+        case .guest(let text): text
+        }
     }
 }
 
@@ -38,6 +61,10 @@ public enum Refusal: Equatable, Sendable {
     case unknown
     case replayed
     case revoked(EndReason)
+    /// A guest's token whose time is over. (Of a stored session past its limits nothing is left: `unknown`.)
+    case expired
+    /// It is bound to another client, or the call did not say to which.
+    case mismatch
 }
 
 /// What a token is worth.
@@ -50,6 +77,10 @@ public enum Verdict: Sendable {
 public struct VisitAnswer: Sendable {
     public var presented: PresentedToken
     public var holder: SessionView
+    /// Of the form that was sent back, where asked for.
+    public var check: CSRFCheck?
+    /// For the form that will be shown, where asked for.
+    public var csrf: [UInt8]?
 
     public init(presented: PresentedToken, holder: SessionView) {
         self.presented = presented
@@ -73,7 +104,8 @@ public enum InspectAnswer: Sendable {
 }
 
 public enum SetAnswer: Sendable {
-    case accepted(changed: Int)
+    /// `newToken`: where a guest's token was presented, of the session that it became.
+    case accepted(changed: Int, newToken: SessionToken?)
     case refused(Refusal)
 }
 
@@ -100,11 +132,14 @@ public enum ServiceFault: Error, Equatable, Sendable {
     case unavailable(String)
     /// The session's data would exceed `session.max-data`. In bytes.
     case dataTooLarge(bytes: Int64, limit: Int)
+    /// The key ring is missing, and this cannot be done without one.
+    case noKeys
 
     init(_ error: any Error) {
         self =
             switch error {
             case let fault as ServiceFault: fault
+            case let error as CryptoError: .unavailable(error.description)
             case let unavailable as Unavailable: .unavailable(unavailable.reason)
             default: .unavailable("an internal fault: \(error)")
             }
@@ -120,13 +155,14 @@ public struct SessionRequest: Sendable {
     public var absolute: Milliseconds?
     /// Fields to set; an empty value removes the field.
     public var data: [RecordField] = []
+    /// What the new token is bound to, as far as the daemon binds tokens.
+    public var signals = Signals()
 
     public init() {}
 }
 
 /// Which session a command speaks of: the one of a token that is checked, or one that a worker already knows.
 public enum SessionReference: Sendable {
-    /// Nil where the text cannot be a token: unknown.
-    case token(SessionToken?)
+    case token(Presented)
     case sid(SessionID)
 }

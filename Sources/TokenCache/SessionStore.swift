@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import RedisLink
+internal import TokenCrypto
 internal import Tokens
 
 /// Nobody knows: Redis is out of reach or refuses. Never an answer about a token.
@@ -77,6 +78,8 @@ final class SessionStore {
 
     /// Redis's clock as estimated now, Unix milliseconds; nil before Redis was ever reached.
     var clock: Milliseconds? { link.clockMilliseconds }
+    /// The same, or this host's own clock before Redis was ever reached.
+    var bestClock: Milliseconds { clock ?? HostClock.milliseconds }
     func clock(at instant: MonotonicInstant) -> Milliseconds? { link.clockMilliseconds(at: instant) }
 
     /// Why Redis was never reached.
@@ -132,6 +135,20 @@ final class SessionStore {
                 result.flatMap { reply in
                     reply.isLate ? .failure(ScriptReply.late) : .success(reply.verdict != "absent")
                 })
+        }
+    }
+
+    /// Spends a captcha. The completion says whether this attempt was the first.
+    /// - Parameters:
+    ///   - nonce: of this attempt.
+    ///   - ttl: how long the mark is kept, milliseconds.
+    func spend(_ captcha: CaptchaID, nonce: SessionID, ttl: Milliseconds, _ done: @escaping Completion<Bool>) {
+        guard let notAfter else { return later { [outage] in done(.failure(outage)) } }
+        run(
+            SessionScripts.spend, key: prefix + Array("x:".utf8) + captcha.hex,
+            arguments: [decimal(notAfter), nonce.bytes, decimal(ttl)], repeatable: true
+        ) { result in
+            done(result.flatMap { $0.isLate ? .failure(ScriptReply.late) : .success($0.verdict == "done") })
         }
     }
 

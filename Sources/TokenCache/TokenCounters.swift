@@ -16,6 +16,22 @@ public struct TokenCounters: Sendable, Equatable {
     /// Changes that another change overtook, so that they were decided anew.
     public var overtaken: UInt64 = 0
     public var unavailable: UInt64 = 0
+    public var expired: UInt64 = 0
+    public var mismatch: UInt64 = 0
+    public var guestsIssued: UInt64 = 0
+    public var guestsRenewed: UInt64 = 0
+    /// Guests' tokens found good.
+    public var guestsValid: UInt64 = 0
+    /// Guests that became sessions by SET.
+    public var guestsPromoted: UInt64 = 0
+    public var csrfIssued: UInt64 = 0
+    public var csrfPassed: UInt64 = 0
+    public var csrfFailed: UInt64 = 0
+    public var captchasIssued: UInt64 = 0
+    public var captchasPassed: UInt64 = 0
+    /// Wrong, late, or for another form, holder or client.
+    public var captchasFailed: UInt64 = 0
+    public var captchasSpent: UInt64 = 0
 
     public init() {}
 }

@@ -1,13 +1,12 @@
 internal import Logging
 internal import TokenCrypto
-public import Tokens
+internal import Tokens
 
 /// VALIDATE and VISIT: the access that renews, rotates and confirms.
 extension TokenService {
     /// One access on its way: what was presented, how often it was decided.
     struct Access {
-        let token: SessionToken
-        let digest: Digest
+        var claim: Claim
         var attempts = 0
         /// Whether this access has confirmed the token: such an access never also rotates.
         var hasConfirmed = false
@@ -15,7 +14,17 @@ extension TokenService {
         var needsData = false
         /// Whether the token was accepted and touched already in this request.
         var wasTouched = false
+        /// Signals that differ from what the session is bound to, where that is only told.
+        var differs: [Signal] = []
         var origin = Origin.redis(mayBeKept: false)
+
+        var token: SessionToken { claim.token }
+        var digest: Digest { claim.digest }
+
+        init(claim: Claim, needsData: Bool) {
+            self.claim = claim
+            self.needsData = needsData
+        }
     }
 
     /// Where the record comes from that an access is decided on.
@@ -36,19 +45,25 @@ extension TokenService {
         }
     }
 
-    /// Is the token good? Renews, rotates and confirms. A nil token is one that cannot be a token.
+    /// Is the token good? Renews, rotates and confirms.
     /// - Parameter needsData: the caller wants the session's data with it.
-    public func validate(_ token: SessionToken?, needsData: Bool = false, _ done: @escaping Completion<Verdict>) {
-        guard let token else {
-            count(.unknown)
-            return answer(.success(.refused(.unknown)), done)
-        }
-        attempt(done) {
-            access(Access(token: token, digest: try crypto.digest(token.verifier), needsData: needsData), done)
+    public func validate(_ presented: Presented, needsData: Bool = false, _ done: @escaping Completion<Verdict>) {
+        switch presented.credential {
+        case .refused(let refusal):
+            count(refusal)
+            answer(.success(.refused(refusal)), done)
+        case .guest(let guest):
+            validate(guest, presented.signals, needsData: needsData, done)
+        case .session(let token):
+            attempt(done) {
+                let claim = Claim(
+                    token: token, digest: try crypto.digest(token.verifier), guest: nil, signals: presented.signals)
+                access(Access(claim: claim, needsData: needsData), done)
+            }
         }
     }
 
-    private func access(_ access: Access, _ done: @escaping Completion<Verdict>) {
+    func access(_ access: Access, _ done: @escaping Completion<Verdict>) {
         var access = access
         if !access.wasTouched, let copy = warmCopy(access.token, digest: access.digest) {
             access.origin = .memory
@@ -63,7 +78,7 @@ extension TokenService {
             attempt(done) {
                 switch result {
                 case .failure(let unavailable):
-                    guard !denials.isDenied(access.token.sid), let view = staleView(access.token),
+                    guard !denials.isDenied(access.token.sid), let view = staleView(access.token, access.claim.signals),
                         !access.needsData || view.data != nil
                     else { throw unavailable }
                     done(.success(.accepted(view)))
@@ -93,21 +108,30 @@ extension TokenService {
     ) throws {
         var access = access
         access.attempts += 1
+        let now = try time ?? now()
         let record: SessionRecord
-        switch copy.session {
+        switch try adopt(copy, for: &access.claim, now: now).session {
         case .absent: return refuse(.unknown, access, done)
         case .ended(let tombstone): return refuse(.revoked(tombstone.reason), access, done)
         case .live(let live): record = live
         }
         try checkDenials(access.token.sid)
-        let now = try time ?? now()
+        if let guest = access.claim.guest, !record.isStored {
+            return done(.success(try verdict(on: guest, access.claim.signals)))
+        }
+        if record.standing(of: access.digest, policy: policy, now: now).isAccepted {
+            let bindings = try checkBindings(record, access.claim)
+            if bindings.isMismatch { return refuse(.mismatch, access, done) }
+            if let renewed = bindings.renewed { return renewBindings(renewed, access, record, copy.data, done) }
+            access.differs = bindings.differs
+        }
         switch record.decideAccess(digest: access.digest, policy: policy, now: now) {
         case .accept(let touch):
             keepIfTrue(access, record, copy.data, touch, now: now)
             accept(access, record, copy.data, successor: nil, touch, done)
         case .acceptAwaitingSuccessor(let touch):
             keepIfTrue(access, record, copy.data, touch, now: now)
-            accept(access, record, copy.data, successor: try openSuccessor(record, for: access), touch, done)
+            accept(access, record, copy.data, successor: try pendingSuccessor(record, for: access.claim), touch, done)
         case .confirm:
             access.hasConfirmed = true
             advance(access, from: record, to: record.confirmed(now: now), copy.data, \.confirmations, done)
@@ -143,15 +167,6 @@ extension TokenService {
         keep(record, sid: access.token.sid, verifier: isCurrent ? access.token.verifier : nil, data: data, now: now)
     }
 
-    /// The pending successor, as the record tells it to the holder of the old token; never one of our own making.
-    private func openSuccessor(_ record: SessionRecord, for access: Access) throws -> SessionToken {
-        guard let previous = record.previous,
-            let verifier = try crypto.open(
-                previous.sealedSuccessor, under: access.token.verifier, sid: access.token.sid, digest: record.current)
-        else { throw Unavailable(reason: RecordError.damaged(field: "s").description) }
-        return SessionToken(sid: access.token.sid, verifier: verifier)
-    }
-
     /// Writes the next state, then decides again on it: what is answered is what stands in Redis.
     private func advance(
         _ access: Access, from record: SessionRecord, to next: SessionRecord, _ data: [RecordField],
@@ -168,6 +183,26 @@ extension TokenService {
         }
     }
 
+    /// Writes bindings whose key is gone anew, then decides again. A binding is no reason to refuse: the key's end is
+    /// the operator's doing, not the visitor's.
+    private func renewBindings(
+        _ bindings: Bindings, _ access: Access, _ record: SessionRecord, _ data: [RecordField],
+        _ done: @escaping Completion<Verdict>
+    ) {
+        var access = access
+        access.origin = .redis(mayBeKept: false)
+        var next = record
+        next.bindings = bindings
+        next.revision &+= 1
+        commit(
+            Change(bindings: next, over: record.revision), of: access.token.sid, attempt: access.attempts, done
+        ) { [self, next] _ in
+            try decide(access, on: StoredCopy(session: .live(next), data: data), done)
+        } overtaken: { [self] copy in
+            try decide(access, on: copy, done)
+        }
+    }
+
     private func accept(
         _ access: Access, _ record: SessionRecord, _ data: [RecordField], successor: SessionToken?, _ touch: Touch,
         _ done: @escaping Completion<Verdict>
@@ -175,7 +210,8 @@ extension TokenService {
         if touch == .beforeReply, !access.wasTouched { return touchFirst(access, record, done) }
         guard let now = store.clock else { return fail(store.outage, done) }
         if successor == nil { counters.valid += 1 } else { counters.rotated += 1 }
-        let view = SessionView(record, sid: access.token.sid, now: now, newToken: successor, data: data)
+        var view = SessionView(record, sid: access.token.sid, now: now, newToken: successor, data: data)
+        view.differs = access.differs
         done(.success(.accepted(view)))
         if touch == .afterReply, !access.wasTouched {
             counters.touches += 1
@@ -224,28 +260,5 @@ extension TokenService {
         guard access.origin.mayRefuse else { return read(access, anew: true, done) }
         count(refusal)
         done(.success(.refused(refusal)))
-    }
-
-    /// One page view: the token's verdict, and a holder in any case.
-    ///
-    /// Here is the seam where a guest goes: until guests exist, whoever comes without an accepted token gets a stored
-    /// anonymous session.
-    public func visit(
-        _ token: SessionToken?, isEmpty: Bool, needsData: Bool = false, _ done: @escaping Completion<VisitAnswer>
-    ) {
-        guard !isEmpty else { return welcome(.none, done) }
-        validate(token, needsData: needsData) { [self] result in
-            switch result {
-            case .failure(let fault): done(.failure(fault))
-            case .success(.accepted(let view)): done(.success(VisitAnswer(presented: .accepted, holder: view)))
-            case .success(.refused(let refusal)): welcome(.refused(refusal), done)
-            }
-        }
-    }
-
-    private func welcome(_ presented: VisitAnswer.PresentedToken, _ done: @escaping Completion<VisitAnswer>) {
-        issue(SessionRequest()) { result in
-            done(result.map { VisitAnswer(presented: presented, holder: $0) })
-        }
     }
 }

@@ -26,15 +26,16 @@ extension TokenService {
     ) {
         attempt(done) {
             let now = try now()
-            let record = SessionRecord(
+            var record = SessionRecord(
                 token: try crypto.digest(token.verifier), subject: request.subject,
                 idle: request.idle ?? policy.idle, absolute: request.absolute ?? policy.absolute, now: now)
+            record.bindings = try stateless.bind(request.signals, now: guestSeconds)
             var change = Change(basis: .absent, set: RecordCodec.encode(record), expireAt: record.expireAt)
             change.data = request.data
             change.needsMemory = true
             change.isRepeatable = isRepeatable
             let view = SessionView(record, sid: token.sid, now: now, newToken: token, data: [])
-            enterIndex(record, token.sid, done) { [self] in
+            enterIndex(record, token.sid, done) { [self, record] in
                 commit(change, of: token.sid, attempt: 0, done) { _ in
                     try created(view)
                 } overtaken: { copy in

@@ -1,13 +1,12 @@
 internal import Logging
 internal import TokenCrypto
-public import Tokens
+internal import Tokens
 
 /// LOGIN and ROTATE: a new token, the old one dead at once.
 extension TokenService {
     /// One LOGIN on its way, with everything random it may need: every attempt uses the same candidate.
     struct Login {
-        let presented: SessionToken
-        let digest: Digest
+        var claim: Claim
         let request: SessionRequest
         let subjectDigest: Digest
         /// The token of a renewed session; its verifier serves a new session, too.
@@ -16,11 +15,16 @@ extension TokenService {
         let newSid: SessionID
         let csrfSalt: Digest
         var attempts = 0
+
+        var presented: SessionToken { claim.token }
+        var digest: Digest { claim.digest }
     }
 
     /// The credentials were checked: `request.subject` holds a session under a new token from now on. Idempotent for
     /// the same old token and subject within `rotation.overlap`.
-    public func login(_ token: SessionToken?, _ request: SessionRequest, _ done: @escaping Completion<SessionView>) {
+    public func login(
+        _ credential: Credential, _ request: SessionRequest, _ done: @escaping Completion<SessionView>
+    ) {
         let finish: Completion<SessionView> = { [self] result in
             if case .success(let view) = result {
                 counters.logins += 1
@@ -28,16 +32,16 @@ extension TokenService {
             }
             done(result)
         }
-        guard let token else { return issueForLogin(request, finish) }
+        let presented = Presented(credential, request.signals)
         attempt(finish) {
+            guard let claim = try claim(presented) else { return issueForLogin(request, finish) }
             let candidate: Verifier = try randomBytes()
             let login = Login(
-                presented: token, digest: try crypto.digest(token.verifier), request: request,
-                subjectDigest: try crypto.digest(request.subject), candidate: candidate,
+                claim: claim, request: request, subjectDigest: try crypto.digest(request.subject), candidate: candidate,
                 candidateDigest: try crypto.digest(candidate), newSid: try randomBytes(), csrfSalt: try randomBytes())
-            store.load(token.sid) { [self] result in
-                if case .failure = result { forgetUnreached(.token(token)) }
-                attempt(finish) { decide(login, on: try result.get(), finish) }
+            store.load(claim.sid) { [self] result in
+                if case .failure = result { forgetUnreached(.token(presented)) }
+                attempt(finish) { try decide(login, on: try result.get(), finish) }
             }
         }
     }
@@ -60,8 +64,10 @@ extension TokenService {
         }
     }
 
-    private func decide(_ login: Login, on copy: StoredCopy, _ done: @escaping Completion<SessionView>) {
-        judgementTime(copy.session, digest: login.digest, done) { [self] now in
+    private func decide(_ login: Login, on copy: StoredCopy, _ done: @escaping Completion<SessionView>) throws {
+        var login = login
+        let copy = try adopt(copy, for: &login.claim, now: try now())
+        judgementTime(copy.session, digest: login.digest, done) { [self, login] now in
             try decide(login, on: copy, now: now, done)
         }
     }
@@ -74,6 +80,10 @@ extension TokenService {
         // The candidate stands there: an earlier try of this request was carried out after all.
         if case .live(let record) = copy.session, record.current == login.candidateDigest {
             return answer(record, login.presented.sid, login.candidate, done)
+        }
+        // A token from another client is none to build on.
+        if case .live(let record) = copy.session, try checkBindings(record, login.claim).isMismatch {
+            return try create(SessionToken(sid: login.newSid, verifier: login.candidate), login.request, done)
         }
         let decision = try copy.session.decideLogin(
             token: login.presented, digest: login.digest, subject: login.request.subject, policy: policy, now: now,
@@ -89,20 +99,22 @@ extension TokenService {
     private func renew(
         _ record: SessionRecord, _ login: Login, now: Milliseconds, _ done: @escaping Completion<SessionView>
     ) throws {
-        let next = record.loggedIn(
+        var next = record.loggedIn(
             to: login.candidateDigest, csrfSalt: login.csrfSalt,
             memo: try memo(login, sid: login.presented.sid, now: now), subject: login.request.subject,
             idle: login.request.idle ?? policy.idle, absolute: login.request.absolute ?? policy.absolute,
             policy: policy, now: now)
+        let bindings = try stateless.bind(login.request.signals, now: guestSeconds)
+        next.bindings = record.bindings.replaced(by: bindings)
         var change = Change(from: record, to: next)
         change.data = login.request.data
         change.needsMemory = true
-        enterIndex(next, login.presented.sid, done) { [self] in
+        enterIndex(next, login.presented.sid, done) { [self, next, change] in
             commit(change, of: login.presented.sid, attempt: login.attempts, done) { [self] _ in
                 counters.forcedRotations += 1
                 answer(next, login.presented.sid, login.candidate, done)
             } overtaken: { [self] copy in
-                decide(login, on: copy, done)
+                try decide(login, on: copy, done)
             }
         }
     }
@@ -116,7 +128,7 @@ extension TokenService {
         end(record, login.presented.sid, tombstone, attempt: login.attempts, done) { [self] in
             try create(SessionToken(sid: login.newSid, verifier: login.candidate), login.request, done)
         } overtaken: { [self] copy in
-            decide(login, on: copy, done)
+            try decide(login, on: copy, done)
         }
     }
 
@@ -159,29 +171,31 @@ extension TokenService {
     // MARK: ROTATE
 
     /// Any other change of privilege: a new token at once, no overlap; limits stay.
-    public func rotate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) {
-        guard let token else { return answer(.success(.refused(.unknown)), done) }
+    public func rotate(_ presented: Presented, _ done: @escaping Completion<Verdict>) {
         attempt(done) {
-            let rotation = ForcedRotation(
-                token: token, digest: try crypto.digest(token.verifier), candidate: try randomBytes(),
-                csrfSalt: try randomBytes())
-            store.load(token.sid) { [self] result in
-                if case .failure = result { forgetUnreached(.token(token)) }
-                attempt(done) { decide(rotation, on: try result.get(), done) }
+            guard case .session(let sid, let claim?) = try resolve(.token(presented)) else {
+                guard case .refused(let refusal) = presented.credential else { throw ServiceFault.noKeys }
+                return answer(.success(.refused(refusal)), done)
+            }
+            let rotation = ForcedRotation(claim: claim, candidate: try randomBytes(), csrfSalt: try randomBytes())
+            store.load(sid) { [self] result in
+                if case .failure = result { forgetUnreached(.token(presented)) }
+                attempt(done) { try decide(rotation, on: try result.get(), done) }
             }
         }
     }
 
     private struct ForcedRotation {
-        let token: SessionToken
-        let digest: Digest
+        var claim: Claim
         let candidate: Verifier
         let csrfSalt: Digest
         var attempts = 0
     }
 
-    private func decide(_ rotation: ForcedRotation, on copy: StoredCopy, _ done: @escaping Completion<Verdict>) {
-        judgementTime(copy.session, digest: rotation.digest, done) { [self] now in
+    private func decide(_ rotation: ForcedRotation, on copy: StoredCopy, _ done: @escaping Completion<Verdict>) throws {
+        var rotation = rotation
+        let copy = try adopt(copy, for: &rotation.claim, now: try now())
+        judgementTime(copy.session, digest: rotation.claim.digest, done) { [self, rotation] now in
             try decide(rotation, on: copy, now: now, done)
         }
     }
@@ -191,22 +205,24 @@ extension TokenService {
     ) throws {
         var rotation = rotation
         rotation.attempts += 1
-        let sid = rotation.token.sid
+        let sid = rotation.claim.sid
         let successor = try crypto.digest(rotation.candidate)
         let answer: Completion<SessionView> = { done($0.map(Verdict.accepted)) }
         if case .live(let record) = copy.session, record.current == successor {
             return self.answer(record, sid, rotation.candidate, answer)
         }
-        switch judge(copy.session, digest: rotation.digest, now: now) {
+        switch try judge(copy.session, rotation.claim, now: now) {
         case .refused(let refusal): done(.success(.refused(refusal)))
         case .accepted(let record):
             try checkDenials(sid)
             let next = record.forced(to: successor, csrfSalt: rotation.csrfSalt, policy: policy, now: now)
-            commit(Change(from: record, to: next), of: sid, attempt: rotation.attempts, done) { [self] _ in
+            var change = Change(from: record, to: next)
+            change.needsMemory = !record.isStored
+            commit(change, of: sid, attempt: rotation.attempts, done) { [self] _ in
                 counters.forcedRotations += 1
                 self.answer(next, sid, rotation.candidate, answer)
             } overtaken: { [self] copy in
-                decide(rotation, on: copy, done)
+                try decide(rotation, on: copy, done)
             }
         }
     }

@@ -7,11 +7,14 @@ extension TokenService {
     /// The verdict on a token whose session is here and asks for nothing to be written before the reply; nil sends
     /// the question to Redis. Never a refusal: the cache and this host's clock may raise a question, not answer no.
     /// - Parameter instant: when the request was read.
-    public func cachedAccess(_ token: SessionToken, at instant: MonotonicInstant) -> SessionView? {
+    public func cachedAccess(
+        _ token: SessionToken, _ signals: Signals = Signals(), at instant: MonotonicInstant
+    ) -> SessionView? {
         guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant) else {
             return nil
         }
-        guard let index = sessions.cache.find(token.sid), let view = hit(token, sessions, index, now: now) else {
+        guard let index = sessions.cache.find(token.sid), let view = hit(token, signals, sessions, index, now: now)
+        else {
             sessions.countMiss()
             return nil
         }
@@ -22,19 +25,35 @@ extension TokenService {
 
     /// The current token, confirmed, within its limits and not due to rotate.
     private func hit(
-        _ token: SessionToken, _ sessions: CachedSessions, _ index: UInt32, now: Milliseconds
+        _ token: SessionToken, _ signals: Signals, _ sessions: CachedSessions, _ index: UInt32, now: Milliseconds
     ) -> SessionView? {
         let cache = sessions.cache
         guard cache[index].hasVerifier, cache[index].verifier == token.verifier, !cache[index].isPending,
             now < cache[index].expireAt, now &- cache[index].confirmedAt < policy.rotationAfter
         else { return nil }
+        var differs: [Signal] = []
+        if let details = cache[index].details, !details.bindings.isEmpty {
+            // Anything but a match is for Redis to judge.
+            guard let bindings = matching(details.bindings, signals) else { return nil }
+            differs = bindings.differs
+        }
         let interval = policy.touchInterval(idle: cache[index].idle)
         if now &- cache[index].lastAccess >= interval {
             // Little of the idle limit remains: the access is recorded before it is granted.
             guard cache[index].expireAt &- now >= interval else { return nil }
             touchLater(token.sid, sessions, index, interval: interval)
         }
-        return SessionView(cache, index, now: now)
+        var view = SessionView(cache, index, now: now)
+        if !differs.isEmpty { view.differs = differs }
+        return view
+    }
+
+    /// The verdict on bindings that need no write and refuse nothing; nil else.
+    private func matching(_ bindings: Bindings, _ signals: Signals) -> BindingVerdict? {
+        guard let verdict = try? stateless.check(bindings, signals, now: guestSeconds), !verdict.isMismatch,
+            verdict.renewed == nil
+        else { return nil }
+        return verdict
     }
 
     /// Records the access, once for all hits until that is done. What is sent now leaves after the reply.
@@ -50,13 +69,34 @@ extension TokenService {
     }
 
     /// The data of a session that is here, for a command that is no access; nil asks Redis.
-    public func cachedData(_ token: SessionToken, at instant: MonotonicInstant) -> [RecordField]? {
+    public func cachedData(
+        _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
+    ) -> [RecordField]? {
+        guard let (cache, index) = current(token, signals, at: instant) else { return nil }
+        guard let details = cache[index].details else { return [] }
+        return details.data
+    }
+
+    /// Who holds the current token of a session that is here; nil asks Redis.
+    func cachedHolder(_ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant) -> CSRFHolder? {
+        guard let (cache, index) = current(token, signals, at: instant) else { return nil }
+        return CSRFHolder(sid: token.sid, salt: cache[index].details?.csrfSalt)
+    }
+
+    /// Where the session of a current token is kept, for commands that are no access.
+    private func current(
+        _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
+    ) -> (NearCache, UInt32)? {
         guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant),
             let index = sessions.cache.find(token.sid), sessions.cache[index].hasVerifier,
             sessions.cache[index].verifier == token.verifier, now < sessions.cache[index].expireAt
         else { return nil }
-        guard let details = sessions.cache[index].details else { return [] }
-        return details.data
+        if let bindings = sessions.cache[index].details?.bindings, !bindings.isEmpty,
+            matching(bindings, signals) == nil
+        {
+            return nil
+        }
+        return (sessions.cache, index)
     }
 
     /// What is known here of the session, enough to decide an access and to write its rotation or confirmation in one
@@ -72,15 +112,21 @@ extension TokenService {
     }
 
     /// The current token of a session that was known when Redis fell silent; nil past `near-cache.serve-stale`.
-    func staleView(_ token: SessionToken) -> SessionView? {
+    func staleView(_ token: SessionToken, _ signals: Signals) -> SessionView? {
         guard let sessions, sessions.freshness.mayServeStale(at: .now()), let now = store.clock,
             let index = sessions.cache.find(token.sid), sessions.cache[index].hasVerifier,
             sessions.cache[index].verifier == token.verifier, !sessions.cache[index].isPending,
             now < sessions.cache[index].expireAt
         else { return nil }
+        var differs: [Signal] = []
+        if let bindings = sessions.cache[index].details?.bindings, !bindings.isEmpty {
+            guard let verdict = matching(bindings, signals) else { return nil }
+            differs = verdict.differs
+        }
         sessions.countStale()
         counters.valid &+= 1
         var view = SessionView(sessions.cache, index, now: now)
+        view.differs = differs
         view.isStale = true
         return view
     }
@@ -110,6 +156,7 @@ extension SessionView {
         if let details = cache[index].details {
             subject = details.subject
             data = details.data
+            csrfSalt = details.csrfSalt
         } else {
             subject = []
             data = []

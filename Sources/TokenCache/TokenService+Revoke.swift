@@ -1,6 +1,6 @@
 internal import Logging
 internal import TokenCrypto
-public import Tokens
+internal import Tokens
 
 /// REVOKE, REVOKEALL and LIST.
 extension TokenService {
@@ -29,29 +29,36 @@ extension TokenService {
     /// Ends the session of a token it once gave out, whether that is still accepted or not. Idempotent.
     public func revoke(_ reference: SessionReference, _ done: @escaping Completion<RevokeAnswer>) {
         attempt(done) {
-            guard let (sid, digest) = try resolve(reference) else { return answer(.success(.unknown), done) }
+            guard case .session(let sid, let claim) = try resolve(reference) else {
+                return answer(.success(.unknown), done)
+            }
             store.load(sid) { [self] result in
                 if case .failure = result { forgetUnreached(reference) }
-                attempt(done) { try revoke(sid, digest, on: try result.get(), attempt: 0, done) }
+                attempt(done) { try revoke(sid, claim, on: try result.get(), attempt: 0, done) }
             }
         }
     }
 
     private func revoke(
-        _ sid: SessionID, _ digest: Digest?, on copy: StoredCopy, attempt number: Int,
+        _ sid: SessionID, _ claim: Claim?, on copy: StoredCopy, attempt number: Int,
         _ done: @escaping Completion<RevokeAnswer>
     ) throws {
         switch copy.session {
         case .absent: done(.success(.unknown))
         case .ended(let tombstone): done(.success(.revoked(tombstone.reason)))
         case .live(let record):
-            if let digest, !record.standing(of: digest, policy: policy, now: try now()).isOwn {
-                return done(.success(.unknown))
+            // Who holds the token may go, from wherever: bindings are not asked.
+            if var owner = claim {
+                let now = try now()
+                _ = try adopt(copy, for: &owner, now: now)
+                guard record.standing(of: owner.digest, policy: policy, now: now).isOwn else {
+                    return done(.success(.unknown))
+                }
             }
             end(record, sid, Tombstone(reason: .logout), attempt: number, done) {
                 done(.success(.revoked(.logout)))
             } overtaken: { [self] copy in
-                try revoke(sid, digest, on: copy, attempt: number + 1, done)
+                try revoke(sid, claim, on: copy, attempt: number + 1, done)
             }
         }
     }
@@ -62,9 +69,10 @@ extension TokenService {
     func forgetUnreached(_ reference: SessionReference) {
         switch reference {
         case .sid(let sid): forget(sid)
-        case .token(let token):
+        case .token(let presented):
             // An old tab's token ends the session as well.
-            guard let token, let cache = sessions?.cache, let index = cache.find(token.sid), let now = store.clock,
+            guard let token = try? claim(presented)?.token, let cache = sessions?.cache,
+                let index = cache.find(token.sid), let now = store.clock,
                 let digest = try? crypto.digest(token.verifier),
                 let record = cache[index].record(presented: token.verifier, digest: digest),
                 record.standing(of: digest, policy: policy, now: now).isOwn
@@ -78,22 +86,14 @@ extension TokenService {
     /// Ends all sessions of a subject but the one of `except`, where given. When it is acknowledged, every session
     /// that was acknowledged before it began is dead.
     public func revokeAll(
-        subject: [UInt8], except: SessionToken??, _ done: @escaping Completion<RevokeAllAnswer>
+        subject: [UInt8], except: Presented?, _ done: @escaping Completion<RevokeAllAnswer>
     ) {
         attempt(done) {
             let sweep = Sweep(subject: subject, index: try SubjectIndex(subject: subject, crypto: crypto))
             guard let except else { return scan(sweep, cursor: Sweep.start, done) }
-            guard let except else { return answer(.success(.refused(.unknown)), done) }
-            let digest = try crypto.digest(except.verifier)
-            load(except.sid, done) { [self] copy in
-                judgementTime(copy.session, digest: digest, done) { [self] now in
-                    switch judge(copy.session, digest: digest, now: now) {
-                    case .refused(let refusal): done(.success(.refused(refusal)))
-                    case .accepted:
-                        sweep.spared = except.sid
-                        scan(sweep, cursor: Sweep.start, done)
-                    }
-                }
+            judged(.token(except), done, refused: RevokeAllAnswer.refused) { [self] _, sid, _, _ in
+                sweep.spared = sid
+                scan(sweep, cursor: Sweep.start, done)
             }
         }
     }

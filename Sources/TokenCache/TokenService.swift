@@ -20,10 +20,15 @@ public final class TokenService {
     /// Nil where the near cache is off.
     let sessions: CachedSessions?
     let crypto: CryptoContext
+    /// Guests, CSRF tokens, captchas, bindings.
+    let stateless: StatelessTokens
     let logger: Logger
     private var random: any RandomSource
+    private let prefix: [UInt8]
     /// Sessions whose end or forced rotation was asked for and is not known to have happened.
     var denials = Denials()
+    /// Sessions that stand in Redis, as far as that was seen here: guests that became one are among them.
+    var recentSessions = RecentSessions()
 
     /// How often one request decides anew after being overtaken. Each time somebody else's change was written, so
     /// this bounds work, not progress.
@@ -48,9 +53,11 @@ public final class TokenService {
     /// - Parameters:
     ///   - prefix: of every key, `redis.prefix`.
     ///   - timeout: `redis.timeout`, milliseconds.
+    ///   - keys: the key ring; nil where there is none: guests, CSRF tokens and captchas are `noKeys` then.
     ///   - nearCache: nil leaves it off: every question goes to Redis.
     public init(
         link: RedisLink, prefix: [UInt8], timeout: Milliseconds, policy: TokenPolicy,
+        statelessPolicy: StatelessPolicy = StatelessPolicy(), keys: KeyRing? = nil,
         nearCache: NearCacheOptions? = nil, random: any RandomSource = SystemRandom(), logger: Logger
     ) throws(CryptoError) {
         let store = SessionStore(link: link, prefix: prefix, timeout: timeout)
@@ -61,9 +68,17 @@ public final class TokenService {
                 serveStale: options.serveStale)
         }
         crypto = try CryptoContext()
+        stateless = StatelessTokens(
+            policy: statelessPolicy,
+            sealer: try keys.map { ring throws(CryptoError) in try Sealer(ring: ring, prefix: prefix) },
+            random: random)
+        self.prefix = prefix
         self.policy = policy
         self.random = random
         self.logger = logger
+        sessions?.onOthersChange = { [unowned self] sid in
+            if let sid { recentSessions.insert(sid) } else { recentSessions.removeAll() }
+        }
     }
 
     /// The scripts that the link must have loaded.
@@ -77,8 +92,13 @@ public final class TokenService {
     public func linkChanged(_ state: LinkState) { sessions?.freshness.linkChanged(state) }
 
     /// Takes over what a reload may change. Sessions keep the limits they were made with.
-    public func apply(_ policy: TokenPolicy, serveStale: Duration) {
+    /// - Parameter keys: nil leaves the ring that is there.
+    public func apply(
+        _ policy: TokenPolicy, _ statelessPolicy: StatelessPolicy, keys: KeyRing?, serveStale: Duration
+    ) throws(CryptoError) {
+        if let keys { try stateless.replace(keys, prefix: prefix) }
         self.policy = policy
+        stateless.policy = statelessPolicy
         sessions?.freshness.serveStale = serveStale
     }
 
@@ -145,6 +165,7 @@ public final class TokenService {
         let limit = policy.maxData
         // While a forced change is under way the old token is not answered from memory: reads queue up behind it.
         if !change.isAccess { forget(sid) }
+        if case .absent = change.basis { recentSessions.insert(sid) }
         store.commit(change, of: sid, maxData: limit) { [self] result in
             settle(change, of: sid, result)
             attempt(done) {
@@ -172,8 +193,8 @@ public final class TokenService {
         denials.deny(sid, until: .now() + .milliseconds(change.replacesAll ? policy.tombstone : store.scriptLifetime))
     }
 
-    /// A text that cannot be a token was presented: unknown, without asking anybody.
-    public func countUnreadable() { count(.unknown) }
+    /// A token was refused without asking anybody.
+    public func countRefused(_ refusal: Refusal) { count(refusal) }
 
     /// Refuses to call a session good whose end was asked for.
     func checkDenials(_ sid: SessionID) throws(Unavailable) {
@@ -186,15 +207,22 @@ public final class TokenService {
         case .unknown: counters.unknown += 1
         case .replayed: counters.replayed += 1
         case .revoked: counters.revoked += 1
+        case .expired: counters.expired += 1
+        case .mismatch: counters.mismatch += 1
         }
     }
 }
 
 extension Change {
-    /// The change from one state of a record to the next.
+    /// The change from one state of a record to the next. Of a guest's, which is stored nowhere: the new record, if
+    /// nobody was first.
     init(from old: SessionRecord, to new: SessionRecord) {
-        self.init(basis: .revision(old.revision))
-        (set, delete) = RecordCodec.difference(from: old, to: new)
+        if old.isStored {
+            self.init(basis: .revision(old.revision))
+            (set, delete) = RecordCodec.difference(from: old, to: new)
+        } else {
+            self.init(basis: .absent, set: RecordCodec.encode(new))
+        }
         expireAt = new.expireAt
     }
 
@@ -203,6 +231,12 @@ extension Change {
         self.init(basis: .revision(revision))
         (set, delete) = RecordCodec.accessFields(of: new)
         expireAt = new.expireAt
+        isAccess = true
+    }
+
+    /// Bindings renewed by an access under a key that is there still.
+    init(bindings new: SessionRecord, over revision: Int64) {
+        self.init(basis: .revision(revision), set: RecordCodec.bindingFields(of: new))
         isAccess = true
     }
 

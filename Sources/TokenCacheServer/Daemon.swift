@@ -128,7 +128,7 @@ public final class Daemon {
             sampleRates(parts.dispatcher)
         } catch {
             logger.critical("the daemon cannot start: \(error)")
-            exitStatus = 71
+            exitStatus = error is KeyRingError ? 78 : 71
             loop.stop()
         }
     }
@@ -151,7 +151,8 @@ public final class Daemon {
         }
         let service = try TokenService(
             link: link, prefix: prefix, timeout: settings.redis.timeout.wholeMilliseconds,
-            policy: TokenPolicy(settings), nearCache: nearCache, logger: logger)
+            policy: TokenPolicy(settings), statelessPolicy: StatelessPolicy(settings),
+            keys: try DaemonKeys.load(settings, logger: logger), nearCache: nearCache, logger: logger)
         let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(link), logger: logger)
         let server = Server(
             loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),
@@ -241,9 +242,16 @@ public final class Daemon {
             return errors.problems.map(\.description)
         case .success(let new):
             let (merged, needRestart) = settings.reloaded(with: new)
+            do {
+                try parts?.dispatcher.service.apply(
+                    TokenPolicy(merged), StatelessPolicy(merged), keys: try DaemonKeys.load(merged, logger: logger),
+                    serveStale: merged.nearCache.serveStale)
+            } catch {
+                logger.error("nothing was changed: \(error)")
+                return ["\(error)"]
+            }
             settings = merged
             log.level = merged.log.level
-            parts?.dispatcher.service.apply(TokenPolicy(merged), serveStale: merged.nearCache.serveStale)
             parts?.server.apply(merged.limits, AccessRules(merged.access))
             logger.notice("the configuration was reloaded")
             if !needRestart.isEmpty {

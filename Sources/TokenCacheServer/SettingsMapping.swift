@@ -1,5 +1,6 @@
 internal import Glibc
 internal import RedisLink
+internal import TokenCache
 internal import Tokens
 internal import WireProtocol
 
@@ -14,6 +15,31 @@ extension TokenPolicy {
             maxAbsolute: settings.session.maxAbsolute.wholeMilliseconds,
             touchInterval: settings.session.touchInterval.wholeMilliseconds,
             tombstone: settings.session.tombstone.wholeMilliseconds, maxData: settings.session.maxData)
+    }
+}
+
+extension StatelessPolicy {
+    init(_ settings: Settings) {
+        self.init(
+            guestLifetime: settings.guest.lifetime.components.seconds,
+            guestAbsolute: settings.guest.absolute.components.seconds,
+            csrfLifetime: settings.csrf.lifetime.components.seconds,
+            requiresSameOrigin: settings.csrf.enforce == .sameOrigin,
+            captchaLifetime: settings.captcha.lifetime.components.seconds, captchaLength: settings.captcha.length,
+            bindings: BindingPolicy(
+                ip: BindingMode(settings.binding.ip), userAgent: BindingMode(settings.binding.userAgent),
+                prefix4: settings.binding.prefix4, prefix6: settings.binding.prefix6))
+    }
+}
+
+extension BindingMode {
+    init(_ mode: Settings.BindingMode) {
+        self =
+            switch mode {
+            case .off: .off
+            case .log: .log
+            case .strict: .strict
+            }
     }
 }
 

@@ -63,6 +63,12 @@ extension Milliseconds {
         return overflow ? (other < 0 ? .min : .max) : sum
     }
 
+    /// Product that stays at the largest value instead of trapping; for factors that are not negative.
+    func multipliedClamped(by factor: Int64) -> Milliseconds {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? .max : product
+    }
+
     /// Difference that stays in range instead of trapping.
     func subtracting(_ other: Milliseconds) -> Milliseconds {
         let (difference, overflow) = subtractingReportingOverflow(other)

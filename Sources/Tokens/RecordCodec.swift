@@ -48,6 +48,7 @@ public struct RecordField: Equatable, Sendable {
 /// | `a` | last access | | `l` `m` `y` | memo of a LOGIN |
 /// | `i` | idle limit | | `x` | salt of CSRF tokens, 32 B |
 /// | `e` | absolute end | | `0`–`3` | subject, in pieces of 64 B |
+/// | `b` | what the address was, bound | | `h` | what the user agent was, bound |
 /// | `z` | reason, where the session was ended | | `k` | bytes of data (kept by the script) |
 ///
 /// Data fields stand under a dot and their name, so no name can touch the record.
@@ -82,6 +83,8 @@ public enum RecordCodec {
         if record.forcedGeneration > 0 { fields.append(RecordField("f", decimal(record.forcedGeneration))) }
         if let login = record.login { fields += encodeMemo(login) }
         if let salt = record.csrfSalt { fields.append(RecordField("x", salt.bytes)) }
+        if let binding = record.bindings.ip { fields.append(RecordField("b", binding.bytes)) }
+        if let binding = record.bindings.userAgent { fields.append(RecordField("h", binding.bytes)) }
         for (index, start) in stride(from: 0, to: record.subject.count, by: subjectPiece).enumerated() {
             let piece = record.subject[start..<min(start + subjectPiece, record.subject.count)]
             fields.append(RecordField(name: [UInt8(ascii: "0") + UInt8(clamping: index)], value: Array(piece)))
@@ -111,6 +114,11 @@ public enum RecordCodec {
         let touched = Set("rdgacpsnow".utf8)
         let set = encode(record).filter { $0.name.count == 1 && touched.contains($0.name[0]) }
         return (set, record.confirmedAt == nil ? [[UInt8(ascii: "c")]] : [])
+    }
+
+    /// What new bindings change in the hash, whatever stood there.
+    public static func bindingFields(of record: SessionRecord) -> [RecordField] {
+        encode(record).filter { $0.name.count == 1 && "rbh".utf8.contains($0.name[0]) }
     }
 
     private static func encodeMemo(_ memo: LoginMemo) -> [RecordField] {

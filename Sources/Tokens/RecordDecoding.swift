@@ -44,6 +44,7 @@ extension RecordCodec {
         record.remembered = try remembered(fields, created: record.created)
         record.login = try memo(fields)
         if fields["x"] != nil { record.csrfSalt = try fields.fixed("x") as Digest }
+        record.bindings = Bindings(ip: try binding(fields, "b"), userAgent: try binding(fields, "h"))
         guard record.generation >= 1, record.idle > 0, record.confirmedAt != nil || record.previous != nil else {
             throw .damaged(field: "g")
         }
@@ -78,6 +79,12 @@ extension RecordCodec {
         return LoginMemo(
             sid: try fields.fixed("y"), digest: digest, sealed: verifier, subjectDigest: subject,
             until: Milliseconds(clamping: number(sealed.suffix(8))))
+    }
+
+    private static func binding(_ fields: FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding? {
+        guard let bytes = fields[UInt8(truncatingIfNeeded: name.value)] else { return nil }
+        guard let binding = Binding(bytes: bytes) else { throw .damaged(field: String(name)) }
+        return binding
     }
 
     private static func number(_ bytes: some Sequence<UInt8>) -> UInt64 {

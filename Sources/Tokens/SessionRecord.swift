@@ -29,6 +29,8 @@ public struct SessionRecord: Equatable, Sendable {
     public var csrfSalt: Digest?
     /// Whose session it is; empty for an anonymous one. At most `maxSubject` bytes.
     public var subject: [UInt8]
+    /// What of the client the session is bound to; empty for most.
+    public var bindings = Bindings()
 
     public static let maxRemembered = 7
     public static let maxSubject = 256
@@ -49,6 +51,21 @@ public struct SessionRecord: Equatable, Sendable {
         forcedGeneration = 0
         self.subject = subject
     }
+
+    /// A guest as the session of generation 0 that it is, stored nowhere yet: rotation, LOGIN and ROTATE of it make
+    /// the session that is stored. What it becomes ends with the guest at the latest.
+    /// - Parameter digest: of the verifier that stands for the guest's token.
+    public init(guest: Guest, digest: Digest, policy: TokenPolicy, now: Milliseconds) {
+        self.init(token: digest, subject: [], idle: policy.idle, absolute: policy.absolute, now: now)
+        revision = 0
+        generation = 0
+        created = min(now, guest.issued.multipliedClamped(by: 1_000))
+        absoluteEnd = min(absoluteEnd, guest.end.multipliedClamped(by: 1_000))
+        bindings = guest.bindings
+    }
+
+    /// Whether there is no such record in Redis: what is decided on it is written only if that is still so.
+    public var isStored: Bool { revision > 0 }
 
     /// When Redis removes the session by itself: the native TTL of its key.
     public var expireAt: Milliseconds { min(lastAccess.adding(idle), absoluteEnd) }

@@ -16,6 +16,7 @@ public enum Role: UInt8, Comparable, Sendable, CaseIterable {
 public enum Command: UInt8, CaseIterable, Sendable {
     case tokenValidate, tokenVisit, tokenGet, tokenSet, tokenIssue, tokenLogin, tokenRotate, tokenRevoke
     case tokenRevokeAll, tokenList, tokenInspect
+    case csrfVerify, csrfIssue, guestIssue, captchaVerify, captchaIssue, captchaOpen
     case ping, echo, hello, auth, select, quit, reset, client
     case command, config, info, dbsize, slowlog, latency, reload, shutdown
     /// In the table only so that they are refused in words of their own.
@@ -31,7 +32,7 @@ extension Command {
 /// and the documentation read.
 public struct CommandSpec: Sendable {
     /// Which page of the manual it belongs to; Redis's `group`.
-    public enum Group: String, Sendable, CaseIterable { case session, connection, server }
+    public enum Group: String, Sendable, CaseIterable { case session, guest, connection, server }
 
     /// Redis's command flags, as far as they apply here. They are shown to clients; access goes by `role`.
     public struct Flags: OptionSet, Sendable {

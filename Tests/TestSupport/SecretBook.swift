@@ -84,11 +84,22 @@ public final class SecretBook: Sendable {
 
     public init() {}
 
-    /// Keeps the string if it is a session token in any of its forms; anything else is nobody's secret.
+    /// Keeps the string if it is a session token in any of its forms, or of a guest's token the signature; anything
+    /// else is nobody's secret.
     public func note(_ string: [UInt8]) {
+        if string.starts(with: "eyJ".utf8) { return noteSignature(string) }
         guard string.count == 128 || string.count == 130 || string.count == 86 else { return }
         guard let parts = TokenParts(string) else { return }
         verifiers.withLock { _ = $0.insert(parts.verifier) }
+    }
+
+    private func noteSignature(_ token: [UInt8]) {
+        let parts = token.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard parts.count == 3 else { return }
+        let standard = String(decoding: parts[2], as: UTF8.self)
+            .replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
+        guard let signature = Data(base64Encoded: standard + "="), signature.count == 32 else { return }
+        verifiers.withLock { _ = $0.insert(Array(signature)) }
     }
 
     func noteError(_ text: String) {

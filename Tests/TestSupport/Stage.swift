@@ -31,12 +31,23 @@ public final class Stage: Sendable {
         let number = state.withLock { $0.daemons.count + 1 }
         var all = Self.settings
         all["redis.prefix"] = prefix
+        // The same keys for all daemons of a test, as on all hosts of a site; an embedded one makes its own.
+        if case .embedded = store {} else { all["keyring.file"] = try keyRing() }
         all.merge(settings) { _, new in new }
         let daemon = try Daemon(
             name: "d\(number)", folder: folder.folder("d\(number)"), store: store, settings: all, book: book,
             readiness: readiness)
         state.withLock { $0.daemons.append(daemon) }
         return daemon
+    }
+
+    /// The key ring of this test, made at the first call.
+    public func keyRing() throws -> String {
+        let path = "\(folder.path)/keyring.json"
+        guard !FileManager.default.fileExists(atPath: path) else { return path }
+        let key = Data((0..<32).map { _ in UInt8.random(in: 0...255) })
+        try KeyRingText.write([(kid: "k1", key: key, activeFrom: 1)], to: path)
+        return path
     }
 
     public var daemons: [Daemon] { state.withLock { $0.daemons } }

@@ -139,7 +139,7 @@ struct ConfigurationLoadTests {
             ),
             ("session: [idle]\n", "tokencached.yaml:1: session: is a section: its keys stand below it, indented"),
             ("[a]: b\n", "tokencached.yaml:1: a key must be a plain text"),
-            ("captcha: {lifetime: 1m}\n", "tokencached.yaml:1: captcha: unknown key"),
+            ("http: {listen: unix}\n", "tokencached.yaml:1: http: unknown key"),
         ])
     func shapes(yaml: String, problem: String) {
         #expect(Loaded(yaml: yaml).problems == [problem])

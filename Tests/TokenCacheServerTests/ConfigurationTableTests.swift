@@ -17,11 +17,14 @@ struct ConfigurationTableTests {
 
     @Test("every property of the settings is set by a key or resolved from one")
     func complete() {
-        let resolved = 3  // socket.groupID, access.userIDs, access.groupIDs
+        // socket.groupID, access.userIDs, access.groupIDs, keyring.isCredential, keyring.isMadeIfMissing
+        let resolved = 5
         let leaves = Mirror(reflecting: Settings.defaults).children.reduce(0) { count, child in
             let name = String(describing: type(of: child.value))
-            let isSection = ["Socket", "Redis", "Rotation", "Session", "NearCache", "Limits", "Log", "Access"].contains(
-                name)
+            let isSection = [
+                "Socket", "Redis", "Rotation", "Session", "Guest", "CSRF", "Captcha", "Keyring", "Binding", "NearCache",
+                "Limits", "Log", "Access",
+            ].contains(name)
             return count + (isSection ? Mirror(reflecting: child.value).children.count : 1)
         }
         #expect(leaves == SettingKey.all.count + resolved)

@@ -19,7 +19,7 @@ import Tokens
         service.get(.token(nil)) { _ in note("get") }
         service.inspect(.token(nil)) { _ in note("inspect") }
         service.set(.token(nil), []) { _ in note("set") }
-        service.revokeAll(subject: [1], except: .some(nil)) { _ in note("revokeAll") }
+        service.revokeAll(subject: [1], except: Presented(nil)) { _ in note("revokeAll") }
         hasReturned = true
         #expect(early.isEmpty)
     }
@@ -31,7 +31,7 @@ import Tokens
         let key = "tc:s:\(old.sid)"
         let now = try pair.time()
         try pair.redis("HSET", key, "c", String(now - 16 * 60_000))
-        let successor = try #require(try pair.validate(old).view?.newToken)
+        let successor = try #require(try pair.validate(old).view?.sessionToken)
         _ = try pair.validate(successor)
         try pair.redis("HSET", key, "c", String(try pair.time() - 119_000))
         pair.links[0].observe(serverMilliseconds: try pair.time() + 1_500)
@@ -57,14 +57,14 @@ import Tokens
         let pair = try ServicePair(policy: TokenPolicy(rotationAfter: 1))
         let first = try pair.issue()
         try pair.redis("HSET", "tc:s:\(first.sid)", "c", "1")
-        let successor = try #require(try pair.validate(first).view?.newToken)
+        let successor = try #require(try pair.validate(first).view?.sessionToken)
         // Redis is slow for a moment between the confirmation and its reply.
         let verdict: Result<Verdict, ServiceFault> = pair.wait { done in
             pair.services[0].validate(successor, done)
             pair.links[1].send(RedisCommand("DEBUG", "SLEEP", "0.02"), repeatable: false) { _ in }
         }
         let answer = try #require(try verdict.get().view)
-        #expect(answer.newToken == nil && answer.generation == 2)
+        #expect(answer.sessionToken == nil && answer.generation == 2)
     }
 
     @Test func `S10 a damaged record is UNAVAILABLE, never unknown`() throws {

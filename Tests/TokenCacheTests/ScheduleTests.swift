@@ -79,8 +79,8 @@ import Tokens
             case .failure(let fault): Issue.record("no answer: \(fault) (seed \(history.seed))")
             case .success(.refused(let refusal)): history.finish(entry, .refused(refusal))
             case .success(.accepted(let view)):
-                history.finish(entry, .accepted(generation: view.generation, newToken: view.newToken))
-                if let token = view.newToken {
+                history.finish(entry, .accepted(generation: view.generation, newToken: view.sessionToken))
+                if let token = view.sessionToken {
                     if !genuine.contains(token) { genuine.append(token) }
                     if history.entries[entry].isHonest { jar = token }
                 }
@@ -149,7 +149,7 @@ import Tokens
         #expect(pair.services.map(\.counters.rotations).reduce(0, +) == 1)
         // S3: whoever lost the answer comes again.
         let again = try pair.validate(life.jar, on: 1)
-        #expect(again.view?.newToken == answers[0] && again.view?.generation == 2)
+        #expect(again.view?.sessionToken == answers[0] && again.view?.generation == 2)
     }
 
     @Test(arguments: ["", "alice", "bob"])
@@ -159,14 +159,14 @@ import Tokens
         var answers: [SessionToken] = []
         for index in 0..<10 {
             pair.services[index % 2].login(old, SessionRequest(subject: "alice")) { result in
-                if let token = try? result.get().newToken { answers.append(token) }
+                if let token = try? result.get().sessionToken { answers.append(token) }
                 pair.loop.stop()
             }
         }
         pair.run { answers.count == 10 }
         let repeated: SessionView = try pair.wait { pair.services[1].login(old, SessionRequest(subject: "alice"), $0) }
             .get()
-        #expect(Set((answers + [try #require(repeated.newToken)]).map(\.secretText)).count == 1)
+        #expect(Set((answers + [try #require(repeated.sessionToken)]).map(\.secretText)).count == 1)
         #expect((answers[0].sid == old.sid) == (holder != "bob"))
         #expect(try pair.validate(old).refusal == (holder == "bob" ? .revoked(.login) : .replayed))
         #expect(try pair.validate(answers[0]).view?.subject == Array("alice".utf8))
@@ -178,7 +178,7 @@ import Tokens
         let tokens = try (0..<5).map { _ in try pair.issue(SessionRequest(subject: "alice")) }
         let other = try pair.issue(SessionRequest(subject: "bob"))
         let answer: RevokeAllAnswer = try pair.wait {
-            pair.services[1].revokeAll(subject: Array("alice".utf8), except: .some(tokens[2]), $0)
+            pair.services[1].revokeAll(subject: Array("alice".utf8), except: Presented(tokens[2]), $0)
         }.get()
         guard case .revoked(4) = answer else { return #expect(Bool(false), "\(answer)") }
         for (index, token) in tokens.enumerated() {
@@ -193,9 +193,9 @@ import Tokens
             let pair = try ServicePair(policy: TokenPolicy(onReplay: onReplay))
             let life = try Life(pair: pair, seed: 1)
             try life.age()
-            let successor = try #require(try pair.validate(life.jar).view?.newToken)
-            #expect(try pair.validate(successor, on: 1).view?.newToken == nil)
-            #expect(try pair.validate(life.jar).view?.newToken == nil, "within the overlap")
+            let successor = try #require(try pair.validate(life.jar).view?.sessionToken)
+            #expect(try pair.validate(successor, on: 1).view?.sessionToken == nil)
+            #expect(try pair.validate(life.jar).view?.sessionToken == nil, "within the overlap")
             #expect(try pair.validate(life.forged(), on: 1).refusal == .unknown)
             // Fifteen minutes later: overlap and grace have passed, the next rotation is not due.
             let confirmed = try #require(

@@ -130,7 +130,7 @@ final class ServicePair {
 
     func issue(_ request: SessionRequest = SessionRequest()) throws -> SessionToken {
         let view: SessionView = try wait { self.services[0].issue(request, $0) }.get()
-        return try #require(view.newToken)
+        return try #require(view.sessionToken)
     }
 }
 

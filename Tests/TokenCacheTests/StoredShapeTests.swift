@@ -55,19 +55,19 @@ import Tokens
         try inspectRedis()
         for daemon in 0..<10 {
             try age()
-            tokens.append(try #require(try pair.validate(tokens[tokens.count - 1], on: daemon % 2).view?.newToken))
+            tokens.append(try #require(try pair.validate(tokens[tokens.count - 1], on: daemon % 2).view?.sessionToken))
             try inspectRedis()
             _ = try pair.validate(tokens[tokens.count - 1], on: 1 - daemon % 2)
         }
         try inspectRedis()
         let rotated: Verdict = try pair.wait { pair.services[0].rotate(tokens[tokens.count - 1], $0) }.get()
-        tokens.append(try #require(rotated.view?.newToken))
+        tokens.append(try #require(rotated.view?.sessionToken))
         #expect(try pair.hash(key)["e"] == end, "S6: the absolute end stays")
         let subject = String(repeating: "a long subject, ", count: 16)
         let login: SessionView = try pair.wait {
             pair.services[1].login(tokens[tokens.count - 1], SessionRequest(subject: subject), $0)
         }.get()
-        tokens.append(try #require(login.newToken))
+        tokens.append(try #require(login.sessionToken))
         #expect(try pair.hash(key)["e"] != end, "S6: only LOGIN moves it")
         try inspectRedis()
         #expect(try pair.hash(key)[".basket"] == Array("full".utf8))

@@ -106,9 +106,10 @@ struct CommandTableTests {
         #expect(Role.none < .validator && Role.validator < .worker && Role.worker < .admin)
         for command in Command.allCases {
             switch command {
-            case .tokenValidate, .tokenInspect: #expect(command.spec.role == .validator)
+            case .tokenValidate, .tokenInspect, .csrfVerify: #expect(command.spec.role == .validator)
             case .shutdown, .reload: #expect(command.spec.role == .admin)
-            default: #expect(command.spec.role == (command.spec.group == .session ? .worker : .validator))
+            default:
+                #expect(command.spec.role == ([.session, .guest].contains(command.spec.group) ? .worker : .validator))
             }
         }
     }

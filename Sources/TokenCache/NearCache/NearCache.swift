@@ -38,6 +38,9 @@ final class NearCache {
         return index
     }
 
+    /// Whether there is an entry; no access, so without a mark.
+    func contains(_ sid: SessionID) -> Bool { table.find(sid) != nil }
+
     subscript(_ index: UInt32) -> NearCacheEntry {
         _read { yield table[index] }
         _modify { yield &table[index] }

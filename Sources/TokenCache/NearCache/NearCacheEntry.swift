@@ -36,13 +36,20 @@ final class NearCacheDetails {
     /// Nil where there is more than is kept here.
     let data: [RecordField]?
     let history: NearCacheHistory?
+    /// What CSRF tokens of the session depend on; nil before its first LOGIN or ROTATE.
+    let csrfSalt: Digest?
+    let bindings: Bindings
 
     /// Bytes of data that a session may have to be served from here.
     static let maxData = 4_096
 
     init?(record: SessionRecord, data: [RecordField], policy: TokenPolicy, now: Milliseconds) {
         history = NearCacheHistory(record, policy: policy, now: now)
-        guard !record.subject.isEmpty || !data.isEmpty || history != nil else { return nil }
+        csrfSalt = record.csrfSalt
+        bindings = record.bindings
+        guard
+            !record.subject.isEmpty || !data.isEmpty || history != nil || csrfSalt != nil || !bindings.isEmpty
+        else { return nil }
         subject = record.subject
         let bytes = data.reduce(0) { $0 + $1.name.count + $1.value.count }
         self.data = bytes <= Self.maxData ? data : nil
@@ -51,7 +58,8 @@ final class NearCacheDetails {
     /// Bytes on the heap, the allocator's and the arrays' headers included.
     var bytes: Int {
         let fields = (data ?? []).reduce(0) { $0 + 2 * 48 + $1.name.count + $1.value.count }
-        return 48 + (subject.isEmpty ? 0 : 48 + subject.count) + fields + (history?.bytes ?? 0)
+        let bound = [bindings.ip, bindings.userAgent].compactMap { $0 }.count * 96
+        return 96 + (subject.isEmpty ? 0 : 48 + subject.count) + fields + bound + (history?.bytes ?? 0)
     }
 }
 
@@ -109,6 +117,8 @@ extension NearCacheEntry {
         record.previous = details?.history?.previous
         record.remembered = details?.history?.remembered ?? []
         record.forcedGeneration = details?.history?.forcedGeneration ?? 0
+        record.csrfSalt = details?.csrfSalt
+        record.bindings = details?.bindings ?? Bindings()
         return record
     }
 }

@@ -108,6 +108,10 @@ struct ReplyError: Error {
         switch fault {
         case .unavailable(let reason):
             self.init(code: "UNAVAILABLE", message: reason)
+        case .noKeys:
+            self.init(
+                code: "NOKEYS",
+                message: "guests, CSRF tokens and captchas need a key ring, and this daemon has none (keyring.file)")
         case .dataTooLarge(let bytes, let limit):
             self.init(
                 code: "ERR",

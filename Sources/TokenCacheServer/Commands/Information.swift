@@ -145,6 +145,14 @@ extension Dispatcher {
             ("replays", "\(counters.replayed)"), ("touches", "\(counters.touches)"),
             ("sessions_ended", "\(counters.ended)"), ("changes_overtaken", "\(counters.overtaken)"),
             ("unavailable_answers", "\(counters.unavailable)"),
+            ("tokens_validated_expired", "\(counters.expired)"),
+            ("tokens_validated_mismatch", "\(counters.mismatch)"), ("guests_issued", "\(counters.guestsIssued)"),
+            ("guests_validated", "\(counters.guestsValid)"), ("guests_renewed", "\(counters.guestsRenewed)"),
+            ("guests_promoted", "\(counters.guestsPromoted)"), ("csrf_issued", "\(counters.csrfIssued)"),
+            ("csrf_passed", "\(counters.csrfPassed)"), ("csrf_failed", "\(counters.csrfFailed)"),
+            ("captchas_issued", "\(counters.captchasIssued)"), ("captchas_passed", "\(counters.captchasPassed)"),
+            ("captchas_failed", "\(counters.captchasFailed)"), ("captchas_spent", "\(counters.captchasSpent)"),
+            ("keyring_fingerprint", service.keyFingerprint ?? ""),
         ]
     }
 }

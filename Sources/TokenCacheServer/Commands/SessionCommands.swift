@@ -19,44 +19,56 @@ extension Dispatcher {
         case .tokenList: try list(call)
         case .tokenInspect: try inspect(call)
         case .tokenSet: try set(call)
+        case .csrfVerify: return try verifyCSRF(call, &writer)
+        case .csrfIssue: return try issueCSRF(call, &writer)
+        case .guestIssue: return try issueGuest(call, &writer)
+        case .captchaVerify: return try verifyCaptcha(call, &writer)
+        case .captchaIssue: return try issueCaptcha(call, &writer)
+        case .captchaOpen: return try openCaptcha(call, &writer)
         default: throw ReplyError(code: "ERR", message: "\(call.command.spec.name) is not carried out by this daemon")
         }
         return false
     }
 
     private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        if call.arguments.count > 1 { _ = try options(call, from: 1, [.bind]) }
-        guard let token = SessionToken(text: call.arguments[0]) else {
-            service.countUnreadable()
-            writer.refusal(.unknown)
+        let signals = call.arguments.count > 1 ? try options(call, from: 1, [.bind]).signals : Signals()
+        let credential = try credential(call, 0)
+        switch credential {
+        case .session(let token):
+            if let view = service.cachedAccess(token, signals, at: call.startedAt) {
+                writer.session(view, status: "valid")
+                return true
+            }
+        case .guest(let guest):
+            if let verdict = try orReply({ () throws(ServiceFault) in try service.guestNow(guest, signals) }) {
+                writer.verdict(verdict)
+                return true
+            }
+        case .refused(let refusal):
+            service.countRefused(refusal)
+            writer.refusal(refusal)
             return true
         }
-        if let view = service.cachedAccess(token, at: call.startedAt) {
-            writer.session(view, status: "valid")
-            return true
-        }
-        service.validate(token, later(call) { $1.verdict($0) })
+        service.validate(Presented(credential, signals), later(call) { $1.verdict($0) })
         return false
     }
 
     private func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let options = try options(call, from: 1, [.bind, .check, .site, .csrf, .dataNames])
-        guard !options.needsKeys else {
-            throw ReplyError(code: "NOKEYS", message: "CSRF tokens need a key ring, and this daemon has none")
+        let write = { (answer: VisitAnswer, writer: inout ReplyWriter) in
+            writer.visit(answer, data: options.dataNames == nil ? nil : options.pick(answer.holder.data ?? []))
         }
-        let text = call.arguments[0]
-        let token = SessionToken(text: text)
-        let asksData = options.dataNames != nil
-        if let token, let view = service.cachedAccess(token, at: call.startedAt), !asksData || view.data != nil {
-            let answer = VisitAnswer(presented: .accepted, holder: view)
-            writer.visit(answer, data: asksData ? options.pick(view.data ?? []) : nil)
+        let isEmpty = call.arguments[0].isEmpty
+        let presented = isEmpty ? nil : Presented(try credential(call, 0), options.signals)
+        let answer = try orReply { () throws(ServiceFault) in
+            try service.visitNow(presented, options.visit, options.signals, at: call.startedAt)
+        }
+        if let answer {
+            write(answer, &writer)
             return true
         }
-        service.visit(
-            token, isEmpty: text.isEmpty, needsData: asksData,
-            later(call) { answer, writer in
-                writer.visit(answer, data: asksData ? options.pick(answer.holder.data ?? []) : nil)
-            })
+        guard let presented else { return true }
+        service.visit(presented, options.visit, later(call, write))
         return false
     }
 
@@ -70,25 +82,27 @@ extension Dispatcher {
         var request = try options(call, from: 2, [.idle, .absolute, .bind, .dataPairs]).request
         request.subject = try SessionOptions.subject(call.arguments[1], isRequired: true)
         try checkSize(request.data)
-        service.login(
-            SessionToken(text: call.arguments[0]), request, later(call) { $1.session($0, status: "issued") })
+        // Whatever the client sent: what cannot be read is nothing to build on.
+        let credential = (try? service.credential(call.arguments[0])) ?? .refused(.unknown)
+        service.login(credential, request, later(call) { $1.session($0, status: "issued") })
     }
 
     private func rotate(_ call: Call) throws(ReplyError) {
-        _ = try options(call, from: 1, [.bind])
-        service.rotate(SessionToken(text: call.arguments[0]), later(call) { $1.verdict($0) })
+        let signals = try options(call, from: 1, [.bind]).signals
+        service.rotate(Presented(try credential(call, 0), signals), later(call) { $1.verdict($0) })
     }
 
     private func revoke(_ call: Call) throws(ReplyError) {
-        let (reference, next) = reference(call)
-        _ = try options(call, from: next, reference.isToken ? [.bind] : [])
+        let (reference, _) = try reference(call, [])
         service.revoke(reference, later(call) { $1.revocation($0) })
     }
 
     private func revokeAll(_ call: Call) throws(ReplyError) {
         let subject = try SessionOptions.subject(call.arguments[0], isRequired: true)
         let options = try options(call, from: 1, [.except, .bind])
-        let except = options.exceptIndex.map { SessionToken(text: call.arguments[$0]) }
+        let except = try options.exceptIndex.map { index throws(ReplyError) in
+            Presented(try credential(call, index), options.signals)
+        }
         service.revokeAll(
             subject: subject, except: except,
             later(call) { answer, writer in
@@ -114,14 +128,12 @@ extension Dispatcher {
     }
 
     private func inspect(_ call: Call) throws(ReplyError) {
-        let (reference, next) = reference(call)
-        _ = try options(call, from: next, reference.isToken ? [.bind] : [])
+        let (reference, _) = try reference(call, [])
         service.inspect(reference, later(call) { $1.inspection($0) })
     }
 
     private func set(_ call: Call) throws(ReplyError) {
-        let (reference, next) = reference(call)
-        let options = try options(call, from: next, reference.isToken ? [.bind, .dataPairs] : [.dataPairs])
+        let (reference, options) = try reference(call, [.dataPairs])
         guard !options.request.data.isEmpty else {
             throw .badArgument("TOKEN.SET needs DATA and at least one pair of field and value")
         }
@@ -130,9 +142,10 @@ extension Dispatcher {
     }
 
     private func get(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let (reference, next) = reference(call)
-        let options = try options(call, from: next, reference.isToken ? [.bind, .dataNames] : [.dataNames])
-        if case .token(let token?) = reference, let data = service.cachedData(token, at: call.startedAt) {
+        let (reference, options) = try reference(call, [.dataNames])
+        if case .token(let presented) = reference, case .session(let token) = presented.credential,
+            let data = service.cachedData(token, presented.signals, at: call.startedAt)
+        {
             writer.held(.accepted(data: options.pick(data)))
             return true
         }
@@ -147,18 +160,32 @@ extension Dispatcher {
 
     // MARK: Arguments
 
-    private func options(
-        _ call: Call, from start: Int, _ allowed: Set<SessionOptions.Option>
+    func options(
+        _ call: Call, from start: Int, _ allowed: Set<SessionOptions.Option>, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) -> SessionOptions {
-        try SessionOptions(call, from: start, allowed: allowed, policy: service.policy)
+        try SessionOptions(call, from: start, allowed: allowed, policy: service.policy, maxLifetime: maxLifetime)
     }
 
-    /// `token` or `SID sid`, and the index of what follows. What cannot be a sid belongs to no session.
-    private func reference(_ call: Call) -> (SessionReference, next: Int) {
+    /// The token at an index of the arguments, opened as far as that goes without Redis.
+    func credential(_ call: Call, _ index: Int) throws(ReplyError) -> Credential {
+        try orReply { () throws(ServiceFault) in try service.credential(call.arguments[index]) }
+    }
+
+    /// `token [BIND …]` or `SID sid`, and the options behind. What cannot be a sid belongs to no session.
+    private func reference(
+        _ call: Call, _ allowed: Set<SessionOptions.Option>
+    ) throws(ReplyError) -> (SessionReference, SessionOptions) {
         guard call.arguments.count > 1, call.arguments.isKeyword(0, "SID") else {
-            return (.token(SessionToken(text: call.arguments[0])), 1)
+            let options = try options(call, from: 1, allowed.union([.bind]))
+            return (.token(Presented(try credential(call, 0), options.signals)), options)
         }
-        return (SessionID(text: call.arguments[1]).map(SessionReference.sid) ?? .noSession, 2)
+        let options = try options(call, from: 2, allowed)
+        return (SessionID(text: call.arguments[1]).map(SessionReference.sid) ?? .noSession, options)
+    }
+
+    /// What the service cannot do is an error reply.
+    func orReply<Value>(_ body: () throws(ServiceFault) -> Value) throws(ReplyError) -> Value {
+        do { return try body() } catch { throw ReplyError(error) }
     }
 
     /// Fails early where the new data alone is too large; the script counts it together with what is there.
@@ -172,7 +199,5 @@ extension Dispatcher {
 
 extension SessionReference {
     /// What names no session at all.
-    static var noSession: SessionReference { .token(nil) }
-
-    var isToken: Bool { if case .token = self { true } else { false } }
+    static var noSession: SessionReference { .token(Presented(.refused(.unknown))) }
 }

@@ -3,8 +3,6 @@ internal import Tokens
 internal import WireProtocol
 
 /// The options after the positional arguments of a session command, in any order but `DATA`, which comes last.
-///
-/// Bindings are read and checked for form; they take effect with the guests' key ring.
 struct SessionOptions {
     enum Option: String, CaseIterable {
         case subject = "SUBJECT"
@@ -16,6 +14,11 @@ struct SessionOptions {
         case check = "CHECK"
         case site = "SITE"
         case csrf = "CSRF"
+        case lifetime = "LIFETIME"
+        case form = "FORM"
+        case holder = "FOR"
+        case solution = "SOLUTION"
+        case length = "LENGTH"
         /// `DATA field value …`
         case dataPairs = "DATA"
         /// `DATA field …`
@@ -23,31 +26,46 @@ struct SessionOptions {
     }
 
     var request = SessionRequest()
+    /// What VISIT asks besides; `site` is completed when all options are read.
+    var visit = VisitRequest()
+    var signals = Signals()
+    /// `LIFETIME` of a guest token or a captcha, milliseconds.
+    var lifetime: Milliseconds?
+    var site: FetchSite?
+    /// `FORM`: the name of a form; empty for the form without a name.
+    var form: [UInt8] = []
+    /// Argument index of the token after `FOR`.
+    var holderIndex: Int?
+    var solution: [UInt8]?
+    var length: Int?
     /// Names asked for; nil without `DATA`, empty for all fields.
     var dataNames: [[UInt8]]?
     var limit: Int?
     /// Argument index of the token after `EXCEPT`.
     var exceptIndex: Int?
-    /// Whether CHECK or CSRF was given: they need the key ring.
-    var needsKeys = false
-
     static let defaultLimit = 100
     static let maxFieldName = 256
+    static let maxUserAgent = 4_096
 
     private let call: Call
     private let allowed: Set<Option>
     private let policy: TokenPolicy
+    private let maxLifetime: Milliseconds
     private var index: Int
 
     /// Reads the arguments from `start` on.
     init(
-        _ call: Call, from start: Int, allowed: Set<Option>, policy: TokenPolicy
+        _ call: Call, from start: Int, allowed: Set<Option>, policy: TokenPolicy, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) {
         self.call = call
         self.allowed = allowed
         self.policy = policy
+        self.maxLifetime = maxLifetime
         index = start
         while index < call.arguments.count { try readOption() }
+        request.signals = signals
+        visit.needsData = dataNames != nil
+        visit.check?.site = site
     }
 
     private mutating func readOption() throws(ReplyError) {
@@ -60,21 +78,27 @@ struct SessionOptions {
         index += 1
         switch option {
         case .subject: request.subject = try Self.subject(try take("SUBJECT"), isRequired: false)
-        case .idle: request.idle = try duration("IDLE")
-        case .absolute: request.absolute = try duration("ABSOLUTE")
+        case .idle: request.idle = try duration("IDLE", atMost: policy.maxAbsolute, "session.max-absolute")
+        case .absolute: request.absolute = try duration("ABSOLUTE", atMost: policy.maxAbsolute, "session.max-absolute")
         case .bind: try readBinding()
         case .except:
             exceptIndex = index
             _ = try take("EXCEPT")
         case .limit: limit = try readLimit()
         case .check:
-            _ = try take("CHECK")
-            _ = try take("CHECK")
-            needsKeys = true
-        case .site: _ = try take("SITE")
-        case .csrf:
-            _ = try take("CSRF")
-            needsKeys = true
+            let csrf = try take("CHECK").array
+            visit.check = FormCheck(csrf: csrf, form: try formName("CHECK"), site: nil)
+        case .site: site = FetchSite(header: try take("SITE"))
+        case .csrf: visit.csrfForm = try formName("CSRF")
+        case .lifetime:
+            lifetime = try duration(
+                "LIFETIME", atMost: maxLifetime, call.command == .guestIssue ? "guest.absolute" : "a captcha's longest")
+        case .form: form = try formName("FORM")
+        case .holder:
+            holderIndex = index
+            _ = try take("FOR")
+        case .solution: solution = try readSolution()
+        case .length: length = try readLength()
         case .dataPairs: try readPairs()
         case .dataNames: try readNames()
         }
@@ -90,15 +114,41 @@ struct SessionOptions {
 
     // MARK: Values
 
-    /// `IDLE` and `ABSOLUTE`: more than nothing, at most `session.max-absolute`.
-    private mutating func duration(_ option: StaticString) throws(ReplyError) -> Milliseconds {
+    /// More than nothing, at most what the configuration says under `key`.
+    private mutating func duration(
+        _ option: StaticString, atMost limit: Milliseconds, _ key: StaticString
+    ) throws(ReplyError) -> Milliseconds {
         let text = try take(option)
-        guard case .success(let value) = DurationText.milliseconds(text), value > 0, value <= policy.maxAbsolute else {
+        guard case .success(let value) = DurationText.milliseconds(text), value > 0, value <= limit else {
             throw .badArgument(
-                "\(option) takes a duration from 1ms to \(DurationText.text(.milliseconds(policy.maxAbsolute))) "
-                    + "(session.max-absolute): a number with ms, s, m, h or d, a bare number means seconds")
+                "\(option) takes a duration from 1ms to \(DurationText.text(.milliseconds(limit))) "
+                    + "(\(key)): a number with ms, s, m, h or d, a bare number means seconds")
         }
         return value
+    }
+
+    /// A form's name: text, as it stands in a captcha's JSON.
+    private mutating func formName(_ option: StaticString) throws(ReplyError) -> [UInt8] {
+        let name = try take(option).array
+        guard Captcha.isForm(name) else {
+            throw .badArgument("a form's name (\(option)) has at most \(Captcha.maxForm) bytes of UTF-8")
+        }
+        return name
+    }
+
+    private mutating func readSolution() throws(ReplyError) -> [UInt8] {
+        let text = try take("SOLUTION").array
+        guard Captcha.isSolution(text), !CaptchaAlphabet.isBlank(text) else {
+            throw .badArgument("SOLUTION takes 1 to \(Captcha.maxSolution) bytes of UTF-8 that are not all blank")
+        }
+        return text
+    }
+
+    private mutating func readLength() throws(ReplyError) -> Int {
+        let text = try take("LENGTH")
+        guard let length = Int(String(decoding: text, as: UTF8.self)), (1...CaptchaAlphabet.longest).contains(length)
+        else { throw .badArgument("LENGTH takes a number from 1 to \(CaptchaAlphabet.longest)") }
+        return length
     }
 
     static func subject(_ text: UnsafeRawBufferPointer, isRequired: Bool) throws(ReplyError) -> [UInt8] {
@@ -111,8 +161,18 @@ struct SessionOptions {
 
     private mutating func readBinding() throws(ReplyError) {
         let signal = try take("BIND")
-        _ = try take("BIND")
-        guard signal.isKeyword("IP") || signal.isKeyword("UA") else {
+        let value = try take("BIND")
+        if signal.isKeyword("IP") {
+            guard let address = IPAddress(text: value) else {
+                throw .badArgument("BIND ip takes an IPv4 or IPv6 address")
+            }
+            signals.ip = address
+        } else if signal.isKeyword("UA") {
+            guard value.count <= Self.maxUserAgent else {
+                throw .badArgument("BIND ua takes at most \(Self.maxUserAgent) bytes, this one has \(value.count)")
+            }
+            signals.userAgent = value.array
+        } else {
             throw .badArgument("BIND takes a signal and its value; signals: ip, ua")
         }
     }
@@ -175,5 +235,16 @@ extension SessionOptions.Option {
     func matches(_ text: UnsafeRawBufferPointer) -> Bool {
         text.count == keyword.utf8.count
             && zip(text, keyword.utf8).allSatisfy { $0 == $1 || ($0 >= 97 && $0 <= 122 && $0 - 32 == $1) }
+    }
+}
+
+extension FetchSite {
+    /// Reads the value of `Sec-Fetch-Site`; nil where it is empty: the browser did not send it.
+    init?(header: UnsafeRawBufferPointer) {
+        guard !header.isEmpty else { return nil }
+        let words: [(StaticString, FetchSite)] = [
+            ("SAME-ORIGIN", .sameOrigin), ("SAME-SITE", .sameSite), ("NONE", .userAlone), ("CROSS-SITE", .crossSite),
+        ]
+        self = words.first { header.isKeyword($0.0) }?.1 ?? .other
     }
 }

@@ -16,11 +16,13 @@ extension ReplyWriter {
     }
 
     /// How many fields `holder` writes.
-    static func fieldCount(_ view: SessionView) -> Int { 8 + (view.newToken == nil ? 0 : 1) + (view.isStale ? 1 : 0) }
+    static func fieldCount(_ view: SessionView) -> Int {
+        8 + (view.newToken == nil ? 0 : 1) + (view.differs.isEmpty ? 0 : 1) + (view.isStale ? 1 : 0)
+    }
 
     /// What is known of the holder: every field of an accepted token but `status` and `accepted`.
     mutating func holder(_ view: SessionView) {
-        bulk("kind"); bulk("session")
+        bulk("kind"); bulk(view.isGuest ? "guest" : "session")
         bulk("sid"); view.sid.withUnsafeBytes { bulkHex($0) }
         bulk("subject"); bulk(view.subject)
         bulk("generation"); integer(view.generation)
@@ -29,6 +31,9 @@ extension ReplyWriter {
         bulk("expires_in"); integer(view.expiresIn)
         bulk("absolute_in"); integer(view.absoluteIn)
         if let token = view.newToken { bulk("sessiontoken"); bulk(token.secretText) }
+        if !view.differs.isEmpty {
+            bulk("differs"); bulk(view.differs.map(\.rawValue).joined(separator: " "))
+        }
         if view.isStale { bulk("stale"); integer(1) }
     }
 
@@ -59,7 +64,7 @@ extension ReplyWriter {
 
     /// A page view's answer: `data` is nil where it was not asked for.
     mutating func visit(_ answer: VisitAnswer, data: [RecordField]?) {
-        let extra = data == nil ? 0 : 1
+        let extra = (data == nil ? 0 : 1) + (answer.check == nil ? 0 : 1) + (answer.csrf == nil ? 0 : 1)
         switch answer.presented {
         case .accepted:
             session(answer.holder, status: answer.holder.newToken == nil ? "valid" : "rotated", extra: extra)
@@ -71,6 +76,8 @@ extension ReplyWriter {
             reason(of: refusal)
             holder(answer.holder)
         }
+        if let check = answer.check { bulk("check"); bulk(check.word) }
+        if let csrf = answer.csrf { bulk("csrf"); bulk(csrf) }
         if let data { self.data(data) }
     }
 
@@ -87,10 +94,11 @@ extension ReplyWriter {
     mutating func change(_ answer: SetAnswer) {
         switch answer {
         case .refused(let refusal): self.refusal(refusal)
-        case .accepted(let changed):
-            map(3)
+        case .accepted(let changed, let token):
+            map(token == nil ? 3 : 4)
             status("valid", accepted: true)
             bulk("changed"); integer(Int64(changed))
+            if let token { bulk("sessiontoken"); bulk(token.secretText) }
         }
     }
 
@@ -145,6 +153,18 @@ extension Refusal {
         case .unknown: "unknown"
         case .replayed: "replayed"
         case .revoked: "revoked"
+        case .expired: "expired"
+        case .mismatch: "mismatch"
+        }
+    }
+}
+
+extension CSRFCheck {
+    var word: StaticString {
+        switch self {
+        case .passed: "passed"
+        case .failed: "failed"
+        case .expired: "expired"
         }
     }
 }

@@ -41,6 +41,14 @@ struct DefaultPaths {
         return .success(folder)
     }
 
+    /// A credential that systemd hands to the unit (systemd.exec(5), `LoadCredential=`); nil where there is none.
+    func credential(_ name: String) -> String? {
+        guard let folder = systemd("CREDENTIALS_DIRECTORY") else { return nil }
+        let path = Self.joined(folder, name)
+        guard case .success = host.readableFileMode(path) else { return nil }
+        return path
+    }
+
     /// The first of the folders that systemd made for the unit (they are separated by colons, systemd.exec(5)).
     private func systemd(_ name: String) -> String? {
         guard let first = environment[name]?.split(separator: ":").first, first.hasPrefix("/") else { return nil }
@@ -56,7 +64,7 @@ struct DefaultPaths {
         host.isUsableFolder(path) ? path : nil
     }
 
-    private static func joined(_ folder: String, _ name: String) -> String {
+    static func joined(_ folder: String, _ name: String) -> String {
         folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
     }
 }

@@ -1,10 +1,12 @@
 internal import Logging
+internal import TokenCache
 
 extension SettingKey {
     /// Every key of the configuration, in the order of the manual. A new key is a row here, a property in ``Settings``
     /// and a paragraph in `conf/tokencached.yaml` and in the manual page; tests hold them together.
     static let all: [SettingKey] =
-        socketKeys + redisKeys + rotationKeys + sessionKeys + nearCacheKeys + limitKeys + processKeys + accessKeys
+        socketKeys + redisKeys + rotationKeys + sessionKeys + guestKeys + bindingKeys + nearCacheKeys + limitKeys
+        + processKeys + accessKeys
 
     /// Name → key.
     static let byName = Dictionary(all.map { ($0.name, $0) }) { first, _ in first }
@@ -92,6 +94,46 @@ extension SettingKey {
         SettingKey(
             "session.max-data", \.session.maxData, .byteSize(0...(1 << 20)), default: 64 << 10, .reload,
             "bytes of data, names and values, in one session"),
+    ]
+
+    private static let guestKeys = [
+        SettingKey(
+            "guest.lifetime", \.guest.lifetime, .duration(.seconds(1)...longest), default: .hours(24), .reload,
+            "how long a guest token is good; past half of it a visit renews it"),
+        SettingKey(
+            "guest.absolute", \.guest.absolute, .duration(.seconds(1)...longest), default: .days(30), .reload,
+            "a guest is over this long after its first token"),
+        SettingKey(
+            "csrf.lifetime", \.csrf.lifetime, .duration(.seconds(1)...(.days(30))), default: .hours(12), .reload,
+            "how long a CSRF token is good"),
+        SettingKey(
+            "csrf.enforce", \.csrf.enforce, .choice, default: .token, .reload,
+            "what a form must show besides its token"),
+        SettingKey(
+            "captcha.lifetime", \.captcha.lifetime, .duration(.seconds(1)...(.days(30))), default: .minutes(10),
+            .reload, "how long a captcha can be answered"),
+        SettingKey(
+            "captcha.length", \.captcha.length, .integer(1...CaptchaAlphabet.longest), default: 5, .reload,
+            "characters of a captcha's solution"),
+        SettingKey(
+            "keyring.file", \.keyring.file,
+            .path(empty: "$CREDENTIALS_DIRECTORY/keyring, or with redis.url: embedded keyring.json in state-dir"),
+            default: "", .reload, "file with the keys that guest, CSRF and captcha tokens are sealed with"),
+    ]
+
+    private static let bindingKeys = [
+        SettingKey(
+            "binding.ip", \.binding.ip, .choice, default: .off, .reload,
+            "whether a token is bound to the network it was made for"),
+        SettingKey(
+            "binding.ua", \.binding.userAgent, .choice, default: .off, .reload,
+            "whether a token is bound to the browser's name it was made for"),
+        SettingKey(
+            "binding.ip-prefix4", \.binding.prefix4, .integer(1...32), default: 24, .reload,
+            "bits of an IPv4 address that count"),
+        SettingKey(
+            "binding.ip-prefix6", \.binding.prefix6, .integer(1...128), default: 56, .reload,
+            "bits of an IPv6 address that count"),
     ]
 
     private static let nearCacheKeys = [

@@ -9,6 +9,11 @@ public struct Settings: Sendable, Equatable {
     public var stateDirectory = ""
     public var rotation = Rotation()
     public var session = Session()
+    public var guest = Guest()
+    public var csrf = CSRF()
+    public var captcha = Captcha()
+    public var keyring = Keyring()
+    public var binding = Binding()
     public var nearCache = NearCache()
     public var limits = Limits()
     /// How long a drain may take at shutdown.
@@ -94,6 +99,61 @@ public struct Settings: Sendable, Equatable {
         public var tombstone = Duration.zero
         /// Bytes of data (names and values) in one session.
         public var maxData = 0
+    }
+
+    /// Visitors that nothing is stored of.
+    public struct Guest: Sendable, Equatable {
+        /// A token's; a visit in its second half renews it.
+        public var lifetime = Duration.zero
+        /// From the first token on, whatever happens.
+        public var absolute = Duration.zero
+    }
+
+    public struct CSRF: Sendable, Equatable {
+        public var lifetime = Duration.zero
+        public var enforce = EnforceCSRF.token
+    }
+
+    /// What a form must show.
+    public enum EnforceCSRF: String, Sendable, Equatable, CaseIterable {
+        /// Its token; a request that the browser itself calls `cross-site` fails even so.
+        case token
+        /// Besides the token, `same-origin` or `none` in `Sec-Fetch-Site` where the browser sends it.
+        case sameOrigin = "same-origin"
+    }
+
+    public struct Captcha: Sendable, Equatable {
+        public var lifetime = Duration.zero
+        /// Characters of a solution.
+        public var length = 0
+    }
+
+    public struct Keyring: Sendable, Equatable {
+        /// Absolute path, or empty where there is none.
+        public var file = ""
+        /// It came as a systemd credential: its mode is systemd's business.
+        public var isCredential = false
+        /// A missing file is made: with an embedded Redis no other host needs the same keys.
+        public var isMadeIfMissing = false
+    }
+
+    /// What of the client a token is bound to.
+    public struct Binding: Sendable, Equatable {
+        public var ip = BindingMode.off
+        public var userAgent = BindingMode.off
+        /// Bits of an address that count.
+        public var prefix4 = 0
+        public var prefix6 = 0
+    }
+
+    /// What a signal that differs does.
+    public enum BindingMode: String, Sendable, Equatable, CaseIterable {
+        /// Nothing: the token is not bound.
+        case off
+        /// It is named in the reply's `differs`.
+        case log
+        /// The token is not accepted.
+        case strict
     }
 
     /// Validated sessions in the daemon's own memory.

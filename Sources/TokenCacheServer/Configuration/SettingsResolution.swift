@@ -18,6 +18,37 @@ struct SettingsResolution {
         checkLimits()
         checkRedis()
         checkPasswords()
+        resolveKeyring(paths)
+        checkGuests()
+    }
+
+    /// Where the key ring is: named, handed over by systemd, or the daemon's own beside its embedded Redis.
+    private mutating func resolveKeyring(_ paths: DefaultPaths) {
+        let isEmbedded = settings.redis.url.target == .embedded
+        if !settings.keyring.file.isEmpty {
+            settings.keyring.isMadeIfMissing = false
+        } else if let credential = paths.credential("keyring") {
+            settings.keyring.file = credential
+            settings.keyring.isCredential = true
+        } else if isEmbedded, !settings.stateDirectory.isEmpty {
+            settings.keyring.file = DefaultPaths.joined(settings.stateDirectory, "keyring.json")
+            settings.keyring.isMadeIfMissing = true
+        }
+        let binding = settings.binding
+        guard settings.keyring.file.isEmpty, binding.ip != .off || binding.userAgent != .off else { return }
+        let key = binding.ip != .off ? "binding.ip" : "binding.ua"
+        problems.append(
+            SettingsProblem(
+                key: key, origin: sources.origin(of: key),
+                "a binding needs a key ring, and there is none; give keyring.file, or turn the binding off"))
+    }
+
+    private mutating func checkGuests() {
+        let guest = settings.guest
+        guard guest.lifetime > guest.absolute else { return }
+        warn(
+            "guest.lifetime, \(DurationText.text(guest.lifetime)), never matters: guest.absolute, "
+                + "\(DurationText.text(guest.absolute)), ends a guest first")
     }
 
     private mutating func resolvePaths(_ paths: DefaultPaths) {

@@ -98,6 +98,11 @@ public struct Bindings: Equatable, Sendable {
 
     public var isEmpty: Bool { ip == nil && userAgent == nil }
 
+    /// These, with the new ones in their place.
+    public func replaced(by new: Bindings) -> Bindings {
+        Bindings(ip: new.ip ?? ip, userAgent: new.userAgent ?? userAgent)
+    }
+
     public subscript(_ signal: Signal) -> Binding? {
         get {
             switch signal {

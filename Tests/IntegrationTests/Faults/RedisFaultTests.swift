@@ -130,7 +130,7 @@ struct RedisFaultTests {
             let redis = try world.daemon.redis()
             let tokens = try (0..<3).map { _ in try client.issue("SUBJECT", "ann") }
             #expect(try redis.call("CONFIG", "SET", "maxmemory", "1") == .simple("OK"))
-            for command in [["TOKEN.ISSUE"], ["TOKEN.SET", tokens[0], "DATA", "a", "1"], ["TOKEN.VISIT", ""]] {
+            for command in [["TOKEN.ISSUE"], ["TOKEN.SET", tokens[0], "DATA", "a", "1"]] as [[String]] {
                 expectError("UNAVAILABLE", try client.call(command))
             }
             let successor = try client.rotateWhenDue(tokens[0])

@@ -78,7 +78,7 @@ struct ListInspectVisitTests {
         }
     }
 
-    @Test("VISIT without a token, or with one that is not accepted, gives a new holder")
+    @Test("VISIT without a token, or with one that is not accepted, gives a fresh guest")
     func newHolder() throws {
         try withWorld { world in
             let client = try world.client()
@@ -91,11 +91,11 @@ struct ListInspectVisitTests {
                 let reply = try client.fields("TOKEN.VISIT", token)
                 #expect(reply.status == status && reply.integer("accepted") == 0 && reply.reason == reason)
                 #expect(reply.names.suffix(9) == (acceptedFields.dropFirst(2) + ["sessiontoken"])[...])
-                #expect(reply.text("kind") == "session" && reply.text("subject") == "" && reply.generation == 1)
+                #expect(reply.text("kind") == "guest" && reply.text("subject") == "" && reply.generation == 0)
                 let fresh = try reply.newToken()
-                #expect(fresh.hasPrefix(reply.sid ?? "?") && TokenText.sid(fresh) != TokenText.sid(token))
+                #expect(reply.sid?.count == 32 && reply.sid != TokenText.sid(token))
                 let next = try client.fields("TOKEN.VISIT", fresh)
-                #expect(next.status == "valid" && next.sessionToken == nil)
+                #expect(next.status == "valid" && next.sessionToken == nil && next.sid == reply.sid)
                 #expect(try client.fields("TOKEN.VISIT", fresh, "DATA", "a").data()["a"] ?? "" == "")
             }
         }

@@ -3,9 +3,13 @@ import Testing
 
 /// The domain in a test's words.
 extension RESPClient {
-    /// A new session's token.
+    /// A new session's token, for a test to begin with. Asks again where a busy machine kept Redis from answering within
+    /// a short `redis.timeout`: that is not the fault under test.
     func issue(_ options: String...) throws -> String {
-        try fields(["TOKEN.ISSUE"] + options).newToken()
+        try eventually("a session to begin with") {
+            let reply = try call(["TOKEN.ISSUE"] + options)
+            return reply.errorCode == "UNAVAILABLE" ? nil : try Fields(reply).newToken()
+        }
     }
 
     func validate(_ token: String) throws -> Fields {
@@ -92,8 +96,11 @@ func expectShape(
     }
     if let sid = fields.sid { #expect(isHexadecimal(sid, 32), sourceLocation: location) }
     if let token = fields.sessionToken {
-        #expect(isHexadecimal(token, 128), sourceLocation: location)
-        if fields.status != "none", let sid = fields.sid {
+        let isGuest = fields.text("kind") == "guest"
+        // A compact JWS has three parts.
+        #expect(
+            isGuest ? token.split(separator: ".").count == 3 : isHexadecimal(token, 128), sourceLocation: location)
+        if !isGuest, fields.status != "none", let sid = fields.sid {
             #expect(token.hasPrefix(sid), sourceLocation: location)
         }
     }

@@ -1,0 +1,93 @@
+internal import TokenCrypto
+public import Tokens
+
+/// A token as a request brought it, judged as far as that goes without Redis.
+public enum Credential: Sendable {
+    case session(SessionToken)
+    /// Sealed by this key ring, within its limits.
+    case guest(Guest)
+    /// Good for nothing, whatever is stored.
+    case refused(Refusal)
+}
+
+/// What a request presents: a token, and what it says of the client.
+public struct Presented: Sendable {
+    public var credential: Credential
+    public var signals: Signals
+
+    public init(_ credential: Credential, _ signals: Signals = Signals()) {
+        self.credential = credential
+        self.signals = signals
+    }
+}
+
+/// A token in the terms of stored sessions: which session, and which verifier to judge.
+struct Claim {
+    var token: SessionToken
+    /// Of the token's verifier.
+    var digest: Digest
+    /// Set where a guest's token was presented: `token` then holds the verifier that stands for it in a record.
+    let guest: Guest?
+    let signals: Signals
+
+    var sid: SessionID { token.sid }
+}
+
+extension TokenService {
+    /// Reads a token as clients send it.
+    /// - Throws: `noKeys` for what may be a guest's token where there is no key ring: nobody knows.
+    public func credential(_ text: UnsafeRawBufferPointer) throws(ServiceFault) -> Credential {
+        if let token = SessionToken(text: text) { return .session(token) }
+        guard StatelessTokens.looksSealed(text) else { return .refused(.unknown) }
+        switch try stateless.openGuest(text, now: guestSeconds) {
+        case .valid(let guest): return .guest(guest)
+        case .expired: return .refused(.expired)
+        case .unknown: return .refused(.unknown)
+        }
+    }
+
+    /// The claim of a token that can be one.
+    func claim(_ presented: Presented) throws -> Claim? {
+        switch presented.credential {
+        case .refused: nil
+        case .session(let token):
+            Claim(token: token, digest: try crypto.digest(token.verifier), guest: nil, signals: presented.signals)
+        case .guest(let guest):
+            try claim(guest, presented.signals)
+        }
+    }
+
+    func claim(_ guest: Guest, _ signals: Signals) throws -> Claim {
+        guard let verifier = try stateless.verifiers(of: guest).first else { throw ServiceFault.noKeys }
+        return Claim(
+            token: SessionToken(sid: guest.sid, verifier: verifier), digest: try crypto.digest(verifier), guest: guest,
+            signals: signals)
+    }
+
+    /// What stands under the key, for the one who claims it: where nothing is stored, a guest is its own session.
+    func adopt(_ copy: StoredCopy, for claim: inout Claim, now: Milliseconds) throws -> StoredCopy {
+        guard let guest = claim.guest else { return copy }
+        switch copy.session {
+        case .ended: return copy
+        case .absent:
+            let record = SessionRecord(guest: guest, digest: claim.digest, policy: policy, now: now)
+            return StoredCopy(session: .live(record), data: [])
+        case .live(let record):
+            // The guest's token may have been renewed under another key since the session was made of it.
+            for verifier in try stateless.verifiers(of: guest) {
+                let digest = try crypto.digest(verifier)
+                guard record.standing(of: digest, policy: policy, now: now).isOwn else { continue }
+                claim.token.verifier = verifier
+                claim.digest = digest
+                break
+            }
+            return copy
+        }
+    }
+
+    /// Whether what the call says of the client is what the session is bound to.
+    func checkBindings(_ record: SessionRecord, _ claim: Claim) throws -> BindingVerdict {
+        guard !record.bindings.isEmpty else { return BindingVerdict() }
+        return try stateless.check(record.bindings, claim.signals, now: guestSeconds)
+    }
+}

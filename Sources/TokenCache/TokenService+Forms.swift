@@ -1,0 +1,85 @@
+public import EventLoop
+public import Tokens
+
+/// Where the browser says that a request comes from (`Sec-Fetch-Site`, W3C Fetch Metadata).
+public enum FetchSite: Sendable {
+    case sameOrigin, sameSite, crossSite
+    /// `none`: the user alone, by a bookmark or the address bar.
+    case userAlone
+    /// Something that the standard does not know.
+    case other
+}
+
+/// A form that came back: what CHECK and CSRF.VERIFY judge.
+public struct FormCheck: Sendable {
+    /// The CSRF token as it was sent.
+    public var csrf: [UInt8]
+    /// The form's name.
+    public var form: [UInt8]
+    /// Nil where the browser did not say.
+    public var site: FetchSite?
+
+    public init(csrf: [UInt8], form: [UInt8], site: FetchSite?) {
+        self.csrf = csrf
+        self.form = form
+        self.site = site
+    }
+}
+
+/// Whether a token speaks for a holder of forms and captchas.
+public enum HolderVerdict: Sendable {
+    case accepted(CSRFHolder)
+    case refused(Refusal)
+}
+
+/// CSRF tokens, and the holders of forms and captchas.
+extension TokenService {
+    /// Who holds a token, without an access: nothing is renewed, rotated or confirmed. Nil where Redis has to be asked.
+    /// - Parameter instant: when the request was read.
+    public func holderNow(_ presented: Presented, at instant: MonotonicInstant) throws(ServiceFault) -> HolderVerdict? {
+        switch presented.credential {
+        case .refused(let refusal): return .refused(refusal)
+        case .session(let token): return cachedHolder(token, presented.signals, at: instant).map(HolderVerdict.accepted)
+        case .guest(let guest):
+            guard !mayBeStored(guest.sid) else { return nil }
+            do {
+                let isMismatch = try stateless.check(guest.bindings, presented.signals, now: guestSeconds).isMismatch
+                return isMismatch ? .refused(.mismatch) : .accepted(CSRFHolder(sid: guest.sid, salt: nil))
+            } catch { throw ServiceFault(error) }
+        }
+    }
+
+    /// The same from Redis.
+    public func holder(_ presented: Presented, _ done: @escaping Completion<HolderVerdict>) {
+        judged(.token(presented), done, refused: HolderVerdict.refused) { claim, sid, record, _ in
+            done(.success(.accepted(CSRFHolder(sid: sid, salt: record.csrfSalt))))
+        }
+    }
+
+    /// A CSRF token for the holder's form, and for how many seconds it is good. No two are the same.
+    public func issueCSRF(form: [UInt8], _ holder: CSRFHolder) throws(ServiceFault) -> (csrf: [UInt8], expiresIn: Int64)
+    {
+        do {
+            let csrf = try stateless.newCSRF(form: form, holder: holder, now: guestSeconds)
+            counters.csrfIssued &+= 1
+            return (csrf, stateless.policy.csrfLifetime)
+        } catch { throw ServiceFault(error) }
+    }
+
+    public func check(_ form: FormCheck, _ holder: CSRFHolder) throws(ServiceFault) -> CSRFCheck {
+        let check = try stateless.check(form, holder: holder, now: guestSeconds)
+        if check == .passed { counters.csrfPassed &+= 1 } else { counters.csrfFailed &+= 1 }
+        return check
+    }
+
+    /// The rules in force.
+    public var statelessPolicy: StatelessPolicy { stateless.policy }
+
+    /// Tells key rings apart and reveals nothing of them; nil where there is none.
+    public var keyFingerprint: String? { stateless.sealer?.fingerprint }
+
+    /// What needs a key ring, asked before anything else is done.
+    public func requireKeys() throws(ServiceFault) {
+        guard stateless.sealer != nil else { throw .noKeys }
+    }
+}

@@ -1,0 +1,152 @@
+internal import TokenCache
+internal import TokenCrypto
+internal import Tokens
+internal import WireProtocol
+
+/// The commands about what is stored nowhere: guests, CSRF tokens, captchas. Redis is asked only for a holder whose
+/// session is not in the near cache, and to spend a captcha.
+extension Dispatcher {
+    func issueGuest(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+        let limit = service.statelessPolicy.guestAbsolute * 1_000
+        let options = try options(call, from: 0, [.lifetime, .bind], maxLifetime: limit)
+        let view = try orReply { () throws(ServiceFault) in
+            try service.issueGuest(lifetime: options.lifetime, options.signals)
+        }
+        writer.session(view, status: "issued")
+        return true
+    }
+
+    // MARK: CSRF
+
+    func issueCSRF(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+        let options = try options(call, from: 1, [.bind, .form])
+        return try withHolder(call, Presented(try credential(call, 0), options.signals), &writer) {
+            [service] holder, writer throws(ServiceFault) in
+            let (csrf, expiresIn) = try service.issueCSRF(form: options.form, holder)
+            writer.map(3)
+            writer.bulk("status"); writer.bulk("issued")
+            writer.bulk("csrf"); writer.bulk(csrf)
+            writer.bulk("expires_in"); writer.integer(expiresIn)
+        }
+    }
+
+    func verifyCSRF(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+        let options = try options(call, from: 2, [.bind, .form, .site])
+        let form = FormCheck(csrf: call.arguments[1].array, form: options.form, site: options.site)
+        return try withHolder(call, Presented(try credential(call, 0), options.signals), &writer) {
+            [service] holder, writer throws(ServiceFault) in
+            let check = try service.check(form, holder)
+            writer.map(1)
+            writer.bulk("status"); writer.bulk(check.word)
+        }
+    }
+
+    /// Goes on with the holder of a token; one that is not accepted is answered with its own status.
+    private func withHolder(
+        _ call: Call, _ presented: Presented, _ writer: inout ReplyWriter,
+        _ write: @escaping (CSRFHolder, inout ReplyWriter) throws(ServiceFault) -> Void
+    ) throws(ReplyError) -> Bool {
+        try orReply(service.requireKeys)
+        let reply = { [self] (verdict: HolderVerdict, writer: inout ReplyWriter) in
+            switch verdict {
+            case .refused(let refusal): writer.refusal(refusal)
+            case .accepted(let holder):
+                do throws(ServiceFault) { try write(holder, &writer) } catch {
+                    let error = ReplyError(error)
+                    fail(error.code, error.message, &writer)
+                }
+            }
+        }
+        let now = try orReply { () throws(ServiceFault) in try service.holderNow(presented, at: call.startedAt) }
+        if let now {
+            reply(now, &writer)
+            return true
+        }
+        service.holder(presented, later(call, reply))
+        return false
+    }
+
+    // MARK: Captchas
+
+    /// The longest that a captcha may live, milliseconds: as `captcha.lifetime`.
+    private static let longestCaptcha: Milliseconds = 30 * 86_400_000
+
+    func issueCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+        let options = try options(
+            call, from: 0, [.solution, .length, .form, .holder, .lifetime, .bind], maxLifetime: Self.longestCaptcha)
+        guard options.solution == nil || options.length == nil else {
+            throw .badArgument("CAPTCHA.ISSUE takes either SOLUTION or LENGTH")
+        }
+        var request = CaptchaRequest()
+        request.solution = options.solution
+        request.length = options.length
+        request.form = options.form
+        request.lifetime = options.lifetime
+        request.signals = options.signals
+        guard let index = options.holderIndex else {
+            try orReply { [request] () throws(ServiceFault) in
+                writer.captcha(try service.issueCaptcha(request, holder: nil))
+            }
+            return true
+        }
+        return try withHolder(call, Presented(try credential(call, index), options.signals), &writer) {
+            [service, request] holder, writer throws(ServiceFault) in
+            writer.captcha(try service.issueCaptcha(request, holder: holder.sid))
+        }
+    }
+
+    func openCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+        switch try orReply({ () throws(ServiceFault) in try service.openCaptcha(call.arguments[0]) }) {
+        case .valid(let captcha):
+            writer.map(2)
+            writer.bulk("status"); writer.bulk("issued")
+            writer.bulk("solution"); writer.bulk(captcha.solution)
+        case .expired: writer.captcha(.expired)
+        case .unknown: writer.captcha(.unknown)
+        }
+        return true
+    }
+
+    func verifyCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+        let options = try options(call, from: 2, [.form, .holder, .bind])
+        let captcha: Captcha
+        switch try orReply({ () throws(ServiceFault) in try service.openCaptcha(call.arguments[0]) }) {
+        case .valid(let opened): captcha = opened
+        case .expired: return refuse(.expired, &writer)
+        case .unknown: return refuse(.unknown, &writer)
+        }
+        let attempt = CaptchaAttempt(
+            captcha: captcha, answer: call.arguments[1].array, form: options.form, holder: nil, signals: options.signals
+        )
+        guard let index = options.holderIndex else {
+            service.judge(attempt, later(call) { $1.captcha($0) })
+            return false
+        }
+        // Whoever is not accepted is not the one that the captcha was made for.
+        service.judge(
+            attempt, heldBy: Presented(try credential(call, index), options.signals), at: call.startedAt,
+            later(call) { $1.captcha($0) })
+        return false
+    }
+
+    private func refuse(_ verdict: CaptchaVerdict, _ writer: inout ReplyWriter) -> Bool {
+        service.countCaptcha(verdict)
+        writer.captcha(verdict)
+        return true
+    }
+}
+
+extension ReplyWriter {
+    fileprivate mutating func captcha(_ issued: IssuedCaptcha) {
+        map(4)
+        bulk("status"); bulk("issued")
+        bulk("captcha"); bulk(issued.captcha)
+        bulk("solution"); bulk(issued.solution)
+        bulk("expires_in"); integer(issued.expiresIn)
+    }
+
+    fileprivate mutating func captcha(_ verdict: CaptchaVerdict) {
+        map(1)
+        bulk("status"); bulk(verdict.rawValue)
+    }
+}

@@ -1,0 +1,46 @@
+internal import Glibc
+internal import Logging
+internal import TokenCrypto
+
+/// The key ring of a daemon, from where its configuration says.
+enum DaemonKeys {
+    /// - Returns: nil where there is none: guests, CSRF tokens and captchas are refused then, sessions go on.
+    /// - Throws: for a ring that is there and cannot be used; what is in force stays in force.
+    static func load(_ settings: Settings, logger: Logger) throws(KeyRingError) -> KeyRing? {
+        let keyring = settings.keyring
+        guard !keyring.file.isEmpty else {
+            logger.warning("there is no key ring (keyring.file): guests, CSRF tokens and captchas answer NOKEYS")
+            return nil
+        }
+        do throws(KeyRingError) {
+            let ring = try KeyRingFile.load(path: keyring.file, isCredential: keyring.isCredential)
+            try check(ring, keyring.file, logger)
+            return ring
+        } catch .missing {
+            if keyring.isMadeIfMissing { return try make(keyring.file, logger) }
+            guard settings.binding.ip == .off, settings.binding.userAgent == .off else {
+                throw .missing(path: keyring.file)
+            }
+            logger.warning(
+                "the key ring is not there: guests, CSRF tokens and captchas answer NOKEYS until a reload finds it",
+                metadata: ["keyring.file": "\(keyring.file)"])
+            return nil
+        }
+    }
+
+    /// Beside an embedded Redis: no other host needs the same keys.
+    private static func make(_ path: String, _ logger: Logger) throws(KeyRingError) -> KeyRing {
+        var random = SystemRandom()
+        let now = Int64(time(nil))
+        let ring = try KeyRing(keys: [try RingKey.make(created: now, activeFrom: now, random: &random)])
+        try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        logger.notice("a key ring was made", metadata: ["file": "\(path)"])
+        return ring
+    }
+
+    private static func check(_ ring: KeyRing, _ path: String, _ logger: Logger) throws(KeyRingError) {
+        if ring.signingKey(at: Int64(time(nil))) == nil {
+            logger.warning("no key of the key ring signs yet (active_from)", metadata: ["file": "\(path)"])
+        }
+    }
+}
