@@ -57,19 +57,31 @@ public enum Base64URL {
 
     /// The text of `bytes`.
     public static func encode(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-        let length = encodedCount(bytes.count)
-        return [UInt8](unsafeUninitializedCapacity: length) { output, initialized in
-            for start in stride(from: 0, to: bytes.count, by: 6) {
+        [UInt8](unsafeUninitializedCapacity: encodedCount(bytes.count)) { output, length in
+            length = encodedCount(bytes.count)
+            guard let source = bytes.baseAddress, let target = output.baseAddress.map(UnsafeMutableRawPointer.init)
+            else { return }
+            var read = 0
+            var written = 0
+            // Words of eight bytes of which six count, as long as there are so many.
+            while bytes.count &- read >= 8 {
+                let word = UInt64(bigEndian: source.loadUnaligned(fromByteOffset: read, as: UInt64.self)) &>> 16
+                target.storeBytes(of: characters(word).bigEndian, toByteOffset: written, as: UInt64.self)
+                read &+= 6
+                written &+= 8
+            }
+            while read < bytes.count {
                 var word: UInt64 = 0
-                for offset in 0..<min(6, bytes.count - start) {
-                    word |= UInt64(bytes[start + offset]) << UInt64(40 - 8 * offset)
+                withUnsafeMutableBytes(of: &word) { word in
+                    word.copyMemory(
+                        from: UnsafeRawBufferPointer(start: source + read, count: min(6, bytes.count &- read)))
                 }
-                var text = characters(word).bigEndian
-                let end = min(initialized + 8, length)
-                withUnsafeBytes(of: &text) { text in
-                    for index in initialized..<end { output[index] = text[index - initialized] }
+                let rest = UnsafeMutableRawBufferPointer(start: target + written, count: min(8, length &- written))
+                withUnsafeBytes(of: characters(UInt64(bigEndian: word) &>> 16).bigEndian) {
+                    rest.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<rest.count]))
                 }
-                initialized = end
+                read &+= 6
+                written &+= 8
             }
         }
     }

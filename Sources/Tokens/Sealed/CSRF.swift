@@ -32,10 +32,6 @@ enum CSRFToken {
     /// Without the `kid`.
     static let fixedCount = 2 + expiryCount + 2 * maskCount
     static let maxCount = fixedCount + RingKey.maxKidCount
-
-    static func header(kid: [UInt8], expires: Int64) -> [UInt8] {
-        [version, UInt8(truncatingIfNeeded: kid.count)] + kid + withUnsafeBytes(of: expires.bigEndian) { Array($0) }
-    }
 }
 
 extension Sealer {
@@ -44,14 +40,22 @@ extension Sealer {
         form: [UInt8], holder: CSRFHolder, expires: Int64, now: Int64, random: inout some RandomSource
     ) throws(CryptoError) -> [UInt8] {
         let key = try signingKey(at: now)
-        let mask: Digest = try random.bytes()
-        var bytes = CSRFToken.header(kid: key.kid, expires: expires)
-        let code = try bytes.withRawBytes { header throws(CryptoError) in
-            try form.withRawBytes { form throws(CryptoError) in try self.code(key, header, form: form, holder) }
+        let headerCount = 2 + key.kid.count + CSRFToken.expiryCount
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: scratch[..<(headerCount + 2 * CSRFToken.maskCount)])
+        bytes[0] = CSRFToken.version
+        bytes[1] = UInt8(truncatingIfNeeded: key.kid.count)
+        UnsafeMutableRawBufferPointer(rebasing: bytes[2...]).copyBytes(from: key.kid)
+        bytes.storeBytes(of: expires.bigEndian, toByteOffset: 2 + key.kid.count, as: Int64.self)
+        let header = UnsafeRawBufferPointer(rebasing: bytes[..<headerCount])
+        let code = try form.withRawBytes { form throws(CryptoError) in
+            try self.code(key, header, form: form, holder)
         }
-        bytes += mask.bytes
-        bytes += (code ^ mask).bytes
-        return Base64URL.encode(bytes)
+        let mask: Digest = try random.bytes()
+        mask.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: bytes[headerCount...]).copyBytes(from: $0) }
+        (code ^ mask).withUnsafeBytes {
+            UnsafeMutableRawBufferPointer(rebasing: bytes[(headerCount + CSRFToken.maskCount)...]).copyBytes(from: $0)
+        }
+        return Base64URL.encode(UnsafeRawBufferPointer(bytes))
     }
 
     /// Whether `text` was sealed for this form of this holder, and is still good.

@@ -57,29 +57,23 @@ extension Sealer {
         return Binding(kid: key.kid, prefix: prefix, code: try code(of: signal, signals, prefix: prefix, key: key))
     }
 
-    /// The HMAC over the signal's name and its value, each behind its length; of an address version, prefix length
-    /// and the bits that count.
+    /// The HMAC over the signal's name and its value, each behind its length; of an address: version and prefix length
+    /// as one part, the bits that count as another.
     private func code(
         of signal: Signal, _ signals: Signals, prefix: UInt8, key: SealingKey
     ) throws(CryptoError) -> [UInt8] {
-        var parts = [Array(signal.rawValue.utf8)]
+        let mac = key.binding
+        try mac.begin()
+        let name = signal.rawValue
+        try Array(name.utf8).withRawBytes { name throws(CryptoError) in try mac.addDelimited(name) }
         switch signal {
         case .ip:
             guard let ip = signals.ip else { throw CryptoError(operation: "binding to an address that is not given") }
-            parts += [[ip.version], [prefix], ip.masked(to: Int(prefix))]
-        case .ua: parts.append(signals.userAgent ?? [])
+            try [ip.version, prefix].withRawBytes { kind throws(CryptoError) in try mac.addDelimited(kind) }
+            try ip.masked(to: Int(prefix)).withRawBytes { bits throws(CryptoError) in try mac.addDelimited(bits) }
+        case .ua:
+            try (signals.userAgent ?? []).withRawBytes { agent throws(CryptoError) in try mac.addDelimited(agent) }
         }
-        return Array(try key.binding.code(ofParts: parts).bytes.prefix(Binding.codeCount))
-    }
-}
-
-extension MessageAuthentication {
-    /// The MAC of a list of parts, each behind its length.
-    func code(ofParts parts: [[UInt8]]) throws(CryptoError) -> Digest {
-        try begin()
-        for part in parts {
-            try part.withRawBytes { part throws(CryptoError) in try addDelimited(part) }
-        }
-        return try finish()
+        return Array(try mac.finish().bytes.prefix(Binding.codeCount))
     }
 }

@@ -1,0 +1,265 @@
+import Testing
+import TokenCrypto
+
+@testable import Tokens
+
+/// RFC 8725 and more: what is refused although signature or tag are good. One test a line of the list in
+/// `docs/guests.md`; each begins with what is accepted, so that a refusal is for the one thing that was changed.
+@Suite struct RejectTests {
+    let forge: Forge
+
+    init() throws { forge = Forge(try Site(keys: [2, 1])) }
+
+    @Test func `what the forge makes is good until something is changed`() throws {
+        #expect(try forge.opensGuest())
+        #expect(try forge.opensCaptcha())
+    }
+
+    @Test(arguments: ["none", "None", "NONE", "", "HS384", "HS512", "hs256", "RS256", "ES256", "PS256", "EdDSA", "dir"])
+    func `another alg, none above all, is refused`(algorithm: String) throws {
+        let header = Forge.header.replacing("HS256", by: algorithm)
+        #expect(try !forge.opensGuest(header))
+        // Without a signature, as `none` has it.
+        let bare = forge.segment(header) + ".".utf8 + forge.segment(Forge.claims)
+        #expect(forge.site.openGuest(bare + ".".utf8) == .unknown)
+        #expect(forge.site.openGuest(bare) == .unknown)
+    }
+
+    @Test(arguments: ["A128KW", "A256GCMKW", "RSA-OAEP", "PBES2-HS256+A128KW", "DIR", "none", ""])
+    func `another alg of a JWE is refused`(algorithm: String) throws {
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader.replacing("\"dir\"", by: "\"\(algorithm)\"")))
+    }
+
+    @Test(arguments: ["A128GCM", "A192GCM", "A128CBC-HS256", "A256CBC-HS512", "a256gcm", ""])
+    func `another enc is refused`(encryption: String) throws {
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader.replacing("A256GCM", by: encryption)))
+    }
+
+    @Test(arguments: [
+        "\"crit\":[\"exp\"]", "\"crit\":[]", "\"crit\":\"exp\"", "\"zip\":\"DEF\"", "\"jku\":\"https://example.com/k\"",
+        "\"x5u\":\"https://example.com/c\"", "\"x5c\":[\"\"]", "\"x5t\":\"AA\"",
+        "\"jwk\":{\"kty\":\"oct\",\"k\":\"AA\"}",
+        "\"cty\":\"JWT\"", "\"b64\":false", "\"p2c\":1", "\"epk\":{}", "\"iv\":\"AA\"", "\"anything\":\"\"",
+    ])
+    func `crit, zip, jku, x5u, jwk and every other header member are refused`(member: String) throws {
+        #expect(try !forge.opensGuest(Forge.header.adding(member)))
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader.adding(member)))
+    }
+
+    @Test(arguments: ["k3", "", "K1", "k1 ", "k", "k11", "../k1", "\\u0000k1"])
+    func `an unknown kid is refused, never tried with another key`(kid: String) throws {
+        #expect(try !forge.opensGuest(Forge.header.replacing("k1", by: kid)))
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader.replacing("k1", by: kid)))
+    }
+
+    @Test func `the kid of another key of the ring is refused`() throws {
+        #expect(try !forge.opensGuest(Forge.header.replacing("k1", by: "k2")))
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader.replacing("k1", by: "k2")))
+    }
+
+    @Test(arguments: ["\"kid\":\"k1\",", "\"alg\":\"HS256\",", ",\"typ\":\"tc-guest+jwt\""])
+    func `a missing header member is refused`(member: String) throws {
+        #expect(try !forge.opensGuest(Forge.header.replacing(member, by: "")))
+    }
+
+    @Test(arguments: ["\"kid\":\"k1\",", "\"alg\":\"dir\",", "\"enc\":\"A256GCM\",", ",\"typ\":\"tc-captcha+jwt\""])
+    func `a missing header member of a JWE is refused`(member: String) throws {
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader.replacing(member, by: "")))
+    }
+
+    @Test(arguments: ["JWT", "jwt", "", "tc-captcha+jwt", "TC-GUEST+JWT", "application/tc-guest+jwt"])
+    func `a wrong typ is refused`(type: String) throws {
+        #expect(try !forge.opensGuest(Forge.header.replacing("tc-guest+jwt", by: type)))
+    }
+
+    @Test(arguments: ["JWT", "", "tc-guest+jwt", "JOSE"])
+    func `a wrong typ of a JWE is refused`(type: String) throws {
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader.replacing("tc-captcha+jwt", by: type)))
+    }
+
+    @Test func `a header member that comes twice is refused`() throws {
+        for member in ["\"alg\":\"HS256\"", "\"kid\":\"k1\"", "\"typ\":\"tc-guest+jwt\"", "\"\\u0061lg\":\"HS256\""] {
+            #expect(try !forge.opensGuest(Forge.header.adding(member)))
+        }
+        for member in ["\"alg\":\"dir\"", "\"enc\":\"A256GCM\"", "\"kid\":\"k1\"", "\"typ\":\"tc-captcha+jwt\""] {
+            #expect(try !forge.opensCaptcha(Forge.captchaHeader.adding(member)))
+        }
+    }
+
+    @Test(arguments: ["\"enc\":\"A256GCM\"", "\"enc\":\"\""])
+    func `enc in a JWS is refused`(member: String) throws {
+        #expect(try !forge.opensGuest(Forge.header.adding(member)))
+    }
+
+    @Test func `JSON serialization is refused`() throws {
+        let parts = try forge.guest().split(separator: UInt8(ascii: ".")).map { String(decoding: $0, as: UTF8.self) }
+        let flattened = "{\"protected\":\"\(parts[0])\",\"payload\":\"\(parts[1])\",\"signature\":\"\(parts[2])\"}"
+        let general =
+            "{\"payload\":\"\(parts[1])\",\"signatures\":[{\"protected\":\"\(parts[0])\",\"signature\":\"\(parts[2])\"}]}"
+        for text in [flattened, general, "[\(flattened)]"] {
+            #expect(forge.site.openGuest(Array(text.utf8)) == .unknown)
+            #expect(forge.site.openCaptcha(Array(text.utf8)) == .unknown)
+        }
+    }
+
+    @Test func `a wrong number of segments is refused`() throws {
+        let guest = try forge.guest()
+        let captcha = try forge.captcha()
+        for text in [guest + ".".utf8, ".".utf8 + guest, guest + ".AA".utf8, guest + ".".utf8 + guest] {
+            #expect(forge.site.openGuest(text) == .unknown)
+        }
+        for text in [captcha + ".".utf8, ".".utf8 + captcha, captcha + ".AA".utf8] {
+            #expect(forge.site.openCaptcha(text) == .unknown)
+        }
+    }
+
+    @Test func `a JWE with an encrypted key, which dir has not, is refused`() throws {
+        #expect(forge.site.openCaptcha(try forge.captcha(encryptedKey: "")).value != nil)
+        #expect(forge.site.openCaptcha(try forge.captcha(encryptedKey: "AAAA")) == .unknown)
+    }
+
+    @Test func `base64url that is not canonical is refused, in every segment`() throws {
+        let padded = { (text: [UInt8]) in text + "=".utf8 }
+        let guest = try forge.guest().split(separator: UInt8(ascii: ".")).map { Array($0) }
+        // 43 characters hold 258 bits: the last two are not used. The next character has one of them set.
+        var loose = guest[2]
+        loose[42] += 1
+        #expect(forge.site.openGuest(Array([guest[0], guest[1], loose].joined(separator: ".".utf8))) == .unknown)
+        #expect(
+            forge.site.openGuest(Array([guest[0], guest[1], padded(guest[2])].joined(separator: ".".utf8))) == .unknown)
+        // Signed as they stand, so that only their form is wrong.
+        for payload in [guest[1] + "=".utf8, guest[1] + "==".utf8, guest[1] + "\n".utf8, [0x20] + guest[1]] {
+            #expect(
+                forge.site.openGuest(try forge.sign(Array([guest[0], payload].joined(separator: ".".utf8)))) == .unknown
+            )
+        }
+        for header in [guest[0] + "=".utf8, guest[0] + "\n".utf8] {
+            #expect(
+                forge.site.openGuest(try forge.sign(Array([header, guest[1]].joined(separator: ".".utf8)))) == .unknown)
+        }
+        // A payload of one byte more than a multiple of three leaves four bits, of which none may be set.
+        let claims = Forge.claims + String(repeating: " ", count: (4 - Forge.claims.utf8.count % 3) % 3)
+        var segment = forge.segment(claims)
+        #expect(segment.count % 4 == 2)
+        #expect(forge.site.openGuest(try forge.sign(forge.segment(Forge.header) + ".".utf8 + segment)).value != nil)
+        segment[segment.count - 1] += 1
+        #expect(forge.site.openGuest(try forge.sign(forge.segment(Forge.header) + ".".utf8 + segment)) == .unknown)
+    }
+
+    @Test func `standard base64 in place of base64url is refused`() throws {
+        // "??>" makes both characters that differ.
+        let claims = Forge.claims.adding("\"x\":\"???>>>\"")
+        let segment = forge.segment(claims)
+        let standard = segment.map {
+            $0 == UInt8(ascii: "-") ? UInt8(ascii: "+") : $0 == UInt8(ascii: "_") ? UInt8(ascii: "/") : $0
+        }
+        #expect(standard != segment)
+        #expect(forge.site.openGuest(try forge.sign(forge.segment(Forge.header) + ".".utf8 + standard)) == .unknown)
+    }
+
+    @Test(arguments: [
+        "\"sub\":\"admin\"", "\"aud\":\"x\"", "\"iss\":\"x\"", "\"nbf\":1800000000", "\"x\":null", "\"x\":[1]",
+        "\"x\":{}", "\"sol\":\"K7wXe\"", "\"\":1",
+    ])
+    func `an unknown claim is refused`(claim: String) throws {
+        #expect(try !forge.opensGuest(Forge.header, Forge.claims.adding(claim)))
+    }
+
+    @Test(arguments: ["\"end\":1802592000", "\"sub\":\"x\"", "\"answer\":\"x\"", "\"aud\":\"x\""])
+    func `an unknown claim of a captcha is refused`(claim: String) throws {
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader, Forge.captchaClaims.adding(claim)))
+    }
+
+    @Test func `a claim that comes twice is refused, however it is spelled`() throws {
+        for claim in [
+            "\"jti\":\"00112233445566778899aabbccddeeff\"", "\"iat\":1800000000", "\"exp\":1900000000",
+            "\"end\":1900000000", "\"\\u0065xp\":1900000000",
+        ] {
+            #expect(try !forge.opensGuest(Forge.header, Forge.claims.adding(claim)))
+        }
+        for claim in ["\"sol\":\"x\"", "\"frm\":\"a\",\"frm\":\"a\"", "\"exp\":1", "\"bnd\":{},\"bnd\":{}"] {
+            #expect(try !forge.opensCaptcha(Forge.captchaHeader, Forge.captchaClaims.adding(claim)))
+        }
+        #expect(try forge.opensGuest(Forge.header, Forge.claims.adding("\"bnd\":{}")))
+        #expect(try !forge.opensGuest(Forge.header, Forge.claims.adding("\"bnd\":{},\"bnd\":{}")))
+    }
+
+    @Test(arguments: [
+        "\"jti\":\"00112233445566778899aabbccddeeff\",", "\"iat\":1800000000,", "\"exp\":1800086400,",
+        ",\"end\":1802592000",
+    ])
+    func `a missing claim is refused`(claim: String) throws {
+        #expect(try !forge.opensGuest(Forge.header, Forge.claims.replacing(claim, by: "")))
+    }
+
+    @Test(arguments: [
+        "1.8e9", "1800000000.0", "18e8", "-1", "-0", "01800000000", "+1800000000", "9007199254740992",
+        "99999999999999999999999999", "\"1800000000\"", "null", "true", "[1800000000]", "", "0x6B49D200", "1_800",
+    ])
+    func `a time that is no whole number in range is refused`(number: String) throws {
+        for claim in ["1800000000", "1800086400", "1802592000"] {
+            #expect(try !forge.opensGuest(Forge.header, Forge.claims.replacing(claim, by: number)))
+        }
+    }
+
+    @Test(arguments: [
+        "00112233445566778899AABBCCDDEEFF", "00112233445566778899aabbccddeef", "00112233445566778899aabbccddeeff0", "",
+        "0x00112233445566778899aabbccddeeff", "00112233445566778899aabbccddeefg", "ABEiM0RVZneImaq7zN3u_w",
+    ])
+    func `a jti that is not 32 lower-case hex digits is refused`(identifier: String) throws {
+        let claims = Forge.claims.replacing("00112233445566778899aabbccddeeff", by: identifier)
+        #expect(try !forge.opensGuest(Forge.header, claims))
+        let captcha = Forge.captchaClaims.replacing("00112233445566778899aabbccddeeff", by: identifier)
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader, captcha))
+    }
+
+    @Test(arguments: [
+        "", "{", "}", "null", "[]", "\"\"", "0", "{}", "{\"jti\"}", "[1,2]", "{\"bnd\":{\"ip\":{\"ip\":{}}}}",
+        "\u{feff}{}",
+    ])
+    func `claims of another shape are refused`(claims: String) throws {
+        #expect(try !forge.opensGuest(Forge.header, claims))
+        #expect(try !forge.opensCaptcha(Forge.captchaHeader, claims))
+        #expect(try !forge.opensGuest(claims, Forge.claims))
+    }
+
+    @Test func `text behind the claims or the header is refused, white space is not`() throws {
+        for tail in ["x", "{}", ",", "\0", "}"] {
+            #expect(try !forge.opensGuest(Forge.header, Forge.claims + tail))
+            #expect(try !forge.opensGuest(Forge.header + tail, Forge.claims))
+        }
+        #expect(try forge.opensGuest(" \t\r\n" + Forge.header + " \n", " \n" + Forge.claims + "\t"))
+    }
+
+    @Test(arguments: [
+        "\"bnd\":\"\"", "\"bnd\":[]", "\"bnd\":{\"ip\":\"\"}", "\"bnd\":{\"ip\":\"AA\"}", "\"bnd\":{\"host\":\"AA\"}",
+        "\"bnd\":{\"ip\":1}", "\"bnd\":null",
+    ])
+    func `malformed bindings are refused, not left out`(claim: String) throws {
+        #expect(try !forge.opensGuest(Forge.header, Forge.claims.adding(claim)))
+    }
+
+    @Test func `4,096 bytes are read, one more is not`() throws {
+        let blank = { (count: Int) in Forge.claims + String(repeating: " ", count: count) }
+        let fitting = (0..<4_000).last {
+            Base64URL.encodedCount(blank($0).utf8.count) + forge.segment(Forge.header).count + 45 <= 4_096
+        }
+        let count = try #require(fitting)
+        let whole = try forge.guest(Forge.header, blank(count))
+        #expect((4_093...4_096).contains(whole.count))
+        #expect(forge.site.openGuest(whole).value != nil)
+        let over = try forge.guest(Forge.header, blank(count + 3))
+        #expect((4_097...4_100).contains(over.count))
+        #expect(forge.site.openGuest(over) == .unknown)
+    }
+
+    @Test func `any other library's order and spelling of the same header is accepted`() throws {
+        for header in [
+            "{\"typ\":\"tc-guest+jwt\",\"alg\":\"HS256\",\"kid\":\"k1\"}",
+            "{ \"kid\" : \"k1\" ,\n \"alg\" : \"HS256\" , \"typ\" : \"tc-guest+jwt\" }",
+            "{\"\\u0061lg\":\"HS256\",\"kid\":\"\\u006b1\",\"typ\":\"tc-guest\\u002Bjwt\"}",
+        ] {
+            #expect(try forge.opensGuest(header))
+        }
+    }
+}

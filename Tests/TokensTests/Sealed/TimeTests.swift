@@ -1,0 +1,63 @@
+import Testing
+import TokenCrypto
+
+@testable import Tokens
+
+/// To the second: no leeway at the end, a minute for a clock that is ahead at the beginning.
+@Suite struct SealedTimeTests {
+    let site: Site
+    let now = Site.now
+
+    init() throws { site = try Site() }
+
+    @Test func `a guest is good until the second before exp`() throws {
+        let text = try site.sealer.seal(Site.guest(), now: now)
+        #expect(site.openGuest(text, now: now + 86_399).value != nil)
+        #expect(site.openGuest(text, now: now + 86_400) == .expired)
+        #expect(site.openGuest(text, now: .max) == .expired)
+    }
+
+    @Test func `a guest ends with its absolute end, whatever exp says`() throws {
+        var guest = Site.guest()
+        guest.end = guest.expires - 10
+        let text = try site.sealer.seal(guest, now: now)
+        #expect(site.openGuest(text, now: guest.end - 1).value != nil)
+        #expect(site.openGuest(text, now: guest.end) == .expired)
+    }
+
+    @Test func `a token from more than a minute ahead is refused`() throws {
+        let text = try site.sealer.seal(Site.guest(), now: now)
+        #expect(site.openGuest(text, now: now - 60).value != nil)
+        #expect(site.openGuest(text, now: now - 61) == .unknown)
+        #expect(site.openGuest(text, now: 0) == .unknown)
+        #expect(site.openGuest(text, now: .min) == .unknown)
+        var other = try Site()
+        let captcha = try other.seal(Site.captcha())
+        #expect(site.openCaptcha(captcha, now: now - 60).value != nil)
+        #expect(site.openCaptcha(captcha, now: now - 61) == .unknown)
+    }
+
+    @Test func `a captcha is good until the second before exp`() throws {
+        var site = site
+        let text = try site.seal(Site.captcha())
+        #expect(site.openCaptcha(text, now: now + 599).value != nil)
+        #expect(site.openCaptcha(text, now: now + 600) == .expired)
+        #expect(site.openCaptcha(text, now: .max) == .expired)
+    }
+
+    @Test func `a CSRF token is good until the second before its expiry`() throws {
+        var site = site
+        let text = try site.csrf("a", lifetime: 100)
+        #expect(site.check(text, "a", now: now + 99) == .passed)
+        #expect(site.check(text, "a", now: now + 100) == .expired)
+        #expect(site.check(text, "a", now: .max) == .expired)
+        // Whose it is comes before whether it is still good.
+        #expect(site.check(text, "b", now: now + 100) == .failed)
+    }
+
+    @Test func `the largest time that JSON carries everywhere goes through`() throws {
+        var guest = Site.guest()
+        guest.end = 1 << 53 - 1
+        #expect(site.openGuest(try site.sealer.seal(guest, now: now)).value?.end == guest.end)
+    }
+}
