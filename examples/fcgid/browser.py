@@ -61,13 +61,13 @@ class Visitor:
         is_api = response.getheader("Content-Type") == "application/json"
         reply = Reply(response.status, text, json.loads(text) if is_api else {})
         with self.lock:
-            self.requests["API calls" if method == "POST" else "page views"] += 1
             self.workers.add(response.getheader("X-Worker"))
             if response.status == 503:
                 self.requests["503"] += 1
                 if not response.getheader("Retry-After"):
                     self.wrong["503 without Retry-After"] += 1
                 raise TryAgain
+            self.requests["API calls" if method == "POST" else "page views"] += 1
             self.pick_up(response.getheader("Set-Cookie"), reply.fields.get("sessiontoken"), is_api)
         return reply
 
@@ -96,7 +96,7 @@ class Visitor:
         self.frontend = re.search(r'name="frontend-token" content="([^"]*)"', page)[1]
         self.captcha = re.search(r'name="captcha" value="([^"]*)"', page)[1]
         greeted = re.search(r'<b id="name">([^<]*)</b>', page)[1]
-        if greeted != self.greeted:
+        if self.sid and greeted != self.greeted:
             self.wrong["another visitor's page"] += 1
 
     def look(self):

@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -35,8 +36,9 @@ BEFORE = {"perl": "perl/before.fcgi", "raku": "raku/before.raku", "swift": "swif
 AFTER = {"perl": "perl/after.fcgi", "raku": "raku/after.raku", "swift": "swift/after"}
 
 
-def install(stage, swift_programs):
-    """A copy of the site where the site's user can read it, and Raku can keep what it compiled."""
+def install(stage, worker, swift_programs):
+    """A copy of the site where the site's user can read it, and where Raku's modules are compiled once, not by each
+    process at its first request."""
     site = f"{stage.folder}/site"
     for name in ("fcgid", "perl", "raku"):
         shutil.copytree(here.parent / name, f"{site}/{name}", ignore=shutil.ignore_patterns(".build*", ".precomp"))
@@ -44,6 +46,11 @@ def install(stage, swift_programs):
         shutil.copy(program, f"{site}/fcgid/swift/{program.name.removeprefix('feedback-')}")
     for folder, _, _ in os.walk(site):
         os.chown(folder, stage.user.pw_uid, stage.user.pw_gid)
+    if worker == "raku":
+        as_user = {"user": stage.user.pw_uid, "group": stage.user.pw_gid} if os.getuid() == 0 else {}
+        subprocess.run(
+            ["raku", "-c", f"{site}/fcgid/{AFTER[worker]}"], check=True, stdout=subprocess.DEVNULL,
+            env={**os.environ, "HOME": site}, **as_user)
 
 
 def visit(port, requests, front_ends):
@@ -124,38 +131,35 @@ def require(condition, what):
         raise staging.Failed(what)
 
 
-def before(programs, worker, requests, swift_programs):
-    with staging.Stage(programs) as stage:
-        install(stage, swift_programs)
-        port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", BEFORE[worker])
-        visitors, seconds = visit(port, requests, front_ends=0)
-        seen = summary(visitors, seconds)
-        require(seen["FastCGI processes"] == 3, f"{seen['FastCGI processes']} processes answered, not 3")
-        require(seen["invalid frontend token"] > 0, "the failure did not show itself")
-        return seen
+def before(stage, worker, requests):
+    port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", BEFORE[worker])
+    visitors, seconds = visit(port, requests, front_ends=0)
+    stage.stop("apache")
+    seen = summary(visitors, seconds)
+    require(seen["FastCGI processes"] == 3, f"{seen['FastCGI processes']} processes answered, not 3")
+    require(seen["invalid frontend token"] > 0, "the failure did not show itself")
+    return seen
 
 
-def after(programs, worker, requests, swift_programs):
-    with staging.Stage(programs) as stage:
-        install(stage, swift_programs)
-        stage.start_redis()
-        stage.start_daemon(ROTATION)
-        port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
-        visitors, seconds = visit(port, requests, front_ends=FRONT_ENDS)
-        seen = summary(visitors, seconds)
-        wrong = total(visitors, "wrong")
-        require(not wrong, f"refused: {dict(wrong)}")
-        require(seen["FastCGI processes"] == 3, f"{seen['FastCGI processes']} processes answered, not 3")
-        require(seen["rotations"] >= VISITORS, "hardly a token was replaced")
-        check_sessions(stage, visitors)
+def after(stage, worker, requests):
+    stage.start_redis()
+    stage.start_daemon(ROTATION)
+    port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
+    visitors, seconds = visit(port, requests, front_ends=FRONT_ENDS)
+    seen = summary(visitors, seconds)
+    wrong = total(visitors, "wrong")
+    require(not wrong, f"refused: {dict(wrong)}")
+    require(seen["FastCGI processes"] == 3, f"{seen['FastCGI processes']} processes answered, not 3")
+    require(seen["rotations"] >= VISITORS, "hardly a token was replaced")
+    check_sessions(stage, visitors)
 
-        answered = total(visitors, "requests")
-        outage(stage, visitors, ROTATION)
-        wrong = total(visitors, "wrong")
-        require(not wrong, f"refused in the outage: {dict(wrong)}")
-        check_sessions(stage, visitors)
-        requests = total(visitors, "requests") - answered
-        return seen | {"outage: requests": requests.total() - requests["503"], "of them 503": requests["503"]}
+    answered = total(visitors, "requests")
+    outage(stage, visitors, ROTATION)
+    wrong = total(visitors, "wrong")
+    require(not wrong, f"refused in the outage: {dict(wrong)}")
+    check_sessions(stage, visitors)
+    requests = total(visitors, "requests") - answered
+    return seen | {"outage: answered": requests.total() - requests["503"], "outage: 503": requests["503"]}
 
 
 def table(columns):
@@ -177,12 +181,13 @@ def main():
     columns = {}
     try:
         for worker in arguments.workers.split(","):
-            for what in (before, after):
-                columns[f"{worker} {what.__name__}"] = what(
-                    arguments.programs, worker, arguments.requests, arguments.swift_programs)
-                print(f"{worker} {what.__name__}: as expected", flush=True)
+            with staging.Stage(arguments.programs) as stage:
+                install(stage, worker, arguments.swift_programs)
+                for what in (before, after):
+                    columns[f"{worker}, {what.__name__}"] = what(stage, worker, arguments.requests)
+                    print(f"{worker}, {what.__name__}: as expected", flush=True)
     except staging.Failed as failure:
-        sys.exit(f"FAILED, {worker} {what.__name__}: {failure}")
+        sys.exit(f"FAILED, {worker}: {failure}")
     print(*table(columns), sep="\n")
 
 

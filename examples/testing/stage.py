@@ -29,6 +29,10 @@ def until(condition, seconds, what):
         time.sleep(0.02)
 
 
+class Refused(Failed):
+    """A server's error reply."""
+
+
 class Stage:
     """Use it in a `with`: at its end every process is ended and the folder removed, also after a failure."""
 
@@ -143,7 +147,7 @@ def answers(path):
     """Whether a server that speaks RESP answers PING on this socket."""
     try:
         return ask(path, "PING") == "PONG"
-    except OSError:
+    except (OSError, Refused):
         return False
 
 
@@ -168,7 +172,7 @@ def read_reply(stream):
     if kind == b"*":
         return [read_reply(stream) for _ in range(int(rest))]
     if kind == b"-":
-        raise Failed(rest)
+        raise Refused(rest)
     return int(rest) if kind == b":" else rest
 
 

@@ -17,7 +17,7 @@ my $json  = JSON::PP->new->canonical;
 #   page    returns { frontend, captcha, name }, and sessiontoken where the browser is to have a new one
 #   picture returns the letters of $request->{fields}{c}, or nothing
 #   api     returns what is sent as JSON; sessiontoken in it goes back the way the old one came
-# A function that dies is answered 503: nobody knows, and the cookie stays.
+# A Sessions::Unavailable is answered 503: nobody knows, and the cookie stays. Any other death is 500.
 sub serve {
     my %functions = @_;
     my %environment;
@@ -25,8 +25,11 @@ sub serve {
     while ($fcgi->Accept >= 0) {
         my $response = eval { answer(\%functions, request(\%environment)) };
         if (!$response) {
-            print STDERR ref $@ ? "unavailable: $@->{why}\n" : $@;
-            $response = { status => 503, type => 'text/plain', body => "try again\n", headers => ['Retry-After: 1'] };
+            my $unavailable = ref $@;
+            print STDERR $unavailable ? "unavailable: $@->{why}\n" : $@;
+            $response = $unavailable
+                ? { status => 503, type => 'text/plain', body => "try again\n", headers => ['Retry-After: 1'] }
+                : { status => 500, type => 'text/plain', body => "an error\n" };
         }
         send_out($response);
     }
