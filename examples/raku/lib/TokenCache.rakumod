@@ -33,24 +33,29 @@ has Instant $!deadline;
 
 #| Sends a command, for example ask('TOKEN.VALIDATE', $token), and returns the fields of its reply as a hash. Replies that
 #| do not accept the token are answers, too. Throws Unavailable.
-method ask(*@words --> Hash) {
-    $!deadline = now + $!timeout;
-    my $fields = try {
-        self!connect without $!socket;
-        $!socket.write(request(@words));
-        fields(self!read-reply(0))
-    };
-    self.give-up($!.message) if $!;
-    $fields
-}
+method ask(*@words --> Hash) { self!call(@words, &fields) }
+
+#| The same for TOKEN.LIST, whose reply is a list of such hashes.
+method ask-list(*@words --> List) { self!call(@words, -> @maps { @maps.map(&fields).List }) }
 
 #| As ask, about a token. A reply about an accepted session token names that session; otherwise it answers somebody else's
 #| question. A guest's token does not begin with its sid, so that there is nothing to compare.
 method ask-about(Str $command, Str $token, *@words --> Hash) {
     my %fields = self.ask($command, $token, |@words);
     self.give-up('the reply is about another session')
-        if %fields<accepted> && %fields<sid>.defined && $token.chars == 128 && %fields<sid> ne $token.substr(0, 32).lc;
+        if %fields<accepted> && %fields<sid>.defined && $token.chars == 128 && !$token.contains('.') && %fields<sid> ne $token.substr(0, 32).lc;
     %fields
+}
+
+method !call(@words, &read) {
+    $!deadline = now + $!timeout;
+    my $answer = try {
+        self!connect without $!socket;
+        $!socket.write(request(@words));
+        read(self!read-reply(0))
+    };
+    self.give-up($!.message) if $!;
+    $answer
 }
 
 method give-up(Str $why) {
@@ -141,6 +146,7 @@ sub fields(@pairs --> Hash) {
     die 'the reply is no map' unless @pairs %% 2;
     my %fields;
     for @pairs -> $name, $value {
+        die 'the reply is no map' unless $name ~~ Str:D;
         %fields{$name} = $value ~~ Positional ?? fields($value) !! $value;
     }
     %fields
