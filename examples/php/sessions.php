@@ -24,7 +24,7 @@ class Sessions
             }
             $reply = $this->redis->rawCommand(...$command);
         } catch (RedisException $error) {
-            throw $this->giveUp(strtok($error->getMessage(), ' '));
+            throw $this->giveUp($error->getMessage());
         }
         // phpredis: an ERR reply is no exception, it is false.
         if (!is_array($reply)) {
@@ -37,13 +37,24 @@ class Sessions
         return $fields;
     }
 
+    /**
+     * As ask. A reply about an accepted session token names that session; otherwise it answers somebody else's question.
+     * A guest's token does not begin with its sid, so that there is nothing to compare.
+     */
+    public function askAbout(string $command, string $token, string ...$arguments): array
+    {
+        $fields = $this->ask($command, $token, ...$arguments);
+        if ($fields['accepted'] === 1 && isset($fields['sid']) && preg_match('/\A[0-9a-f]{128}\z/i', $token)
+            && $fields['sid'] !== strtolower(substr($token, 0, 32))) {
+            throw $this->giveUp('the reply is about another session');
+        }
+        return $fields;
+    }
+
     /** One page view: the holder's fields, and the token to hand on, or null if it stays. */
     public function visit(string $token): array
     {
-        $fields = $this->ask('TOKEN.VISIT', $token);
-        if ($fields['accepted'] === 1 && $fields['sid'] !== strtolower(substr($token, 0, 32))) {
-            throw $this->giveUp('the reply is about another session');
-        }
+        $fields = $this->askAbout('TOKEN.VISIT', $token);
         return [$fields, $fields['sessiontoken'] ?? null];
     }
 
@@ -75,11 +86,11 @@ if (PHP_SAPI === 'cli') {
         [$fields, $successor] = $sessions->visit($cookie);
         echo "second visit: {$fields['status']} - new cookie: ", $successor === null ? 'no' : 'yes', "\n";
         [$old, $cookie] = [$cookie, $sessions->login($cookie, 'ann')];
-        echo 'old cookie after login: ', $sessions->ask('TOKEN.VALIDATE', $old)['status'], "\n";
+        echo 'old cookie after login: ', $sessions->askAbout('TOKEN.VALIDATE', $old)['status'], "\n";
         [$fields] = $sessions->visit($cookie);
         echo "visit after login: {$fields['status']}, subject {$fields['subject']}\n";
         $sessions->logout($cookie);
-        $reply = $sessions->ask('TOKEN.VALIDATE', $cookie);
+        $reply = $sessions->askAbout('TOKEN.VALIDATE', $cookie);
         echo "after logout: {$reply['status']}, {$reply['reason']}\n";
     } catch (Unavailable $error) {
         fwrite(STDERR, "503 Service Unavailable ({$error->getMessage()}); the cookie stays\n");

@@ -5,11 +5,14 @@
 
 One Sessions object per worker process or thread: it keeps one connection.
 """
+import re
 import sys
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+SESSION_TOKEN = re.compile("[0-9a-fA-F]{128}")
 
 
 class Unavailable(Exception):
@@ -26,19 +29,27 @@ class Sessions:
     def ask(self, *command):
         try:
             reply = self.redis.execute_command(*command)
-        except redis.RedisError as error:
-            # After any error: never read a late reply as the answer to the next question.
+        except BaseException as error:
+            # After any exception, be it a worker's own time limit: a late reply must not answer the next question.
             self.redis.connection_pool.disconnect()
-            raise Unavailable(type(error).__name__) from None
-        fields = {reply[i].decode(): reply[i + 1] for i in range(0, len(reply), 2)}
+            if isinstance(error, redis.RedisError):
+                raise Unavailable(str(error)) from None
+            raise
+        return {reply[i].decode(): reply[i + 1] for i in range(0, len(reply), 2)}
+
+    def ask_about(self, command, token, *arguments):
+        """As ask. A reply about an accepted session token names that session; otherwise it answers somebody else's
+        question. A guest's token does not begin with its sid, so that there is nothing to compare."""
+        fields = self.ask(command, token, *arguments)
+        if (fields["accepted"] == 1 and "sid" in fields and SESSION_TOKEN.fullmatch(token)
+                and fields["sid"].decode() != token[:32].lower()):
+            self.redis.connection_pool.disconnect()
+            raise Unavailable("the reply is about another session")
         return fields
 
     def visit(self, token):
         """One page view. Returns the holder's fields, and the token to hand on, or None if it stays."""
-        fields = self.ask("TOKEN.VISIT", token)
-        if fields["accepted"] == 1 and fields["sid"].decode() != token[:32].lower():
-            self.redis.connection_pool.disconnect()
-            raise Unavailable("the reply is about another session")
+        fields = self.ask_about("TOKEN.VISIT", token)
         successor = fields.get("sessiontoken")
         return fields, successor.decode() if successor else None
 
@@ -54,15 +65,15 @@ if __name__ == "__main__":
     sessions = Sessions(sys.argv[1])
     try:
         fields, cookie = sessions.visit("")
-        print("first visit:", fields["status"].decode(), "- set the cookie")
+        print(f"first visit: {fields['status'].decode()} - set the cookie")
         fields, successor = sessions.visit(cookie)
-        print("second visit:", fields["status"].decode(), "- new cookie:", successor is not None)
+        print(f"second visit: {fields['status'].decode()} - new cookie: {'yes' if successor else 'no'}")
         old, cookie = cookie, sessions.login(cookie, "ann")
-        print("old cookie after login:", sessions.ask("TOKEN.VALIDATE", old)["status"].decode())
+        print(f"old cookie after login: {sessions.ask_about('TOKEN.VALIDATE', old)['status'].decode()}")
         fields, _ = sessions.visit(cookie)
-        print("visit after login:", fields["status"].decode(), "subject", fields["subject"].decode())
+        print(f"visit after login: {fields['status'].decode()}, subject {fields['subject'].decode()}")
         sessions.logout(cookie)
-        reply = sessions.ask("TOKEN.VALIDATE", cookie)
-        print("after logout:", reply["status"].decode(), reply["reason"].decode())
+        fields = sessions.ask_about("TOKEN.VALIDATE", cookie)
+        print(f"after logout: {fields['status'].decode()}, {fields['reason'].decode()}")
     except Unavailable as error:
         sys.exit(f"503 Service Unavailable ({error}); the cookie stays")

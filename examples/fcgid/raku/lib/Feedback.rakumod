@@ -1,0 +1,119 @@
+#| The feedback site's HTTP side, the same for both workers: requests in, pages and JSON out. Where tokens and captchas
+#| live is the worker's business.
+unit module Feedback;
+
+use FastCGI;
+use TokenCache;
+
+#| Bytes of a request's body that are read; a feedback is short.
+constant MAX-BODY = 16_384;
+
+#| The pages, cut at their {{places}}: text and name in turn. A regex for each request would cost most of its time.
+my %pages = <feedback.html captcha.svg>.map: -> $name {
+    $name => $?FILE.IO.parent(3).add("pages/$name").slurp.split(/ '{{' (\w+) '}}' /, :v).map({ $_ ~~ Match ?? ~.[0] !! $_ }).list
+};
+
+#| What the browser sent. The token is the cookie's, or the header's where a front end keeps its token itself.
+class Visit is export {
+    has Str $.route;
+    has %.fields;
+    has Str $.token;
+    has Bool $.keeps-token;
+    has Str $.frontend;
+    has Str $.site;
+
+    method of(FastCGI::Request $request --> Visit) {
+        my $header = $request.parameter('HTTP_X_SESSION_TOKEN');
+        my $cookie = $request.parameter('HTTP_COOKIE') ~~ / [^ | ';' \s*] '__Host-tc=' (<-[;\s]>*) / ?? ~$0 !! '';
+        Visit.new(
+            route       => "$request.parameter('REQUEST_METHOD') $request.parameter('PATH_INFO')",
+            fields      => flat(($request.parameter('QUERY_STRING'), $request.body(MAX-BODY).decode('latin-1')).map(&fields-of)),
+            token       => $header || $cookie,
+            keeps-token => ?$header,
+            frontend    => $request.parameter('HTTP_X_FRONTEND_TOKEN'),
+            site        => $request.parameter('HTTP_SEC_FETCH_SITE'),
+        )
+    }
+}
+
+sub fields-of(Str $text) {
+    $text.split('&', :skip-empty).map: {
+        my ($name, $value) = .split('=', 2).map({ decoded($_) });
+        $name => $value // ''
+    }
+}
+
+#| Percent-encoding stands for bytes: hence one character for each byte, and UTF-8 only at the end.
+sub decoded(Str $text --> Str) {
+    my $spaced = $text.subst('+', ' ', :g);
+    return $spaced unless $spaced.contains('%');
+    $spaced.subst(/ '%' (<xdigit> ** 2) /, { chr :16(~$0) }, :g).encode('latin-1').decode('utf8-c8')
+}
+
+#| Serves until mod_fcgid ends the process. Each function gets the visit:
+#|   page    returns frontend, captcha, name, and sessiontoken where the browser is to have a new one
+#|   picture returns the letters of the field c, or an undefined value
+#|   api     returns what is sent as JSON; sessiontoken in it goes back the way the old one came
+#| TokenCache::Unavailable is answered 503: nobody knows, and the cookie stays. Anything else that is thrown is 500.
+sub serve-feedback(:&page!, :&picture!, :&api!) is export {
+    serve -> $request { $request.send: encoded(response-to($request, &page, &picture, &api)) }
+}
+
+sub response-to($request, |functions) {
+    CATCH {
+        note .message;
+        when TokenCache::Unavailable {
+            return %( status => 503, type => 'text/plain', body => "try again\n", retry => True )
+        }
+        default { return %( status => 500, type => 'text/plain', body => "an error\n" ) }
+    }
+    answer(Visit.of($request), |functions)
+}
+
+sub answer(Visit $visit, &page, &picture, &api) {
+    given $visit.route {
+        when 'GET /feedback' {
+            my %page = page($visit);
+            %( type => 'text/html; charset=utf-8', sessiontoken => %page<sessiontoken>, body => filled('feedback.html', %page) )
+        }
+        when 'GET /captcha' {
+            my $letters = picture($visit);
+            $letters.defined
+                ?? %( type => 'image/svg+xml', body => filled('captcha.svg', $letters.comb.pairs.map({ ~.key => .value }).hash) )
+                !! %( status => 404, type => 'text/plain', body => "null captcha\n" )
+        }
+        when /^ 'POST /api/' (captcha | feedback | renew | session) $/ {
+            my %reply = api($visit, ~$0);
+            my %response = status => (%reply<error> ?? 403 !! 200), type => 'application/json';
+            # A cookie's successor goes into the cookie, out of reach of scripts.
+            %response<sessiontoken> = %reply<sessiontoken>:delete unless $visit.keeps-token || $0 eq 'session';
+            %( |%response, body => json(%reply) )
+        }
+        default { %( status => 404, type => 'text/plain', body => "not found\n" ) }
+    }
+}
+
+sub filled(Str $name, %values) {
+    %pages{$name}.map(-> $text, $place = Str { $text ~ escaped($place.defined ?? %values{$place} // '' !! '') }).join
+}
+
+sub escaped(Str $text) { $text.subst(/ <[&<>"']> /, { "&#{.ord};" }, :g) }
+
+#| A flat object of strings; an undefined value is null.
+sub json(%fields) {
+    my @members = %fields.sort.map: { json-string(.key) ~ ':' ~ (.value.defined ?? json-string(~.value) !! 'null') };
+    '{' ~ @members.join(',') ~ '}'
+}
+
+sub json-string(Str $text) {
+    '"' ~ $text.subst(/ <["\\] + :Cc> /, { .NFC.map({ sprintf '\\u%04x', $_ }).join }, :g) ~ '"'
+}
+
+sub encoded(%response --> Blob) {
+    my @headers = "Status: {%response<status> // 200}", "Content-Type: %response<type>", 'Cache-Control: no-store',
+        # Which of the processes it was.
+        "X-Worker: $*PID";
+    @headers.push: 'Retry-After: 1' if %response<retry>;
+    @headers.push: "Set-Cookie: __Host-tc=$_; Path=/; Secure; HttpOnly; SameSite=Lax" with %response<sessiontoken>;
+    (@headers.join("\r\n") ~ "\r\n\r\n" ~ %response<body>).encode('utf8-c8')
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/python3
+"""The failure of the report, and its cure: the same feedback site on three FastCGI processes, before and after.
+
+    test.py --programs .build/release [--workers perl,raku] [--requests 2000] [--swift-programs FOLDER]
+
+Needs Debian's apache2, libapache2-mod-fcgid, redis-server, and what the workers are written in. Touches nothing outside
+one temporary folder and leaves nothing running.
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+here = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(here), str(here.parent / "testing")]
+import stage as staging  # noqa: E402
+from browser import Visitor  # noqa: E402
+
+VISITORS = 20
+FRONT_ENDS = 4
+REQUESTS_IN_ROUND = 5
+# Every fourth round of a visitor changes a privilege: TOKEN.ROTATE.
+ROUNDS_PER_RENEWAL = 4
+# So short that tokens are replaced many times while the visitors are at work.
+ROTATION = ("rotation.after=1s", "rotation.overlap=500ms")
+REDIS_DOWN_SECONDS = 2
+
+BEFORE = {"perl": "perl/before.fcgi", "raku": "raku/before.raku", "swift": "swift/before"}
+AFTER = {"perl": "perl/after.fcgi", "raku": "raku/after.raku", "swift": "swift/after"}
+
+
+def install(stage, worker, swift_programs):
+    """A copy of the site where the site's user can read it, and where Raku's modules are compiled once, not by each
+    process at its first request."""
+    site = f"{stage.folder}/site"
+    for name in ("fcgid", "perl", "raku"):
+        shutil.copytree(here.parent / name, f"{site}/{name}", ignore=shutil.ignore_patterns(".build*", ".precomp"))
+    for program in pathlib.Path(swift_programs).glob("feedback-*") if swift_programs else ():
+        shutil.copy(program, f"{site}/fcgid/swift/{program.name.removeprefix('feedback-')}")
+    for folder, _, _ in os.walk(site):
+        os.chown(folder, stage.user.pw_uid, stage.user.pw_gid)
+    if worker == "raku":
+        as_user = {"user": stage.user.pw_uid, "group": stage.user.pw_gid} if os.getuid() == 0 else {}
+        subprocess.run(
+            ["raku", "-c", f"{site}/fcgid/{AFTER[worker]}"], check=True, stdout=subprocess.DEVNULL,
+            env={**os.environ, "HOME": site}, **as_user)
+
+
+def visit(port, requests, front_ends):
+    """All visitors at once, some of them front ends that keep their token themselves. Returns them and the seconds."""
+    visitors = [Visitor(port, f"visitor {number:02}", number < front_ends) for number in range(VISITORS)]
+    rounds = -(-requests // (VISITORS * REQUESTS_IN_ROUND))
+    begin = time.monotonic()
+
+    def live(visitor):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for number in range(1, rounds + 1):
+                visitor.round(pool, renews=number % ROUNDS_PER_RENEWAL == 0 and visitor.sid is not None)
+
+    with concurrent.futures.ThreadPoolExecutor(VISITORS) as threads:
+        list(threads.map(live, visitors))
+    return visitors, time.monotonic() - begin
+
+
+def outage(stage, visitors, settings):
+    """The visitors go on while Redis is away for two seconds and the daemon is killed."""
+    over = threading.Event()
+
+    def live(visitor):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            visitor.persist(pool, over)
+
+    with concurrent.futures.ThreadPoolExecutor(VISITORS) as threads:
+        lives = [threads.submit(live, visitor) for visitor in visitors]
+        try:
+            stage.stop("redis")
+            time.sleep(REDIS_DOWN_SECONDS)
+            stage.start_redis()
+            stage.stop("daemon", signal.SIGKILL)
+            stage.start_daemon(settings)
+        finally:
+            over.set()
+        for life in lives:
+            life.result()
+
+
+def total(visitors, attribute):
+    return sum((getattr(visitor, attribute) for visitor in visitors), collections.Counter())
+
+
+def summary(visitors, seconds):
+    requests, wrong = total(visitors, "requests"), total(visitors, "wrong")
+    came_with = collections.Counter(way for visitor in visitors for way in visitor.tokens.values())
+    return {
+        "page views": requests["page views"],
+        "API calls": requests["API calls"],
+        "FastCGI processes": len(set.union(*(visitor.workers for visitor in visitors)) - {None}),
+        "invalid frontend token": wrong["invalid frontend token"],
+        "null captcha": wrong["null captcha"],
+        "other refusals": wrong.total() - wrong["invalid frontend token"] - wrong["null captcha"],
+        "rotations": came_with.total() - len([visitor for visitor in visitors if visitor.tokens]),
+        "seconds": round(seconds, 1),
+    }
+
+
+def check_sessions(stage, visitors):
+    """Each visitor holds the newest token of its own session, and has been given every one there was."""
+    for visitor in visitors:
+        fields = staging.ask_fields(stage.socket, "TOKEN.INSPECT", visitor.token)
+        if not fields["accepted"] or fields["sid"] != visitor.sid:
+            raise staging.Failed(f"{visitor.name} was logged out: {fields['status']}")
+        if fields["generation"] != len(visitor.tokens):
+            raise staging.Failed(
+                f"{visitor.name} has {len(visitor.tokens)} tokens of {fields['generation']}: one was not handed on")
+        data = staging.ask_fields(stage.socket, "TOKEN.GET", visitor.token)["data"]
+        if data != ["name", visitor.name]:
+            raise staging.Failed(f"{visitor.name}'s session holds {data}")
+    if len({visitor.sid for visitor in visitors}) != len(visitors):
+        raise staging.Failed("two visitors share a session")
+
+
+def require(condition, what):
+    if not condition:
+        raise staging.Failed(what)
+
+
+def before(stage, worker, requests):
+    port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", BEFORE[worker])
+    visitors, seconds = visit(port, requests, front_ends=0)
+    stage.stop("apache")
+    seen = summary(visitors, seconds)
+    require(seen["FastCGI processes"] == 3, f"{seen['FastCGI processes']} processes answered, not 3")
+    require(seen["invalid frontend token"] > 0, "the failure did not show itself")
+    return seen
+
+
+def after(stage, worker, requests):
+    stage.start_redis()
+    stage.start_daemon(ROTATION)
+    port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
+    visitors, seconds = visit(port, requests, front_ends=FRONT_ENDS)
+    seen = summary(visitors, seconds)
+    wrong = total(visitors, "wrong")
+    require(not wrong, f"refused: {dict(wrong)}")
+    require(seen["FastCGI processes"] == 3, f"{seen['FastCGI processes']} processes answered, not 3")
+    require(seen["rotations"] >= VISITORS, "hardly a token was replaced")
+    check_sessions(stage, visitors)
+
+    answered = total(visitors, "requests")
+    outage(stage, visitors, ROTATION)
+    wrong = total(visitors, "wrong")
+    require(not wrong, f"refused in the outage: {dict(wrong)}")
+    check_sessions(stage, visitors)
+    requests = total(visitors, "requests") - answered
+    return seen | {"outage: answered": requests.total() - requests["503"], "outage: 503": requests["503"]}
+
+
+def table(columns):
+    """Markdown, one column for each run."""
+    rows = list(dict.fromkeys(row for seen in columns.values() for row in seen))
+    yield "| | " + " | ".join(columns) + " |"
+    yield "|---|" + "---:|" * len(columns)
+    for row in rows:
+        yield f"| {row} | " + " | ".join(str(seen.get(row, "–")) for seen in columns.values()) + " |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", required=True, help="the folder of tokencached")
+    parser.add_argument("--workers", default="perl,raku", help="the languages, with commas")
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--swift-programs", help="the folder of feedback-before and feedback-after")
+    arguments = parser.parse_args()
+    columns = {}
+    try:
+        for worker in arguments.workers.split(","):
+            with staging.Stage(arguments.programs) as stage:
+                install(stage, worker, arguments.swift_programs)
+                for what in (before, after):
+                    columns[f"{worker}, {what.__name__}"] = what(stage, worker, arguments.requests)
+                    print(f"{worker}, {what.__name__}: as expected", flush=True)
+    except staging.Failed as failure:
+        sys.exit(f"FAILED, {worker}: {failure}")
+    print(*table(columns), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

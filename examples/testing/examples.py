@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+"""Runs the examples against a real daemon, and then where the daemon is silent, away, or answers about somebody else.
+
+    examples.py --programs .build/release [--examples perl,php,python,raku]
+"""
+import argparse
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import stage as staging
+
+examples = pathlib.Path(__file__).resolve().parent.parent
+COMMANDS = {
+    "perl": ["perl", f"{examples}/perl/sessions.pl"],
+    "php": ["php", f"{examples}/php/sessions.php"],
+    # Debian's, which has python3-redis.
+    "python": ["/usr/bin/python3", f"{examples}/python/sessions.py"],
+    "raku": ["raku", f"{examples}/raku/sessions.raku"],
+}
+LIFE = """\
+first visit: none - set the cookie
+second visit: valid - new cookie: no
+old cookie after login: replayed
+visit after login: valid, subject ann
+after logout: revoked, logout
+"""
+# The examples' own time-out is two seconds; the rest is for the interpreter to start on a busy machine.
+SILENCE_SECONDS = 2
+END_SECONDS = 40
+
+
+def run(example, path):
+    begin = time.monotonic()
+    done = subprocess.run(
+        [*COMMANDS[example], path], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=END_SECONDS)
+    return done, time.monotonic() - begin
+
+
+def require_503(example, path, what):
+    done, seconds = run(example, path)
+    if done.returncode != 1 or not done.stderr.startswith("503 Service Unavailable"):
+        raise staging.Failed(f"{example}, {what}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return seconds
+
+
+def lives(example, stage):
+    done, _ = run(example, stage.socket)
+    if (done.returncode, done.stdout) != (0, LIFE):
+        raise staging.Failed(f"{example}: status {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+def silence(example, stage):
+    daemon = stage.processes["daemon"]
+    daemon.send_signal(signal.SIGSTOP)
+    try:
+        if require_503(example, stage.socket, "a silent daemon") < SILENCE_SECONDS:
+            raise staging.Failed(f"{example} did not wait for the daemon's answer")
+    finally:
+        daemon.send_signal(signal.SIGCONT)
+
+
+def nobody(example, stage):
+    require_503(example, f"{stage.folder}/nobody.sock", "no daemon")
+
+
+def somebody_else(example, stage):
+    """What a client would see that was left with the reply to another's question."""
+    path = f"{stage.folder}/other.sock"
+    replies = [visit("none", 0, "a" * 32, "a" * 128), visit("valid", 1, "b" * 32)]
+
+    def serve(listener):
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as stream:
+            for reply in replies:
+                staging.read_reply(stream)
+                connection.sendall(reply)
+            # The client hangs up.
+            stream.read()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        server = threading.Thread(target=serve, args=(listener,), daemon=True)
+        server.start()
+        require_503(example, path, "an answer about somebody else")
+        server.join(END_SECONDS)
+    os.unlink(path)
+
+
+def visit(status, accepted, sid, token=None):
+    pairs = {"status": status, "accepted": accepted, "kind": "session", "sid": sid}
+    if token:
+        pairs["sessiontoken"] = token
+    words = [word for pair in pairs.items() for word in pair]
+    return b"*%d\r\n" % len(words) + b"".join(
+        b":%d\r\n" % word if isinstance(word, int) else b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words)
+
+
+def raku_module(stage):
+    """The tests of the Raku module, which has more to get wrong than a library's user."""
+    done = subprocess.run(
+        ["prove", "--exec", f"raku -I {examples}/raku/lib", f"{examples}/raku/t/client.rakutest"], capture_output=True, text=True,
+        timeout=END_SECONDS, env={**os.environ, "TOKENCACHED_SOCKET": stage.socket})
+    if done.returncode != 0:
+        raise staging.Failed(f"the Raku module\n{done.stdout}{done.stderr}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", required=True, help="the folder of tokencached")
+    parser.add_argument("--examples", default=",".join(COMMANDS), help="which, with commas")
+    arguments = parser.parse_args()
+    try:
+        with staging.Stage(arguments.programs) as stage:
+            stage.start_redis()
+            stage.start_daemon()
+            for example in arguments.examples.split(","):
+                for scenario in (lives, silence, nobody, somebody_else):
+                    scenario(example, stage)
+                if example == "raku":
+                    raku_module(stage)
+                print(f"{example}: as it should be", flush=True)
+    except staging.Failed as failure:
+        sys.exit(f"FAILED: {failure}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The servers of a test: a Redis, a daemon, an Apache, each in one temporary folder, all ended when the test ends."""
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+START_SECONDS = 20
+STOP_SECONDS = 10
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+class Failed(Exception):
+    """The test failed; the text says how."""
+
+
+def until(condition, seconds, what):
+    """Waits for a condition that no event tells of: that a process listens, or is gone."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failed(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+
+
+class Refused(Failed):
+    """A server's error reply."""
+
+
+class Stage:
+    """Use it in a `with`: at its end every process is ended and the folder removed, also after a failure."""
+
+    def __init__(self, programs):
+        self.programs = programs
+        # Apache's workers run as the site's user if we are root, and reach only what others may.
+        root = os.getuid() == 0
+        self.user = pwd.getpwnam("www-data") if root else pwd.getpwuid(os.getuid())
+        self.folder = tempfile.mkdtemp(prefix="tokencached-test-")
+        os.chmod(self.folder, 0o755)
+        self.redis_socket = f"{self.folder}/redis/redis.sock"
+        self.socket = f"{self.folder}/daemon/tokencached.sock"
+        self.processes = {}
+        for name in ("redis", "daemon", "state"):
+            os.mkdir(f"{self.folder}/{name}")
+        os.chmod(f"{self.folder}/state", 0o700)
+
+    def __enter__(self):
+        # A test that is told to stop still cleans up.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        return self
+
+    def __exit__(self, failure, *_):
+        for name in reversed(list(self.processes)):
+            self.stop(name)
+        left = self.end_leftovers()
+        if failure is not None:
+            self.show_logs()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if left and failure is None:
+            raise Failed(f"processes were left: {', '.join(left)}")
+
+    def start(self, name, command, ready, environment=None):
+        log = open(f"{self.folder}/{name}.log", "ab")
+        self.processes[name] = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+            env={**os.environ, **(environment or {})},
+            # Should this program be killed, its children are told to end.
+            preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM))
+        log.close()
+
+        def is_ready():
+            if self.processes[name].poll() is not None:
+                raise Failed(f"{name} ended with status {self.processes[name].returncode}")
+            return ready()
+        until(is_ready, START_SECONDS, f"{name} is ready")
+
+    def stop(self, name, how=signal.SIGTERM):
+        process = self.processes.pop(name)
+        process.send_signal(how)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def start_redis(self):
+        self.start("redis", [
+            "redis-server", "--port", "0", "--unixsocket", self.redis_socket, "--dir", f"{self.folder}/redis",
+            "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
+        ], lambda: answers(self.redis_socket))
+
+    def start_daemon(self, settings=()):
+        """The settings are key=value, as the daemon's --set takes them."""
+        sets = [word for setting in (f"socket.group={self.group()}", *settings) for word in ("--set", setting)]
+        self.start("daemon", [
+            f"{self.programs}/tokencached", "--socket", self.socket, "--redis", f"unix://{self.redis_socket}",
+            "--state-dir", f"{self.folder}/state", *sets,
+        ], lambda: answers(self.socket))
+
+    def start_apache(self, configuration, worker):
+        """Starts it on a free port and returns the port."""
+        os.makedirs(f"{self.folder}/fcgid", exist_ok=True)
+        os.chown(f"{self.folder}/fcgid", self.user.pw_uid, self.user.pw_gid)
+        port = free_port()
+        defines = {
+            "STAGE": self.folder, "PORT": port, "WORKER": worker, "SITE_USER": self.user.pw_name,
+            "SITE_GROUP": self.group(), "MODULES": "/usr/lib/apache2/modules",
+        }
+        self.start("apache", [
+            shutil.which("apache2") or "/usr/sbin/apache2", "-f", configuration, "-D", "FOREGROUND",
+            *(word for name, value in defines.items() for word in ("-C", f"Define {name} {value}")),
+        ], lambda: listens(port))
+        return port
+
+    def group(self):
+        import grp
+        return grp.getgrgid(self.user.pw_gid).gr_name
+
+    def end_leftovers(self):
+        """Ends what outlived its parent; this test's processes have its folder in their arguments or environment."""
+        left = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                text = b"".join(open(f"/proc/{pid}/{part}", "rb").read() for part in ("cmdline", "environ"))
+            except OSError:
+                continue
+            if self.folder.encode() in text and int(pid) != os.getpid():
+                left.append(text.split(b"\0")[0].decode(errors="replace"))
+                os.kill(int(pid), signal.SIGKILL)
+        return left
+
+    def show_logs(self):
+        for name in sorted(os.listdir(self.folder)):
+            if name.endswith(".log"):
+                with open(f"{self.folder}/{name}", errors="replace") as log:
+                    lines = log.readlines()[-15:]
+                print(f"--- {name}", *map(str.rstrip, lines), sep="\n", file=sys.stderr)
+
+
+def answers(path):
+    """Whether a server that speaks RESP answers PING on this socket."""
+    try:
+        return ask(path, "PING") == "PONG"
+    except (OSError, Refused):
+        return False
+
+
+def ask(path, *words):
+    """One command on a connection of its own."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(path)
+        connection.sendall(b"*%d\r\n" % len(words) + b"".join(
+            b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words))
+        with connection.makefile("rb") as stream:
+            return read_reply(stream)
+
+
+def read_reply(stream):
+    line = stream.readline()
+    if not line.endswith(b"\r\n"):
+        raise OSError("the connection ended")
+    kind, rest = line[:1], line[1:-2].decode()
+    if kind == b"$":
+        return stream.read(int(rest) + 2)[:-2].decode() if rest != "-1" else None
+    if kind == b"*":
+        return [read_reply(stream) for _ in range(int(rest))]
+    if kind == b"-":
+        raise Refused(rest)
+    return int(rest) if kind == b":" else rest
+
+
+def ask_fields(path, *words):
+    reply = ask(path, *words)
+    return dict(zip(reply[::2], reply[1::2]))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
