@@ -61,7 +61,7 @@ let package = Package(
                 logging, configuration, yams,
             ],
             swiftSettings: daemon),
-        .target(name: "TokenCacheClient", dependencies: ["WireProtocol", "CHiredis"], swiftSettings: strict),
+        .target(name: "TokenCacheClient", dependencies: ["CHiredis", "CLinux"], swiftSettings: strict),
         .executableTarget(
             name: "tokencached", dependencies: ["TokenCacheServer", argumentParser], swiftSettings: strict),
         .executableTarget(
@@ -73,6 +73,10 @@ let package = Package(
             name: "LoadTest", dependencies: ["CLoadTest", histogram], exclude: ["CLoadTest"],
             resources: [.embedInCode("Scripts"), .embedInCode("Pages")], swiftSettings: strict),
         .executableTarget(name: "tokencache-load", dependencies: ["LoadTest", argumentParser], swiftSettings: strict),
+        // The client library beside bare hiredis.
+        .executableTarget(
+            name: "client-benchmark", dependencies: ["TokenCacheClient", "LoadTest", "CHiredis", argumentParser],
+            swiftSettings: strict),
 
         // Unit tests need no server and finish in seconds.
         .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol"], swiftSettings: strict),

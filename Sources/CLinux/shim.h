@@ -3,6 +3,7 @@
 // calls with a variable number of arguments.
 #pragma clang module import SwiftGlibc
 #include <malloc.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 
 int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A connected, blocking Unix stream socket whose every wait ends.
+/// A connected Unix stream socket whose every wait ends.
 ///
 /// hiredis 0.14 could connect, write and read by itself. It does not here, because it writes without
 /// `MSG_NOSIGNAL` (a daemon that hangs up would end the caller by SIGPIPE), bounds each `read` but not the whole
@@ -29,11 +29,21 @@ struct UnixSocket: ~Copyable {
         }
     }
 
-    private let descriptor: Int32
+    /// For poll(2) only.
+    let descriptor: Int32
 
-    /// Connects, waiting at most `timeout` for a place in the listen queue. Later sends and receives that find
-    /// nothing to do wait that long too.
-    init(path: String, timeout: Duration) throws(Failure) {
+    /// How long a socket waits.
+    struct Waits {
+        /// For a place in the listen queue.
+        let connecting: Duration
+        /// In later sends and receives that give no deadline.
+        let usual: Duration
+    }
+
+    /// Connects.
+    ///
+    /// - Parameter waits: `nil` for a socket that never waits: use ``sendNow(_:)`` and ``receiveNow(into:)``.
+    init(path: String, waits: Waits?) throws(Failure) {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8)
@@ -44,26 +54,20 @@ struct UnixSocket: ~Copyable {
         }
         guard fits else { throw bytes.isEmpty ? .system(code: ENOENT) : .pathTooLong }
 
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let mode = waits == nil ? Int32(SOCK_NONBLOCK.rawValue) : 0
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | mode, 0)
         guard descriptor >= 0 else { throw .system(code: errno) }
-        // The send limit also bounds connect(2) while the listen queue is full, see unix(7) and socket(7).
-        var limit = timeval(timeout)
-        let length = socklen_t(MemoryLayout<timeval>.size)
-        var result = setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, length)
-        if result == 0 { result = setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, length) }
-        if result == 0 {
-            repeat {
-                result = withUnsafePointer(to: &address) { pointer in
-                    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-                    }
-                }
-            } while result != 0 && errno == EINTR
-        }
-        guard result == 0 else {
-            let code = errno
+        do throws(Failure) {
+            // The send limit also bounds connect(2) while the listen queue is full, see unix(7) and socket(7).
+            if let waits { try Self.limit(SO_SNDTIMEO, of: descriptor, to: waits.connecting) }
+            try Self.connect(descriptor, to: &address)
+            if let waits {
+                try Self.limit(SO_SNDTIMEO, of: descriptor, to: waits.usual)
+                try Self.limit(SO_RCVTIMEO, of: descriptor, to: waits.usual)
+            }
+        } catch {
             close(descriptor)
-            throw code == EAGAIN ? .timedOut : .system(code: code)
+            throw error
         }
         self.descriptor = descriptor
     }
@@ -72,18 +76,40 @@ struct UnixSocket: ~Copyable {
         close(descriptor)
     }
 
+    private static func limit(_ option: Int32, of descriptor: Int32, to duration: Duration) throws(Failure) {
+        var time = timeval(duration)
+        // Zero would mean for ever.
+        if time.tv_sec == 0, time.tv_usec < 1_000 { time.tv_usec = 1_000 }
+        let length = socklen_t(MemoryLayout<timeval>.size)
+        guard setsockopt(descriptor, SOL_SOCKET, option, &time, length) == 0 else { throw .system(code: errno) }
+    }
+
+    private static func connect(_ descriptor: Int32, to address: inout sockaddr_un) throws(Failure) {
+        while true {
+            let result = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                }
+            }
+            if result == 0 { return }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: throw .timedOut
+            case let code: throw .system(code: code)
+            }
+        }
+    }
+
     /// Sends all of it before `deadline`.
     func send(_ bytes: UnsafeRawBufferPointer, until deadline: ContinuousClock.Instant) throws(Failure) {
         var rest = bytes
-        var isFirst = true
         while !rest.isEmpty {
-            if !isFirst { try wait(for: Int16(POLLOUT), until: deadline) }
-            isFirst = false
-            let sent = Glibc.send(descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
+            // Not waiting here costs nothing where there is room, and there nearly always is.
+            let sent = Glibc.send(descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
             if sent > 0 {
                 rest = UnsafeRawBufferPointer(rebasing: rest[min(sent, rest.count)...])
             } else if errno == EAGAIN {
-                throw .timedOut
+                try wait(for: Int16(POLLOUT), until: deadline)
             } else if errno == EPIPE || errno == ECONNRESET {
                 throw .closed
             } else if errno != EINTR {
@@ -111,6 +137,29 @@ struct UnixSocket: ~Copyable {
         }
     }
 
+    /// Sends what the socket takes without waiting; 0 if nothing now.
+    func sendNow(_ bytes: UnsafeRawBufferPointer) throws(Failure) -> Int {
+        let sent = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        if sent >= 0 { return sent }
+        switch errno {
+        case EAGAIN, EINTR: return 0
+        case EPIPE, ECONNRESET: throw .closed
+        case let code: throw .system(code: code)
+        }
+    }
+
+    /// Receives what is there without waiting; `nil` if there is nothing now.
+    func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int? {
+        let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+        if count > 0 { return count }
+        if count == 0 { throw .closed }
+        switch errno {
+        case EAGAIN, EINTR: return nil
+        case ECONNRESET: throw .closed
+        case let code: throw .system(code: code)
+        }
+    }
+
     private func wait(for events: Int16, until deadline: ContinuousClock.Instant) throws(Failure) {
         while true {
             let rest = ContinuousClock.now.duration(to: deadline)
@@ -120,21 +169,5 @@ struct UnixSocket: ~Copyable {
             if result > 0 { return }
             if result < 0 && errno != EINTR { throw .system(code: errno) }
         }
-    }
-}
-
-extension Duration {
-    /// Rounded up, so that a wait never spins in the last millisecond.
-    fileprivate var pollMilliseconds: Int32 {
-        let (seconds, attoseconds) = components
-        let whole = min(seconds, 86_400) * 1_000
-        return Int32(clamping: whole + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
-    }
-}
-
-extension timeval {
-    fileprivate init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        self.init(tv_sec: Int(clamping: seconds), tv_usec: Int(clamping: attoseconds / 1_000_000_000_000))
     }
 }

@@ -7,6 +7,9 @@ public enum SocketPath {
     /// The folder of the system-wide daemon.
     static let systemFolder = "/run/tokencached"
 
+    /// The default path in this process's environment.
+    public static var standard: String { standard { name in getenv(name).map { String(cString: $0) } } }
+
     /// The default path, by the daemon's own rule seen from the client's side.
     ///
     /// The daemon listens in `$RUNTIME_DIRECTORY` under systemd, else in `/run/tokencached` if that folder is

@@ -1,7 +1,8 @@
 /// What a visitor holds: a session token or a guest token. **A secret**: whoever has it *is* the visitor.
 ///
 /// It prints, interpolates, dumps and reflects as `<token>`, so that no log line, error text or crash report
-/// can carry one by accident. The text leaves it in one place only, ``revealedBytes``.
+/// can carry one by accident. The text leaves it through
+/// ``revealedBytes`` and ``revealedText`` only.
 public struct Token: Sendable {
     /// The longest text that can be a token (guest tokens are bounded by the daemon at 4 KiB).
     public static let maximumLength = 4096
@@ -32,6 +33,15 @@ public struct Token: Sendable {
         guard bytes.allSatisfy({ (0x21...0x7e).contains($0) }) else { return nil }
         revealedBytes = bytes
         sid = Self.selector(of: bytes)
+    }
+
+    /// The text itself, where a `String` is needed: into the response, and nowhere else.
+    public var revealedText: String { String(decoding: revealedBytes, as: UTF8.self) }
+
+    /// Whether the text is a selector: 32 lower-case hex digits.
+    static func isSelector(_ text: String) -> Bool {
+        let digits = text.utf8
+        return digits.count == 2 * sidBytes && digits.allSatisfy { isHexDigit($0) && !(0x41...0x46).contains($0) }
     }
 
     private static let sidBytes = 16
