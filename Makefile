@@ -9,6 +9,9 @@ BUILD        ?= .build
 PREFIX       ?= /usr/local
 SYSCONFDIR   ?= /etc
 DESTDIR      ?=
+UNITDIR      ?= /lib/systemd/system
+SYSUSERSDIR  ?= /usr/lib/sysusers.d
+TMPFILESDIR  ?= /usr/lib/tmpfiles.d
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
@@ -17,6 +20,8 @@ RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis procps util-linux bsdutils
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
+# The service is tested on a Debian of its own, in a container.
+SYSTEMD_PACKAGES = debootstrap systemd-container
 
 RELEASE    = $(SWIFT) build -c release --scratch-path $(BUILD) --static-swift-stdlib
 # Tests are built with the flags of the lint, so that one build serves both.
@@ -24,19 +29,20 @@ DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
 RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
-.PHONY: help run test build lint format bench bench-scale fuzz install uninstall clean
-.PHONY: build-packages run-packages test-packages bench-packages
+.PHONY: help run test test-systemd build lint format bench bench-scale fuzz install uninstall clean
+.PHONY: build-packages run-packages test-packages bench-packages systemd-packages
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       all tests (installs what they need)'
+	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors'
 	@echo 'make format     bring the sources into their form'
 	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
-	@echo 'make install    binaries, manual pages, configuration (DESTDIR=, PREFIX=$(PREFIX))'
+	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
 
 run: run-packages build
 	@mkdir -p $(RUNDIR) && chmod 700 $(RUNDIR)
@@ -60,7 +66,11 @@ test: build-packages test-packages
 	TOKENCACHED_NEAR_CACHE_MAX_MEMORY=0 $(SWIFT) test $(DEBUG) --skip-build --filter IntegrationTests \
 	  --skip 'NearCache|InvalidationLoss|ServeStale|OutageRevocation'
 
+test-systemd: build
+	Tests/Systemd/run $(abspath $(BUILD))
+
 lint: build-packages
+	Tests/Systemd/check-units
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
 	$(SWIFT) build $(DEBUG) --build-tests
 
@@ -80,22 +90,41 @@ fuzz: build-packages
 	$(BUILD)-fuzz/request -max_total_time=$(FUZZ_SECONDS) -max_len=512 -artifact_prefix=$(BUILD)-fuzz/ \
 	  $(BUILD)-fuzz/found Tests/Fuzz/corpus/request
 
+# Where each program's completions belong; both programs write them themselves.
+COMPLETIONS = bash:share/bash-completion/completions/% zsh:share/zsh/site-functions/_% \
+              fish:share/fish/vendor_completions.d/%.fish
+MANUALS     = man1/tokencachectl.1 man1/tokencache-load.1 man5/tokencached.yaml.5 man8/tokencached.8
+UNITS       = tokencached.service tokencached.socket tokencached@.service tokencached@.socket
+
 install:
 	install -D -s -m 755 $(RELEASEDIR)/tokencached $(DESTDIR)$(PREFIX)/sbin/tokencached
 	install -D -s -m 755 $(RELEASEDIR)/tokencachectl $(DESTDIR)$(PREFIX)/bin/tokencachectl
 	install -D -s -m 755 $(RELEASEDIR)/tokencache-load $(DESTDIR)$(PREFIX)/bin/tokencache-load
-	install -D -m 644 docs/man/tokencached.8 $(DESTDIR)$(PREFIX)/share/man/man8/tokencached.8
-	install -D -m 644 docs/man/tokencached.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/tokencached.yaml.5
-	install -D -m 644 docs/man/tokencachectl.1 $(DESTDIR)$(PREFIX)/share/man/man1/tokencachectl.1
-	install -D -m 644 docs/man/tokencache-load.1 $(DESTDIR)$(PREFIX)/share/man/man1/tokencache-load.1
+	for page in $(MANUALS); do \
+	  install -D -m 644 docs/man/$${page#*/} $(DESTDIR)$(PREFIX)/share/man/$$page || exit; done
+	for program in tokencached tokencachectl; do for place in $(COMPLETIONS); do \
+	  file=$(DESTDIR)$(PREFIX)/$$(echo "$${place#*:}" | sed "s/%/$$program/") && mkdir -p "$${file%/*}" && \
+	  $(RELEASEDIR)/$$program --generate-completion-script $${place%%:*} >"$$file" && chmod 644 "$$file" || exit; \
+	  done; done
+	mkdir -p $(DESTDIR)$(UNITDIR)
+	for unit in $(UNITS); do \
+	  sed 's|=/usr/local/|=$(PREFIX)/|' systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit && \
+	  chmod 644 $(DESTDIR)$(UNITDIR)/$$unit || exit; done
+	install -D -m 644 systemd/tokencached.sysusers $(DESTDIR)$(SYSUSERSDIR)/tokencached.conf
+	install -D -m 644 systemd/tokencached.tmpfiles $(DESTDIR)$(TMPFILESDIR)/tokencached.conf
+	install -D -m 644 conf/redis-users.acl $(DESTDIR)$(PREFIX)/share/doc/tokencached/redis-users.acl
+	install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(PREFIX)/share/doc/tokencached/tokencached.yaml
 	test -e $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml || \
 	  install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/tokencached $(DESTDIR)$(PREFIX)/bin/tokencachectl \
-	  $(DESTDIR)$(PREFIX)/bin/tokencache-load $(DESTDIR)$(PREFIX)/share/man/man1/tokencache-load.1 \
-	  $(DESTDIR)$(PREFIX)/share/man/man8/tokencached.8 $(DESTDIR)$(PREFIX)/share/man/man5/tokencached.yaml.5 \
-	  $(DESTDIR)$(PREFIX)/share/man/man1/tokencachectl.1
+	  $(DESTDIR)$(PREFIX)/bin/tokencache-load $(DESTDIR)$(SYSUSERSDIR)/tokencached.conf \
+	  $(DESTDIR)$(TMPFILESDIR)/tokencached.conf $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) \
+	  $(MANUALS:%=$(DESTDIR)$(PREFIX)/share/man/%)
+	for program in tokencached tokencachectl; do for place in $(COMPLETIONS); do \
+	  rm -f $(DESTDIR)$(PREFIX)/$$(echo "$${place#*:}" | sed "s/%/$$program/"); done; done
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-fuzz tmp
@@ -111,3 +140,6 @@ bench-packages: build-packages
 
 test-packages:
 	@./.ci/packages $(TEST_PACKAGES)
+
+systemd-packages: build-packages
+	@./.ci/packages $(SYSTEMD_PACKAGES)

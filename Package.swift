@@ -63,7 +63,7 @@ let package = Package(
             swiftSettings: daemon),
         .target(name: "TokenCacheClient", dependencies: ["CHiredis", "CLinux"], swiftSettings: strict),
         .executableTarget(
-            name: "tokencached", dependencies: ["TokenCacheServer", argumentParser], swiftSettings: strict),
+            name: "tokencached", dependencies: ["TokenCacheServer", argumentParser, logging], swiftSettings: strict),
         .executableTarget(
             name: "tokencachectl", dependencies: ["TokenCacheClient", argumentParser], swiftSettings: strict),
 

@@ -40,8 +40,8 @@ public struct UnixListener: Sendable {
     /// The listening descriptor: non-blocking, close-on-exec; whoever gets it closes it.
     public let descriptor: Int32
     public let path: String
-    private let device: UInt64
-    private let inode: UInt64
+    /// The file that was made at the path; nil where another process made it.
+    let file: (device: UInt64, inode: UInt64)?
 
     /// Binds and listens at `path`.
     ///
@@ -66,10 +66,12 @@ public struct UnixListener: Sendable {
         }
     }
 
-    /// Removes the path if it still leads to this socket, and not to a successor's. Call it before closing.
+    /// Removes the path if it still leads to the socket that was made here, and not to a successor's. Call it before
+    /// closing.
     public func removePath() {
         var status = stat()
-        guard lstat(path, &status) == 0, UInt64(status.st_dev) == device, UInt64(status.st_ino) == inode else { return }
+        guard let file, lstat(path, &status) == 0 else { return }
+        guard UInt64(status.st_dev) == file.device, UInt64(status.st_ino) == file.inode else { return }
         _ = unlink(path)
     }
 
@@ -141,7 +143,7 @@ public struct UnixListener: Sendable {
             throw .system(path: path, operation: failed, number: number)
         }
         return UnixListener(
-            descriptor: descriptor, path: path, device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+            descriptor: descriptor, path: path, file: (UInt64(status.st_dev), UInt64(status.st_ino)))
     }
 }
 

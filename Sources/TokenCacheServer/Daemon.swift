@@ -32,6 +32,8 @@ public final class Daemon {
     private let logger: Logger
     private let loop: EventLoop
     private let socket: UnixListener
+    private let service: ServiceContext
+    private var watchdog: LoopTimer?
     private let startedAt = MonotonicInstant.now()
     private var embedded: EmbeddedRedis?
     private var parts: Parts?
@@ -57,18 +59,20 @@ public final class Daemon {
     static let embeddedStartLimit = Duration.seconds(10)
     static let externalStartLimit = Duration.milliseconds(500)
 
-    /// Claims the socket. Nothing is served before `run()`.
+    /// Claims the socket, or takes the one that systemd passes. Nothing is served before `run()`.
     /// - Parameters:
     ///   - configurationFile: what INFO tells; empty where no file was read.
+    ///   - service: what systemd handed to this process.
     ///   - reread: reads the configuration again from where it came, for a reload.
     public init(
-        settings: Settings, configurationFile: String, log: LogOutput,
+        settings: Settings, configurationFile: String, log: LogOutput, service: ServiceContext,
         reread: @escaping () -> Result<Settings, SettingsErrors>
     ) throws(StartError) {
         self.settings = settings
         self.configurationFile = configurationFile
         self.reread = reread
         self.log = log
+        self.service = service
         logger = log.logger(label: "tokencached")
         endpoint = settings.redis.endpoint
         Process.resetSignals()
@@ -78,18 +82,22 @@ public final class Daemon {
         do {
             loop = try EventLoop()
         } catch { throw StartError("\(error)", exitStatus: 71) }
-        SocketFolder.makeIfMissing(for: settings.socket.path)
-        do {
-            socket = try UnixListener.bind(
-                path: settings.socket.path, mode: settings.socket.mode, group: settings.socket.groupID)
-        } catch { throw StartError("\(error)", exitStatus: 69) }
+        if let passed = try service.socket() { socket = passed } else { socket = try Self.bind(settings.socket) }
         Process.warnOfShortBacklog(logger: logger)
+    }
+
+    private static func bind(_ socket: Settings.Socket) throws(StartError) -> UnixListener {
+        SocketFolder.makeIfMissing(for: socket.path)
+        do {
+            return try UnixListener.bind(path: socket.path, mode: socket.mode, group: socket.groupID)
+        } catch { throw StartError("\(error)", exitStatus: 69) }
     }
 
     /// Serves until a signal ends it.
     /// - Returns: the exit status: 0 after a clean drain.
     public func run() -> Int32 {
         watchSignals()
+        watchdog = service.startWatchdog(on: loop)
         startRedis()
         loop.run()
         socket.removePath()
@@ -177,7 +185,7 @@ public final class Daemon {
                     }
                 }
             },
-            reload: { [weak self] in self?.reload() ?? [] },
+            reload: { [weak self] in self?.reload() ?? .refused(problems: []) },
             shutDown: { [weak self] in
                 // After the command: its own connection is among those that drain.
                 self?.loop.later { self?.drain() }
@@ -191,12 +199,20 @@ public final class Daemon {
         case .down: if embedded == nil { startAccepting() }
         case .connecting, .closed: break
         }
+        if isAccepting, phase == .running { service.notifier.tell(.status(statusLine)) }
+    }
+
+    /// For `systemctl status`.
+    private var statusLine: String {
+        guard case .down(let fault)? = parts?.link.state else { return "serves \(socket.path)" }
+        return "serves \(socket.path); Redis is unavailable: \(fault)"
     }
 
     private func startAccepting() {
         guard !isAccepting, phase == .running, let parts else { return }
         isAccepting = true
         parts.server.listen(on: socket.descriptor)
+        service.notifier.tell(.ready, .status(statusLine))
         logger.notice(
             "tokencached \(Version.current) serves",
             metadata: ["socket": "\(socket.path)", "redis": "\(parts.link.endpoint)", "pid": "\(getpid())"])
@@ -232,14 +248,15 @@ public final class Daemon {
     // MARK: Reload
 
     /// Reads the configuration again and swaps in what can change at run time. What is wrong changes nothing.
-    /// - Returns: what is wrong.
-    @discardableResult
-    private func reload() -> [String] {
+    private func reload() -> ReloadOutcome {
+        // Before the daemon serves, "ready" would be taken for the start's.
+        if isAccepting, phase == .running { service.notifier.tell(.reloadingNow()) }
+        defer { if isAccepting, phase == .running { service.notifier.tell(.ready) } }
         switch reread() {
         case .failure(let errors):
             for problem in errors.problems { logger.error("reload: \(problem)") }
             logger.error("nothing was changed: the new configuration is wrong")
-            return errors.problems.map(\.description)
+            return .refused(problems: errors.problems.map(\.description))
         case .success(let new):
             let (merged, needRestart) = settings.reloaded(with: new)
             do {
@@ -257,7 +274,7 @@ public final class Daemon {
             if !needRestart.isEmpty {
                 logger.warning("these keys change with a restart only: \(needRestart.joined(separator: ", "))")
             }
-            return []
+            return .changed(needRestart: needRestart)
         }
     }
 
@@ -265,6 +282,7 @@ public final class Daemon {
     private func drain() {
         guard phase == .running else { return }
         phase = .draining
+        service.notifier.tell(.stopping, .status("draining"))
         logger.notice("draining", metadata: ["drain-timeout": "\(DurationText.text(settings.drainTimeout))"])
         guard let parts else { return stopRedis() }
         if !isAccepting { close(socket.descriptor) }

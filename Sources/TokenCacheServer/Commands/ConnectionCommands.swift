@@ -149,12 +149,14 @@ extension Dispatcher {
     }
 
     private func reload(_ writer: inout ReplyWriter) throws(ReplyError) {
-        let problems = environment.reload()
-        guard problems.isEmpty else {
+        switch environment.reload() {
+        case .changed(let needRestart) where needRestart.isEmpty: writer.ok()
+        case .changed(let needRestart):
+            writer.bulk("OK, but these keys change with a restart only: " + needRestart.joined(separator: ", "))
+        case .refused(let problems):
             throw .badArgument(
                 "nothing was changed: the new configuration is wrong: " + problems.joined(separator: "; "))
         }
-        writer.ok()
     }
 
     private func countKeys(_ call: Call) {

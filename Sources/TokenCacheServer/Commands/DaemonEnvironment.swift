@@ -1,6 +1,14 @@
 internal import EventLoop
 internal import TokenCache
 
+/// What a reload did.
+enum ReloadOutcome {
+    /// The new configuration is in force, but for these keys, which differ and change with a restart only.
+    case changed(needRestart: [String])
+    /// Nothing was changed: what is wrong with the new configuration.
+    case refused(problems: [String])
+}
+
 /// What the operator commands tell and do beyond the socket and the tokens: handed in by the daemon.
 struct DaemonEnvironment {
     /// 40 random hex digits, new at each start.
@@ -14,8 +22,8 @@ struct DaemonEnvironment {
     var upstream: () -> [(String, String)]
     /// Number of keys in the Redis database, asked now.
     var keyCount: (_ done: @escaping (Result<Int64, ServiceFault>) -> Void) -> Void
-    /// Reads the configuration again; what is wrong with it, where it is and nothing was changed.
-    var reload: () -> [String]
+    /// Reads the configuration again.
+    var reload: () -> ReloadOutcome
     /// Begins the shutdown.
     var shutDown: () -> Void
 }
