@@ -9,15 +9,23 @@ BUILD        ?= .build
 PREFIX       ?= /usr/local
 SYSCONFDIR   ?= /etc
 DESTDIR      ?=
+<<<<<<< HEAD
 UNITDIR      ?= /lib/systemd/system
 SYSUSERSDIR  ?= /usr/lib/sysusers.d
 TMPFILESDIR  ?= /usr/lib/tmpfiles.d
+=======
+# Page views and API calls of each run of test-fcgid.
+FCGID_REQUESTS ?= 2000
+>>>>>>> wt-fcgid
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
 RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis procps util-linux bsdutils
+# What the examples are written in, and the web server of the FastCGI test.
+WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli php-redis rakudo \
+                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi0ldbl
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
 # The service is tested on a Debian of its own, in a container.
@@ -29,13 +37,23 @@ DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
 RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
+<<<<<<< HEAD
 .PHONY: help run test test-systemd build lint format bench bench-scale fuzz install uninstall clean
 .PHONY: build-packages run-packages test-packages bench-packages systemd-packages
+=======
+.PHONY: help run test test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall clean
+.PHONY: build-packages run-packages test-packages web-packages bench-packages
+>>>>>>> wt-fcgid
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       all tests (installs what they need)'
+<<<<<<< HEAD
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
+=======
+	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku'
+	@echo 'make test-fcgid  a site on Apache with three FastCGI processes, before and after, and in an outage'
+>>>>>>> wt-fcgid
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors'
 	@echo 'make format     bring the sources into their form'
@@ -59,12 +77,20 @@ run: run-packages build
 build: build-packages
 	$(RELEASE)
 
-test: build-packages test-packages
+test: build-packages test-packages web-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(SWIFT) test $(DEBUG) --skip-build
 	@echo 'the same rules without the near cache:'
 	TOKENCACHED_NEAR_CACHE_MAX_MEMORY=0 $(SWIFT) test $(DEBUG) --skip-build --filter IntegrationTests \
 	  --skip 'NearCache|InvalidationLoss|ServeStale|OutageRevocation'
+	examples/testing/examples.py --programs $(BUILD)/debug
+	examples/fcgid/test.py --programs $(BUILD)/debug --requests 400
+
+test-examples: web-packages build
+	examples/testing/examples.py --programs $(RELEASEDIR)
+
+test-fcgid: web-packages build
+	examples/fcgid/test.py --programs $(RELEASEDIR) --requests $(FCGID_REQUESTS)
 
 test-systemd: build
 	Tests/Systemd/run $(abspath $(BUILD))
@@ -134,6 +160,9 @@ build-packages:
 
 run-packages: build-packages
 	@./.ci/packages $(RUN_PACKAGES)
+
+web-packages:
+	@./.ci/packages $(WEB_PACKAGES)
 
 bench-packages: build-packages
 	@./.ci/packages $(BENCH_PACKAGES)

@@ -90,11 +90,14 @@ extension TokenService {
 
     public func inspect(_ reference: SessionReference, _ done: @escaping Completion<InspectAnswer>) {
         judged(reference, done, refused: InspectAnswer.refused) { [self] claim, sid, record, copy in
+            let differs = try claim.map { try checkBindings(record, $0).differs } ?? []
             if let guest = claim?.guest, !record.isStored {
-                let view = SessionView(guest, now: guestSeconds, newToken: nil)
+                var view = SessionView(guest, now: guestSeconds, newToken: nil)
+                view.differs = differs
                 return done(.success(.live(view, successor: .none, dataFields: 0)))
             }
-            let view = SessionView(record, sid: sid, now: try now(), newToken: nil, data: [])
+            var view = SessionView(record, sid: sid, now: try now(), newToken: nil, data: [])
+            view.differs = differs
             let successor: InspectAnswer.SuccessorState =
                 record.previous == nil ? .none : record.confirmedAt == nil ? .pending : .confirmed
             done(.success(.live(view, successor: successor, dataFields: copy.data.count)))

@@ -265,7 +265,7 @@ public final class Daemon {
                     serveStale: merged.nearCache.serveStale)
             } catch {
                 logger.error("nothing was changed: \(error)")
-                return ["\(error)"]
+                return .refused(problems: ["\(error)"])
             }
             settings = merged
             log.level = merged.log.level

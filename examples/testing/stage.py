@@ -1,5 +1,8 @@
 """The servers of a test: a Redis, a daemon, an Apache, each in one temporary folder, all ended when the test ends."""
+import base64
 import ctypes
+import grp
+import json
 import os
 import pwd
 import shutil
@@ -97,11 +100,23 @@ class Stage:
 
     def start_daemon(self, settings=()):
         """The settings are key=value, as the daemon's --set takes them."""
-        sets = [word for setting in (f"socket.group={self.group()}", *settings) for word in ("--set", setting)]
+        ours = (f"socket.group={self.group()}", f"keyring.file={self.key_ring()}")
+        sets = [word for setting in (*ours, *settings) for word in ("--set", setting)]
         self.start("daemon", [
             f"{self.programs}/tokencached", "--socket", self.socket, "--redis", f"unix://{self.redis_socket}",
             "--state-dir", f"{self.folder}/state", *sets,
         ], lambda: answers(self.socket))
+
+    def key_ring(self):
+        """A daemon that is started again reads the same one, as every host of a site does."""
+        path = f"{self.folder}/state/keyring.json"
+        if not os.path.exists(path):
+            key = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
+            now = int(time.time())
+            ring = {"keys": [{"kid": os.urandom(4).hex(), "key": key, "created": now, "active_from": now}]}
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                json.dump(ring, file)
+        return path
 
     def start_apache(self, configuration, worker):
         """Starts it on a free port and returns the port."""
@@ -119,7 +134,6 @@ class Stage:
         return port
 
     def group(self):
-        import grp
         return grp.getgrgid(self.user.pw_gid).gr_name
 
     def end_leftovers(self):
