@@ -159,7 +159,7 @@ public final class Daemon {
         }
         let service = try TokenService(
             link: link, prefix: prefix, timeout: settings.redis.timeout.wholeMilliseconds,
-            policy: TokenPolicy(settings), nearCache: nearCache, logger: logger)
+            policy: TokenPolicy(settings), nearCache: nearCache, logger: log.limitedLogger(label: "tokencached"))
         let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(link), logger: logger)
         let server = Server(
             loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),
