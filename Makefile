@@ -9,14 +9,11 @@ BUILD        ?= .build
 PREFIX       ?= /usr/local
 SYSCONFDIR   ?= /etc
 DESTDIR      ?=
-<<<<<<< HEAD
 UNITDIR      ?= /lib/systemd/system
 SYSUSERSDIR  ?= /usr/lib/sysusers.d
 TMPFILESDIR  ?= /usr/lib/tmpfiles.d
-=======
 # Page views and API calls of each run of test-fcgid.
 FCGID_REQUESTS ?= 2000
->>>>>>> wt-fcgid
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
@@ -37,23 +34,15 @@ DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
 RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
-<<<<<<< HEAD
-.PHONY: help run test test-systemd build lint format bench bench-scale fuzz install uninstall clean
-.PHONY: build-packages run-packages test-packages bench-packages systemd-packages
-=======
-.PHONY: help run test test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall clean
-.PHONY: build-packages run-packages test-packages web-packages bench-packages
->>>>>>> wt-fcgid
+.PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall
+.PHONY: clean build-packages run-packages test-packages web-packages bench-packages systemd-packages
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       all tests (installs what they need)'
-<<<<<<< HEAD
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
-=======
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku'
 	@echo 'make test-fcgid  a site on Apache with three FastCGI processes, before and after, and in an outage'
->>>>>>> wt-fcgid
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors'
 	@echo 'make format     bring the sources into their form'

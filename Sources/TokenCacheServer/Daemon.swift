@@ -160,7 +160,8 @@ public final class Daemon {
         let service = try TokenService(
             link: link, prefix: prefix, timeout: settings.redis.timeout.wholeMilliseconds,
             policy: TokenPolicy(settings), statelessPolicy: StatelessPolicy(settings),
-            keys: try DaemonKeys.load(settings, logger: logger), nearCache: nearCache, logger: logger)
+            keys: try DaemonKeys.load(settings, logger: logger), nearCache: nearCache,
+            logger: log.limitedLogger(label: "tokencached"))
         let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(link), logger: logger)
         let server = Server(
             loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),

@@ -38,6 +38,11 @@ public final class LogOutput: Sendable {
         Logger(label: label) { _ in LineLogHandler(output: self) }
     }
 
+    /// A logger whose every message is written at a bounded rate: for what peers can cause as often as they like.
+    func limitedLogger(label: String) -> Logger {
+        Logger(label: label) { _ in LimitedLogHandler(LineLogHandler(output: self), limits: MessageLimits()) }
+    }
+
     func write(level: Logger.Level, message: String, metadata: Logger.Metadata) {
         sink(LogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
     }

@@ -78,7 +78,7 @@ public struct ServiceContext {
         guard environment["LISTEN_PID"].flatMap({ Int32($0) }) == processID,
             let count = environment["LISTEN_FDS"].flatMap({ Int32($0) }), (1...maxSockets).contains(count)
         else { return [] }
-        let names = (environment["LISTEN_FDNAMES"] ?? "").split(separator: ":", omittingEmptySubsequences: false)
+        let names = environment["LISTEN_FDNAMES"]?.split(separator: ":", omittingEmptySubsequences: false) ?? []
         return (0..<count).map { index in
             (firstDescriptor + index, names.dropFirst(Int(index)).first.map { PrintableText.escaped($0) } ?? "unknown")
         }
