@@ -78,6 +78,9 @@ extension TokenService {
     /// Tells key rings apart and reveals nothing of them; nil where there is none.
     public var keyFingerprint: String? { stateless.sealer?.fingerprint }
 
+    /// Whether a key of the ring sealed so many captchas that it should be replaced (`tokencachectl keyring rotate`).
+    public var isKeyWorn: Bool { stateless.sealer?.isNonceWarningDue ?? false }
+
     /// What needs a key ring, asked before anything else is done.
     public func requireKeys() throws(ServiceFault) {
         guard stateless.sealer != nil else { throw .noKeys }

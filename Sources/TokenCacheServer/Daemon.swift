@@ -223,6 +223,9 @@ public final class Daemon {
     private func sampleRates(_ dispatcher: Dispatcher) {
         every(.seconds(1)) {
             dispatcher.operationsPerSecond.sample(total: dispatcher.statistics.totalCalls, now: .now())
+            if dispatcher.service.isKeyWorn, dispatcher.wornKeys.admit() != nil {
+                dispatcher.logger.warning("a key of the key ring sealed very many captchas: add a new one")
+            }
         }
     }
 

@@ -13,6 +13,7 @@ final class Dispatcher {
     var statistics = CommandStatistics()
     var operationsPerSecond = RateSampler()
     let ignoredAuthentications = RateLimit(perInterval: 1, interval: .seconds(60))
+    let wornKeys = RateLimit(perInterval: 1, interval: .seconds(3_600))
 
     init(service: TokenService, environment: DaemonEnvironment, logger: Logger) {
         self.service = service
