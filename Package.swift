@@ -65,7 +65,8 @@ let package = Package(
         .executableTarget(
             name: "tokencached", dependencies: ["TokenCacheServer", argumentParser, logging], swiftSettings: strict),
         .executableTarget(
-            name: "tokencachectl", dependencies: ["TokenCacheClient", argumentParser], swiftSettings: strict),
+            name: "tokencachectl", dependencies: ["TokenCacheClient", "TokenCrypto", argumentParser],
+            swiftSettings: strict),
 
         // The load test: a client of its own, so that it measures servers and not a library.
         .systemLibrary(name: "CLoadTest", path: "Sources/LoadTest/CLoadTest"),
@@ -97,7 +98,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "TokenCacheClientTests", dependencies: ["TokenCacheClient"], swiftSettings: strict),
         .testTarget(
-            name: "TokenCacheCtlTests", dependencies: ["tokencachectl", "TokenCacheClient"], swiftSettings: strict),
+            name: "TokenCacheCtlTests", dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto"],
+            swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests", dependencies: ["LoadTest", "tokencached", "tokencache-load", histogram],
             swiftSettings: strict),

@@ -16,6 +16,11 @@ public struct JSONError: Error, Equatable, CustomStringConvertible, Sendable {
     /// From 0.
     public let offset: Int
 
+    public init(problem: Problem, offset: Int) {
+        self.problem = problem
+        self.offset = offset
+    }
+
     public var description: String { "\(problem.rawValue), at byte \(offset)" }
 }
 

@@ -17,7 +17,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .noAnswer: "no connection, no answer in time, UNAVAILABLE, OVERLOADED"
         case .notPermitted: "NOPERM: the role of this user does not allow it"
         case .other: "any other error of the daemon, a broken reply, or a broken output"
-        case .badConfiguration: "config check, reload: the configuration is not valid"
+        case .badConfiguration: "config check, reload, keyring: the configuration or the key ring is not valid"
         }
     }
 

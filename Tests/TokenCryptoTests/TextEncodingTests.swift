@@ -48,7 +48,8 @@ import TokenCrypto
         }
     }
 
-    @Test(arguments: 1...3)
+    /// From 6 bytes on eight characters are read in one word.
+    @Test(arguments: [1, 2, 3, 6, 7, 12])
     func `every character decodes or is refused, at every place of a group`(count: Int) {
         let text = base64URL([UInt8](repeating: 0, count: count))
         for place in text.indices {
@@ -83,5 +84,27 @@ import TokenCrypto
         #expect(decodeBase64URL(Array("+/+/".utf8), count: 3) == nil)
         #expect(decodeBase64URL(Array("AA==".utf8), count: 1) == nil)
         #expect(decodeBase64URL(Array("-_-_".utf8), count: 3) == bytes("fbffbf"))
+    }
+
+    @Test func `base64url is written as it is read, of every length and value`() {
+        for count in 0...70 {
+            for seed in 0..<20 {
+                let value = (0..<count).map { UInt8(truncatingIfNeeded: ($0 &+ 1) &* (seed &* 83 &+ 7)) }
+                let text = Base64URL.encode(value)
+                #expect(text == base64URL(value))
+                #expect(text.count == Base64URL.encodedCount(count) && Base64URL.decodedCount(text.count) == count)
+                #expect(text.withUnsafeBytes { Base64URL.decode($0) } == value)
+            }
+        }
+        for byte in UInt8.min...UInt8.max {
+            for place in 0..<9 {
+                var value = [UInt8](repeating: 0, count: 9)
+                value[place] = byte
+                #expect(Base64URL.encode(value) == base64URL(value))
+            }
+        }
+        for length in [1, 5, 9, 13, 4_097] {
+            #expect([UInt8](repeating: 0x41, count: length).withUnsafeBytes { Base64URL.decode($0) } == nil)
+        }
     }
 }

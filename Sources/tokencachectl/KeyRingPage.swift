@@ -1,0 +1,42 @@
+import TokenCrypto
+
+/// What `keyring` subcommands show of a ring: never a key.
+struct KeyRingPage {
+    let path: String
+    let ring: KeyRing
+    /// The key that was just made.
+    let new: RingKey?
+    /// Names of the keys that were just removed.
+    var removed: [String]?
+    /// The lifetime by which they were judged, and where it came from.
+    var longest: (seconds: Int64, source: String)?
+
+    func show(asJSON: Bool, advice: String?) throws {
+        let fingerprint: String
+        do throws(CryptoError) { fingerprint = try ring.fingerprint } catch { throw Failure(.cryptography(error)) }
+        let now = Layout.now
+        let signing = ring.signingKey(at: now)
+        if asJSON {
+            var members: [(String, JSONText)] = [
+                ("file", .string(path)), ("keys", .integer(Int64(ring.keys.count))),
+                ("signing", signing.map { .string($0.kid) } ?? .null), ("fingerprint", .string(fingerprint)),
+            ]
+            if let new { members += [("kid", .string(new.kid)), ("active_from", .integer(new.activeFrom))] }
+            if let removed { members.append(("removed", .array(removed.map { .string($0) }))) }
+            if let longest { members.append(("longest", .integer(longest.seconds))) }
+            return try Terminal.print(JSONText.object(members).text)
+        }
+        var rows = [("file", Layout.printable(path)), ("keys", "\(ring.keys.count)")]
+        rows.append(("signing", signing?.kid ?? "none yet: nothing can be sealed before a key is active"))
+        if let new, new.activeFrom > now { rows.append(("new key", "\(new.kid), signs from \(moment(new, now))")) }
+        if let removed { rows.append(("removed", removed.isEmpty ? "nothing" : removed.joined(separator: ", "))) }
+        if let longest {
+            rows.append(("longest", "\(Layout.duration(seconds: longest.seconds)), \(longest.source)"))
+        }
+        rows.append(("fingerprint", fingerprint))
+        try Terminal.print(Layout.page(rows.map { (label: $0.0, text: $0.1) }))
+        if let advice, Terminal.isErrorATerminal { Terminal.complain("Now " + advice + ".") }
+    }
+
+    private func moment(_ key: RingKey, _ now: Int64) -> String { Layout.future(in: key.activeFrom - now, now: now) }
+}

@@ -1,0 +1,151 @@
+import Foundation
+import Glibc
+import Testing
+import TokenCrypto
+
+@Suite struct KeyRingFileTests {
+    /// A folder of its own, gone with the test.
+    final class Folder {
+        let path: String
+        init() throws {
+            var template = Array("/tmp/tc-ring-XXXXXX".utf8CString)
+            guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
+            path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+        var entries: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path).sorted()) ?? [] }
+        func file(_ name: String = "keyring.json") -> String { "\(path)/\(name)" }
+    }
+
+    let folder: Folder
+    let ring: KeyRing
+
+    init() throws {
+        folder = try Folder()
+        ring = try KeyRing(keys: [KeyRingTests.key("a", from: 0), KeyRingTests.key("b", from: 10)])
+    }
+
+    private func mode(_ path: String) -> mode_t {
+        var facts = stat()
+        return stat(path, &facts) == 0 ? facts.st_mode & 0o7777 : 0
+    }
+
+    @Test func `what was written is read, and nothing is left beside it`() throws {
+        let path = folder.file()
+        try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        #expect(try KeyRingFile.load(path: path, isCredential: false) == ring)
+        #expect(mode(path) == 0o600)
+        let next = try ring.adding(KeyRingTests.key("c", from: 20))
+        try KeyRingFile.write(next, path: path, mustBeNew: false)
+        #expect(try KeyRingFile.load(path: path, isCredential: false) == next)
+        #expect(mode(path) == 0o600)
+        #expect(folder.entries == ["keyring.json"])
+    }
+
+    @Test func `a file that must be new replaces nothing, and leaves nothing behind`() throws {
+        let path = folder.file()
+        try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        let before = try Data(contentsOf: URL(fileURLWithPath: path))
+        let other = try KeyRing(keys: [KeyRingTests.key("z", from: 0)])
+        #expect(throws: KeyRingError.exists(path: path)) {
+            try KeyRingFile.write(other, path: path, mustBeNew: true)
+        }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+        #expect(folder.entries == ["keyring.json"])
+    }
+
+    @Test func `whoever reads while it is written again and again finds a whole ring`() async throws {
+        let path = folder.file()
+        let rings = [ring, try ring.adding(KeyRingTests.key("c", from: 20))]
+        try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for round in 0..<60 { try KeyRingFile.write(rings[round % 2], path: path, mustBeNew: false) }
+            }
+            group.addTask {
+                for _ in 0..<300 {
+                    let found = try KeyRingFile.load(path: path, isCredential: false)
+                    #expect(rings.contains(found))
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(folder.entries == ["keyring.json"])
+    }
+
+    @Test(arguments: [0o640, 0o604, 0o644, 0o660, 0o602, 0o620, 0o666, 0o777, 0o444] as [mode_t])
+    func `a file that group or others have rights to is refused, unless it is a credential`(mode: mode_t) throws {
+        let path = folder.file()
+        try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        chmod(path, mode)
+        #expect(throws: KeyRingError.exposed(path: path, mode: UInt32(mode))) {
+            try KeyRingFile.load(path: path, isCredential: false)
+        }
+        #expect(try KeyRingFile.load(path: path, isCredential: true) == ring)
+        for allowed in [0o600, 0o400, 0o700] as [mode_t] {
+            chmod(path, allowed)
+            #expect(try KeyRingFile.load(path: path, isCredential: false) == ring)
+        }
+    }
+
+    @Test func `what is not there is missing, which is another error than what cannot be read`() throws {
+        #expect(throws: KeyRingError.missing(path: folder.file())) {
+            try KeyRingFile.load(path: folder.file(), isCredential: false)
+        }
+        #expect(throws: KeyRingError.notRegular(path: folder.path)) {
+            try KeyRingFile.load(path: folder.path, isCredential: true)
+        }
+        let below = folder.file() + "/below"
+        try Data().write(to: URL(fileURLWithPath: folder.file()))
+        let error = #expect(throws: KeyRingError.self) { try KeyRingFile.load(path: below, isCredential: false) }
+        #expect("\(error.map(String.init(describing:)) ?? "")".hasSuffix("Not a directory"))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `a pipe or a device is refused without waiting for it`() throws {
+        #expect(mkfifo(folder.file(), 0o600) == 0)
+        for path in [folder.file(), "/dev/zero"] {
+            #expect(throws: KeyRingError.notRegular(path: path)) {
+                try KeyRingFile.load(path: path, isCredential: true)
+            }
+        }
+        #expect(throws: KeyRingError.notRegular(path: folder.file())) {
+            try KeyRingFile.write(ring, path: folder.file(), mustBeNew: false)
+        }
+        #expect(folder.entries == ["keyring.json"])
+    }
+
+    @Test func `a file longer than any ring is refused`() throws {
+        let path = folder.file()
+        try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        let text = ring.encoded()
+        try Data(text + [UInt8](repeating: 0x20, count: 65_536 - text.count)).write(to: URL(fileURLWithPath: path))
+        chmod(path, 0o600)
+        #expect(try KeyRingFile.load(path: path, isCredential: false) == ring)
+        try Data(text + [UInt8](repeating: 0x20, count: 65_537 - text.count)).write(to: URL(fileURLWithPath: path))
+        #expect(throws: KeyRingError.tooLong) { try KeyRingFile.load(path: path, isCredential: false) }
+        try Data().write(to: URL(fileURLWithPath: path))
+        #expect(throws: KeyRingError.self) { try KeyRingFile.load(path: path, isCredential: false) }
+    }
+
+    @Test func `where nothing can be written the error says so`() throws {
+        let path = folder.file("no/such/folder/keyring.json")
+        let error = #expect(throws: KeyRingError.self) {
+            try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        }
+        let text = "\(error.map(String.init(describing:)) ?? "")"
+        #expect(text.contains(path) && text.hasSuffix("No such file or directory"))
+    }
+
+    @Test func `root's change of another user's ring leaves it that user's`() throws {
+        // Only root can give files away; CI and containers run as root.
+        guard geteuid() == 0 else { return }
+        let path = folder.file()
+        try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        #expect(chown(path, 12_345, 12_346) == 0)
+        try KeyRingFile.write(ring, path: path, mustBeNew: false)
+        var facts = stat()
+        #expect(stat(path, &facts) == 0)
+        #expect(facts.st_uid == 12_345 && facts.st_gid == 12_346 && facts.st_mode & 0o7777 == 0o600)
+    }
+}
