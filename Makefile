@@ -25,8 +25,8 @@ WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli p
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi0ldbl
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
-# The service is tested on a Debian of its own, in a container.
-SYSTEMD_PACKAGES = debootstrap systemd-container
+# For systemd-analyze, which looks at the units.
+LINT_PACKAGES  = systemd
 
 RELEASE    = $(SWIFT) build -c release --scratch-path $(BUILD) --static-swift-stdlib
 # Tests are built with the flags of the lint, so that one build serves both.
@@ -35,7 +35,7 @@ RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
 .PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall
-.PHONY: clean build-packages run-packages test-packages web-packages bench-packages systemd-packages
+.PHONY: clean build-packages run-packages test-packages web-packages bench-packages lint-packages
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -44,7 +44,7 @@ help:
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku'
 	@echo 'make test-fcgid  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
-	@echo 'make lint       formatting, warnings as errors'
+	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
 	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
@@ -84,7 +84,7 @@ test-fcgid: web-packages build
 test-systemd: build
 	Tests/Systemd/run $(abspath $(BUILD))
 
-lint: build-packages
+lint: build-packages lint-packages
 	Tests/Systemd/check-units
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
 	$(SWIFT) build $(DEBUG) --build-tests
@@ -159,5 +159,5 @@ bench-packages: build-packages
 test-packages:
 	@./.ci/packages $(TEST_PACKAGES)
 
-systemd-packages: build-packages
-	@./.ci/packages $(SYSTEMD_PACKAGES)
+lint-packages:
+	@./.ci/packages $(LINT_PACKAGES)

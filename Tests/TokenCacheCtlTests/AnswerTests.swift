@@ -42,6 +42,7 @@ struct AnswerTests {
         arguments: [
             (["ping"], ["PING"]),
             (["status"], ["INFO"]),
+            (["reload"], ["RELOAD"]),
             (["info", "tokens"], ["INFO", "tokens"]),
             (["issue"], ["TOKEN.ISSUE"]),
             (

@@ -4,6 +4,7 @@ import Glibc
 /// A daemon of its own with an embedded Redis, in a folder of its own; both are gone when it is released.
 final class LiveDaemon {
     let socketPath: String
+    private let configuration: String
     private let folder: String
     private let process: pid_t
     private let log: Int32
@@ -25,7 +26,7 @@ final class LiveDaemon {
         guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         socketPath = folder + "/s"
-        let configuration = folder + "/c.yaml"
+        configuration = folder + "/c.yaml"
         try "session:\n  idle: 1h\n".write(toFile: configuration, atomically: false, encoding: .utf8)
         log = open(folder + "/log", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         process = try ControlProgram.spawn(
@@ -49,6 +50,11 @@ final class LiveDaemon {
 
     func run(_ arguments: [String], input: String = "") throws -> ControlProgram.Result {
         try ControlProgram.run(["--socket", socketPath] + arguments, input: input)
+    }
+
+    /// Writes its configuration anew; it takes effect with a reload.
+    func configure(_ text: String) throws {
+        try text.write(toFile: configuration, atomically: true, encoding: .utf8)
     }
 
     /// What it logged, for the report of a failed test.

@@ -50,6 +50,29 @@ struct LiveDaemonTests {
         #expect(try daemon.run(["issue", "--subject", String(repeating: "s", count: 257)]).status == 5)
     }
 
+    @Test("reload takes a changed file, names what needs a restart, and fails with 78 and the reason on a wrong one")
+    func reload() throws {
+        let daemon = try LiveDaemon()
+        try #require(try daemon.isReady(), "\(daemon.logText)")
+        try daemon.configure("session:\n  idle: 30m\n")
+        let good = try daemon.run(["reload"])
+        #expect(good.status == 0 && good.output == "the configuration was reloaded\n", "\(good)")
+        #expect(try daemon.run(["reload", "--json"]).output == "{\"need_restart\":[]}\n")
+
+        try daemon.configure("session:\n  idle: soon\nlog:\n  level: loud\n")
+        let wrong = try daemon.run(["reload"])
+        #expect(wrong.status == 78 && wrong.output.isEmpty, "\(wrong)")
+        for part in ["nothing was changed", "session.idle", "log.level"] { #expect(wrong.errors.contains(part)) }
+
+        try daemon.configure("redis:\n  timeout: 1s\n  prefix: \"x:\"\n")
+        let partly = try daemon.run(["reload"])
+        #expect(partly.status == 0, "\(partly)")
+        #expect(partly.output.hasSuffix("these keys change with a restart only: redis.prefix, redis.timeout\n"))
+        #expect(
+            try daemon.run(["reload", "--json"]).output
+                == "{\"need_restart\":[\"redis.prefix\",\"redis.timeout\"]}\n")
+    }
+
     @Test("status, info and doctor find a healthy daemon healthy")
     func health() throws {
         let daemon = try LiveDaemon()
