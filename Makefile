@@ -22,7 +22,7 @@ RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli php-redis rakudo \
-                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi0ldbl
+                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
 # The service is tested on a Debian of its own, in a container.
@@ -34,8 +34,8 @@ DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
 RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
-.PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall
-.PHONY: clean build-packages run-packages test-packages web-packages bench-packages systemd-packages
+.PHONY: help run test test-examples test-fcgid test-systemd build lint format bench bench-scale fuzz install uninstall
+.PHONY: clean build-packages run-packages test-packages web-packages bench-packages systemd-packages feedback-workers
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -66,31 +66,37 @@ run: run-packages build
 build: build-packages
 	$(RELEASE)
 
-test: build-packages test-packages web-packages
+test: build-packages test-packages web-packages feedback-workers
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(SWIFT) test $(DEBUG) --skip-build
 	@echo 'the same rules without the near cache:'
 	TOKENCACHED_NEAR_CACHE_MAX_MEMORY=0 $(SWIFT) test $(DEBUG) --skip-build --filter IntegrationTests \
 	  --skip 'NearCache|InvalidationLoss|ServeStale|OutageRevocation'
 	examples/testing/examples.py --programs $(BUILD)/debug
-	examples/fcgid/test.py --programs $(BUILD)/debug --requests 400
+	examples/fcgid/test.py --programs $(BUILD)/debug --swift-programs $(BUILD)-fcgid/release --requests 400
 
 test-examples: web-packages build
 	examples/testing/examples.py --programs $(RELEASEDIR)
 
-test-fcgid: web-packages build
-	examples/fcgid/test.py --programs $(RELEASEDIR) --requests $(FCGID_REQUESTS)
+test-fcgid: web-packages build feedback-workers
+	examples/fcgid/test.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-fcgid/release \
+	  --requests $(FCGID_REQUESTS)
+
+# A package of its own, which takes the client library from this one.
+feedback-workers: web-packages
+	$(SWIFT) build --package-path examples/fcgid/swift -c release --scratch-path $(BUILD)-fcgid \
+	  --static-swift-stdlib -Xswiftc -warnings-as-errors
 
 test-systemd: build
 	Tests/Systemd/run $(abspath $(BUILD))
 
 lint: build-packages
 	Tests/Systemd/check-units
-	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests examples
 	$(SWIFT) build $(DEBUG) --build-tests
 
 format:
-	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
+	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests examples
 
 bench: bench-packages build
 	$(RELEASEDIR)/tokencache-load --compare --docs docs/benchmarks
@@ -142,7 +148,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-fuzz tmp
+	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-fcgid tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)

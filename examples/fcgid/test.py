@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The failure of the report, and its cure: the same feedback site on three FastCGI processes, before and after.
 
-    test.py --programs .build/release [--workers perl,raku] [--requests 2000] [--swift-programs FOLDER]
+    test.py --programs .build/release [--workers perl,raku,swift] [--swift-programs FOLDER] [--requests 2000]
 
 Needs Debian's apache2, libapache2-mod-fcgid, redis-server, and what the workers are written in. Touches nothing outside
 one temporary folder and leaves nothing running.
@@ -42,8 +42,9 @@ def install(stage, worker, swift_programs):
     site = f"{stage.folder}/site"
     for name in ("fcgid", "perl", "raku"):
         shutil.copytree(here.parent / name, f"{site}/{name}", ignore=shutil.ignore_patterns(".build*", ".precomp"))
-    for program in pathlib.Path(swift_programs).glob("feedback-*") if swift_programs else ():
-        shutil.copy(program, f"{site}/fcgid/swift/{program.name.removeprefix('feedback-')}")
+    if worker == "swift":
+        for program in ("before", "after"):
+            shutil.copy(f"{swift_programs}/feedback-{program}", f"{site}/fcgid/swift/{program}")
     for folder, _, _ in os.walk(site):
         os.chown(folder, stage.user.pw_uid, stage.user.pw_gid)
     if worker == "raku":
@@ -174,13 +175,16 @@ def table(columns):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True, help="the folder of tokencached")
-    parser.add_argument("--workers", default="perl,raku", help="the languages, with commas")
+    parser.add_argument("--workers", help="the languages, with commas; by default all")
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--swift-programs", help="the folder of feedback-before and feedback-after")
     arguments = parser.parse_args()
+    workers = ["perl", "raku", *(["swift"] if arguments.swift_programs else [])]
+    if arguments.workers:
+        workers = arguments.workers.split(",")
     columns = {}
     try:
-        for worker in arguments.workers.split(","):
+        for worker in workers:
             with staging.Stage(arguments.programs) as stage:
                 install(stage, worker, arguments.swift_programs)
                 for what in (before, after):
