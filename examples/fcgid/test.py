@@ -28,8 +28,9 @@ FRONT_ENDS = 4
 REQUESTS_IN_ROUND = 5
 # Every fourth round of a visitor changes a privilege: TOKEN.ROTATE.
 ROUNDS_PER_RENEWAL = 4
-# So short that tokens are replaced many times while the visitors are at work.
-ROTATION = ("rotation.after=1s", "rotation.overlap=500ms")
+# So short that tokens are replaced many times while the visitors are at work; and patience with a busy test machine's
+# disk, though less than the workers have.
+SETTINGS = ("rotation.after=1s", "rotation.overlap=500ms", "redis.timeout=1s")
 REDIS_DOWN_SECONDS = 2
 
 BEFORE = {"perl": "perl/before.fcgi", "raku": "raku/before.raku", "swift": "swift/before"}
@@ -63,20 +64,22 @@ def visit(port, requests, front_ends):
     def live(visitor):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for number in range(1, rounds + 1):
-                visitor.round(pool, renews=number % ROUNDS_PER_RENEWAL == 0 and visitor.sid is not None)
+                visitor.insist(pool, renews=number % ROUNDS_PER_RENEWAL == 0 and visitor.sid is not None)
 
     with concurrent.futures.ThreadPoolExecutor(VISITORS) as threads:
         list(threads.map(live, visitors))
     return visitors, time.monotonic() - begin
 
 
-def outage(stage, visitors, settings):
+def outage(stage, visitors):
     """The visitors go on while Redis is away for two seconds and the daemon is killed."""
     over = threading.Event()
 
     def live(visitor):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            visitor.persist(pool, over)
+            while not over.is_set():
+                visitor.insist(pool)
+            visitor.insist(pool)
 
     with concurrent.futures.ThreadPoolExecutor(VISITORS) as threads:
         lives = [threads.submit(live, visitor) for visitor in visitors]
@@ -85,7 +88,7 @@ def outage(stage, visitors, settings):
             time.sleep(REDIS_DOWN_SECONDS)
             stage.start_redis()
             stage.stop("daemon", signal.SIGKILL)
-            stage.start_daemon(settings)
+            stage.start_daemon(SETTINGS)
         finally:
             over.set()
         for life in lives:
@@ -107,6 +110,7 @@ def summary(visitors, seconds):
         "null captcha": wrong["null captcha"],
         "wrong letters, for want of a picture": wrong["wrong letters"],
         "tokens replaced, and picked up": came_with.total() - len([visitor for visitor in visitors if visitor.tokens]),
+        "503": requests["503"],
         "seconds": round(seconds, 1),
     }
 
@@ -144,7 +148,7 @@ def before(stage, worker, requests):
 
 def after(stage, worker, requests):
     stage.start_redis()
-    stage.start_daemon(ROTATION)
+    stage.start_daemon(SETTINGS)
     port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
     visitors, seconds = visit(port, requests, front_ends=FRONT_ENDS)
     seen = summary(visitors, seconds)
@@ -155,7 +159,7 @@ def after(stage, worker, requests):
     check_sessions(stage, visitors)
 
     answered = total(visitors, "requests")
-    outage(stage, visitors, ROTATION)
+    outage(stage, visitors)
     wrong = total(visitors, "wrong")
     require(not wrong, f"refused in the outage: {dict(wrong)}")
     check_sessions(stage, visitors)
