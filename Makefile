@@ -35,13 +35,13 @@ RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
 .PHONY: help run test test-examples test-fcgid test-systemd build lint format bench bench-scale fuzz install uninstall
-.PHONY: clean build-packages run-packages test-packages web-packages bench-packages systemd-packages feedback-workers
+.PHONY: clean build-packages run-packages test-packages web-packages bench-packages systemd-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       all tests (installs what they need)'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
-	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku'
+	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift'
 	@echo 'make test-fcgid  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors'
@@ -66,25 +66,25 @@ run: run-packages build
 build: build-packages
 	$(RELEASE)
 
-test: build-packages test-packages web-packages feedback-workers
+test: build-packages test-packages web-packages swift-examples
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(SWIFT) test $(DEBUG) --skip-build
 	@echo 'the same rules without the near cache:'
 	TOKENCACHED_NEAR_CACHE_MAX_MEMORY=0 $(SWIFT) test $(DEBUG) --skip-build --filter IntegrationTests \
 	  --skip 'NearCache|InvalidationLoss|ServeStale|OutageRevocation'
-	examples/testing/examples.py --programs $(BUILD)/debug
-	examples/fcgid/test.py --programs $(BUILD)/debug --swift-programs $(BUILD)-fcgid/release --requests 400
+	examples/testing/examples.py --programs $(BUILD)/debug --swift-programs $(BUILD)-examples/release
+	examples/fcgid/test.py --programs $(BUILD)/debug --swift-programs $(BUILD)-examples/release --requests 400
 
-test-examples: web-packages build
-	examples/testing/examples.py --programs $(RELEASEDIR)
+test-examples: web-packages build swift-examples
+	examples/testing/examples.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-examples/release
 
-test-fcgid: web-packages build feedback-workers
-	examples/fcgid/test.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-fcgid/release \
+test-fcgid: web-packages build swift-examples
+	examples/fcgid/test.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-examples/release \
 	  --requests $(FCGID_REQUESTS)
 
 # A package of its own, which takes the client library from this one.
-feedback-workers: web-packages
-	$(SWIFT) build --package-path examples/fcgid/swift -c release --scratch-path $(BUILD)-fcgid \
+swift-examples: web-packages
+	$(SWIFT) build --package-path examples/swift -c release --scratch-path $(BUILD)-examples \
 	  --static-swift-stdlib -Xswiftc -warnings-as-errors
 
 test-systemd: build
@@ -148,7 +148,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-fcgid tmp
+	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-examples tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)

@@ -44,10 +44,12 @@ def install(stage, worker, swift_programs):
     for name in ("fcgid", "perl", "raku"):
         shutil.copytree(here.parent / name, f"{site}/{name}", ignore=shutil.ignore_patterns(".build*", ".precomp"))
     if worker == "swift":
+        os.mkdir(f"{site}/fcgid/swift")
         for program in ("before", "after"):
             shutil.copy(f"{swift_programs}/feedback-{program}", f"{site}/fcgid/swift/{program}")
-    for folder, _, _ in os.walk(site):
-        os.chown(folder, stage.user.pw_uid, stage.user.pw_gid)
+    for folder, _, names in os.walk(site):
+        for name in (".", *names):
+            os.chown(f"{folder}/{name}", stage.user.pw_uid, stage.user.pw_gid)
     if worker == "raku":
         as_user = {"user": stage.user.pw_uid, "group": stage.user.pw_gid} if os.getuid() == 0 else {}
         subprocess.run(
