@@ -22,7 +22,7 @@ RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli php-redis rakudo \
-                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi0ldbl
+                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
@@ -35,13 +35,13 @@ RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
 .PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall
-.PHONY: clean build-packages run-packages test-packages web-packages bench-packages lint-packages
+.PHONY: clean build-packages run-packages test-packages web-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       all tests (installs what they need)'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
-	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku'
+	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift'
 	@echo 'make test-fcgid  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
@@ -66,31 +66,37 @@ run: run-packages build
 build: build-packages
 	$(RELEASE)
 
-test: build-packages test-packages web-packages
+test: build-packages test-packages web-packages swift-examples
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(SWIFT) test $(DEBUG) --skip-build
 	@echo 'the same rules without the near cache:'
 	TOKENCACHED_NEAR_CACHE_MAX_MEMORY=0 $(SWIFT) test $(DEBUG) --skip-build --filter IntegrationTests \
 	  --skip 'NearCache|InvalidationLoss|ServeStale|OutageRevocation'
-	examples/testing/examples.py --programs $(BUILD)/debug
-	examples/fcgid/test.py --programs $(BUILD)/debug --requests 400
+	examples/testing/examples.py --programs $(BUILD)/debug --swift-programs $(BUILD)-examples/release
+	examples/fcgid/test.py --programs $(BUILD)/debug --swift-programs $(BUILD)-examples/release --requests 400
 
-test-examples: web-packages build
-	examples/testing/examples.py --programs $(RELEASEDIR)
+test-examples: web-packages build swift-examples
+	examples/testing/examples.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-examples/release
 
-test-fcgid: web-packages build
-	examples/fcgid/test.py --programs $(RELEASEDIR) --requests $(FCGID_REQUESTS)
+test-fcgid: web-packages build swift-examples
+	examples/fcgid/test.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-examples/release \
+	  --requests $(FCGID_REQUESTS)
+
+# A package of its own, which takes the client library from this one.
+swift-examples: web-packages
+	$(SWIFT) build --package-path examples/swift -c release --scratch-path $(BUILD)-examples \
+	  --static-swift-stdlib -Xswiftc -warnings-as-errors
 
 test-systemd: build
 	Tests/Systemd/run $(abspath $(BUILD))
 
 lint: build-packages lint-packages
 	Tests/Systemd/check-units
-	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests examples
 	$(SWIFT) build $(DEBUG) --build-tests
 
 format:
-	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
+	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests examples
 
 bench: bench-packages build
 	$(RELEASEDIR)/tokencache-load --compare --docs docs/benchmarks
@@ -142,7 +148,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-fuzz tmp
+	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-examples tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)

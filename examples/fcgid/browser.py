@@ -135,7 +135,7 @@ class Visitor:
     def renew(self):
         self.frontend = self.api("renew").get("frontend")
 
-    def round(self, pool, renews=False):
+    def round(self, pool, renews):
         """Five requests, two of them at the same time, as a page's scripts send them."""
         self.open_page()
         letters = self.look()
@@ -146,17 +146,11 @@ class Visitor:
         if not renews:
             self.send(letters)
 
-    def persist(self, pool, over):
-        """Goes on until told that it is over and once more then. Starts over from the page where the site said 503."""
-        refused = 0
-        while refused < MOST_REFUSALS:
-            last = over.is_set()
+    def insist(self, pool, renews=False):
+        """A round, begun again from the page where the site said 503."""
+        for _ in range(MOST_REFUSALS):
             try:
-                self.round(pool)
+                return self.round(pool, renews)
             except TryAgain:
-                refused += 1
                 time.sleep(RETRY_SECONDS)
-            else:
-                if last:
-                    return
         self.wrong["503 again and again"] += 1

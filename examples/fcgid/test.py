@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The failure of the report, and its cure: the same feedback site on three FastCGI processes, before and after.
 
-    test.py --programs .build/release [--workers perl,raku] [--requests 2000] [--swift-programs FOLDER]
+    test.py --programs .build/release [--workers perl,raku,swift] [--swift-programs FOLDER] [--requests 2000]
 
 Needs Debian's apache2, libapache2-mod-fcgid, redis-server, and what the workers are written in. Touches nothing outside
 one temporary folder and leaves nothing running.
@@ -28,8 +28,9 @@ FRONT_ENDS = 4
 REQUESTS_IN_ROUND = 5
 # Every fourth round of a visitor changes a privilege: TOKEN.ROTATE.
 ROUNDS_PER_RENEWAL = 4
-# So short that tokens are replaced many times while the visitors are at work.
-ROTATION = ("rotation.after=1s", "rotation.overlap=500ms")
+# So short that tokens are replaced many times while the visitors are at work; and patience with a busy test machine's
+# disk, though less than the workers have.
+SETTINGS = ("rotation.after=1s", "rotation.overlap=500ms", "redis.timeout=1s")
 REDIS_DOWN_SECONDS = 2
 
 BEFORE = {"perl": "perl/before.fcgi", "raku": "raku/before.raku", "swift": "swift/before"}
@@ -42,10 +43,13 @@ def install(stage, worker, swift_programs):
     site = f"{stage.folder}/site"
     for name in ("fcgid", "perl", "raku"):
         shutil.copytree(here.parent / name, f"{site}/{name}", ignore=shutil.ignore_patterns(".build*", ".precomp"))
-    for program in pathlib.Path(swift_programs).glob("feedback-*") if swift_programs else ():
-        shutil.copy(program, f"{site}/fcgid/swift/{program.name.removeprefix('feedback-')}")
-    for folder, _, _ in os.walk(site):
-        os.chown(folder, stage.user.pw_uid, stage.user.pw_gid)
+    if worker == "swift":
+        os.mkdir(f"{site}/fcgid/swift")
+        for program in ("before", "after"):
+            shutil.copy(f"{swift_programs}/feedback-{program}", f"{site}/fcgid/swift/{program}")
+    for folder, _, names in os.walk(site):
+        for name in (".", *names):
+            os.chown(f"{folder}/{name}", stage.user.pw_uid, stage.user.pw_gid)
     if worker == "raku":
         as_user = {"user": stage.user.pw_uid, "group": stage.user.pw_gid} if os.getuid() == 0 else {}
         subprocess.run(
@@ -62,20 +66,22 @@ def visit(port, requests, front_ends):
     def live(visitor):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for number in range(1, rounds + 1):
-                visitor.round(pool, renews=number % ROUNDS_PER_RENEWAL == 0 and visitor.sid is not None)
+                visitor.insist(pool, renews=number % ROUNDS_PER_RENEWAL == 0 and visitor.sid is not None)
 
     with concurrent.futures.ThreadPoolExecutor(VISITORS) as threads:
         list(threads.map(live, visitors))
     return visitors, time.monotonic() - begin
 
 
-def outage(stage, visitors, settings):
+def outage(stage, visitors):
     """The visitors go on while Redis is away for two seconds and the daemon is killed."""
     over = threading.Event()
 
     def live(visitor):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            visitor.persist(pool, over)
+            while not over.is_set():
+                visitor.insist(pool)
+            visitor.insist(pool)
 
     with concurrent.futures.ThreadPoolExecutor(VISITORS) as threads:
         lives = [threads.submit(live, visitor) for visitor in visitors]
@@ -84,7 +90,7 @@ def outage(stage, visitors, settings):
             time.sleep(REDIS_DOWN_SECONDS)
             stage.start_redis()
             stage.stop("daemon", signal.SIGKILL)
-            stage.start_daemon(settings)
+            stage.start_daemon(SETTINGS)
         finally:
             over.set()
         for life in lives:
@@ -106,6 +112,7 @@ def summary(visitors, seconds):
         "null captcha": wrong["null captcha"],
         "wrong letters, for want of a picture": wrong["wrong letters"],
         "tokens replaced, and picked up": came_with.total() - len([visitor for visitor in visitors if visitor.tokens]),
+        "503": requests["503"],
         "seconds": round(seconds, 1),
     }
 
@@ -143,7 +150,7 @@ def before(stage, worker, requests):
 
 def after(stage, worker, requests):
     stage.start_redis()
-    stage.start_daemon(ROTATION)
+    stage.start_daemon(SETTINGS)
     port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
     visitors, seconds = visit(port, requests, front_ends=FRONT_ENDS)
     seen = summary(visitors, seconds)
@@ -154,7 +161,7 @@ def after(stage, worker, requests):
     check_sessions(stage, visitors)
 
     answered = total(visitors, "requests")
-    outage(stage, visitors, ROTATION)
+    outage(stage, visitors)
     wrong = total(visitors, "wrong")
     require(not wrong, f"refused in the outage: {dict(wrong)}")
     check_sessions(stage, visitors)
@@ -174,13 +181,16 @@ def table(columns):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True, help="the folder of tokencached")
-    parser.add_argument("--workers", default="perl,raku", help="the languages, with commas")
+    parser.add_argument("--workers", help="the languages, with commas; by default all")
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--swift-programs", help="the folder of feedback-before and feedback-after")
     arguments = parser.parse_args()
+    workers = ["perl", "raku", *(["swift"] if arguments.swift_programs else [])]
+    if arguments.workers:
+        workers = arguments.workers.split(",")
     columns = {}
     try:
-        for worker in arguments.workers.split(","):
+        for worker in workers:
             with staging.Stage(arguments.programs) as stage:
                 install(stage, worker, arguments.swift_programs)
                 for what in (before, after):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the examples against a real daemon, and then where the daemon is silent, away, or answers about somebody else.
 
-    examples.py --programs .build/release [--examples perl,php,python,raku]
+    examples.py --programs .build/release [--examples perl,php,python,raku,swift] [--swift-programs FOLDER]
 """
 import argparse
 import os
@@ -94,7 +94,9 @@ def somebody_else(example, stage):
 
 
 def visit(status, accepted, sid, token=None):
-    pairs = {"status": status, "accepted": accepted, "kind": "session", "sid": sid}
+    pairs = {
+        "status": status, "accepted": accepted, "kind": "session", "sid": sid, "subject": "", "generation": 1,
+        "created": 1, "modified": 1, "expires_in": 1, "absolute_in": 1}
     if token:
         pairs["sessiontoken"] = token
     words = [word for pair in pairs.items() for word in pair]
@@ -114,13 +116,16 @@ def raku_module(stage):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True, help="the folder of tokencached")
-    parser.add_argument("--examples", default=",".join(COMMANDS), help="which, with commas")
+    parser.add_argument("--examples", help="which, with commas; by default all")
+    parser.add_argument("--swift-programs", help="the folder of the Swift example")
     arguments = parser.parse_args()
+    if arguments.swift_programs:
+        COMMANDS["swift"] = [f"{arguments.swift_programs}/sessions"]
     try:
         with staging.Stage(arguments.programs) as stage:
             stage.start_redis()
             stage.start_daemon()
-            for example in arguments.examples.split(","):
+            for example in arguments.examples.split(",") if arguments.examples else COMMANDS:
                 for scenario in (lives, silence, nobody, somebody_else):
                     scenario(example, stage)
                 if example == "raku":

@@ -95,7 +95,7 @@ class Stage:
     def start_redis(self):
         self.start("redis", [
             "redis-server", "--port", "0", "--unixsocket", self.redis_socket, "--dir", f"{self.folder}/redis",
-            "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
+            "--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction",
         ], lambda: answers(self.redis_socket))
 
     def start_daemon(self, settings=()):

@@ -50,7 +50,8 @@ public struct Site<Worker: Feedback> {
                 type: "image/svg+xml", body: picture.filled(Dictionary(places) { first, _ in first }))
         default:
             let prefix = "POST /api/"
-            guard request.route.hasPrefix(prefix), let action = Action(rawValue: String(request.route.dropFirst(prefix.count)))
+            guard request.route.hasPrefix(prefix),
+                let action = Action(rawValue: String(request.route.dropFirst(prefix.count)))
             else { return Response(status: 404, body: "not found\n") }
             let reply = try worker.reply(to: action, request)
             let json = String(decoding: try JSONEncoder().encode(reply.fields), as: UTF8.self)
@@ -74,7 +75,8 @@ struct Response {
             "Status: \(status)", "Content-Type: \(type)", "Cache-Control: no-store",
             "X-Worker: \(ProcessInfo.processInfo.processIdentifier)",
         ]
-        return (all + headers + (setCookie.map { ["Set-Cookie: \($0)"] } ?? [])).joined(separator: "\r\n") + "\r\n\r\n" + body
+        return (all + headers + (setCookie.map { ["Set-Cookie: \($0)"] } ?? [])).joined(separator: "\r\n") + "\r\n\r\n"
+            + body
     }
 }
 

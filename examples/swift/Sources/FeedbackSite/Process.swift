@@ -4,7 +4,8 @@ extension CommandLine {
     /// The folder of the pages, beside the worker's own.
     public static var pages: String {
         let program = arguments.first ?? ""
-        return "\(program.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/"))/../pages"
+        let folder = program.lastIndex(of: "/").map { program[...$0] } ?? ""
+        return "\(folder)../pages"
     }
 }
 

@@ -59,7 +59,8 @@ struct After: Feedback {
         case .session(let holder, let change, let page), .guest(let holder, let change, let page),
             .refused(_, let holder, let change, let page):
             return Reply([
-                "sid": holder.sid, "sessiontoken": change.replacement?.revealedText, "frontend": page.csrf?.revealedText,
+                "sid": holder.sid, "sessiontoken": change.replacement?.revealedText,
+                "frontend": page.csrf?.revealedText,
             ])
         }
     }
@@ -98,7 +99,9 @@ struct After: Feedback {
     }
 
     private func newCaptcha(for token: Token?) throws -> String {
-        guard case .issued(let captcha, _, _) = try client.call(.issueCaptcha(form: form, for: token)) else { return "" }
+        guard case .issued(let captcha, _, _) = try client.call(.issueCaptcha(form: form, for: token)) else {
+            return ""
+        }
         return captcha.revealedText
     }
 
