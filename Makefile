@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 300
 
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
 RUN_PACKAGES   = redis-server
-TEST_PACKAGES  = redis-server redis-tools python3-redis procps util-linux bsdutils
+TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev

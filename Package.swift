@@ -104,6 +104,11 @@ let package = Package(
             name: "LoadTestTests", dependencies: ["LoadTest", "tokencached", "tokencache-load", histogram],
             swiftSettings: strict),
 
+        // Makes a virtual environment with libraries of another language, once for a build folder.
+        .testTarget(
+            name: "IndependentLibraryTests", dependencies: ["Tokens", "TokenCrypto", "TestSupport"],
+            exclude: ["environment.sh", "libraries.txt", "sealed.py"], swiftSettings: strict),
+
         // Integration tests start real redis-servers and daemons of their own.
         // The harness looks through megabytes for every secret of a test: unoptimised that takes most of the run.
         .target(

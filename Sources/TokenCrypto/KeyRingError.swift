@@ -38,7 +38,7 @@ public enum KeyRingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .malformed(let error, let keys?): "keys[\(keys)] of the key ring: \(error)"
         case .malformed(let error, nil): "the key ring: \(error)"
         case .missing(let path): "there is no key ring \(path)"
-        case .exists(let path): "there is a key ring \(path) already"
+        case .exists(let path): "there is a file \(path) already"
         case .notRegular(let path): "the key ring \(path) is no regular file"
         case .exposed(let path, let mode):
             "the key ring \(path) has mode 0\(String(mode, radix: 8)): only its owner may have rights to it (chmod 600)"

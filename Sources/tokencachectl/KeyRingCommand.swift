@@ -187,7 +187,7 @@ extension Failure {
         case .missing:
             self.init(status: .other, message: "\(text): `tokencachectl keyring init` makes one, --file names another")
         case .exists:
-            self.init(status: .other, message: "\(text): `tokencachectl keyring rotate` adds a key to it")
+            self.init(status: .other, message: "\(text): `tokencachectl keyring rotate` adds a key to a ring")
         case .tooManyKeys:
             self.init(
                 status: .other, message: "\(text): `tokencachectl keyring prune` removes what is no longer needed")
