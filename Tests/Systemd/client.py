@@ -17,8 +17,9 @@ class ErrorReply(Exception):
     """The daemon's answer is an error."""
 
 
-# Every token that any client here was given, for the search in the journal.
+# Every session token (hex) and every guest token (JWS) that any client here was given, for the search in the journal.
 tokens = set()
+guests = set()
 
 
 class Client:
@@ -48,8 +49,9 @@ class Client:
         """A reply that is a map."""
         flat = self.call(*words)
         fields = dict(zip(flat[::2], flat[1::2]))
-        if "sessiontoken" in fields:
-            tokens.add(fields["sessiontoken"])
+        token = fields.get("sessiontoken")
+        if token:
+            (guests if fields["kind"] == "guest" else tokens).add(token)
         return fields
 
     def line(self):

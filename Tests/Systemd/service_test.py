@@ -5,9 +5,11 @@ Waits for what happens, never for time to pass; each wait has a limit.
 
 import base64
 import grp
+import json
 import os
 import pwd
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -15,11 +17,13 @@ import sys
 import time
 import traceback
 
-from client import MAIN, Client, Ended, ErrorReply, Refused, fields, once, tokens
+from client import MAIN, Client, Refused, fields, guests, once, tokens
 from load import Load
 
 UNIT = "tokencached.service"
 CONFIGURATION = "/etc/tokencached/tokencached.yaml"
+# Made by the daemon at its first start, as no other was given.
+RING = "/var/lib/tokencached/keyring.json"
 RESTARTS = 20
 WORKERS = 8
 ACCESS = """
@@ -65,6 +69,29 @@ def journal(unit=UNIT, *options):
 def configure(text, path=CONFIGURATION):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def ring_with(kid, ring=None):
+    """The text of a key ring, or of this one with one more key, which signs from now on."""
+    key = base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    keys = json.loads(ring)["keys"] if ring else []
+    now = int(time.time())
+    return json.dumps({"keys": keys + [{"kid": kid, "key": key, "created": now, "active_from": now}]})
+
+
+def replace_ring(text):
+    """As a careful tool does: whole, or not at all."""
+    with open(f"{RING}.new", "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(text)
+    shutil.chown(f"{RING}.new", "tokencached", "tokencached")
+    os.rename(f"{RING}.new", RING)
+
+
+def signing_key():
+    """The key that the daemon seals a new guest with, and that guest's token."""
+    token = fields("GUEST.ISSUE")["sessiontoken"]
+    header = token.split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"], token
 
 
 def facts_of_process(pid):
@@ -197,14 +224,30 @@ def reload():
     run("systemctl", "kill", "--kill-whom=main", "--signal=HUP", UNIT)
     eventually("SIGHUP reloads, too", lambda: journal(UNIT).count("redis.timeout") > before)
 
-    # KEY RING: once the daemon has one, here a ring with a new key that signs is put in place, `systemctl reload` is
-    # called, and a guest token is verified to carry the new `kid` while one of the old key is still accepted. A
-    # credential is a copy made at the start, which a reload cannot renew: keyring.file is to name the file then.
-
     configure(ACCESS % "validator")
     run("systemctl", "reload", UNIT)
     assert client.fields("TOKEN.VALIDATE", kept)["status"] == "valid", "the connection is still there"
     assert main_pid() == daemon and show("NRestarts") == "0"
+
+
+def new_ring():
+    """a reload takes a new key ring: its new key signs, and what the old one signed is accepted; a broken one is refused"""
+    daemon = main_pid()
+    old, guest = signing_key()
+    with open(RING, encoding="utf-8") as file:
+        ring = file.read()
+    replace_ring(ring_with("second", ring))
+    assert signing_key()[0] == old, "nothing changes by itself"
+    run("systemctl", "reload", UNIT)
+    assert signing_key()[0] == "second"
+    assert fields("TOKEN.VALIDATE", guest)["status"] == "valid"
+    replace_ring("{}")
+    run("systemctl", "reload", UNIT, status=1)
+    assert signing_key()[0] == "second" and main_pid() == daemon
+    replace_ring(ring_with("third", ring))
+    run("systemctl", "reload", UNIT)
+    assert signing_key()[0] == "third"
+    assert fields("TOKEN.VALIDATE", guest)["status"] == "valid"
 
 
 def restarts():
@@ -291,15 +334,18 @@ def instances():
 
 
 def credential():
-    """the key ring's credential reaches the daemon where its file is there, for it alone"""
+    """the key ring in /etc/credstore reaches the daemon as a credential, for it alone; without the file it starts, too"""
     folder = f"/run/credentials/{UNIT}"
     assert not os.path.exists(f"{folder}/keyring")
     with open("/etc/credstore/tokencached.keyring", "w", encoding="utf-8") as file:
-        file.write("a ring")
+        file.write(ring_with("given"))
     run("systemctl", "restart", UNIT)
+    assert signing_key()[0] == "given"
     ring = os.stat(f"{folder}/keyring")
     assert stat.S_IMODE(ring.st_mode) == 0o400 and ring.st_uid == pwd.getpwnam("tokencached").pw_uid
     os.unlink("/etc/credstore/tokencached.keyring")
+    run("systemctl", "restart", UNIT)
+    assert signing_key()[0] == "third"
 
 
 def stop():
@@ -347,11 +393,12 @@ def secrets():
         assert holds_token(b"found: " + form), "the search itself is broken"
     assert len(tokens) > 100 and token[:32].encode() in text, "not the journal of this test"
     assert not holds_token(text), "a token is in the journal"
+    assert guests and not any(guest.split(".")[2].encode() in text for guest in guests), "a guest's token is"
     print(f"    {len(tokens)} tokens looked for in {len(text)} bytes")
 
 
 PARTS = [
-    installation, activation, roles, sandbox, reload, restarts, killed, frozen, wrong_start, instances, credential, stop,
+    installation, activation, roles, sandbox, reload, new_ring, restarts, killed, frozen, wrong_start, instances, credential, stop,
     secrets,
 ]
 
