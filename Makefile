@@ -32,6 +32,7 @@ RELEASE    = $(SWIFT) build -c release --scratch-path $(BUILD) --static-swift-st
 # Tests are built with the flags of the lint, so that one build serves both.
 DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
 RELEASEDIR = $(BUILD)/release
+FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
 
 .PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall
@@ -83,7 +84,7 @@ test-fcgid: web-packages build swift-examples
 	  --requests $(FCGID_REQUESTS)
 
 # A package of its own, which takes the client library from this one.
-swift-examples: web-packages
+swift-examples: build-packages web-packages
 	$(SWIFT) build --package-path examples/swift -c release --scratch-path $(BUILD)-examples \
 	  --static-swift-stdlib -Xswiftc -warnings-as-errors
 
@@ -92,11 +93,11 @@ test-systemd: build
 
 lint: build-packages lint-packages
 	Tests/Systemd/check-units
-	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests examples
+	$(SWIFT) format lint --strict --parallel --recursive $(FORMATTED)
 	$(SWIFT) build $(DEBUG) --build-tests
 
 format:
-	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests examples
+	$(SWIFT) format --in-place --parallel --recursive $(FORMATTED)
 
 bench: bench-packages build
 	$(RELEASEDIR)/tokencache-load --compare --docs docs/benchmarks

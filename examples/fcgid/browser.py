@@ -36,8 +36,9 @@ class Visitor:
         self.requests = collections.Counter()
         self.wrong = collections.Counter()
         self.workers = set()
-        # Every session token that the site gave, and with what kind of answer it came first.
-        self.tokens = {}
+        # Every session token that the site gave.
+        self.tokens = set()
+        self.renewals = 0
         self.lock = threading.Lock()
 
     # One request.
@@ -71,10 +72,10 @@ class Visitor:
                     self.wrong["503 without Retry-After"] += 1
                 raise TryAgain
             self.requests["API calls" if method == "POST" else "page views"] += 1
-            self.pick_up(response.getheader("Set-Cookie"), reply.fields.get("sessiontoken"), is_api)
+            self.pick_up(response.getheader("Set-Cookie"), reply.fields.get("sessiontoken"))
         return reply
 
-    def pick_up(self, cookie, field, is_api):
+    def pick_up(self, cookie, field):
         """The successor comes back the way the token went."""
         found = re.match(r"__Host-tc=([^;]+);.*Secure; HttpOnly", cookie or "")
         token = found[1] if found else field
@@ -84,7 +85,7 @@ class Visitor:
             self.wrong["successor came the other way"] += 1
         self.token = token
         if SESSION_TOKEN.fullmatch(token):
-            self.tokens.setdefault(token, "API" if is_api else "page")
+            self.tokens.add(token)
 
     # What a visitor does.
 
@@ -134,6 +135,7 @@ class Visitor:
 
     def renew(self):
         self.frontend = self.api("renew").get("frontend")
+        self.renewals += 1
 
     def round(self, pool, renews):
         """Five requests, two of them at the same time, as a page's scripts send them."""
