@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 300
 
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
 RUN_PACKAGES   = redis-server
-TEST_PACKAGES  = redis-server redis-tools python3-redis procps util-linux bsdutils
+TEST_PACKAGES  = redis-server redis-tools python3-redis faketime procps util-linux bsdutils
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
 # The service is tested on a Debian of its own, in a container.
@@ -29,7 +29,7 @@ DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
 RELEASEDIR = $(BUILD)/release
 RUNDIR     = tmp/run
 
-.PHONY: help run test test-systemd build lint format bench bench-scale fuzz install uninstall clean
+.PHONY: help run test test-systemd build lint format bench bench-guests bench-scale fuzz install uninstall clean
 .PHONY: build-packages run-packages test-packages bench-packages systemd-packages
 
 help:
@@ -40,6 +40,7 @@ help:
 	@echo 'make lint       formatting, warnings as errors'
 	@echo 'make format     bring the sources into their form'
 	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
+	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
@@ -79,6 +80,9 @@ format:
 
 bench: bench-packages build
 	$(RELEASEDIR)/tokencache-load --compare --docs docs/benchmarks
+
+bench-guests: bench-packages build
+	$(RELEASEDIR)/tokencache-load --guests --docs docs/benchmarks
 
 bench-scale: bench-packages build
 	$(RELEASEDIR)/tokencache-load --scale
