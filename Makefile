@@ -19,10 +19,14 @@ FUZZ_SECONDS ?= 300
 
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
 RUN_PACKAGES   = redis-server
+<<<<<<< HEAD
 TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev
+=======
+TEST_PACKAGES  = redis-server redis-tools python3-redis faketime procps util-linux bsdutils
+>>>>>>> wt-guest
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
@@ -35,8 +39,13 @@ RELEASEDIR = $(BUILD)/release
 FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
 
+<<<<<<< HEAD
 .PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall
 .PHONY: clean build-packages run-packages test-packages web-packages bench-packages lint-packages swift-examples
+=======
+.PHONY: help run test test-systemd build lint format bench bench-guests bench-scale fuzz install uninstall clean
+.PHONY: build-packages run-packages test-packages bench-packages systemd-packages
+>>>>>>> wt-guest
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -48,6 +57,7 @@ help:
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
 	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
+	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
@@ -101,6 +111,9 @@ format:
 
 bench: bench-packages build
 	$(RELEASEDIR)/tokencache-load --compare --docs docs/benchmarks
+
+bench-guests: bench-packages build
+	$(RELEASEDIR)/tokencache-load --guests --docs docs/benchmarks
 
 bench-scale: bench-packages build
 	$(RELEASEDIR)/tokencache-load --scale

@@ -22,6 +22,7 @@ struct Arguments: ParsableCommand {
               tokencache-load --socket /run/tokencached/tokencached.sock validate -c 200
               tokencache-load --compare --report compare.html  beside redis-server, memcached and the limit
               tokencache-load --scale                          bytes a session, 10,000 connections, growth
+              tokencache-load --guests                         guests, forms, captchas, and what bots cost Redis
 
             HOW TO READ IT
               Without --rate each connection sends its next request when the answer is there: that finds the \
@@ -42,7 +43,10 @@ struct Arguments: ParsableCommand {
     @Option(name: .shortAndLong, help: "The socket of a running daemon; without it one is started.")
     var socket: String?
 
-    @Option(help: "Sessions to ask about. (default: 1000; validate-cold 200000, rotate 10000)")
+    @Option(
+        help:
+            "Sessions, guests or captchas to ask about. (default: 1000; the -cold and -verify ones 200000, rotate 10000)"
+    )
     var sessions: Int?
 
     @Option(name: .shortAndLong, help: "Connections at a time.")
@@ -71,10 +75,14 @@ struct Arguments: ParsableCommand {
     @Flag(help: "Measure memory and growth with a million sessions and 10,000 connections.")
     var scale = false
 
-    @Flag(help: "Much shorter: --compare in 20 seconds, --scale with a tenth. Noisier.")
+    @Flag(
+        help: "Compare guests, forms and captchas with sessions, and 20,000 page views by bots with as many sessions.")
+    var guests = false
+
+    @Flag(help: "Much shorter: --compare in 20 seconds, --guests in 15, --scale with a tenth. Noisier.")
     var quick = false
 
-    @Option(help: "Rounds of --compare and --scale.")
+    @Option(help: "Rounds of --compare, --scale and --guests.")
     var rounds: Int?
 
     @Flag(help: "Exit with status 2 if a figure of the design was not reached.")
@@ -116,18 +124,19 @@ struct Arguments: ParsableCommand {
     var quiet = false
 
     func validate() throws {
-        if compare && scale { throw ValidationError("--compare and --scale are two runs") }
-        if (compare || scale) && !workloads.isEmpty {
-            throw ValidationError("--compare and --scale choose what is asked by themselves: leave the workload out")
+        let runs = [compare, scale, guests].count { $0 }
+        if runs > 1 { throw ValidationError("--compare, --scale and --guests are runs of their own: choose one") }
+        if runs > 0 && !workloads.isEmpty {
+            throw ValidationError("--compare, --scale and --guests choose what is asked: leave the workload out")
         }
-        if (compare || scale) && socket != nil {
-            throw ValidationError("--compare and --scale start their own servers: leave --socket out")
+        if runs > 0 && socket != nil {
+            throw ValidationError("--compare, --scale and --guests start their own servers: leave --socket out")
         }
         if socket != nil && !settings.isEmpty { throw ValidationError("--set is for a daemon that is started here") }
         if json && csv { throw ValidationError("--json and --csv: choose one") }
-        if quick && !compare && !scale { throw ValidationError("--quick goes with --compare or --scale") }
-        if docs != nil && !compare { throw ValidationError("--docs goes with --compare") }
-        if hgrm != nil && (compare || scale) { throw ValidationError("--hgrm goes with a workload") }
+        if quick && runs == 0 { throw ValidationError("--quick goes with --compare, --scale or --guests") }
+        if docs != nil && !compare && !guests { throw ValidationError("--docs goes with --compare or --guests") }
+        if hgrm != nil && runs > 0 { throw ValidationError("--hgrm goes with a workload") }
         let sizes: [(String, Int?, ClosedRange<Int>)] = [
             ("--sessions", sessions, 1...50_000_000), ("--connections", connections, 1...100_000),
             ("--pipeline", pipeline, 1...1_024), ("--threads", threads, 1...64), ("--rounds", rounds, 1...100),

@@ -42,6 +42,8 @@ struct Session {
         report.machine.note(bed)
         if arguments.compare {
             report.comparison = try Comparison(comparisonPlan, bed: bed, progress: progress).measure()
+        } else if arguments.guests {
+            report.guests = try GuestComparison(comparisonPlan, bed: bed, progress: progress).measure()
         } else if arguments.scale {
             report.scale = try Scale(scalePlan, bed: bed, progress: progress).measure()
         } else {
@@ -63,7 +65,7 @@ struct Session {
             plan.pipeline = arguments.pipeline
             plan.threads = arguments.threads
             plan.duration = arguments.duration?.value ?? .seconds(10)
-            plan.warmUp = workload == .validateCold ? .zero : arguments.warmUp.value
+            plan.warmUp = [.validateCold, .captchaVerify].contains(workload) ? .zero : arguments.warmUp.value
             plan.rate = arguments.rate
             plan.clientCore = cores.client
             let (result, histogram) = try WorkloadRun(plan, progress: progress).measure()

@@ -39,7 +39,7 @@ struct SmokeTests {
 
     @Test("each workload runs for two seconds without a failure", arguments: Workload.allCases)
     func workload(_ workload: Workload) throws {
-        let sessions = workload == .validateCold ? 5_000 : 500
+        let sessions = [.validateCold, .captchaVerify].contains(workload) ? 5_000 : 500
         let size = workload.usesSessions ? ["--sessions", "\(sessions)"] : []
         let outcome = try Self.load([workload.rawValue, "-d", "2s"] + Self.sizes + size)
         #expect(outcome.status == 0, "\(outcome.errors)")
@@ -83,6 +83,27 @@ struct SmokeTests {
         #expect(result.figures.allSatisfy { $0.isReached != nil })
     }
 
+    @Test("20,000 page views by bots write nothing into Redis; a session for each does; speeds stand beside sessions'")
+    func guests() throws {
+        let folder = NSTemporaryDirectory() + "load-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let outcome = try Self.load(["--guests", "-d", "100ms", "--rounds", "1", "--docs", folder] + Self.sizes)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+        let result = try #require(report.guests)
+        #expect(result.rows.map(\.question) == GuestQuestion.allCases)
+        #expect(result.rows.allSatisfy { $0.throughput.median > 0 && $0.ratio != nil })
+        let bots = try #require(result.visitors.first)
+        let sessions = try #require(result.visitors.last)
+        #expect(bots.pageViews == 20_000 && bots.writes == [:] && bots.keys == 0)
+        #expect(sessions.pageViews == 20_000 && sessions.keys == 20_000 && sessions.writeCount >= 20_000)
+        #expect(sessions.bytes > 100 * 20_000)
+        #expect(result.figures.first { $0.id == "G1" }?.isReached == true)
+        let page = try String(contentsOfFile: "\(folder)/guests.md", encoding: .utf8)
+        #expect(page.contains("| 20,000 | 0 |") && page.contains("CAPTCHA.VERIFY"))
+        #expect(!FileManager.default.fileExists(atPath: "\(folder)/README.md"))
+    }
+
     @Test("Ctrl-C ends what was started and leaves nothing behind")
     func interruption() async throws {
         let folder = "/tmp/load-int-\(UUID().uuidString.prefix(8))"
@@ -115,6 +136,7 @@ struct SmokeTests {
     func statuses() throws {
         #expect(try Self.load(["--connections", "0"]).status == 64)
         #expect(try Self.load(["--compare", "validate"]).status == 64)
+        #expect(try Self.load(["--compare", "--guests"]).status == 64)
         #expect(try Self.load(["--socket", "/nonexistent/socket"]).status == 69)
         #expect(try Self.load(["--help"]).output.contains("WORKLOADS"))
     }

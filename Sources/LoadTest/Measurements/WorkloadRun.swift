@@ -45,7 +45,23 @@ public struct WorkloadRun {
             let rotating = try issue(plan.rotatingCount)
             return WorkloadLanes.mixed(hits: hits, misses: misses, rotations: rotating)
         case .bots:
-            return [WorkloadLanes.bots]
+            return SealedLanes.pageViews(pictures: try SealedLanes.captchas(1_000, over: control))
+        case .guest:
+            return [SealedLanes.validate(guests: try SealedLanes.guestTokens(sessions, over: control))]
+        case .csrf:
+            let tokens = try issue(sessions)
+            try warm(tokens)
+            let holders = (0..<tokens.count).map { Array(tokens[$0]) }
+            return [try SealedLanes.csrf(holders: holders, over: control)]
+        case .visitCSRF:
+            let tokens = try issue(sessions)
+            try warm(tokens)
+            return [SealedLanes.visitWithCSRF(tokens)]
+        case .captcha:
+            return [SealedLanes.captchaIssue]
+        case .captchaVerify:
+            progress.phase("captcha-verify: making \(sessions) captchas")
+            return [SealedLanes.captchaVerify(try SealedLanes.captchas(sessions, over: control))]
         }
     }
 
@@ -70,7 +86,7 @@ public struct WorkloadRun {
         if plan.rate == nil, Bottleneck.isClient(clientLoad: sample.clientLoad, serverLoad: sample.serverLoad) {
             notes.append("the client was the bottleneck: the daemon can do more than this")
         }
-        if outcome.isExhausted { notes.append("it ended early: every session had been asked about once; --sessions") }
+        if outcome.isExhausted { notes.append("it ended early: each had been asked about once; --sessions") }
         if plan.workload == .mixed, outcome.repeats.count > 1, outcome.repeats[1] > 0 {
             notes.append("\(outcome.repeats[1]) of the misses asked about a session again and may have been hits")
         }

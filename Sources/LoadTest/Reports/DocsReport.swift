@@ -1,11 +1,13 @@
 internal import Glibc
 
 extension Report {
-    /// Writes `README.md`, `throughput.svg` and `latency.svg` into a folder, which is made if it is missing.
+    /// Writes `README.md`, `throughput.svg` and `latency.svg`, or `guests.md`, into a folder, which is made if it is
+    /// missing.
     public func writeDocs(to folder: String) throws(LoadTestError) {
-        guard let comparison else { return }
         for end in folder.indices.dropFirst() where folder[end] == "/" { mkdir(String(folder[..<end]), 0o755) }
         guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw .file(path: folder, number: errno) }
+        if guests != nil { try writeFile("\(folder)/guests.md", guestsMarkdown()) }
+        guard let comparison else { return }
         try writeFile("\(folder)/throughput.svg", BarChart(comparison).picture.file)
         try writeFile("\(folder)/latency.svg", LatencyChart(comparison).picture.file)
         try writeFile("\(folder)/README.md", markdown())
@@ -13,7 +15,7 @@ extension Report {
 
     /// The tables, with the pictures beside them.
     func markdown() -> String {
-        var text = """
+        let text = """
             # Benchmarks
 
             Validation of a session token over a Unix socket: the daemon beside a redis-server that looks a key up \
@@ -26,6 +28,24 @@ extension Report {
 
 
             """
+        return text + tablesMarkdown()
+    }
+
+    /// The tables about visitors who are stored nowhere.
+    func guestsMarkdown() -> String {
+        """
+        # Benchmarks: guests, forms and captchas
+
+        Requests about visitors of whom nothing is stored, beside validations of sessions from the near cache in the \
+        same run; then what page views leave in Redis, beside a site that gives every visitor a session on the same \
+        Redis. Written by `\(command)`; run it on your machine.
+
+
+        """ + tablesMarkdown()
+    }
+
+    private func tablesMarkdown() -> String {
+        var text = ""
         for table in ReportTables(self).all where !table.rows.isEmpty {
             text += "## \(table.title.prefix(1).uppercased() + table.title.dropFirst())\n\n\(table.table.markdown())\n"
             for note in table.notes { text += "- \(note)\n" }

@@ -28,6 +28,7 @@ extension Report {
     var heading: String {
         if comparison != nil { return "tokencached beside its peers" }
         if scale != nil { return "tokencached: memory and growth" }
+        if guests != nil { return "tokencached: guests, forms and captchas" }
         return "tokencached: load test"
     }
 
@@ -40,6 +41,9 @@ extension Report {
         }
         if let scale {
             return "\(Figures.grouped(scale.sessions)) sessions, \(Figures.grouped(scale.connections)) connections."
+        }
+        if let guests {
+            return "Visitors who are stored nowhere, beside \(Figures.grouped(guests.sessions)) sessions."
         }
         let requests = workloads.reduce(0) { $0 + $1.requests }
         return

@@ -10,6 +10,7 @@ public struct Report: Codable, Sendable {
     public var workloads: [WorkloadResult] = []
     public var comparison: ComparisonResult?
     public var scale: ScaleResult?
+    public var guests: GuestResult?
 
     public init(command: String, machine: MachineFacts, startedAt: Date = Date()) {
         self.command = command
@@ -22,7 +23,9 @@ public struct Report: Codable, Sendable {
 
     /// Figures that were measured and not reached.
     public var missed: [FigureResult] {
-        ((comparison?.figures ?? []) + (scale?.figures ?? [])).filter { $0.isReached == false }
+        ((comparison?.figures ?? []) + (scale?.figures ?? []) + (guests?.figures ?? [])).filter {
+            $0.isReached == false
+        }
     }
 
     public func json() -> String {

@@ -21,6 +21,7 @@ struct ReportTables {
         if !report.workloads.isEmpty { tables += workloads }
         if let comparison = report.comparison { tables += self.comparison(comparison) }
         if let scale = report.scale { tables += self.scale(scale) }
+        if let guests = report.guests { tables += self.guests(guests) }
         return tables
     }
 
@@ -124,6 +125,33 @@ struct ReportTables {
                 ]
             })
         return [memory, growth, figures(result.figures, notes: result.notes)]
+    }
+
+    private func guests(_ result: GuestResult) -> [Titled] {
+        let speed = Titled(
+            title: "guests, forms and captchas, \(result.connections) connections, 1 in flight",
+            head: ["request", "requests/s", "to a session's", "CPU/request", "server load", "client load"],
+            rows: result.rows.map { row in
+                [
+                    row.question.title, Figures.rate(row.throughput.median) + (row.isClientBound ? " *" : ""),
+                    row.ratio.map(Figures.ratio) ?? "–",
+                    row.serverMicroseconds.map { Figures.time(microseconds: $0.median) } ?? "–",
+                    row.serverLoad.map(Figures.percent) ?? "–", Figures.percent(row.clientLoad),
+                ]
+            }, notes: ["The daemon's CPU is without that of the Redis behind it, which only CAPTCHA.VERIFY asks."])
+        let visitors = Titled(
+            title: "what page views leave in Redis",
+            head: ["site", "page views", "write commands", "keys before", "keys after", "memory"],
+            rows: result.visitors.map { row in
+                [
+                    row.site, Figures.grouped(row.pageViews), Figures.grouped(row.writeCount),
+                    Figures.grouped(row.keysBefore), Figures.grouped(row.keysAfter), Figures.bytes(Double(row.bytes)),
+                ]
+            },
+            notes: [
+                "Write commands: those of INFO commandstats that Redis's COMMAND flags as writing, scripts' own included."
+            ])
+        return [speed, visitors, figures(result.figures, notes: result.notes)]
     }
 
     private func figures(_ figures: [FigureResult], notes: [String]) -> Titled {

@@ -7,7 +7,10 @@ extension Report {
             for note in table.notes { text += "  · \(note)\n" }
             text += "\n"
         }
-        if comparison?.tables.contains(where: { $0.rows.contains(where: \.isClientBound) }) == true {
+        let isClientBound =
+            comparison?.tables.contains { $0.rows.contains(where: \.isClientBound) } == true
+            || guests?.rows.contains(where: \.isClientBound) == true
+        if isClientBound {
             text += "* the client was the bottleneck: the server can do more than this\n\n"
         }
         text += facts.map { "\($0.0): \($0.1)\n" }.joined()
@@ -25,6 +28,15 @@ extension Report {
             facts.append(("versions", versions.joined(separator: ", ")))
         }
         if !machine.placement.isEmpty { facts.append(("placement", machine.placement)) }
+        if let guests {
+            facts.append(
+                (
+                    "method",
+                    "\(guests.rounds) rounds of \(Figures.fixed(guests.seconds, 2)) s in turn, "
+                        + "\(guests.connections) connections, \(Figures.grouped(guests.sessions)) sessions and as many "
+                        + "guests; medians (lowest–highest), ratios within a round"
+                ))
+        }
         if let comparison {
             facts.append(
                 (

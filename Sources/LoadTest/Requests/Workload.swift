@@ -6,6 +6,11 @@ public enum Workload: String, CaseIterable, Sendable, Codable {
     case rotate
     case mixed
     case bots
+    case guest
+    case csrf
+    case visitCSRF = "visit-csrf"
+    case captcha
+    case captchaVerify = "captcha-verify"
     case connect
 
     /// What it does, for the help text.
@@ -16,19 +21,24 @@ public enum Workload: String, CaseIterable, Sendable, Codable {
         case .issue: "TOKEN.ISSUE: a new session each time"
         case .rotate: "TOKEN.ROTATE: a new token each time, always from the newest one"
         case .mixed: "what a site does: 94 % hits, 5 % misses, 1 % rotations"
-        case .bots: "page views of anonymous visitors: TOKEN.VISIT without a token"
+        case .bots: "page views of bots: TOKEN.VISIT without a token but with CSRF, CAPTCHA.ISSUE, CAPTCHA.OPEN"
+        case .guest: "TOKEN.VALIDATE of guests' tokens, which are stored nowhere"
+        case .csrf: "CSRF.VERIFY of forms of sessions that the daemon knows"
+        case .visitCSRF: "TOKEN.VISIT of such sessions, each with a CSRF token for the page's form"
+        case .captcha: "CAPTCHA.ISSUE: a new captcha each time"
+        case .captchaVerify: "CAPTCHA.VERIFY: each captcha once, which spends it in Redis"
         case .connect: "as validate, with a connection for each request"
         }
     }
 
-    /// Sessions that it needs if `--sessions` does not say.
+    /// Sessions, guests or captchas that it needs if `--sessions` does not say.
     var usualSessions: Int {
         switch self {
-        case .validate, .connect: 1_000
-        case .validateCold: 200_000
+        case .validate, .connect, .guest, .csrf, .visitCSRF: 1_000
+        case .validateCold, .captchaVerify: 200_000
         case .rotate: 10_000
         case .mixed: 1_000
-        case .issue, .bots: 0
+        case .issue, .bots, .captcha: 0
         }
     }
 
@@ -71,10 +81,4 @@ enum WorkloadLanes {
             rotate(rotations, weight: Self.rotations),
         ]
     }
-
-    static let bots: LaneSpec = {
-        let bytes = RESP.command(["TOKEN.VISIT", ""])
-        return LaneSpec(
-            rows: RequestRows(bytes: bytes, stride: bytes.count), form: ReplyForm(statuses: ["none"]))
-    }()
 }

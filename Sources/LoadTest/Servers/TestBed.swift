@@ -1,4 +1,4 @@
-internal import Glibc
+internal import Foundation
 
 /// A temporary folder and the servers that run in it, all on Unix sockets. It takes everything with it when it goes.
 public final class TestBed {
@@ -57,7 +57,9 @@ public final class TestBed {
     ) throws(LoadTestError) -> ServerProcess {
         let socket = "\(folder)/\(name).sock"
         // Where daemon and Redis share a core, a backlog is no fault of Redis: it is what a load test makes.
-        let usual = ["log.level=warning", "limits.max-clients=20000", "redis.timeout=2s"]
+        let usual = [
+            "log.level=warning", "limits.max-clients=20000", "redis.timeout=2s", "keyring.file=\(try keyRing())",
+        ]
         let assignments = (usual + settings).flatMap { ["--set", $0] }
         return try start(
             name, programs.daemon,
@@ -65,6 +67,21 @@ public final class TestBed {
                 + assignments,
             socket: socket, core: cores.server
         ) { Self.answersIssue(socket) }
+    }
+
+    /// A key ring with one key, made at the first call: what guests, CSRF tokens and captchas are sealed with.
+    private func keyRing() throws(LoadTestError) -> String {
+        let path = "\(folder)/keyring.json"
+        guard access(path, F_OK) != 0 else { return path }
+        var generator = SystemRandomNumberGenerator()
+        let key = Data((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }).base64EncodedString()
+            .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+            .replacingOccurrences(of: "=", with: "")
+        try writeFile(
+            path, "{\"keys\":[{\"kid\":\"load\",\"key\":\"\(key)\",\"created\":1,\"active_from\":1}]}\n")
+        // The daemon refuses a ring that others can read.
+        guard chmod(path, 0o600) == 0 else { throw .file(path: path, number: errno) }
+        return path
     }
 
     /// A daemon and the Redis behind it; answers the daemon's socket.

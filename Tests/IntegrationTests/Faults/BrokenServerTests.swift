@@ -137,7 +137,7 @@ struct BrokenServerTests {
         let options = [
             "--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024", "--appendfsync", "always",
         ]
-        try withWorld(settings: ["redis.timeout": "250ms"], redis: options) { world in
+        try withWorld(redis: options) { world in
             let client = try world.client()
             let tokens = try client.pipeline((0..<400).map { _ in ["TOKEN.ISSUE"] }).map { try Fields($0).newToken() }
             let server = try world.requireServer()

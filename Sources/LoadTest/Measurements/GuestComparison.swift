@@ -1,0 +1,142 @@
+/// Guests, forms and captchas beside hits of sessions: one daemon, in one run, in turn, several rounds; then what page
+/// views by bots leave in Redis, beside a site that gives every visitor a session.
+public final class GuestComparison {
+    private let plan: ComparisonPlan
+    private let bed: TestBed
+    private let progress: Progress
+    private let daemon: ServerProcess
+    private let control: ControlConnection
+    private var lanes: [GuestQuestion: LaneSpec] = [:]
+
+    static let pageViews = 20_000
+
+    /// Starts the daemon and makes what it is asked about.
+    public init(_ plan: ComparisonPlan, bed: TestBed, progress: Progress) throws(LoadTestError) {
+        self.plan = plan
+        self.bed = bed
+        self.progress = progress
+        progress.phase("starting the servers")
+        let store = try bed.startRedis("store", core: bed.cores.store)
+        daemon = try bed.startDaemon(store: store.socketPath, settings: plan.settings)
+        control = try ControlConnection(path: daemon.socketPath)
+        let sessions = try SessionSource.issue(
+            plan.sessions, shape: preparation(daemon, plan.sessions), row: WorkloadLanes.issueRow)
+        try SessionSource.warm(sessions, shape: preparation(daemon, plan.sessions))
+        let guests = try SealedLanes.guestTokens(plan.sessions, over: control)
+        lanes = [
+            .session: WorkloadLanes.validate(sessions),
+            .guest: SealedLanes.validate(guests: guests),
+            .csrf: try SealedLanes.csrf(holders: (0..<sessions.count).map { Array(sessions[$0]) }, over: control),
+            .guestCSRF: try SealedLanes.csrf(holders: guests.texts, over: control),
+            .visitCSRF: SealedLanes.visitWithCSRF(sessions),
+            .botVisit: SealedLanes.visitors,
+            .captchaIssue: SealedLanes.captchaIssue,
+        ]
+        progress.plan(plan.rounds * GuestQuestion.allCases.count + 2)
+    }
+
+    public func measure() throws(LoadTestError) -> GuestResult {
+        var samples: [GuestQuestion: [Sample]] = [:]
+        for round in 1...plan.rounds {
+            for question in GuestQuestion.allCases {
+                progress.phase("round \(round): \(question.title)", isStep: true)
+                samples[question, default: []].append(try sample(question))
+            }
+        }
+        var result = GuestResult(
+            rounds: plan.rounds, seconds: plan.seconds, connections: plan.connections, sessions: plan.sessions)
+        let base = samples[.session, default: []].map(\.outcome.throughput)
+        result.rows = GuestQuestion.allCases.compactMap { row($0, samples[$0] ?? [], base) }
+        result.notes = result.rows.filter(\.isClientBound).map {
+            "\($0.question.title): the client was the bottleneck: the daemon can do more than this"
+        }
+        bed.end(daemon)
+        result.visitors = try measureVisitors()
+        result.figures = GuestResult.judge(result)
+        progress.clear()
+        return result
+    }
+
+    private func sample(_ question: GuestQuestion) throws(LoadTestError) -> Sample {
+        var shape = shape(daemon.socketPath)
+        let lane: LaneSpec
+        if let usual = lanes[question] {
+            lane = usual
+        } else {
+            // Each is good for one answer: as many as a measurement may need, and it ends when they are spent.
+            lane = SealedLanes.captchaVerify(
+                try SealedLanes.captchas(max(1_000, Int(plan.seconds * 60_000)), over: control))
+            shape.warmUp = .zero
+        }
+        let sample = try Sample.take(shape, lanes: [lane], process: daemon.process)
+        try expectClean(sample.outcome, question.title)
+        return sample
+    }
+
+    private func row(_ question: GuestQuestion, _ samples: [Sample], _ base: [Double]) -> GuestRow? {
+        let throughputs = samples.map(\.outcome.throughput)
+        guard let throughput = Spread(throughputs), let clientLoad = Spread(samples.map(\.clientLoad))?.median else {
+            return nil
+        }
+        let serverLoad = Spread(samples.compactMap(\.serverLoad))?.median
+        return GuestRow(
+            question: question, throughput: throughput, ratio: Spread.ratio(throughputs, to: base),
+            serverMicroseconds: Spread(samples.compactMap(\.serverMicroseconds)), serverLoad: serverLoad,
+            clientLoad: clientLoad,
+            isClientBound: Bottleneck.isClient(clientLoad: clientLoad, serverLoad: serverLoad))
+    }
+
+    // MARK: G1
+
+    private func measureVisitors() throws(LoadTestError) -> [VisitorRow] {
+        let store = try bed.startRedis("visitors-store", core: bed.cores.store)
+        let daemon = try bed.startDaemon("visitors", store: store.socketPath, settings: plan.settings)
+        let witness = try RedisWitness(try ControlConnection(path: store.socketPath))
+        let pictures = try SealedLanes.captchas(1_000, over: try ControlConnection(path: daemon.socketPath))
+        return [
+            try visit(
+                "guests: VISIT with CSRF, captcha, its picture", SealedLanes.pageViews(pictures: pictures),
+                daemon, witness),
+            try visit(
+                "a session for every visitor: TOKEN.ISSUE", [WorkloadLanes.issue(WorkloadLanes.issueRow)],
+                daemon, witness),
+        ]
+    }
+
+    private func visit(
+        _ site: String, _ lanes: [LaneSpec], _ daemon: ServerProcess, _ witness: RedisWitness
+    ) throws(LoadTestError) -> VisitorRow {
+        progress.phase("\(Figures.grouped(Self.pageViews)) page views, \(site)", isStep: true)
+        let before = try witness.look()
+        let outcome = try Load.run(preparation(daemon, Self.pageViews * lanes.count), lanes: lanes)
+        try expectClean(outcome, site)
+        let after = try witness.look()
+        return VisitorRow(
+            site: site, pageViews: Self.pageViews, writes: witness.writes(from: before, to: after),
+            keysBefore: before.keys, keysAfter: after.keys, bytes: after.bytes - before.bytes)
+    }
+
+    private func expectClean(_ outcome: LoadOutcome, _ what: String) throws(LoadTestError) {
+        if let failure = outcome.failures.max(by: { $0.value < $1.value }) {
+            throw .refused("\(what): \(failure.value) bad answers: \(failure.key)")
+        }
+        guard outcome.unanswered == 0 else { throw .refused("\(what): \(outcome.unanswered) without an answer") }
+    }
+
+    private func shape(_ socket: String) -> LoadShape {
+        var shape = LoadShape(socketPath: socket)
+        shape.connections = plan.connections
+        shape.duration = .milliseconds(Int64(plan.seconds * 1_000))
+        shape.warmUp = .milliseconds(Int64(plan.seconds * 100))
+        shape.recordsLatency = false
+        shape.threads = plan.clientThreads
+        shape.core = bed.cores.client
+        return shape
+    }
+
+    private func preparation(_ daemon: ServerProcess, _ requests: Int) -> LoadShape {
+        var plan = WorkloadPlan(workload: .validate, socketPath: daemon.socketPath)
+        plan.clientCore = bed.cores.client
+        return plan.preparation(requests)
+    }
+}
