@@ -19,14 +19,10 @@ FUZZ_SECONDS ?= 300
 
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
 RUN_PACKAGES   = redis-server
-<<<<<<< HEAD
-TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv procps util-linux bsdutils
+TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev
-=======
-TEST_PACKAGES  = redis-server redis-tools python3-redis faketime procps util-linux bsdutils
->>>>>>> wt-guest
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
@@ -39,13 +35,9 @@ RELEASEDIR = $(BUILD)/release
 FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
 
-<<<<<<< HEAD
-.PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-scale fuzz install uninstall
-.PHONY: clean build-packages run-packages test-packages web-packages bench-packages lint-packages swift-examples
-=======
-.PHONY: help run test test-systemd build lint format bench bench-guests bench-scale fuzz install uninstall clean
-.PHONY: build-packages run-packages test-packages bench-packages systemd-packages
->>>>>>> wt-guest
+.PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-guests bench-scale fuzz
+.PHONY: install uninstall clean build-packages run-packages test-packages web-packages bench-packages lint-packages
+.PHONY: swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
