@@ -46,6 +46,9 @@ final class ScriptedServer: Sendable {
     /// How many connections were ever served.
     var connectionCount: Int { shared.state.withLock(\.accepted) }
 
+    /// How many connections there are now.
+    var openConnections: Int { shared.state.withLock { $0.connections.count } }
+
     /// Ends every connection there is; new ones are served.
     func dropConnections() {
         shared.state.withLock { $0.connections.forEach { _ = shutdown($0, Int32(SHUT_RDWR)) } }
