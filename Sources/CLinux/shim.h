@@ -3,9 +3,12 @@
 // calls with a variable number of arguments.
 #pragma clang module import SwiftGlibc
 #include <malloc.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 
+int ppoll(struct pollfd *entries, nfds_t count, const struct timespec *limit, const sigset_t *mask);
 int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 
 // What SO_PEERCRED answers (unix(7)); glibc's own declaration needs _GNU_SOURCE.

@@ -22,6 +22,7 @@ final class ScriptedServer: Sendable {
         struct State {
             var commands: [[String]] = []
             var connections: Set<Int32> = []
+            var accepted = 0
             var isStopped = false
         }
         let state = Mutex(State())
@@ -41,6 +42,17 @@ final class ScriptedServer: Sendable {
 
     /// Every command that came, over all connections.
     var commands: [[String]] { shared.state.withLock(\.commands) }
+
+    /// How many connections were ever served.
+    var connectionCount: Int { shared.state.withLock(\.accepted) }
+
+    /// How many connections there are now.
+    var openConnections: Int { shared.state.withLock { $0.connections.count } }
+
+    /// Ends every connection there is; new ones are served.
+    func dropConnections() {
+        shared.state.withLock { $0.connections.forEach { _ = shutdown($0, Int32(SHUT_RDWR)) } }
+    }
 
     /// - Parameter farewell: What is said to every connection before it is closed, instead of serving it.
     init(
@@ -100,6 +112,7 @@ final class ScriptedServer: Sendable {
             }
             let isStopped = shared.state.withLock { state in
                 state.connections.insert(connection)
+                state.accepted += 1
                 return state.isStopped
             }
             if isStopped { shutdown(connection, Int32(SHUT_RDWR)) }

@@ -1,27 +1,5 @@
 internal import Synchronization
 
-/// A call on its way through an ``AsyncClient``, without the type of its answer.
-///
-/// It may be settled (answered, failed, expired, cancelled) long before its way ends: its request may have been sent,
-/// and then its reply has to be waited for and dropped in its position. The way ends with one ``take(_:)`` or
-/// ``fail(_:)``, by the I/O thread.
-protocol QueuedCall: AnyObject, Sendable {
-    var request: Request { get }
-    /// See ``TokenCommand``.
-    var isRepeatable: Bool { get }
-    var deadline: ContinuousClock.Instant { get }
-    /// Whether nobody waits for it any more.
-    var isSettled: Bool { get }
-    /// Ends it with its reply, which is dropped if the call is settled.
-    ///
-    /// - Throws: ``TokenCacheError/protocolViolation`` if the reply is none to this call.
-    func take(_ reply: Reply) throws(TokenCacheError)
-    /// Ends it without a reply.
-    func fail(_ error: TokenCacheError)
-    /// Settles it because its time is up; its way goes on.
-    func expire()
-}
-
 /// How many calls an ``AsyncClient`` holds, and how many bytes of requests. Both are bounded.
 final class Places: Sendable {
     static let maximumBytes = 64 * 1024 * 1024
@@ -51,38 +29,64 @@ final class Places: Sendable {
     }
 }
 
-/// A call and the task that waits for it.
-final class AsyncCall<Answer: Sendable>: QueuedCall {
+/// A call of an ``AsyncClient``, and the task that waits for its reply.
+///
+/// It may be settled (answered, failed, expired, cancelled) long before its way ends: its request may have been sent,
+/// and then its reply has to be waited for and dropped in its position. The way ends with one ``take(_:)`` or
+/// ``fail(_:)``, by the I/O thread. The task makes the answer of the reply: so the type of the answer, and the work, are
+/// its own.
+final class AsyncCall: Sendable {
+    typealias Continuation = CheckedContinuation<Reply, any Error>
+
     private enum State {
         /// Its task does not wait yet.
         case fresh
-        case waiting(CheckedContinuation<Answer, any Error>)
+        case waiting(Continuation)
+        /// Its reply is there; nothing else can happen to it.
+        case answered(Continuation, Reply)
         case settled
     }
 
+    let request: Request
+    /// See ``TokenCommand``.
+    let isRepeatable: Bool
     let deadline: ContinuousClock.Instant
-    private let command: TokenCommand<Answer>
+    private let expectation: Expectation
     private let places: Places
     private let state = Mutex(State.fresh)
 
     /// Takes a place, which it gives back when its way ends.
-    init(_ command: TokenCommand<Answer>, deadline: ContinuousClock.Instant, places: Places) throws(TokenCacheError) {
-        if let refusal = command.request.refusal { throw refusal }
-        try places.enter(command.request)
-        self.command = command
+    init(
+        _ command: TokenCommand<some Sendable>, deadline: ContinuousClock.Instant, places: Places
+    ) throws(TokenCacheError) {
+        request = command.request
+        isRepeatable = command.isRepeatable
+        expectation = command.expectation
         self.deadline = deadline
         self.places = places
+        if let refusal = command.request.refusal { throw refusal }
+        try places.enter(command.request)
     }
 
-    var request: Request { command.request }
-    var isRepeatable: Bool { command.isRepeatable }
-
+    /// Whether nobody waits for it any more.
     var isSettled: Bool {
-        state.withLock { if case .settled = $0 { true } else { false } }
+        state.withLock { state in
+            switch state {
+            case .fresh, .waiting: false
+            case .answered, .settled: true
+            }
+        }
     }
+
+    /// Whether its task waits for it.
+    var isWaiting: Bool {
+        state.withLock { if case .waiting = $0 { true } else { false } }
+    }
+
+    // MARK: The task
 
     /// The task waits from now on. False if it was cancelled before: then nothing will resume the continuation.
-    func begin(_ continuation: CheckedContinuation<Answer, any Error>) -> Bool {
+    func begin(_ continuation: Continuation) -> Bool {
         state.withLock { state in
             guard case .fresh = state else { return false }
             state = .waiting(continuation)
@@ -100,32 +104,54 @@ final class AsyncCall<Answer: Sendable>: QueuedCall {
         places.leave(request)
     }
 
+    // MARK: The I/O thread
+
+    /// Settles it because its time is up; its way goes on.
     func expire() {
-        settle()?.resume(throwing: TokenCacheError.connection(reason: "no answer in time"))
+        settle()?.resume(throwing: TokenCacheError.connection(reason: UnixSocket.Failure.timedOut.reason))
     }
 
+    /// Ends it without a reply.
     func fail(_ error: TokenCacheError) {
         // Before the task goes on: its next call finds this place free.
         places.leave(request)
         settle()?.resume(throwing: error)
     }
 
-    func take(_ reply: Reply) throws(TokenCacheError) {
+    /// Ends it with its reply, which is dropped if the call is settled. ``resume()`` must follow.
+    ///
+    /// - Returns: False if the reply is none to this call.
+    func take(_ reply: Reply) -> Bool {
         places.leave(request)
-        guard let continuation = settle() else { return }
-        do throws(TokenCacheError) {
-            continuation.resume(returning: try command.answer(from: reply))
-        } catch {
-            continuation.resume(throwing: error)
-            if error == .protocolViolation { throw error }
+        state.withLock { state in
+            if case .waiting(let continuation) = state { state = .answered(continuation, reply) }
         }
+        return expectation.isMet(by: reply)
     }
 
-    private func settle() -> CheckedContinuation<Answer, any Error>? {
+    /// Lets the task go on with what was taken. Apart from ``take(_:)``, so that the tasks of many replies are resumed
+    /// together: resumed one by one, each would wake a thread.
+    func resume() {
+        let answer = state.withLock { state -> (Continuation, Reply)? in
+            guard case .answered(let continuation, let reply) = state else { return nil }
+            state = .settled
+            return (continuation, reply)
+        }
+        if let (continuation, reply) = answer { continuation.resume(returning: reply) }
+    }
+
+    /// The continuation, if it still waits without a reply.
+    private func settle() -> Continuation? {
         state.withLock { state in
-            defer { state = .settled }
-            if case .waiting(let continuation) = state { return continuation }
-            return nil
+            switch state {
+            case .answered, .settled: return nil
+            case .fresh:
+                state = .settled
+                return nil
+            case .waiting(let continuation):
+                state = .settled
+                return continuation
+            }
         }
     }
 }

@@ -65,8 +65,8 @@ public final class AsyncClient: Sendable {
     public func call<Answer>(_ command: TokenCommand<Answer>, timeout: Duration? = nil) async throws -> Answer {
         let deadline = ContinuousClock.now + (timeout.map(Timeout.bounded) ?? self.timeout)
         let call = try AsyncCall(command, deadline: deadline, places: places)
-        return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+        let reply = try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: AsyncCall.Continuation) in
                 guard call.begin(continuation) else {
                     call.abandon()
                     continuation.resume(throwing: CancellationError())
@@ -77,7 +77,11 @@ public final class AsyncClient: Sendable {
         } onCancel: {
             call.cancel()
         }
+        return try command.answer(from: reply)
     }
+
+    /// How many calls wait for their answer now, those included whose task has given up while the reply is still due.
+    public var waitingCalls: Int { places.occupied }
 
     /// Ends everything: calls that wait fail, connections are closed, and when this returns the thread is done.
     /// Closing twice does nothing.

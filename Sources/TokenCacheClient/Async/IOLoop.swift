@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// The I/O thread of an ``AsyncClient``: moves bytes between pipelines and sockets, and time to both. Everything here
@@ -25,8 +26,10 @@ struct IOLoop: ~Copyable {
 
     /// hiredis moves what is left of a buffer for every kilobyte it has read: larger ones cost more than they save.
     private static let receiveSize = 16 * 1024
-    /// A closer look at deadlines than this would cost more than it gives: poll(2) counts milliseconds.
+    /// A closer look at deadlines than this would cost more than it gives.
     private static let deadlineGrain = Duration.milliseconds(1)
+    /// The most that a call waits for others while a reply is due.
+    private static let nap = Duration.microseconds(100)
 
     private let inbox: Inbox
     private let settings: Settings
@@ -35,7 +38,8 @@ struct IOLoop: ~Copyable {
     private var backoff: Backoff
     /// When deadlines have to be looked at next.
     private var nextLook: ContinuousClock.Instant?
-    private var arrivals: [any QueuedCall] = []
+    private var arrivals: [AsyncCall] = []
+    private var answered: [AsyncCall] = []
     private var entries: [pollfd] = []
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: receiveSize, alignment: 16)
 
@@ -51,6 +55,7 @@ struct IOLoop: ~Copyable {
 
     /// Runs until the client is closed, and leaves no call behind.
     consuming func run() {
+        nameThread()
         while inbox.take(into: &arrivals) {
             let now = ContinuousClock.now
             for call in arrivals { admit(Pipeline.Ticket(call: call)) }
@@ -67,6 +72,13 @@ struct IOLoop: ~Copyable {
         for link in links { _ = link.pipeline.end(.untrusted(closed)) }
         links = []
         inbox.end()
+    }
+
+    /// So that `top -H` tells it from the program's own threads.
+    private func nameThread() {
+        "tokencache-io".withCString { name in
+            _ = process_control(PR_SET_NAME, UInt(bitPattern: name))
+        }
     }
 
     private mutating func admit(_ ticket: Pipeline.Ticket) {
@@ -108,19 +120,28 @@ struct IOLoop: ~Copyable {
     private mutating func sleep(from now: ContinuousClock.Instant) {
         var wake = nextLook
         if !waiting.isEmpty, links.isEmpty, let notBefore = backoff.notBefore { wake = min(wake ?? notBefore, notBefore) }
-        var limit: Int32 = wake.map { now.duration(to: $0).pollMilliseconds } ?? -1
-        if !inbox.fallAsleep() { limit = 0 }
+        let limit = wake.map { max(.zero, now.duration(to: $0)) }
         entries.removeAll(keepingCapacity: true)
         for link in links {
             let sending = link.pipeline.backlog > 0 ? POLLOUT : 0
             entries.append(pollfd(fd: link.socket.descriptor, events: Int16(POLLIN | sending), revents: 0))
         }
         entries.append(pollfd(fd: inbox.descriptor, events: Int16(POLLIN), revents: 0))
-        let count = poll(&entries, nfds_t(entries.count), limit)
+        // While replies are due, calls that come wait for the next one, or for the end of a nap, and go out together.
+        var count: Int32 = 0
+        if links.contains(where: { $0.pipeline.count > 0 }) { count = poll(for: min(limit ?? Self.nap, Self.nap)) }
+        if count == 0 { count = poll(for: inbox.fallAsleep() ? limit : .zero) }
         inbox.wakeUp(isSignalled: count > 0 && entries.last?.revents != 0)
         guard count > 0 else { return }
         for (link, entry) in zip(links, entries) where entry.revents & ~Int16(POLLOUT) != 0 { receive(link) }
         links.removeAll(where: \.isBroken)
+    }
+
+    /// ppoll(2): poll(2) counts milliseconds.
+    private mutating func poll(for limit: Duration?) -> Int32 {
+        guard let limit else { return ppoll(&entries, nfds_t(entries.count), nil, nil) }
+        var time = timespec(limit)
+        return ppoll(&entries, nfds_t(entries.count), &time, nil)
     }
 
     // MARK: Connections
@@ -179,6 +200,10 @@ struct IOLoop: ~Copyable {
     }
 
     private mutating func receive(_ link: Link) {
+        defer {
+            for call in answered { call.resume() }
+            answered.removeAll(keepingCapacity: true)
+        }
         do throws(TokenCacheError) {
             while true {
                 let count: Int?
@@ -189,7 +214,7 @@ struct IOLoop: ~Copyable {
                     return
                 }
                 guard let count else { break }
-                try link.pipeline.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                try link.pipeline.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]), answered: &answered)
                 // A short read means that there is no more now.
                 if count < buffer.count { break }
             }

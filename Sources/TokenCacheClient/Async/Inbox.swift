@@ -5,7 +5,7 @@ internal import Synchronization
 /// Where tasks put calls for the I/O thread, and how they wake it.
 final class Inbox: Sendable {
     private struct State {
-        var calls: [any QueuedCall] = []
+        var calls: [AsyncCall] = []
         /// Whether the thread waits in poll(2), or is about to.
         var isAsleep = false
         var isClosed = false
@@ -29,7 +29,7 @@ final class Inbox: Sendable {
     }
 
     /// Hands a call over; false once the client is closed.
-    func put(_ call: any QueuedCall) -> Bool {
+    func put(_ call: AsyncCall) -> Bool {
         let (isOpen, mustWake) = state.withLock { state in
             guard !state.isClosed else { return (false, false) }
             state.calls.append(call)
@@ -51,7 +51,7 @@ final class Inbox: Sendable {
     }
 
     /// For the thread: what has come in; false once the client is closed.
-    func take(into calls: inout [any QueuedCall]) -> Bool {
+    func take(into calls: inout [AsyncCall]) -> Bool {
         calls.removeAll(keepingCapacity: true)
         return state.withLock { state in
             swap(&state.calls, &calls)

@@ -6,7 +6,7 @@
 struct Pipeline: ~Copyable {
     /// A call that may be sent.
     struct Ticket {
-        let call: any QueuedCall
+        let call: AsyncCall
         /// It has been on a connection that ended; it is not sent a third time.
         var isSecond = false
     }
@@ -77,8 +77,11 @@ struct Pipeline: ~Copyable {
 
     /// Takes bytes as they come, in pieces of any size, and hands every whole reply to its call.
     ///
+    /// - Parameter answered: Calls that have got a reply are added here; they are to be resumed, whatever is thrown.
     /// - Throws: Why the connection has to be ended.
-    mutating func received(_ bytes: UnsafeRawBufferPointer) throws(TokenCacheError) {
+    mutating func received(
+        _ bytes: UnsafeRawBufferPointer, answered: inout [AsyncCall]
+    ) throws(TokenCacheError) {
         do throws(ReplyReader.Failure) {
             try reader.feed(bytes)
         } catch {
@@ -89,7 +92,8 @@ struct Pipeline: ~Copyable {
             farewell = hasAnswered ? nil : Self.farewell(reply.error)
             guard let slot = slots.removeFirst() else { throw farewell ?? .protocolViolation }
             hasAnswered = hasAnswered || farewell == nil
-            try slot.ticket.call.take(reply)
+            answered.append(slot.ticket.call)
+            guard slot.ticket.call.take(reply) else { throw .protocolViolation }
         }
     }
 

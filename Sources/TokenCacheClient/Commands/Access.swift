@@ -25,11 +25,11 @@ extension TokenCommand where Answer == Visit {
         writer.append("SITE", site)
         writer.append("CSRF", form)
         writer.append(data)
-        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
+        return Self(writer, isRepeatable: true, about: token?.sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
             guard !isAccepted else {
-                let holder = try fields.holder(of: token)
+                let holder = try fields.holder()
                 return Visit(holder, try fields.change(for: holder), try fields.page())
             }
             let refusal = status == "none" ? nil : try fields.refusal(status: status)
@@ -51,11 +51,11 @@ extension TokenCommand where Answer == Validation {
         var writer = RequestWriter("TOKEN.VALIDATE")
         writer.append(token)
         writer.append(bindings)
-        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
+        return Self(writer, isRepeatable: true, about: token.sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
             guard isAccepted else { return .refused(try fields.refusal(status: status)) }
-            let holder = try fields.holder(of: token)
+            let holder = try fields.holder()
             let change = try fields.change(for: holder)
             return holder.kind == .session ? .session(holder, token: change) : .guest(holder, token: change)
         }
@@ -68,29 +68,22 @@ extension TokenCommand where Answer == Inspection {
         var writer = RequestWriter("TOKEN.INSPECT")
         writer.append(token)
         writer.append(bindings)
-        return inspection(writer) { (fields) throws(TokenCacheError) in try fields.holder(of: token) }
+        return inspection(writer, about: token.sid)
     }
 
     /// `TOKEN.INSPECT SID`: a session by its public name.
     public static func inspect(sid: String) -> Self {
         var writer = RequestWriter("TOKEN.INSPECT")
         writer.append("SID", sid)
-        return inspection(writer) { (fields) throws(TokenCacheError) in
-            let holder = try fields.holder()
-            guard holder.sid == sid.lowercased() else { throw .protocolViolation }
-            return holder
-        }
+        return inspection(writer, about: sid.lowercased())
     }
 
-    private static func inspection(
-        _ writer: RequestWriter,
-        holder: @escaping @Sendable (inout FieldCursor) throws(TokenCacheError) -> Holder
-    ) -> Self {
-        Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
+    private static func inspection(_ writer: RequestWriter, about sid: String?) -> Self {
+        Self(writer, isRepeatable: true, about: sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
             guard isAccepted else { return .refused(try fields.refusal(status: status)) }
-            let holder = try holder(&fields)
+            let holder = try fields.holder()
             guard let successor = Inspection.Successor(rawValue: try fields.text("successor")) else {
                 throw .protocolViolation
             }

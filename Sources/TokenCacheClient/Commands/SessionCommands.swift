@@ -72,11 +72,11 @@ extension TokenCommand where Answer == Rotation {
         var writer = RequestWriter("TOKEN.ROTATE")
         writer.append(token)
         writer.append(bindings)
-        return Self(writer, isRepeatable: false) { (reply) throws(TokenCacheError) in
+        return Self(writer, isRepeatable: false, about: token.sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
             guard isAccepted else { return .refused(try fields.refusal(status: status)) }
-            let holder = try fields.holder(of: token)
+            let holder = try fields.holder()
             guard case .replace(let successor) = try fields.change(for: holder) else { throw .protocolViolation }
             return .rotated(holder, token: successor)
         }

@@ -12,24 +12,44 @@ public struct TokenCommand<Answer: Sendable>: Sendable {
     let request: Request
     /// Whether the same command sent twice does what it does once, whatever became of the first.
     let isRepeatable: Bool
+    let expectation: Expectation
     private let read: @Sendable (Reply) throws(TokenCacheError) -> Answer
 
     init(
-        _ writer: consuming RequestWriter, isRepeatable: Bool,
+        _ writer: consuming RequestWriter, isRepeatable: Bool, about sid: String? = nil,
         read: @escaping @Sendable (Reply) throws(TokenCacheError) -> Answer
     ) {
         request = writer.finished()
         self.isRepeatable = isRepeatable
+        expectation = Expectation(sid: sid)
         self.read = read
     }
 
     /// What a whole reply says.
     ///
-    /// - Throws: What an error reply stands for, or ``TokenCacheError/protocolViolation``; then the connection it came
-    ///   over is not to be trusted any more.
+    /// - Throws: What an error reply stands for, or ``TokenCacheError/protocolViolation``.
     func answer(from reply: Reply) throws(TokenCacheError) -> Answer {
         if let error = reply.error { throw error }
+        guard expectation.isMet(by: reply) else { throw .protocolViolation }
         return try read(reply)
+    }
+}
+
+/// What tells the reply to a command from the reply to another one.
+struct Expectation: Sendable {
+    /// The session that was asked about: a reply that accepts its token names it in `sid`. `nil` where a reply may be
+    /// about another session, or names none.
+    let sid: String?
+
+    /// Whether this may be the reply. If not, the connection gives answers to other questions.
+    func isMet(by reply: Reply) -> Bool {
+        if case .error = reply[0] { return true }
+        guard case .array = reply[0] else { return false }
+        guard let sid else { return true }
+        guard var fields = try? FieldCursor(reply) else { return false }
+        guard let accepted = fields.position(of: "accepted"), reply[accepted] == .integer(1) else { return true }
+        guard let position = fields.position(of: "sid") else { return false }
+        return reply.bytes(at: position).elementsEqual(sid.utf8)
     }
 }
 
@@ -41,14 +61,6 @@ extension TokenCommand: CustomStringConvertible, CustomReflectable {
 }
 
 extension FieldCursor {
-    /// The holder of an accepted token, which must be the one that was asked about: its `sid` equals the first 32
-    /// digits of a session token. Anything else is the answer to somebody else's question.
-    mutating func holder(of token: Token?) throws(TokenCacheError) -> Holder {
-        let holder = try holder()
-        if let asked = token?.sid, asked != holder.sid { throw .protocolViolation }
-        return holder
-    }
-
     /// The change that `sessiontoken` asks for. The new token stands for the same holder.
     mutating func change(for holder: Holder) throws(TokenCacheError) -> TokenChange {
         guard let token = try optionalToken("sessiontoken") else { return .keep }

@@ -56,8 +56,8 @@ extension FieldCursor {
         case "guest": kind = .guest
         default: throw .protocolViolation
         }
-        let sid = try text("sid")
-        guard Token.isSelector(sid) else { throw .protocolViolation }
+        guard let digits = try optionalBytes("sid"), Token.isSelector(digits) else { throw .protocolViolation }
+        let sid = String(decoding: digits, as: UTF8.self)
         let subject = try subject()
         return Holder(
             kind: kind, sid: sid, subject: subject, generation: try number("generation"), created: try time("created"),

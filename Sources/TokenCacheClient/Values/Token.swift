@@ -39,9 +39,15 @@ public struct Token: Sendable {
     public var revealedText: String { String(decoding: revealedBytes, as: UTF8.self) }
 
     /// Whether the text is a selector: 32 lower-case hex digits.
-    static func isSelector(_ text: String) -> Bool {
-        let digits = text.utf8
-        return digits.count == 2 * sidBytes && digits.allSatisfy { isHexDigit($0) && !(0x41...0x46).contains($0) }
+    static func isSelector(_ digits: ArraySlice<UInt8>) -> Bool {
+        guard digits.count == 2 * sidBytes else { return false }
+        for digit in digits {
+            switch digit {
+            case 0x30...0x39, 0x61...0x66: continue
+            default: return false
+            }
+        }
+        return true
     }
 
     private static let sidBytes = 16

@@ -23,6 +23,13 @@ extension timeval {
     }
 }
 
+extension timespec {
+    init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self.init(tv_sec: Int(clamping: seconds), tv_nsec: Int(clamping: attoseconds / 1_000_000_000))
+    }
+}
+
 /// The bounds of every time-out that a caller gives.
 enum Timeout {
     static let shortest = Duration.milliseconds(1)

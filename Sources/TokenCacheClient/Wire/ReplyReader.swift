@@ -25,7 +25,7 @@ final class ReplyReader {
 
     private let reader: UnsafeMutablePointer<redisReader>
     private let functions: UnsafeMutablePointer<redisReplyObjectFunctions>
-    private let tape = Tape()
+    private let tape: UnsafeMutablePointer<Tape>
     private var bytesOfReply = 0
 
     init() throws(Failure) {
@@ -36,13 +36,16 @@ final class ReplyReader {
             throw .memory
         }
         self.reader = reader
-        reader.pointee.privdata = Unmanaged.passUnretained(tape).toOpaque()
+        tape = .allocate(capacity: 1)
+        tape.initialize(to: Tape())
+        reader.pointee.privdata = UnsafeMutableRawPointer(tape)
     }
 
     deinit {
-        // Before the functions: it frees a reply that was begun by them.
+        // First: it frees a reply that was begun by the functions.
         redisReaderFree(reader)
         functions.deallocate()
+        tape.deinitialize(count: 1).deallocate()
     }
 
     /// Takes bytes as they come, in pieces of any size; they are copied.
@@ -54,22 +57,24 @@ final class ReplyReader {
         guard redisReaderFeed(reader, text.baseAddress, text.count) == REDIS_OK else { throw .memory }
     }
 
-    /// The next whole reply, `nil` if more bytes are needed. Let go of it before the next call, or that one copies.
+    /// The next whole reply, `nil` if more bytes are needed. Its memory is used again if it is let go of before the next
+    /// one is read.
     func next() throws(Failure) -> Reply? {
         var end: UnsafeMutableRawPointer?
         guard redisReaderGetReply(reader, &end) == REDIS_OK else {
-            throw reader.pointee.err == REDIS_ERR_OOM && !tape.isFull ? .memory : .malformed
+            throw reader.pointee.err == REDIS_ERR_OOM && !tape.pointee.isFull ? .memory : .malformed
         }
         guard end != nil else { return nil }
         bytesOfReply = reader.pointee.len - reader.pointee.pos
-        return tape.take()
+        return tape.pointee.take()
     }
 
     /// Whether every byte that was fed has been part of a reply that was taken.
-    var isEmpty: Bool { reader.pointee.pos == reader.pointee.len && tape.isEmpty }
+    var isEmpty: Bool { reader.pointee.pos == reader.pointee.len && tape.pointee.isEmpty }
 
-    /// What hiredis writes to, element by element, each array before its elements.
-    private final class Tape {
+    /// What hiredis writes to, element by element, each array before its elements. Behind a pointer of its own, because
+    /// C calls back into it, many times for each reply.
+    private struct Tape {
         private var nodes: [Reply.Node] = []
         private var text: [UInt8] = []
         private var isTaken = false
@@ -77,13 +82,13 @@ final class ReplyReader {
 
         var isEmpty: Bool { isTaken || nodes.isEmpty }
 
-        func take() -> Reply {
+        mutating func take() -> Reply {
             isTaken = true
             return Reply(nodes: nodes, text: text)
         }
 
-        func append(_ node: Reply.Node) -> UnsafeMutableRawPointer? {
-            clearIfTaken()
+        mutating func append(_ node: Reply.Node) -> UnsafeMutableRawPointer? {
+            if isTaken { clear() }
             guard nodes.count < maximumElements else {
                 isFull = true
                 return nil
@@ -93,34 +98,35 @@ final class ReplyReader {
             return UnsafeMutableRawPointer(bitPattern: nodes.count)
         }
 
-        func append(
-            _ bytes: UnsafeMutablePointer<CChar>?, _ count: Int, as kind: (UInt32, UInt32) -> Reply.Node
+        mutating func append(
+            _ bytes: UnsafeMutablePointer<CChar>?, _ count: Int, isError: Bool
         ) -> UnsafeMutableRawPointer? {
-            clearIfTaken()
-            let start = text.count
+            if isTaken { clear() }
+            let start = UInt32(clamping: text.count)
             text.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count))
-            return append(kind(UInt32(clamping: start), UInt32(clamping: count)))
+            let length = UInt32(clamping: count)
+            return append(isError ? .error(start, length) : .text(start, length))
         }
 
-        private func clearIfTaken() {
-            guard isTaken else { return }
+        private mutating func clear() {
             isTaken = false
+            // As much room again, which is what the next reply needs, be it here or in new memory.
             nodes.removeAll(keepingCapacity: nodes.count * MemoryLayout<Reply.Node>.stride <= keptBytes)
             text.removeAll(keepingCapacity: text.count <= keptBytes)
         }
 
-        private static func of(_ task: UnsafePointer<redisReadTask>?) -> Tape? {
-            task?.pointee.privdata.map { Unmanaged<Tape>.fromOpaque($0).takeUnretainedValue() }
+        static func of(_ task: UnsafePointer<redisReadTask>?) -> UnsafeMutablePointer<Tape>? {
+            task?.pointee.privdata?.assumingMemoryBound(to: Tape.self)
         }
 
         static let functions = redisReplyObjectFunctions(
             createString: { task, bytes, count in
                 let isError = task?.pointee.type == REDIS_REPLY_ERROR
-                return Tape.of(task)?.append(bytes, count) { isError ? .error($0, $1) : .text($0, $1) }
+                return Tape.of(task)?.pointee.append(bytes, count, isError: isError)
             },
-            createArray: { task, count in Tape.of(task)?.append(.array(UInt32(clamping: count))) },
-            createInteger: { task, value in Tape.of(task)?.append(.integer(Int64(value))) },
-            createNil: { task in Tape.of(task)?.append(.null) },
+            createArray: { task, count in Tape.of(task)?.pointee.append(.array(UInt32(clamping: count))) },
+            createInteger: { task, value in Tape.of(task)?.pointee.append(.integer(Int64(value))) },
+            createNil: { task in Tape.of(task)?.pointee.append(.null) },
             freeObject: { _ in })
     }
 }

@@ -8,11 +8,21 @@ struct Request: Sendable, CustomStringConvertible, CustomReflectable {
     private let storage: [UInt8]
     private let start: Int
 
-    fileprivate init(_ writer: RequestWriter) {
+    fileprivate init(_ writer: consuming RequestWriter) {
         var storage = writer.storage
-        let header = Array("*\(writer.count)\r\n".utf8)
-        start = RequestWriter.headerSpace - min(header.count, RequestWriter.headerSpace)
-        storage.replaceSubrange(start..<RequestWriter.headerSpace, with: header.suffix(RequestWriter.headerSpace))
+        // `*`, the count and a line end, right before the first argument.
+        var at = RequestWriter.headerSpace - 1
+        storage[at] = 0x0a
+        storage[at - 1] = 0x0d
+        at -= 2
+        var rest = min(writer.count, Self.maximumArguments)
+        repeat {
+            storage[at] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+            at -= 1
+        } while rest > 0
+        storage[at] = UInt8(ascii: "*")
+        start = at
         self.storage = storage
         refusal =
             (1...Self.maximumArguments).contains(writer.count)
@@ -38,15 +48,17 @@ struct RequestWriter {
     /// Room for `*1024\r\n`, which is written last.
     fileprivate static let headerSpace = 7
 
-    fileprivate private(set) var storage = [UInt8](repeating: 0, count: headerSpace)
+    fileprivate var storage: [UInt8] = []
     fileprivate private(set) var count = 0
 
     init(_ name: StaticString) {
         storage.reserveCapacity(256)
+        for _ in 0..<Self.headerSpace { storage.append(0) }
         append(name)
     }
 
     init(arguments: [[UInt8]]) {
+        for _ in 0..<Self.headerSpace { storage.append(0) }
         for argument in arguments { append(argument) }
     }
 
