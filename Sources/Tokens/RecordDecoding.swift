@@ -21,7 +21,8 @@ extension RecordCodec {
         guard let reason = EndReason(rawValue: String(decoding: reason, as: UTF8.self)) else {
             throw .damaged(field: "z")
         }
-        return Tombstone(reason: reason, login: try memo(fields))
+        return Tombstone(
+            reason: reason, login: try memo(fields), until: fields["e"] == nil ? nil : try fields.time("e"))
     }
 
     private static func record(_ fields: FieldTable) throws(RecordError) -> SessionRecord {
