@@ -88,7 +88,7 @@ extension RecordCodec {
             until: Milliseconds(clamping: number(sealed.suffix(8))))
     }
 
-    private static func binding(_ fields: FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding? {
+    private static func binding(_ fields: borrowing FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding? {
         guard let bytes = fields[UInt8(truncatingIfNeeded: name.value)] else { return nil }
         guard let binding = Binding(bytes: bytes) else { throw .damaged(field: String(name)) }
         return binding

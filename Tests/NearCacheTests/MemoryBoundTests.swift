@@ -29,7 +29,7 @@ struct MemoryBoundTests {
         cache.insert(record, sid: sid, verifier: random.fixed(), data: [], policy: TokenPolicy(), now: now + 600_000)
         let index = try #require(cache.find(sid))
         var copy = SessionRecord.fresh()
-        cache[index].details?.addHistory(to: &copy)
+        cache[index].details?.complete(&copy)
         #expect(copy.remembered.count == SessionRecord.maxRemembered && copy.previous == nil)
         #expect(cache.bytes <= 256, "an entry with full history takes \(cache.bytes) bytes")
         // Within its overlap the previous token is kept in full, and what opens its successor.

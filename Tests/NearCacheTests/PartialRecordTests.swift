@@ -184,15 +184,23 @@ struct PartialRecordTests {
         var life = try Life(seed: seed)
         for _ in 0..<100 {
             try life.step()
+            life.record.bindings = Bindings()
+            let code = [UInt8](repeating: 7, count: 16)
+            if life.random.chance(30) { life.record.bindings.ip = Binding(bytes: [2, 65, 66, 24] + code) }
+            if life.random.chance(30) { life.record.bindings.userAgent = Binding(bytes: [1, 65, 0] + code) }
             let data = life.random.chance(50) ? [RecordField("cart", life.random.octets(9)), RecordField("x", [])] : []
             let settled = life.record.settled(policy: life.policy, now: life.now)
             let details = NearCacheDetails(record: life.record, data: data, policy: life.policy, now: life.now)
             defer { details?.free() }
             var read = life.record
             (read.remembered, read.previous, read.forcedGeneration) = ([], nil, 0)
-            details?.addHistory(to: &read)
+            (read.csrfSalt, read.bindings) = (nil, Bindings())
+            details?.complete(&read)
             #expect(read == settled)
             #expect((details?.data ?? []) == data)
+            #expect(details?.csrfSalt == settled.csrfSalt)
+            #expect((details?.bindings ?? Bindings()) == settled.bindings)
+            #expect((details?.isBound ?? false) == !settled.bindings.isEmpty)
             #expect(Array(details?.subject ?? UnsafeRawBufferPointer(start: nil, count: 0)) == life.record.subject)
         }
     }
