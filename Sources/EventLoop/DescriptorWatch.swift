@@ -16,13 +16,15 @@ public protocol DescriptorHandler: AnyObject {
 public final class DescriptorWatch {
     public let descriptor: Int32
     private let loop: EventLoop
-    private unowned let handler: any DescriptorHandler
+    /// Unchecked, as this is the hot path.
+    private unowned(unsafe) let handler: any DescriptorHandler
     private var readEvent: OpaquePointer?
     /// Made when first needed: most connections never have to wait for room.
     private var writeEvent: OpaquePointer?
     /// A timer of length zero: libevent then takes the turn in between that `event_active` would not.
     private var activation: OpaquePointer?
-    private var isReading = false
+    /// Whether `readable()` is called.
+    public private(set) var isReading = false
     private var isWriting = false
     private var isCancelled = false
 

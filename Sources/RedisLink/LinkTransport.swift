@@ -17,6 +17,9 @@ protocol LinkTransportOwner: AnyObject {
 final class LinkTransport: ByteStreamDelegate {
     typealias Resolver = (@escaping (Result<RedisEndpoint, RedisFault>) -> Void) -> Void
 
+    /// The reader is fed so much at a time: after every kilobyte of replies it moves all that it holds to the front.
+    private static let feedBytes = 4_096
+
     weak var owner: (any LinkTransportOwner)?
 
     private let loop: EventLoop
@@ -85,9 +88,14 @@ final class LinkTransport: ByteStreamDelegate {
     func streamReceived(_ stream: ByteStream, bytes: UnsafeRawBufferPointer) {
         guard let parser else { return }
         do throws(ReplyParser.Malformed) {
-            try parser.feed(bytes)
-            while let reply = try parser.next() {
-                guard owner?.transportReceived(reply) == true else { break }
+            var rest = bytes
+            deliver: while !rest.isEmpty {
+                let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.feedBytes))
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(piece.count))
+                try parser.feed(piece)
+                while let reply = try parser.next() {
+                    guard owner?.transportReceived(reply) == true else { break deliver }
+                }
             }
         } catch {
             owner?.transportReceivedGarbage()

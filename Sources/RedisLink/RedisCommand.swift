@@ -6,13 +6,37 @@ public struct RedisCommand: Sendable {
     /// RESP, complete.
     let bytes: [UInt8]
     /// The key that decides which node of a cluster gets it; nil: any.
-    public let key: [UInt8]?
+    public var key: [UInt8]? { keyRange.map { Array(bytes[$0]) } ?? separateKey }
+    /// Where the key stands in the bytes, where that is known.
+    private let keyRange: Range<Int>?
+    private let separateKey: [UInt8]?
 
     /// Formats a command from its name and arguments, binary-safe.
     public init(_ arguments: [[UInt8]], key: [UInt8]? = nil) {
         bytes = RedisCommand.format(arguments)
-        self.key = key
+        keyRange = nil
+        separateKey = key
     }
+
+    /// A command whose last argument is its key, which ends in the hexadecimal digits of `end`: those of `template` are
+    /// written over. Formatting is most of what a command costs.
+    public init(_ template: RedisCommand, keyEnd end: UnsafeRawBufferPointer) {
+        var bytes = template.bytes
+        // CR LF stand behind the key.
+        let start = bytes.count - 2 - end.count * 2
+        if start >= 0 {
+            for (index, byte) in end.enumerated() {
+                bytes[start + index * 2] = RedisCommand.digit(byte >> 4)
+                bytes[start + index * 2 + 1] = RedisCommand.digit(byte & 15)
+            }
+        }
+        self.bytes = bytes
+        let length = template.key?.count ?? 0
+        keyRange = max(0, bytes.count - 2 - length)..<max(0, bytes.count - 2)
+        separateKey = nil
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 48 + value : 87 + value }
 
     /// Formats a command given as words: `RedisCommand("PEXPIRE", key, "1000", key: key)`.
     public init(_ name: StaticString, _ arguments: any RedisArgument..., key: [UInt8]? = nil) {

@@ -7,7 +7,7 @@ public enum RedisReply: Equatable, Sendable {
     case bulk([UInt8])
     /// The null bulk and the null array.
     case null
-    case array([RedisReply])
+    case array(RedisArray)
     /// An error, as Redis worded it. Only inside arrays: at the top level it is a `RedisFault`. Its text may quote
     /// arguments and is not for logs or clients.
     case error(String)

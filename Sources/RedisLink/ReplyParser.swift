@@ -12,15 +12,9 @@ final class ReplyParser {
     /// The longest status, error, number or count line that is waited for.
     static let longestLine = 65_536
 
-    private struct Budget {
-        var elementsLeft: Int
-        var createArray: (@convention(c) (UnsafePointer<redisReadTask>?, Int32) -> UnsafeMutableRawPointer?)?
-    }
-
     private let reader: UnsafeMutablePointer<redisReader>
     private let functions: UnsafeMutablePointer<redisReplyObjectFunctions>
-    private let budget: UnsafeMutablePointer<Budget>
-    private let maxElements: Int
+    private let builder: ReplyBuilder
     private let maxBytes: Int
     /// Bytes that came since the last whole reply.
     private var partialBytes = 0
@@ -28,34 +22,22 @@ final class ReplyParser {
 
     /// Makes a parser; nil if memory is out.
     init?(maxElements: Int, maxBytes: Int) {
-        guard let reader = redisReaderCreate() else { return nil }
-        guard let standard = reader.pointee.fn else {
-            redisReaderFree(reader)
+        functions = .allocate(capacity: 1)
+        functions.initialize(to: ReplyBuilder.functions)
+        builder = ReplyBuilder(maxElements: maxElements)
+        guard let reader = redisReaderCreateWithFunctions(functions) else {
+            functions.deinitialize(count: 1).deallocate()
             return nil
         }
         self.reader = reader
-        self.maxElements = maxElements
         self.maxBytes = maxBytes
-        budget = .allocate(capacity: 1)
-        budget.initialize(to: Budget(elementsLeft: maxElements, createArray: standard.pointee.createArray))
-        functions = .allocate(capacity: 1)
-        functions.initialize(to: standard.pointee)
-        functions.pointee.createArray = { task, count in
-            guard let task, let context = task.pointee.privdata else { return nil }
-            let budget = context.assumingMemoryBound(to: Budget.self)
-            guard count >= 0, Int(count) <= budget.pointee.elementsLeft else { return nil }
-            budget.pointee.elementsLeft -= Int(count)
-            return budget.pointee.createArray?(task, count)
-        }
-        reader.pointee.fn = functions
-        reader.pointee.privdata = UnsafeMutableRawPointer(budget)
+        reader.pointee.privdata = Unmanaged.passUnretained(builder).toOpaque()
     }
 
     deinit {
         // Frees a reply begun, by the functions: so they go last.
         redisReaderFree(reader)
         functions.deinitialize(count: 1).deallocate()
-        budget.deinitialize(count: 1).deallocate()
     }
 
     /// Takes in bytes; they are copied.
@@ -72,14 +54,12 @@ final class ReplyParser {
         guard !isBroken else { throw Malformed() }
         var object: UnsafeMutableRawPointer?
         guard redisReaderGetReply(reader, &object) == REDIS_OK else { throw broken() }
-        guard let object else {
+        guard object != nil, let reply = builder.takeReply() else {
             if isPastLimits { throw broken() }
             return nil
         }
-        defer { freeReplyObject(object) }
-        budget.pointee.elementsLeft = maxElements
         partialBytes = buffered.count
-        return ReplyParser.convert(object.assumingMemoryBound(to: redisReply.self))
+        return reply
     }
 
     /// What the reader holds and has not consumed.
@@ -122,26 +102,5 @@ final class ReplyParser {
     private func broken() -> Malformed {
         isBroken = true
         return Malformed()
-    }
-
-    /// Copies a reply out of C memory; nesting is bounded by the reader.
-    private static func convert(_ object: UnsafeMutablePointer<redisReply>) -> RedisReply {
-        let reply = object.pointee
-        switch reply.type {
-        case REDIS_REPLY_STRING: return .bulk(Array(text(reply)))
-        case REDIS_REPLY_STATUS: return .status(String(decoding: text(reply), as: UTF8.self))
-        case REDIS_REPLY_ERROR: return .error(String(decoding: text(reply), as: UTF8.self))
-        case REDIS_REPLY_INTEGER: return .integer(reply.integer)
-        case REDIS_REPLY_ARRAY:
-            return .array(
-                UnsafeBufferPointer(start: reply.element, count: reply.elements).map { element in
-                    element.map(convert) ?? .null
-                })
-        default: return .null
-        }
-    }
-
-    private static func text(_ reply: redisReply) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: reply.str, count: reply.str == nil ? 0 : Int(reply.len))
     }
 }

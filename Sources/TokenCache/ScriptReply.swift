@@ -38,14 +38,8 @@ struct ScriptReply {
 extension StoredCopy {
     /// Reads the answer of `HGETALL`.
     init(_ reply: RedisReply) throws {
-        guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
-        var hash: [[UInt8]] = []
-        hash.reserveCapacity(elements.count)
-        for element in elements {
-            guard case .bulk(let bytes) = element else { throw ScriptReply.unexpected }
-            hash.append(bytes)
-        }
-        (session, data) = try RecordCodec.decode(hash)
+        guard case .array(let elements) = reply, let strings = elements.strings else { throw ScriptReply.unexpected }
+        (session, data) = try RecordCodec.decode(strings.bytes, ends: strings.ends)
     }
 }
 

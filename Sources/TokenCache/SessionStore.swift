@@ -67,12 +67,16 @@ final class SessionStore {
 
     private let link: RedisLink
     private let prefix: [UInt8]
+    /// The command that reads a session, for any `sid`.
+    private let loadTemplate: RedisCommand
     /// A mutating script given up by everyone still may run for this long, and not a moment later.
     let scriptLifetime: Milliseconds
 
     init(link: RedisLink, prefix: [UInt8], timeout: Milliseconds) {
         self.link = link
         self.prefix = prefix
+        let key = prefix + Array("s:".utf8) + SessionID().hex
+        loadTemplate = RedisCommand([Array("HGETALL".utf8), key], key: key)
         scriptLifetime = timeout + 1_000
     }
 
@@ -91,8 +95,8 @@ final class SessionStore {
     // MARK: One session
 
     func load(_ sid: SessionID, _ done: @escaping Completion<StoredCopy>) {
-        let key = sessionKey(sid)
-        link.send(RedisCommand([Array("HGETALL".utf8), key], key: key), repeatable: true) { result in
+        let command = sid.withUnsafeBytes { RedisCommand(loadTemplate, keyEnd: $0) }
+        link.send(command, repeatable: true) { result in
             done(result.mapToAvailable { reply in try StoredCopy(reply) })
         }
     }
@@ -227,7 +231,7 @@ final class SessionStore {
     }
 
     /// The members of an index, without scores and whatever else is no sid.
-    private static func sids(among members: [RedisReply]) -> [SessionID] {
+    private static func sids(among members: RedisArray) -> [SessionID] {
         members.compactMap { member in
             guard case .bulk(let text) = member else { return nil }
             return SessionID(text: text)

@@ -65,7 +65,11 @@ extension TokenService {
 
     func access(_ access: Access, _ done: @escaping Completion<Verdict>) {
         var access = access
-        if !access.wasTouched, let copy = warmCopy(access.token, digest: access.digest) {
+        if let tombstone = cachedTombstone(access.token.sid) {
+            count(.revoked(tombstone.reason))
+            return answer(.success(.refused(.revoked(tombstone.reason))), done)
+        }
+        if !access.wasTouched, let copy = try? warmCopy(access.token, digest: access.digest) {
             access.origin = .memory
             return store.later { [self] in attempt(done) { try decide(access, on: copy, done) } }
         }
@@ -112,7 +116,9 @@ extension TokenService {
         let record: SessionRecord
         switch try adopt(copy, for: &access.claim, now: now).session {
         case .absent: return refuse(.unknown, access, done)
-        case .ended(let tombstone): return refuse(.revoked(tombstone.reason), access, done)
+        case .ended(let tombstone):
+            if access.origin.mayBeKept { keep(tombstone, sid: access.token.sid) }
+            return refuse(.revoked(tombstone.reason), access, done)
         case .live(let live): record = live
         }
         try checkDenials(access.token.sid)

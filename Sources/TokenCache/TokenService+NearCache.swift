@@ -5,47 +5,56 @@ public import Tokens
 /// Answers from the near cache: synchronously, without Redis.
 extension TokenService {
     /// The verdict on a token whose session is here and asks for nothing to be written before the reply; nil sends
-    /// the question to Redis. Never a refusal: the cache and this host's clock may raise a question, not answer no.
+    /// the question to Redis. No refusal but that of a tombstone: the cache and this host's clock may raise a question,
+    /// not answer no.
     /// - Parameter instant: when the request was read.
     public func cachedAccess(
         _ token: SessionToken, _ signals: Signals = Signals(), at instant: MonotonicInstant
-    ) -> SessionView? {
+    ) -> CachedAnswer? {
         guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant) else {
             return nil
         }
-        guard let index = sessions.cache.find(token.sid), let view = hit(token, signals, sessions, index, now: now)
-        else {
+        guard let entry = sessions.cache.entry(token.sid) else {
             sessions.countMiss()
             return nil
         }
-        sessions.countHit()
-        counters.valid &+= 1
-        return view
+        if let session = hit(token.verifier, signals, entry, now: now) {
+            sessions.countHit()
+            counters.valid &+= 1
+            return .accepted(session)
+        }
+        if let tombstone = entry.pointee.tombstone(at: now) {
+            sessions.countHit()
+            count(.revoked(tombstone.reason))
+            return .revoked(tombstone.reason)
+        }
+        sessions.countMiss()
+        return nil
     }
 
     /// The current token, confirmed, within its limits and not due to rotate.
+    @inline(__always)
     private func hit(
-        _ token: SessionToken, _ signals: Signals, _ sessions: CachedSessions, _ index: UInt32, now: Milliseconds
-    ) -> SessionView? {
-        let cache = sessions.cache
-        guard cache[index].hasVerifier, cache[index].verifier == token.verifier, !cache[index].isPending,
-            now < cache[index].expireAt, now &- cache[index].confirmedAt < policy.rotationAfter
-        else { return nil }
-        var differs: [Signal] = []
-        if let details = cache[index].details, !details.bindings.isEmpty {
+        _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, now: Milliseconds
+    ) -> CachedSession? {
+        guard entry.pointee.isConfirmedCurrent(verifier) else { return nil }
+        var session = CachedSession(entry, now: now)
+        guard session.untilIdle > 0, now &- entry.pointee.confirmedAt < policy.rotationAfter else { return nil }
+        if let details = entry.pointee.details, details.isBound {
             // Anything but a match is for Redis to judge.
             guard let bindings = matching(details.bindings, signals) else { return nil }
-            differs = bindings.differs
+            session.note(bindings.differs)
         }
-        let interval = policy.touchInterval(idle: cache[index].idle)
-        if now &- cache[index].lastAccess >= interval {
+        let interval = policy.touchInterval(idle: entry.pointee.idle)
+        if now &- session.lastAccess >= interval {
             // Little of the idle limit remains: the access is recorded before it is granted.
-            guard cache[index].expireAt &- now >= interval else { return nil }
-            touchLater(token.sid, sessions, index, interval: interval)
+            guard session.untilIdle >= interval else { return nil }
+            if !entry.pointee.isTouching {
+                entry.pointee.isTouching = true
+                touchLater(session.sid, interval: interval)
+            }
         }
-        var view = SessionView(cache, index, now: now)
-        if !differs.isEmpty { view.differs = differs }
-        return view
+        return session
     }
 
     /// The verdict on bindings that need no write and refuse nothing; nil else.
@@ -56,15 +65,21 @@ extension TokenService {
         return verdict
     }
 
+    /// The tombstone of a session that was ended, for a question that is not answered at once.
+    func cachedTombstone(_ sid: SessionID) -> Tombstone? {
+        guard let sessions, sessions.freshness.isFresh(at: .now()), let now = store.clock,
+            let index = sessions.cache.find(sid)
+        else { return nil }
+        return sessions.cache[index].tombstone(at: now)
+    }
+
     /// Records the access, once for all hits until that is done. What is sent now leaves after the reply.
-    private func touchLater(_ sid: SessionID, _ sessions: CachedSessions, _ index: UInt32, interval: Milliseconds) {
-        guard !sessions.cache[index].isTouching else { return }
-        sessions.cache[index].isTouching = true
+    private func touchLater(_ sid: SessionID, interval: Milliseconds) {
         counters.touches &+= 1
         store.touch(sid, interval: interval) { [self] result in
             if case .success = result { return forget(sid) }
             // Not recorded: the next access tries again.
-            if let index = sessions.cache.find(sid) { sessions.cache[index].isTouching = false }
+            if let sessions, let index = sessions.cache.find(sid) { sessions.cache[index].isTouching = false }
         }
     }
 
@@ -72,61 +87,59 @@ extension TokenService {
     public func cachedData(
         _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
     ) -> [RecordField]? {
-        guard let (cache, index) = current(token, signals, at: instant) else { return nil }
-        guard let details = cache[index].details else { return [] }
+        guard let entry = current(token, signals, at: instant) else { return nil }
+        guard let details = entry.pointee.details else { return [] }
         return details.data
     }
 
     /// Who holds the current token of a session that is here; nil asks Redis.
     func cachedHolder(_ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant) -> CSRFHolder? {
-        guard let (cache, index) = current(token, signals, at: instant) else { return nil }
-        return CSRFHolder(sid: token.sid, salt: cache[index].details?.csrfSalt)
+        guard let entry = current(token, signals, at: instant) else { return nil }
+        return CSRFHolder(sid: token.sid, salt: entry.pointee.details?.csrfSalt)
     }
 
     /// Where the session of a current token is kept, for commands that are no access.
     private func current(
         _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
-    ) -> (NearCache, UInt32)? {
+    ) -> UnsafePointer<NearCacheEntry>? {
         guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant),
-            let index = sessions.cache.find(token.sid), sessions.cache[index].hasVerifier,
-            sessions.cache[index].verifier == token.verifier, now < sessions.cache[index].expireAt
+            let entry = sessions.cache.entry(token.sid), entry.pointee.isCurrent(token.verifier),
+            now < entry.pointee.expireAt
         else { return nil }
-        if let bindings = sessions.cache[index].details?.bindings, !bindings.isEmpty,
-            matching(bindings, signals) == nil
-        {
+        if let details = entry.pointee.details, details.isBound, matching(details.bindings, signals) == nil {
             return nil
         }
-        return (sessions.cache, index)
+        return UnsafePointer(entry)
     }
 
     /// What is known here of the session, enough to decide an access and to write its rotation or confirmation in one
     /// round trip; nil where Redis has to be asked.
-    func warmCopy(_ token: SessionToken, digest: Digest) -> StoredCopy? {
+    func warmCopy(_ token: SessionToken, digest: Digest) throws -> StoredCopy? {
         guard let sessions, sessions.freshness.isFresh(at: .now()), let now = store.clock,
-            let index = sessions.cache.find(token.sid), now < sessions.cache[index].expireAt,
-            let record = sessions.cache[index].record(presented: token.verifier, digest: digest)
+            let index = sessions.cache.find(token.sid), now < sessions.cache[index].expireAt
         else { return nil }
+        sessions.cache[index].learn(token.verifier, digest: digest)
+        guard let record = try sessions.cache[index].record(presented: token.verifier, digest: digest, crypto: crypto)
+        else { return nil }
+        guard let details = sessions.cache[index].details else { return StoredCopy(session: .live(record), data: []) }
         // Data that is not kept here cannot be served from here.
-        if let details = sessions.cache[index].details, details.data == nil { return nil }
-        return StoredCopy(session: .live(record), data: sessions.cache[index].details?.data ?? [])
+        return details.data.map { StoredCopy(session: .live(record), data: $0) }
     }
 
     /// The current token of a session that was known when Redis fell silent; nil past `near-cache.serve-stale`.
     func staleView(_ token: SessionToken, _ signals: Signals) -> SessionView? {
         guard let sessions, sessions.freshness.mayServeStale(at: .now()), let now = store.clock,
-            let index = sessions.cache.find(token.sid), sessions.cache[index].hasVerifier,
-            sessions.cache[index].verifier == token.verifier, !sessions.cache[index].isPending,
-            now < sessions.cache[index].expireAt
+            let entry = sessions.cache.entry(token.sid), entry.pointee.isConfirmedCurrent(token.verifier),
+            now < entry.pointee.expireAt
         else { return nil }
-        var differs: [Signal] = []
-        if let bindings = sessions.cache[index].details?.bindings, !bindings.isEmpty {
-            guard let verdict = matching(bindings, signals) else { return nil }
-            differs = verdict.differs
+        var session = CachedSession(entry, now: now)
+        if let details = entry.pointee.details, details.isBound {
+            guard let bindings = matching(details.bindings, signals) else { return nil }
+            session.note(bindings.differs)
         }
         sessions.countStale()
         counters.valid &+= 1
-        var view = SessionView(sessions.cache, index, now: now)
-        view.differs = differs
+        var view = SessionView(session)
         view.isStale = true
         return view
     }
@@ -137,6 +150,9 @@ extension TokenService {
         sessions?.cache.insert(record, sid: sid, verifier: verifier, data: data, policy: policy, now: now)
     }
 
+    /// Keeps what is left of an ended session.
+    func keep(_ tombstone: Tombstone, sid: SessionID) { sessions?.cache.insert(tombstone, sid: sid) }
+
     /// An own write on the session: nothing known of it before may answer any more.
     func forget(_ sid: SessionID) { sessions?.forget(sid) }
 
@@ -144,22 +160,69 @@ extension TokenService {
     public var nearCacheCounters: NearCacheCounters { sessions?.currentCounters ?? NearCacheCounters() }
 }
 
+/// What the near cache answers.
+public enum CachedAnswer {
+    case accepted(CachedSession)
+    /// The session was ended, and its tombstone stands.
+    case revoked(EndReason)
+}
+
+/// An accepted session as it stands in the near cache: plain numbers, and views into the cache's memory that are valid
+/// until the service is called again or returns to its loop.
+public struct CachedSession: BitwiseCopyable {
+    public let sid: SessionID
+    private let details: NearCacheDetails?
+    public let generation: Int64
+    let created: Milliseconds
+    let lastAccess: Milliseconds
+    let untilIdle: Milliseconds
+    private let untilEnd: Milliseconds
+    private var differsInAddress = false
+    private var differsInAgent = false
+
+    @inline(__always)
+    init(_ entry: UnsafePointer<NearCacheEntry>, now: Milliseconds) {
+        sid = entry.pointee.sid
+        details = entry.pointee.details
+        generation = entry.pointee.generation
+        created = entry.pointee.created
+        lastAccess = entry.pointee.lastAccess
+        untilEnd = entry.pointee.absoluteEnd &- now
+        untilIdle = min(lastAccess &+ entry.pointee.idle &- now, untilEnd)
+    }
+
+    public var subject: UnsafeRawBufferPointer { details?.subject ?? UnsafeRawBufferPointer(start: nil, count: 0) }
+    /// Nil where it was too much to keep.
+    public var data: [RecordField]? { details.map { $0.data } ?? [] }
+
+    /// Signals that differ from what the token is bound to, where that is only told.
+    public var differs: [Signal] { (differsInAddress ? [.ip] : []) + (differsInAgent ? [.ua] : []) }
+    public var isAsBound: Bool { !differsInAddress && !differsInAgent }
+    var csrfSalt: Digest? { details?.csrfSalt }
+
+    mutating func note(_ differs: [Signal]) {
+        differsInAddress = differs.contains(.ip)
+        differsInAgent = differs.contains(.ua)
+    }
+
+    // The same as in `SessionView`, in seconds.
+    public var createdSeconds: Int64 { created / 1_000 }
+    public var modifiedSeconds: Int64 { lastAccess / 1_000 }
+    public var expiresIn: Int64 { max(0, untilIdle) / 1_000 }
+    public var absoluteIn: Int64 { max(0, untilEnd) / 1_000 }
+}
+
 extension SessionView {
-    /// Field by field out of the table: an entry is too large to copy for every hit.
-    init(_ cache: NearCache, _ index: UInt32, now: Milliseconds) {
-        sid = cache[index].sid
-        generation = cache[index].generation
-        created = cache[index].created / 1_000
-        modified = cache[index].lastAccess / 1_000
-        expiresIn = max(0, cache[index].expireAt &- now) / 1_000
-        absoluteIn = max(0, cache[index].absoluteEnd &- now) / 1_000
-        if let details = cache[index].details {
-            subject = details.subject
-            data = details.data
-            csrfSalt = details.csrfSalt
-        } else {
-            subject = []
-            data = []
-        }
+    public init(_ cached: CachedSession) {
+        sid = cached.sid
+        generation = cached.generation
+        created = cached.createdSeconds
+        modified = cached.modifiedSeconds
+        expiresIn = cached.expiresIn
+        absoluteIn = cached.absoluteIn
+        subject = Array(cached.subject)
+        data = cached.data
+        differs = cached.differs
+        csrfSalt = cached.csrfSalt
     }
 }

@@ -74,7 +74,7 @@ extension TokenService {
             guard let token = try? claim(presented)?.token, let cache = sessions?.cache,
                 let index = cache.find(token.sid), let now = store.clock,
                 let digest = try? crypto.digest(token.verifier),
-                let record = cache[index].record(presented: token.verifier, digest: digest),
+                let record = try? cache[index].record(presented: token.verifier, digest: digest, crypto: crypto),
                 record.standing(of: digest, policy: policy, now: now).isOwn
             else { return }
             forget(token.sid)

@@ -35,10 +35,14 @@ extension TokenService {
                 try answer(verdict, request, presented.signals)
             }
         case .session(let token):
-            guard let view = cachedAccess(token, presented.signals, at: instant),
-                !request.needsData || view.data != nil
-            else { return nil }
-            return try answer(.accepted(view), request, presented.signals)
+            switch cachedAccess(token, presented.signals, at: instant) {
+            case .accepted(let session):
+                let view = SessionView(session)
+                guard !request.needsData || view.data != nil else { return nil }
+                return try answer(.accepted(view), request, presented.signals)
+            case .revoked(let reason): return try answer(.refused(.revoked(reason)), request, presented.signals)
+            case nil: return nil
+            }
         }
     }
 

@@ -243,6 +243,8 @@ extension Change {
     /// The end of a session: a tombstone in its place.
     init(ending record: SessionRecord, _ tombstone: Tombstone, until: Milliseconds) {
         self.init(basis: .revision(record.revision))
+        var tombstone = tombstone
+        tombstone.until = until
         set = RecordCodec.encode(tombstone)
         expireAt = until
         replacesAll = true

@@ -1,5 +1,5 @@
 /// A value of a fixed number of bytes, held inline: no heap, no reference counting.
-public protocol FixedBytes: Sendable {
+public protocol FixedBytes: Sendable, BitwiseCopyable {
     associatedtype Storage: BitwiseCopyable & Sendable
     /// Length in bytes.
     static var byteCount: Int { get }

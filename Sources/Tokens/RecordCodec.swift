@@ -47,7 +47,7 @@ public struct RecordField: Equatable, Sendable {
 /// | `t` | created | | `f` | generation of the last LOGIN or ROTATE |
 /// | `a` | last access | | `l` `m` `y` | memo of a LOGIN |
 /// | `i` | idle limit | | `x` | salt of CSRF tokens, 32 B |
-/// | `e` | absolute end | | `0`–`3` | subject, in pieces of 64 B |
+/// | `e` | absolute end; a tombstone's end | | `0`–`3` | subject, in pieces of 64 B |
 /// | `b` | what the address was, bound | | `h` | what the user agent was, bound |
 /// | `z` | reason, where the session was ended | | `k` | bytes of data (kept by the script) |
 ///
@@ -94,6 +94,7 @@ public enum RecordCodec {
 
     public static func encode(_ tombstone: Tombstone) -> [RecordField] {
         [RecordField("v", decimal(version)), RecordField("z", Array(tombstone.reason.rawValue.utf8))]
+            + (tombstone.until.map { [RecordField("e", decimal($0))] } ?? [])
             + (tombstone.login.map(encodeMemo) ?? [])
     }
 

@@ -4,27 +4,34 @@ extension RecordCodec {
     /// Reads what `HGETALL` answered for a session's key: names and values in turn, data fields included.
     /// - Returns: the session and its data, names without their mark. An empty answer is an absent session.
     public static func decode(_ hash: [[UInt8]]) throws(RecordError) -> (session: StoredSession, data: [RecordField]) {
-        guard !hash.isEmpty else { return (.absent, []) }
-        let fields = FieldTable(hash: hash)
-        var data: [RecordField] = []
-        for index in stride(from: 0, to: hash.count - 1, by: 2) where hash[index].first == dataMark {
-            data.append(RecordField(name: Array(hash[index].dropFirst()), value: hash[index + 1]))
-        }
+        var ends: [Int] = []
+        for string in hash { ends.append((ends.last ?? 0) + string.count) }
+        return try decode(Array(hash.joined()), ends: ends)
+    }
+
+    /// The same, the strings one behind the other.
+    /// - Parameter ends: where each of them ends in `bytes`, in rising order.
+    public static func decode(
+        _ bytes: [UInt8], ends: [Int]
+    ) throws(RecordError) -> (session: StoredSession, data: [RecordField]) {
+        guard !ends.isEmpty else { return (.absent, []) }
+        let fields = FieldTable(bytes: bytes, ends: ends)
         let version = try fields.number("v")
         guard version <= Self.version else { throw .newerVersion(version) }
         guard version >= 1 else { throw .damaged(field: "v") }
         if let reason = fields["z"] { return (.ended(try tombstone(reason, fields)), []) }
-        return (.live(try record(fields)), data)
+        return (.live(try record(fields)), fields.data)
     }
 
-    private static func tombstone(_ reason: [UInt8], _ fields: FieldTable) throws(RecordError) -> Tombstone {
+    private static func tombstone(_ reason: ArraySlice<UInt8>, _ fields: borrowing FieldTable) throws(RecordError) -> Tombstone {
         guard let reason = EndReason(rawValue: String(decoding: reason, as: UTF8.self)) else {
             throw .damaged(field: "z")
         }
-        return Tombstone(reason: reason, login: try memo(fields))
+        return Tombstone(
+            reason: reason, login: try memo(fields), until: fields["e"] == nil ? nil : try fields.time("e"))
     }
 
-    private static func record(_ fields: FieldTable) throws(RecordError) -> SessionRecord {
+    private static func record(_ fields: borrowing FieldTable) throws(RecordError) -> SessionRecord {
         var subject: [UInt8] = []
         for piece in UInt8(ascii: "0")...UInt8(ascii: "3") { subject += fields[piece] ?? [] }
         var record = SessionRecord(
@@ -52,7 +59,7 @@ extension RecordCodec {
     }
 
     private static func remembered(
-        _ fields: FieldTable, created: Milliseconds
+        _ fields: borrowing FieldTable, created: Milliseconds
     ) throws(RecordError) -> [RememberedToken] {
         guard let prefixes = fields["o"] else { return [] }
         let retirements = fields["w"] ?? []
@@ -69,7 +76,7 @@ extension RecordCodec {
         }
     }
 
-    private static func memo(_ fields: FieldTable) throws(RecordError) -> LoginMemo? {
+    private static func memo(_ fields: borrowing FieldTable) throws(RecordError) -> LoginMemo? {
         guard let sealed = fields["l"] else { return nil }
         let digests = fields["m"] ?? []
         guard sealed.count == 56, digests.count == 64,
@@ -81,7 +88,7 @@ extension RecordCodec {
             until: Milliseconds(clamping: number(sealed.suffix(8))))
     }
 
-    private static func binding(_ fields: FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding? {
+    private static func binding(_ fields: borrowing FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding? {
         guard let bytes = fields[UInt8(truncatingIfNeeded: name.value)] else { return nil }
         guard let binding = Binding(bytes: bytes) else { throw .damaged(field: String(name)) }
         return binding
@@ -92,21 +99,52 @@ extension RecordCodec {
     }
 }
 
-/// The record's fields by their one-letter ASCII names: looked for where they stand, as there are a dozen.
-private struct FieldTable {
-    /// Names and values in turn.
-    let hash: [[UInt8]]
+/// The record's fields by their one-letter ASCII names, which are noted in one walk over the hash.
+private struct FieldTable: ~Copyable {
+    private let bytes: [UInt8]
+    private let ends: [Int]
+    /// Letter → index of its value among the strings; 0 where there is none.
+    private var values = InlineArray<128, Int32>(repeating: 0)
+    private var hasData = false
 
-    subscript(_ letter: UInt8) -> [UInt8]? {
+    init(bytes: [UInt8], ends: [Int]) {
+        self.bytes = bytes
+        self.ends = ends
         var index = 0
-        while index + 1 < hash.count {
-            if hash[index].count == 1, hash[index][0] == letter { return hash[index + 1] }
+        var start = 0
+        while index + 1 < ends.count {
+            let length = ends[index] - start
+            if length > 0 {
+                let letter = Int(bytes[start])
+                if letter == Int(RecordCodec.dataMark) {
+                    hasData = true
+                } else if length == 1, letter < values.count {
+                    values[letter] = Int32(clamping: index + 1)
+                }
+            }
+            start = ends[index + 1]
             index += 2
         }
-        return nil
     }
 
-    subscript(_ name: Unicode.Scalar) -> [UInt8]? { self[UInt8(truncatingIfNeeded: name.value)] }
+    private func string(_ index: Int) -> ArraySlice<UInt8> { bytes[(index == 0 ? 0 : ends[index - 1])..<ends[index]] }
+
+    /// The data fields, names without their mark.
+    var data: [RecordField] {
+        guard hasData else { return [] }
+        return stride(from: 0, to: ends.count - 1, by: 2).compactMap { index in
+            let name = string(index)
+            guard name.first == RecordCodec.dataMark else { return nil }
+            return RecordField(name: Array(name.dropFirst()), value: Array(string(index + 1)))
+        }
+    }
+
+    subscript(_ letter: UInt8) -> ArraySlice<UInt8>? {
+        guard Int(letter) < values.count, values[Int(letter)] > 0 else { return nil }
+        return string(Int(values[Int(letter)]))
+    }
+
+    subscript(_ name: Unicode.Scalar) -> ArraySlice<UInt8>? { self[UInt8(truncatingIfNeeded: name.value)] }
 
     func number(_ name: Unicode.Scalar) throws(RecordError) -> Int64 {
         guard let number = try optionalNumber(name) else { throw .damaged(field: String(name)) }
@@ -116,7 +154,7 @@ private struct FieldTable {
     func optionalNumber(_ name: Unicode.Scalar) throws(RecordError) -> Int64? {
         guard let text = self[name] else { return nil }
         // Strictly as it was written: digits, no sign, no leading zero.
-        guard (1...19).contains(text.count), text.count == 1 || text[0] != UInt8(ascii: "0") else {
+        guard (1...19).contains(text.count), text.count == 1 || text.first != UInt8(ascii: "0") else {
             throw .damaged(field: String(name))
         }
         var number: Int64 = 0

@@ -135,10 +135,13 @@ public struct Tombstone: Equatable, Sendable {
     public var reason: EndReason
     /// Set where a LOGIN of another subject ended this session: leads its repetition to the same new session.
     public var login: LoginMemo?
+    /// When Redis removes it; nil in one that a daemon wrote which did not say so.
+    public var until: Milliseconds?
 
-    public init(reason: EndReason, login: LoginMemo? = nil) {
+    public init(reason: EndReason, login: LoginMemo? = nil, until: Milliseconds? = nil) {
         self.reason = reason
         self.login = login
+        self.until = until
     }
 }
 

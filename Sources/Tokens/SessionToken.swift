@@ -50,21 +50,25 @@ public struct SessionToken: Equatable, Sendable, CustomStringConvertible, Custom
 
     /// Reads a token as clients send it; nil for anything that cannot be one. Allocates nothing.
     public init?(text: UnsafeRawBufferPointer) {
-        var bytes = InlineArray<64, UInt8>(repeating: 0)
-        let digits = Hexadecimal.digits(of: text)
-        let decoded = withUnsafeMutableBytes(of: &bytes) { output in
-            switch digits.count {
-            case 128: Hex.decode(digits, into: output)
-            case 86: Base64URL.decode(text, into: output)
-            default: false
-            }
-        }
-        guard decoded else { return nil }
         var sid = SessionID()
         var verifier = Verifier()
-        withUnsafeBytes(of: bytes) { all in
-            sid.withUnsafeMutableBytes { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[..<16])) }
-            verifier.withUnsafeMutableBytes { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[16...])) }
+        let digits = Hexadecimal.digits(of: text)
+        switch digits.count {
+        case 128:
+            // Both halves in any case: how long it takes tells nothing of the verifier.
+            let selector = UnsafeRawBufferPointer(rebasing: digits[..<32])
+            let secret = UnsafeRawBufferPointer(rebasing: digits[32...])
+            let isSID = sid.withUnsafeMutableBytes { Hex.decode(selector, into: $0) }
+            let isVerifier = verifier.withUnsafeMutableBytes { Hex.decode(secret, into: $0) }
+            guard isSID, isVerifier else { return nil }
+        case 86:
+            var bytes = InlineArray<64, UInt8>(repeating: 0)
+            guard withUnsafeMutableBytes(of: &bytes, { Base64URL.decode(text, into: $0) }) else { return nil }
+            withUnsafeBytes(of: bytes) { all in
+                sid.withUnsafeMutableBytes { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[..<16])) }
+                verifier.withUnsafeMutableBytes { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[16...])) }
+            }
+        default: return nil
         }
         self.init(sid: sid, verifier: verifier)
     }

@@ -13,6 +13,9 @@ enum ASCII {
     @inlinable static var zero: UInt8 { 0x30 }
     @inlinable static var backslash: UInt8 { 0x5C }
 
+    /// CR LF as a word is loaded from memory.
+    @inlinable static var lineEnd: UInt16 { UInt16(littleEndian: 0x0A0D) }
+
     /// White space as C's `isspace` has it in the C locale: space, tab, LF, VT, FF, CR.
     @inline(__always)
     static func isSpace(_ byte: UInt8) -> Bool { byte == space || (byte >= 0x09 && byte <= 0x0D) }

@@ -50,8 +50,7 @@ public struct ReplyWriter: ~Copyable {
 
     /// Appends bytes that are already encoded.
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        reserve(bytes.count)
-        put(bytes)
+        write(atMost: bytes.count) { $0.put(bytes) }
     }
 
     /// Appends bytes that are already encoded.
@@ -59,12 +58,15 @@ public struct ReplyWriter: ~Copyable {
         bytes.withUnsafeBytes { append($0) }
     }
 
-    // MARK: The pieces of which the encoder is made. Each writes into room that `reserve` has made before.
-
-    /// Makes room for `size` more bytes.
+    /// Makes room for `size` more bytes and lets `body` write them, at most so many.
     @inlinable @inline(__always)
-    mutating func reserve(_ size: Int) {
-        if capacity - used < size { grow(size) }
+    public mutating func write(atMost size: Int, _ body: (inout ReplyCursor) -> Void) {
+        // What a cursor writes may reach up to seven bytes beyond its end: see `ReplyCursor.put(_:length:)`.
+        if capacity &- used < size &+ 8 { grow(size &+ 8) }
+        var cursor = ReplyCursor(position: storage + used)
+        body(&cursor)
+        used = cursor.position - storage
+        assert(used <= capacity)
     }
 
     @usableFromInline @inline(never)
@@ -74,80 +76,5 @@ public struct ReplyWriter: ~Copyable {
         larger.copyMemory(from: storage, byteCount: used)
         storage.deallocate()
         storage = larger
-    }
-
-    @inlinable @inline(__always)
-    mutating func put(_ byte: UInt8) {
-        storage.storeBytes(of: byte, toByteOffset: used, as: UInt8.self)
-        used += 1
-    }
-
-    @inlinable @inline(__always)
-    mutating func put(_ bytes: UnsafeRawBufferPointer) {
-        guard let base = bytes.baseAddress else { return }
-        (storage + used).copyMemory(from: base, byteCount: bytes.count)
-        used += bytes.count
-    }
-
-    /// Writes eight bytes of which only the first `length` count: at least eight must be reserved.
-    @inlinable @inline(__always)
-    mutating func put(_ word: UInt64, length: Int) {
-        storage.storeBytes(of: word, toByteOffset: used, as: UInt64.self)
-        used += length
-    }
-
-    @inlinable @inline(__always)
-    mutating func putLineEnd() {
-        storage.storeBytes(of: 0x0A0D, toByteOffset: used, as: UInt16.self)
-        used += 2
-    }
-
-    /// Writes `value` in decimal: at most twenty bytes, and up to seven behind them that the next write overwrites.
-    @inlinable @inline(__always)
-    mutating func putDecimal(_ value: UInt64) {
-        if value < 10 { return put(ASCII.zero &+ UInt8(truncatingIfNeeded: value)) }
-        let group: UInt64 = 100_000_000
-        if value < group {
-            putLeading(value)
-        } else if value < group &* group {
-            putLeading(value / group)
-            put(Self.eightDigits(value % group) | Self.zeros, length: 8)
-        } else {
-            putLeading(value / (group &* group))
-            put(Self.eightDigits(value / group % group) | Self.zeros, length: 8)
-            put(Self.eightDigits(value % group) | Self.zeros, length: 8)
-        }
-    }
-
-    /// Writes a number of at most eight digits, above 0, without leading zeros.
-    @inlinable @inline(__always)
-    mutating func putLeading(_ value: UInt64) {
-        let digits = Self.eightDigits(value)
-        let skipped = digits.trailingZeroBitCount & ~7
-        put((digits | Self.zeros) &>> UInt64(skipped), length: 8 &- skipped / 8)
-    }
-
-    /// Eight times "0".
-    @inlinable static var zeros: UInt64 { 0x3030_3030_3030_3030 }
-
-    /// The eight decimal digits of a number below 10⁸, as numbers, a byte each, the first one lowest: split in halves
-    /// three times, all parts of a step in one multiplication.
-    @inlinable @inline(__always)
-    static func eightDigits(_ value: UInt64) -> UInt64 {
-        let top = value / 10_000
-        let fours = top | (value &- top &* 10_000) &<< 32
-        let hundreds = (fours &* 10_486) &>> 20 & 0x0000_007f_0000_007f
-        let pairs = hundreds | (fours &- hundreds &* 100) &<< 16
-        let tens = (pairs &* 103) &>> 10 & 0x000f_000f_000f_000f
-        return tens | (pairs &- tens &* 10) &<< 8
-    }
-
-    /// Writes `type`, `value` in decimal and a line end: a length, a count or an integer.
-    @inlinable @inline(__always)
-    mutating func putHeader(_ type: UInt8, _ value: Int) {
-        put(type)
-        if value < 0 { put(ASCII.minus) }
-        putDecimal(UInt64(value.magnitude))
-        putLineEnd()
     }
 }

@@ -70,6 +70,12 @@ public struct RequestParser: Sendable {
     /// next call on until that returns `.request`.
     public private(set) var arguments: [Range<Int>] = []
 
+    /// Shows the same without a copy; valid during `body`, which must not use the parser.
+    @inlinable @inline(__always)
+    public func withArguments<R>(_ body: (UnsafeBufferPointer<Range<Int>>) -> R) -> R {
+        arguments.withUnsafeBufferPointer(body)
+    }
+
     public init(limits: ProtocolLimits = .init()) {
         self.limits = limits.clamped
     }
@@ -132,6 +138,8 @@ public struct RequestParser: Sendable {
         }
         while remaining > 0 {
             if phase == .marker {
+                readWholeElements(bytes)
+                guard remaining > 0 else { break }
                 guard position < bytes.count else { return .incomplete }
                 guard bytes[position] == ASCII.dollar else { return fail(.expectedBulk) }
                 position += 1
@@ -154,16 +162,60 @@ public struct RequestParser: Sendable {
             guard bytes[end] == ASCII.carriageReturn, bytes[end + 1] == ASCII.lineFeed else {
                 return fail(.missingBulkEnd)
             }
-            let argument = Range(uncheckedBounds: (position, end))
-            if filled < arguments.count { arguments[filled] = argument } else { arguments.append(argument) }
-            filled += 1
-            position = end + 2
-            remaining -= 1
-            phase = .marker
+            finishElement(at: end)
         }
         if filled < arguments.count { arguments.removeLast(arguments.count - filled) }
         phase = .start
         return .request(length: position)
+    }
+
+    /// Takes the elements from `position` on that are all there and good, as nearly every one is, with nothing written
+    /// down on the way. Where it ends the next element is read step by step.
+    private mutating func readWholeElements(_ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
+        let count = bytes.count
+        let maxBulk = limits.maxBulk
+        var (start, left, taken) = (position, remaining, filled)
+        arguments.withUnsafeMutableBufferPointer { arguments in
+            while left > 0, taken < arguments.count, count &- start >= Self.shortestElement {
+                let first = base.load(fromByteOffset: start &+ 1, as: UInt8.self) &- ASCII.zero
+                guard base.load(fromByteOffset: start, as: UInt8.self) == ASCII.dollar, first <= 9 else { return }
+                var length = Int(first)
+                var index = start &+ 2
+                // Up to four digits, which cannot overflow; none may follow a leading zero.
+                let window = min(first == 0 ? index : index &+ 3, count)
+                while index < window {
+                    let digit = base.load(fromByteOffset: index, as: UInt8.self) &- ASCII.zero
+                    guard digit <= 9 else { break }
+                    length = length &* 10 &+ Int(digit)
+                    index &+= 1
+                }
+                let payload = index &+ 2
+                let end = payload &+ length
+                guard length <= maxBulk, count &- end >= 2,
+                    base.loadUnaligned(fromByteOffset: index, as: UInt16.self) == ASCII.lineEnd,
+                    base.loadUnaligned(fromByteOffset: end, as: UInt16.self) == ASCII.lineEnd
+                else { return }
+                arguments[taken] = Range(uncheckedBounds: (payload, end))
+                taken &+= 1
+                left &-= 1
+                start = end &+ 2
+            }
+        }
+        position = start
+        remaining = left
+        filled = taken
+    }
+
+    /// The argument from `position` to `end` is whole.
+    @inline(__always)
+    private mutating func finishElement(at end: Int) {
+        let argument = Range(uncheckedBounds: (position, end))
+        if filled < arguments.count { arguments[filled] = argument } else { arguments.append(argument) }
+        filled += 1
+        position = end + 2
+        remaining -= 1
+        phase = .marker
     }
 
     /// Reads the count or length line at `position` and, if it is whole and good, moves behind it.

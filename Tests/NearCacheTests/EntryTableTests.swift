@@ -6,8 +6,8 @@ import Tokens
 
 @Suite("The table of the near cache: what is in it is found, and nothing else")
 struct EntryTableTests {
-    private static func entry(_ sid: SessionID, _ revision: Int64) -> NearCacheEntry {
-        NearCacheEntry(.fresh(revision: revision), sid: sid, verifier: nil, details: nil)
+    private static func entry(_ sid: SessionID, _ revision: Int64) throws -> NearCacheEntry {
+        try #require(NearCacheEntry(.fresh(revision: revision), sid: sid, verifier: nil, details: nil))
     }
 
     @Test("random operations agree with a dictionary, whether places collide or not", arguments: 0..<8)
@@ -26,7 +26,7 @@ struct EntryTableTests {
             let sid = sids[Int.random(in: 0..<sids.count, using: &random)]
             switch Int.random(in: 0..<100, using: &random) {
             case 0..<45 where reference[sid] == nil:
-                let index = table.insert(Self.entry(sid, Int64(step)))
+                let index = table.insert(try Self.entry(sid, Int64(step)))
                 if reference.count < capacity {
                     #expect(index != nil)
                     reference[sid] = Int64(step)
@@ -63,7 +63,9 @@ struct EntryTableTests {
         }
         let cluster = (0..<5).map { sid(home, $0) } + [sid(home + 2, 5), sid(home + 7, 6)]
         for removed in cluster.indices {
-            for (number, sid) in cluster.enumerated() { #expect(table.insert(Self.entry(sid, Int64(number))) != nil) }
+            for (number, sid) in cluster.enumerated() {
+                #expect(table.insert(try Self.entry(sid, Int64(number))) != nil)
+            }
             table.remove(try #require(table.find(cluster[removed])))
             #expect(table.find(cluster[removed]) == nil)
             for (number, sid) in cluster.enumerated() where number != removed {
@@ -78,7 +80,7 @@ struct EntryTableTests {
     func wholeSid() throws {
         let table = try #require(EntryTable(capacity: 4))
         let first = SessionID(first: 7, second: 1)
-        _ = table.insert(Self.entry(first, 1))
+        _ = table.insert(try Self.entry(first, 1))
         #expect(table.find(SessionID(first: 7, second: 2)) == nil)
         #expect(table.find(SessionID(first: 7 | 1 << 63, second: 1)) == nil)
         #expect(table.find(first) != nil)

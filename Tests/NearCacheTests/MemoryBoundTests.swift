@@ -14,6 +14,45 @@ struct MemoryBoundTests {
         #expect(cache.bytes <= 100 * 256)
     }
 
+    @Test("P5: so does one with seven remembered tokens, a rotation every quarter of an hour, and a subject")
+    func rotatedEntrySize() throws {
+        let cache = try #require(NearCache(maxBytes: 1 << 20))
+        var random = SeededRandom(seed: 9)
+        var record = SessionRecord.fresh(subject: Array("alice".utf8))
+        var now = SessionRecord.start
+        for _ in 0..<40 {
+            now += Int64.random(in: 900_000...1_000_000, using: &random)
+            record = record.rotated(to: random.fixed(), sealed: random.fixed(), policy: TokenPolicy(), now: now)
+            record = record.confirmed(now: now + 1_000)
+        }
+        let sid: SessionID = random.fixed()
+        cache.insert(record, sid: sid, verifier: random.fixed(), data: [], policy: TokenPolicy(), now: now + 600_000)
+        let index = try #require(cache.find(sid))
+        var copy = SessionRecord.fresh()
+        cache[index].details?.complete(&copy)
+        #expect(copy.remembered.count == SessionRecord.maxRemembered && copy.previous == nil)
+        #expect(cache.bytes <= 256, "an entry with full history takes \(cache.bytes) bytes")
+        // Within its overlap the previous token is kept in full, and what opens its successor.
+        cache.insert(record, sid: sid, verifier: random.fixed(), data: [], policy: TokenPolicy(), now: now + 2_000)
+        #expect(cache.bytes <= 336, "an entry within its overlap takes \(cache.bytes) bytes")
+    }
+
+    @Test("a tombstone costs no more than a session, makes room as one, and goes as one")
+    func tombstones() throws {
+        let cache = try #require(NearCache(maxBytes: EntryTable.bytesPerEntry * 10))
+        for number in 0..<100 {
+            cache.insert(
+                Tombstone(reason: .logout, until: SessionRecord.start + 600_000),
+                sid: SessionID(first: UInt64(number), second: 0))
+            #expect(cache.bytes <= EntryTable.bytesPerEntry * 10)
+        }
+        #expect(cache.count == 10)
+        cache.insert(Tombstone(reason: .logout), sid: SessionID(first: 1_000, second: 0))
+        #expect(cache.find(SessionID(first: 1_000, second: 0)) == nil, "nobody knows how long this one stands")
+        cache.dropAll()
+        #expect(cache.bytes == 0 && cache.count == 0)
+    }
+
     @Test("1,000,000 sessions never take more than near-cache.max-memory, and fill nearly all of it")
     func million() throws {
         let maxBytes = 64 << 20

@@ -28,6 +28,7 @@ struct NearCacheModelTests {
                     ? [RecordField("a", random.octets(Int.random(in: 0...4_000, using: &random)))] : []
                 let details = NearCacheDetails(
                     record: record, data: data, policy: TokenPolicy(), now: SessionRecord.start)
+                defer { details?.free() }
                 cache.insert(record, sid: sid, data: data)
                 reference.insert(
                     sid, revision: record.revision, bytes: EntryTable.bytesPerEntry + (details?.bytes ?? 0))
@@ -90,11 +91,11 @@ struct NearCacheModelTests {
         record.lastAccess += 60_000
         cache.insert(record, sid: sid, verifier: nil, data: [], policy: policy, now: record.lastAccess)
         let touched = try #require(cache.find(sid))
-        #expect(cache[touched].hasVerifier && cache[touched].verifier == verifier)
+        #expect(cache[touched].verifier == verifier)
         #expect(cache[touched].lastAccess == record.lastAccess)
         record = record.rotated(to: random.fixed(), sealed: random.fixed(), policy: policy, now: record.lastAccess)
         cache.insert(record, sid: sid, verifier: nil, data: [], policy: policy, now: record.lastAccess)
         let rotated = try #require(cache.find(sid))
-        #expect(!cache[rotated].hasVerifier, "the old verifier was taken for the successor's")
+        #expect(cache[rotated].verifier == nil, "the old verifier was taken for the successor's")
     }
 }

@@ -11,7 +11,7 @@ private struct Life {
     var record: SessionRecord
     var tokens: [(verifier: Verifier, digest: Digest)] = []
     var random: SeededRandom
-    private let crypto: CryptoContext
+    let crypto: CryptoContext
 
     init(seed: UInt64) throws {
         random = SeededRandom(seed: seed)
@@ -90,11 +90,14 @@ struct PartialRecordTests {
             for knowsVerifier in [true, false] {
                 let details = NearCacheDetails(record: record, data: [], policy: policy, now: life.now)
                 let current = life.tokens[life.tokens.count - 1].verifier
-                let entry = NearCacheEntry(
-                    record, sid: SessionID(), verifier: knowsVerifier && record.confirmedAt != nil ? current : nil,
-                    details: details)
+                defer { details?.free() }
+                let entry = try #require(
+                    NearCacheEntry(
+                        record, sid: SessionID(),
+                        verifier: knowsVerifier && record.confirmedAt != nil ? current : nil, details: details))
                 for (verifier, digest) in presented {
-                    guard let partial = entry.record(presented: verifier, digest: digest) else { continue }
+                    guard let partial = try entry.record(presented: verifier, digest: digest, crypto: life.crypto)
+                    else { continue }
                     for later in [0, 1, 150, 299, 300, 301, 400, 999, 1_000, 5_000] as [Milliseconds] {
                         let now = life.now + later
                         let here = partial.decideAccess(digest: digest, policy: policy, now: now)
@@ -141,26 +144,95 @@ struct PartialRecordTests {
         #expect(fromPartial.expireAt == fromRecord.expireAt)
     }
 
-    @Test("without the verifier and without a history nothing is known of what is presented")
+    @Test("without a history nothing is known of a token that is not the current one")
     func unknown() throws {
         var random = SeededRandom(seed: 3)
+        let crypto = try CryptoContext()
         let verifier: Verifier = random.fixed()
-        let digest = try CryptoContext().digest(verifier)
+        let digest = try crypto.digest(verifier)
         var record = SessionRecord.fresh()
         record.current = digest
-        let blind = NearCacheEntry(record, sid: SessionID(), verifier: nil, details: nil)
-        #expect(blind.record(presented: verifier, digest: digest) == nil)
-        let knowing = NearCacheEntry(record, sid: SessionID(), verifier: verifier, details: nil)
-        #expect(knowing.record(presented: random.fixed(), digest: random.fixed()) == nil)
-        #expect(knowing.record(presented: verifier, digest: digest)?.current == digest)
+        for known in [verifier, nil] {
+            let entry = try #require(NearCacheEntry(record, sid: SessionID(), verifier: known, details: nil))
+            #expect(try entry.record(presented: random.fixed(), digest: random.fixed(), crypto: crypto) == nil)
+            #expect(try entry.record(presented: verifier, digest: digest, crypto: crypto)?.current == digest)
+        }
     }
 
-    @Test("zeros are not taken for a verifier that was never presented")
-    func zeros() throws {
+    @Test("neither zeros nor the digest that stands in its place are taken for a verifier that was never presented")
+    func notYetPresented() throws {
         var random = SeededRandom(seed: 4)
+        let crypto = try CryptoContext()
+        let verifier: Verifier = random.fixed()
         var record = SessionRecord.fresh()
-        record.current = random.fixed()
-        let entry = NearCacheEntry(record, sid: SessionID(), verifier: nil, details: nil)
-        #expect(entry.record(presented: Verifier(), digest: try CryptoContext().digest(Verifier())) == nil)
+        record.current = try crypto.digest(verifier)
+        var entry = try #require(NearCacheEntry(record, sid: SessionID(), verifier: nil, details: nil))
+        let inPlace = try #require(Verifier(bytes: record.current.bytes + [UInt8](repeating: 0, count: 16)))
+        for presented in [Verifier(), inPlace] {
+            let digest = try crypto.digest(presented)
+            #expect(!entry.isCurrent(presented) && !entry.isConfirmedCurrent(presented))
+            #expect(try entry.record(presented: presented, digest: digest, crypto: crypto) == nil)
+            entry.learn(presented, digest: digest)
+            #expect(entry.verifier == nil)
+        }
+        entry.learn(verifier, digest: record.current)
+        #expect(entry.isConfirmedCurrent(verifier), "the current token was presented and is not known")
+    }
+
+    @Test("a history comes back from its block as it was put in", arguments: 0..<8)
+    func histories(_ seed: UInt64) throws {
+        var life = try Life(seed: seed)
+        for _ in 0..<100 {
+            try life.step()
+            life.record.bindings = Bindings()
+            let code = [UInt8](repeating: 7, count: 16)
+            if life.random.chance(30) { life.record.bindings.ip = Binding(bytes: [2, 65, 66, 24] + code) }
+            if life.random.chance(30) { life.record.bindings.userAgent = Binding(bytes: [1, 65, 0] + code) }
+            let data = life.random.chance(50) ? [RecordField("cart", life.random.octets(9)), RecordField("x", [])] : []
+            let settled = life.record.settled(policy: life.policy, now: life.now)
+            let details = NearCacheDetails(record: life.record, data: data, policy: life.policy, now: life.now)
+            defer { details?.free() }
+            var read = life.record
+            (read.remembered, read.previous, read.forcedGeneration) = ([], nil, 0)
+            (read.csrfSalt, read.bindings) = (nil, Bindings())
+            details?.complete(&read)
+            #expect(read == settled)
+            #expect((details?.data ?? []) == data)
+            #expect(details?.csrfSalt == settled.csrfSalt)
+            #expect((details?.bindings ?? Bindings()) == settled.bindings)
+            #expect((details?.isBound ?? false) == !settled.bindings.isEmpty)
+            #expect(Array(details?.subject ?? UnsafeRawBufferPointer(start: nil, count: 0)) == life.record.subject)
+        }
+    }
+}
+
+@Suite("A cached tombstone")
+struct CachedTombstoneTests {
+    @Test("stands until it ends in Redis, accepts nothing, and says why", arguments: EndReason.allCases)
+    func stands(_ reason: EndReason) throws {
+        let until = SessionRecord.start + 600_000
+        let entry = try #require(NearCacheEntry(Tombstone(reason: reason, until: until), sid: SessionID()))
+        #expect(entry.tombstone(at: until - 1) == Tombstone(reason: reason, until: until))
+        #expect(entry.tombstone(at: until) == nil)
+        #expect(!entry.isCurrent(Verifier()) && !entry.isConfirmedCurrent(Verifier()) && entry.verifier == nil)
+        let crypto = try CryptoContext()
+        let record = try entry.record(
+            presented: Verifier(), digest: try crypto.digest(Verifier()), crypto: crypto)
+        #expect(record == nil)
+    }
+
+    @Test("takes the place of what was known of the session")
+    func replaces() throws {
+        let cache = try #require(NearCache(maxBytes: 1 << 16))
+        var random = SeededRandom(seed: 5)
+        let sid: SessionID = random.fixed()
+        let verifier: Verifier = random.fixed()
+        cache.insert(
+            .fresh(subject: Array("ann".utf8)), sid: sid, verifier: verifier, data: [], policy: TokenPolicy(),
+            now: SessionRecord.start)
+        cache.insert(Tombstone(reason: .login, until: SessionRecord.start + 1), sid: sid)
+        let index = try #require(cache.find(sid))
+        #expect(cache[index].isEnded && !cache[index].isCurrent(verifier))
+        #expect(cache.count == 1 && cache.bytes == EntryTable.bytesPerEntry)
     }
 }

@@ -195,7 +195,7 @@ struct FeedMachineTests {
         var driver = FeedDriver()
         driver.subscribe()
         let keys = [Array("tc:s:1".utf8), Array("tc:s:2".utf8)]
-        #expect(driver.receive(FeedDriver.message(.array(keys.map { .bulk($0) }))) == [.invalidate(keys: keys)])
+        #expect(driver.receive(FeedDriver.message(.array(RedisArray(keys.map { .bulk($0) })))) == [.invalidate(keys: keys)])
         #expect(driver.receive(FeedDriver.message(.null)) == [.invalidateAll])
         #expect(driver.receive(FeedDriver.message(.bulk(keys[0]))) == [.invalidateAll], "not understood: everything")
     }

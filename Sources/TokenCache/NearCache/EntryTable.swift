@@ -65,16 +65,21 @@ final class EntryTable {
     }
 
     func find(_ sid: SessionID) -> UInt32? {
+        entry(sid).map { UInt32(truncatingIfNeeded: $0 - entries) }
+    }
+
+    /// Where the entry stands, until the table is changed.
+    func entry(_ sid: SessionID) -> UnsafeMutablePointer<NearCacheEntry>? {
         var slot = home(sid)
         while slots[slot] != 0 {
-            let index = slots[slot] - 1
-            if entries[Int(index)].sid == sid { return index }
-            slot = (slot + 1) & slotMask
+            let entry = entries + Int(slots[slot] &- 1)
+            if entry.pointee.sid == sid { return entry }
+            slot = (slot &+ 1) & slotMask
         }
         return nil
     }
 
-    /// Adds an entry whose `sid` is not in the table; nil if it is full.
+    /// Adds an entry whose `sid` is not in the table, which owns its details from then on; nil if it is full.
     func insert(_ entry: NearCacheEntry) -> UInt32? {
         let index: UInt32
         if let reused = free.popLast() {
@@ -128,10 +133,10 @@ final class EntryTable {
         count = 0
     }
 
-    /// Ends an entry's life and overwrites its verifier.
+    /// Ends an entry's life and that of its details, and overwrites its verifier.
     private func wipe(_ index: UInt32) {
         let entry = entries + Int(index)
-        entry.deinitialize(count: 1)
+        entry.pointee.details?.free()
         explicit_bzero(UnsafeMutableRawPointer(entry), MemoryLayout<NearCacheEntry>.stride)
     }
 }

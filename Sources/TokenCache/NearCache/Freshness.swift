@@ -9,6 +9,7 @@ internal import RedisLink
 final class Freshness {
     /// A hit needs a proof of life sent within this long before it.
     static let proofLimit = Duration.seconds(1)
+    private static let proofLimitNanoseconds: Int64 = 1_000_000_000
 
     /// Called after `isArmed` has become true (with true) or false.
     var onChange: ((Bool) -> Void)?
@@ -43,7 +44,7 @@ final class Freshness {
 
     func isFresh(at now: MonotonicInstant) -> Bool {
         guard isArmed, let proof = feed.lastProof else { return false }
-        return proof.duration(to: now) <= Self.proofLimit
+        return now.nanoseconds &- proof.nanoseconds <= Self.proofLimitNanoseconds
     }
 
     /// Whether an entry may be used although Redis does not answer.

@@ -41,6 +41,16 @@ final class NearCache {
     /// Whether there is an entry; no access, so without a mark.
     func contains(_ sid: SessionID) -> Bool { table.find(sid) != nil }
 
+    /// As `find`, for a hit: what it asks of the entry is read where it stands. Valid until the cache is changed.
+    ///
+    /// Not inlined: the caller would count references to the cache and its table.
+    @inline(never)
+    func entry(_ sid: SessionID) -> UnsafeMutablePointer<NearCacheEntry>? {
+        guard let entry = table.entry(sid) else { return nil }
+        if !entry.pointee.wasFound { entry.pointee.wasFound = true }
+        return entry
+    }
+
     subscript(_ index: UInt32) -> NearCacheEntry {
         _read { yield table[index] }
         _modify { yield &table[index] }
@@ -54,17 +64,30 @@ final class NearCache {
         var verifier = verifier
         if let known = table.find(sid) {
             // The verifier of a generation never changes: it need not be presented again after a touch.
-            if verifier == nil, table[known].hasVerifier, table[known].generation == record.generation {
-                verifier = table[known].verifier
-            }
+            if verifier == nil, table[known].generation == record.generation { verifier = table[known].verifier }
             remove(known)
         }
         let details = NearCacheDetails(record: record, data: data, policy: policy, now: now)
+        insert(NearCacheEntry(record, sid: sid, verifier: verifier, details: details), details)
+    }
+
+    /// Puts in what is left of an ended session, in place of what was known of it.
+    func insert(_ tombstone: Tombstone, sid: SessionID) {
+        drop(sid)
+        insert(NearCacheEntry(tombstone, sid: sid), nil)
+    }
+
+    private func insert(_ entry: NearCacheEntry?, _ details: NearCacheDetails?) {
         let size = EntryTable.bytesPerEntry + (details?.bytes ?? 0)
-        guard size <= maxBytes else { return }
+        guard let entry, size <= maxBytes else {
+            details?.free()
+            return
+        }
         while table.count > 0, bytes + size > maxBytes || table.count == table.capacity { evict() }
-        let entry = NearCacheEntry(record, sid: sid, verifier: verifier, details: details)
-        guard let index = table.insert(entry) else { return }
+        guard let index = table.insert(entry) else {
+            details?.free()
+            return
+        }
         detailBytes += details?.bytes ?? 0
         link(index)
     }

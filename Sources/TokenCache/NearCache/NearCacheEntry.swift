@@ -1,124 +1,182 @@
 internal import TokenCrypto
 internal import Tokens
 
-/// One session in the near cache: what a validation needs, and no more. Fixed size; what few sessions have, beside it.
-struct NearCacheEntry {
+/// One session in the near cache: what a validation needs, and no more. Fixed size, plain bytes; what few sessions have
+/// stands beside it, in a block of its own that the table frees with the entry.
+struct NearCacheEntry: BitwiseCopyable {
     var sid: SessionID
-    /// The current token's verifier, as it was last accepted: a hit compares it and needs no hash.
-    var verifier: Verifier
-    /// False where only the previous token was presented so far.
-    var hasVerifier: Bool
-    /// SIEVE's mark: found since the hand last passed.
-    var wasFound = false
-    /// An access is being recorded; the entry goes when that is done.
-    var isTouching = false
-    /// While the current token is pending `confirmedAt` says nothing.
-    var isPending: Bool
-    var revision: Int64
-    var generation: Int64
-    var created: Milliseconds
-    var lastAccess: Milliseconds
-    var idle: Milliseconds
-    var absoluteEnd: Milliseconds
-    var confirmedAt: Milliseconds
+    /// The current token's verifier, as it was last accepted: a hit compares it and needs no hash. Until it was
+    /// presented the first 32 bytes are the current token's digest.
+    private var secret: Verifier
     /// Neighbours in order of insertion, as indexes of the table; `NearCache.none` at the ends.
     var newer: UInt32 = NearCache.none
     var older: UInt32 = NearCache.none
     /// Nil for an anonymous session without data that was never rotated: most sessions of most sites.
-    var details: NearCacheDetails?
+    let details: NearCacheDetails?
+    private let storedRevision: UInt32
+    private let storedGeneration: UInt32
+    private let createdAt: Time48
+    private let accessedAt: Time48
+    private let idleLimit: Time48
+    private let endsAt: Time48
+    private let confirmed: Time48
+    private var flags: Flags
+    private let reason: UInt8
 
-    var expireAt: Milliseconds { min(lastAccess &+ idle, absoluteEnd) }
-}
+    private struct Flags: OptionSet, BitwiseCopyable {
+        let rawValue: UInt8
+        static let wasFound = Flags(rawValue: 1)
+        static let isTouching = Flags(rawValue: 2)
+        static let hasVerifier = Flags(rawValue: 4)
+        static let isPending = Flags(rawValue: 8)
+        static let isEnded = Flags(rawValue: 16)
+    }
 
-/// What a session has beyond that.
-final class NearCacheDetails {
-    let subject: [UInt8]
-    /// Nil where there is more than is kept here.
-    let data: [RecordField]?
-    let history: NearCacheHistory?
-    /// What CSRF tokens of the session depend on; nil before its first LOGIN or ROTATE.
-    let csrfSalt: Digest?
-    let bindings: Bindings
-
-    /// Bytes of data that a session may have to be served from here.
-    static let maxData = 4_096
-
-    init?(record: SessionRecord, data: [RecordField], policy: TokenPolicy, now: Milliseconds) {
-        history = NearCacheHistory(record, policy: policy, now: now)
-        csrfSalt = record.csrfSalt
-        bindings = record.bindings
-        guard
-            !record.subject.isEmpty || !data.isEmpty || history != nil || csrfSalt != nil || !bindings.isEmpty
+    /// Nil where a number is too large for its place here, which no daemon has ever written: the session is not kept.
+    init?(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, details: NearCacheDetails?) {
+        guard let revision = UInt32(exactly: record.revision), let generation = UInt32(exactly: record.generation),
+            let created = Time48(record.created), let access = Time48(record.lastAccess),
+            let idle = Time48(record.idle), let end = Time48(record.absoluteEnd),
+            let confirmed = Time48(record.confirmedAt ?? 0)
         else { return nil }
-        subject = record.subject
-        let bytes = data.reduce(0) { $0 + $1.name.count + $1.value.count }
-        self.data = bytes <= Self.maxData ? data : nil
+        self.sid = sid
+        secret = verifier ?? Verifier()
+        self.details = details
+        storedRevision = revision
+        storedGeneration = generation
+        createdAt = created
+        accessedAt = access
+        idleLimit = idle
+        endsAt = end
+        self.confirmed = confirmed
+        flags = verifier == nil ? [] : .hasVerifier
+        if record.confirmedAt == nil { flags.insert(.isPending) }
+        reason = 0
+        if verifier == nil { storedDigest = record.current }
     }
 
-    /// Bytes on the heap, the allocator's and the arrays' headers included.
-    var bytes: Int {
-        let fields = (data ?? []).reduce(0) { $0 + 2 * 48 + $1.name.count + $1.value.count }
-        let bound = [bindings.ip, bindings.userAgent].compactMap { $0 }.count * 96
-        return 96 + (subject.isEmpty ? 0 : 48 + subject.count) + fields + bound + (history?.bytes ?? 0)
-    }
-}
-
-/// The tokens before the current one, for a session that was rotated.
-final class NearCacheHistory {
-    /// The previous token while it may still be accepted.
-    let previous: PreviousToken?
-    /// What the sealed successor must open to.
-    let current: Digest
-    /// The retired ones; a previous token whose overlap is over stands among them already.
-    let remembered: [RememberedToken]
-    let forcedGeneration: Int64
-
-    init?(_ record: SessionRecord, policy: TokenPolicy, now: Milliseconds) {
-        guard record.previous != nil || !record.remembered.isEmpty || record.forcedGeneration > 0 else { return nil }
-        let settled = record.settled(policy: policy, now: now)
-        previous = settled.previous
-        current = settled.current
-        remembered = settled.remembered
-        forcedGeneration = settled.forcedGeneration
+    /// The tombstone of a session; nil where it does not say how long it stands.
+    init?(_ tombstone: Tombstone, sid: SessionID) {
+        guard let until = tombstone.until.flatMap(Time48.init),
+            let reason = EndReason.allCases.firstIndex(of: tombstone.reason)
+        else { return nil }
+        self.sid = sid
+        secret = Verifier()
+        details = nil
+        storedRevision = 0
+        storedGeneration = 0
+        createdAt = Time48()
+        accessedAt = Time48()
+        idleLimit = Time48()
+        endsAt = until
+        confirmed = Time48()
+        flags = .isEnded
+        self.reason = UInt8(clamping: reason)
     }
 
-    var bytes: Int { 208 + (remembered.isEmpty ? 0 : 48 + remembered.count * MemoryLayout<RememberedToken>.stride) }
-}
+    var revision: Int64 { Int64(storedRevision) }
+    var generation: Int64 { Int64(storedGeneration) }
+    var created: Milliseconds { createdAt.milliseconds }
+    var lastAccess: Milliseconds { accessedAt.milliseconds }
+    var idle: Milliseconds { idleLimit.milliseconds }
+    /// Of a tombstone: until when it stands.
+    var absoluteEnd: Milliseconds { endsAt.milliseconds }
+    /// While the current token is pending it says nothing.
+    var confirmedAt: Milliseconds { confirmed.milliseconds }
+    var expireAt: Milliseconds { min(lastAccess &+ idle, absoluteEnd) }
 
-extension NearCacheEntry {
-    init(
-        _ record: SessionRecord, sid: SessionID, verifier: Verifier?, details: NearCacheDetails?
-    ) {
-        self.init(
-            sid: sid, verifier: verifier ?? Verifier(), hasVerifier: verifier != nil,
-            isPending: record.confirmedAt == nil, revision: record.revision, generation: record.generation,
-            created: record.created, lastAccess: record.lastAccess, idle: record.idle,
-            absoluteEnd: record.absoluteEnd, confirmedAt: record.confirmedAt ?? 0, details: details)
+    /// SIEVE's mark: found since the hand last passed.
+    var wasFound: Bool {
+        get { flags.contains(.wasFound) }
+        set { if newValue { flags.insert(.wasFound) } else { flags.remove(.wasFound) } }
+    }
+    /// An access is being recorded; the entry goes when that is done.
+    var isTouching: Bool {
+        get { flags.contains(.isTouching) }
+        set { if newValue { flags.insert(.isTouching) } else { flags.remove(.isTouching) } }
+    }
+    var isPending: Bool { flags.contains(.isPending) }
+    var isEnded: Bool { flags.contains(.isEnded) }
+
+    /// What is left of an ended session, while it stands: it answers any verifier. Without the memo of a LOGIN, which
+    /// only LOGIN opens, and that asks Redis.
+    func tombstone(at now: Milliseconds) -> Tombstone? {
+        guard isEnded, now < absoluteEnd, EndReason.allCases.indices.contains(Int(reason)) else { return nil }
+        return Tombstone(reason: EndReason.allCases[Int(reason)], until: absoluteEnd)
+    }
+
+    /// The current token's verifier; nil where only the previous token was presented so far, and for a tombstone.
+    var verifier: Verifier? { flags.contains(.hasVerifier) ? secret : nil }
+
+    /// Whether this is the session's current token, confirmed: compared in constant time.
+    @inline(__always)
+    func isConfirmedCurrent(_ presented: Verifier) -> Bool {
+        flags.isSuperset(of: .hasVerifier) && flags.isDisjoint(with: [.isPending, .isEnded]) && secret == presented
+    }
+
+    /// Whether this is the session's current token, confirmed or pending.
+    func isCurrent(_ presented: Verifier) -> Bool { flags.contains(.hasVerifier) && secret == presented }
+
+    /// A verifier that has the current token's digest is the current token: the next hit knows it.
+    mutating func learn(_ presented: Verifier, digest: Digest) {
+        guard flags.isDisjoint(with: [.hasVerifier, .isEnded]), storedDigest == digest else { return }
+        secret = presented
+        flags.insert(.hasVerifier)
+    }
+
+    private var storedDigest: Digest {
+        get {
+            secret.withUnsafeBytes { secret in
+                Digest(bytes: UnsafeRawBufferPointer(rebasing: secret[..<Digest.byteCount])) ?? Digest()
+            }
+        }
+        set {
+            secret.withUnsafeMutableBytes { secret in newValue.withUnsafeBytes { secret.copyMemory(from: $0) } }
+        }
     }
 
     /// The record as far as an access needs it; nil where the presented token may be one that is not known here.
     /// - Parameter digest: of the presented verifier.
-    func record(presented: Verifier, digest: Digest) -> SessionRecord? {
+    func record(presented: Verifier, digest: Digest, crypto: CryptoContext) throws(CryptoError) -> SessionRecord? {
+        guard !isEnded else { return nil }
         let current: Digest
-        if hasVerifier, presented == verifier {
-            current = digest
-        } else if let known = details?.history?.current {
-            current = known
+        if let verifier {
+            if verifier == presented {
+                current = digest
+            } else if details?.hasHistory == true {
+                current = try crypto.digest(verifier)
+            } else {
+                return nil
+            }
         } else {
-            return nil
+            current = storedDigest
+            guard current == digest || details?.hasHistory == true else { return nil }
         }
         var record = SessionRecord(
-            token: current, subject: details?.subject ?? [], idle: idle, absolute: 0, now: created)
+            token: current, subject: details?.subject.map { $0 } ?? [], idle: idle, absolute: 0, now: created)
         record.revision = revision
         record.confirmedAt = isPending ? nil : confirmedAt
         record.generation = generation
         record.lastAccess = lastAccess
         record.absoluteEnd = absoluteEnd
-        record.previous = details?.history?.previous
-        record.remembered = details?.history?.remembered ?? []
-        record.forcedGeneration = details?.history?.forcedGeneration ?? 0
-        record.csrfSalt = details?.csrfSalt
-        record.bindings = details?.bindings ?? Bindings()
+        details?.complete(&record)
         return record
     }
+}
+
+/// Milliseconds from 0 to 2⁴⁸ − 1 in six bytes: Unix time until the year 10889.
+struct Time48: BitwiseCopyable {
+    private var words: (UInt16, UInt16, UInt16) = (0, 0, 0)
+
+    init() {}
+
+    init?(_ milliseconds: Milliseconds) {
+        guard milliseconds >= 0, milliseconds < 1 << 48 else { return nil }
+        words = (
+            UInt16(truncatingIfNeeded: milliseconds), UInt16(truncatingIfNeeded: milliseconds &>> 16),
+            UInt16(truncatingIfNeeded: milliseconds &>> 32)
+        )
+    }
+
+    var milliseconds: Milliseconds { Int64(words.0) | Int64(words.1) &<< 16 | Int64(words.2) &<< 32 }
 }

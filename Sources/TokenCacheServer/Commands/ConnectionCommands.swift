@@ -26,7 +26,7 @@ extension Dispatcher {
         case .client: try client(call, &writer)
         case .command:
             CommandTable.describe(
-                call.arguments.request.ranges[call.arguments.first...], in: call.arguments.request.bytes, to: &writer)
+                Array(arguments.request.ranges)[arguments.first...], in: arguments.request.bytes, to: &writer)
         case .config: try config(arguments, &writer)
         case .info: writer.verbatim(information(arguments, of: call.client.server))
         case .dbsize:

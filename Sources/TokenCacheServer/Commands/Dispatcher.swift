@@ -43,7 +43,8 @@ final class Dispatcher {
         let call = Call(
             command: command, arguments: arguments, client: client, startedAt: client.lastRequestAt)
         do throws(ReplyError) {
-            let answered = try answer(call, &writer)
+            let answered =
+                spec.group == .session ? try answerSessionCommand(call, &writer) : try answer(call, &writer)
             if answered { statistics.countAtOnce(command, since: call.startedAt) }
         } catch {
             statistics.countFailure(command)
@@ -89,7 +90,8 @@ final class Dispatcher {
 struct Call {
     let command: Command
     let arguments: Arguments
-    let client: ClientConnection
+    /// It lives while its command is carried out: unchecked, as this is the hot path.
+    unowned(unsafe) let client: ClientConnection
     let startedAt: MonotonicInstant
 }
 

@@ -1,18 +1,21 @@
 /// The words of one request, as views into the buffer it was read into. Valid while the request is carried out.
 struct Request {
     let bytes: UnsafeRawBufferPointer
-    let ranges: [Range<Int>]
+    let ranges: UnsafeBufferPointer<Range<Int>>
 
     var count: Int { ranges.count }
 
     /// The word at an index; empty beyond the end, so that no request can make an index trap.
+    @inline(__always)
     subscript(_ index: Int) -> UnsafeRawBufferPointer {
-        guard index >= 0, index < ranges.count else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        guard index >= 0, index < ranges.count, let base = bytes.baseAddress else {
+            return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
         let range = ranges[index]
         guard range.lowerBound >= 0, range.upperBound <= bytes.count else {
             return UnsafeRawBufferPointer(start: nil, count: 0)
         }
-        return UnsafeRawBufferPointer(rebasing: bytes[range])
+        return UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
     }
 
     /// The words after the command's name.

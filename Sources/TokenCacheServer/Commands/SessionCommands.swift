@@ -35,9 +35,18 @@ extension Dispatcher {
         let credential = try credential(call, 0)
         switch credential {
         case .session(let token):
-            if let view = service.cachedAccess(token, signals, at: call.startedAt) {
-                writer.session(view, status: "valid")
+            switch service.cachedAccess(token, signals, at: call.startedAt) {
+            case .accepted(let session):
+                if session.isAsBound {
+                    writer.validSession(session)
+                } else {
+                    writer.session(SessionView(session), status: "valid")
+                }
                 return true
+            case .revoked(let reason):
+                writer.refusal(.revoked(reason))
+                return true
+            case nil: break
             }
         case .guest(let guest):
             if let verdict = try orReply({ () throws(ServiceFault) in try service.guestNow(guest, signals) }) {

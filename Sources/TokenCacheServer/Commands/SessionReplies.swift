@@ -15,6 +15,25 @@ extension ReplyWriter {
         holder(view)
     }
 
+    /// What `session` writes for a session with status `valid` and nothing that applies, in one go.
+    mutating func validSession(_ session: CachedSession) {
+        let subject = session.subject
+        let version = version
+        write(atMost: 512 + subject.count) { cursor in
+            cursor.map(10, version: version)
+            cursor.bulk("status"); cursor.bulk("valid")
+            cursor.bulk("accepted"); cursor.integer(1)
+            cursor.bulk("kind"); cursor.bulk("session")
+            cursor.bulk("sid"); session.sid.withUnsafeBytes { cursor.bulkHex($0) }
+            cursor.bulk("subject"); cursor.bulk(subject)
+            cursor.bulk("generation"); cursor.integer(session.generation)
+            cursor.bulk("created"); cursor.integer(session.createdSeconds)
+            cursor.bulk("modified"); cursor.integer(session.modifiedSeconds)
+            cursor.bulk("expires_in"); cursor.integer(session.expiresIn)
+            cursor.bulk("absolute_in"); cursor.integer(session.absoluteIn)
+        }
+    }
+
     /// How many fields `holder` writes.
     static func fieldCount(_ view: SessionView) -> Int {
         8 + (view.newToken == nil ? 0 : 1) + (view.differs.isEmpty ? 0 : 1) + (view.isStale ? 1 : 0)

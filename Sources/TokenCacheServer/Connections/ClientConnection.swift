@@ -23,8 +23,8 @@ final class ClientConnection: DescriptorHandler {
     var version = RESPVersion.two
     var authWasIgnored = false
 
-    /// It owns this connection, and every connection is closed before it goes. Unchecked, as this is the hot path.
-    unowned(unsafe) let server: Server
+    /// It holds this connection until that is closed. A constant, so that reading it counts no reference.
+    let server: Server
     private let descriptor: Int32
     private var watch: DescriptorWatch?
 
@@ -106,7 +106,7 @@ final class ClientConnection: DescriptorHandler {
     /// The common case: nothing was left over, so requests are parsed in the shared buffer.
     private func processShared(_ count: Int) {
         server.readBuffer.withBytes { buffer in
-            let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(count))
+            let bytes = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: min(count, buffer.count))
             let consumed = process(bytes)
             if consumed < count, phase == .open { input.append(contentsOf: bytes[consumed...]) }
         }
@@ -142,6 +142,9 @@ final class ClientConnection: DescriptorHandler {
     private func process(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         var consumed = 0
         var share = Server.requestsPerTurn
+        // Held once for all requests.
+        let server = server
+        let dispatcher = server.dispatcher
         // Nobody's replies may stand there: they would go to this client.
         server.writer.removeAll()
         while consumed < bytes.count, phase == .open {
@@ -149,7 +152,8 @@ final class ClientConnection: DescriptorHandler {
                 hasBacklog = true
                 return consumed
             }
-            let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[consumed...])
+            let rest = UnsafeMutableRawBufferPointer(
+                start: bytes.baseAddress.map { $0 + consumed }, count: bytes.count - consumed)
             switch parser.parse(rest) {
             case .incomplete:
                 if rest.count > server.maxRequestBytes { refuse(protocolError: "too big request") }
@@ -159,8 +163,9 @@ final class ClientConnection: DescriptorHandler {
                 if error == .httpRequest { close() } else { refuse(protocolError: "\(error.message)") }
                 return consumed
             case .request(let length):
-                if !parser.arguments.isEmpty {
-                    execute(Request(bytes: UnsafeRawBufferPointer(rest), ranges: parser.arguments))
+                parser.withArguments { arguments in
+                    guard !arguments.isEmpty else { return }
+                    execute(Request(bytes: UnsafeRawBufferPointer(rest), ranges: arguments), server, dispatcher)
                 }
                 consumed += length
                 share -= 1
@@ -169,14 +174,14 @@ final class ClientConnection: DescriptorHandler {
         return consumed
     }
 
-    private func execute(_ request: Request) {
+    private func execute(_ request: Request, _ server: Server, _ dispatcher: Dispatcher) {
         isExecuting = true
         if replies.isEmpty {
             server.writer.version = version
-            server.dispatcher.execute(request, from: self, &server.writer)
+            dispatcher.execute(request, from: self, &server.writer)
         } else {
             encodeAside(version) { writer in
-                server.dispatcher.execute(request, from: self, &writer)
+                dispatcher.execute(request, from: self, &writer)
             } into: {
                 replies.append($0)
             }
@@ -195,6 +200,8 @@ final class ClientConnection: DescriptorHandler {
         // Closed on the way: what was answered before has nowhere to go.
         guard phase != .closed else { return server.writer.removeAll() }
         flushShared()
+        // Nearly always: all was answered, sent and taken, and nothing is different from before.
+        if phase == .open, isQuiet { return }
         guard phase != .closed else { return }
         let isIncomplete = phase == .open && unparsedBytes > 0 && !hasBacklog
         if !isIncomplete {
@@ -205,6 +212,12 @@ final class ClientConnection: DescriptorHandler {
         }
         adjustReading()
         if isDraining, !hasBacklog { finish() }
+    }
+
+    /// Nothing is waited for but the next request, and that is being listened for.
+    private var isQuiet: Bool {
+        !hasBacklog && !isDraining && input.isEmpty && incompleteSince == nil && output.isEmpty && replies.isEmpty
+            && watch?.isReading == true
     }
 
     private func adjustReading() {
@@ -255,6 +268,7 @@ final class ClientConnection: DescriptorHandler {
         if unsentBytes == 0 {
             sent = server.writer.withUnsafeBytes { send($0) }
             guard phase != .closed else { return server.writer.removeAll() }
+            if sent == server.writer.count, output.isEmpty, phase == .open { return server.writer.removeAll() }
         }
         server.writer.withUnsafeBytes { bytes in
             if sent < bytes.count { output.append(contentsOf: bytes[sent...]) }
