@@ -23,7 +23,9 @@ extension RecordCodec {
         return (.live(try record(fields)), fields.data)
     }
 
-    private static func tombstone(_ reason: ArraySlice<UInt8>, _ fields: borrowing FieldTable) throws(RecordError) -> Tombstone {
+    private static func tombstone(_ reason: ArraySlice<UInt8>, _ fields: borrowing FieldTable) throws(RecordError)
+        -> Tombstone
+    {
         guard let reason = EndReason(rawValue: String(decoding: reason, as: UTF8.self)) else {
             throw .damaged(field: "z")
         }
@@ -88,7 +90,8 @@ extension RecordCodec {
             until: Milliseconds(clamping: number(sealed.suffix(8))))
     }
 
-    private static func binding(_ fields: borrowing FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding? {
+    private static func binding(_ fields: borrowing FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding?
+    {
         guard let bytes = fields[UInt8(truncatingIfNeeded: name.value)] else { return nil }
         guard let binding = Binding(bytes: bytes) else { throw .damaged(field: String(name)) }
         return binding

@@ -195,7 +195,8 @@ struct FeedMachineTests {
         var driver = FeedDriver()
         driver.subscribe()
         let keys = [Array("tc:s:1".utf8), Array("tc:s:2".utf8)]
-        #expect(driver.receive(FeedDriver.message(.array(RedisArray(keys.map { .bulk($0) })))) == [.invalidate(keys: keys)])
+        let told = RedisReply.array(RedisArray(keys.map { .bulk($0) }))
+        #expect(driver.receive(FeedDriver.message(told)) == [.invalidate(keys: keys)])
         #expect(driver.receive(FeedDriver.message(.null)) == [.invalidateAll])
         #expect(driver.receive(FeedDriver.message(.bulk(keys[0]))) == [.invalidateAll], "not understood: everything")
     }
