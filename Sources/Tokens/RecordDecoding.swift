@@ -106,8 +106,9 @@ extension RecordCodec {
 private struct FieldTable: ~Copyable {
     private let bytes: [UInt8]
     private let ends: [Int]
-    /// Letter → index of its value among the strings; 0 where there is none.
-    private var values = InlineArray<128, Int32>(repeating: 0)
+    /// Letter → index of its value among the strings; 0 where there is none. On the heap: half a kilobyte would be copied
+    /// for each look into it.
+    private var values = [Int32](repeating: 0, count: 128)
     private var hasData = false
 
     init(bytes: [UInt8], ends: [Int]) {
