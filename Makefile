@@ -36,8 +36,8 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 
 .PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-guests bench-scale fuzz
-.PHONY: install uninstall clean build-packages run-packages test-packages web-packages bench-packages lint-packages
-.PHONY: swift-examples
+.PHONY: fuzz-request fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
+.PHONY: test-packages web-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -110,18 +110,35 @@ bench-guests: bench-packages build
 bench-scale: bench-packages build
 	$(RELEASEDIR)/tokencache-load --scale
 
-fuzz: build-packages
-	@mkdir -p $(BUILD)-fuzz/found
-	$(SWIFT)c -parse-as-library -swift-version 6 -sanitize=fuzzer,address -use-ld=lld -O \
-	  Sources/WireProtocol/*.swift Tests/Fuzz/RequestParserFuzz.swift -o $(BUILD)-fuzz/request
-	$(BUILD)-fuzz/request -max_total_time=$(FUZZ_SECONDS) -max_len=512 -artifact_prefix=$(BUILD)-fuzz/ \
-	  $(BUILD)-fuzz/found Tests/Fuzz/corpus/request
+fuzz: build-packages $(addprefix fuzz-,request base64url claims jws jwe)
 
-# Where each program's completions belong; both programs write them themselves.
-COMPLETIONS = bash:share/bash-completion/completions/% zsh:share/zsh/site-functions/_% \
-              fish:share/fish/vendor_completions.d/%.fish
-MANUALS     = man1/tokencachectl.1 man1/tokencache-load.1 man5/tokencached.yaml.5 man8/tokencached.8
-UNITS       = tokencached.service tokencached.socket tokencached@.service tokencached@.socket
+FUZZ = $(SWIFT)c -parse-as-library -swift-version 6 -enable-upcoming-feature InternalImportsByDefault \
+  -sanitize=fuzzer,address -use-ld=lld -O
+# What was found in the past is looked at again, too.
+RUN_FUZZ = mkdir -p $(BUILD)-fuzz/found/$(1) && \
+  $(BUILD)-fuzz/$(1) -max_total_time=$(FUZZ_SECONDS) -max_len=$(2) -artifact_prefix=$(BUILD)-fuzz/$(1)- \
+  $(BUILD)-fuzz/found/$(1) Tests/Fuzz/corpus/$(1)
+
+fuzz-request:
+	@mkdir -p $(BUILD)-fuzz
+	$(FUZZ) Sources/WireProtocol/*.swift Tests/Fuzz/RequestParserFuzz.swift -o $(BUILD)-fuzz/request
+	$(call RUN_FUZZ,request,512)
+
+# The parts that these fuzz import a module, which is built as they are.
+$(BUILD)-fuzz/TokenCrypto.o: $(wildcard Sources/TokenCrypto/*.swift)
+	@mkdir -p $(BUILD)-fuzz
+	$(FUZZ) -I Sources/COpenSSL -module-name TokenCrypto -wmo -emit-module \
+	  -emit-module-path $(BUILD)-fuzz/TokenCrypto.swiftmodule -c $^ -o $@
+
+fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe: fuzz-%: $(BUILD)-fuzz/TokenCrypto.o
+	$(FUZZ) -I Sources/COpenSSL -I $(BUILD)-fuzz -module-name SealedFuzz Sources/Tokens/*.swift \
+	  Sources/Tokens/Sealed/*.swift Tests/Fuzz/SealedFuzzSupport.swift $(FUZZ_SOURCE_$*) $< -lcrypto -o $(BUILD)-fuzz/$*
+	$(call RUN_FUZZ,$*,4200)
+
+FUZZ_SOURCE_base64url = Tests/Fuzz/Base64URLFuzz.swift
+FUZZ_SOURCE_claims    = Tests/Fuzz/ClaimsFuzz.swift
+FUZZ_SOURCE_jws       = Tests/Fuzz/JWSFuzz.swift
+FUZZ_SOURCE_jwe       = Tests/Fuzz/JWEFuzz.swift
 
 install:
 	install -D -s -m 755 $(RELEASEDIR)/tokencached $(DESTDIR)$(PREFIX)/sbin/tokencached

@@ -1,29 +1,3 @@
-/// Why a JSON text was refused: what is wrong, and at which byte. Carries nothing of the text.
-public struct JSONError: Error, Equatable, CustomStringConvertible, Sendable {
-    public enum Problem: String, Sendable {
-        case syntax = "not well-formed JSON"
-        case unexpected = "another type is expected here"
-        case number = "not a whole number from 0 to 2^53-1"
-        case text = "a string that is not valid"
-        case unknownMember = "a member that does not belong here"
-        case duplicateMember = "a member that was there before"
-        case missingMember = "a member is missing in the object that ends here"
-        case value = "a value that is not allowed here"
-        case trailing = "something follows the end"
-    }
-
-    public let problem: Problem
-    /// From 0.
-    public let offset: Int
-
-    public init(problem: Problem, offset: Int) {
-        self.problem = problem
-        self.offset = offset
-    }
-
-    public var description: String { "\(problem.rawValue), at byte \(offset)" }
-}
-
 /// A strict reader of JSON (RFC 8259) for texts of one expected shape: the caller asks for what must come next, and
 /// anything else is an error. It builds no tree, recurses nowhere and copies only strings with escapes in them.
 ///
@@ -215,51 +189,4 @@ public struct JSONReader {
         }
         return unit
     }
-}
-
-/// A string of a JSON text: where it stands there, or, if it had escapes, a copy.
-public enum JSONString {
-    case plain(UnsafeRawBufferPointer)
-    case unescaped([UInt8])
-
-    /// The bytes, UTF-8, as a view that lives as long as `body`.
-    @inline(__always)
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        switch self {
-        case .plain(let view): body(view)
-        case .unescaped(let bytes): bytes.withUnsafeBytes { body($0) }
-        }
-    }
-
-    /// A copy of the bytes.
-    public var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
-
-    public static func == (string: JSONString, literal: StaticString) -> Bool {
-        string.withUnsafeBytes { bytes in
-            guard bytes.count == literal.utf8CodeUnitCount else { return false }
-            var index = 0
-            while index < bytes.count {
-                guard bytes[index] == literal.utf8Start[index] else { return false }
-                index &+= 1
-            }
-            return true
-        }
-    }
-
-    /// For `switch`.
-    public static func ~= (literal: StaticString, string: JSONString) -> Bool { string == literal }
-}
-
-/// Text as a JSON string, quotes and all. `text` must be UTF-8.
-public func jsonString(_ text: some Sequence<UInt8>) -> [UInt8] {
-    var output = [UInt8(ascii: "\"")]
-    for byte in text {
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"): output += [UInt8(ascii: "\\"), byte]
-        case 0..<0x20: output += Array("\\u00".utf8) + withUnsafeBytes(of: byte) { Hex.encode($0) }
-        default: output.append(byte)
-        }
-    }
-    output.append(UInt8(ascii: "\""))
-    return output
 }
