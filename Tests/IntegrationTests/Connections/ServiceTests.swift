@@ -97,6 +97,39 @@ struct ServiceTests {
         }
     }
 
+    @Test("limits, log level and access change by a reload, and no connection is closed")
+    func reloadable() throws {
+        try withWorld { world in
+            let folder = try world.stage.folder.folder("service")
+            let file = "\(folder)/c.yaml"
+            let socket = "\(folder)/passed.sock"
+            let notices = try NoticeReceiver("\(folder)/notify.sock")
+            func write(_ text: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: file)) }
+            try write("log:\n  level: error\n")
+            let service = try start(
+                world, passing: socket, ["--redis", world.requireServer().url, "--config", file],
+                environment: ["NOTIFY_SOCKET": notices.path])
+            _ = try notices.next("READY=1")
+            let first = try RESPClient(path: socket, book: world.stage.book)
+            let second = try RESPClient(path: socket, book: world.stage.book)
+            let token = try first.issue()
+            _ = try first.call("RELOAD")
+            #expect(!service.errors.contains("the configuration was reloaded"), "a notice, and the level is error")
+
+            try write("log:\n  level: info\nlimits:\n  max-clients: 2\naccess:\n  default: none\n")
+            #expect(try first.call("RELOAD").text == "OK")
+            _ = try eventually("the notice") { service.errors.contains("the configuration was reloaded") ? true : nil }
+            let third = try RESPClient(path: socket, book: world.stage.book)
+            #expect(try third.readReply().errorText?.hasPrefix("OVERLOADED") == true)
+            // The daemon's own user is an admin whatever is said, so the access rules are read back.
+            let access = try Fields(second.call("CONFIG", "GET", "access.default"))
+            #expect(access.entries.first?.value.text == "none")
+            for client in [first, second] { #expect(try client.validate(token).status == "valid") }
+            service.signal(SIGTERM)
+            #expect(try service.wait(.seconds(10)) == .exited(0))
+        }
+    }
+
     @Test("the watchdog is fed while the loop turns, and not by anything else")
     func watchdog() throws {
         try withWorld { world in
