@@ -114,7 +114,7 @@ def summary(visitors, seconds):
         "wrong letters, for want of a picture": wrong["wrong letters"],
         # The first token of a session replaces none.
         "tokens replaced for their age": sum(max(len(visitor.tokens) - 1, 0) for visitor in visitors) - renewals,
-        "by a change of privilege": renewals,
+        "tokens replaced by a change of privilege": renewals,
         "503": requests["503"],
         "seconds": round(seconds, 1),
     }
