@@ -60,7 +60,7 @@ def install(stage, worker, swift_programs):
 
 def visit(port, requests, front_ends):
     """All visitors at once, some of them front ends that keep their token themselves. Returns them and the seconds."""
-    visitors = [Visitor(port, f"visitor {number:02}", number < front_ends) for number in range(VISITORS)]
+    visitors = [Visitor(port, f"Zoë & <{number:02}>", number < front_ends) for number in range(VISITORS)]
     rounds = -(-requests // (VISITORS * REQUESTS_IN_ROUND))
     begin = time.monotonic()
 
