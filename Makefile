@@ -171,7 +171,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-examples tmp
+	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-examples examples/raku/lib/.precomp tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)

@@ -1,6 +1,7 @@
 """Visitors of the feedback site: each a browser with a cookie jar of its own, or a front end that keeps its token itself."""
 import collections
 import dataclasses
+import html
 import http.client
 import json
 import re
@@ -99,7 +100,7 @@ class Visitor:
         page = self.call("GET", "/feedback").body
         self.frontend = re.search(r'name="frontend-token" content="([^"]*)"', page)[1]
         self.captcha = re.search(r'name="captcha" value="([^"]*)"', page)[1]
-        greeted = re.search(r'<b id="name">([^<]*)</b>', page)[1]
+        greeted = html.unescape(re.search(r'<b id="name">([^<]*)</b>', page)[1])
         if self.sid and greeted != self.greeted:
             self.wrong["another visitor's page"] += 1
 

@@ -60,7 +60,7 @@ def install(stage, worker, swift_programs):
 
 def visit(port, requests, front_ends):
     """All visitors at once, some of them front ends that keep their token themselves. Returns them and the seconds."""
-    visitors = [Visitor(port, f"visitor {number:02}", number < front_ends) for number in range(VISITORS)]
+    visitors = [Visitor(port, f"Zoë & <{number:02}>", number < front_ends) for number in range(VISITORS)]
     rounds = -(-requests // (VISITORS * REQUESTS_IN_ROUND))
     begin = time.monotonic()
 
@@ -114,7 +114,7 @@ def summary(visitors, seconds):
         "wrong letters, for want of a picture": wrong["wrong letters"],
         # The first token of a session replaces none.
         "tokens replaced for their age": sum(max(len(visitor.tokens) - 1, 0) for visitor in visitors) - renewals,
-        "by a change of privilege": renewals,
+        "tokens replaced by a change of privilege": renewals,
         "503": requests["503"],
         "seconds": round(seconds, 1),
     }

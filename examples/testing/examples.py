@@ -101,7 +101,8 @@ def visit(status, accepted, sid, token=None):
         pairs["sessiontoken"] = token
     words = [word for pair in pairs.items() for word in pair]
     return b"*%d\r\n" % len(words) + b"".join(
-        b":%d\r\n" % word if isinstance(word, int) else b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words)
+        b":%d\r\n" % word if isinstance(word, int) else b"$%d\r\n%s\r\n" % (len(word), word.encode())
+        for word in words)
 
 
 def raku_module(stage):

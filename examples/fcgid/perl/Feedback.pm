@@ -74,7 +74,8 @@ sub answer {
         my $letters = $functions->{picture}->($request);
         return { status => 404, type => 'text/plain', body => "null captcha\n" } unless defined $letters;
         my $place = 0;
-        return { type => 'image/svg+xml', body => filled('captcha.svg', map { $place++ => escaped($_) } split //, $letters) };
+        my %places = map { $place++ => escaped($_) } split //, $letters;
+        return { type => 'image/svg+xml', body => filled('captcha.svg', %places) };
     }
     if ($request->{route} =~ m{\APOST /api/(captcha|feedback|renew|session)\z}) {
         my $reply = $functions->{api}->($request, $1);

@@ -42,8 +42,9 @@ method ask-list(*@words --> List) { self!call(@words, -> @maps { @maps.map(&fiel
 #| question. A guest's token does not begin with its sid, so that there is nothing to compare.
 method ask-about(Str $command, Str $token, *@words --> Hash) {
     my %fields = self.ask($command, $token, |@words);
+    my $names-itself = $token.chars == 128 && !$token.contains('.');
     self.give-up('the reply is about another session')
-        if %fields<accepted> && %fields<sid>.defined && $token.chars == 128 && !$token.contains('.') && %fields<sid> ne $token.substr(0, 32).lc;
+        if %fields<accepted> && %fields<sid>.defined && $names-itself && %fields<sid> ne $token.substr(0, 32).lc;
     %fields
 }
 

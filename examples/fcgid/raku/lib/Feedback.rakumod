@@ -10,7 +10,8 @@ constant MAX-BODY = 16_384;
 
 #| The pages, cut at their {{places}}: text and name in turn. A regex for each request would cost most of its time.
 my %pages = <feedback.html captcha.svg>.map: -> $name {
-    $name => $?FILE.IO.parent(3).add("pages/$name").slurp.split(/ '{{' (\w+) '}}' /, :v).map({ $_ ~~ Match ?? ~.[0] !! $_ }).list
+    my @pieces = $?FILE.IO.parent(3).add("pages/$name").slurp.split(/ '{{' (\w+) '}}' /, :v);
+    $name => @pieces.map({ $_ ~~ Match ?? ~.[0] !! $_ }).list
 };
 
 #| What the browser sent. The token is the cookie's, or the header's where a front end keeps its token itself.
@@ -25,9 +26,10 @@ class Visit is export {
     method of(FastCGI::Request $request --> Visit) {
         my $header = $request.parameter('HTTP_X_SESSION_TOKEN');
         my $cookie = $request.parameter('HTTP_COOKIE') ~~ / [^ | ';' \s*] '__Host-tc=' (<-[;\s]>*) / ?? ~$0 !! '';
+        my $form = $request.body(MAX-BODY).decode('latin-1');
         Visit.new(
             route       => "$request.parameter('REQUEST_METHOD') $request.parameter('PATH_INFO')",
-            fields      => flat(($request.parameter('QUERY_STRING'), $request.body(MAX-BODY).decode('latin-1')).map(&fields-of)),
+            fields      => flat(($request.parameter('QUERY_STRING'), $form).map(&fields-of)),
             token       => $header || $cookie,
             keeps-token => ?$header,
             frontend    => $request.parameter('HTTP_X_FRONTEND_TOKEN'),
@@ -74,13 +76,14 @@ sub answer(Visit $visit, &page, &picture, &api) {
     given $visit.route {
         when 'GET /feedback' {
             my %page = page($visit);
-            %( type => 'text/html; charset=utf-8', sessiontoken => %page<sessiontoken>, body => filled('feedback.html', %page) )
+            my $body = filled('feedback.html', %page);
+            %( type => 'text/html; charset=utf-8', sessiontoken => %page<sessiontoken>, :$body )
         }
         when 'GET /captcha' {
             my $letters = picture($visit);
-            $letters.defined
-                ?? %( type => 'image/svg+xml', body => filled('captcha.svg', $letters.comb.pairs.map({ ~.key => .value }).hash) )
-                !! %( status => 404, type => 'text/plain', body => "null captcha\n" )
+            return %( status => 404, type => 'text/plain', body => "null captcha\n" ) without $letters;
+            my %places = $letters.comb.pairs.map({ ~.key => .value });
+            %( type => 'image/svg+xml', body => filled('captcha.svg', %places) )
         }
         when /^ 'POST /api/' (captcha | feedback | renew | session) $/ {
             my %reply = api($visit, ~$0);
