@@ -72,6 +72,8 @@ build: build-packages
 test: build-packages test-packages web-packages swift-examples
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(SWIFT) test $(DEBUG) --skip-build
+	@echo 'the same rules with the rights of conf/redis-users.acl and no others (all of it: TEST_ACL=1):'
+	TEST_ACL=1 $(SWIFT) test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)'
 	@echo 'the same rules without the near cache:'
 	TOKENCACHED_NEAR_CACHE_MAX_MEMORY=0 $(SWIFT) test $(DEBUG) --skip-build --filter IntegrationTests \
 	  --skip 'NearCache|InvalidationLoss|ServeStale|OutageRevocation'

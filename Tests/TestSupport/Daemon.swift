@@ -26,6 +26,7 @@ public final class Daemon: Sendable {
     public let folder: String
     public let stateFolder: String
     private let arguments: [String]
+    private let environment: [String: String]
     private let store: Store
     private let book: SecretBook
     private let process = Mutex<ChildProcess?>(nil)
@@ -40,12 +41,13 @@ public final class Daemon: Sendable {
     }
 
     init(
-        name: String, folder: String, store: Store, settings: [String: String], book: SecretBook,
-        readiness: Readiness
+        name: String, folder: String, store: Store, settings: [String: String], environment: [String: String],
+        book: SecretBook, readiness: Readiness
     ) throws {
         self.name = name
         self.folder = folder
         self.store = store
+        self.environment = environment
         self.book = book
         socket = "\(folder)/t.sock"
         stateFolder = "\(folder)/state"
@@ -62,7 +64,8 @@ public final class Daemon: Sendable {
     }
 
     public func start(_ readiness: Readiness = .serves) throws {
-        let child = try ChildProcess(Self.program, arguments, name: name, folder: folder)
+        let child = try ChildProcess(
+            Self.program, arguments, name: name, folder: folder, environment: environment)
         process.withLock { $0 = child }
         _ = try eventually(within: .seconds(30), "\(name) \(readiness)") { () throws -> Bool? in
             if let end = child.ended {

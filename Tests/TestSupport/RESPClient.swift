@@ -118,6 +118,7 @@ public final class RESPClient: Sendable {
     private func note(_ strings: [[UInt8]]) {
         guard let book else { return }
         for string in strings { book.note(string) }
+        book.noteSolutions(in: strings)
     }
 
     private func read(_ wire: inout Wire, _ deadline: Deadline) throws -> RESPValue {

@@ -9,13 +9,16 @@ public final class RedisServer: Sendable {
     private let process = Mutex<ChildProcess?>(nil)
     private let witness = Mutex<RedisWitness?>(nil)
     private let book: SecretBook
+    private let isRestricted: Bool
 
     public var url: String { "unix://\(socket)" }
 
     /// `options` as on redis-server's command line, after ours, so that they win: `["--maxmemory", "1"]`.
-    init(folder: String, options: [String], book: SecretBook) throws {
+    /// - Parameter isRestricted: `options` name a file of users in which the test has a name of its own.
+    init(folder: String, options: [String], isRestricted: Bool, book: SecretBook) throws {
         self.folder = folder
         self.book = book
+        self.isRestricted = isRestricted
         socket = "\(folder)/r.sock"
         self.options =
             [
@@ -37,11 +40,19 @@ public final class RedisServer: Sendable {
             return try? client?.call("PING") == .simple("PONG") ? true : nil
         }
         try witness.withLock { witness in
-            if witness == nil { witness = try RedisWitness(socket: socket, folder: folder, name: "redis") }
+            if witness == nil {
+                witness = try RedisWitness(
+                    socket: socket, folder: folder, name: "redis", login: isRestricted ? RedisRights.login : [])
+            }
         }
     }
 
-    public func client() throws -> RESPClient { try RESPClient(path: socket, book: book) }
+    /// The test's own way to it, with all rights.
+    public func client() throws -> RESPClient {
+        let client = try RESPClient(path: socket, book: book)
+        if isRestricted { _ = try client.call(RedisRights.login) }
+        return client
+    }
 
     public var isRunning: Bool { process.withLock { $0?.ended == nil && $0 != nil } }
 

@@ -7,13 +7,16 @@ final class RedisWitness: Sendable {
     private let socket: String
     private let folder: String
     private let name: String
+    private let login: [String]
     private let marker = "end-of-record-\(UInt64.random(in: 0...UInt64.max))"
     private let sawMarker = Atomic<Bool>(false)
     private let isConnected = Atomic<Bool>(false)
     private let watching = Mutex<Background?>(nil)
 
     /// Writes `<name>.monitor`, `<name>.slowlog` and `<name>.info` into the folder.
-    init(socket: String, folder: String, name: String) throws {
+    /// - Parameter login: the command that gives it its rights; empty where it has them.
+    init(socket: String, folder: String, name: String, login: [String] = []) throws {
+        self.login = login
         self.socket = socket
         self.folder = folder
         self.name = name
@@ -39,8 +42,12 @@ final class RedisWitness: Sendable {
         guard var wire = current else {
             guard var wire = try? Wire(path: socket) else { return letPass(.milliseconds(5)) }
             let deadline = Deadline(in: .seconds(2))
+            let isKnown =
+                login.isEmpty
+                || (try? wire.send(RESPClient.encode(login.map { Array($0.utf8) }), deadline)) != nil
+                    && (try? wire.readLine(deadline)) == "+OK"
             let isWatching =
-                (try? wire.send(Array("MONITOR\r\n".utf8), deadline)) != nil
+                isKnown && (try? wire.send(Array("MONITOR\r\n".utf8), deadline)) != nil
                 && (try? wire.readLine(deadline)) == "+OK"
             if isWatching {
                 isConnected.store(true, ordering: .releasing)
@@ -69,6 +76,7 @@ final class RedisWitness: Sendable {
     /// Asks for what Redis itself has kept, and waits until the record is complete. Returns what is wrong with the keys.
     func finish(prefix: String) throws -> [String] {
         let client = try RESPClient(path: socket, limit: .seconds(10))
+        if !login.isEmpty { _ = try client.call(login) }
         let violations = try KeyAudit.violations(client, prefix: prefix)
         let slow = try client.call("SLOWLOG", "GET", "-1")
         var text: [UInt8] = []

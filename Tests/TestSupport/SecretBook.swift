@@ -80,6 +80,7 @@ public enum TokenText {
 /// one more place where it must not be found in.
 public final class SecretBook: Sendable {
     private let verifiers = Mutex<Set<[UInt8]>>([])
+    private let solutions = Mutex<Set<[UInt8]>>([])
     private let errors = Mutex<[String]>([])
 
     public init() {}
@@ -102,11 +103,32 @@ public final class SecretBook: Sendable {
         verifiers.withLock { _ = $0.insert(Array(signature)) }
     }
 
+    /// Keeps a captcha's solution, as it was given and without case. Of those too short to be found, nothing is kept:
+    /// they occur by chance. A test that means to search takes `solutionLength` characters or more.
+    public func noteSolution(_ text: [UInt8]) {
+        guard text.count >= Self.solutionLength else { return }
+        let lower = Array(String(decoding: text, as: UTF8.self).lowercased().utf8)
+        solutions.withLock { $0.formUnion([text, lower]) }
+    }
+    public static let solutionLength = 12
+
+    /// Keeps what follows the name `solution` in a command or a reply.
+    func noteSolutions(in strings: [[UInt8]]) {
+        for (name, value) in zip(strings, strings.dropFirst()) where name.count == 8 {
+            if String(decoding: name, as: UTF8.self).lowercased() == "solution" { noteSolution(value) }
+        }
+    }
+
     func noteError(_ text: String) {
         errors.withLock { errors in if errors.count < 10_000 { errors.append(text) } }
     }
 
-    var secrets: [[UInt8]] { verifiers.withLock { Array($0) } }
+    /// The search for everything that is in it.
+    public var scan: LeakScan { LeakScan(secrets) }
+
+    var secrets: [[UInt8]] { verifiers.withLock { Array($0) } + solutions.withLock { Array($0) } }
     var errorTexts: [UInt8] { errors.withLock { Array($0.joined(separator: "\n").utf8) } }
+    /// Tokens.
     public var count: Int { verifiers.withLock { $0.count } }
+    public var solutionCount: Int { solutions.withLock { $0.count } }
 }

@@ -13,20 +13,29 @@ public final class Stage: Sendable {
     /// A generous `redis.timeout`, because a busy build machine is not the fault under test. Tests of that limit set it.
     public static let settings = ["redis.timeout": "2s"]
 
-    public init() throws {
+    /// Whether its daemons have the rights at Redis that conf/redis-users.acl gives, and no others.
+    public let isRestricted: Bool
+
+    /// - Parameter isRestricted: nil leaves it to the environment: `TEST_ACL=1` runs every test so.
+    public init(isRestricted: Bool? = nil) throws {
+        self.isRestricted = isRestricted ?? (ProcessInfo.processInfo.environment["TEST_ACL"] == "1")
         folder = try TemporaryFolder()
         prefix = "t\(UInt32.random(in: 0...UInt32.max)):"
     }
 
     public func addRedis(_ options: [String] = []) throws -> RedisServer {
         let number = state.withLock { $0.servers.count + 1 }
-        let server = try RedisServer(folder: folder.folder("r\(number)"), options: options, book: book)
+        let folder = try folder.folder("r\(number)")
+        let rights = isRestricted ? ["--aclfile", try RedisRights.write(into: folder, prefix: prefix)] : []
+        let server = try RedisServer(
+            folder: folder, options: rights + options, isRestricted: isRestricted, book: book)
         state.withLock { $0.servers.append(server) }
         return server
     }
 
     public func addDaemon(
-        _ store: Daemon.Store, settings: [String: String] = [:], readiness: Daemon.Readiness = .serves
+        _ store: Daemon.Store, settings: [String: String] = [:], environment: [String: String] = [:],
+        readiness: Daemon.Readiness = .serves
     ) throws -> Daemon {
         let number = state.withLock { $0.daemons.count + 1 }
         var all = Self.settings
@@ -35,8 +44,8 @@ public final class Stage: Sendable {
         if case .embedded = store {} else { all["keyring.file"] = try keyRing() }
         all.merge(settings) { _, new in new }
         let daemon = try Daemon(
-            name: "d\(number)", folder: folder.folder("d\(number)"), store: store, settings: all, book: book,
-            readiness: readiness)
+            name: "d\(number)", folder: folder.folder("d\(number)"), store: store, settings: all,
+            environment: environment, book: book, readiness: readiness)
         state.withLock { $0.daemons.append(daemon) }
         return daemon
     }
@@ -77,7 +86,7 @@ public final class Stage: Sendable {
 
     /// Where a secret of this test occurs in what servers and daemons wrote and in the errors that they answered.
     public func leaks() -> [String] {
-        let scan = LeakScan(book.secrets)
+        let scan = book.scan
         var found = scan.leaks(in: book.errorTexts, source: "error replies")
         for path in folder.files(except: "client") {
             guard let data = FileManager.default.contents(atPath: path) else { continue }

@@ -78,7 +78,7 @@ struct BrokenServerTests {
     func credentials() throws {
         let port = Int.random(in: 20_000..<60_000)
         let user = ["--port", "\(port)", "--bind", "127.0.0.1", "--user", "tc", "on", ">first", "~*", "&*", "+@all"]
-        try withWorld(redis: user) { world in
+        try withWorld(redis: user, isRestricted: false) { world in
             let daemon = try world.stage.addDaemon(.url("redis://tc:first@127.0.0.1:\(port)"))
             let client = try daemon.client()
             let token = try client.issue()
@@ -108,7 +108,7 @@ struct BrokenServerTests {
 
     @Test("rights that are withdrawn: UNAVAILABLE, and service when they are back")
     func rights() throws {
-        try withWorld { world in
+        try withWorld(isRestricted: false) { world in
             let client = try world.client()
             let redis = try world.daemon.redis()
             for rights in [["-@scripting"], ["-hset", "-hmset", "-pexpire", "-pexpireat", "-del"]] {

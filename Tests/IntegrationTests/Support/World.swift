@@ -36,9 +36,10 @@ struct World: Sendable {
 /// secrets at the server's side (S7), processes left behind.
 func withWorld(
     _ backend: Backend = .standalone, daemons count: Int = 1, settings: [String: String] = [:],
-    redis options: [String] = [], readiness: Daemon.Readiness = .serves, _ body: (World) throws -> Void
+    redis options: [String] = [], readiness: Daemon.Readiness = .serves, isRestricted: Bool? = nil,
+    _ body: (World) throws -> Void
 ) throws {
-    let stage = try Stage()
+    let stage = try Stage(isRestricted: isRestricted)
     var problems: [String] = []
     do {
         let server = backend == .standalone ? try stage.addRedis(options) : nil
