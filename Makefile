@@ -35,7 +35,7 @@ RELEASEDIR = $(BUILD)/release
 FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
 
-.PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-guests bench-scale fuzz
+.PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-guests bench-scale bench-client fuzz
 .PHONY: install uninstall clean build-packages run-packages test-packages web-packages bench-packages lint-packages
 .PHONY: swift-examples
 
@@ -51,6 +51,7 @@ help:
 	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
 	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
+	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
 
@@ -109,6 +110,9 @@ bench-guests: bench-packages build
 
 bench-scale: bench-packages build
 	$(RELEASEDIR)/tokencache-load --scale
+
+bench-client: bench-packages build
+	$(RELEASEDIR)/client-benchmark
 
 fuzz: build-packages
 	@mkdir -p $(BUILD)-fuzz/found

@@ -72,7 +72,9 @@ struct Arguments: ParsableCommand {
             guard let ratio = Spread.ratio(rates[target.lane] ?? [], to: rates[target.base] ?? []) else { continue }
             let isGood = ratio.median >= target.least
             isReached = isReached && isGood
-            print("  \(target.meaning): \(Self.hundredths(ratio.median)) (at least \(target.least)) \(isGood ? "yes" : "NO")")
+            print(
+                "  \(target.meaning): \(Self.hundredths(ratio.median)) (at least \(target.least)) \(isGood ? "yes" : "NO")"
+            )
         }
         return require && !isReached ? 2 : 0
     }

@@ -67,7 +67,8 @@ enum Lane: CaseIterable {
         return count
     }
 
-    private static func blocking(_ socket: String, _ tokens: [Token], until end: ContinuousClock.Instant) throws -> Int {
+    private static func blocking(_ socket: String, _ tokens: [Token], until end: ContinuousClock.Instant) throws -> Int
+    {
         let client = BlockingClient(socketPath: socket)
         var count = 0
         while ContinuousClock.now < end {

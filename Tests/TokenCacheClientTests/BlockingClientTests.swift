@@ -91,7 +91,9 @@ struct BlockingClientTests {
 
     @Test("each call keeps its own deadline, shorter or longer than the client's")
     func deadlines() throws {
-        let server = try ScriptedServer { $0[1].hasPrefix(WireReply.sid(1)) ? .silence : .drip(WireReply.validation($0)) }
+        let server = try ScriptedServer {
+            $0[1].hasPrefix(WireReply.sid(1)) ? .silence : .drip(WireReply.validation($0))
+        }
         let client = BlockingClient(socketPath: server.path, timeout: .milliseconds(60))
         _ = try client.call(.validate(WireReply.token(2)), timeout: .seconds(20))
         for (own, least) in [(Duration.milliseconds(20), 20), (nil, 60), (.milliseconds(150), 150)] {
