@@ -33,7 +33,7 @@ struct AsyncClientTests {
 
     @Test("cancelled and expired at random moments, replies never cross", arguments: [1, 2, 3, 4] as [UInt64])
     func randomCancellation(seed: UInt64) async throws {
-        let script = Mutex(SeededRandom(seed: seed))
+        let script = Guarded(SeededRandom(seed: seed))
         let server = try ScriptedServer { command in
             let wire = WireReply.validation(command)
             return script.withLock { Int.random(in: 0..<8, using: &$0) } == 0 ? .drip(wire) : .reply(wire)

@@ -53,7 +53,7 @@ final class AsyncCall: Sendable {
     let deadline: ContinuousClock.Instant
     private let expectation: Expectation
     private let places: Places
-    private let state = Mutex(State.fresh)
+    private let state = Guarded(State.fresh)
 
     /// Takes a place, which it gives back when its way ends.
     init(
