@@ -17,7 +17,7 @@ struct PipelineTests {
     /// What the task of a call gets; `body` does the I/O thread's part.
     private func outcome(of call: AsyncCall) -> Task<Reply, any Error> {
         Task {
-            try await withCheckedThrowingContinuation { continuation in
+            try await withUnsafeThrowingContinuation { continuation in
                 if !call.begin(continuation) { continuation.resume(throwing: CancellationError()) }
             }
         }
