@@ -12,8 +12,8 @@ DESTDIR      ?=
 UNITDIR      ?= /lib/systemd/system
 SYSUSERSDIR  ?= /usr/lib/sysusers.d
 TMPFILESDIR  ?= /usr/lib/tmpfiles.d
-# Page views and API calls of each run of test-fcgid.
-FCGID_REQUESTS ?= 2000
+# Page views and API calls of each run of test-web.
+WEB_REQUESTS ?= 2000
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
@@ -35,22 +35,29 @@ RELEASEDIR = $(BUILD)/release
 FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
 
-.PHONY: help run test test-systemd test-examples test-fcgid build lint format bench bench-guests bench-scale fuzz
+<<<<<<< HEAD
+.PHONY: help run test test-systemd test-examples test-web build lint format bench bench-guests bench-scale fuzz
 .PHONY: fuzz-request fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
+=======
+.PHONY: help run test test-systemd test-examples test-web build lint format bench bench-guests bench-scale bench-client fuzz
+.PHONY: install uninstall clean build-packages run-packages test-packages web-packages bench-packages lint-packages
+.PHONY: swift-examples
+>>>>>>> wt-client
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       all tests (installs what they need)'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift'
-	@echo 'make test-fcgid  a site on Apache with three FastCGI processes, before and after, and in an outage'
+	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
 	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
 	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
+	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
 
@@ -83,9 +90,9 @@ test: build-packages test-packages web-packages swift-examples
 test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-examples/release
 
-test-fcgid: web-packages build swift-examples
+test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-examples/release \
-	  --requests $(FCGID_REQUESTS)
+	  --requests $(WEB_REQUESTS)
 
 # A package of its own, which takes the client library from this one.
 swift-examples: build-packages web-packages
@@ -112,7 +119,19 @@ bench-guests: bench-packages build
 bench-scale: bench-packages build
 	$(RELEASEDIR)/tokencache-load --scale
 
+<<<<<<< HEAD
 fuzz: build-packages $(addprefix fuzz-,request base64url claims jws jwe)
+=======
+bench-client: bench-packages build
+	$(RELEASEDIR)/client-benchmark
+
+fuzz: build-packages
+	@mkdir -p $(BUILD)-fuzz/found
+	$(SWIFT)c -parse-as-library -swift-version 6 -sanitize=fuzzer,address -use-ld=lld -O \
+	  Sources/WireProtocol/*.swift Tests/Fuzz/RequestParserFuzz.swift -o $(BUILD)-fuzz/request
+	$(BUILD)-fuzz/request -max_total_time=$(FUZZ_SECONDS) -max_len=512 -artifact_prefix=$(BUILD)-fuzz/ \
+	  $(BUILD)-fuzz/found Tests/Fuzz/corpus/request
+>>>>>>> wt-client
 
 FUZZ = $(SWIFT)c -parse-as-library -swift-version 6 -enable-upcoming-feature InternalImportsByDefault \
   -sanitize=fuzzer,address -use-ld=lld -O

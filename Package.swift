@@ -115,7 +115,10 @@ let package = Package(
             name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["TestSupport", "tokencached", "tokencachectl", "TokenCacheClient", "Tokens", "TokenCrypto"],
+            dependencies: [
+                "TestSupport", "tokencached", "tokencachectl", "TokenCacheClient", "Tokens",
+                "TokenCrypto",
+            ],
             swiftSettings: strict),
     ]
 )

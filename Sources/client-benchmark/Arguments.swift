@@ -41,17 +41,17 @@ struct Arguments: ParsableCommand {
         defer { bed.end() }
         let socket = try bed.startDaemonAndStore(settings: [])
         let tokens = try Self.issue(sessions, at: socket)
-        var rates: [Lane: [Double]] = [:]
+        var figures: [Lane: [Lane.Figures]] = [:]
         // The first round only warms up.
         for round in 0...rounds {
             for lane in Lane.allCases {
                 try Interruption.check()
-                let rate = try await lane.rate(
+                let turn = try await lane.run(
                     at: socket, tokens: tokens, callers: callers, duration: .milliseconds(milliseconds))
-                if round > 0 { rates[lane, default: []].append(rate) }
+                if round > 0 { figures[lane, default: []].append(turn) }
             }
         }
-        return report(rates)
+        return report(figures)
     }
 
     private static func issue(_ count: Int, at socket: String) throws -> [Token] {
@@ -59,20 +59,24 @@ struct Arguments: ParsableCommand {
         return try (0..<count).map { _ in try client.call(.issue()).token }
     }
 
-    private func report(_ rates: [Lane: [Double]]) -> Int32 {
+    private func report(_ figures: [Lane: [Lane.Figures]]) -> Int32 {
+        let rates = figures.mapValues { $0.map(\.rate) }
         print("validations a second, medians of \(rounds) rounds of \(milliseconds) ms (lowest to highest)")
         for lane in Lane.allCases {
             guard let spread = Spread(rates[lane] ?? []) else { continue }
             let name = lane.title(callers: callers)
-            let figures = [spread.median, spread.lowest, spread.highest].map { "\(Int($0))" }
-            print("  \(name): \(figures[0])  (\(figures[1]) to \(figures[2]))")
+            let shown = [spread.median, spread.lowest, spread.highest].map { "\(Int($0))" }
+            let cost = Self.hundredths(Spread(figures[lane]?.map(\.microseconds) ?? [])?.median ?? 0)
+            print("  \(name): \(shown[0])  (\(shown[1]) to \(shown[2])), \(cost) µs of this process's CPU each")
         }
         var isReached = true
         for target in Target.all(callers: callers) {
             guard let ratio = Spread.ratio(rates[target.lane] ?? [], to: rates[target.base] ?? []) else { continue }
             let isGood = ratio.median >= target.least
             isReached = isReached && isGood
-            print("  \(target.meaning): \(Self.hundredths(ratio.median)) (at least \(target.least)) \(isGood ? "yes" : "NO")")
+            print(
+                "  \(target.meaning): \(Self.hundredths(ratio.median)) (at least \(target.least)) \(isGood ? "yes" : "NO")"
+            )
         }
         return require && !isReached ? 2 : 0
     }

@@ -25,9 +25,17 @@ enum Lane: CaseIterable {
         let description: String
     }
 
-    /// Validations a second.
-    func rate(at socket: String, tokens: [Token], callers: Int, duration: Duration) async throws -> Double {
+    /// What one turn gave.
+    struct Figures {
+        /// Validations a second.
+        let rate: Double
+        /// CPU time of this process for each, all threads, in the program and in the kernel.
+        let microseconds: Double
+    }
+
+    func run(at socket: String, tokens: [Token], callers: Int, duration: Duration) async throws -> Figures {
         let start = ContinuousClock.now
+        let used = Self.processorSeconds
         let end = start + duration
         let count =
             switch self {
@@ -35,7 +43,15 @@ enum Lane: CaseIterable {
             case .blocking: try Self.blocking(socket, tokens, until: end)
             case .async: try await Self.async(socket, tokens, callers, until: end)
             }
-        return Double(count) / start.duration(to: .now).inSeconds
+        return Figures(
+            rate: Double(count) / start.duration(to: .now).inSeconds,
+            microseconds: (Self.processorSeconds - used) * 1e6 / Double(max(count, 1)))
+    }
+
+    private static var processorSeconds: Double {
+        var usage = rusage()
+        getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }
 
     /// The clock is read once for so many calls, the same for all.
@@ -67,7 +83,8 @@ enum Lane: CaseIterable {
         return count
     }
 
-    private static func blocking(_ socket: String, _ tokens: [Token], until end: ContinuousClock.Instant) throws -> Int {
+    private static func blocking(_ socket: String, _ tokens: [Token], until end: ContinuousClock.Instant) throws -> Int
+    {
         let client = BlockingClient(socketPath: socket)
         var count = 0
         while ContinuousClock.now < end {

@@ -33,7 +33,7 @@ struct AsyncClientTests {
 
     @Test("cancelled and expired at random moments, replies never cross", arguments: [1, 2, 3, 4] as [UInt64])
     func randomCancellation(seed: UInt64) async throws {
-        let script = Mutex(SeededRandom(seed: seed))
+        let script = Guarded(SeededRandom(seed: seed))
         let server = try ScriptedServer { command in
             let wire = WireReply.validation(command)
             return script.withLock { Int.random(in: 0..<8, using: &$0) } == 0 ? .drip(wire) : .reply(wire)
@@ -42,7 +42,9 @@ struct AsyncClientTests {
         var random = SeededRandom(seed: seed)
         let counts = try await withThrowingTaskGroup(of: Bool.self) { group in
             for number in 1...600 {
-                let (yields, isExpiring) = (Int.random(in: 0..<40, using: &random), Int.random(in: 0..<4, using: &random) == 0)
+                let (yields, isExpiring) = (
+                    Int.random(in: 0..<40, using: &random), Int.random(in: 0..<4, using: &random) == 0
+                )
                 let isCancelled = Bool.random(using: &random)
                 group.addTask {
                     let task = Task {
@@ -54,7 +56,8 @@ struct AsyncClientTests {
                         task.cancel()
                     }
                     do {
-                        #expect(Self.subject(try await task.value) == "\(number)")
+                        let answer = try await task.value
+                        #expect(Self.subject(answer) == "\(number)")
                         return true
                     } catch is CancellationError {
                         #expect(isCancelled)
@@ -71,7 +74,7 @@ struct AsyncClientTests {
         }
         #expect(counts.answered > 0 && counts.dropped > 0)
         // The connection was in step all the time: it still is the first one.
-        #expect(Self.subject(try await client.call(.validate(WireReply.token(7)))) == "7")
+        #expect(try await Self.subject(client.call(.validate(WireReply.token(7)))) == "7")
         #expect(server.connectionCount == 1)
         await client.close()
     }
@@ -89,7 +92,7 @@ struct AsyncClientTests {
         }
         async let next = client.call(.validate(WireReply.token(2)))
         gate.signal()
-        #expect(Self.subject(try await next) == "2")
+        #expect(try await Self.subject(next) == "2")
         #expect(server.connectionCount == 1)
         await client.close()
     }
@@ -123,7 +126,7 @@ struct AsyncClientTests {
             await #expect(throws: TokenCacheError.protocolViolation, "\(wire)") {
                 try await client.call(.validate(WireReply.token(1)))
             }
-            #expect(Self.subject(try await client.call(.validate(WireReply.token(2)))) == "2")
+            #expect(try await Self.subject(client.call(.validate(WireReply.token(2)))) == "2")
             await client.close()
         }
     }
@@ -137,11 +140,11 @@ struct AsyncClientTests {
         }
         let client = try AsyncClient(socketPath: server.path, timeout: .seconds(30))
         for number in 1...200 {
-            #expect(Self.subject(try await client.call(.validate(WireReply.token(number)))) == "\(number)")
+            #expect(try await Self.subject(client.call(.validate(WireReply.token(number)))) == "\(number)")
         }
         #expect(server.connectionCount > 1)
         server.dropConnections()
-        #expect(Self.subject(try await client.call(.validate(WireReply.token(1)))) == "1")
+        #expect(try await Self.subject(client.call(.validate(WireReply.token(1)))) == "1")
         await client.close()
 
         let broken = try ScriptedServer { _ in .replyAndClose("*4\r\n$6\r\nsta") }
@@ -155,7 +158,9 @@ struct AsyncClientTests {
 
     @Test("a peer that is silent is given up, and the calls behind it get an error in time")
     func halfOpen() async throws {
-        let server = try ScriptedServer { $0[1].hasPrefix(WireReply.sid(1)) ? .silence : .reply(WireReply.validation($0)) }
+        let server = try ScriptedServer {
+            $0[1].hasPrefix(WireReply.sid(1)) ? .silence : .reply(WireReply.validation($0))
+        }
         let client = try AsyncClient(socketPath: server.path, timeout: .milliseconds(40))
         await #expect(throws: TokenCacheError.connection(reason: "no answer in time")) {
             try await client.call(.validate(WireReply.token(1)))
@@ -185,9 +190,10 @@ struct AsyncClientTests {
                 Issue.record("it was taken")
             } catch TokenCacheError.overloaded {}
             for _ in 0..<8 { gate.signal() }
-            #expect(Set(try await group.reduce(into: [String?]()) { $0.append($1) }) == ["1", "2", "3"])
+            let subjects = try await group.reduce(into: Set<String?>()) { $0.insert($1) }
+            #expect(subjects == ["1", "2", "3"])
         }
-        #expect(Self.subject(try await client.call(.validate(WireReply.token(5)))) == "5")
+        #expect(try await Self.subject(client.call(.validate(WireReply.token(5)))) == "5")
         await client.close()
     }
 

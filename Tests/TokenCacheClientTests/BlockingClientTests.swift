@@ -1,5 +1,4 @@
 import Dispatch
-import Synchronization
 import Testing
 
 @testable import TokenCacheClient
@@ -44,7 +43,7 @@ struct BlockingClientTests {
 
     @Test("a connection that dies after the request was sent: only what is safe is repeated, and only once")
     func deadWhileAsked() throws {
-        let count = Mutex(0)
+        let count = Guarded(0)
         let server = try ScriptedServer { command in
             count.withLock { $0 += 1 }
             return count.withLock { $0 } % 2 == 1 ? .replyAndClose("") : .reply(WireReply.validation(command))
@@ -91,7 +90,9 @@ struct BlockingClientTests {
 
     @Test("each call keeps its own deadline, shorter or longer than the client's")
     func deadlines() throws {
-        let server = try ScriptedServer { $0[1].hasPrefix(WireReply.sid(1)) ? .silence : .drip(WireReply.validation($0)) }
+        let server = try ScriptedServer {
+            $0[1].hasPrefix(WireReply.sid(1)) ? .silence : .drip(WireReply.validation($0))
+        }
         let client = BlockingClient(socketPath: server.path, timeout: .milliseconds(60))
         _ = try client.call(.validate(WireReply.token(2)), timeout: .seconds(20))
         for (own, least) in [(Duration.milliseconds(20), 20), (nil, 60), (.milliseconds(150), 150)] {
@@ -106,7 +107,7 @@ struct BlockingClientTests {
 
     @Test("what is not an answer to the question ends the connection; the next call has a new one")
     func wrongAnswer() throws {
-        let count = Mutex(0)
+        let count = Guarded(0)
         let server = try ScriptedServer { command in
             switch count.withLock({ count in
                 count += 1

@@ -17,7 +17,7 @@ struct PipelineTests {
     /// What the task of a call gets; `body` does the I/O thread's part.
     private func outcome(of call: AsyncCall) -> Task<Reply, any Error> {
         Task {
-            try await withCheckedThrowingContinuation { continuation in
+            try await withUnsafeThrowingContinuation { continuation in
                 if !call.begin(continuation) { continuation.resume(throwing: CancellationError()) }
             }
         }
@@ -44,8 +44,9 @@ struct PipelineTests {
             answered += try feed(rest.prefix(size), to: &pipeline)
             rest = rest.dropFirst(size)
         }
-        #expect(answered.count == 20 && zip(answered, calls).allSatisfy { $0 === $1 })
-        #expect(pipeline.count == 0 && places.occupied == 0)
+        #expect(answered.map(ObjectIdentifier.init) == calls.map(ObjectIdentifier.init))
+        let left = pipeline.count
+        #expect(left == 0 && places.occupied == 0)
     }
 
     @Test("a cancelled call keeps its position, and its reply is dropped there")
@@ -61,7 +62,8 @@ struct PipelineTests {
         await #expect(throws: CancellationError.self) { try await one.value }
         #expect(places.occupied == 2)
         for call in try feed(reply(1) + reply(2), to: &pipeline) { call.resume() }
-        #expect(try await two.value.bytes(at: 8).elementsEqual(WireReply.sid(2).utf8))
+        let reply = try await two.value
+        #expect(reply.string(at: 8) == WireReply.sid(2))
         #expect(places.occupied == 0)
     }
 
@@ -71,7 +73,10 @@ struct PipelineTests {
             var pipeline = try Pipeline()
             pipeline.add(Pipeline.Ticket(call: try call(1)))
             pipeline.wrote(pipeline.backlog)
-            #expect(throws: TokenCacheError.protocolViolation, "\(wire)") { try feed(wire, to: &pipeline) }
+            do {
+                _ = try feed(wire, to: &pipeline)
+                Issue.record("taken: \(wire)")
+            } catch TokenCacheError.protocolViolation {}
         }
     }
 
@@ -93,7 +98,7 @@ struct PipelineTests {
         cancelled.cancel()
         let again = pipeline.end(.hungUp(.connection(reason: "x")))
         #expect(again.count == 2 && again[0].call === sentSafe && again[1].call === unsentUnsafe)
-        #expect(again.allSatisfy(\.isSecond))
+        #expect(again.map(\.isSecond) == [true, true])
         #expect(places.occupied == 2)
     }
 
@@ -103,11 +108,13 @@ struct PipelineTests {
         for number in 1...2 { pipeline.add(Pipeline.Ticket(call: try call(number))) }
         pipeline.wrote(pipeline.backlog)
         _ = try feed(reply(1).prefix(5), to: &pipeline)
-        #expect(pipeline.end(.hungUp(.connection(reason: "x"))).map(\.call.request.count).count == 1)
+        let unbegun = pipeline.end(.hungUp(.connection(reason: "x")))
+        #expect(unbegun.count == 1)
 
         var other = try Pipeline()
         other.add(Pipeline.Ticket(call: try call(1)))
-        #expect(other.end(.untrusted(.protocolViolation)).isEmpty)
+        let again = other.end(.untrusted(.protocolViolation))
+        #expect(again.isEmpty)
     }
 
     @Test("places are bounded by calls and by bytes")

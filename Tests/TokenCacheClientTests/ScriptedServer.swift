@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
-import Synchronization
+
+@testable import TokenCacheClient
 
 /// A server on a Unix socket that answers each command as its script says, right or wrong.
 ///
@@ -25,7 +26,7 @@ final class ScriptedServer: Sendable {
             var accepted = 0
             var isStopped = false
         }
-        let state = Mutex(State())
+        let state = Guarded(State())
         let script: @Sendable ([String]) -> Step
 
         init(script: @escaping @Sendable ([String]) -> Step) {

@@ -36,7 +36,8 @@ final class Places: Sendable {
 /// ``fail(_:)``, by the I/O thread. The task makes the answer of the reply: so the type of the answer, and the work, are
 /// its own.
 final class AsyncCall: Sendable {
-    typealias Continuation = CheckedContinuation<Reply, any Error>
+    /// Unchecked: the state below lets it be resumed once and no more, and a check costs an allocation for each call.
+    typealias Continuation = UnsafeContinuation<Reply, any Error>
 
     private enum State {
         /// Its task does not wait yet.
@@ -53,7 +54,7 @@ final class AsyncCall: Sendable {
     let deadline: ContinuousClock.Instant
     private let expectation: Expectation
     private let places: Places
-    private let state = Mutex(State.fresh)
+    private let state = Guarded(State.fresh)
 
     /// Takes a place, which it gives back when its way ends.
     init(

@@ -66,7 +66,7 @@ public final class AsyncClient: Sendable {
         let deadline = ContinuousClock.now + (timeout.map(Timeout.bounded) ?? self.timeout)
         let call = try AsyncCall(command, deadline: deadline, places: places)
         let reply = try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { (continuation: AsyncCall.Continuation) in
+            try await withUnsafeThrowingContinuation { (continuation: AsyncCall.Continuation) in
                 guard call.begin(continuation) else {
                     call.abandon()
                     continuation.resume(throwing: CancellationError())

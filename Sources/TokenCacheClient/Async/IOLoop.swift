@@ -119,7 +119,9 @@ struct IOLoop: ~Copyable {
     /// Waits for something to do, then reads what has come.
     private mutating func sleep(from now: ContinuousClock.Instant) {
         var wake = nextLook
-        if !waiting.isEmpty, links.isEmpty, let notBefore = backoff.notBefore { wake = min(wake ?? notBefore, notBefore) }
+        if !waiting.isEmpty, links.isEmpty, let notBefore = backoff.notBefore {
+            wake = min(wake ?? notBefore, notBefore)
+        }
         let limit = wake.map { max(.zero, now.duration(to: $0)) }
         entries.removeAll(keepingCapacity: true)
         for link in links {

@@ -1,6 +1,5 @@
 internal import CLinux
 internal import Glibc
-internal import Synchronization
 
 /// Where tasks put calls for the I/O thread, and how they wake it.
 final class Inbox: Sendable {
@@ -15,7 +14,7 @@ final class Inbox: Sendable {
 
     /// For poll(2): readable when there is something to do.
     let descriptor: Int32
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     init() throws(TokenCacheError) {
         descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))

@@ -12,6 +12,19 @@ public enum Refusal: Sendable, Equatable {
     case unknown
 }
 
+extension Refusal: CustomStringConvertible {
+    /// The status in the protocol's words, with its reason: `revoked: logout`. Fit for a log.
+    public var description: String {
+        switch self {
+        case .expired: "expired"
+        case .revoked(let reason): reason.map { "revoked: \($0.rawValue)" } ?? "revoked"
+        case .replayed: "replayed"
+        case .mismatch: "mismatch"
+        case .unknown: "unknown"
+        }
+    }
+}
+
 /// What ended a session.
 public enum EndReason: String, Sendable {
     /// `TOKEN.REVOKE`.

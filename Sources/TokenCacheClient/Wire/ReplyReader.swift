@@ -110,9 +110,12 @@ final class ReplyReader {
 
         private mutating func clear() {
             isTaken = false
-            // As much room again, which is what the next reply needs, be it here or in new memory.
-            nodes.removeAll(keepingCapacity: nodes.count * MemoryLayout<Reply.Node>.stride <= keptBytes)
-            text.removeAll(keepingCapacity: text.count <= keptBytes)
+            let (elements, bytes) = (nodes.count, text.count)
+            nodes.removeAll(keepingCapacity: elements * MemoryLayout<Reply.Node>.stride <= keptBytes)
+            text.removeAll(keepingCapacity: bytes <= keptBytes)
+            // Where the last reply is still held the memory is new: as much as was needed, in one piece.
+            nodes.reserveCapacity(min(elements, keptBytes / MemoryLayout<Reply.Node>.stride))
+            text.reserveCapacity(min(bytes, keptBytes))
         }
 
         static func of(_ task: UnsafePointer<redisReadTask>?) -> UnsafeMutablePointer<Tape>? {

@@ -9,7 +9,9 @@ struct Request: Sendable, CustomStringConvertible, CustomReflectable {
     private let start: Int
 
     fileprivate init(_ writer: consuming RequestWriter) {
-        var storage = writer.storage
+        // Taken out, not copied.
+        var storage: [UInt8] = []
+        swap(&storage, &writer.storage)
         // `*`, the count and a line end, right before the first argument.
         var at = RequestWriter.headerSpace - 1
         storage[at] = 0x0a

@@ -26,7 +26,8 @@ struct ClientLibraryTests {
             #expect(seen.sid == first.holder.sid && seen.sid == first.token.sid)
 
             let login = try client.call(
-                .login(first.token, subject: "ann", limits: SessionLimits(idle: .seconds(600), absolute: .seconds(6_000))))
+                .login(
+                    first.token, subject: "ann", limits: SessionLimits(idle: .seconds(600), absolute: .seconds(6_000))))
             world.stage.book.note(login.token.revealedBytes)
             #expect(login.holder.sid == first.holder.sid && login.holder.subject == "ann")
             #expect(login.holder.absoluteIn <= .seconds(6_000) && login.holder.absoluteIn > .seconds(5_900))
