@@ -35,15 +35,10 @@ RELEASEDIR = $(BUILD)/release
 FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
 
-<<<<<<< HEAD
-.PHONY: help run test test-systemd test-examples test-web build lint format bench bench-guests bench-scale fuzz
-.PHONY: fuzz-request fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
+.PHONY: help run test test-systemd test-examples test-web build lint format
+.PHONY: bench bench-guests bench-scale bench-client
+.PHONY: fuzz fuzz-request fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
-=======
-.PHONY: help run test test-systemd test-examples test-web build lint format bench bench-guests bench-scale bench-client fuzz
-.PHONY: install uninstall clean build-packages run-packages test-packages web-packages bench-packages lint-packages
-.PHONY: swift-examples
->>>>>>> wt-client
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -119,19 +114,10 @@ bench-guests: bench-packages build
 bench-scale: bench-packages build
 	$(RELEASEDIR)/tokencache-load --scale
 
-<<<<<<< HEAD
-fuzz: build-packages $(addprefix fuzz-,request base64url claims jws jwe)
-=======
 bench-client: bench-packages build
 	$(RELEASEDIR)/client-benchmark
 
-fuzz: build-packages
-	@mkdir -p $(BUILD)-fuzz/found
-	$(SWIFT)c -parse-as-library -swift-version 6 -sanitize=fuzzer,address -use-ld=lld -O \
-	  Sources/WireProtocol/*.swift Tests/Fuzz/RequestParserFuzz.swift -o $(BUILD)-fuzz/request
-	$(BUILD)-fuzz/request -max_total_time=$(FUZZ_SECONDS) -max_len=512 -artifact_prefix=$(BUILD)-fuzz/ \
-	  $(BUILD)-fuzz/found Tests/Fuzz/corpus/request
->>>>>>> wt-client
+fuzz: build-packages $(addprefix fuzz-,request base64url claims jws jwe)
 
 FUZZ = $(SWIFT)c -parse-as-library -swift-version 6 -enable-upcoming-feature InternalImportsByDefault \
   -sanitize=fuzzer,address -use-ld=lld -O
