@@ -147,6 +147,12 @@ FUZZ_SOURCE_claims    = Tests/Fuzz/ClaimsFuzz.swift
 FUZZ_SOURCE_jws       = Tests/Fuzz/JWSFuzz.swift
 FUZZ_SOURCE_jwe       = Tests/Fuzz/JWEFuzz.swift
 
+# Where each program's completions belong; both programs write them themselves.
+COMPLETIONS = bash:share/bash-completion/completions/% zsh:share/zsh/site-functions/_% \
+              fish:share/fish/vendor_completions.d/%.fish
+MANUALS     = man1/tokencachectl.1 man1/tokencache-load.1 man5/tokencached.yaml.5 man8/tokencached.8
+UNITS       = tokencached.service tokencached.socket tokencached@.service tokencached@.socket
+
 install:
 	install -D -s -m 755 $(RELEASEDIR)/tokencached $(DESTDIR)$(PREFIX)/sbin/tokencached
 	install -D -s -m 755 $(RELEASEDIR)/tokencachectl $(DESTDIR)$(PREFIX)/bin/tokencachectl
