@@ -123,6 +123,47 @@ struct ClientLibraryTests {
         }
     }
 
+    @Test("a guest, its forms and captchas, and how it becomes a session")
+    func forms() throws {
+        try withWorld(.embedded) { world in
+            let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
+            let guest = try client.call(.issueGuest(lifetime: .seconds(600)))
+            #expect(guest.holder.kind == .guest && guest.holder.generation == 0)
+            guard case .issued(let csrf, _) = try client.call(.issueCSRF(guest.token, form: "f")) else {
+                throw HarnessFailure("no token for the form")
+            }
+            let bindings = Bindings(ip: "192.0.2.1")
+            let verify = TokenCommand.verifyCSRF(csrf, of: guest.token, form: "f", site: "none", bindings: bindings)
+            #expect(try client.call(verify) == .checked(.passed))
+            #expect(try client.call(.verifyCSRF(csrf, of: guest.token, form: "g")) == .checked(.failed))
+            guard let forged = Token(TokenText.random()) else { throw HarnessFailure("no token") }
+            #expect(try client.call(.verifyCSRF(csrf, of: forged, form: "f")) == .refused(.unknown))
+            guard case .guest(_, .keep, let page) = try client.call(.visit(guest.token, check: (csrf, "f"), csrf: "g"))
+            else { throw HarnessFailure("no guest") }
+            #expect(page.check == .passed && page.csrf != nil)
+
+            guard
+                case .issued(let captcha, let solution, .seconds(60)) = try client.call(
+                    .issueCaptcha(form: "f", for: guest.token, lifetime: .seconds(60))),
+                case .solution(let drawn) = try client.call(.openCaptcha(captcha))
+            else { throw HarnessFailure("no captcha") }
+            #expect(drawn.revealedText == solution.revealedText)
+            let answer = TokenCommand.verifyCaptcha(
+                captcha, answer: solution.revealedText, form: "f", for: guest.token)
+            #expect(try client.call(answer) == .passed)
+            #expect(try client.call(answer) == .spent)
+            guard case .unknown = try client.call(.openCaptcha(Captcha("x"))) else {
+                throw HarnessFailure("a made-up captcha was opened")
+            }
+
+            guard case .stored(changed: 1, token: .replace(let token)) = try client.call(.set(guest.token, ["a": "b"]))
+            else { throw HarnessFailure("the guest is no session now") }
+            world.stage.book.note(token.revealedBytes)
+            #expect(token.sid == guest.holder.sid)
+            #expect(try client.call(.get(token)) == .data(["a": "b"]))
+        }
+    }
+
     @Test("hundreds of tasks, random cancellations: every answer is its caller's")
     func manyTasks() throws {
         try withWorld { world in
