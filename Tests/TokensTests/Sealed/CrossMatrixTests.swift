@@ -57,6 +57,43 @@ import TokenCrypto
         }
     }
 
+    /// CSRF tokens, bindings and guests' verifiers by hand, from nothing but what is documented of them.
+    @Test func `G3: CSRF tokens, bindings and verifiers are those of their documented keys, and of no other`() throws {
+        let forge = Forge(try Site())
+        let sid = Site.sid(1)
+        func delimited(_ parts: [[UInt8]]) -> [UInt8] {
+            parts.flatMap { withUnsafeBytes(of: UInt32($0.count).bigEndian) { Array($0) } + $0 }
+        }
+        func code(_ purpose: String, _ parts: [[UInt8]]) throws -> [UInt8] {
+            let mac = try MessageAuthentication(key: try forge.key(purpose))
+            return try delimited(parts).withRawBytes { view throws(CryptoError) in try mac.code(of: view) }.bytes
+        }
+        let header = [1, 2] + Array("k1".utf8) + withUnsafeBytes(of: (Site.now + 60).bigEndian) { Array($0) }
+        let mask = [UInt8](1...32)
+        let signals = Signals(ip: .v4(0xC000_0207))
+        let policy = BindingPolicy(ip: .strict)
+        let binding = try forge.site.sealer.bind(signals, policy: policy, now: Site.now).ip
+        let verifier = try forge.site.sealer.guestVerifiers(Site.guest(1))
+        for purpose in ["guest", "captcha", "csrf", "binding", "guest-verifier"] {
+            let masked = try zip(
+                code(purpose, [header, Array("contact".utf8), sid.bytes, [UInt8](repeating: 0, count: 32)]), mask
+            ).map { $0 ^ $1 }
+            let check = forge.site.check(Base64URL.encode(header + mask + masked), "contact")
+            #expect(check == (purpose == "csrf" ? .passed : .failed))
+
+            let bound = try code(purpose, [Array("ip".utf8), [4, 24], [192, 0, 2, 0]]).prefix(16)
+            #expect((binding?.bytes == [2] + Array("k1".utf8) + [24] + bound) == (purpose == "binding"))
+
+            var derived = Verifier()
+            try forge.key(purpose).withUnsafeBytes { key in
+                try derived.withUnsafeMutableBytes {
+                    try CryptoContext().deriveKey(from: key, salt: sid.bytes, info: [], into: $0)
+                }
+            }
+            #expect((verifier == [derived]) == (purpose == "guest-verifier"))
+        }
+    }
+
     @Test func `G3: what another prefix sealed with the same ring is unknown`() throws {
         var here = try Site(prefix: "tc:")
         var there = try Site(prefix: "tc:b:")
