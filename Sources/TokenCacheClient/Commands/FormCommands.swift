@@ -35,8 +35,8 @@ extension TokenCommand where Answer == CSRFVerification {
     ) -> Self {
         var writer = RequestWriter("CSRF.VERIFY")
         writer.append(token)
-        writer.append(bindings)
         writer.append(csrf.revealedText)
+        writer.append(bindings)
         writer.append("FORM", form)
         writer.append("SITE", site)
         return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
