@@ -14,8 +14,8 @@ enum ArgumentScreen {
 
     /// Longer than any digest in common use; a session token has 128, a cut one a little less.
     private static let longestHexWord = 64
-    /// Around the 86 characters of a session token in base64url.
-    private static let base64Lengths = 80...90
+    /// From the 86 characters of a session token in base64url to the 142 of the longest CSRF token, and a little around.
+    private static let base64Lengths = 80...150
     /// Shorter than any compact JWS or JWE with a signature or tag in it.
     private static let shortestCompact = 80
 

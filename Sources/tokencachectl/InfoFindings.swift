@@ -12,7 +12,7 @@ enum InfoFindings {
         // What a link that is not ready last heard of Redis may be old, or nothing: one finding is enough then.
         let isReady = info["upstream_state"] == "ready"
         let redis = isReady ? [role(info), policy(info), redisVersion(info), skew(info)] : []
-        return [link(info)] + redis + [clients(info), version(info, ownVersion)]
+        return [link(info)] + redis + [keyRing(info), clients(info), version(info, ownVersion)]
     }
 
     private static func silent(_ check: String, _ field: String) -> Finding {
@@ -75,6 +75,18 @@ enum InfoFindings {
         return .warn(
             "clock", "this host and Redis differ by \(skew) ms",
             remedy: "run a time service (chrony, systemd-timesyncd) on both")
+    }
+
+    /// The daemon tells its fingerprint, or nothing where it has no ring: `subscript` makes no difference between a
+    /// field that is empty and one that is missing, so this asks whether INFO tells of guests at all.
+    static func keyRing(_ info: Info) -> Finding {
+        if let fingerprint = info["keyring_fingerprint"] {
+            return .ok("key ring", "fingerprint \(Layout.printable(fingerprint)): the same on every host of the site")
+        }
+        guard info["guests_issued"] != nil else { return silent("key ring", "keyring_fingerprint") }
+        return .warn(
+            "key ring", "none: guests, CSRF tokens and captchas are refused (NOKEYS)",
+            remedy: "`tokencachectl keyring init`, the same file on every host, keyring.file, `tokencachectl reload`")
     }
 
     static func clients(_ info: Info) -> Finding {

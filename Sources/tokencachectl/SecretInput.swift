@@ -4,31 +4,43 @@ import TokenCacheClient
 /// Set by the signal handler alone; a handler may touch nothing else.
 nonisolated(unsafe) private var caughtSignal: sig_atomic_t = 0
 
-/// What is read from standard input: a token, or a yes.
+/// What is read from standard input: a token, an answer, or a yes.
 enum SecretInput {
     /// One line, without the white space around it. On a terminal it is asked for and not shown.
-    static func token() throws -> Token {
+    /// - Parameter what: how a person calls it: a visitor's token, or something sealed that looks like one.
+    static func token(_ what: String = "Token") throws -> Token {
+        let text = try line(what)
+        guard let token = Token(bytes: text) else {
+            throw Failure(
+                status: .usage,
+                message: "standard input holds no \(Self.within(what)): expected is one line of at most "
+                    + "\(Token.maximumLength) characters without spaces")
+        }
+        return token
+    }
+
+    /// The same for any text that is not empty.
+    static func line(_ what: String) throws -> [UInt8] {
         let line: [UInt8]
         if Terminal.isInputATerminal {
-            Terminal.ask("Token (not shown): ")
+            Terminal.ask("\(what) (not shown): ")
             line = try withoutEcho { readLine() }
             Terminal.complain("")
         } else {
             line = readLine()
         }
         let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0d).contains($0) }
-        let text = line.drop(while: isSpace).reversed().drop(while: isSpace).reversed()
+        let text = Array(line.drop(while: isSpace).reversed().drop(while: isSpace).reversed())
         guard !text.isEmpty else {
-            throw Failure(status: .usage, message: "no token on standard input: it is expected there, on one line")
-        }
-        guard let token = Token(bytes: Array(text)) else {
             throw Failure(
                 status: .usage,
-                message: "standard input holds no token: expected is one line of at most "
-                    + "\(Token.maximumLength) characters without spaces")
+                message: "no \(Self.within(what)) on standard input: it is expected there, on one line")
         }
-        return token
+        return text
     }
+
+    /// Within a sentence: `token`, `CSRF token`.
+    private static func within(_ what: String) -> String { what.hasPrefix("CSRF") ? what : what.lowercased() }
 
     /// Whether the answer to the question is yes. Only asked on a terminal.
     static func confirms(_ question: String) -> Bool {

@@ -14,7 +14,8 @@ struct TokenCacheCtl: ParsableCommand {
         version: ProgramVersion.current,
         subcommands: [
             Ping.self, Status.self, Issue.self, Validate.self, Inspect.self, Revoke.self, Sessions.self,
-            InfoPage.self, Config.self, Reload.self, KeyRingCommand.self, Doctor.self, Why.self,
+            GuestCommand.self, CSRFCommand.self, CaptchaCommand.self, InfoPage.self, Config.self, Reload.self,
+            KeyRingCommand.self, Doctor.self, Why.self,
         ])
 
     @OptionGroup var global: GlobalOptions

@@ -59,6 +59,9 @@ struct CommandTests {
             try words(.verifyCSRF(csrf, of: token, form: "f", site: "none"))
                 == ["CSRF.VERIFY", text, "c", "FORM", "f", "SITE", "none"])
         #expect(
+            try words(.verifyCSRF(csrf, of: token, form: "f", bindings: Bindings(ip: "192.0.2.1")))
+                == ["CSRF.VERIFY", text, "c", "BIND", "ip", "192.0.2.1", "FORM", "f"])
+        #expect(
             try words(.issueCaptcha(.random(length: 6), form: "f", for: token, lifetime: .seconds(1)))
                 == ["CAPTCHA.ISSUE", "LENGTH", "6", "FORM", "f", "FOR", text, "LIFETIME", "1000ms"])
         #expect(try words(.issueCaptcha(.chosen("abc"))) == ["CAPTCHA.ISSUE", "SOLUTION", "abc"])

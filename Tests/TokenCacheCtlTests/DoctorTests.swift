@@ -74,12 +74,13 @@ struct DoctorTests {
     static let healthy = [
         "tokencached_version:1", "upstream_state:ready", "upstream_role:master", "upstream_redis_version:7.0.15",
         "upstream_maxmemory_policy:noeviction", "upstream_clock_skew_ms:-3", "connected_clients:3", "maxclients:10",
+        "guests_issued:0", "keyring_fingerprint:0123456789abcdef",
     ]
 
     @Test("a healthy daemon passes every check")
     func health() {
         let findings = InfoFindings.all(Info(parsing: Self.healthy.joined(separator: "\n")), ownVersion: "1")
-        #expect(findings.count == 7 && findings.allSatisfy { $0.level == .ok })
+        #expect(findings.count == 8 && findings.allSatisfy { $0.level == .ok })
     }
 
     @Test(
@@ -91,7 +92,8 @@ struct DoctorTests {
             ("upstream_clock_skew_ms:-2001", "clock", .warn),
             ("upstream_clock_skew_ms:-9223372036854775808", "clock", .warn),
             ("upstream_clock_skew_ms:", "clock", .warn), ("connected_clients:9", "clients", .warn),
-            ("maxclients:0", "clients", .warn), ("tokencached_version:2", "version", .warn),
+            ("maxclients:0", "clients", .warn), ("keyring_fingerprint:", "key ring", .warn),
+            ("tokencached_version:2", "version", .warn),
         ] as [(String, String, Finding.Level)])
     func ills(line: String, check: String, level: Finding.Level) {
         let name = line.prefix { $0 != ":" } + ":"

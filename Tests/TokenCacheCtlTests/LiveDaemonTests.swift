@@ -36,6 +36,48 @@ struct LiveDaemonTests {
         #expect(try daemon.run(["sessions", "--subject", "ann"]).status == 1)
     }
 
+    @Test("a guest, a form of theirs, a captcha: secrets come from standard input, a line each")
+    func visitors() throws {
+        let daemon = try LiveDaemon()
+        try #require(try daemon.isReady(), "\(daemon.logText)")
+        func field(_ name: String, _ arguments: [String], _ input: String = "") throws -> String {
+            let result = try daemon.run(arguments + ["--json"], input: input)
+            #expect(result.status == 0, "\(result)")
+            let fields = try #require(try result.json() as? NSDictionary)
+            return try #require(fields[name] as? String)
+        }
+        let guest = try field("sessiontoken", ["guest", "issue", "--lifetime", "1h"])
+        #expect(guest.hasPrefix("eyJ"))
+        let page = try daemon.run(["validate"], input: guest)
+        #expect(page.status == 0 && page.output.contains("kind         guest\n"), "\(page)")
+
+        let csrf = try field("csrf", ["csrf", "issue", "--form", "contact"], guest)
+        #expect(try field("status", ["csrf", "verify", "--form", "contact"], "\(guest)\n\(csrf)\n") == "passed")
+        let verify = ["csrf", "verify", "--form", "contact", "--site"]
+        #expect(try daemon.run(verify + ["cross-site"], input: "\(guest)\n\(csrf)\n").status == 1)
+        #expect(try daemon.run(["csrf", "verify"], input: "\(guest)\n\(csrf)\n").output == "status  failed\n")
+        #expect(try daemon.run(["csrf", "issue"], input: ErrorPathTests.token).output.contains("unknown"))
+
+        let made = try daemon.run(["captcha", "issue", "--length", "7", "--for-token-stdin", "--json"], input: guest)
+        let fields = try #require(try made.json() as? NSDictionary)
+        let captcha = try #require(fields["captcha"] as? String)
+        let solution = try #require(fields["solution"] as? String)
+        #expect(solution.count == 7)
+        #expect(try field("solution", ["captcha", "open"], captcha) == solution)
+        let answer = "\(captcha)\n\(solution.lowercased())\n\(guest)\n"
+        #expect(try daemon.run(["captcha", "verify"], input: answer).output == "status  mismatch\n")
+        #expect(try daemon.run(["captcha", "verify", "--for-token-stdin"], input: answer).output == "status  passed\n")
+        let again = try daemon.run(["captcha", "verify", "--for-token-stdin"], input: answer)
+        #expect(again.status == 1 && again.output == "status  spent\n")
+        // Of secrets that are missing it is said which.
+        #expect(try daemon.run(["captcha", "verify"], input: captcha).errors.contains("no answer on standard input"))
+        #expect(try daemon.run(["csrf", "verify"], input: guest).errors.contains("no CSRF token on standard input"))
+        for secret in [guest, captcha, csrf] {
+            let refused = try daemon.run(["csrf", "verify", secret])
+            #expect(refused.status == 2 && !refused.errors.contains(secret), "\(refused)")
+        }
+    }
+
     @Test("all sessions of a subject end, what is unknown is 1, a bad call is 5")
     func endings() throws {
         let daemon = try LiveDaemon()
@@ -81,7 +123,9 @@ struct LiveDaemonTests {
         #expect(doctor.status == 0 && !doctor.output.contains("\"fail\""), "\(doctor.output)")
         let findings = try #require(try doctor.json() as? [NSDictionary])
         #expect(
-            Set(findings.compactMap { $0["check"] as? String }).isSuperset(of: ["socket", "ping", "role", "clock"]))
+            Set(findings.compactMap { $0["check"] as? String }).isSuperset(of: [
+                "socket", "ping", "role", "clock", "key ring",
+            ]))
         let version = findings.first { $0["check"] as? String == "version" }
         #expect(version?["result"] as? String == "ok", "both programs are of one release")
         let status = try daemon.run(["status"])

@@ -220,9 +220,11 @@ struct RedisFaultTests {
     func url() throws {
         let port = Int.random(in: 20_000..<60_000)
         let password = "pw\(UInt32.random(in: 0...UInt32.max))secret"
-        try withWorld(redis: [
-            "--port", "\(port)", "--bind", "127.0.0.1", "--user", "tc", "on", ">\(password)", "~*", "&*", "+@all",
-        ]) { world in
+        try withWorld(
+            redis: [
+                "--port", "\(port)", "--bind", "127.0.0.1", "--user", "tc", "on", ">\(password)", "~*", "&*", "+@all",
+            ], isRestricted: false
+        ) { world in
             let daemon = try world.stage.addDaemon(.url("redis://tc:\(password)@127.0.0.1:\(port)/3"))
             let client = try daemon.client()
             let token = try client.issue()
