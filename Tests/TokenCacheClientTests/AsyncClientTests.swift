@@ -4,7 +4,7 @@ import Testing
 
 @testable import TokenCacheClient
 
-@Suite("Async client", .timeLimit(.minutes(2)))
+@Suite("Async client", .timeLimit(.minutes(10)))
 struct AsyncClientTests {
     /// Whose session the answer is about; every scripted answer names its session's number as the subject.
     private static func subject(_ validation: Validation) -> String? {

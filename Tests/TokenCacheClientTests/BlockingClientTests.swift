@@ -3,7 +3,7 @@ import Testing
 
 @testable import TokenCacheClient
 
-@Suite("Blocking client", .timeLimit(.minutes(1)))
+@Suite("Blocking client", .timeLimit(.minutes(10)))
 struct BlockingClientTests {
     private static func sid(_ validation: Validation) -> String? {
         if case .session(let holder, _) = validation { holder.sid } else { nil }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import TokenCacheClient
 
-@Suite("Connection", .timeLimit(.minutes(1)))
+@Suite("Connection", .timeLimit(.minutes(10)))
 struct ConnectionTests {
     private func connect(_ server: ScriptedServer, timeout: Duration = .seconds(5)) throws -> TokenCacheConnection {
         try TokenCacheConnection(socketPath: server.path, timeout: timeout)

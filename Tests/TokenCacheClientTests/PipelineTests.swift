@@ -2,7 +2,7 @@ import Testing
 
 @testable import TokenCacheClient
 
-@Suite("Pipeline", .timeLimit(.minutes(1)))
+@Suite("Pipeline", .timeLimit(.minutes(10)))
 struct PipelineTests {
     private static let later = ContinuousClock.now + .seconds(60)
     private let places = Places(maximumCalls: 100)

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What the subcommands send, print and return when the daemon answers.
-@Suite("tokencachectl: answers", .timeLimit(.minutes(1)))
+@Suite("tokencachectl: answers", .timeLimit(.minutes(10)))
 struct AnswerTests {
     static let sid = ErrorPathTests.sid
     static let token = ErrorPathTests.token

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What scripts rely on when things go wrong: the status, one line on standard error, and no token anywhere.
-@Suite("tokencachectl: errors", .timeLimit(.minutes(1)))
+@Suite("tokencachectl: errors", .timeLimit(.minutes(10)))
 struct ErrorPathTests {
     static let token = String(repeating: "0123456789abcdef", count: 8)
     static let sid = "0123456789abcdef0123456789abcdef"

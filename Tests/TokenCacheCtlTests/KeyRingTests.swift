@@ -4,7 +4,7 @@ import Testing
 import TokenCrypto
 
 /// `tokencachectl keyring`: what it does to the file, what it prints, and that no key is in it.
-@Suite("tokencachectl: keyring", .timeLimit(.minutes(1)))
+@Suite("tokencachectl: keyring", .timeLimit(.minutes(10)))
 struct KeyRingTests {
     /// A folder of its own, gone with the test.
     final class Folder {

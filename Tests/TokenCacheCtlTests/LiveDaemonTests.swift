@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("tokencachectl: with a real daemon", .enabled(if: LiveDaemon.isAvailable), .timeLimit(.minutes(2)))
+@Suite("tokencachectl: with a real daemon", .enabled(if: LiveDaemon.isAvailable), .timeLimit(.minutes(10)))
 struct LiveDaemonTests {
     @Test("a session's life, from issue to why")
     func life() throws {

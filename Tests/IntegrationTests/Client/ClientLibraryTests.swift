@@ -5,7 +5,7 @@ import Testing
 import TokenCacheClient
 
 /// The client library against the real daemon.
-@Suite("Client library", .parallel, .timeLimit(.minutes(3)))
+@Suite("Client library", .parallel, .timeLimit(.minutes(10)))
 struct ClientLibraryTests {
     /// A new session's token, entered among the secrets that must be found nowhere at the server's side.
     private func issue(_ client: BlockingClient, _ world: World, subject: String? = nil) throws -> Issued {
