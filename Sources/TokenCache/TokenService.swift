@@ -58,7 +58,7 @@ public final class TokenService {
     public init(
         link: RedisLink, prefix: [UInt8], timeout: Milliseconds, policy: TokenPolicy,
         statelessPolicy: StatelessPolicy = StatelessPolicy(), keys: KeyRing? = nil,
-        nearCache: NearCacheOptions? = nil, random: any RandomSource = SystemRandom(), logger: Logger
+        nearCache: NearCacheOptions? = nil, random: any RandomSource = BufferedRandom(), logger: Logger
     ) throws(CryptoError) {
         let store = SessionStore(link: link, prefix: prefix, timeout: timeout)
         self.store = store
