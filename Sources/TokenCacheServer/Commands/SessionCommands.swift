@@ -170,7 +170,7 @@ extension Dispatcher {
     // MARK: Arguments
 
     func options(
-        _ call: Call, from start: Int, _ allowed: Set<SessionOptions.Option>, maxLifetime: Milliseconds = 0
+        _ call: Call, from start: Int, _ allowed: SessionOptions.Allowed, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) -> SessionOptions {
         try SessionOptions(call, from: start, allowed: allowed, policy: service.policy, maxLifetime: maxLifetime)
     }
@@ -182,7 +182,7 @@ extension Dispatcher {
 
     /// `token [BIND …]` or `SID sid`, and the options behind. What cannot be a sid belongs to no session.
     private func reference(
-        _ call: Call, _ allowed: Set<SessionOptions.Option>
+        _ call: Call, _ allowed: SessionOptions.Allowed
     ) throws(ReplyError) -> (SessionReference, SessionOptions) {
         guard call.arguments.count > 1, call.arguments.isKeyword(0, "SID") else {
             let options = try options(call, from: 1, allowed.union([.bind]))

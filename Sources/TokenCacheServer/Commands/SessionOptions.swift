@@ -4,25 +4,75 @@ internal import WireProtocol
 
 /// The options after the positional arguments of a session command, in any order but `DATA`, which comes last.
 struct SessionOptions {
-    enum Option: String, CaseIterable {
-        case subject = "SUBJECT"
-        case idle = "IDLE"
-        case absolute = "ABSOLUTE"
-        case bind = "BIND"
-        case except = "EXCEPT"
-        case limit = "LIMIT"
-        case check = "CHECK"
-        case site = "SITE"
-        case csrf = "CSRF"
-        case lifetime = "LIFETIME"
-        case form = "FORM"
-        case holder = "FOR"
-        case solution = "SOLUTION"
-        case length = "LENGTH"
+    enum Option: UInt32, CaseIterable {
+        case subject
+        case idle
+        case absolute
+        case bind
+        case except
+        case limit
+        case check
+        case site
+        case csrf
+        case lifetime
+        case form
+        case holder
+        case solution
+        case length
         /// `DATA field value …`
-        case dataPairs = "DATA"
+        case dataPairs
         /// `DATA field …`
-        case dataNames = "DATA field"
+        case dataNames
+
+        /// The word on the wire.
+        var keyword: StaticString {
+            switch self {
+            case .subject: "SUBJECT"
+            case .idle: "IDLE"
+            case .absolute: "ABSOLUTE"
+            case .bind: "BIND"
+            case .except: "EXCEPT"
+            case .limit: "LIMIT"
+            case .check: "CHECK"
+            case .site: "SITE"
+            case .csrf: "CSRF"
+            case .lifetime: "LIFETIME"
+            case .form: "FORM"
+            case .holder: "FOR"
+            case .solution: "SOLUTION"
+            case .length: "LENGTH"
+            case .dataPairs, .dataNames: "DATA"
+            }
+        }
+
+        fileprivate static let all = Array(allCases)
+    }
+
+    /// The options that a command takes.
+    struct Allowed: OptionSet {
+        let rawValue: UInt32
+
+        init(rawValue: UInt32) { self.rawValue = rawValue }
+        private init(_ option: Option) { rawValue = 1 << option.rawValue }
+
+        func allows(_ option: Option) -> Bool { rawValue >> option.rawValue & 1 == 1 }
+
+        static var subject: Allowed { Allowed(.subject) }
+        static var idle: Allowed { Allowed(.idle) }
+        static var absolute: Allowed { Allowed(.absolute) }
+        static var bind: Allowed { Allowed(.bind) }
+        static var except: Allowed { Allowed(.except) }
+        static var limit: Allowed { Allowed(.limit) }
+        static var check: Allowed { Allowed(.check) }
+        static var site: Allowed { Allowed(.site) }
+        static var csrf: Allowed { Allowed(.csrf) }
+        static var lifetime: Allowed { Allowed(.lifetime) }
+        static var form: Allowed { Allowed(.form) }
+        static var holder: Allowed { Allowed(.holder) }
+        static var solution: Allowed { Allowed(.solution) }
+        static var length: Allowed { Allowed(.length) }
+        static var dataPairs: Allowed { Allowed(.dataPairs) }
+        static var dataNames: Allowed { Allowed(.dataNames) }
     }
 
     var request = SessionRequest()
@@ -48,14 +98,14 @@ struct SessionOptions {
     static let maxUserAgent = 4_096
 
     private let call: Call
-    private let allowed: Set<Option>
+    private let allowed: Allowed
     private let policy: TokenPolicy
     private let maxLifetime: Milliseconds
     private var index: Int
 
     /// Reads the arguments from `start` on.
     init(
-        _ call: Call, from start: Int, allowed: Set<Option>, policy: TokenPolicy, maxLifetime: Milliseconds = 0
+        _ call: Call, from start: Int, allowed: Allowed, policy: TokenPolicy, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) {
         self.call = call
         self.allowed = allowed
@@ -70,8 +120,8 @@ struct SessionOptions {
 
     private mutating func readOption() throws(ReplyError) {
         let keyword = call.arguments[index]
-        guard let option = Option.allCases.first(where: { allowed.contains($0) && $0.matches(keyword) }) else {
-            let names = Option.allCases.filter(allowed.contains).map(\.keyword).joined(separator: ", ")
+        guard let option = Option.all.first(where: { allowed.allows($0) && keyword.isKeyword($0.keyword) }) else {
+            let names = Option.all.filter(allowed.allows).map { "\($0.keyword)" }.joined(separator: ", ")
             let allowedNow = names.isEmpty ? "nothing more is allowed there" : "allowed there: \(names)"
             throw .badArgument("argument \(index + 1) of \(call.command.spec.name) is no option; \(allowedNow)")
         }
@@ -225,16 +275,6 @@ struct SessionOptions {
     func pick(_ data: [RecordField]) -> [RecordField] {
         guard let dataNames, !dataNames.isEmpty else { return data }
         return dataNames.compactMap { name in data.first { $0.name == name } }
-    }
-}
-
-extension SessionOptions.Option {
-    /// The word on the wire.
-    var keyword: String { self == .dataNames ? "DATA" : rawValue }
-
-    func matches(_ text: UnsafeRawBufferPointer) -> Bool {
-        text.count == keyword.utf8.count
-            && zip(text, keyword.utf8).allSatisfy { $0 == $1 || ($0 >= 97 && $0 <= 122 && $0 - 32 == $1) }
     }
 }
 
