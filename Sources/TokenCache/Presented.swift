@@ -68,11 +68,14 @@ extension TokenService {
     func adopt(_ copy: StoredCopy, for claim: inout Claim, now: Milliseconds) throws -> StoredCopy {
         guard let guest = claim.guest else { return copy }
         switch copy.session {
-        case .ended: return copy
+        case .ended:
+            sessionsChangedHere.insert(guest.sid)
+            return copy
         case .absent:
             let record = SessionRecord(guest: guest, digest: claim.digest, policy: policy, now: now)
             return StoredCopy(session: .live(record), data: [])
         case .live(let record):
+            sessionsChangedHere.insert(guest.sid)
             // The guest's token may have been renewed under another key since the session was made of it.
             for verifier in try stateless.verifiers(of: guest) {
                 let digest = try crypto.digest(verifier)

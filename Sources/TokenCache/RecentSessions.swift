@@ -1,10 +1,8 @@
 internal import Tokens
 
 /// Sessions that are known to stand in Redis, the latest few: what makes a daemon ask Redis about a guest's token,
-/// which it otherwise never does.
-///
-/// Filled by own writes and by what Redis tells of others' (every write of a session is told). Forgetting one harms
-/// nobody: the guest is then a guest again at this daemon, until its next write leads it back to the session.
+/// which it otherwise never does. One that is forgotten is a guest again at this daemon, a nameless one, until its next
+/// write leads it back to the session.
 struct RecentSessions {
     /// Bytes: 16 for each, and twice that in the table.
     static let capacity = 65_536
@@ -26,6 +24,4 @@ struct RecentSessions {
             next = (next + 1) % Self.capacity
         }
     }
-
-    mutating func removeAll() { self = RecentSessions() }
 }

@@ -45,6 +45,14 @@ struct Change {
     /// Confirmation or rotation: the old token stays good whether it was written or not.
     var isAccess = false
 
+    /// Makes a session under an id that was just drawn: no token of it is out.
+    var isFresh = false
+    /// Makes the session of a guest, whose token leads there whether it was written or not.
+    var isPromotion = false
+
+    /// Whether a guest's token may be good no longer, or only as this session's.
+    var mayEndGuest: Bool { !isAccess && !isDataOnly && !isFresh }
+
     /// Leaves the token state alone.
     var isDataOnly: Bool { return self.set.isEmpty && delete.isEmpty }
 }
@@ -167,7 +175,9 @@ final class SessionStore {
                     guard case .array(let parts) = reply, parts.count == 2,
                         case .bulk(let seconds) = parts[0], case .bulk(let microseconds) = parts[1],
                         let whole = Int64(String(decoding: seconds, as: UTF8.self)),
-                        let part = Int64(String(decoding: microseconds, as: UTF8.self)), whole < 1 << 40
+                        let part = Int64(String(decoding: microseconds, as: UTF8.self)),
+                        // Times from 1970 to the year 5138: nothing else is believed.
+                        (0..<100_000_000_000).contains(whole), (0..<1_000_000).contains(part)
                     else { throw ScriptReply.unexpected }
                     let time = whole * 1_000 + part / 1_000
                     link.observe(serverMilliseconds: time)

@@ -87,7 +87,7 @@ extension TokenService {
         self.attempt(finish) {
             let captcha = attempt.captcha
             let now = guestSeconds
-            guard captcha.form == attempt.form, captcha.holder == attempt.holder,
+            guard captcha.form == attempt.form, captcha.holder == nil || captcha.holder == attempt.holder,
                 try !stateless.check(captcha.bindings, attempt.signals, now: now).isMismatch
             else { return answer(.success(.mismatch), finish) }
             let isRight = captcha.isSolved(by: attempt.answer)

@@ -27,7 +27,8 @@ extension TokenService {
 
     /// Whether a session is known to have been made of this guest. Where none is, Redis is not asked.
     func mayBeStored(_ sid: SessionID) -> Bool {
-        recentSessions.contains(sid) || denials.isDenied(sid) || sessions?.cache.contains(sid) == true
+        sessionsChangedHere.contains(sid) || sessionsChangedElsewhere.contains(sid) || denials.isDenied(sid)
+            || sessions?.cache.contains(sid) == true
     }
 
     /// The verdict on a guest's token that no session was made of: good, perhaps renewed, or for another client.
@@ -75,6 +76,7 @@ extension TokenService {
         let next = guest.rotated(to: digest, sealed: sealed, policy: policy, now: try now())
         var change = Change(from: guest, to: next)
         change.data = kept
+        change.isPromotion = true
         change.needsMemory = true
         let answer = SetAnswer.accepted(
             changed: kept.count, newToken: SessionToken(sid: claim.sid, verifier: successor))

@@ -34,6 +34,7 @@ extension TokenService {
             change.data = request.data
             change.needsMemory = true
             change.isRepeatable = isRepeatable
+            change.isFresh = true
             let view = SessionView(record, sid: token.sid, now: now, newToken: token, data: [])
             enterIndex(record, token.sid, done) { [self, record] in
                 commit(change, of: token.sid, attempt: 0, done) { _ in

@@ -45,7 +45,9 @@ extension TokenService {
     ) throws {
         switch copy.session {
         case .absent: done(.success(.unknown))
-        case .ended(let tombstone): done(.success(.revoked(tombstone.reason)))
+        case .ended(let tombstone):
+            if claim?.guest != nil { sessionsChangedHere.insert(sid) }
+            done(.success(.revoked(tombstone.reason)))
         case .live(let record):
             // Who holds the token may go, from wherever: bindings are not asked.
             if var owner = claim {

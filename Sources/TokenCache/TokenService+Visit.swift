@@ -75,7 +75,12 @@ extension TokenService {
         let holder = CSRFHolder(sid: view.sid, salt: view.csrfSalt)
         if let form = request.check {
             // A form whose holder is not accepted was made for somebody else.
-            if case .accepted = presented { answer.check = try check(form, holder) } else { answer.check = .failed }
+            if case .accepted = presented {
+                answer.check = try check(form, holder)
+            } else {
+                counters.csrfFailed &+= 1
+                answer.check = .failed
+            }
         }
         if let form = request.csrfForm { answer.csrf = try issueCSRF(form: form, holder).csrf }
         return answer

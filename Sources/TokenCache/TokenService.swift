@@ -27,8 +27,11 @@ public final class TokenService {
     private let prefix: [UInt8]
     /// Sessions whose end or forced rotation was asked for and is not known to have happened.
     var denials = Denials()
-    /// Sessions that stand in Redis, as far as that was seen here: guests that became one are among them.
-    var recentSessions = RecentSessions()
+    /// Sessions that a guest's token may lead to, in a ring of their own that no other traffic empties: made of a guest,
+    /// ended or given a new token here, or found where a guest's token was presented.
+    var sessionsChangedHere = RecentSessions()
+    /// Sessions that others wrote, as far as Redis told it.
+    var sessionsChangedElsewhere = RecentSessions()
 
     /// How often one request decides anew after being overtaken. Each time somebody else's change was written, so
     /// this bounds work, not progress.
@@ -77,7 +80,7 @@ public final class TokenService {
         self.random = random
         self.logger = logger
         sessions?.onOthersChange = { [unowned self] sid in
-            if let sid { recentSessions.insert(sid) } else { recentSessions.removeAll() }
+            sessionsChangedElsewhere.insert(sid)
         }
     }
 
@@ -165,7 +168,8 @@ public final class TokenService {
         let limit = policy.maxData
         // While a forced change is under way the old token is not answered from memory: reads queue up behind it.
         if !change.isAccess { forget(sid) }
-        if case .absent = change.basis { recentSessions.insert(sid) }
+        // From here on a guest's token is not accepted without asking Redis, whether Redis tells of the change or not.
+        if change.mayEndGuest { sessionsChangedHere.insert(sid) }
         store.commit(change, of: sid, maxData: limit) { [self] result in
             settle(change, of: sid, result)
             attempt(done) {
@@ -188,7 +192,7 @@ public final class TokenService {
         }
         sessions?.reader.mark(sid)
         // An access that could not be written leaves the token as good as it was; anything else may have killed it.
-        guard !change.isAccess, !change.isDataOnly else { return }
+        guard !change.isAccess, !change.isDataOnly, !change.isPromotion else { return }
         forget(sid)
         denials.deny(sid, until: .now() + .milliseconds(change.replacesAll ? policy.tombstone : store.scriptLifetime))
     }

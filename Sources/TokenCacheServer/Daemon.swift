@@ -160,7 +160,7 @@ public final class Daemon {
         let service = try TokenService(
             link: link, prefix: prefix, timeout: settings.redis.timeout.wholeMilliseconds,
             policy: TokenPolicy(settings), statelessPolicy: StatelessPolicy(settings),
-            keys: try DaemonKeys.load(settings, logger: logger), nearCache: nearCache,
+            keys: try DaemonKeys.load(settings, mayMake: true, logger: logger), nearCache: nearCache,
             logger: log.limitedLogger(label: "tokencached"))
         let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(link), logger: logger)
         let server = Server(
@@ -265,7 +265,8 @@ public final class Daemon {
             let (merged, needRestart) = settings.reloaded(with: new)
             do {
                 try parts?.dispatcher.service.apply(
-                    TokenPolicy(merged), StatelessPolicy(merged), keys: try DaemonKeys.load(merged, logger: logger),
+                    TokenPolicy(merged), StatelessPolicy(merged),
+                    keys: try DaemonKeys.load(merged, mayMake: false, logger: logger),
                     serveStale: merged.nearCache.serveStale)
             } catch {
                 logger.error("nothing was changed: \(error)")

@@ -4,9 +4,11 @@ internal import TokenCrypto
 
 /// The key ring of a daemon, from where its configuration says.
 enum DaemonKeys {
+    /// - Parameter mayMake: at the start, beside an embedded Redis. A ring that is in force is not replaced by a new one
+    ///   because its file went missing.
     /// - Returns: nil where there is none: guests, CSRF tokens and captchas are refused then, sessions go on.
     /// - Throws: for a ring that is there and cannot be used; what is in force stays in force.
-    static func load(_ settings: Settings, logger: Logger) throws(KeyRingError) -> KeyRing? {
+    static func load(_ settings: Settings, mayMake: Bool, logger: Logger) throws(KeyRingError) -> KeyRing? {
         let keyring = settings.keyring
         guard !keyring.file.isEmpty else {
             logger.warning("there is no key ring (keyring.file): guests, CSRF tokens and captchas answer NOKEYS")
@@ -17,12 +19,14 @@ enum DaemonKeys {
             try check(ring, keyring.file, logger)
             return ring
         } catch .missing {
-            if keyring.isMadeIfMissing { return try make(keyring.file, logger) }
+            if keyring.isMadeIfMissing, mayMake { return try make(keyring.file, logger) }
             guard settings.binding.ip == .off, settings.binding.userAgent == .off else {
                 throw .missing(path: keyring.file)
             }
             logger.warning(
-                "the key ring is not there: guests, CSRF tokens and captchas answer NOKEYS until a reload finds it",
+                mayMake
+                    ? "the key ring is not there: guests, CSRF tokens and captchas answer NOKEYS until a reload finds it"
+                    : "the key ring is not there; one that is in force stays",
                 metadata: ["keyring.file": "\(keyring.file)"])
             return nil
         }

@@ -38,7 +38,8 @@ extension SessionRecord {
             let end = confirmedAt.adding(policy.rotationOverlap)
             if now < end { return .overlapping }
             // Its generation is at least the forced one: a forced rotation leaves no previous token.
-            return .retired(punishable: now >= end.adding(policy.replayGrace))
+            // A guest's token (generation 0) ends no session: one renewed while its session was made comes back honestly.
+            return .retired(punishable: generation > 1 && now >= end.adding(policy.replayGrace))
         }
         let prefix = digest.prefix
         for (index, token) in remembered.enumerated() where token.prefix == prefix {
@@ -51,7 +52,7 @@ extension SessionRecord {
         _ token: RememberedToken, at index: Int, policy: TokenPolicy, now: Milliseconds
     ) -> Bool {
         let newestRemembered = generation - (previous == nil ? 1 : 2)
-        guard newestRemembered - Int64(index) >= forcedGeneration else { return false }
+        guard newestRemembered - Int64(index) >= max(forcedGeneration, 1) else { return false }
         return now >= max(token.retiredAt.adding(policy.replayGrace), token.overlapEnd)
     }
 }

@@ -31,8 +31,8 @@ final class CachedSessions {
     private(set) var counters = NearCacheCounters()
     private let feed: InvalidationFeed
     private let keyPrefix: [UInt8]
-    /// Told of every session that was written, by whomever; nil means that any may have been.
-    var onOthersChange: (SessionID?) -> Void = { _ in }
+    /// Told of every session that was written, by whomever.
+    var onOthersChange: (SessionID) -> Void = { _ in }
 
     /// Nil where `maxBytes` leaves room for no entry.
     init?(
@@ -88,7 +88,6 @@ final class CachedSessions {
         case .everything:
             reader.markAll()
             flush()
-            onOthersChange(nil)
         case .keys(let keys):
             for key in keys where key.starts(with: keyPrefix) {
                 counters.invalidations &+= 1
