@@ -37,6 +37,7 @@ public struct StatelessPolicy: Sendable, Equatable {
 /// Owned by the loop's thread. Times are Unix seconds.
 final class StatelessTokens {
     var policy: StatelessPolicy
+    private var verified = VerifiedGuests()
     /// Nil where there is no key ring.
     private(set) var sealer: Sealer?
     var random: any RandomSource
@@ -50,6 +51,8 @@ final class StatelessTokens {
     /// Puts a new ring in the place of the old one.
     func replace(_ ring: KeyRing, prefix: [UInt8]) throws(CryptoError) {
         sealer = try Sealer(ring: ring, prefix: prefix, replacing: sealer)
+        // A token of a key that was taken out is good no longer.
+        verified.removeAll()
     }
 
     private func ring() throws(ServiceFault) -> Sealer {
@@ -73,7 +76,11 @@ final class StatelessTokens {
     // MARK: Guests
 
     func openGuest(_ text: UnsafeRawBufferPointer, now: Int64) throws(ServiceFault) -> Opened<Guest> {
-        try ring().openGuest(text, now: now)
+        let ring = try ring()
+        if let guest = verified.find(text) { return now < guest.expires && now < guest.end ? .valid(guest) : .expired }
+        let opened = ring.openGuest(text, now: now)
+        if case .valid(let guest) = opened { verified.insert(guest, text) }
+        return opened
     }
 
     func verifiers(of guest: Guest) throws -> [Verifier] { try ring().guestVerifiers(guest) }
