@@ -110,7 +110,7 @@ extension SessionView {
         generation = 0
         created = guest.issued
         modified = guest.issued
-        expiresIn = max(0, guest.expires &- now)
+        expiresIn = max(0, min(guest.expires, guest.end) &- now)
         absoluteIn = max(0, guest.end &- now)
         self.newToken = newToken.map(HandedToken.guest)
         isGuest = true

@@ -160,7 +160,7 @@ public final class Daemon {
         let service = try TokenService(
             link: link, prefix: prefix, timeout: settings.redis.timeout.wholeMilliseconds,
             policy: TokenPolicy(settings), statelessPolicy: StatelessPolicy(settings),
-            keys: try DaemonKeys.load(settings, mayMake: true, logger: logger), nearCache: nearCache,
+            keys: try DaemonKeys.load(settings, isInForce: false, logger: logger), nearCache: nearCache,
             logger: log.limitedLogger(label: "tokencached"))
         let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(link), logger: logger)
         let server = Server(
@@ -266,7 +266,8 @@ public final class Daemon {
             do {
                 try parts?.dispatcher.service.apply(
                     TokenPolicy(merged), StatelessPolicy(merged),
-                    keys: try DaemonKeys.load(merged, mayMake: false, logger: logger),
+                    keys: try DaemonKeys.load(
+                        merged, isInForce: parts?.dispatcher.service.keyFingerprint != nil, logger: logger),
                     serveStale: merged.nearCache.serveStale)
             } catch {
                 logger.error("nothing was changed: \(error)")

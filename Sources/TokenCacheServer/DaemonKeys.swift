@@ -4,11 +4,10 @@ internal import TokenCrypto
 
 /// The key ring of a daemon, from where its configuration says.
 enum DaemonKeys {
-    /// - Parameter mayMake: at the start, beside an embedded Redis. A ring that is in force is not replaced by a new one
-    ///   because its file went missing.
+    /// - Parameter isInForce: whether there is a ring already, which no missing file takes away.
     /// - Returns: nil where there is none: guests, CSRF tokens and captchas are refused then, sessions go on.
     /// - Throws: for a ring that is there and cannot be used; what is in force stays in force.
-    static func load(_ settings: Settings, mayMake: Bool, logger: Logger) throws(KeyRingError) -> KeyRing? {
+    static func load(_ settings: Settings, isInForce: Bool, logger: Logger) throws(KeyRingError) -> KeyRing? {
         let keyring = settings.keyring
         guard !keyring.file.isEmpty else {
             logger.warning("there is no key ring (keyring.file): guests, CSRF tokens and captchas answer NOKEYS")
@@ -19,17 +18,25 @@ enum DaemonKeys {
             try check(ring, keyring.file, logger)
             return ring
         } catch .missing {
-            if keyring.isMadeIfMissing, mayMake { return try make(keyring.file, logger) }
+            guard !isInForce else { throw .missing(path: keyring.file) }
+            if keyring.isMadeIfMissing { return try make(keyring.file, logger) }
             guard settings.binding.ip == .off, settings.binding.userAgent == .off else {
                 throw .missing(path: keyring.file)
             }
             logger.warning(
-                mayMake
-                    ? "the key ring is not there: guests, CSRF tokens and captchas answer NOKEYS until a reload finds it"
-                    : "the key ring is not there; one that is in force stays",
+                "the key ring is not there: guests, CSRF tokens and captchas answer NOKEYS until a reload finds it",
                 metadata: ["keyring.file": "\(keyring.file)"])
             return nil
         }
+    }
+
+    /// For `--check-config`: what is wrong with a ring that is there.
+    static func problem(_ settings: Settings) -> String? {
+        guard !settings.keyring.file.isEmpty else { return nil }
+        do throws(KeyRingError) {
+            _ = try KeyRingFile.load(path: settings.keyring.file, isCredential: settings.keyring.isCredential)
+            return nil
+        } catch .missing { return nil } catch { return "keyring.file: \(settings.keyring.file): \(error)" }
     }
 
     /// Beside an embedded Redis: no other host needs the same keys.

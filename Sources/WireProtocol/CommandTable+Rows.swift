@@ -76,25 +76,25 @@ extension CommandTable {
             command: .csrfVerify, name: "CSRF.VERIFY", minimumArguments: 2, maximumArguments: nil,
             role: .validator, group: .guest,
             summary: "Says whether a CSRF token was made for this holder and form",
-            arguments: "token csrf [BIND signal value]… [FORM name] [SITE site]", since: "0.2.0",
+            arguments: "token csrf [BIND signal value]… [FORM name] [SITE site]", since: "0.1.0",
             complexity: "O(1)", flags: [.readonly, .stale, .fast]),
         CommandSpec(
             command: .csrfIssue, name: "CSRF.ISSUE", minimumArguments: 1, maximumArguments: nil,
             role: .worker, group: .guest,
             summary: "Makes a CSRF token for a holder and a form; stores nothing",
-            arguments: "token [BIND signal value]… [FORM name]", since: "0.2.0",
+            arguments: "token [BIND signal value]… [FORM name]", since: "0.1.0",
             complexity: "O(1)", flags: [.readonly, .stale, .fast]),
         CommandSpec(
             command: .guestIssue, name: "GUEST.ISSUE", minimumArguments: 0, maximumArguments: nil,
             role: .worker, group: .guest,
             summary: "Makes a guest token; stores nothing",
-            arguments: "[LIFETIME duration] [BIND signal value]…", since: "0.2.0",
+            arguments: "[LIFETIME duration] [BIND signal value]…", since: "0.1.0",
             complexity: "O(1)", flags: [.readonly, .stale, .fast]),
         CommandSpec(
             command: .captchaVerify, name: "CAPTCHA.VERIFY", minimumArguments: 2, maximumArguments: nil,
             role: .worker, group: .guest,
             summary: "Compares an answer with a captcha's solution; the first attempt spends it",
-            arguments: "captcha answer [FORM name] [FOR token] [BIND signal value]…", since: "0.2.0",
+            arguments: "captcha answer [FORM name] [FOR token] [BIND signal value]…", since: "0.1.0",
             complexity: "O(1)", flags: [.write, .fast]),
         CommandSpec(
             command: .captchaIssue, name: "CAPTCHA.ISSUE", minimumArguments: 0, maximumArguments: nil,
@@ -102,12 +102,12 @@ extension CommandTable {
             summary: "Makes a captcha and its solution; stores nothing",
             arguments:
                 "[SOLUTION text | LENGTH count] [FORM name] [FOR token] [LIFETIME duration] [BIND signal value]…",
-            since: "0.2.0", complexity: "O(1)", flags: [.readonly, .stale, .fast]),
+            since: "0.1.0", complexity: "O(1)", flags: [.readonly, .stale, .fast]),
         CommandSpec(
             command: .captchaOpen, name: "CAPTCHA.OPEN", minimumArguments: 1, maximumArguments: 1,
             role: .worker, group: .guest,
             summary: "Shows a captcha's solution to the request that draws its picture; spends nothing",
-            arguments: "captcha", since: "0.2.0", complexity: "O(1)", flags: [.readonly, .stale, .fast]),
+            arguments: "captcha", since: "0.1.0", complexity: "O(1)", flags: [.readonly, .stale, .fast]),
 
         CommandSpec(
             command: .ping, name: "PING", minimumArguments: 0, maximumArguments: 1,

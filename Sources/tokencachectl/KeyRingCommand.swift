@@ -95,7 +95,9 @@ struct KeyRingRotate: ParsableCommand {
             throw Failure(status: .usage, message: "--in is too far away")
         }
         let old = try ring.load()
-        let key = try makeKey(now: now, activeFrom: start)
+        // Of two keys of one second the older would go on signing.
+        let newest = old.keys.map(\.activeFrom).filter { $0 <= start }.max() ?? 0
+        let key = try makeKey(now: now, activeFrom: min(max(start, newest + 1), RingKey.maxTime))
         let new: KeyRing
         do throws(KeyRingError) { new = try old.adding(key) } catch { throw Failure(error) }
         try ring.write(new, mustBeNew: false)

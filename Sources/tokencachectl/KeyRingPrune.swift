@@ -9,8 +9,9 @@ struct KeyRingPrune: ParsableCommand {
         abstract: "Remove keys that stopped signing longer ago than any token lives.",
         discussion: """
             The longest lifetime is that of the running daemon (guest.absolute, guest.lifetime, csrf.lifetime, \
-            captcha.lifetime), if it answers; else 30d. --longest overrides both: it must not be shorter than any \
-            lifetime of the site's tokens, or good ones are refused. The key that signs always stays.
+            captcha.lifetime), at least 30d, which any captcha may ask for; 400d, the most that can be configured, if no \
+            daemon answers. --longest overrides both: it must not be shorter than any lifetime of the site's tokens, or \
+            good ones are refused. The key that signs always stays.
             """)
 
     @Option(help: ArgumentHelp("The longest lifetime of a token.", valueName: "duration"))
@@ -19,14 +20,16 @@ struct KeyRingPrune: ParsableCommand {
     @OptionGroup var ring: KeyRingOptions
     @OptionGroup var global: GlobalOptions
 
-    /// That of a daemon that nobody configured otherwise: `guest.absolute`.
-    static let standardLongest: Int64 = 30 * 86_400
+    /// The most that a daemon can be configured to give.
+    static let configurableLongest: Int64 = 400 * 86_400
+    /// The most that CAPTCHA.ISSUE may be asked for, whatever is configured.
+    static let captchaLongest: Int64 = 30 * 86_400
 
     func run() throws {
         let old = try ring.load()
         let longest =
             self.longest.map { ($0.duration.roundedUpSeconds, "as given") } ?? ofDaemon()
-            ?? (Self.standardLongest, "the default: no daemon answers")
+            ?? (Self.configurableLongest, "the most that can be configured: no daemon answers")
         let new = old.pruned(now: Layout.now, longestLifetime: longest.0)
         let removed = old.keys.filter { !new.keys.contains($0) }.map(\.kid)
         if !removed.isEmpty { try ring.write(new, mustBeNew: false) }
@@ -38,7 +41,7 @@ struct KeyRingPrune: ParsableCommand {
     /// The longest lifetime that the daemon gives to what it seals; nil if there is none, or it does not say all.
     private func ofDaemon() -> (Int64, String)? {
         guard let connection = try? global.connect() else { return nil }
-        var longest: Int64 = 0
+        var longest = Self.captchaLongest
         for key in ["guest.absolute", "guest.lifetime", "csrf.lifetime", "captcha.lifetime"] {
             guard let reply = try? connection.call(["CONFIG", "GET", key].map(\.bytes)),
                 let text = reply.fields?[key]?.string, let lifetime = DurationArgument(argument: text)

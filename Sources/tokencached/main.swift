@@ -42,6 +42,10 @@ case .failure(let errors):
 case .success((let settings, let warnings)):
     for warning in warnings { say("warning: \(warning)", level: .warning) }
     if arguments.checkConfig {
+        if let problem = settings.fileProblem {
+            say(problem)
+            exit(configurationError)
+        }
         print("configuration ok (\(arguments.sources(environment: environment)))")
     } else {
         exit(serve(settings))

@@ -150,7 +150,7 @@ struct KeyRingTests {
         var ring = try write(ages)
         let pruned = try keyring("prune", "--file", path)
         #expect(pruned.status == 0 && pruned.output.contains("removed      k0\n"))
-        #expect(pruned.output.contains("longest      30d, the default: no daemon answers\n"))
+        #expect(pruned.output.contains("longest      400d, the most that can be configured: no daemon answers\n"))
         #expect(try self.ring() == KeyRing(keys: Array(ring.keys.dropFirst())))
         let again = try keyring("prune", "--file", path)
         #expect(again.status == 0 && again.output.contains("removed      nothing\n"))
@@ -185,7 +185,7 @@ struct KeyRingTests {
                 ? .reply("*2\r\n\(AnswerTests.bulk("guest.absolute"))\(AnswerTests.bulk("90d"))") : .reply("*0\r\n")
         }
         let fallback = try ControlProgram.run(["--socket", silent.path, "keyring", "prune", "--file", path])
-        #expect(fallback.output.contains("longest      30d, the default"))
+        #expect(fallback.output.contains("longest      400d, the most that can be configured"))
     }
 
     @Test("every subcommand says what to do without a file, and writes nothing")

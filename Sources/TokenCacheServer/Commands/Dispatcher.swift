@@ -114,7 +114,9 @@ struct ReplyError: Error {
         case .noKeys:
             self.init(
                 code: "NOKEYS",
-                message: "guests, CSRF tokens and captchas need a key ring, and this daemon has none (keyring.file)")
+                message:
+                    "guests, CSRF tokens and captchas need a key ring with a key that is active, and this daemon has none "
+                    + "(keyring.file)")
         case .dataTooLarge(let bytes, let limit):
             self.init(
                 code: "ERR",

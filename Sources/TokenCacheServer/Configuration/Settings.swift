@@ -32,6 +32,9 @@ public struct Settings: Sendable, Equatable {
         return settings
     }()
 
+    /// What is wrong with the files that these settings name, as far as that can be seen without starting: the key ring.
+    public var fileProblem: String? { DaemonKeys.problem(self) }
+
     /// The RESP listener.
     public struct Socket: Sendable, Equatable {
         /// Absolute path, at most ``SocketPath/maxBytes`` bytes. Its folder may not exist yet; one level may be made.

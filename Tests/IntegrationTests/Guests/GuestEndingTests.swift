@@ -50,6 +50,23 @@ struct GuestEndingTests {
         }
     }
 
+    @Test(
+        "by the daemon that acknowledged, though another made the session and Redis tells it nothing",
+        arguments: End.allCases)
+    func withoutInvalidations(_ end: End) throws {
+        try withWorld(daemons: 2, settings: ["near-cache.max-memory": "0"]) { world in
+            let maker = try world.client(ofDaemon: 0)
+            let ender = try world.client(ofDaemon: 1)
+            for index in 0..<10 {
+                let guest = try maker.guest()
+                #expect(try maker.fields("TOKEN.SET", guest, "DATA", "a", "1").isAccepted)
+                try end.carryOut(ender, guest, "none-\(index)")
+                let reply = try ender.validateGuest(guest)
+                #expect(!reply.isAccepted && reply.status == end.statusAfter, "\(reply)")
+            }
+        }
+    }
+
     @Test("by another daemon: within 50 ms while its invalidation link is healthy", arguments: End.allCases)
     func twoDaemons(_ end: End) throws {
         try withWorld(daemons: 2) { world in
