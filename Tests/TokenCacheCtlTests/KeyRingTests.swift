@@ -145,8 +145,8 @@ struct KeyRingTests {
 
     @Test("prune removes what stopped signing longer ago than the longest lifetime, and nothing else")
     func prune() throws {
-        // k0 stopped 31 days ago, k1 29 days, k2 signs, k3 waits.
-        let ages: [Int64] = [50 * 86_400, 31 * 86_400, 29 * 86_400, -3_600]
+        // k0 stopped 401 days ago, k1 29 days, k2 signs, k3 waits.
+        let ages: [Int64] = [500 * 86_400, 401 * 86_400, 29 * 86_400, -3_600]
         var ring = try write(ages)
         let pruned = try keyring("prune", "--file", path)
         #expect(pruned.status == 0 && pruned.output.contains("removed      k0\n"))
@@ -162,7 +162,7 @@ struct KeyRingTests {
         #expect(try self.ring().keys.map(\.kid) == ["k2", "k3"])
 
         _ = try write(ages)
-        #expect(try keyring("prune", "--longest", "40d", "--file", path).output.contains("removed      nothing\n"))
+        #expect(try keyring("prune", "--longest", "402d", "--file", path).output.contains("removed      nothing\n"))
     }
 
     @Test("prune goes by the lifetimes of the running daemon, the longest of them")

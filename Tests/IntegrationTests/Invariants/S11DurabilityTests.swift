@@ -39,7 +39,8 @@ struct S11DurabilityTests {
         try withWorld(.embedded, settings: ["redis.appendfsync": "always"]) { world in
             let journal = Mutex(Acknowledged())
             let client = try world.client()
-            for index in 0..<30 { try step(client, "user-\(index)", journal) }
+            // Half of them log out, by the toss of a coin: enough that ten of each kind are certain.
+            for index in 0..<80 { try step(client, "user-\(index)", journal) }
             let orphan = try redisPID(world)
             world.daemon.kill9()
             try world.daemon.start()
