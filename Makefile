@@ -79,14 +79,14 @@ test: build-packages test-packages web-packages swift-examples
 	@echo 'the same rules without the near cache:'
 	TOKENCACHED_NEAR_CACHE_MAX_MEMORY=0 $(SWIFT) test $(DEBUG) --skip-build --filter IntegrationTests \
 	  --skip 'NearCache|InvalidationLoss|ServeStale|OutageRevocation'
-	examples/testing/examples.py --programs $(BUILD)/debug --swift-programs $(BUILD)-examples/release
-	examples/fcgid/test.py --programs $(BUILD)/debug --swift-programs $(BUILD)-examples/release --requests 400
+	examples/testing/examples.py --programs $(abspath $(BUILD))/debug --swift-programs $(abspath $(BUILD)-examples)/release
+	examples/fcgid/test.py --programs $(abspath $(BUILD))/debug --swift-programs $(abspath $(BUILD)-examples)/release --requests 400
 
 test-examples: web-packages build swift-examples
-	examples/testing/examples.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-examples/release
+	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release
 
 test-web: web-packages build swift-examples
-	examples/fcgid/test.py --programs $(RELEASEDIR) --swift-programs $(BUILD)-examples/release \
+	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
 	  --requests $(WEB_REQUESTS)
 
 # A package of its own, which takes the client library from this one.
