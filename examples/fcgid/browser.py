@@ -1,5 +1,6 @@
 """Visitors of the feedback site: each a browser with a cookie jar of its own, or a front end that keeps its token itself."""
 import collections
+import concurrent.futures
 import dataclasses
 import html
 import http.client
@@ -145,7 +146,11 @@ class Visitor:
         if renews:
             # Nothing else is under way then: the old token dies at once.
             self.renew()
-        list(pool.map(lambda _: self.api("captcha"), range(2)))
+        both = [pool.submit(self.api, "captcha") for _ in range(2)]
+        # Also where one was told 503: the other must not come in after the next round has used up its token.
+        concurrent.futures.wait(both)
+        for call in both:
+            call.result()
         if not renews:
             self.send(letters)
 
