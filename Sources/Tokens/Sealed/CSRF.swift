@@ -86,18 +86,37 @@ extension Sealer {
     private func code(
         _ key: SealingKey, _ header: UnsafeRawBufferPointer, form: UnsafeRawBufferPointer, _ holder: CSRFHolder
     ) throws(CryptoError) -> Digest {
-        try key.csrf.begin()
-        try key.csrf.addDelimited(header)
-        try key.csrf.addDelimited(form)
-        try key.csrf.addDelimited(holder.sid)
-        try key.csrf.addDelimited(holder.salt ?? Digest())
-        return try key.csrf.finish()
+        // Put together first: one pass of the HMAC costs less than one for each part. The token itself is in the first
+        // half of the scratch memory.
+        var message = DelimitedMessage(UnsafeMutableRawBufferPointer(rebasing: scratch[(scratch.count / 2)...]))
+        message.append(header)
+        message.append(form)
+        holder.sid.withUnsafeBytes { message.append($0) }
+        (holder.salt ?? Digest()).withUnsafeBytes { message.append($0) }
+        guard let bytes = message.bytes else { throw CryptoError(operation: "HMAC of a form's name that is too long") }
+        return try key.csrf.code(of: bytes)
     }
 }
 
-extension MessageAuthentication {
-    fileprivate func addDelimited(_ value: some FixedBytes) throws(CryptoError) {
-        try value.withUnsafeBytes { view throws(CryptoError) in try addDelimited(view) }
+/// Parts of a message, each behind its length (4 bytes, big-endian), in memory that is lent.
+private struct DelimitedMessage {
+    private let memory: UnsafeMutableRawBufferPointer
+    private var count = 0
+    private var fits = true
+
+    init(_ memory: UnsafeMutableRawBufferPointer) { self.memory = memory }
+
+    /// Nil where the parts do not fit.
+    var bytes: UnsafeRawBufferPointer? { fits ? UnsafeRawBufferPointer(rebasing: memory[..<count]) : nil }
+
+    mutating func append(_ part: UnsafeRawBufferPointer) {
+        guard fits, let length = UInt32(exactly: part.count), part.count <= memory.count - count - 4 else {
+            fits = false
+            return
+        }
+        memory.storeBytes(of: length.bigEndian, toByteOffset: count, as: UInt32.self)
+        UnsafeMutableRawBufferPointer(rebasing: memory[(count + 4)...]).copyBytes(from: part)
+        count += 4 + part.count
     }
 }
 
