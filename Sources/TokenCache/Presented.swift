@@ -51,10 +51,14 @@ extension TokenService {
         switch presented.credential {
         case .refused: nil
         case .session(let token):
-            Claim(token: token, digest: try crypto.digest(token.verifier), guest: nil, signals: presented.signals)
+            try claim(token, presented.signals)
         case .guest(let guest):
             try claim(guest, presented.signals)
         }
+    }
+
+    func claim(_ token: SessionToken, _ signals: Signals) throws -> Claim {
+        Claim(token: token, digest: try crypto.digest(token.verifier), guest: nil, signals: signals)
     }
 
     func claim(_ guest: Guest, _ signals: Signals) throws -> Claim {

@@ -56,9 +56,7 @@ extension TokenService {
             validate(guest, presented.signals, needsData: needsData, done)
         case .session(let token):
             attempt(done) {
-                let claim = Claim(
-                    token: token, digest: try crypto.digest(token.verifier), guest: nil, signals: presented.signals)
-                access(Access(claim: claim, needsData: needsData), done)
+                access(Access(claim: try claim(token, presented.signals), needsData: needsData), done)
             }
         }
     }

@@ -26,18 +26,11 @@ extension TokenService {
     /// The claim of a token, or the refusal of one that cannot be good.
     func resolve(_ reference: SessionReference) throws -> ResolvedReference {
         switch reference {
-        case .sid(let sid): .session(sid, nil)
+        case .sid(let sid): return .session(sid, nil)
         case .token(let presented):
-            switch presented.credential {
-            case .refused(let refusal): .refused(refusal)
-            case .session(let token):
-                .session(
-                    token.sid,
-                    Claim(
-                        token: token, digest: try crypto.digest(token.verifier), guest: nil,
-                        signals: presented.signals))
-            case .guest(let guest): .session(guest.sid, try claim(guest, presented.signals))
-            }
+            if case .refused(let refusal) = presented.credential { return .refused(refusal) }
+            guard let claim = try claim(presented) else { return .refused(.unknown) }
+            return .session(claim.sid, claim)
         }
     }
 
