@@ -112,7 +112,7 @@ bench-guests: bench-packages build
 	$(RELEASEDIR)/tokencache-load --guests --docs docs/benchmarks
 
 bench-scale: bench-packages build
-	$(RELEASEDIR)/tokencache-load --scale
+	$(RELEASEDIR)/tokencache-load --scale --docs docs/benchmarks
 
 bench-client: bench-packages build
 	$(RELEASEDIR)/client-benchmark

@@ -51,7 +51,7 @@ let package = Package(
         .target(name: "RedisLink", dependencies: ["EventLoop", "CHiredis", deque, logging], swiftSettings: daemon),
         .target(
             name: "TokenCache",
-            dependencies: ["Tokens", "TokenCrypto", "RedisLink", logging],
+            dependencies: ["Tokens", "TokenCrypto", "RedisLink", "CLinux", logging],
             resources: [.embedInCode("Scripts")],
             swiftSettings: daemon),
         .target(

@@ -17,6 +17,7 @@ public struct EventLoopError: Error, Equatable, Sendable, CustomStringConvertibl
 public final class EventLoop {
     /// The libevent base; owned.
     let base: OpaquePointer
+    let poll: DescriptorPoll
     private var isStopping = false
     private var deferred: [() -> Void] = []
     /// The emptied array of the turn before, kept for its storage.
@@ -33,12 +34,19 @@ public final class EventLoop {
         guard let base = event_base_new_with_config(configuration) else {
             throw EventLoopError(description: "event loop: \(describe(errno: errno))")
         }
+        guard let poll = DescriptorPoll(base: base) else {
+            let number = errno
+            event_base_free(base)
+            throw EventLoopError(description: "event loop: \(describe(errno: number))")
+        }
         self.base = base
+        self.poll = poll
         // A peer that has gone is an error of one write, never the end of the process.
         signal(SIGPIPE, SIG_IGN)
     }
 
     deinit {
+        poll.close()
         event_base_free(base)
     }
 
@@ -47,9 +55,11 @@ public final class EventLoop {
     /// A `stop()` before `run()` is remembered and makes it return at once. Afterwards it may be run again.
     public func run() {
         while !isStopping {
-            let flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (deferred.isEmpty ? 0 : EVLOOP_NONBLOCK)
+            let isIdle = !poll.beginTurn() && deferred.isEmpty
+            let flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (isIdle ? 0 : EVLOOP_NONBLOCK)
             // A failing epoll_wait would fail again at once: leaving is better than burning a core.
             if event_base_loop(base, flags) < 0 { break }
+            poll.endTurn()
             if !deferred.isEmpty { runDeferred() }
         }
         isStopping = false

@@ -160,13 +160,17 @@ final class Echo: DescriptorHandler {
         watch?.setReading(true)
     }
 
-    func readable() {
-        guard let watch else { return }
+    func readable() -> Bool {
+        guard let watch else { return false }
         var buffer = [UInt8](repeating: 0, count: 16_384)
         let count = read(watch.descriptor, &buffer, buffer.count)
-        guard count > 0 else { return watch.setReading(false) }
+        guard count > 0 else {
+            watch.setReading(false)
+            return false
+        }
         pending.append(contentsOf: buffer[..<count])
         flush()
+        return count == buffer.count
     }
 
     func writable() {

@@ -176,4 +176,122 @@ import Testing
         #expect(modest.reads == 1)
         #expect(greedy.reads <= 5)
     }
+
+    @Test func bytesAndTheEndTogetherAreTwoCalls() throws {
+        let loop = try EventLoop()
+        var pair: SocketPair? = SocketPair()
+        let ours = dup(pair?.ours ?? -1)
+        defer { close(ours) }
+        let handler = RecordingHandler()
+        handler.watch = loop.watch(ours, handler: handler)
+        var counts: [Int] = []
+        handler.onReadable = {
+            var bytes = [UInt8](repeating: 0, count: 64)
+            counts.append(read(ours, &bytes, bytes.count))
+            guard counts.last == 0 else { return }
+            $0.watch?.setReading(false)
+            loop.stop()
+        }
+        write(pair?.theirs ?? -1, "bytes", 5)
+        pair = nil
+        handler.watch?.setReading(true)
+        loop.run(atMost: .seconds(5))
+        #expect(counts == [5, 0])
+    }
+
+    @Test("what a handler leaves unread it is told of again only if it says that there is more")
+    func moreToRead() throws {
+        let loop = try EventLoop()
+        let pair = SocketPair()
+        let handler = RecordingHandler()
+        handler.watch = loop.watch(pair.ours, handler: handler)
+        handler.onReadable = { $0.hasMore = $0.reads < 3 }
+        write(pair.theirs, "bytes", 5)
+        handler.watch?.setReading(true)
+        let pause = loop.makeTimer { loop.stop() }
+        pause.start(after: .milliseconds(20))
+        loop.run(atMost: .seconds(5))
+        #expect(handler.reads == 3)
+        // New bytes are news.
+        handler.onReadable = { _ in loop.stop() }
+        write(pair.theirs, "more", 4)
+        loop.run(atMost: .seconds(5))
+        #expect(handler.reads == 4)
+    }
+
+    @Test func bytesThatCameWhileReadingWasOffAreFoundWhenItIsOn() throws {
+        let loop = try EventLoop()
+        let pair = SocketPair()
+        let handler = RecordingHandler()
+        handler.watch = loop.watch(pair.ours, handler: handler)
+        handler.watch?.setReading(true)
+        handler.watch?.setReading(false)
+        write(pair.theirs, "bytes", 5)
+        let pause = loop.makeTimer { loop.stop() }
+        pause.start(after: .milliseconds(20))
+        loop.run(atMost: .seconds(5))
+        #expect(handler.reads == 0)
+        handler.onReadable = { _ in loop.stop() }
+        handler.watch?.setReading(true)
+        loop.run(atMost: .seconds(5))
+        #expect(handler.reads == 1)
+    }
+
+    @Test func roomToWriteIsToldAsLongAsItIsWanted() throws {
+        let loop = try EventLoop()
+        let pair = SocketPair()
+        let handler = RecordingHandler()
+        handler.watch = loop.watch(pair.ours, handler: handler)
+        handler.onWritable = {
+            guard $0.writes == 3 else { return }
+            $0.watch?.setWriting(false)
+            loop.stop()
+        }
+        handler.watch?.setWriting(true)
+        loop.run(atMost: .seconds(5))
+        #expect(handler.writes == 3)
+    }
+
+    @Test("a descriptor that the kernel does not watch is not read")
+    func refusedDescriptor() throws {
+        let loop = try EventLoop()
+        let handler = RecordingHandler()
+        handler.watch = loop.watch(-1, handler: handler)
+        handler.watch?.setReading(true)
+        #expect(handler.watch?.isReading == false)
+    }
+
+    /// Many ready at once, some of which end others, themselves, or both, before those have had their call.
+    @Test(arguments: 1...4)
+    func handlersEndEachOther(seed: Int) throws {
+        let loop = try EventLoop()
+        let pairs = (0..<150).map { _ in SocketPair() }
+        var handlers: [RecordingHandler?] = pairs.map { pair in
+            let handler = RecordingHandler()
+            handler.watch = loop.watch(pair.ours, handler: handler)
+            return handler
+        }
+        var calls = [Int](repeating: 0, count: pairs.count)
+        var ended = Set<Int>()
+        for (index, handler) in handlers.enumerated() {
+            let victims = (0..<(index + seed) % 3).map { (index * 37 + $0 * 53 + seed * 11) % pairs.count }
+            let activates = index % 7 < seed
+            handler?.onReadable = {
+                #expect(!ended.contains(index))
+                calls[index] += 1
+                if activates, calls[index] == 1 { $0.watch?.activateRead() }
+                for victim in victims {
+                    ended.insert(victim)
+                    if victim.isMultiple(of: 2) { handlers[victim] = nil } else { handlers[victim]?.watch?.cancel() }
+                }
+            }
+            write(pairs[index].theirs, "x", 1)
+            handler?.watch?.setReading(true)
+        }
+        let end = loop.makeTimer { loop.stop() }
+        end.start(after: .milliseconds(20))
+        loop.run(atMost: .seconds(5))
+        for index in pairs.indices where !ended.contains(index) { #expect((1...2).contains(calls[index])) }
+        #expect(calls.contains(0), "nobody was ended in time: this tested nothing")
+    }
 }

@@ -69,10 +69,13 @@ final class RecordingHandler: DescriptorHandler {
     var writes = 0
     var onReadable: ((RecordingHandler) -> Void)?
     var onWritable: ((RecordingHandler) -> Void)?
+    /// What `readable()` answers.
+    var hasMore = false
 
-    func readable() {
+    func readable() -> Bool {
         reads += 1
         onReadable?(self)
+        return hasMore
     }
 
     func writable() {

@@ -63,13 +63,15 @@ struct StatisticsTests {
         one.clientCPU = 1
         one.repeats = [1, 2]
         one.fail("status unknown", count: 2)
+        one.laneLatencies = [LoadOutcome.emptyHistogram, LoadOutcome.emptyHistogram]
         var other = one
         other.answered = 30
         other.clientCPU = 1.5
-        other.latencies.record(5)
+        other.laneLatencies[1].record(5)
         one.merge(other)
         #expect(one.answered == 40 && one.throughput == 20 && one.clientCPU == 1.5)
         #expect(one.failures == ["status unknown": 4] && one.repeats == [2, 4] && one.latencies.totalCount == 1)
+        #expect(one.laneLatencies.map(\.totalCount) == [0, 1])
     }
 
     @Test("a server that invents errors does not fill the memory")
@@ -100,5 +102,15 @@ struct StatisticsTests {
         #expect(Cores.apart([0, 1]) == Cores(server: 0, client: 1, store: 0))
         #expect(Cores.apart([0, 1, 2, 3]) == Cores(server: 0, client: 3, store: 1))
         #expect(Cores.apart([0, 1, 2, 3], clientThreads: 2) == Cores(server: 0, client: 2, store: 1))
+    }
+
+    @Test("what stands still is the machine, and watching it leaves the thread where it was")
+    func stalls() throws {
+        #expect(MachineStalls.measure([]) == nil)
+        let cores = Cores.allowed
+        let stalls = try #require(MachineStalls.measure(cores, seconds: 0.05))
+        #expect((0...1).contains(stalls.share) && stalls.longest > 0)
+        #expect(stalls.share == 0 || stalls.longest > MachineStalls.threshold)
+        #expect(Cores.current == cores)
     }
 }

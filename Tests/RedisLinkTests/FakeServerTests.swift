@@ -49,13 +49,17 @@ final class FakeServer: DescriptorHandler {
         watch?.setReading(true)
     }
 
-    func readable() {
-        guard let watch else { return }
+    func readable() -> Bool {
+        guard let watch else { return false }
         var buffer = [UInt8](repeating: 0, count: 65_536)
         let count = read(watch.descriptor, &buffer, buffer.count)
-        guard count > 0 else { return drop() }
+        guard count > 0 else {
+            drop()
+            return false
+        }
         commandsSeen += buffer[..<count].count { $0 == UInt8(ascii: "*") }
         if let text = onCommands?(commandsSeen) { say(text) }
+        return count == buffer.count
     }
 
     func writable() {}

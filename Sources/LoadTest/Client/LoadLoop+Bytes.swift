@@ -35,7 +35,7 @@ extension LoadLoop {
                     outcome.tokens.append(
                         contentsOf: UnsafeBufferPointer(start: input + (at + offset), count: Lane.tokenLength))
                 }
-                if shape.recordsLatency { record(since: times[slot], now) }
+                if shape.recordsLatency { record(lane, since: times[slot], now) }
                 at &+= length
                 head &+= 1
                 done &+= 1
@@ -85,11 +85,11 @@ extension LoadLoop {
     }
 
     @inline(__always)
-    private mutating func record(since sent: Int64, _ now: Int64) {
+    private mutating func record(_ lane: Int, since sent: Int64, _ now: Int64) {
         // Open pace: what counts is when the request was meant to be sent; closed: when the answer came.
         let moment = shape.pace == .closed ? now : sent
         guard moment >= measuresFrom, moment < measuresUntil else { return }
-        outcome.latencies.record(UInt64(max(0, now &- sent)))
+        outcome.laneLatencies[lane].record(UInt64(max(0, now &- sent)))
     }
 
     /// Sends bytes; what the kernel does not take now is kept and follows.

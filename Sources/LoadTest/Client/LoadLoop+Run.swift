@@ -114,8 +114,9 @@ extension LoadLoop {
         for index in 0..<connectionCount {
             let connection = connections[index]
             for offset in 0..<connection.inFlight {
-                let time = times[index * slots + Int((connection.head &+ offset) & slotMask)]
-                if time >= measuresFrom { outcome.latencies.record(UInt64(max(0, now - time))) }
+                let slot = index * slots + Int((connection.head &+ offset) & slotMask)
+                guard times[slot] >= measuresFrom else { continue }
+                outcome.laneLatencies[Int(tickets[slot]) >> 28].record(UInt64(max(0, now - times[slot])))
             }
         }
     }

@@ -85,6 +85,7 @@ struct LoadLoop: ~Copyable {
         partials = Array(repeating: [], count: count)
         unsent = Array(repeating: [], count: count)
         connectionCount = count
+        outcome.laneLatencies = specs.map { _ in LoadOutcome.emptyHistogram }
     }
 
     deinit {

@@ -55,7 +55,12 @@ public struct LoadOutcome: Sendable {
     public var seconds = 0.0
     /// CPU time that the client's busiest thread used in the measured time, seconds.
     public var clientCPU = 0.0
-    public var latencies = LoadOutcome.emptyHistogram
+    /// Lane by lane.
+    public var laneLatencies: [LatencyHistogram] = []
+    /// Of all lanes.
+    public var latencies: LatencyHistogram {
+        laneLatencies.reduce(into: LoadOutcome.emptyHistogram) { $0.add($1) }
+    }
     /// New tokens, 128 hex digits each.
     public var tokens: [UInt8] = []
     /// Requests sent again that should have been sent once, lane by lane.
@@ -85,8 +90,10 @@ public struct LoadOutcome: Sendable {
         late += other.late
         seconds = max(seconds, other.seconds)
         clientCPU = max(clientCPU, other.clientCPU)
-        latencies.add(other.latencies)
         tokens += other.tokens
+        for (index, lane) in other.laneLatencies.enumerated() where index < laneLatencies.count {
+            laneLatencies[index].add(lane)
+        }
         for (index, count) in other.repeats.enumerated() where index < repeats.count { repeats[index] += count }
         isExhausted = isExhausted && other.isExhausted
     }

@@ -62,9 +62,14 @@ extension Comparison {
         for round in 1...Self.mixedRounds {
             progress.phase("the mix at half of it, round \(round)", isStep: true)
             let measured = try WorkloadRun(mixed, progress: Progress(isWanted: false)).measure().0
-            if let latency = measured.latency, latency.p50 > 0 { result.mixedTails.append(latency.p99 / latency.p50) }
+            if let hits = measured.hitLatency, hits.p50 > 0 { result.mixedTails.append(hits.p99 / hits.p50) }
             result.mixed = measured
         }
+    }
+
+    func measureStalls() {
+        progress.phase("how still the machine stands", isStep: true)
+        result.stalls = MachineStalls.measure([bed.cores.server, bed.cores.client].compactMap { $0 })
     }
 
     static let mixedRounds = 3

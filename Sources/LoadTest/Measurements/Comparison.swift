@@ -39,7 +39,7 @@ public final class Comparison {
         let tokens = try SessionSource.issue(
             plan.sessions, shape: preparation(plan.sessions), row: WorkloadLanes.issueRow)
         let validate = WorkloadLanes.validate(tokens)
-        let answer = try sampleAnswer(Array(validate.rows[0]))
+        let answer = try daemonControl.sampleAnswer(to: Array(validate.rows[0]))
         result.requestBytes = validate.rows.stride
         result.replyBytes = answer.count
         try SessionSource.warm(tokens, shape: preparation(tokens.count))
@@ -47,8 +47,8 @@ public final class Comparison {
             throw .refused("Redis does not load the script")
         }
         scriptDigest = sha
-        // Answers of the same size from everybody: `$231\r\n` and the end stand around the value.
-        let value = [UInt8](repeating: UInt8(ascii: "v"), count: max(1, answer.count - 8))
+        // Answers of the same size from everybody.
+        let value = PeerRequests.value(asLongAs: answer)
         try PeerRequests.fillStrings(tokens, value: value, into: peerControl)
         try PeerRequests.fillRecords(tokens, into: peerControl)
         let limit = try bed.startFixedAnswer(answer, requestSize: validate.rows.stride, core: bed.cores.server)
@@ -92,6 +92,7 @@ public final class Comparison {
         try measureCold()
         try measureLatencies()
         try measureMixed()
+        measureStalls()
         result.figures = Targets.judge(result)
         result.notes += Self.notes(on: result)
         progress.clear()
@@ -130,20 +131,6 @@ public final class Comparison {
         var plan = WorkloadPlan(workload: .validate, socketPath: daemon.socketPath)
         plan.clientCore = bed.cores.client
         return plan.preparation(requests)
-    }
-
-    /// One real answer of the daemon, byte by byte.
-    private func sampleAnswer(_ request: [UInt8]) throws(LoadTestError) -> [UInt8] {
-        try daemonControl.send(request)
-        guard case .list(let fields) = try daemonControl.reply(), fields.count > 2 else {
-            throw .refused("the daemon does not validate its own session")
-        }
-        var bytes = Array("*\(fields.count)\r\n".utf8)
-        for field in fields {
-            if case .number(let number) = field { bytes += Array(":\(number)\r\n".utf8) }
-            if case .text(let text) = field { bytes += Array("$\(text.count)\r\n".utf8) + text + [0x0d, 0x0a] }
-        }
-        return bytes
     }
 
     func table(

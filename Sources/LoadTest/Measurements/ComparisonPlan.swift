@@ -21,6 +21,6 @@ public struct ComparisonPlan: Sendable {
 
     /// Measurements, for the progress line.
     func steps(_ contenders: Int) -> Int {
-        rounds * (contenders * ClientForm.allCases.count + 2) + contenders + 2 + Comparison.mixedRounds
+        rounds * (contenders * ClientForm.allCases.count + 2) + contenders + 3 + Comparison.mixedRounds
     }
 }

@@ -72,6 +72,8 @@ public struct ComparisonResult: Codable, Sendable {
     /// p99 to p50 of each of its rounds; `mixed` is the last one.
     public var mixedTails: [Double] = []
     public var mixedSaturation: Double?
+    /// Of the cores that were used, while nothing ran there; nil where the kernel chose them.
+    public var stalls: MachineStalls?
     public var figures: [FigureResult] = []
     /// Share of the daemon's answers that came from its near cache; nil if it does not say.
     public var nearCacheHits: Double?

@@ -16,8 +16,9 @@ public struct ScaleResult: Codable, Sendable {
     public var notes: [String] = []
 }
 
-/// CPU of a hit where there is little, and where there is much.
+/// CPU of a request where there is little, and where there is much.
 public struct GrowthRow: Codable, Sendable {
+    public var contender: Contender
     /// `sessions`, `connections`
     public var what: String
     public var small: Int
@@ -73,7 +74,7 @@ public final class Scale {
         let fresh = Double(try usedMemory() - before) / Double(plan.sessions)
         bed.end(daemon)
 
-        daemon = try bed.startDaemon("growth", store: store.socketPath, settings: nearCacheSettings)
+        daemon = try bed.startDaemon("growth", store: store.socketPath, settings: growthSettings)
         let (growth, entryBytes) = try measureGrowth(daemon, tokens)
         bed.end(daemon)
 
@@ -87,11 +88,10 @@ public final class Scale {
         return result
     }
 
-    /// Room for every session, where the daemon has a near cache to size.
-    private var nearCacheSettings: [String] {
+    /// Room for every session, and no access is recorded while hits are measured: that would be a request to Redis.
+    private var growthSettings: [String] {
         let bytes = max(64 << 20, plan.sessions * 512)
-        let setting = "near-cache.max-memory=\(bytes >> 20)MiB"
-        return bed.accepts(setting) ? [setting] : []
+        return ["near-cache.max-memory=\(bytes >> 20)MiB", "session.touch-interval=1h"].filter(bed.accepts)
     }
 
     /// The daemon's memory without connections, and with many that have asked once and do nothing.
@@ -116,41 +116,71 @@ public final class Scale {
         return (empty, idle)
     }
 
-    /// CPU of a hit, small and large in turn.
+    /// Who is asked, by few connections and by many.
+    private struct Peer {
+        var contender: Contender
+        var server: ServerProcess
+        var lanes: [LaneSpec]
+        var few: [Double] = []
+        var many: [Double] = []
+    }
+
+    /// CPU of a hit, small and large in turn; and what more connections cost those that do less at each request.
     private func measureGrowth(
         _ daemon: ServerProcess, _ tokens: TokenPool
     ) throws(LoadTestError) -> ([GrowthRow], Double?) {
         progress.phase("warming \(Figures.grouped(tokens.count)) sessions")
         try SessionSource.warm(tokens, shape: preparation(daemon, tokens.count))
-        let few = [WorkloadLanes.validate(tokens.slice(0, count: plan.smallSessions))]
+        let control = try ControlConnection(path: daemon.socketPath)
+        let some = tokens.slice(0, count: plan.smallSessions)
         let all = [WorkloadLanes.validate(tokens)]
-        var small: [Double] = [], manySessions: [Double] = [], manyConnections: [Double] = []
+        var peers = [Peer(contender: .tokencached, server: daemon, lanes: [WorkloadLanes.validate(some)])]
+        peers += try startPeers(some, answer: control.sampleAnswer(to: Array(peers[0].lanes[0].rows[0])))
+        var manySessions: [Double] = []
         for round in 1...plan.rounds {
             progress.phase("growth, round \(round) of \(plan.rounds)")
-            small.append(try hitCPU(daemon, few, connections: plan.smallConnections))
             manySessions.append(try hitCPU(daemon, all, connections: plan.smallConnections))
-            manyConnections.append(try hitCPU(daemon, few, connections: plan.largeConnections))
+            for index in peers.indices {
+                let peer = peers[index]
+                peers[index].few.append(try hitCPU(peer.server, peer.lanes, connections: plan.smallConnections))
+                peers[index].many.append(try hitCPU(peer.server, peer.lanes, connections: plan.largeConnections))
+            }
         }
-        let control = try ControlConnection(path: daemon.socketPath)
         let cache = try DaemonInformation.nearCache(control)
         var entryBytes: Double?
         if let bytes = cache?.bytes, let entries = cache?.entries, entries > 0 {
             entryBytes = Double(bytes) / Double(entries)
         }
-        let rows = [
-            row("sessions", plan.smallSessions, plan.sessions, small, manySessions),
-            row("connections", plan.smallConnections, plan.largeConnections, small, manyConnections),
-        ]
-        return (rows.compactMap { $0 }, entryBytes)
+        for peer in peers.dropFirst() { bed.end(peer.server) }
+        let sessions = row("sessions", .tokencached, plan.smallSessions, plan.sessions, peers[0].few, manySessions)
+        let connections = peers.map {
+            row("connections", $0.contender, plan.smallConnections, plan.largeConnections, $0.few, $0.many)
+        }
+        return (([sessions] + connections).compactMap { $0 }, entryBytes)
     }
 
-    private func row(_ what: String, _ small: Int, _ large: Int, _ few: [Double], _ many: [Double]) -> GrowthRow? {
+    /// A server that answers without looking, and one that only looks up; neither is ours.
+    private func startPeers(_ tokens: TokenPool, answer: [UInt8]) throws(LoadTestError) -> [Peer] {
+        let request = PeerRequests.fixed(tokens)
+        let limit = try bed.startFixedAnswer(answer, requestSize: request.rows.stride, core: bed.cores.server)
+        let redis = try bed.startRedis("redis", core: bed.cores.server)
+        let control = try ControlConnection(path: redis.socketPath)
+        try PeerRequests.fillStrings(tokens, value: PeerRequests.value(asLongAs: answer), into: control)
+        return [
+            Peer(contender: .limit, server: limit, lanes: [request]),
+            Peer(contender: .redisGet, server: redis, lanes: [PeerRequests.get(tokens)]),
+        ]
+    }
+
+    private func row(
+        _ what: String, _ contender: Contender, _ small: Int, _ large: Int, _ few: [Double], _ many: [Double]
+    ) -> GrowthRow? {
         guard let fewSpread = Spread(few), let manySpread = Spread(many), let ratio = Spread.ratio(many, to: few) else {
             return nil
         }
         return GrowthRow(
-            what: what, small: small, large: large, smallMicroseconds: fewSpread, largeMicroseconds: manySpread,
-            ratio: ratio)
+            contender: contender, what: what, small: small, large: large, smallMicroseconds: fewSpread,
+            largeMicroseconds: manySpread, ratio: ratio)
     }
 
     private func hitCPU(
@@ -238,7 +268,7 @@ extension Scale {
                 ScalePlan.idleLimit, Double(result.idleBytes), "P5",
                 "daemon with \(Figures.grouped(result.connections)) idle connections"),
         ]
-            + result.growth.map { row in
+            + result.growth.filter { $0.contender == .tokencached }.map { row in
                 Targets.atMost(
                     ScalePlan.growthLimit, row.ratio, "P6",
                     "CPU per hit, \(Figures.grouped(row.large)) \(row.what) to \(Figures.grouped(row.small))")

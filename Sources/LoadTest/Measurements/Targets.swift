@@ -19,7 +19,7 @@ enum Targets {
             atLeast(4.0, sixteen?.ratio(.tokencached, to: .redisEvalsha), "P2", "… to redis EVALSHA"),
             atLeast(1.1, each?.ratio(.tokencached, to: .redisGet), "P3", "a connection per request: to redis GET"),
             atLeast(0.8, cold, "P4", "cold: throughput to EVALSHA directly to Redis"),
-            atMost(3.0, Spread(result.mixedTails), "P7", "the mix at half of saturation: p99 to p50"),
+            atMost(3.0, Spread(result.mixedTails), "P7", "hits of the mix at half of saturation: p99 to p50"),
         ]
     }
 

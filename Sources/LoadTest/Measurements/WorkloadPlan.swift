@@ -82,6 +82,8 @@ public struct WorkloadResult: Codable, Sendable {
     /// Share of requests that the daemon answered from its near cache, where it says so.
     public var nearCacheHits: Double?
     public var latency: LatencySummary?
+    /// Of the hits alone, where there are others among the requests.
+    public var hitLatency: LatencySummary?
     public var notes: [String]
 
     /// Whether every request got the answer that it should get.

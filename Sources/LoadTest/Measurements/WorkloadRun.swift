@@ -96,6 +96,7 @@ public struct WorkloadRun {
         if outcome.late * 1_000 > outcome.answered {
             notes.append("\(outcome.late) requests were sent late by the client itself: the tail is partly its own")
         }
+        let hits = plan.workload == .mixed ? outcome.laneLatencies.first : nil
         return WorkloadResult(
             workload: plan.workload, sessions: sessions, connections: plan.connections, pipeline: plan.shape.pipeline,
             threads: plan.threads, rate: plan.rate, seconds: outcome.seconds, requests: outcome.answered,
@@ -103,6 +104,7 @@ public struct WorkloadRun {
             serverLoad: sample.serverLoad, clientLoad: sample.clientLoad, failed: outcome.failureCount,
             failures: outcome.failures, unanswered: outcome.unanswered, unsent: outcome.unsent, late: outcome.late,
             nearCacheHits: NearCacheCounters.hitShare(before, after), latency: LatencySummary(outcome.latencies),
+            hitLatency: hits.flatMap { LatencySummary($0) },
             notes: notes)
     }
 }

@@ -1,12 +1,13 @@
 internal import Glibc
 
 extension Report {
-    /// Writes `README.md`, `throughput.svg` and `latency.svg`, or `guests.md`, into a folder, which is made if it is
-    /// missing.
+    /// Writes `README.md`, `throughput.svg` and `latency.svg`, or `guests.md`, or `scale.md`, into a folder, which is
+    /// made if it is missing.
     public func writeDocs(to folder: String) throws(LoadTestError) {
         for end in folder.indices.dropFirst() where folder[end] == "/" { mkdir(String(folder[..<end]), 0o755) }
         guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw .file(path: folder, number: errno) }
         if guests != nil { try writeFile("\(folder)/guests.md", guestsMarkdown()) }
+        if scale != nil { try writeFile("\(folder)/scale.md", scaleMarkdown()) }
         guard let comparison else { return }
         try writeFile("\(folder)/throughput.svg", BarChart(comparison).picture.file)
         try writeFile("\(folder)/latency.svg", LatencyChart(comparison).picture.file)
@@ -39,6 +40,19 @@ extension Report {
         Requests about visitors of whom nothing is stored, beside validations of sessions from the near cache in the \
         same run; then what page views leave in Redis, beside a site that gives every visitor a session on the same \
         Redis. Written by `\(command)`; run it on your machine.
+
+
+        """ + tablesMarkdown()
+    }
+
+    /// The tables about much of everything.
+    func scaleMarkdown() -> String {
+        """
+        # Benchmarks: memory and growth
+
+        What a session and a connection cost in memory, and what a hit costs where there are many of them. Beside the \
+        daemon a bare epoll loop that answers without looking, which shows the kernel's part, and a redis-server. \
+        Written by `\(command)`; run it on your machine.
 
 
         """ + tablesMarkdown()

@@ -45,8 +45,10 @@ struct ReportTables {
             }
             notes += result.notes.map { "\(result.workload.rawValue): \($0)" }
         }
-        let latencies = report.workloads.compactMap { result in
-            result.latency.map { latencyCells(result.workload.rawValue, result.rate, $0) }
+        let latencies = report.workloads.flatMap { result in
+            let all = result.latency.map { latencyCells(result.workload.rawValue, result.rate, $0) }
+            let hits = result.hitLatency.map { latencyCells("… its hits", result.rate, $0) }
+            return [all, hits].compactMap { $0 }
         }
         let isOpen = report.workloads.contains { $0.rate != nil }
         let meaning =
@@ -86,6 +88,7 @@ struct ReportTables {
         var latencies = result.latencies.map { latencyCells($0.contender.title, $0.rate, $0.summary) }
         if let mixed = result.mixed, let latency = mixed.latency {
             latencies.append(latencyCells("tokencached, 94/5/1 mix", mixed.rate, latency))
+            if let hits = mixed.hitLatency { latencies.append(latencyCells("… its hits", mixed.rate, hits)) }
         }
         tables.append(
             Titled(
@@ -116,11 +119,11 @@ struct ReportTables {
                 ["daemon, \(Figures.grouped(result.connections)) idle ones", Figures.bytes(Double(result.idleBytes))],
             ])
         let growth = Titled(
-            title: "CPU of a hit", head: ["", "few", "many", "many to few"],
+            title: "CPU of a request", head: ["", "server", "few", "many", "many to few"],
             rows: result.growth.map { row in
                 [
                     "\(Figures.grouped(row.small)) and \(Figures.grouped(row.large)) \(row.what)",
-                    Figures.time(microseconds: row.smallMicroseconds.median),
+                    row.contender.title, Figures.time(microseconds: row.smallMicroseconds.median),
                     Figures.time(microseconds: row.largeMicroseconds.median), Figures.ratio(row.ratio),
                 ]
             })

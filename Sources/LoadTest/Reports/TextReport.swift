@@ -47,6 +47,16 @@ extension Report {
                         + "ratios within a round"
                 ))
         }
+        if let stalls = comparison?.stalls {
+            facts.append(
+                (
+                    "stalls",
+                    "a loop that only reads the clock stood still for more than "
+                        + "\(Figures.time(microseconds: MachineStalls.threshold)) at a time for "
+                        + "\(Figures.percent(stalls.share)) of the time, for "
+                        + "\(Figures.time(microseconds: stalls.longest)) at the longest: no server can be steadier"
+                ))
+        }
         facts.append(("load before", "\(Figures.fixed(machine.loadAtStart, 2)) processes a core"))
         facts.append(("begun", startedAt))
         facts.append(("repeat", command))

@@ -32,6 +32,11 @@ enum PeerRequests {
         LaneSpec(rows: tokens.requests("TOKEN.VALIDATE"), form: ReplyForm(statuses: ["valid"]))
     }
 
+    /// The value whose answer is as long as `answer`: `$231\r\n` and the end stand around it.
+    static func value(asLongAs answer: [UInt8]) -> [UInt8] {
+        [UInt8](repeating: UInt8(ascii: "v"), count: max(1, answer.count - 8))
+    }
+
     /// Puts a value under each token.
     static func fillStrings(_ tokens: TokenPool, value: [UInt8], into control: ControlConnection) throws(LoadTestError)
     {

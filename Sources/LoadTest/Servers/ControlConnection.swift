@@ -126,3 +126,19 @@ final class ControlConnection {
         return moved
     }
 }
+
+extension ControlConnection {
+    /// One real answer of the daemon to a validation, byte by byte.
+    func sampleAnswer(to request: [UInt8]) throws(LoadTestError) -> [UInt8] {
+        try send(request)
+        guard case .list(let fields) = try reply(), fields.count > 2 else {
+            throw .refused("the daemon does not validate its own session")
+        }
+        var bytes = Array("*\(fields.count)\r\n".utf8)
+        for field in fields {
+            if case .number(let number) = field { bytes += Array(":\(number)\r\n".utf8) }
+            if case .text(let text) = field { bytes += Array("$\(text.count)\r\n".utf8) + text + [0x0d, 0x0a] }
+        }
+        return bytes
+    }
+}

@@ -17,13 +17,16 @@ public struct Cores: Sendable, Equatable {
     }
 
     /// The cores this process may use.
-    public static let allowed: [Int] = {
+    public static let allowed = current
+
+    /// The cores the calling thread may use now.
+    static var current: [Int] {
         var cores = load_cores()
         guard load_get_cores(0, &cores) > 0 else { return [] }
         return withUnsafeBytes(of: &cores) { bytes in
             (0..<bytes.count * 8).filter { bytes[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
         }
-    }()
+    }
 
     /// A core each for server, client and store, as far as there are; with a single one nothing is pinned.
     public static func apart(_ cores: [Int] = allowed, clientThreads: Int = 1) -> Cores {

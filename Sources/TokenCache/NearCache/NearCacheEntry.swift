@@ -22,6 +22,8 @@ struct NearCacheEntry: BitwiseCopyable {
     private let confirmed: Time48
     private var flags: Flags
     private let reason: UInt8
+    /// Two whole lines of the processor's cache.
+    private let unused: UInt64 = 0
 
     private struct Flags: OptionSet, BitwiseCopyable {
         let rawValue: UInt8

@@ -7,47 +7,46 @@ internal import WireProtocol
 /// A request is parsed where it was read, in a buffer all connections share; a connection keeps bytes of its own only
 /// while a request is incomplete or the socket is full.
 final class ClientConnection: DescriptorHandler {
-    let id: UInt64
-    let peer: Peer
-    var role: Role
-    let openedAt: MonotonicInstant
-    /// When the requests under way were read: the clock is read after them, so nothing that happened before they
-    /// arrived is taken for later.
-    private(set) var lastRequestAt: MonotonicInstant
-    var lastCommand: Command?
-
-    /// What the client told about itself (`HELLO`, `CLIENT SETNAME`, `CLIENT SETINFO`).
-    var name: [UInt8] = []
-    var libraryName: [UInt8] = []
-    var libraryVersion: [UInt8] = []
-    var version = RESPVersion.two
-    var authWasIgnored = false
-
-    /// It holds this connection until that is closed. A constant, so that reading it counts no reference.
-    let server: Server
-    private let descriptor: Int32
-    private var watch: DescriptorWatch?
-
-    private var parser: RequestParser
-    /// Bytes read but not yet consumed, from `inputStart` on.
-    private var input: [UInt8] = []
-    private var inputStart = 0
-    /// Whole requests may stand in `input`: the turn's share was used up, or the connection was held back.
-    private var hasBacklog = false
-    /// The daemon ends: what has arrived is answered, nothing more is read.
-    private var isDraining = false
-
-    private var replies = ReplyQueue()
-    /// Encoded replies that the socket has not taken, from `outputStart` on.
-    private var output: [UInt8] = []
-    private var outputStart = 0
+    // First what every request touches: with thousands of connections its cost is that of the memory it reads.
 
     private var phase = Phase.open
     /// A request is being carried out: its reply, or one before it, is being written.
     private var isExecuting = false
+    /// Whole requests may stand in `input`: the turn's share was used up, or the connection was held back.
+    private var hasBacklog = false
+    /// The daemon ends: what has arrived is answered, nothing more is read.
+    private var isDraining = false
+    var version = RESPVersion.two
+    var role: Role
+    var lastCommand: Command?
+    private let descriptor: Int32
+    /// It holds this connection until that is closed. A constant, so that reading it counts no reference.
+    let server: Server
+    private var watch: DescriptorWatch?
+    /// When the requests under way were read: the clock is read after them, so nothing that happened before they
+    /// arrived is taken for later.
+    private(set) var lastRequestAt: MonotonicInstant
+    /// Bytes read but not yet consumed, from `inputStart` on.
+    private var input: [UInt8] = []
+    private var inputStart = 0
+    /// Encoded replies that the socket has not taken, from `outputStart` on.
+    private var output: [UInt8] = []
+    private var outputStart = 0
+    private var replies = ReplyQueue()
     /// Since when a request is incomplete, and since when the client has taken no output.
     private(set) var incompleteSince: MonotonicInstant?
     private(set) var stalledSince: MonotonicInstant?
+
+    let id: UInt64
+    let peer: Peer
+    let openedAt: MonotonicInstant
+    /// What the client told about itself (`HELLO`, `CLIENT SETNAME`, `CLIENT SETINFO`).
+    var name: [UInt8] = []
+    var libraryName: [UInt8] = []
+    var libraryVersion: [UInt8] = []
+    var authWasIgnored = false
+    /// Where parsing stands in the incomplete request that `input` begins with, if it does.
+    private var unfinished: RequestParser?
 
     private enum Phase {
         case open
@@ -56,18 +55,18 @@ final class ClientConnection: DescriptorHandler {
         case closed
     }
 
-    init(id: UInt64, descriptor: Int32, peer: Peer, role: Role, server: Server, limits: ProtocolLimits) {
+    init(id: UInt64, descriptor: Int32, peer: Peer, role: Role, server: Server) {
         self.id = id
         self.descriptor = descriptor
         self.peer = peer
         self.role = role
         self.server = server
-        parser = RequestParser(limits: limits)
         openedAt = .now()
         lastRequestAt = openedAt
         let watch = server.loop.watch(descriptor, handler: self)
         self.watch = watch
         watch.setReading(true)
+        if !watch.isReading { close() }
     }
 
     var socket: Int32 { descriptor }
@@ -79,11 +78,13 @@ final class ClientConnection: DescriptorHandler {
 
     // MARK: Reading
 
-    func readable() {
-        guard phase == .open else { return }
+    func readable() -> Bool {
+        guard phase == .open else { return false }
         if hasBacklog {
             lastRequestAt = .now()
-            return processInput()
+            processInput()
+            // The socket was not looked at.
+            return true
         }
         let count = server.readBuffer.withBytes { buffer in recv(descriptor, buffer.baseAddress, buffer.count, 0) }
         if count > 0 {
@@ -95,33 +96,49 @@ final class ClientConnection: DescriptorHandler {
                 server.readBuffer.withBytes { input.append(contentsOf: $0.prefix(count)) }
                 processInput()
             }
-        } else if count == 0 {
+            return count == Server.readBufferBytes
+        }
+        if count == 0 {
             // The client sends no more; what it asked for is still answered.
             finish()
-        } else if errno != EAGAIN && errno != EINTR {
+        } else if errno == EINTR {
+            return true
+        } else if errno != EAGAIN {
             close()
         }
+        return false
     }
 
     /// The common case: nothing was left over, so requests are parsed in the shared buffer.
     private func processShared(_ count: Int) {
         server.readBuffer.withBytes { buffer in
             let bytes = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: min(count, buffer.count))
-            let consumed = process(bytes)
-            if consumed < count, phase == .open { input.append(contentsOf: bytes[consumed...]) }
+            let consumed = process(bytes, &server.parser)
+            if consumed < count { keep(bytes[consumed...]) }
         }
         afterProcessing()
     }
 
+    /// Keeps what no whole request was found in until more is read.
+    private func keep(_ rest: Slice<UnsafeMutableRawBufferPointer>) {
+        if phase == .open {
+            input.append(contentsOf: rest)
+            if server.parser.isMidRequest { unfinished = server.parser }
+        }
+        server.renewParser()
+    }
+
     private func processInput() {
         hasBacklog = false
+        var parser = unfinished ?? server.newParser
         // Taken out for the time of parsing: nothing else may touch it then.
         var bytes = input
         input = []
         let start = inputStart
         let consumed = bytes.withUnsafeMutableBytes { buffer in
-            process(UnsafeMutableRawBufferPointer(rebasing: buffer[start...]))
+            process(UnsafeMutableRawBufferPointer(rebasing: buffer[start...]), &parser)
         }
+        unfinished = parser.isMidRequest ? parser : nil
         if phase == .open {
             input = bytes
             inputStart = start + consumed
@@ -139,7 +156,7 @@ final class ClientConnection: DescriptorHandler {
 
     /// Carries out whole requests at the start of `bytes`, at most one turn's share of them.
     /// - Returns: how many bytes they took.
-    private func process(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+    private func process(_ bytes: UnsafeMutableRawBufferPointer, _ parser: inout RequestParser) -> Int {
         var consumed = 0
         var share = Server.requestsPerTurn
         // Held once for all requests.
@@ -353,7 +370,7 @@ final class ClientConnection: DescriptorHandler {
 
     /// A daemon that ends takes what has arrived, and nothing later.
     func drain() {
-        if phase == .open, !hasBacklog { readable() }
+        if phase == .open, !hasBacklog { _ = readable() }
         guard phase == .open else { return }
         isDraining = true
         if hasBacklog { adjustReading() } else { finish() }

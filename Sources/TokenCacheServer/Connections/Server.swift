@@ -25,6 +25,8 @@ final class Server {
     private(set) var limits: Settings.Limits
     private var access: AccessRules
     let readBuffer = ReadBuffer(count: Server.readBufferBytes)
+    /// Parses what is read into it, between requests whenever a connection begins its turn.
+    var parser: RequestParser
     /// Replies of the connection whose turn it is.
     var writer = ReplyWriter(capacity: 65_536)
     /// One reply that has to wait for others before it goes out.
@@ -52,7 +54,14 @@ final class Server {
         self.limits = limits
         self.access = access
         self.logger = logger
+        parser = RequestParser(limits: ProtocolLimits(maxBulk: limits.maxBulk))
     }
+
+    /// One that has seen nothing.
+    var newParser: RequestParser { RequestParser(limits: ProtocolLimits(maxBulk: limits.maxBulk)) }
+
+    /// Lets go of an incomplete request.
+    func renewParser() { parser = newParser }
 
     /// The longest request, all its arguments together: room for the largest SET, and for a few large values.
     var maxRequestBytes: Int { max(1 << 20, limits.maxBulk &* 4) }
@@ -63,6 +72,8 @@ final class Server {
     func apply(_ limits: Settings.Limits, _ access: AccessRules) {
         self.limits = limits
         self.access = access
+        // Not now: it may be the one that read the command to reload.
+        loop.later { [self] in renewParser() }
         for connection in connections.values {
             // The groups were left out if no rule asked for them so far.
             let peer = Peer(descriptor: connection.socket, withGroups: !access.groups.isEmpty) ?? connection.peer
@@ -112,8 +123,15 @@ final class Server {
         }
         counters.acceptedConnections &+= 1
         let connection = ClientConnection(
-            id: nextID, descriptor: descriptor, peer: peer, role: role, server: self,
-            limits: ProtocolLimits(maxBulk: limits.maxBulk))
+            id: nextID, descriptor: descriptor, peer: peer, role: role, server: self)
+        guard !connection.isClosed else {
+            if let suppressed = rejections.admit() {
+                logger.error(
+                    "the kernel does not watch a new client (memory, or fs.epoll.max_user_watches)",
+                    metadata: ["suppressed": "\(suppressed)"])
+            }
+            return
+        }
         nextID &+= 1
         connections[connection.id] = connection
     }
