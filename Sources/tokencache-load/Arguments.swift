@@ -135,7 +135,9 @@ struct Arguments: ParsableCommand {
         if socket != nil && !settings.isEmpty { throw ValidationError("--set is for a daemon that is started here") }
         if json && csv { throw ValidationError("--json and --csv: choose one") }
         if quick && runs == 0 { throw ValidationError("--quick goes with --compare, --scale or --guests") }
-        if docs != nil && !compare && !guests { throw ValidationError("--docs goes with --compare or --guests") }
+        if docs != nil && !compare && !guests && !scale {
+            throw ValidationError("--docs goes with --compare, --guests or --scale")
+        }
         if hgrm != nil && runs > 0 { throw ValidationError("--hgrm goes with a workload") }
         let sizes: [(String, Int?, ClosedRange<Int>)] = [
             ("--sessions", sessions, 1...50_000_000), ("--connections", connections, 1...100_000),

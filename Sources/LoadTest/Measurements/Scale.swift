@@ -75,15 +75,18 @@ public final class Scale {
         bed.end(daemon)
 
         daemon = try bed.startDaemon("growth", store: store.socketPath, settings: growthSettings)
-        let (growth, entryBytes) = try measureGrowth(daemon, tokens)
+        let growth = try measureGrowth(daemon, tokens)
         bed.end(daemon)
 
         let (pending, rotated) = try measureRotation(tokens, fresh: fresh)
         progress.clear()
         var result = ScaleResult(
             sessions: plan.sessions, freshBytes: fresh, pendingBytes: pending, rotatedBytes: rotated,
-            connections: plan.connections, idleBytes: idle, emptyBytes: empty, nearCacheEntryBytes: entryBytes,
-            growth: growth)
+            connections: plan.connections, idleBytes: idle, emptyBytes: empty, nearCacheEntryBytes: growth.entryBytes,
+            growth: growth.rows)
+        if let hits = growth.hits, hits < 0.999 {
+            result.notes.append("only \(Figures.percent(hits)) of the daemon's answers came from its near cache")
+        }
         result.figures = Self.judge(result)
         return result
     }
@@ -125,10 +128,17 @@ public final class Scale {
         var many: [Double] = []
     }
 
+    private struct Growth {
+        var rows: [GrowthRow]
+        var entryBytes: Double?
+        /// Share of the requests that were hits.
+        var hits: Double?
+    }
+
     /// CPU of a hit, small and large in turn; and what more connections cost those that do less at each request.
     private func measureGrowth(
         _ daemon: ServerProcess, _ tokens: TokenPool
-    ) throws(LoadTestError) -> ([GrowthRow], Double?) {
+    ) throws(LoadTestError) -> Growth {
         progress.phase("warming \(Figures.grouped(tokens.count)) sessions")
         try SessionSource.warm(tokens, shape: preparation(daemon, tokens.count))
         let control = try ControlConnection(path: daemon.socketPath)
@@ -136,6 +146,7 @@ public final class Scale {
         let all = [WorkloadLanes.validate(tokens)]
         var peers = [Peer(contender: .tokencached, server: daemon, lanes: [WorkloadLanes.validate(some)])]
         peers += try startPeers(some, answer: control.sampleAnswer(to: Array(peers[0].lanes[0].rows[0])))
+        let before = try DaemonInformation.nearCache(control)
         var manySessions: [Double] = []
         for round in 1...plan.rounds {
             progress.phase("growth, round \(round) of \(plan.rounds)")
@@ -156,7 +167,9 @@ public final class Scale {
         let connections = peers.map {
             row("connections", $0.contender, plan.smallConnections, plan.largeConnections, $0.few, $0.many)
         }
-        return (([sessions] + connections).compactMap { $0 }, entryBytes)
+        return Growth(
+            rows: ([sessions] + connections).compactMap { $0 }, entryBytes: entryBytes,
+            hits: NearCacheCounters.hitShare(before, cache))
     }
 
     /// A server that answers without looking, and one that only looks up; neither is ours.
