@@ -35,7 +35,7 @@ RELEASEDIR = $(BUILD)/release
 FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
 
-.PHONY: help run test test-systemd test-examples test-web build lint format
+.PHONY: help run test test-long test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client
 .PHONY: fuzz fuzz-request fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
@@ -43,6 +43,7 @@ RUNDIR     = tmp/run
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       all tests (installs what they need)'
+	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
@@ -81,6 +82,11 @@ test: build-packages test-packages web-packages swift-examples
 	  --skip 'NearCache|InvalidationLoss|ServeStale|OutageRevocation'
 	examples/testing/examples.py --programs $(abspath $(BUILD))/debug --swift-programs $(abspath $(BUILD)-examples)/release
 	examples/fcgid/test.py --programs $(abspath $(BUILD))/debug --swift-programs $(abspath $(BUILD)-examples)/release --requests 400
+
+# The long forms of the tests that have one.
+test-long: build-packages test-packages
+	$(SWIFT) build $(DEBUG) --build-tests
+	LONG_TESTS=1 $(SWIFT) test $(DEBUG) --skip-build --filter 'NearCache(Ending|Flood|Race)|Exploration|Tamper|RandomTests'
 
 test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release

@@ -69,9 +69,8 @@ let package = Package(
             swiftSettings: strict),
 
         // The load test: a client of its own, so that it measures servers and not a library.
-        .systemLibrary(name: "CLoadTest", path: "Sources/LoadTest/CLoadTest"),
         .target(
-            name: "LoadTest", dependencies: ["CLoadTest", histogram], exclude: ["CLoadTest"],
+            name: "LoadTest", dependencies: ["CLinux", histogram],
             resources: [.embedInCode("Scripts"), .embedInCode("Pages")], swiftSettings: strict),
         .executableTarget(name: "tokencache-load", dependencies: ["LoadTest", argumentParser], swiftSettings: strict),
         // The client library beside bare hiredis.
@@ -98,7 +97,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "TokenCacheClientTests", dependencies: ["TokenCacheClient"], swiftSettings: strict),
         .testTarget(
-            name: "TokenCacheCtlTests", dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto"],
+            name: "TokenCacheCtlTests",
+            dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests", dependencies: ["LoadTest", "tokencached", "tokencache-load", histogram],

@@ -97,8 +97,8 @@ public final class Stage: Sendable {
 }
 
 /// Processes that live in a folder or were given a path in it.
-enum Leftovers {
-    static func below(_ folder: String) -> [(pid: pid_t, command: String)] {
+public enum Leftovers {
+    public static func below(_ folder: String) -> [(pid: Int32, command: String)] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { name in
             guard let pid = pid_t(name), pid != getpid() else { return nil }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 
 /// A daemon of its own with an embedded Redis, in a folder of its own; both are gone when it is released.
 final class LiveDaemon {
@@ -69,6 +70,8 @@ final class LiveDaemon {
             if ContinuousClock.now > deadline { kill(process, SIGKILL) }
             usleep(10_000)
         }
+        // A daemon that crashed leaves its Redis to the next one.
+        for left in Leftovers.below(folder) { kill(left.pid, SIGKILL) }
         close(log)
         try? FileManager.default.removeItem(atPath: folder)
     }

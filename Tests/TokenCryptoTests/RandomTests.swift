@@ -3,9 +3,9 @@ import Testing
 import TokenCrypto
 
 /// ASVS 7.2.3: tokens come from a CSPRNG, at least 128 bits each. The long form (10⁷ tokens) runs where
-/// `TOKENCACHED_LONG_TESTS` is set.
+/// `LONG_TESTS` is set.
 @Suite struct RandomTests {
-    static let tokens = getenv("TOKENCACHED_LONG_TESTS") == nil ? 1_000_000 : 10_000_000
+    static let tokens = getenv("LONG_TESTS") == nil ? 1_000_000 : 10_000_000
 
     /// Counts ones by bit position in binary, one plane per power of two: two operations per word and token instead
     /// of sixty-four.

@@ -7,9 +7,9 @@ import Testing
 /// lost, repeated and late commands. The real decisions keep every invariant; take one rule away and one is broken.
 ///
 /// The short form explores the first three requests of each scenario to the end, with one loss, in seconds; where
-/// `TOKENCACHED_LONG_TESTS` is set all four are explored (1.8 million states, some minutes).
+/// `LONG_TESTS` is set all four are explored (1.8 million states, some minutes).
 @Suite struct ExplorationTests {
-    static let isLong = getenv("TOKENCACHED_LONG_TESTS") != nil
+    static let isLong = getenv("LONG_TESTS") != nil
     static let scenarios = isLong ? full : full.map(\.short)
 
     private static let full = [

@@ -1,4 +1,4 @@
-internal import CLoadTest
+internal import CLinux
 internal import Glibc
 internal import Histogram
 

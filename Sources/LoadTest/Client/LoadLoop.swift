@@ -1,4 +1,4 @@
-internal import CLoadTest
+internal import CLinux
 internal import Glibc
 
 /// One connection of a load. Its requests in flight stand in a ring of the loop's arrays.
@@ -147,7 +147,7 @@ struct LoadLoop: ~Copyable {
         let isWhole = nanoseconds <= 0 || Int64(milliseconds) * 1_000_000 == nanoseconds
         let count = Int(
             isWhole
-                ? epoll_wait(epoll, events, most, milliseconds) : load_epoll_wait(epoll, events, most, nanoseconds))
+                ? epoll_wait(epoll, events, most, milliseconds) : wait_for_events(epoll, events, most, nanoseconds))
         guard count > 0 else { return }
         var now = Clock.now()
         for position in 0..<count {

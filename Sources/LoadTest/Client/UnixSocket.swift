@@ -1,4 +1,4 @@
-internal import CLoadTest
+internal import CLinux
 internal import Glibc
 
 /// Descriptors of Unix-domain stream sockets.
@@ -46,8 +46,8 @@ enum UnixSocket {
 
     /// The process that listens at the other end, where the kernel tells.
     static func peer(of descriptor: Int32) -> Int32? {
-        var credentials = load_peer_credentials()
-        var size = socklen_t(MemoryLayout<load_peer_credentials>.size)
+        var credentials = peer_credentials()
+        var size = socklen_t(MemoryLayout<peer_credentials>.size)
         guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0, credentials.pid > 0 else {
             return nil
         }

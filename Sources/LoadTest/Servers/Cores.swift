@@ -1,4 +1,4 @@
-internal import CLoadTest
+internal import CLinux
 internal import Glibc
 
 /// Which core does what, so that client and server do not take each other's time.
@@ -21,8 +21,8 @@ public struct Cores: Sendable, Equatable {
 
     /// The cores the calling thread may use now.
     static var current: [Int] {
-        var cores = load_cores()
-        guard load_get_cores(0, &cores) > 0 else { return [] }
+        var cores = core_set()
+        guard get_cores(0, &cores) > 0 else { return [] }
         return withUnsafeBytes(of: &cores) { bytes in
             (0..<bytes.count * 8).filter { bytes[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
         }
@@ -43,10 +43,10 @@ public struct Cores: Sendable, Equatable {
     static func unpin() { _ = pin(allowed) }
 
     private static func pin(_ chosen: [Int]) -> Bool {
-        var cores = load_cores()
+        var cores = core_set()
         withUnsafeMutableBytes(of: &cores) { bytes in
             for core in chosen where core >= 0 && core < bytes.count * 8 { bytes[core / 8] |= 1 << UInt8(core % 8) }
         }
-        return load_set_cores(0, &cores) == 0
+        return set_cores(0, &cores) == 0
     }
 }

@@ -1,4 +1,4 @@
-internal import CLoadTest
+internal import CLinux
 internal import Glibc
 
 /// The limit: a bare epoll loop that answers without looking. It counts bytes, and for every so many it sends one

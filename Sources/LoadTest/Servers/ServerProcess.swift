@@ -1,4 +1,4 @@
-internal import CLoadTest
+internal import CLinux
 internal import Glibc
 
 /// A server that this program started and ends.
@@ -114,7 +114,7 @@ public enum ServerLaunch {
     /// Ends this process with its parent, holds it on its core, and becomes the server. Returns only on failure.
     public static func run(_ words: [String]) -> Int32 {
         let parent = getppid()
-        _ = load_end_with_parent(SIGKILL)
+        _ = process_control(PR_SET_PDEATHSIG, UInt(SIGKILL))
         // It may have gone between the two calls.
         guard getppid() == parent, words.count >= 2 else { return 69 }
         if let core = Int(words[0]) { Cores.pin(to: core) }

@@ -115,13 +115,7 @@ struct NearCacheEndingTests {
                 let flushes = try NearCacheFacts(near)["flushes"]
                 world.proxy.stopThose(.feed)
                 letPass(.milliseconds(20))
-                var acknowledged: [String: ContinuousClock.Instant] = [:]
-                for token in tokens {
-                    guard try far.fields("TOKEN.REVOKE", token).status == "revoked" else {
-                        throw HarnessFailure("a revocation failed")
-                    }
-                    acknowledged[token] = .now
-                }
+                let acknowledged = try Self.revoke(tokens, far)
                 try Self.presentUntilRefused(tokens, near, acknowledged, &lateness)
                 try NearCacheFacts.awaitRearmed(world.near, flushesBefore: flushes)
             }
@@ -129,6 +123,54 @@ struct NearCacheEndingTests {
             #expect(lateness.longest <= .seconds(1))
             #expect(lateness.lateAccepts > 0, "the connection was not silent: this measured nothing")
         }
+    }
+
+    @Test("so it does when the connection's proxy was stopped by SIGSTOP")
+    func stoppedProxy() throws {
+        let stage = try Stage()
+        let server = try stage.addRedis()
+        let proxy = try ProxyProcess(stage, to: server)
+        var problems: [String] = []
+        do {
+            let daemons = [try stage.addDaemon(.url(proxy.url)), try stage.addDaemon(.redis(server))]
+            for daemon in daemons { try NearCacheFacts.awaitArmed(daemon) }
+            let (near, far) = (try daemons[0].client(), try daemons[1].client())
+            var lateness = Lateness()
+            for _ in 0..<NearCacheWorld.rounds(2, long: 10) {
+                let tokens = try far.issue(count: 500)
+                try near.warm(tokens)
+                let flushes = try NearCacheFacts(near)["flushes"]
+                try proxy.stopFeed()
+                let acknowledged = try Self.revoke(tokens, far)
+                try Self.presentUntilRefused(tokens, near, acknowledged, &lateness)
+                try NearCacheFacts.awaitRearmed(daemons[0], flushesBefore: flushes)
+            }
+            lateness.report("a stopped proxy")
+            #expect(lateness.longest <= .seconds(1))
+            #expect(lateness.lateAccepts > 0, "the connection was not silent: this measured nothing")
+        } catch {
+            problems.append("\(error)")
+        }
+        // A daemon that is stopped talks to its Redis once more.
+        for daemon in stage.daemons {
+            do { try daemon.stop() } catch { problems.append("\(error)") }
+        }
+        proxy.end()
+        problems += stage.finish()
+        if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
+    }
+
+    private static func revoke(
+        _ tokens: [String], _ client: RESPClient
+    ) throws -> [String: ContinuousClock.Instant] {
+        var acknowledged: [String: ContinuousClock.Instant] = [:]
+        for token in tokens {
+            guard try client.fields("TOKEN.REVOKE", token).status == "revoked" else {
+                throw HarnessFailure("a revocation failed")
+            }
+            acknowledged[token] = .now
+        }
+        return acknowledged
     }
 
     private static func presentUntilRefused(

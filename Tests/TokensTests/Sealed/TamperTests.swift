@@ -6,7 +6,7 @@ import TokenCrypto
 
 /// G4: a token with one byte changed, removed, added or cut is no token.
 @Suite struct TamperTests {
-    private static let isLong = getenv("TOKENCACHED_LONG_TESTS") != nil
+    private static let isLong = getenv("LONG_TESTS") != nil
 
     /// Each place of one token, with three other bytes.
     @Test func `G4: every single byte of a guest, a captcha and a CSRF token matters`() throws {
@@ -24,7 +24,7 @@ import TokenCrypto
         }
     }
 
-    /// A thousand of each kind, in a dozen places each; all places of all of them where `TOKENCACHED_LONG_TESTS` is set.
+    /// A thousand of each kind, in a dozen places each; all places of all of them where `LONG_TESTS` is set.
     @Test func `G4: a thousand tokens, changed anywhere, are refused`() throws {
         var site = try Site(keys: [1, 2])
         var random = SeededRandom(seed: 2)
