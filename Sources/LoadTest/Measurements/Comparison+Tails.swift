@@ -70,9 +70,23 @@ extension Comparison {
     func measureStalls() {
         progress.phase("how still the machine stands", isStep: true)
         result.stalls = MachineStalls.measure([bed.cores.server, bed.cores.client].compactMap { $0 })
+        noteTails()
     }
 
     static let mixedRounds = 3
+
+    /// What stands in the way of a steady tail on this machine, whatever the daemon does.
+    private func noteTails() {
+        if let stalls = result.stalls, stalls.share >= 0.01 {
+            result.notes.append(
+                "P7: this machine stood still for \(Figures.percent(stalls.share)) of the time while nothing ran on it "
+                    + "(stalls): one request in a hundred meets that, and p99 is not the daemon's")
+        }
+        if bed.cores.store != nil, bed.cores.store == bed.cores.server {
+            result.notes.append(
+                "P7: the Redis behind the daemon runs on the daemon's core, in its way; with three cores it has its own")
+        }
+    }
 
     /// In closed loop one of the two must be busy; if none is, somebody else had the core.
     private static let undisturbed = 0.85
