@@ -68,26 +68,12 @@ public final class CryptoContext {
         into output: UnsafeMutableRawBufferPointer
     ) throws(CryptoError) {
         EVP_KDF_CTX_reset(hkdf)
-        // A parameter keeps the pointers to its name and its value, so both must outlive the call: the names are
-        // static (OSSL_KDF_PARAM_DIGEST and its like; a Swift string would be gone by then).
-        var parameters = [
-            OSSL_PARAM_construct_utf8_string(Self.cString("digest"), Self.cString("SHA256"), 0),
-            Self.octets("key", keyMaterial), Self.octets("salt", salt), Self.octets("info", info),
-            OSSL_PARAM_construct_end(),
+        var parameters: [OSSL_PARAM] = [
+            .text("digest", "SHA256"), .octets("key", keyMaterial), .octets("salt", salt), .octets("info", info), .end,
         ]
         let done =
             EVP_KDF_derive(
                 hkdf, output.baseAddress?.assumingMemoryBound(to: UInt8.self), output.count, &parameters) == 1
         guard done else { throw CryptoError(operation: "HKDF-SHA256") }
-    }
-
-    private static func octets(_ name: StaticString, _ value: UnsafeRawBufferPointer) -> OSSL_PARAM {
-        OSSL_PARAM_construct_octet_string(
-            cString(name), UnsafeMutableRawPointer(mutating: value.baseAddress), value.count)
-    }
-
-    /// A literal's own bytes, which end in a zero and live as long as the program. OpenSSL does not write to them.
-    private static func cString(_ literal: StaticString) -> UnsafeMutablePointer<CChar> {
-        UnsafeMutableRawPointer(mutating: literal.utf8Start).assumingMemoryBound(to: CChar.self)
     }
 }

@@ -11,16 +11,9 @@ public final class MessageAuthentication {
         defer { EVP_MAC_free(algorithm) }
         guard let context = EVP_MAC_CTX_new(algorithm) else { throw CryptoError(operation: "EVP_MAC_CTX_new") }
         self.context = context
-        var digest = Array("SHA256".utf8CString)
-        let isKeyed = digest.withUnsafeMutableBufferPointer { digest in
-            key.withUnsafeBytes { key in
-                var parameters = [
-                    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.baseAddress, 0),
-                    OSSL_PARAM_construct_end(),
-                ]
-                return EVP_MAC_init(
-                    context, key.baseAddress?.assumingMemoryBound(to: UInt8.self), key.count, &parameters) == 1
-            }
+        var parameters: [OSSL_PARAM] = [.text("digest", "SHA256"), .end]
+        let isKeyed = key.withUnsafeBytes { key in
+            EVP_MAC_init(context, key.baseAddress?.assumingMemoryBound(to: UInt8.self), key.count, &parameters) == 1
         }
         guard isKeyed else { throw CryptoError(operation: "HMAC-SHA256") }
     }
