@@ -12,7 +12,7 @@ internal import Glibc
 final class DescriptorPoll {
     /// Few enough that what the kernel touched in finding them is still in the processor's cache when they are handled.
     private static let eventsPerBatch = 64
-    /// As many events are handled before timers, Redis and others have their turn.
+    /// As many batches are handled before timers, Redis and others have their turn.
     private static let batchesPerTurn = 8
     /// Bytes of a handler that its calls will touch, nearly always: a handler puts those first.
     private static let prefetchedBytes = 192
@@ -101,12 +101,11 @@ final class DescriptorPoll {
     @inline(__always)
     private func handle(_ what: UInt32, _ pointer: UnsafeMutableRawPointer) {
         let failure = EPOLLHUP.rawValue | EPOLLERR.rawValue
-        let end = EPOLLRDHUP.rawValue | failure
         current = pointer
         Unmanaged<DescriptorWatch>.fromOpaque(pointer)._withUnsafeGuaranteedRef { watch in
-            if watch.isReading, what & (EPOLLIN.rawValue | end) != 0 {
-                // An end of file shows only to who reads up to it.
-                guard read(watch, pointer, readsOn: what & end != 0) else { return }
+            if what & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue) != 0 { watch.hasEnded = true }
+            if watch.isReading, what & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue | failure) != 0 {
+                guard read(watch, pointer) else { return }
             }
             if watch.isWriting, what & (EPOLLOUT.rawValue | failure) != 0 {
                 watch.handler.writable()
@@ -118,11 +117,12 @@ final class DescriptorPoll {
 
     /// - Returns: whether the watch is still there.
     @inline(__always)
-    private func read(_ watch: DescriptorWatch, _ pointer: UnsafeMutableRawPointer, readsOn: Bool) -> Bool {
+    private func read(_ watch: DescriptorWatch, _ pointer: UnsafeMutableRawPointer) -> Bool {
         let hasMore = watch.handler.readable()
         guard current == pointer else { return false }
-        // While reading is off nothing is called; turned on, it begins with what is there.
-        if hasMore || readsOn, watch.isReading { watch.activateRead() }
+        // The end is told once, and found only by who reads up to it. While reading is off nothing is called; turned
+        // on, it begins with what is there.
+        if hasMore || watch.hasEnded, watch.isReading { watch.activateRead() }
         return true
     }
 
@@ -156,7 +156,7 @@ final class DescriptorPoll {
             current = pointer
             Unmanaged<DescriptorWatch>.fromOpaque(pointer)._withUnsafeGuaranteedRef { watch in
                 watch.isActivated = false
-                _ = read(watch, pointer, readsOn: false)
+                _ = read(watch, pointer)
             }
             current = nil
         }

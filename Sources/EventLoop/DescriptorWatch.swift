@@ -5,8 +5,10 @@ internal import Glibc
 public protocol DescriptorHandler: AnyObject {
     /// There is something to read, an end of file or an error; or `activateRead()` asked for this call.
     ///
-    /// It is not called again for what it leaves unread, unless it says so: then it is called in the next turn.
-    /// - Returns: whether there may be more to read. A read that was given less than it had room for found all there is.
+    /// It is not called again for what it leaves unread, unless it says so: then it is called in the next turn. Once the
+    /// peer has closed it is called until it has found the end of file, and turns reading off or cancels.
+    /// - Returns: whether there may be more to read. A read that was given less than it had room for found all there is
+    ///   (unless descriptors came along, `SCM_RIGHTS`: what follows them is told with the next bytes).
     func readable() -> Bool
     /// There is room to write, or an error.
     func writable()
@@ -23,6 +25,8 @@ public final class DescriptorWatch {
     public private(set) var isReading = false
     private(set) var isWriting = false
     var isActivated = false
+    /// The peer writes no more: behind what is there to read stands the end of file.
+    var hasEnded = false
     private var isRegistered = false
     private var isCancelled = false
     /// Unchecked, as this is the hot path.

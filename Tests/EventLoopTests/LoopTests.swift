@@ -177,7 +177,9 @@ import Testing
         #expect(greedy.reads <= 5)
     }
 
-    @Test func bytesAndTheEndTogetherAreTwoCalls() throws {
+    /// Read in pieces of `piece` bytes.
+    @Test(arguments: [(64, [5, 0]), (5, [5, 0]), (2, [2, 2, 1, 0])])
+    func bytesAndTheEndTogetherAreReadToTheEnd(piece: Int, expected: [Int]) throws {
         let loop = try EventLoop()
         var pair: SocketPair? = SocketPair()
         let ours = dup(pair?.ours ?? -1)
@@ -186,9 +188,11 @@ import Testing
         handler.watch = loop.watch(ours, handler: handler)
         var counts: [Int] = []
         handler.onReadable = {
-            var bytes = [UInt8](repeating: 0, count: 64)
-            counts.append(read(ours, &bytes, bytes.count))
-            guard counts.last == 0 else { return }
+            var bytes = [UInt8](repeating: 0, count: piece)
+            let count = read(ours, &bytes, piece)
+            counts.append(count)
+            $0.hasMore = count == piece
+            guard count == 0 else { return }
             $0.watch?.setReading(false)
             loop.stop()
         }
@@ -196,7 +200,7 @@ import Testing
         pair = nil
         handler.watch?.setReading(true)
         loop.run(atMost: .seconds(5))
-        #expect(counts == [5, 0])
+        #expect(counts == expected)
     }
 
     @Test("what a handler leaves unread it is told of again only if it says that there is more")

@@ -357,6 +357,7 @@ final class ClientConnection: DescriptorHandler {
         watch?.setReading(false)
         input = []
         inputStart = 0
+        unfinished = nil
         incompleteSince = nil
         finishIfDone()
     }
@@ -387,6 +388,7 @@ final class ClientConnection: DescriptorHandler {
         watch = nil
         Glibc.close(descriptor)
         input = []
+        unfinished = nil
         output = []
         outputStart = 0
         inputStart = 0

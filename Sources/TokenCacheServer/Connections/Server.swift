@@ -121,7 +121,6 @@ final class Server {
             }
             return reject(descriptor, "-NOPERM this user may not use the daemon (access)\r\n")
         }
-        counters.acceptedConnections &+= 1
         let connection = ClientConnection(
             id: nextID, descriptor: descriptor, peer: peer, role: role, server: self)
         guard !connection.isClosed else {
@@ -132,6 +131,7 @@ final class Server {
             }
             return
         }
+        counters.acceptedConnections &+= 1
         nextID &+= 1
         connections[connection.id] = connection
     }

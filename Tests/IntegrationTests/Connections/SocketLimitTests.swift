@@ -25,6 +25,21 @@ struct SocketLimitTests {
         }
     }
 
+    /// More than a turn's share, than is read at once, and both; then lines that have no answer.
+    @Test(
+        "who sends much at once and then no more gets every answer, and the end",
+        arguments: [1, 64, 65, 100, 164, 4_681, 4_715, 20_000], ["", "\r\n", "*0\r\n*0\r\n"])
+    func endBehindMuch(count: Int, tail: String) throws {
+        try withWorld { world in
+            let client = try world.client()
+            let pings = Array(repeating: RESPClient.encode("PING"), count: count).flatMap { $0 }
+            try client.sendRaw(pings + Array(tail.utf8))
+            client.endSending()
+            let answers = try client.readToEnd(limit: .seconds(10))
+            #expect(answers == Array(String(repeating: "+PONG\r\n", count: count).utf8))
+        }
+    }
+
     @Test("what came before the malformed bytes is answered first")
     func errorComesLast() throws {
         try withWorld { world in
