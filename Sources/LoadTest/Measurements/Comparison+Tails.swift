@@ -84,7 +84,8 @@ extension Comparison {
         }
         if bed.cores.store != nil, bed.cores.store == bed.cores.server {
             result.notes.append(
-                "P7: the Redis behind the daemon runs on the daemon's core, in its way; with three cores it has its own")
+                "P7: the Redis behind the daemon runs on the daemon's core, in its way; with three cores it has its own"
+            )
         }
     }
 
