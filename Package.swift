@@ -78,24 +78,32 @@ let package = Package(
             name: "client-benchmark", dependencies: ["TokenCacheClient", "LoadTest", "CHiredis", argumentParser],
             swiftSettings: strict),
 
+        // What tests of several targets begin a random choice from.
+        .target(
+            name: "SeededRandom", dependencies: ["TokenCrypto"], path: "Tests/SeededRandom", swiftSettings: strict),
+
         // Unit tests need no server and finish in seconds.
-        .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol"], swiftSettings: strict),
+        .testTarget(
+            name: "WireProtocolTests", dependencies: ["WireProtocol", "SeededRandom"], swiftSettings: strict),
         .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto"], swiftSettings: strict),
-        .testTarget(name: "TokensTests", dependencies: ["Tokens", "TokenCrypto"], swiftSettings: strict),
+        .testTarget(
+            name: "TokensTests", dependencies: ["Tokens", "TokenCrypto", "SeededRandom"], swiftSettings: strict),
         // Starts redis-servers of its own, on Unix sockets.
         .testTarget(
             name: "TokenCacheTests",
-            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", logging],
+            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom", logging],
             swiftSettings: strict),
         .testTarget(
-            name: "NearCacheTests", dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop"],
+            name: "NearCacheTests",
+            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom"],
             swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(
-            name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", configuration, logging],
+            name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", "SeededRandom", configuration, logging],
             swiftSettings: strict),
-        .testTarget(name: "TokenCacheClientTests", dependencies: ["TokenCacheClient"], swiftSettings: strict),
+        .testTarget(
+            name: "TokenCacheClientTests", dependencies: ["TokenCacheClient", "SeededRandom"], swiftSettings: strict),
         .testTarget(
             name: "TokenCacheCtlTests",
             dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto", "TestSupport"],

@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 import TokenCrypto
 import Tokens
@@ -75,7 +76,7 @@ struct MemoryBoundTests {
         let cache = try #require(NearCache(maxBytes: maxBytes))
         var random = SeededRandom(seed: 8)
         for number in 0..<count {
-            var record = SessionRecord.fresh(subject: random.octets(Int.random(in: 0...256, using: &random)))
+            var record = SessionRecord.fresh(subject: random.bytes(Int.random(in: 0...256, using: &random)))
             if random.chance(50) {
                 record = record.rotated(
                     to: random.fixed(), sealed: random.fixed(), policy: TokenPolicy(), now: SessionRecord.start)

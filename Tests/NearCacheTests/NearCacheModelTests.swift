@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 import TokenCrypto
 import Tokens
@@ -25,7 +26,7 @@ struct NearCacheModelTests {
                 // Now and then one that fills a good part of the cache, and one that is larger than all of it.
                 let data =
                     random.chance(10)
-                    ? [RecordField("a", random.octets(Int.random(in: 0...4_000, using: &random)))] : []
+                    ? [RecordField("a", random.bytes(Int.random(in: 0...4_000, using: &random)))] : []
                 let details = NearCacheDetails(
                     record: record, data: data, policy: TokenPolicy(), now: SessionRecord.start)
                 defer { details?.free() }

@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 import TokenCrypto
 import Tokens
@@ -188,7 +189,7 @@ struct PartialRecordTests {
             let code = [UInt8](repeating: 7, count: 16)
             if life.random.chance(30) { life.record.bindings.ip = Binding(bytes: [2, 65, 66, 24] + code) }
             if life.random.chance(30) { life.record.bindings.userAgent = Binding(bytes: [1, 65, 0] + code) }
-            let data = life.random.chance(50) ? [RecordField("cart", life.random.octets(9)), RecordField("x", [])] : []
+            let data = life.random.chance(50) ? [RecordField("cart", life.random.bytes(9)), RecordField("x", [])] : []
             let settled = life.record.settled(policy: life.policy, now: life.now)
             let details = NearCacheDetails(record: life.record, data: data, policy: life.policy, now: life.now)
             defer { details?.free() }

@@ -1,4 +1,5 @@
 import Foundation
+import SeededRandom
 import Testing
 
 @testable import TokenCacheServer
@@ -132,7 +133,7 @@ struct ConfigurationDescriptionTests {
 
     @Test("no pattern crashes or takes long")
     func hostilePatterns() {
-        var random = SeededRandom(state: 4)
+        var random = SeededRandom(seed: 4)
         let alphabet = Array("*?[]^-\\ae.")
         for _ in 0..<20_000 {
             let pattern = String(
@@ -162,7 +163,7 @@ struct ConfigurationDescriptionTests {
 struct ConfigurationFuzzTests {
     @Test("no YAML crashes the loader, and what is accepted is in range")
     func yaml() throws {
-        var random = SeededRandom(state: 5)
+        var random = SeededRandom(seed: 5)
         let manual = Array(try packageFile("conf/tokencached.yaml").replacing("  #", with: "  ").utf8)
         let pieces =
             SettingKey.all.map(\.name) + [

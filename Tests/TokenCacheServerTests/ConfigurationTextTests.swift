@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 
 @testable import TokenCacheServer
@@ -37,7 +38,7 @@ struct ConfigurationTextTests {
 
     @Test("what is printed is read as the same duration, and in the manual's units")
     func durationRoundTrip() {
-        var random = SeededRandom(state: 1)
+        var random = SeededRandom(seed: 1)
         for _ in 0..<20_000 {
             let unit = [1, 1_000, 60_000, 3_600_000, 86_400_000].randomElement(using: &random) ?? 1
             let milliseconds = Int64.random(in: 0...400, using: &random) * Int64(unit)
@@ -56,7 +57,7 @@ struct ConfigurationTextTests {
 
     @Test("no bytes crash the duration and size parsers, and digits with a unit agree with plain arithmetic")
     func fuzz() {
-        var random = SeededRandom(state: 2)
+        var random = SeededRandom(seed: 2)
         let alphabet = Array("0123456789..msmhdkKiBbMG -+e\0\u{e9}".utf8)
         for _ in 0..<100_000 {
             let length = Int.random(in: 0...24, using: &random)

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import SeededRandom
 import Synchronization
 import Testing
 
@@ -45,7 +46,7 @@ struct LoggingTests {
 
     @Test("S7 log injection is impossible: whatever is logged stays on one line, without controls")
     func injection() {
-        var random = SeededRandom(state: 3)
+        var random = SeededRandom(seed: 3)
         let bad = ["\n", "\r", "\r\n", "\u{1b}[2J", "\0", "\u{85}", "\u{9b}", "\u{2028}", "\u{202e}", "\u{7f}", "\t"]
         let good = ["a", " ", "\"", "\\", "=", "é", "🙂", "<0>"]
         for _ in 0..<2_000 {

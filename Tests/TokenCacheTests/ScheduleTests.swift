@@ -1,5 +1,6 @@
 import EventLoop
 import RedisLink
+import SeededRandom
 import Testing
 import TokenCrypto
 import Tokens

@@ -1,6 +1,7 @@
 import EventLoop
 import Logging
 import RedisLink
+import SeededRandom
 import Testing
 import TokenCache
 import TokenCrypto
@@ -153,23 +154,4 @@ extension RecordField {
 extension Verdict {
     var view: SessionView? { if case .accepted(let view) = self { view } else { nil } }
     var refusal: Refusal? { if case .refused(let refusal) = self { refusal } else { nil } }
-}
-
-/// A random source that says the same every time: SplitMix64.
-struct SeededRandom: RandomSource, RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-
-    mutating func fill(_ buffer: UnsafeMutableRawBufferPointer) throws(CryptoError) {
-        for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: next()) }
-    }
 }

@@ -1,3 +1,4 @@
+import SeededRandom
 import TokenCrypto
 
 @testable import Tokens

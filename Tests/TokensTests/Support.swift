@@ -1,28 +1,8 @@
+import SeededRandom
 import Testing
 import TokenCrypto
 
 @testable import Tokens
-
-/// A random source that says the same every time: SplitMix64.
-struct SeededRandom: RandomSource, RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-
-    mutating func fill(_ buffer: UnsafeMutableRawBufferPointer) throws(CryptoError) {
-        for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: next()) }
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
-}
 
 /// The n-th verifier of a test, with what the store would keep of it.
 struct TestToken {

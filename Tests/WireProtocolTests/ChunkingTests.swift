@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 import WireProtocol
 
@@ -6,7 +7,7 @@ import WireProtocol
 struct ChunkingTests {
     @Test("any stream reads the same whole, byte by byte, and in random pieces", arguments: 0..<8)
     func anyChunking(_ seed: Int) {
-        var random = SeededGenerator(state: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         for round in 0..<500 {
             // Small limits, so that the streams meet them.
             let limits =
@@ -43,7 +44,7 @@ struct ChunkingTests {
 
 /// Makes streams of requests, good ones and damaged ones.
 enum StreamGenerator {
-    static func stream(using random: inout SeededGenerator) -> [UInt8] {
+    static func stream(using random: inout SeededRandom) -> [UInt8] {
         var stream: [UInt8] = []
         for _ in 0..<Int.random(in: 1...5, using: &random) {
             stream += Bool.random(using: &random) ? array(using: &random) : inline(using: &random)
@@ -63,7 +64,7 @@ enum StreamGenerator {
         return stream
     }
 
-    private static func array(using random: inout SeededGenerator) -> [UInt8] {
+    private static func array(using random: inout SeededRandom) -> [UInt8] {
         let count = Int.random(in: -1...7, using: &random)
         var request = Array("*\(count)\r\n".utf8)
         for _ in 0..<max(count, 0) {
@@ -75,7 +76,7 @@ enum StreamGenerator {
         return request
     }
 
-    private static func inline(using random: inout SeededGenerator) -> [UInt8] {
+    private static func inline(using random: inout SeededRandom) -> [UInt8] {
         let parts = [
             "PING", "a", "\"b c\"", "'d\\'e'", "\"\\x41\\n\"", "f\"g\"", "HTTP/1.1", "POST", "Host:", "\"", "'", "\\",
             "\t",
@@ -87,7 +88,7 @@ enum StreamGenerator {
     }
 
     /// Mostly bytes that mean something to the parser.
-    private static func byte(using random: inout SeededGenerator) -> UInt8 {
+    private static func byte(using random: inout SeededRandom) -> UInt8 {
         let telling: [UInt8] = [13, 10, 42, 36, 48, 49, 57, 45, 43, 32, 34, 39, 92, 0, 255, 97]
         return Bool.random(using: &random)
             ? telling[Int.random(in: 0..<telling.count, using: &random)] : UInt8.random(in: 0...255, using: &random)

@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 import WireProtocol
 
@@ -57,7 +58,7 @@ struct ReplyWriterTests {
             power *= 10
             values += [power - 1, power, power + 1, -power, 1 - power, power / 10 * 5 + 7]
         }
-        var random = SeededGenerator(state: 1)
+        var random = SeededRandom(seed: 1)
         for shift in 0..<63 { values.append(Int64.random(in: .min ... .max, using: &random) >> shift) }
         for value in values + Array(0...1100) {
             #expect(reply { $0.integer(value) } == ":\(value)\r\n")

@@ -148,7 +148,8 @@ struct ReportTables {
             rows: result.visitors.map { row in
                 [
                     row.site, Figures.grouped(row.pageViews), Figures.grouped(row.writeCount),
-                    Figures.grouped(row.keysBefore), Figures.grouped(row.keysAfter), Figures.bytes(Double(row.bytes)),
+                    Figures.grouped(row.keysBefore), Figures.grouped(row.keysAfter),
+                    row.bytes > 0 ? Figures.bytes(Double(row.bytes)) : "no growth",
                 ]
             },
             notes: [
