@@ -55,6 +55,29 @@ struct EntryTableTests {
         }
     }
 
+    @Test("as it fills its slots become more, and every entry is found all the time")
+    func growth() throws {
+        var random = SeededRandom(seed: 1)
+        let capacity = 50_000
+        let table = try #require(EntryTable(capacity: capacity))
+        let sids = (0..<capacity).map { _ in SessionID(first: random.next(), second: random.next()) }
+        for (number, sid) in sids.enumerated() {
+            #expect(table.insert(try Self.entry(sid, Int64(number))) != nil)
+            // Around each step, and now and then.
+            guard number % 5_000 == 0 || [2_047, 2_048, 8_191, 8_192, 32_767, 32_768].contains(number) else { continue }
+            for (known, sid) in sids[...number].enumerated()
+            where table.find(sid).map({ table[$0].revision }) != Int64(known) {
+                Issue.record("\(known) was lost when there were \(number)")
+                return
+            }
+        }
+        #expect(table.insert(try Self.entry(SessionID(first: 1, second: 1), 1)) == nil)
+        for sid in sids.prefix(capacity / 2) { if let index = table.find(sid) { table.remove(index) } }
+        #expect(table.count == capacity - capacity / 2)
+        #expect(sids.prefix(capacity / 2).allSatisfy { table.find($0) == nil })
+        #expect(sids.dropFirst(capacity / 2).allSatisfy { table.find($0) != nil })
+    }
+
     @Test("an entry moves back into a gap unless its home lies behind the gap", arguments: [0, 5, 13])
     func backwardShift(_ home: UInt64) throws {
         // 16 slots; five entries at home, one further on in the cluster, one at its own home right behind it.

@@ -5,15 +5,18 @@ internal import Tokens
 
 /// Entries in one block of memory, found by open addressing on the `sid`'s own random bits.
 ///
-/// The block is reserved at its full size and touched as it fills, so nothing is ever moved. It is kept out of core
-/// dumps (`MADV_DONTDUMP`): it holds verifiers.
+/// The block of entries is reserved at its full size and touched as it fills, so none is ever moved. The slots that lead
+/// to them are few while entries are, so that a search finds them in the processor's cache. Both are kept out of core
+/// dumps: entries hold verifiers.
 final class EntryTable {
+    private let block: MappedMemory
     private let entries: UnsafeMutablePointer<NearCacheEntry>
-    /// Index of an entry in each slot, `NearCache.none` in an empty one. A power of two, at least twice the entries.
-    private let slots: UnsafeMutablePointer<UInt32>
-    private let slotMask: Int
-    private let entriesBytes: Int
-    private let slotsBytes: Int
+    private var slotBlock: MappedMemory
+    /// Index of an entry plus one in each slot, 0 in an empty one. A power of two, at least twice the entries.
+    private var slots: UnsafeMutablePointer<UInt32>
+    private var slotMask: Int
+    /// As many as there will be for a full table.
+    private let mostSlots: Int
     let capacity: Int
     private(set) var count = 0
     /// Entries that were given back, to be used again; the rest above `fresh` was never used.
@@ -23,45 +26,35 @@ final class EntryTable {
     /// What one entry costs without its details, its share of the slots included.
     static var bytesPerEntry: Int { MemoryLayout<NearCacheEntry>.stride + 4 * MemoryLayout<UInt32>.stride }
 
+    /// Slots at first, 16 KiB; and those from which the next step is to all of them: moving so many takes about a
+    /// millisecond, once.
+    private static let firstSlots = 4_096
+    private static let lastSmallSlots = 65_536
+
     /// Nil where the address space is not to be had.
     init?(capacity: Int) {
         let capacity = max(1, min(capacity, Int(Int32.max)))
-        var slotCount = 2
-        while slotCount < capacity * 2 { slotCount *= 2 }
-        let entriesBytes = capacity * MemoryLayout<NearCacheEntry>.stride
-        let slotsBytes = slotCount * MemoryLayout<UInt32>.stride
-        guard let entries = Self.reserve(entriesBytes), let slots = Self.reserve(slotsBytes) else { return nil }
+        var mostSlots = 2
+        while mostSlots < capacity * 2 { mostSlots *= 2 }
+        let slotCount = min(mostSlots, Self.firstSlots)
+        guard let block = MappedMemory(byteCount: capacity * MemoryLayout<NearCacheEntry>.stride),
+            let slotBlock = MappedMemory(byteCount: slotCount * MemoryLayout<UInt32>.stride)
+        else { return nil }
         self.capacity = capacity
-        self.entriesBytes = entriesBytes
-        self.slotsBytes = slotsBytes
-        self.entries = entries.bindMemory(to: NearCacheEntry.self, capacity: capacity)
-        self.slots = slots.bindMemory(to: UInt32.self, capacity: slotCount)
+        self.mostSlots = mostSlots
+        self.block = block
+        self.slotBlock = slotBlock
+        entries = block.start.bindMemory(to: NearCacheEntry.self, capacity: capacity)
+        slots = slotBlock.start.bindMemory(to: UInt32.self, capacity: slotCount)
         slotMask = slotCount - 1
     }
 
-    deinit {
-        removeAll()
-        munmap(entries, entriesBytes)
-        munmap(slots, slotsBytes)
-    }
-
-    private static func reserve(_ bytes: Int) -> UnsafeMutableRawPointer? {
-        let flags = Int32(MAP_PRIVATE) | Int32(MAP_ANONYMOUS) | Int32(MAP_NORESERVE)
-        guard let block = mmap(nil, bytes, PROT_READ | PROT_WRITE, flags, -1, 0), block != MAP_FAILED else {
-            return nil
-        }
-        madvise(block, bytes, Int32(MADV_DONTDUMP))
-        // A search reads two places anywhere in the block: with small pages most of its time went into finding those.
-        madvise(block, bytes, Int32(MADV_HUGEPAGE))
-        return block
-    }
+    deinit { removeAll() }
 
     subscript(_ index: UInt32) -> NearCacheEntry {
         _read { yield entries[Int(index)] }
         _modify { yield &entries[Int(index)] }
     }
-
-    // A slot holds an index plus one, so that memory fresh from the kernel means empty.
 
     private func home(_ sid: SessionID) -> Int {
         sid.withUnsafeBytes { Int(truncatingIfNeeded: $0.loadUnaligned(as: UInt64.self)) & slotMask }
@@ -85,6 +78,7 @@ final class EntryTable {
 
     /// Adds an entry whose `sid` is not in the table, which owns its details from then on; nil if it is full.
     func insert(_ entry: NearCacheEntry) -> UInt32? {
+        if (count + 1) * 2 > slotMask + 1, !growSlots() { return nil }
         let index: UInt32
         if let reused = free.popLast() {
             index = reused
@@ -95,11 +89,30 @@ final class EntryTable {
             return nil
         }
         (entries + Int(index)).initialize(to: entry)
-        var slot = home(entry.sid)
-        while slots[slot] != 0 { slot = (slot + 1) & slotMask }
-        slots[slot] = index + 1
+        fill(index)
         count += 1
         return index
+    }
+
+    private func fill(_ index: UInt32) {
+        var slot = home(entries[Int(index)].sid)
+        while slots[slot] != 0 { slot = (slot + 1) & slotMask }
+        slots[slot] = index + 1
+    }
+
+    /// - Returns: false where there are as many as there may be, or memory is not to be had.
+    private func growSlots() -> Bool {
+        let old = (block: slotBlock, slots: slots, count: slotMask + 1)
+        guard old.count < mostSlots else { return false }
+        let count = old.count < Self.lastSmallSlots ? min(old.count * 4, mostSlots) : mostSlots
+        guard let block = MappedMemory(byteCount: count * MemoryLayout<UInt32>.stride) else { return false }
+        slotBlock = block
+        slots = block.start.bindMemory(to: UInt32.self, capacity: count)
+        slotMask = count - 1
+        withExtendedLifetime(old.block) {
+            for slot in 0..<old.count where old.slots[slot] != 0 { fill(old.slots[slot] - 1) }
+        }
+        return true
     }
 
     /// Removes an entry and closes the gap behind it, so that a search never has to pass graves.
