@@ -40,6 +40,37 @@ struct SocketLimitTests {
         }
     }
 
+    @Test("however clients end, none of their connections stays")
+    func endings() throws {
+        try withWorld { world in
+            let ping = RESPClient.encode("PING")
+            let issue = RESPClient.encode("TOKEN.ISSUE")
+            for round in 0..<400 {
+                let client = try world.client()
+                let count = [1, 2, 63, 64, 65, 130][round % 6]
+                let pings = Array(repeating: ping, count: count).flatMap { $0 }
+                switch round / 6 % 6 {
+                case 0: break
+                case 1: try client.sendRaw(pings)
+                case 2: try client.sendRaw(pings + ping.prefix(7))
+                case 3: try client.sendRaw(issue + pings + issue)
+                case 4:
+                    try client.sendRaw(pings)
+                    client.endSending()
+                default:
+                    try client.sendRaw(issue + ping)
+                    client.endSending()
+                    #expect(try client.readToEnd(limit: .seconds(10)).suffix(7) == Array("+PONG\r\n".utf8))
+                }
+                // Here it is let go of, and so closed.
+            }
+            let last = try world.client()
+            _ = try eventually("only one client") {
+                try last.call("INFO", "clients").text?.contains("connected_clients:1\r\n") == true ? true : nil
+            }
+        }
+    }
+
     @Test("what came before the malformed bytes is answered first")
     func errorComesLast() throws {
         try withWorld { world in
