@@ -121,10 +121,9 @@ final class ClientConnection: DescriptorHandler {
 
     /// Keeps what no whole request was found in until more is read.
     private func keep(_ rest: Slice<UnsafeMutableRawBufferPointer>) {
-        if phase == .open {
-            input.append(contentsOf: rest)
-            if server.parser.isMidRequest { unfinished = server.parser }
-        }
+        if phase == .open { input.append(contentsOf: rest) }
+        guard server.parser.isMidRequest else { return }
+        if phase == .open { unfinished = server.parser }
         server.renewParser()
     }
 

@@ -54,11 +54,15 @@ final class Server {
         self.limits = limits
         self.access = access
         self.logger = logger
-        parser = RequestParser(limits: ProtocolLimits(maxBulk: limits.maxBulk))
+        parser = Self.parser(limits)
+    }
+
+    private static func parser(_ limits: Settings.Limits) -> RequestParser {
+        RequestParser(limits: ProtocolLimits(maxBulk: limits.maxBulk))
     }
 
     /// One that has seen nothing.
-    var newParser: RequestParser { RequestParser(limits: ProtocolLimits(maxBulk: limits.maxBulk)) }
+    var newParser: RequestParser { Self.parser(limits) }
 
     /// Lets go of an incomplete request.
     func renewParser() { parser = newParser }

@@ -64,10 +64,7 @@ struct SocketLimitTests {
                 }
                 // Here it is let go of, and so closed.
             }
-            let last = try world.client()
-            _ = try eventually("only one client") {
-                try last.call("INFO", "clients").text?.contains("connected_clients:1\r\n") == true ? true : nil
-            }
+            try world.client().awaitOnlyClient()
         }
     }
 

@@ -3,6 +3,14 @@ import Testing
 
 /// The domain in a test's words.
 extension RESPClient {
+    /// Waits until the daemon has no other connection. A process that another test is just starting may hold one that
+    /// was closed here for a moment longer.
+    func awaitOnlyClient() throws {
+        _ = try eventually("only one client") {
+            try call("INFO", "clients").text?.contains("connected_clients:1\r\n") == true ? true : nil
+        }
+    }
+
     /// A new session's token, for a test to begin with. Asks again where a busy machine kept Redis from answering within
     /// a short `redis.timeout`: that is not the fault under test.
     func issue(_ options: String...) throws -> String {
