@@ -100,8 +100,9 @@ struct ReportTests {
 
     @Test("the folder of documents holds a page and two pictures that stand alone")
     func docs() throws {
-        let folder = NSTemporaryDirectory() + "load-docs-\(UUID().uuidString)/a/b"
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let top = NSTemporaryDirectory() + "load-docs-\(UUID().uuidString)"
+        let folder = "\(top)/a/b"
+        defer { try? FileManager.default.removeItem(atPath: top) }
         try Self.report().writeDocs(to: folder)
         for name in ["throughput.svg", "latency.svg"] {
             let parser = XMLParser(data: try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")))

@@ -71,9 +71,9 @@ public final class Daemon: Sendable {
             if let end = child.ended {
                 throw HarnessFailure("\(name) ended at start with \(end): \(child.errors.suffix(1000))")
             }
-            guard let client = try? RESPClient(path: socket, limit: .seconds(5)),
-                try client.call("PING") == .simple("PONG")
-            else { return nil }
+            guard let client = try? RESPClient(path: socket, limit: .seconds(5)) else { return nil }
+            defer { client.quit() }
+            guard try client.call("PING") == .simple("PONG") else { return nil }
             if case .answers = readiness { return true }
             return try client.call("TOKEN.INSPECT", TokenText.random()).errorText == nil ? true : nil
         }

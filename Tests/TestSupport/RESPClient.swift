@@ -100,6 +100,13 @@ public final class RESPClient: Sendable {
         try wire.withLock { try $0.hasInput(limit) }
     }
 
+    /// Ends the connection and waits until the server has let go of it: it counts it no more. A closed descriptor alone
+    /// may live on for a moment in a process that is just being started beside.
+    public func quit() {
+        _ = try? call("QUIT")
+        _ = try? readToEnd()
+    }
+
     public func endSending() { wire.withLock { $0.endSending() } }
     public func shrinkReceiveBuffer() { wire.withLock { $0.shrinkReceiveBuffer() } }
 

@@ -13,7 +13,8 @@ public final class RedisServer: Sendable {
 
     public var url: String { "unix://\(socket)" }
 
-    /// `options` as on redis-server's command line, after ours, so that they win: `["--maxmemory", "1"]`.
+    /// `options` as on redis-server's command line, after ours, so that they win: `["--maxmemory", "1"]`. What it has
+    /// answered is in its file, also after `kill -9`; nothing waits for the disk.
     /// - Parameter isRestricted: `options` name a file of users in which the test has a name of its own.
     init(folder: String, options: [String], isRestricted: Bool, book: SecretBook) throws {
         self.folder = folder
@@ -23,7 +24,7 @@ public final class RedisServer: Sendable {
         self.options =
             [
                 "--port", "0", "--unixsocket", socket, "--dir", folder, "--daemonize", "no", "--save", "",
-                "--appendonly", "yes", "--appendfsync", "everysec", "--aof-use-rdb-preamble", "no",
+                "--appendonly", "yes", "--appendfsync", "no", "--aof-use-rdb-preamble", "no",
                 "--rdbcompression", "no", "--maxmemory-policy", "noeviction", "--enable-debug-command", "yes",
                 "--slowlog-log-slower-than", "0", "--slowlog-max-len", "512",
             ] + options

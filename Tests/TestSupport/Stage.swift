@@ -13,6 +13,9 @@ public final class Stage: Sendable {
     /// A generous `redis.timeout`, because a busy build machine is not the fault under test. Tests of that limit set it.
     public static let settings = ["redis.timeout": "2s"]
 
+    /// Whether daemons have a near cache where a test does not say; `TEST_NEAR_CACHE=0` runs every test without.
+    public static let hasNearCache = ProcessInfo.processInfo.environment["TEST_NEAR_CACHE"] != "0"
+
     /// Whether its daemons have the rights at Redis that conf/redis-users.acl gives, and no others.
     public let isRestricted: Bool
 
@@ -40,6 +43,7 @@ public final class Stage: Sendable {
         let number = state.withLock { $0.daemons.count + 1 }
         var all = Self.settings
         all["redis.prefix"] = prefix
+        if !Self.hasNearCache { all["near-cache.max-memory"] = "0" }
         // The same keys for all daemons of a test, as on all hosts of a site; an embedded one makes its own.
         if case .embedded = store {} else { all["keyring.file"] = try keyRing() }
         all.merge(settings) { _, new in new }

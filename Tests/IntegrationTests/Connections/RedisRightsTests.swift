@@ -38,7 +38,7 @@ struct RedisRightsTests {
         }
     }
 
-    @Test("the near cache: armed, and told of what another daemon ends")
+    @Test("the near cache: armed, and told of what another daemon ends", .needsNearCache)
     func nearCache() throws {
         try withWorld(daemons: 2, isRestricted: true) { world in
             for daemon in world.daemons { try NearCacheFacts.awaitArmed(daemon) }
@@ -54,7 +54,7 @@ struct RedisRightsTests {
 
     @Test("after a restart of Redis and after its scripts are gone, too")
     func restart() throws {
-        try withWorld(redis: ["--appendfsync", "always"], isRestricted: true) { world in
+        try withWorld(isRestricted: true) { world in
             let client = try world.client()
             let token = try client.issue()
             _ = try world.requireServer().client().call("SCRIPT", "FLUSH")

@@ -147,7 +147,7 @@ struct SocketLimitTests {
                 #expect(answer.hasPrefix("-OVERLOADED"), "\(answer)")
             }
             let info = try clients[0].call("INFO", "clients").text ?? ""
-            #expect(info.contains("connected_clients:10") && info.contains("rejected_connections:5"))
+            #expect(info.contains("connected_clients:10\r\n") && info.contains("rejected_connections:5"))
             clients.removeLast(5)
             _ = try eventually("a free place") { () -> Bool? in
                 (try? world.client().call("PING")) == .simple("PONG") ? true : nil

@@ -135,7 +135,7 @@ struct BrokenServerTests {
     @Test("a Redis that is loading: UNAVAILABLE, then service")
     func loading() throws {
         let options = [
-            "--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024", "--appendfsync", "always",
+            "--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024",
         ]
         try withWorld(redis: options) { world in
             let client = try world.client()

@@ -35,7 +35,7 @@ struct RedisFaultTests {
 
     @Test("kill -9 and restart: only UNAVAILABLE in between, and every answer is right")
     func crash() throws {
-        try withWorld(settings: ["redis.timeout": "500ms"], redis: ["--appendfsync", "always"]) { world in
+        try withWorld(settings: ["redis.timeout": "500ms"]) { world in
             let server = try world.requireServer()
             let token = try world.client().issue()
             let readers = try (0..<4).map { _ in
@@ -175,12 +175,12 @@ struct RedisFaultTests {
             let redis = try world.daemon.redis()
             let token = try client.issue()
             let loop =
-                "local e=redis.call('TIME')[1]+2; while tonumber(redis.call('TIME')[1])<e do end; return 'through'"
+                "local e=redis.call('TIME')[1]+4; while tonumber(redis.call('TIME')[1])<e do end; return 'through'"
             try redis.send("EVAL", loop, "0")
             letPass(.milliseconds(300))
             let start = ContinuousClock.now
             expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", token))
-            #expect(ContinuousClock.now - start < .milliseconds(500))
+            #expect(ContinuousClock.now - start < .seconds(1))
             #expect(try redis.readReply().text == "through", "somebody killed the script")
             let reply = try eventually(within: .seconds(5), "service again") { try? client.validate(token) }
             #expect(reply.status == "valid")

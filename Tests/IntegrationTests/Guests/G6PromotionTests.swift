@@ -147,7 +147,7 @@ struct G6PromotionTests {
 
     @Test("empty values make nothing; unchanged ones write nothing")
     func nothing() throws {
-        try withWorld(redis: ["--appendfsync", "no"]) { world in
+        try withWorld { world in
             let client = try world.client()
             let guest = try client.guest()
             var count = try WriteCount(world.requireServer())

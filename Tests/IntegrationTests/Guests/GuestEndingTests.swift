@@ -67,7 +67,9 @@ struct GuestEndingTests {
         }
     }
 
-    @Test("by another daemon: within 50 ms while its invalidation link is healthy", arguments: End.allCases)
+    @Test(
+        "by another daemon: within 50 ms while its invalidation link is healthy", .needsNearCache,
+        arguments: End.allCases)
     func twoDaemons(_ end: End) throws {
         try withWorld(daemons: 2) { world in
             for daemon in world.daemons { try NearCacheFacts.awaitArmed(daemon) }

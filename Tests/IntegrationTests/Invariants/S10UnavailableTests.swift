@@ -60,7 +60,7 @@ struct S10UnavailableTests {
 
     @Test("Redis is gone: every command, and service again when it is back")
     func gone() throws {
-        try withWorld(settings: Self.settings, redis: ["--appendfsync", "always"]) { world in
+        try withWorld(settings: Self.settings) { world in
             let client = try world.client()
             let token = try client.issue("SUBJECT", "ann")
             let server = try world.requireServer()

@@ -12,10 +12,10 @@ struct S3LostResponseTests {
 
     @Test("the old token leads to the successor whose response was lost", arguments: Backend.allCases)
     func rotation(_ backend: Backend) throws {
-        try withWorld(backend, settings: ["rotation.after": "300ms"]) { world in
+        try withWorld(backend, settings: ["rotation.after": "1s"]) { world in
             let client = try world.client()
             let old = try client.issue()
-            letPass(.milliseconds(350))
+            letPass(.milliseconds(1_100))
             for _ in 0..<20 { try lose(world.daemon, "TOKEN.VALIDATE", old) }
             _ = try eventually("the rotation nobody heard of") {
                 try client.inspect(old).text("successor") == "pending" ? true : nil

@@ -3,9 +3,6 @@ import Testing
 
 @Suite("S8: one write per session and touch interval for accesses, two per rotation, over all daemons", .demanding)
 struct S8WriteBudgetTests {
-    /// With everysec Redis may keep a write back while the disk is busy; here the file must be up to date.
-    private static let redis = ["--appendfsync", "no"]
-
     /// Writes since the last look.
     private struct Counter {
         let folder: String
@@ -20,7 +17,7 @@ struct S8WriteBudgetTests {
 
     @Test("a session that three daemons present all the time is written once per touch interval")
     func touches() throws {
-        try withWorld(daemons: 3, settings: ["session.touch-interval": "1s"], redis: Self.redis) { world in
+        try withWorld(daemons: 3, settings: ["session.touch-interval": "1s"]) { world in
             let client = try world.client()
             let tokens = try (0..<3).map { _ in try client.issue() }
             var counter = Counter(folder: try world.requireServer().folder)
@@ -48,7 +45,7 @@ struct S8WriteBudgetTests {
 
     @Test("within one touch interval accesses, INSPECT, GET and unchanged SET write nothing")
     func nothing() throws {
-        try withWorld(daemons: 2, redis: Self.redis) { world in
+        try withWorld(daemons: 2) { world in
             let client = try world.client()
             let token = try client.issue("SUBJECT", "ann", "DATA", "a", "1")
             var counter = Counter(folder: try world.requireServer().folder)
@@ -69,7 +66,7 @@ struct S8WriteBudgetTests {
     @Test("a rotation costs two writes, however many present the old token")
     func rotations() throws {
         let settings = ["rotation.after": "100ms", "session.touch-interval": "60s"]
-        try withWorld(daemons: 3, settings: settings, redis: Self.redis) { world in
+        try withWorld(daemons: 3, settings: settings) { world in
             let clients = try (0..<6).map { try world.client(ofDaemon: $0) }
             var token = try clients[0].issue()
             var counter = Counter(folder: try world.requireServer().folder)
@@ -96,7 +93,7 @@ struct S8WriteBudgetTests {
 
     @Test("ISSUE is one write, of a subject's session two (its index comes first)")
     func issue() throws {
-        try withWorld(redis: Self.redis) { world in
+        try withWorld { world in
             let client = try world.client()
             var counter = Counter(folder: try world.requireServer().folder)
             for _ in 0..<10 { _ = try client.issue() }

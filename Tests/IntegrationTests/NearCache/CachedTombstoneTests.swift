@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite("An ended session's tombstone is answered from memory, and only while that is true", .demanding)
+@Suite("An ended session's tombstone is answered from memory, and only while that is true", .demanding, .needsNearCache)
 struct CachedTombstoneTests {
     /// An ended session whose tombstone is known from memory.
     private static func endKnown(_ client: RESPClient) throws -> String {

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite("When invalidations are lost the near cache is not believed", .demanding)
+@Suite("When invalidations are lost the near cache is not believed", .demanding, .needsNearCache)
 struct InvalidationLossTests {
     /// The invalidation connections that a Redis has, by id.
     private static func feeds(_ server: RedisServer) throws -> [String] {
@@ -110,7 +110,7 @@ struct InvalidationLossTests {
 
     @Test("Redis killed and started again: armed with the new one, and nothing from before is believed")
     func restarted() throws {
-        try withWorld(daemons: 2, redis: ["--appendfsync", "always"]) { world in
+        try withWorld(daemons: 2) { world in
             for daemon in world.daemons { try NearCacheFacts.awaitArmed(daemon) }
             let client = try world.client()
             let server = try world.requireServer()

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite("P4, S8: what an answer costs Redis", .demanding)
+@Suite("P4, S8: what an answer costs Redis", .demanding, .needsNearCache)
 struct NearCacheCostTests {
     private static func withOne(
         _ settings: [String: String] = [:], _ body: (RESPClient, CommandCount) throws -> Void

@@ -1,7 +1,9 @@
 import TestSupport
 import Testing
 
-@Suite("S5 with the near cache: once an end is acknowledged, the old token dies everywhere in time", .demanding)
+@Suite(
+    "S5 with the near cache: once an end is acknowledged, the old token dies everywhere in time", .demanding,
+    .needsNearCache)
 struct NearCacheEndingTests {
     private static let endings: [Ending] = [.revoke, .revokeAll, .rotate, .loginSame, .loginOther]
 

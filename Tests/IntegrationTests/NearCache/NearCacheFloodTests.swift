@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite("What nobody issued takes no place in the near cache", .demanding)
+@Suite("What nobody issued takes no place in the near cache", .demanding, .needsNearCache)
 struct NearCacheFloodTests {
     /// Room for some 400 sessions.
     private static let settings = ["near-cache.max-memory": "64kb"]

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite("The race of a read and an invalidation", .demanding)
+@Suite("The race of a read and an invalidation", .demanding, .needsNearCache)
 struct NearCacheRaceTests {
     /// Holds what the data connection says back, so that a read is known to be under way.
     private static let delay = Duration.milliseconds(300)

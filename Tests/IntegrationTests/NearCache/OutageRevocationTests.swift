@@ -1,11 +1,11 @@
 import TestSupport
 import Testing
 
-@Suite("S5 S10: what is not known to be over is not served either", .demanding)
+@Suite("S5 S10: what is not known to be over is not served either", .demanding, .needsNearCache)
 struct OutageRevocationTests {
     @Test("a logout that Redis could not be asked for closes the session at this daemon", arguments: [true, false])
     func unreachedLogout(bySID: Bool) throws {
-        try withWorld(settings: ["near-cache.serve-stale": "20s"], redis: ["--appendfsync", "always"]) { world in
+        try withWorld(settings: ["near-cache.serve-stale": "20s"]) { world in
             let client = try world.client()
             let server = try world.requireServer()
             try NearCacheFacts.awaitArmed(world.daemon)
@@ -27,7 +27,7 @@ struct OutageRevocationTests {
 
     @Test("a stale VISIT never makes up that there is no data")
     func staleData() throws {
-        try withWorld(settings: ["near-cache.serve-stale": "20s"], redis: ["--appendfsync", "always"]) { world in
+        try withWorld(settings: ["near-cache.serve-stale": "20s"]) { world in
             let client = try world.client()
             let server = try world.requireServer()
             try NearCacheFacts.awaitArmed(world.daemon)

@@ -1,7 +1,9 @@
 import TestSupport
 import Testing
 
-@Suite("S10: known sessions are served while Redis is silent, for near-cache.serve-stale and not longer", .demanding)
+@Suite(
+    "S10: known sessions are served while Redis is silent, for near-cache.serve-stale and not longer", .demanding,
+    .needsNearCache)
 struct ServeStaleTests {
     private static let settings = ["near-cache.serve-stale": "3s", "redis.timeout": "250ms"]
 
@@ -26,7 +28,7 @@ struct ServeStaleTests {
 
     @Test("answered with stale 1, then UNAVAILABLE, then without it again", arguments: Outage.allCases)
     func outage(_ outage: Outage) throws {
-        try withWorld(settings: Self.settings, redis: ["--appendfsync", "always"]) { world in
+        try withWorld(settings: Self.settings) { world in
             let client = try world.client()
             let server = try world.requireServer()
             try NearCacheFacts.awaitArmed(world.daemon)

@@ -42,9 +42,10 @@ struct HarnessTests {
         let stage = try Stage()
         let folder = try stage.folder.folder("x")
         let child = try ChildProcess("sleep", ["60"], name: "sleep", folder: folder)
+        // While it is being started it has for a moment neither a command line nor its folder.
+        _ = try eventually("it runs") { Leftovers.below(stage.folder.path).first { $0.command.hasPrefix("sleep") } }
         // A daemon's child that outlives it, for instance: in no group of ours.
         let problems = stage.finish()
-        // Between fork and exec it has no command line yet.
         #expect(problems.count == 1 && problems[0].hasPrefix("left behind: "), "\(problems)")
         #expect(try child.wait(.seconds(5)) == .killed(SIGKILL))
     }
@@ -52,7 +53,7 @@ struct HarnessTests {
     @Test("Redis can be paused, killed and started again on the same data, and is watched again")
     func redis() throws {
         let stage = try Stage()
-        let server = try stage.addRedis(["--appendfsync", "always"])
+        let server = try stage.addRedis()
         let key = "\(stage.prefix)k"
         _ = try server.client().call("SET", key, "1", "EX", "100")
         server.pause()
@@ -81,5 +82,13 @@ struct HarnessTests {
         #expect(value.elements?.count == 5, "\(value)")
         #expect(try client.pipeline([["PING"], ["NONSENSE"], ["ECHO", "x"]]).map(\.errorCode) == [nil, "ERR", nil])
         #expect(stage.finish().isEmpty)
+    }
+
+    @Test("TEST_NEAR_CACHE=0 reaches the daemons")
+    func nearCache() throws {
+        try withWorld { world in
+            let facts = try NearCacheFacts(world.client())
+            #expect(facts["enabled"] == (Stage.hasNearCache ? 1 : 0))
+        }
     }
 }

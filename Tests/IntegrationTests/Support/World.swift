@@ -58,3 +58,8 @@ func withWorld(
     problems += stage.finish()
     if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
 }
+
+extension Trait where Self == ConditionTrait {
+    /// For what the near cache does; the rest passes with it and without.
+    static var needsNearCache: Self { .enabled(if: Stage.hasNearCache, "without the near cache") }
+}
