@@ -62,6 +62,10 @@ extension TokenService {
     }
 
     func access(_ access: Access, _ done: @escaping Completion<Verdict>) {
+        settled(access.token.sid, done) { [self] in try settledAccess(access, done) }
+    }
+
+    private func settledAccess(_ access: Access, _ done: @escaping Completion<Verdict>) throws {
         var access = access
         if let tombstone = cachedTombstone(access.token.sid) {
             count(.revoked(tombstone.reason))
@@ -251,6 +255,7 @@ extension TokenService {
     private func endReplayed(
         _ access: Access, _ record: SessionRecord, now: Milliseconds, _ done: @escaping Completion<Verdict>
     ) {
+        let done = forcing(access.token.sid, done)
         end(record, access.token.sid, Tombstone(reason: .replay), attempt: access.attempts, done) { [self] in
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(access.token.sid)"])
             refuse(.replayed, access, done)

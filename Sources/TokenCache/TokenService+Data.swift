@@ -44,8 +44,10 @@ extension TokenService {
             switch try resolve(reference) {
             case .refused(let refusal): answer(.success(refused(refusal)), done)
             case .session(let sid, let claim):
-                load(sid, done) { [self] copy in
-                    judge(copy, claim, sid, done, refused: refused, accepted: accepted)
+                settled(sid, done) { [self] in
+                    load(sid, done) { [self] copy in
+                        judge(copy, claim, sid, done, refused: refused, accepted: accepted)
+                    }
                 }
             }
         }

@@ -28,7 +28,7 @@ extension TokenService {
     /// Whether a session is known to have been made of this guest. Where none is, Redis is not asked.
     func mayBeStored(_ sid: SessionID) -> Bool {
         sessionsChangedHere.contains(sid) || sessionsChangedElsewhere.contains(sid) || denials.isDenied(sid)
-            || sessions?.cache.contains(sid) == true
+            || forced.contains(sid) || sessions?.cache.contains(sid) == true
     }
 
     /// The verdict on a guest's token that no session was made of: good, perhaps renewed, or for another client.

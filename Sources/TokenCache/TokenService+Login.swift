@@ -39,10 +39,8 @@ extension TokenService {
             let login = Login(
                 claim: claim, request: request, subjectDigest: try crypto.digest(request.subject), candidate: candidate,
                 candidateDigest: try crypto.digest(candidate), newSid: try randomBytes(), csrfSalt: try randomBytes())
-            store.load(claim.sid) { [self] result in
-                if case .failure = result { forgetUnreached(.token(presented)) }
-                attempt(finish) { try decide(login, on: try result.get(), finish) }
-            }
+            let finish = try forcing(claim.sid, claim, finish)
+            load(claim.sid, finish) { [self] copy in try decide(login, on: copy, finish) }
         }
     }
 
@@ -178,10 +176,8 @@ extension TokenService {
                 return answer(.success(.refused(refusal)), done)
             }
             let rotation = ForcedRotation(claim: claim, candidate: try randomBytes(), csrfSalt: try randomBytes())
-            store.load(sid) { [self] result in
-                if case .failure = result { forgetUnreached(.token(presented)) }
-                attempt(done) { try decide(rotation, on: try result.get(), done) }
-            }
+            let done = try forcing(sid, claim, done)
+            load(sid, done) { [self] copy in try decide(rotation, on: copy, done) }
         }
     }
 

@@ -144,9 +144,10 @@ extension TokenService {
         return view
     }
 
-    /// Keeps what was read and accepted.
+    /// Keeps what was read and accepted, unless the session is just being ended.
     /// - Parameter verifier: of the current token, where that was presented.
     func keep(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: Milliseconds) {
+        guard !forced.contains(sid) else { return }
         sessions?.cache.insert(record, sid: sid, verifier: verifier, data: data, policy: policy, now: now)
     }
 
@@ -155,6 +156,13 @@ extension TokenService {
 
     /// An own write on the session: nothing known of it before may answer any more.
     func forget(_ sid: SessionID) { sessions?.forget(sid) }
+
+    /// The end of all of a subject's sessions was asked for, and Redis did not say which they are: they are not served
+    /// while it is silent.
+    func forget(subject: [UInt8]) {
+        guard let sessions, sessions.freshness.mayServeStale(at: .now()) else { return }
+        sessions.cache.drop(subject: subject)
+    }
 
     /// For INFO.
     public var nearCacheCounters: NearCacheCounters { sessions?.currentCounters ?? NearCacheCounters() }

@@ -32,10 +32,8 @@ extension TokenService {
             guard case .session(let sid, let claim) = try resolve(reference) else {
                 return answer(.success(.unknown), done)
             }
-            store.load(sid) { [self] result in
-                if case .failure = result { forgetUnreached(reference) }
-                attempt(done) { try revoke(sid, claim, on: try result.get(), attempt: 0, done) }
-            }
+            let done = try forcing(sid, claim, done)
+            load(sid, done) { [self] copy in try revoke(sid, claim, on: copy, attempt: 0, done) }
         }
     }
 
@@ -62,24 +60,6 @@ extension TokenService {
             } overtaken: { [self] copy in
                 try revoke(sid, claim, on: copy, attempt: number + 1, done)
             }
-        }
-    }
-
-    /// The end of a session or a forced rotation was asked for, and Redis could not even be read: nothing happened, but
-    /// the session is not served from memory any more while Redis is silent. Not for a verifier that the session is not
-    /// known to have: a made-up one must not end anybody's session.
-    func forgetUnreached(_ reference: SessionReference) {
-        switch reference {
-        case .sid(let sid): forget(sid)
-        case .token(let presented):
-            // An old tab's token ends the session as well.
-            guard let token = try? claim(presented)?.token, let cache = sessions?.cache,
-                let index = cache.find(token.sid), let now = store.clock,
-                let digest = try? crypto.digest(token.verifier),
-                let record = try? cache[index].record(presented: token.verifier, digest: digest, crypto: crypto),
-                record.standing(of: digest, policy: policy, now: now).isOwn
-            else { return }
-            forget(token.sid)
         }
     }
 
@@ -120,6 +100,7 @@ extension TokenService {
 
     private func scan(_ sweep: Sweep, cursor: [UInt8], _ done: @escaping Completion<RevokeAllAnswer>) {
         store.scanIndex(sweep.index, cursor: cursor) { [self] result in
+            if case .failure = result { forget(subject: sweep.subject) }
             attempt(done) {
                 let (next, sids) = try result.get()
                 end(sids.filter { $0 != sweep.spared }, sweep, done) { [self] in
@@ -147,7 +128,8 @@ extension TokenService {
                 guard sweep.pending == 0 else { return }
                 if let fault = sweep.fault { fail(fault, done) } else { then() }
             }
-            load(sid, finish) { [self] copy in try endOne(sid, sweep, on: copy, attempt: 0, finish) }
+            let settle = forcing(sid, finish)
+            load(sid, settle) { [self] copy in try endOne(sid, sweep, on: copy, attempt: 0, settle) }
         }
     }
 

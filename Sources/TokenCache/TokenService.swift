@@ -27,6 +27,8 @@ public final class TokenService {
     private let prefix: [UInt8]
     /// Sessions whose end or forced rotation was asked for and is not known to have happened.
     var denials = Denials()
+    /// Sessions whose end or forced rotation is under way.
+    var forced = ForcedChanges()
     /// Sessions that a guest's token may lead to, in a ring of their own that no other traffic empties: made of a guest,
     /// ended or given a new token here, or found where a guest's token was presented.
     var sessionsChangedHere = RecentSessions()
@@ -166,7 +168,7 @@ public final class TokenService {
             return fail(Unavailable(reason: "the session is being changed faster than this request could follow"), done)
         }
         let limit = policy.maxData
-        // While a forced change is under way the old token is not answered from memory: reads queue up behind it.
+        // Nothing is answered from memory that this may change; reads queue up behind it.
         if !change.isAccess { forget(sid) }
         // From here on a guest's token is not accepted without asking Redis, whether Redis tells of the change or not.
         if change.mayEndGuest { sessionsChangedHere.insert(sid) }

@@ -100,6 +100,16 @@ final class NearCache {
         return true
     }
 
+    /// Drops all sessions of a subject. Looks at every entry.
+    func drop(subject: [UInt8]) {
+        var next = oldest
+        while next != Self.none {
+            let index = next
+            next = table[index].newer
+            if let details = table[index].details, details.subject.elementsEqual(subject) { remove(index) }
+        }
+    }
+
     func dropAll() {
         table.removeAll()
         detailBytes = 0

@@ -1,0 +1,46 @@
+import Testing
+import Tokens
+
+@testable import TokenCache
+
+@Suite struct ForcedChangesTests {
+    private let sid = SessionID()
+
+    @Test func `nobody waits where nothing is under way`() {
+        var changes = ForcedChanges()
+        #expect(!changes.contains(sid) && !changes.wait(for: sid) { _ in })
+        let number = changes.begin(sid)
+        #expect(changes.contains(sid))
+        #expect(changes.end(number, of: sid).isEmpty && !changes.contains(sid))
+        #expect(!changes.wait(for: sid) { _ in })
+    }
+
+    @Test func `who came waits for all that was under way then, in whatever order it ends, and for nothing later`() {
+        var changes = ForcedChanges()
+        var released: [String] = []
+        func note(_ waiters: [ForcedChanges.Waiter]) { for waiter in waiters { waiter(nil) } }
+        let first = changes.begin(sid)
+        let wait: (String) -> Bool = { name in changes.wait(for: self.sid) { _ in released.append(name) } }
+        #expect(wait("a"))
+        let second = changes.begin(sid)
+        #expect(wait("b"))
+        let third = changes.begin(sid)
+        note(changes.end(second, of: sid))
+        #expect(released.isEmpty)
+        note(changes.end(first, of: sid))
+        #expect(released == ["a", "b"])
+        #expect(changes.contains(sid))
+        note(changes.end(third, of: sid))
+        #expect(released == ["a", "b"] && !changes.contains(sid))
+    }
+
+    @Test func `sessions do not wait for each other`() throws {
+        var changes = ForcedChanges()
+        let other = try #require(SessionID(text: Array(repeating: UInt8(ascii: "1"), count: 32)[...]))
+        let number = changes.begin(sid)
+        #expect(!changes.wait(for: other) { _ in })
+        #expect(changes.wait(for: sid) { _ in })
+        #expect(changes.end(number, of: other).isEmpty)
+        #expect(changes.end(number, of: sid).count == 1)
+    }
+}
