@@ -1,8 +1,6 @@
 internal import Tokens
 
-/// Sessions that are known to stand in Redis, the latest few: what makes a daemon ask Redis about a guest's token,
-/// which it otherwise never does. One that is forgotten is a guest again at this daemon, a nameless one, until its next
-/// write leads it back to the session.
+/// A set of sessions of which the latest few are kept, exactly.
 struct RecentSessions {
     /// Bytes: 16 for each, and twice that in the table.
     static let capacity = 65_536
@@ -24,4 +22,11 @@ struct RecentSessions {
             next = (next + 1) % Self.capacity
         }
     }
+
+    /// Its place in the order stays: put in again, it may be forgotten early.
+    mutating func remove(_ sid: SessionID) {
+        if !known.isEmpty { known.remove(sid) }
+    }
+
+    mutating func removeAll() { self = RecentSessions() }
 }

@@ -94,6 +94,9 @@ final class SessionStore {
     var bestClock: Milliseconds { clock ?? HostClock.milliseconds }
     func clock(at instant: MonotonicInstant) -> Milliseconds? { link.clockMilliseconds(at: instant) }
 
+    /// Whether Redis answers, as far as is known.
+    var isReady: Bool { link.state == .ready }
+
     /// Why Redis was never reached.
     var outage: Unavailable {
         if case .down(let fault) = link.state { return Unavailable(reason: fault.description) }

@@ -22,6 +22,8 @@ public struct TokenCounters: Sendable, Equatable {
     public var guestsRenewed: UInt64 = 0
     /// Guests' tokens found good.
     public var guestsValid: UInt64 = 0
+    /// Questions to Redis whether a session was made of a guest.
+    public var guestsLookedUp: UInt64 = 0
     /// Guests that became sessions by SET.
     public var guestsPromoted: UInt64 = 0
     public var csrfIssued: UInt64 = 0

@@ -41,16 +41,27 @@ extension TokenService {
         case .refused(let refusal): return .refused(refusal)
         case .session(let token): return cachedHolder(token, presented.signals, at: instant).map(HolderVerdict.accepted)
         case .guest(let guest):
-            guard !mayBeStored(guest.sid) else { return nil }
-            do {
-                let isMismatch = try stateless.check(guest.bindings, presented.signals, now: guestSeconds).isMismatch
-                return isMismatch ? .refused(.mismatch) : .accepted(CSRFHolder(sid: guest.sid, salt: nil))
-            } catch { throw ServiceFault(error) }
+            return mustAsk(standing(of: guest, at: instant)) ? nil : try holder(guest, presented.signals)
         }
     }
 
     /// The same from Redis.
     public func holder(_ presented: Presented, _ done: @escaping Completion<HolderVerdict>) {
+        guard case .guest(let guest) = presented.credential else { return storedHolder(presented, done) }
+        lookUp(guest, done) { [self] standing in
+            guard standing == .session else { return done(.success(try holder(guest, presented.signals))) }
+            storedHolder(presented, done)
+        }
+    }
+
+    private func holder(_ guest: Guest, _ signals: Signals) throws(ServiceFault) -> HolderVerdict {
+        do {
+            let isMismatch = try stateless.check(guest.bindings, signals, now: guestSeconds).isMismatch
+            return isMismatch ? .refused(.mismatch) : .accepted(CSRFHolder(sid: guest.sid, salt: nil))
+        } catch { throw ServiceFault(error) }
+    }
+
+    private func storedHolder(_ presented: Presented, _ done: @escaping Completion<HolderVerdict>) {
         judged(.token(presented), done, refused: HolderVerdict.refused) { claim, sid, record, _ in
             done(.success(.accepted(CSRFHolder(sid: sid, salt: record.csrfSalt))))
         }

@@ -1,3 +1,4 @@
+public import EventLoop
 internal import TokenCrypto
 public import Tokens
 
@@ -20,19 +21,68 @@ extension TokenService {
 
     /// The verdict on a guest's token; nil where a session may have been made of it, so that Redis has to be asked.
     /// - Parameter instant: when the request was read.
-    public func guestNow(_ guest: Guest, _ signals: Signals) throws(ServiceFault) -> Verdict? {
-        guard !mayBeStored(guest.sid) else { return nil }
-        return try verdict(on: guest, signals)
+    public func guestNow(
+        _ guest: Guest, _ signals: Signals, at instant: MonotonicInstant
+    ) throws(ServiceFault) -> Verdict? {
+        let standing = standing(of: guest, at: instant)
+        return mustAsk(standing) ? nil : try verdict(on: guest, signals, mayRenew: standing == .guest)
     }
 
-    /// Whether a session is known to have been made of this guest. Where none is, Redis is not asked.
-    func mayBeStored(_ sid: SessionID) -> Bool {
-        sessionsChangedHere.contains(sid) || sessionsChangedElsewhere.contains(sid) || denials.isDenied(sid)
-            || forced.contains(sid) || sessions?.cache.contains(sid) == true
+    /// What is known of a guest at this daemon. Without the near cache nobody tells of others' changes.
+    func standing(of guest: Guest, at instant: MonotonicInstant) -> GuestStanding {
+        guard !isKnownSession(guest.sid) else { return .session }
+        guard let sessions else { return .guest }
+        return guests.standing(of: guest, isTold: sessions.freshness.isFresh(at: instant))
+    }
+
+    private func isKnownSession(_ sid: SessionID) -> Bool {
+        sessionsChangedHere.contains(sid) || denials.isDenied(sid) || forced.contains(sid)
+            || sessions?.cache.contains(sid) == true
+    }
+
+    /// Whether Redis has to be asked. Guests are served without it while it is away, but for those that are known to
+    /// have become somebody.
+    func mustAsk(_ standing: GuestStanding) -> Bool {
+        switch standing {
+        case .guest: false
+        case .unknown: store.isReady
+        case .changed, .session: true
+        }
+    }
+
+    /// Asks Redis about a guest, as far as need be, and goes on with `guest`, `session` or, where Redis is away, `unknown`.
+    func lookUp<Answer>(
+        _ guest: Guest, _ done: @escaping Completion<Answer>, then: @escaping (GuestStanding) throws -> Void
+    ) {
+        let standing = standing(of: guest, at: .now())
+        guard let reader = sessions?.reader, standing != .session, mustAsk(standing) else {
+            return store.later { [self] in attempt(done) { try then(standing) } }
+        }
+        counters.guestsLookedUp &+= 1
+        reader.read(guest.sid) { [self] result in
+            attempt(done) {
+                switch result {
+                case .failure(let unavailable):
+                    guard standing == .unknown else { throw unavailable }
+                    try then(.unknown)
+                case .success(let read):
+                    guard case .absent = read.copy.session else {
+                        sessionsChangedHere.insert(guest.sid)
+                        return try then(.session)
+                    }
+                    // While it was asked a LOGIN may have come, for one.
+                    guard !isKnownSession(guest.sid) else { return try then(.session) }
+                    if read.mayBeKept { guests.clear(guest.sid) }
+                    try then(.guest)
+                }
+            }
+        }
     }
 
     /// The verdict on a guest's token that no session was made of: good, perhaps renewed, or for another client.
-    func verdict(on guest: Guest, _ signals: Signals) throws(ServiceFault) -> Verdict {
+    /// - Parameter mayRenew: false where a session may have been made of it: a renewed token would hide that from
+    ///   other daemons.
+    func verdict(on guest: Guest, _ signals: Signals, mayRenew: Bool = true) throws(ServiceFault) -> Verdict {
         do {
             let now = guestSeconds
             let bindings = try stateless.check(guest.bindings, signals, now: now)
@@ -41,7 +91,7 @@ extension TokenService {
                 return .refused(.mismatch)
             }
             var view = SessionView(guest, now: now, newToken: nil)
-            if let renewal = try stateless.renewal(of: guest, bindings: bindings.renewed, now: now) {
+            if mayRenew, let renewal = try stateless.renewal(of: guest, bindings: bindings.renewed, now: now) {
                 counters.guestsRenewed &+= 1
                 view = SessionView(renewal.guest, now: now, newToken: renewal.text)
             }
@@ -53,8 +103,10 @@ extension TokenService {
 
     /// VALIDATE and VISIT of a guest's token.
     func validate(_ guest: Guest, _ signals: Signals, needsData: Bool, _ done: @escaping Completion<Verdict>) {
-        attempt(done) {
-            if let verdict = try guestNow(guest, signals) { return answer(.success(verdict), done) }
+        lookUp(guest, done) { [self] standing in
+            guard standing == .session else {
+                return done(.success(try verdict(on: guest, signals, mayRenew: standing == .guest)))
+            }
             access(Access(claim: try claim(guest, signals), needsData: needsData), done)
         }
     }

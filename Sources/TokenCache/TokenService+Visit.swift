@@ -31,7 +31,7 @@ extension TokenService {
             count(refusal)
             return try welcome(.refused(refusal), request, presented.signals)
         case .guest(let guest):
-            return try guestNow(guest, presented.signals).map { verdict throws(ServiceFault) in
+            return try guestNow(guest, presented.signals, at: instant).map { verdict throws(ServiceFault) in
                 try answer(verdict, request, presented.signals)
             }
         case .session(let token):

@@ -32,8 +32,8 @@ public final class TokenService {
     /// Sessions that a guest's token may lead to, in a ring of their own that no other traffic empties: made of a guest,
     /// ended or given a new token here, or found where a guest's token was presented.
     var sessionsChangedHere = RecentSessions()
-    /// Sessions that others wrote, as far as Redis told it.
-    var sessionsChangedElsewhere = RecentSessions()
+    /// The same of sessions that anybody wrote, as far as Redis told it.
+    var guests = GuestKnowledge()
 
     /// How often one request decides anew after being overtaken. Each time somebody else's change was written, so
     /// this bounds work, not progress.
@@ -81,9 +81,8 @@ public final class TokenService {
         self.policy = policy
         self.random = random
         self.logger = logger
-        sessions?.onOthersChange = { [unowned self] sid in
-            sessionsChangedElsewhere.insert(sid)
-        }
+        sessions?.onChange = { [unowned self] sid in guests.noteChange(of: sid, now: guestSeconds) }
+        sessions?.onArmed = { [unowned self] in guests.begin(at: guestSeconds) }
     }
 
     /// The scripts that the link must have loaded.

@@ -32,7 +32,9 @@ final class CachedSessions {
     private let feed: InvalidationFeed
     private let keyPrefix: [UInt8]
     /// Told of every session that was written, by whomever.
-    var onOthersChange: (SessionID) -> Void = { _ in }
+    var onChange: (SessionID) -> Void = { _ in }
+    /// Called when every change is told from now on.
+    var onArmed: () -> Void = {}
 
     /// Nil where `maxBytes` leaves room for no entry.
     init?(
@@ -50,7 +52,9 @@ final class CachedSessions {
         freshness.onChange = { [unowned self] isArmed in
             reader.markAll()
             // What was kept before may have changed untold. Disarmed, it stays, suspect.
-            if isArmed { flush() }
+            guard isArmed else { return }
+            flush()
+            onArmed()
         }
         feed.onInvalidation = { [unowned self] in invalidate($0) }
     }
@@ -93,7 +97,7 @@ final class CachedSessions {
                 counters.invalidations &+= 1
                 guard let sid = SessionID(text: key.dropFirst(keyPrefix.count)) else { continue }
                 reader.mark(sid)
-                onOthersChange(sid)
+                onChange(sid)
                 if cache.drop(sid) { counters.invalidated &+= 1 }
             }
         }

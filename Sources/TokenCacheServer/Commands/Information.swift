@@ -147,7 +147,7 @@ extension Dispatcher {
             ("replays", "\(counters.replayed)"), ("touches", "\(counters.touches)"),
             ("sessions_ended", "\(counters.ended)"), ("changes_overtaken", "\(counters.overtaken)"),
             ("unavailable_answers", "\(counters.unavailable)"),
-            ("guests_issued", "\(counters.guestsIssued)"),
+            ("guests_issued", "\(counters.guestsIssued)"), ("guests_looked_up", "\(counters.guestsLookedUp)"),
             ("guests_validated", "\(counters.guestsValid)"), ("guests_renewed", "\(counters.guestsRenewed)"),
             ("guests_promoted", "\(counters.guestsPromoted)"), ("csrf_issued", "\(counters.csrfIssued)"),
             ("csrf_passed", "\(counters.csrfPassed)"), ("csrf_failed", "\(counters.csrfFailed)"),

@@ -49,7 +49,10 @@ extension Dispatcher {
             case nil: break
             }
         case .guest(let guest):
-            if let verdict = try orReply({ () throws(ServiceFault) in try service.guestNow(guest, signals) }) {
+            let verdict = try orReply { () throws(ServiceFault) in
+                try service.guestNow(guest, signals, at: call.startedAt)
+            }
+            if let verdict {
                 writer.verdict(verdict)
                 return true
             }

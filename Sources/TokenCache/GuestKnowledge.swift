@@ -1,0 +1,53 @@
+internal import Tokens
+
+/// What can be said of a guest's token without asking Redis.
+enum GuestStanding {
+    /// No session was made of the guest.
+    case guest
+    /// One was, here or as Redis has told when it was asked.
+    case session
+    /// Redis told of a change of the guest's session. Rarely of another one's: the memory of it is not exact.
+    case changed
+    /// A session may have been made of it when nobody told this daemon.
+    case unknown
+}
+
+/// What Redis told of guests that became sessions.
+///
+/// A guest's token needs no question where every change since it was issued was told: none of them was its. A renewed
+/// token is as good as a new one, since only who knows that no session was made of a guest renews its token. Of an
+/// older one Redis is asked once.
+struct GuestKnowledge {
+    /// By how many seconds daemons may differ in their estimates of Redis's clock, and a change may come late.
+    static let clockMargin: Int64 = 2
+
+    private var changes: ChangeFilter
+    /// Guests whom Redis knew nothing of when asked; whatever changed since was taken out again.
+    private var cleared = RecentSessions()
+
+    init(changes: ChangeFilter = ChangeFilter()) { self.changes = changes }
+
+    /// Every change is told from now on; what was cleared before may have been changed in between.
+    mutating func begin(at now: Int64) {
+        changes.begin(at: now)
+        cleared.removeAll()
+    }
+
+    /// - Parameter now: Unix seconds, asked for now and then.
+    mutating func noteChange(of sid: SessionID, now: @autoclosure () -> Int64) {
+        cleared.remove(sid)
+        changes.insert(sid, now: now())
+    }
+
+    /// Redis was asked and knew nothing, and no change was told since it was asked.
+    mutating func clear(_ sid: SessionID) { cleared.insert(sid) }
+
+    /// - Parameter isTold: whether every change is being told at the moment.
+    func standing(of guest: Guest, isTold: Bool) -> GuestStanding {
+        let isChanged = changes.contains(guest.sid)
+        // A token from before `since` is from before what is remembered.
+        if isTold, !isChanged, guest.issued &- Self.clockMargin > changes.since { return .guest }
+        if isTold, cleared.contains(guest.sid) { return .guest }
+        return isChanged ? .changed : .unknown
+    }
+}
