@@ -106,6 +106,31 @@ struct GuestEndedElsewhereTests {
         }
     }
 
+    @Test("an end that overtakes the reply of the question: that there was no session is not remembered")
+    func overtaken() throws {
+        try withNearCache { world in
+            let (near, far) = (try world.near.client(), try world.far.client())
+            for (index, end) in GuestEndingTests.End.allCases.enumerated() {
+                // So that it has to ask: guests from before the connection that it has now.
+                let guest = try far.guest()
+                let flushes = try NearCacheFacts(near)["flushes"]
+                world.proxy.cut(.feed)
+                try NearCacheFacts.awaitRearmed(world.near, flushesBefore: flushes)
+                let count = try CommandCount(world.server)
+                world.proxy.treat(.data) { $0.delay = .milliseconds(300) }
+                try near.send("TOKEN.VALIDATE", guest)
+                try awaitThat("it was read") { try count.calls()["hgetall"] == 1 }
+                try end.carryOut(far, guest, "overtaken-\(index)")
+                // Asked before the end: either answer is right.
+                let status = try Fields(near.readReply()).status
+                #expect(status == "valid" || status == end.statusAfter)
+                world.proxy.treat(.data) { $0.delay = .zero }
+                let reply = try near.validateGuest(guest)
+                #expect(!reply.isAccepted && reply.status == end.statusAfter, "\(end): \(reply)")
+            }
+        }
+    }
+
     @Test("it costs one read for a guest from before a restart, none for one from after it, and no write")
     func cost() throws {
         try withWorld { world in
