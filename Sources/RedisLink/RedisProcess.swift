@@ -72,6 +72,9 @@ final class RedisFolder {
     }
 
     deinit {
+        // Closing is not enough: a child that is being started holds the descriptor, and the lock with it, until it runs
+        // its program.
+        flock(lock, LOCK_UN)
         close(lock)
         close(descriptor)
     }

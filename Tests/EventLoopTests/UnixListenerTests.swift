@@ -47,6 +47,8 @@ import Testing
         let folder = TemporaryFolder()
         let path = folder.path + "/s"
         let first = try UnixListener.bind(path: path)
+        // A child that another test starts may hold the descriptor for a moment longer.
+        shutdown(first.descriptor, Int32(SHUT_RDWR))
         close(first.descriptor)
         let second = try UnixListener.bind(path: path)
         first.removePath()

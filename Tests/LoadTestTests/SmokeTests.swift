@@ -61,7 +61,7 @@ struct SmokeTests {
         #expect(outcome.status == 0, "\(outcome.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
         let result = try #require(report.workloads.first)
-        #expect((900...1_010).contains(result.latency?.count ?? 0))
+        #expect((600...1_010).contains(result.latency?.count ?? 0))
         #expect(try String(contentsOfFile: "\(folder)/a.hgrm", encoding: .utf8).contains("#[Mean"))
         #expect(try String(contentsOfFile: "\(folder)/a.html", encoding: .utf8).contains("<polyline"))
     }
@@ -74,7 +74,7 @@ struct SmokeTests {
 
     @Test("a comparison, as short as it can be, measures every server in every form")
     func comparison() throws {
-        let outcome = try Self.load(["--compare", "-d", "100ms", "--rounds", "1"] + Self.sizes)
+        let outcome = try Self.load(["--compare", "-d", "300ms", "--rounds", "1"] + Self.sizes)
         #expect(outcome.status == 0, "\(outcome.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
         let result = try #require(report.comparison)
@@ -87,7 +87,7 @@ struct SmokeTests {
     func guests() throws {
         let folder = NSTemporaryDirectory() + "load-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let outcome = try Self.load(["--guests", "-d", "100ms", "--rounds", "1", "--docs", folder] + Self.sizes)
+        let outcome = try Self.load(["--guests", "-d", "300ms", "--rounds", "1", "--docs", folder] + Self.sizes)
         #expect(outcome.status == 0, "\(outcome.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
         let result = try #require(report.guests)

@@ -98,7 +98,7 @@ private final class House {
             ticker.until({ house.redis.restarts == 1 && house.redis.processID != nil }, done)
         }
         #expect(house.redis.processID != first)
-        let bench = try Bench(house.redis.endpoint)
+        let bench = try Bench(house.redis.endpoint) { $0.timeout = .seconds(10) }
         bench.waitReady()
         #expect(bench.call("GET", "a") == .success(.text("1")))
         house.stop()
@@ -115,7 +115,7 @@ private final class House {
             kill(orphan, SIGKILL)
             waitpid(orphan, nil, 0)
         }
-        let bench = try Bench(.unix(path: before.socketPath))
+        let bench = try Bench(.unix(path: before.socketPath)) { $0.timeout = .seconds(10) }
         bench.waitReady()
         #expect(bench.call("SET", "a", "1") == .success(.status("OK")))
         #expect(before.leftOvers() == [orphan])
@@ -163,7 +163,8 @@ private final class House {
         let folder = TemporaryFolder()
         let script = folder.path + "/broken"
         let text = "#!/bin/sh\necho disk on fire\nexit 3\n"
-        let file = open(script, O_WRONLY | O_CREAT, 0o700)
+        // A program that somebody has open for writing cannot be run: no child of another test may inherit it.
+        let file = open(script, O_WRONLY | O_CREAT | O_CLOEXEC, 0o700)
         _ = Glibc.write(file, text, text.utf8.count)
         close(file)
         let house = try House(folder.path, executable: script)

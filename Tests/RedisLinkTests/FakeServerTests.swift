@@ -116,21 +116,26 @@ final class FakeServer: DescriptorHandler {
 
     @Test func linkMayBeClosedAndDroppedInItsOwnCompletion() throws {
         let folder = TemporaryFolder()
-        let loop = try EventLoop()
-        let server = try FakeServer(loop: loop, path: folder.path + "/s")
-        server.onCommands = { seen in seen == 6 ? FakeServer.preparation : "+A\r\n+B\r\n" }
         var bench: Bench? = try Bench(.unix(path: folder.path + "/s"))
-        // On a loop of its own: the server's runs beside it.
-        let other = try Bench(.unix(path: folder.path + "/none"))
-        #expect(other.call("PING").faultKind == .unreachable)
-        bench?.run { done in
-            bench?.link.send(RedisCommand("PING"), repeatable: false) { result in
-                #expect(result.faultKind == .closed)
-                done()
-            }
+        let loop = try #require(bench).loop
+        let server = try FakeServer(loop: loop, path: folder.path + "/s")
+        // The second reply is still to be taken when nobody is left to take it.
+        server.onCommands = { seen in seen == 6 ? FakeServer.preparation : "+A\r\n+B\r\n" }
+        bench?.waitReady()
+        var result: Result<RedisReply, RedisFault>?
+        let guardian = loop.makeTimer { loop.stop() }
+        guardian.start(after: .seconds(20))
+        bench?.link.send(RedisCommand("PING"), repeatable: false) {
+            #expect(result == nil)
+            result = $0
             bench?.link.close()
+            bench = nil
+            loop.later { loop.stop() }
         }
-        bench = nil
+        weak let link = bench?.link
+        loop.run()
+        #expect(result == .success(.status("A")))
+        #expect(bench == nil && link == nil)
     }
 
     @Test func connectionThatBreaksAgainAndAgainBacksOff() throws {
@@ -142,8 +147,9 @@ final class FakeServer: DescriptorHandler {
             server.drop()
             return nil
         }
-        bench.pause(.milliseconds(700))
-        // At once, then 50, 100, 200, 400 ms: not thousands.
-        #expect(server.accepted >= 3 && server.accepted <= 7)
+        let began = MonotonicInstant.now()
+        bench.wait("five connections") { _ in server.accepted >= 5 }
+        // Twice at once, then after 50, 100 and 200 ms, each up to a quarter less: not thousands.
+        #expect(MonotonicInstant.now() - began >= .milliseconds(250))
     }
 }

@@ -73,7 +73,7 @@ public final class Daemon: Sendable {
             }
             guard let client = try? RESPClient(path: socket, limit: .seconds(5)) else { return nil }
             defer { client.quit() }
-            guard try client.call("PING") == .simple("PONG") else { return nil }
+            guard (try? client.call("PING")) == .simple("PONG") else { return nil }
             if case .answers = readiness { return true }
             return try client.call("TOKEN.INSPECT", TokenText.random()).errorText == nil ? true : nil
         }

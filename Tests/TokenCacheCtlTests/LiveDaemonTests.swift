@@ -96,7 +96,7 @@ struct LiveDaemonTests {
     func reload() throws {
         let daemon = try LiveDaemon()
         try #require(try daemon.isReady(), "\(daemon.logText)")
-        try daemon.configure("session:\n  idle: 30m\n")
+        try daemon.configure("redis:\n  timeout: 10s\nsession:\n  idle: 30m\n")
         let good = try daemon.run(["reload"])
         #expect(good.status == 0 && good.output == "the configuration was reloaded\n", "\(good)")
         #expect(try daemon.run(["reload", "--json"]).output == "{\"need_restart\":[]}\n")

@@ -55,18 +55,18 @@ final class ServicePair {
             self.loop.stop()
         }
         run { answer != nil }
-        guard let answer else { fatalError("Redis did not answer a test within ten seconds") }
+        guard let answer else { fatalError("Redis did not answer a test within a minute") }
         return answer
     }
 
-    /// Runs the loop until something it does makes `condition` true, or for ten seconds.
+    /// Runs the loop until something it does makes `condition` true, or for a minute: what fails then fails the whole run.
     func run(until condition: () -> Bool) {
         var isLate = false
         let guardian = loop.makeTimer { [loop] in
             isLate = true
             loop.stop()
         }
-        guardian.start(after: .seconds(10))
+        guardian.start(after: .seconds(60))
         while !condition(), !isLate { loop.run() }
         guardian.cancel()
     }

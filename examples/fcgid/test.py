@@ -29,9 +29,10 @@ REQUESTS_IN_ROUND = 5
 # Every fourth round of a visitor changes a privilege: TOKEN.ROTATE.
 ROUNDS_PER_RENEWAL = 4
 LEAST_REQUESTS = VISITORS * REQUESTS_IN_ROUND * ROUNDS_PER_RENEWAL
-# So short that tokens are replaced many times while the visitors are at work; and patience with a busy test machine's
-# disk, though less than the workers have.
-SETTINGS = ("rotation.after=1s", "rotation.overlap=500ms", "redis.timeout=1s")
+# So short that tokens are replaced many times while the visitors are at work; and patience with a busy test machine,
+# though less than the workers' two seconds: a change of privilege that is given up may have happened, and its visitor is
+# logged out then.
+SETTINGS = ("rotation.after=1s", "rotation.overlap=500ms", "redis.timeout=1800ms")
 REDIS_DOWN_SECONDS = 2
 
 BEFORE = {"perl": "perl/before.fcgi", "raku": "raku/before.raku", "swift": "swift/before"}

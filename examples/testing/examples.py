@@ -125,7 +125,8 @@ def main():
     try:
         with staging.Stage(arguments.programs) as stage:
             stage.start_redis()
-            stage.start_daemon()
+            # Patience with a busy machine; the examples wait for twice as long.
+            stage.start_daemon(("redis.timeout=1s",))
             for example in arguments.examples.split(",") if arguments.examples else COMMANDS:
                 for scenario in (lives, silence, nobody, somebody_else):
                     scenario(example, stage)

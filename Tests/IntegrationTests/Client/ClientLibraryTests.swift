@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 import TokenCacheClient
 
-/// The client library against the real daemon.
-@Suite("Client library", .parallel, .timeLimit(.minutes(10)))
+/// The client library against the real daemon. The time limit counts the wait for a place, too.
+@Suite("Client library", .parallel, .timeLimit(.minutes(30)))
 struct ClientLibraryTests {
     /// A new session's token, entered among the secrets that must be found nowhere at the server's side.
     private func issue(_ client: BlockingClient, _ world: World, subject: String? = nil) throws -> Issued {

@@ -90,7 +90,10 @@ struct AccessTests {
             try write("rotation:\n  after: 15m\nredis:\n  prefix: \"\(world.stage.prefix)\"\n")
             let daemon = try ChildProcess(
                 Daemon.program,
-                ["--config", file, "--socket", socket, "--redis", world.requireServer().url, "--state-dir", folder],
+                [
+                    "--config", file, "--socket", socket, "--redis", world.requireServer().url, "--state-dir", folder,
+                    "--set", "redis.timeout=2s",
+                ],
                 name: "configured", folder: folder)
             let client = try eventually("the daemon") { try? RESPClient(path: socket, book: world.stage.book) }
             let token = try eventually("service") { try? client.issue() }

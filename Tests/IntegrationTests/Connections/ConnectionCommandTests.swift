@@ -75,7 +75,7 @@ struct ConnectionCommandTests {
             try expectShape(try client.call("TOKEN.ISSUE"), acceptedFields + ["sessiontoken"], resp3: false)
 
             #expect(try client.call("QUIT") == .simple("OK"))
-            #expect(try client.readToEnd(limit: .seconds(2)).isEmpty)
+            #expect(try client.readToEnd(limit: .seconds(10)).isEmpty)
         }
     }
 
@@ -108,7 +108,7 @@ struct ConnectionCommandTests {
             let victim = try world.client()
             let id = try #require(try victim.call("CLIENT", "ID").integer)
             #expect(try admin.call("CLIENT", "KILL", "ID", "\(id)") == .integer(1))
-            #expect(try victim.readToEnd(limit: .seconds(2)).isEmpty)
+            #expect(try victim.readToEnd(limit: .seconds(10)).isEmpty)
             #expect(try admin.call("PING") == .simple("PONG"))
             #expect(try admin.call("CLIENT", "KILL", "ID", "\(id)") == .integer(0))
         }

@@ -22,7 +22,7 @@ struct LifecycleTests {
 
     @Test("the drain finishes what is in flight and takes nothing new")
     func drain() throws {
-        try withWorld { world in
+        try withWorld(settings: ["redis.timeout": "10s", "drain-timeout": "20s"]) { world in
             let server = try world.requireServer()
             let client = try world.client()
             let token = try client.issue()
@@ -57,18 +57,20 @@ struct LifecycleTests {
 
     @Test("a second signal ends it at once")
     func secondSignal() throws {
-        try withWorld { world in
+        try withWorld(settings: ["redis.timeout": "10s", "drain-timeout": "30s"]) { world in
             let server = try world.requireServer()
             let client = try world.client()
             let token = try client.issue()
             server.pause()
             try client.send("TOKEN.VALIDATE", token)
+            // It has reached the daemon when a later connection's command is answered.
+            #expect(try world.client().call("PING") == .simple("PONG"))
             letPass(.milliseconds(100))
             world.daemon.signal(SIGTERM)
-            letPass(.milliseconds(100))
+            try awaitThat("the drain") { world.daemon.log.contains("draining") }
             #expect(world.daemon.ended == nil)
             world.daemon.signal(SIGTERM)
-            _ = try world.daemon.wait(.seconds(1))
+            _ = try world.daemon.wait(.seconds(5))
             server.resume()
         }
     }
@@ -113,7 +115,8 @@ struct LifecycleTests {
     func configuration(_ key: String, _ value: String) throws {
         try withWorld { world in
             for arguments in [["--set", "\(key)=\(value)"], ["--set", "\(key)=\(value)", "--check-config"]] {
-                let child = try run(world, arguments, name: "wrong")
+                // Each writes into files of its own.
+                let child = try run(world, arguments, name: "wrong\(arguments.count)")
                 let end = try child.wait(.seconds(10))
                 #expect(end == .exited(78), "\(end) \(child.errors)")
                 #expect(child.errors.contains(key), "\(child.errors)")

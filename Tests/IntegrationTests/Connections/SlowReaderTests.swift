@@ -8,32 +8,32 @@ struct SlowReaderTests {
 
     @Test("a client that never reads is closed; others are served all the time")
     func neverReads() throws {
-        try withWorld(settings: ["limits.write-timeout": "1s"]) { world in
+        try withWorld(settings: ["limits.write-timeout": "3s"]) { world in
             let other = try world.client()
             let greedy = try world.client()
             greedy.shrinkReceiveBuffer()
+            let start = ContinuousClock.now
             let closed = Background {
                 // Fails when the daemon has closed the connection, or has stopped reading for good.
-                try greedy.sendRaw(self.command, readingMeanwhile: false, limit: .seconds(8))
+                try greedy.sendRaw(self.command, readingMeanwhile: false, limit: .seconds(12))
             }
-            let start = ContinuousClock.now
             var slowest = Duration.zero
-            _ = try eventually(within: .seconds(15), "the close") { () throws -> Bool? in
+            _ = try eventually(within: .seconds(20), "the close") { () throws -> Bool? in
                 let before = ContinuousClock.now
                 #expect(try other.call("PING") == .simple("PONG"))
                 slowest = max(slowest, ContinuousClock.now - before)
                 let info = try other.call("INFO", "clients").text ?? ""
                 return info.contains("connected_clients:1\r\n") ? true : nil
             }
-            #expect(ContinuousClock.now - start > .milliseconds(900), "closed before its time")
-            #expect(slowest < .milliseconds(900), "waited for somebody's write timeout")
+            #expect(ContinuousClock.now - start > .milliseconds(2_900), "closed before its time")
+            #expect(slowest < .seconds(2), "waited for somebody's write timeout")
             #expect(throws: (any Error).self) { try closed.stop() }
         }
     }
 
     @Test("a client that reads slowly gets everything")
     func slow() throws {
-        try withWorld(settings: ["limits.write-timeout": "1s"]) { world in
+        try withWorld(settings: ["limits.write-timeout": "3s"]) { world in
             let client = try world.client()
             client.shrinkReceiveBuffer()
             let value = String(repeating: "x", count: 50_000)
@@ -43,7 +43,7 @@ struct SlowReaderTests {
             try client.sendRaw((0..<count).flatMap { _ in RESPClient.encode("TOKEN.GET", token) })
             for _ in 0..<count {
                 #expect(try Fields(client.readReply()).data() == ["page": value])
-                letPass(.milliseconds(20))
+                letPass(.milliseconds(40))
             }
             #expect(try client.call("PING") == .simple("PONG"))
         }

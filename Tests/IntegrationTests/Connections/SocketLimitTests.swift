@@ -119,8 +119,8 @@ struct SocketLimitTests {
             let idle = try world.client()
             let started = try world.client()
             let trickling = try world.client()
-            try started.sendRaw("*2\r\n$4\r\nECHO\r\n")
             let start = ContinuousClock.now
+            try started.sendRaw("*2\r\n$4\r\nECHO\r\n")
             let trickle = Background {
                 try trickling.sendRaw("a")
                 letPass(.milliseconds(50))

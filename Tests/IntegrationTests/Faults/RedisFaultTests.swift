@@ -10,12 +10,12 @@ struct RedisFaultTests {
             let flush = Background {
                 // Not so often that it strikes twice while one command is repeated: that is the row's limit.
                 _ = try redis.call("SCRIPT", "FLUSH")
-                letPass(.milliseconds(100))
+                letPass(.milliseconds(500))
             }
             _ = try concurrently(4) {
                 try world.client(ofDaemon: $0)
             } work: { thread, client in
-                for round in 0..<25 {
+                for round in 0..<75 {
                     var token = try client.issue("SUBJECT", "user-\(thread)")
                     for command in ["VALIDATE", "VISIT", "GET", "INSPECT"] {
                         let reply = try client.fields("TOKEN.\(command)", token)
@@ -30,6 +30,10 @@ struct RedisFaultTests {
                 }
             }
             try flush.stop()
+            let reloads = try world.daemons.map {
+                try DaemonFacts($0.client(), "upstream").number("upstream_script_reloads")
+            }
+            #expect(reloads.allSatisfy { $0 > 0 }, "nobody missed a script: \(reloads)")
         }
     }
 
@@ -41,8 +45,9 @@ struct RedisFaultTests {
             let readers = try (0..<4).map { _ in
                 let client = try world.client()
                 return Background {
+                    letPass(.milliseconds(1))
                     let reply = try client.call("TOKEN.VALIDATE", token)
-                    if reply.errorCode == "UNAVAILABLE" { return letPass(.milliseconds(2)) }
+                    if reply.errorCode == "UNAVAILABLE" { return }
                     let fields = try Fields(reply)
                     guard fields.status == "valid" else { throw HarnessFailure("answered \(fields)") }
                 }
@@ -65,6 +70,7 @@ struct RedisFaultTests {
             let visitors = try tokens.enumerated().map { index, token in
                 let client = try world.client()
                 return Background {
+                    letPass(.milliseconds(1))
                     let reply = try client.call("TOKEN.VALIDATE", token)
                     if reply.errorCode == "UNAVAILABLE" { return }
                     let fields = try Fields(reply)
@@ -100,7 +106,7 @@ struct RedisFaultTests {
             let reply = try eventually("service again") { try? client.validate(token) }
             #expect(reply.status == "valid", "\(reply)")
             letPass(.milliseconds(300))
-            #expect(try client.validate(token).status == "valid")
+            #expect(try client.answered("TOKEN.VALIDATE", token).status == "valid")
         }
     }
 
@@ -180,7 +186,7 @@ struct RedisFaultTests {
             letPass(.milliseconds(300))
             let start = ContinuousClock.now
             expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", token))
-            #expect(ContinuousClock.now - start < .seconds(1))
+            #expect(ContinuousClock.now - start < .milliseconds(1_900), "waited for redis.timeout")
             #expect(try redis.readReply().text == "through", "somebody killed the script")
             let reply = try eventually(within: .seconds(5), "service again") { try? client.validate(token) }
             #expect(reply.status == "valid")
@@ -194,7 +200,7 @@ struct RedisFaultTests {
             let token = try client.issue()
             #expect(try client.validate(token).status == "valid")
             _ = try world.daemon.redis().call("FLUSHALL")
-            letPass(.milliseconds(50))
+            try client.letInvalidationsCome()
             expectRefused("unknown", try client.validate(token))
             #expect(try client.validate(client.issue()).status == "valid")
         }
@@ -218,7 +224,7 @@ struct RedisFaultTests {
 
     @Test("redis:// with user, password and database, over TCP; the password stands nowhere")
     func url() throws {
-        let port = Int.random(in: 20_000..<60_000)
+        let port = try FreePort.find()
         let password = "pw\(UInt32.random(in: 0...UInt32.max))secret"
         try withWorld(
             redis: [
@@ -232,10 +238,9 @@ struct RedisFaultTests {
             let redis = try world.requireServer().client()
             _ = try redis.call("SELECT", "3")
             #expect(try redis.call("DBSIZE") == .integer(1))
-            for command in [["INFO"], ["CONFIG", "GET", "*"], ["CLIENT", "LIST"], ["INFO", "upstream"]] {
-                let bytes = String(describing: try client.call(command))
-                let text = try client.call(command).text ?? ""
-                #expect(!bytes.contains(password) && !text.contains(password))
+            for command in [["INFO"], ["CLIENT", "LIST"], ["INFO", "upstream"]] {
+                let text = try #require(try client.call(command).text)
+                #expect(!text.contains(password))
             }
             let config = try Fields(client.call("CONFIG", "GET", "*"))
             for entry in config.entries { #expect(entry.value.text?.contains(password) != true) }

@@ -187,9 +187,9 @@ struct BindingTests {
                 _ = try client.call(["TOKEN.VALIDATE", token] + Self.away)
                 _ = try client.call(["TOKEN.SET", token] + signals + ["DATA", "a", "1"])
                 _ = try client.call(["TOKEN.LOGIN", token, "ann"] + signals)
-                #expect(
-                    Data(base64Encoded: token.replacingOccurrences(of: ".", with: ""))?.range(of: Data(agent.utf8))
-                        == nil)
+                for part in token.split(separator: ".") where token.contains(".") {
+                    #expect(try #require(KeyRingText.data(base64url: part)).range(of: Data(agent.utf8)) == nil)
+                }
             }
             _ = try client.captcha("BIND", "ip", address, "BIND", "ua", agent)
             _ = try client.call("TOKEN.VALIDATE", "x", "BIND", "ip", address + "x")

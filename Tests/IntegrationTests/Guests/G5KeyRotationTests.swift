@@ -24,6 +24,7 @@ struct G5KeyRotationTests {
                 let maker = try world.client(ofDaemon: index)
                 let checker = try world.client(ofDaemon: index + 1)
                 return Background {
+                    letPass(.milliseconds(1))
                     let guest = try maker.guest()
                     try kids.withLock { _ = try $0.insert(TestRing.kid(of: guest)) }
                     let csrf = try maker.csrf(guest, "FORM", "f")
@@ -49,7 +50,7 @@ struct G5KeyRotationTests {
                 let prints = try clients.map { try DaemonFacts($0, "tokens")["keyring_fingerprint"] }
                 return prints[0] == prints[1] && prints[0] != fingerprint && prints[0]?.count == 16
             }
-            if TestRing.now < start { #expect(try TestRing.kid(of: clients[0].guest()) == "k1") }
+            if TestRing.now < start - 1 { #expect(try TestRing.kid(of: clients[0].guest()) == "k1") }
             try awaitThat("the new key signs at both") {
                 try clients.allSatisfy { try TestRing.kid(of: $0.guest()) == "k2" }
             }
@@ -220,7 +221,8 @@ struct G5KeyRotationTests {
             #expect(try client.call("RELOAD") == .simple("OK"))
             if TestRing.now < start - 1 { expectError("NOKEYS", try client.call("GUEST.ISSUE")) }
             try awaitThat("it signs") { try client.call("GUEST.ISSUE").errorText == nil }
-            #expect(TestRing.now >= start)
+            // By the daemon's estimate of Redis's clock.
+            #expect(Date().timeIntervalSince1970 > Double(start) - 0.2)
         }
     }
 
@@ -257,7 +259,9 @@ struct G5KeyRotationTests {
             let json = try #require(try JSONSerialization.jsonObject(with: ring) as? [String: [[String: Any]]])
             let key = try #require(json["keys"]?.first?["key"] as? String)
             #expect(!world.daemon.log.contains(key))
-            #expect(try !("\(world.client().call("CONFIG", "GET", "*"))".contains(key)))
+            for entry in try Fields(world.client().call("CONFIG", "GET", "*")).entries {
+                #expect(entry.value.text?.contains(key) != true)
+            }
         }
     }
 }

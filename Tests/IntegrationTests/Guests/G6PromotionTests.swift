@@ -23,7 +23,6 @@ struct G6PromotionTests {
                 let data = try observer.fields("TOKEN.GET", token).data()
                 #expect(data == Dictionary(uniqueKeysWithValues: (0..<12).map { ("f\($0)", "v\($0)") }))
             }
-            #expect(try WriteCount(world.requireServer()).size() >= 10)
             let keys = try KeyAudit.allKeys(world.daemon.redis())
             // One for each guest; the daemons' own readiness made three more.
             #expect(keys.filter { $0.hasPrefix("\(world.stage.prefix)s:") }.count == 10)
@@ -104,7 +103,7 @@ struct G6PromotionTests {
 
     @Test("confirmed by use: the guest's token is good for the overlap, without the new one; then replayed")
     func confirmation() throws {
-        try withWorld(daemons: 2, settings: ["rotation.overlap": "500ms"]) { world in
+        try withWorld(daemons: 2, settings: ["rotation.overlap": "2s"]) { world in
             let client = try world.client()
             let guest = try client.guest()
             let session = try client.fields("TOKEN.SET", guest, "DATA", "a", "1").newToken()
@@ -119,12 +118,15 @@ struct G6PromotionTests {
                 if !reply.isAccepted { expectRefused("replayed", reply) }
                 return !reply.isAccepted
             }
+            // Each daemon has its own estimate of Redis's clock, a few milliseconds off.
+            let other = try world.client(ofDaemon: 1)
+            try awaitThat("its retirement there") { try !other.fields("TOKEN.GET", guest).isAccepted }
             for command in [
                 ["TOKEN.GET", guest], ["TOKEN.SET", guest, "DATA", "c", "3"], ["TOKEN.INSPECT", guest],
                 ["CSRF.ISSUE", guest], ["TOKEN.ROTATE", guest],
             ] {
                 expectRefused("replayed", try client.fields(command))
-                expectRefused("replayed", try world.client(ofDaemon: 1).fields(command))
+                expectRefused("replayed", try other.fields(command))
             }
             #expect(try client.fields("TOKEN.GET", session).data() == ["a": "1", "b": "2"])
         }
@@ -132,7 +134,7 @@ struct G6PromotionTests {
 
     @Test("a guest whose token was renewed in between: old and new token lead to the same session")
     func renewedInBetween() throws {
-        try withWorld(daemons: 2, settings: ["guest.lifetime": "4s"]) { world in
+        try withWorld(daemons: 2, settings: ["guest.lifetime": "5s"]) { world in
             let client = try world.client()
             let old = try client.guest()
             let renewed = try eventually("renewal") {

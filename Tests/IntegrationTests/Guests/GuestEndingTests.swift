@@ -30,7 +30,7 @@ struct GuestEndingTests {
     @Test("by the daemon that acknowledged: at once, by every command", arguments: End.allCases, Backend.allCases)
     func oneDaemon(_ end: End, _ backend: Backend) throws {
         try withWorld(backend) { world in
-            let refused = try concurrently(3) { _ in
+            _ = try concurrently(3) { _ in
                 (try world.client(), try world.client())
             } work: { thread, clients in
                 for index in 0..<15 {
@@ -44,9 +44,7 @@ struct GuestEndingTests {
                     }
                     #expect(try clients.1.verify(guest, csrf) == end.statusAfter)
                 }
-                return true
             }
-            #expect(refused.count == 3)
         }
     }
 
@@ -83,7 +81,7 @@ struct GuestEndingTests {
                     #expect(try Fields(reply).status == "valid")
                 }
                 for (index, guest) in guests.enumerated() { try end.carryOut(here, guest, "\(batch)-\(index)") }
-                letPass(.milliseconds(50))
+                try there.letInvalidationsCome()
                 for command in Self.commands {
                     let requests = guests.map { ["TOKEN.\(command[0])", $0] + command.dropFirst() }
                     for reply in try there.pipeline(requests).map({ try Fields($0) }) {

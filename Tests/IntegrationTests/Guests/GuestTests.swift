@@ -52,7 +52,7 @@ struct GuestTests {
 
     @Test("past half of its lifetime it is renewed: same sid, same end, and the old token is good until it is over")
     func renewal() throws {
-        try withWorld(daemons: 2, settings: ["guest.lifetime": "4s", "guest.absolute": "20s"]) { world in
+        try withWorld(daemons: 2, settings: ["guest.lifetime": "5s", "guest.absolute": "20s"]) { world in
             let client = try world.client()
             let first = try client.fields("GUEST.ISSUE")
             let token = try first.newToken()
@@ -63,11 +63,15 @@ struct GuestTests {
                 return reply.status == "rotated" ? reply : nil
             }
             #expect(renewed.isAccepted && renewed.sid == first.sid && renewed.generation == 0)
-            #expect(renewed.integer("expires_in") == 4 || renewed.integer("expires_in") == 3)
+            #expect([4, 5].contains(renewed.integer("expires_in")))
             let spent = try #require(first.integer("absolute_in")) - #require(renewed.integer("absolute_in"))
-            #expect((2...4).contains(spent), "the end does not move: \(spent)")
-            let visit = try client.fields("TOKEN.VISIT", token)
-            #expect(visit.status == "rotated" && visit.sessionToken != nil, "by VISIT, too")
+            #expect((3...5).contains(spent), "the end does not move: \(spent)")
+            // The second may not have turned yet for this daemon.
+            let visit = try eventually("by VISIT, too") {
+                let visit = try client.fields("TOKEN.VISIT", token)
+                return visit.status == "rotated" ? visit : nil
+            }
+            #expect(visit.sessionToken != nil)
             // No other command renews.
             #expect(try client.inspect(token).sessionToken == nil && client.inspect(token).status == "valid")
             let successor = try renewed.newToken()
@@ -86,7 +90,7 @@ struct GuestTests {
         "its absolute end comes, however often it was renewed; then it is expired everywhere, and VISIT makes a new guest"
     )
     func absoluteEnd() throws {
-        try withWorld(settings: ["guest.lifetime": "3s", "guest.absolute": "6s"]) { world in
+        try withWorld(settings: ["guest.lifetime": "5s", "guest.absolute": "10s"]) { world in
             let client = try world.client()
             let first = try client.fields("GUEST.ISSUE")
             var newest = try first.newToken()
@@ -141,9 +145,9 @@ struct GuestTests {
             if fault == "silent" { server.resume() } else { try server.start() }
             try client.awaitService()
             // An attempt that was given up may still have been carried out: the same session either way.
-            let reply = try client.fields("TOKEN.SET", guest, "DATA", "b", "2")
+            let reply = try client.answered("TOKEN.SET", guest, "DATA", "b", "2")
             #expect(reply.isAccepted || reply.status == "replayed", "\(reply)")
-            #expect(try client.validate(session).isAccepted || fault == "gone")
+            #expect(try client.answered("TOKEN.VALIDATE", session).isAccepted)
         }
     }
 

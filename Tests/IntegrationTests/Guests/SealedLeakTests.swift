@@ -39,7 +39,7 @@ struct SealedLeakTests {
         "guests, forms and captchas through every command, right and wrong, and the search", arguments: Backend.allCases
     )
     func everyCommand(_ backend: Backend) throws {
-        try withWorld(backend, settings: ["log.level": "debug", "guest.lifetime": "2s"]) { world in
+        try withWorld(backend, settings: ["log.level": "debug", "guest.lifetime": "20s"]) { world in
             let client = try world.client()
             let guest = try client.guest()
             let drawn = try client.captcha("LENGTH", "16", "FORM", "f", "FOR", guest)

@@ -30,10 +30,7 @@ struct TestRing {
 
     /// The `kid` that a compact JWS or JWE names.
     static func kid(of token: String) throws -> String {
-        var text = String(token.prefix { $0 != "." }).replacingOccurrences(of: "-", with: "+")
-            .replacingOccurrences(of: "_", with: "/")
-        while text.count % 4 != 0 { text += "=" }
-        guard let data = Data(base64Encoded: text),
+        guard let data = KeyRingText.data(base64url: token.prefix { $0 != "." }),
             let header = try JSONSerialization.jsonObject(with: data) as? [String: Any],
             let kid = header["kid"] as? String
         else { throw HarnessFailure("no kid in a token") }

@@ -4,6 +4,9 @@ import Testing
 
 @Suite("S11: what was acknowledged survives kill -9 of daemon and Redis with appendfsync always", .parallel)
 struct S11DurabilityTests {
+    /// Every write waits for a disk that others use, too.
+    private static let settings = ["redis.timeout": "10s"]
+
     /// What clients were told, up to the kill.
     private struct Acknowledged {
         var live: Set<String> = []
@@ -14,7 +17,8 @@ struct S11DurabilityTests {
 
     @Test("both are killed while they work", arguments: Backend.allCases)
     func killBoth(_ backend: Backend) throws {
-        let settings = backend == .embedded ? ["redis.appendfsync": "always"] : [:]
+        var settings = Self.settings
+        if backend == .embedded { settings["redis.appendfsync"] = "always" }
         try withWorld(backend, settings: settings, redis: ["--appendfsync", "always"]) { world in
             let journal = Mutex(Acknowledged())
             let pid = try redisPID(world)
@@ -22,7 +26,9 @@ struct S11DurabilityTests {
                 let client = try world.client()
                 return Background { [self] in try step(client, "user-\(worker)", journal) }
             }
-            _ = try eventually("enough work") { journal.withLock { $0.live.count + $0.dead.count > 150 ? true : nil } }
+            _ = try eventually(within: .seconds(60), "enough work") {
+                journal.withLock { $0.live.count + $0.dead.count > 150 ? true : nil }
+            }
             Processes.signal(pid, .kill)
             world.daemon.kill9()
             // Each of them ends with the connection it lost.
@@ -36,7 +42,8 @@ struct S11DurabilityTests {
 
     @Test("the daemon alone is killed: the Redis it left is ended at the next start, and its data is there")
     func killDaemon() throws {
-        try withWorld(.embedded, settings: ["redis.appendfsync": "always"]) { world in
+        let settings = Self.settings.merging(["redis.appendfsync": "always"]) { $1 }
+        try withWorld(.embedded, settings: settings) { world in
             let journal = Mutex(Acknowledged())
             let client = try world.client()
             // Half of them log out, by the toss of a coin: enough that ten of each kind are certain.

@@ -56,7 +56,7 @@ struct S12HonestBrowserTests {
     func tabs() throws {
         let settings = [
             "rotation.after": "600ms", "rotation.overlap": "500ms", "rotation.on-replay": "revoke",
-            "rotation.replay-grace": "100ms",
+            "rotation.replay-grace": "5s",
         ]
         try withWorld(daemons: 2, settings: settings) { world in
             let jars = try (0..<3).map { _ in Jar(try world.client().issue()) }

@@ -7,7 +7,7 @@ import Testing
 struct S1AcceptanceTests {
     @Test("a token's whole life", arguments: Backend.allCases)
     func life(_ backend: Backend) throws {
-        try withWorld(backend, settings: ["rotation.after": "300ms", "rotation.overlap": "700ms"]) { world in
+        try withWorld(backend, settings: ["rotation.after": "1500ms", "rotation.overlap": "1500ms"]) { world in
             let client = try world.client()
             let first = try client.issue()
             #expect(try client.validate(first).status == "valid")
@@ -96,7 +96,7 @@ struct S1AcceptanceTests {
     func limits(_ option: String) throws {
         try withWorld { world in
             let client = try world.client()
-            let token = try client.issue(option, "1200ms")
+            let token = try client.issue(option, "2500ms")
             #expect(try client.inspect(token).isAccepted)
             // INSPECT renews nothing, so asking does not keep the session alive.
             let end = try eventually(every: .milliseconds(20), "the limit") {

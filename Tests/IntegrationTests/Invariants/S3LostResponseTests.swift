@@ -18,7 +18,9 @@ struct S3LostResponseTests {
             letPass(.milliseconds(1_100))
             for _ in 0..<20 { try lose(world.daemon, "TOKEN.VALIDATE", old) }
             _ = try eventually("the rotation nobody heard of") {
-                try client.inspect(old).text("successor") == "pending" ? true : nil
+                // Once more: by the daemon's estimate of Redis's clock it may not have been due before.
+                try lose(world.daemon, "TOKEN.VALIDATE", old)
+                return try client.inspect(old).text("successor") == "pending" ? true : nil
             }
             let answer = try client.validate(old)
             #expect(answer.status == "rotated" && answer.generation == 2)

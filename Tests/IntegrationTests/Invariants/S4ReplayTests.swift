@@ -32,8 +32,9 @@ struct S4ReplayTests {
         try withWorld(settings: settings) { world in
             let client = try world.client()
             let first = try client.issue()
-            let second = try client.rotateAndConfirm(first)
+            let second = try client.rotateWhenDue(first)
             let confirmed = ContinuousClock.now
+            #expect(try client.validate(second).status == "valid")
             try client.awaitStatus("replayed", of: first)
             #expect(try client.inspect(sid: second).isAccepted, "an honest late one ended the session")
 
@@ -115,8 +116,9 @@ struct S4ReplayTests {
         try withWorld(settings: settings) { world in
             let client = try world.client()
             let first = try client.issue()
-            let second = try client.rotateAndConfirm(first)
+            let second = try client.rotateWhenDue(first)
             let confirmed = ContinuousClock.now
+            #expect(try client.validate(second).status == "valid")
             _ = try client.rotateAndConfirm(second)
             _ = try eventually(every: .milliseconds(20), "the end by replay") {
                 #expect(try !client.validate(first).isAccepted)

@@ -39,7 +39,7 @@ struct S8WriteBudgetTests {
             let intervals = Int(elapsed.components.seconds) + 1
             let writes = try counter.next()
             #expect(writes.count <= tokens.count * intervals, "\(writes.count) writes in \(elapsed)")
-            #expect(writes.count >= tokens.count * 3, "the accesses were not recorded: \(writes.count)")
+            #expect(writes.count >= tokens.count * 2, "the accesses were not recorded: \(writes.count)")
         }
     }
 
@@ -49,7 +49,7 @@ struct S8WriteBudgetTests {
             let client = try world.client()
             let token = try client.issue("SUBJECT", "ann", "DATA", "a", "1")
             var counter = Counter(folder: try world.requireServer().folder)
-            _ = try counter.next()
+            #expect(try !counter.next().isEmpty, "what was written is not seen")
             for index in 0..<100 {
                 let client = try world.client(ofDaemon: index)
                 _ = try client.pipeline([
@@ -73,10 +73,12 @@ struct S8WriteBudgetTests {
             _ = try counter.next()
             let rounds = 15
             for _ in 0..<rounds {
-                letPass(.milliseconds(110))
+                // Well past `rotation.after`: three daemons estimate Redis's clock to within some milliseconds.
+                letPass(.milliseconds(130))
                 let presented = token
                 let answers = try concurrently(clients.count) { try clients[$0].validate(presented) }
-                token = try answers[0].newToken()
+                #expect(answers.allSatisfy(\.isAccepted) && Set(answers.compactMap(\.sessionToken)).count <= 1)
+                token = answers.compactMap(\.sessionToken).first ?? presented
                 let successor = token
                 // Nobody's confirmation may be followed by the next rotation in the same round.
                 for answer in try concurrently(3, work: { try clients[$0].validate(successor) }) {
@@ -86,6 +88,7 @@ struct S8WriteBudgetTests {
             }
             letPass(.milliseconds(100))
             let generation = try #require(try clients[0].inspect(token).generation)
+            #expect(generation > rounds / 2, "too few rotations: \(generation)")
             let pending = try clients[0].inspect(token).text("successor") == "pending" ? 1 : 0
             #expect(try counter.next().count == 2 * (generation - 1) - pending)
         }

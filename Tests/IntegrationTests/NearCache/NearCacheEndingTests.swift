@@ -112,7 +112,7 @@ struct NearCacheEndingTests {
             var lateness = Lateness()
             let pairs = NearCacheWorld.rounds(2_000, long: 100_000)
             while lateness.rounds < pairs {
-                let tokens = try far.issue(count: 500)
+                let tokens = try far.issue(count: 200)
                 try near.warm(tokens)
                 let flushes = try NearCacheFacts(near)["flushes"]
                 world.proxy.stopThose(.feed)
@@ -139,7 +139,7 @@ struct NearCacheEndingTests {
             let (near, far) = (try daemons[0].client(), try daemons[1].client())
             var lateness = Lateness()
             for _ in 0..<NearCacheWorld.rounds(2, long: 10) {
-                let tokens = try far.issue(count: 500)
+                let tokens = try far.issue(count: 200)
                 try near.warm(tokens)
                 let flushes = try NearCacheFacts(near)["flushes"]
                 try proxy.stopFeed()

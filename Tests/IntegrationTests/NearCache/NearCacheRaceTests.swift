@@ -3,8 +3,9 @@ import Testing
 
 @Suite("The race of a read and an invalidation", .demanding, .needsNearCache)
 struct NearCacheRaceTests {
-    /// Holds what the data connection says back, so that a read is known to be under way.
-    private static let delay = Duration.milliseconds(300)
+    /// Holds what the data connection says back, so that a read is known to be under way: for longer than a busy machine
+    /// stands still, for less than a proof of life is good for.
+    private static let delay = Duration.milliseconds(800)
 
     private static func holdReplies(_ world: NearCacheWorld) {
         world.proxy.treat(.data) { $0.delay = delay }
@@ -118,7 +119,7 @@ struct NearCacheRaceTests {
     func invalidationLate() throws {
         try withNearCache { world in
             let (near, far) = (try world.near.client(), try world.far.client())
-            world.proxy.treat(.feed) { $0.delay = Self.delay }
+            world.proxy.treat(.feed) { $0.delay = .milliseconds(300) }
             for _ in 0..<5 {
                 let token = try far.issue()
                 try near.warm([token])
@@ -156,7 +157,7 @@ struct NearCacheRaceTests {
                 let acknowledged = ContinuousClock.now
                 for _ in tokens { _ = try near.readReply() }
                 // Far above the largest delay, far below what the mere passing of time would cure.
-                letPass(max(.zero, .milliseconds(200) - (ContinuousClock.now - acknowledged)))
+                letPass(max(.zero, .milliseconds(600) - (ContinuousClock.now - acknowledged)))
                 for reply in try near.pipeline(tokens.map { ["TOKEN.VALIDATE", $0] }) {
                     expectRefused("revoked", reason: "logout", try Fields(reply))
                 }

@@ -112,6 +112,19 @@ struct CommandCount {
 
     func reset() throws { _ = try redis.call("CONFIG", "RESETSTAT") }
 
+    /// Reads that a machine that stood still costs: nothing is answered from memory while nothing proves that Redis
+    /// lives, and what an invalidation overtakes is read again.
+    static let excused = 10
+
+    /// As many reads of sessions since the last reset, those excused, and nothing else.
+    func expectReads(_ number: Int, at location: SourceLocation = #_sourceLocation) throws {
+        let calls = try calls()
+        let reads = calls["hgetall", default: 0]
+        #expect(
+            calls.keys.allSatisfy { $0 == "hgetall" } && (number...number + Self.excused).contains(reads),
+            "\(calls), not \(number) reads", sourceLocation: location)
+    }
+
     /// Calls by command since the last reset, those within scripts left out.
     func calls() throws -> [String: Int] {
         let text = try redis.call("INFO", "commandstats").text ?? ""

@@ -188,7 +188,7 @@ struct ServeStaleTests {
             }
             world.proxy.treat(.feed) { $0.holdsNew = true }
             world.proxy.cut(.feed)
-            letPass(.milliseconds(20))
+            try awaitThat("disarmed") { try !NearCacheFacts(near).isArmed }
             #expect(try far.fields("TOKEN.REVOKE", token).status == "revoked")
             let acknowledged = ContinuousClock.now
             var (last, isBack) = (Duration.zero, false)

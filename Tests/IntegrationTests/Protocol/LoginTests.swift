@@ -91,7 +91,7 @@ struct LoginTests {
 
     @Test("a double-clicked login has one result; past the overlap it is a new one")
     func idempotent() throws {
-        try withWorld(settings: ["rotation.overlap": "700ms"]) { world in
+        try withWorld(settings: ["rotation.overlap": "2s"]) { world in
             let client = try world.client()
             let old = try client.issue("DATA", "a", "1")
             let first = try client.fields("TOKEN.LOGIN", old, "ann")

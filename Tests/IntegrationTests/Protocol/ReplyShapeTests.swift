@@ -76,7 +76,7 @@ struct ReplyShapeTests {
         try withWorld(settings: ["rotation.after": "150ms"]) { world in
             let client = try client(world, resp3)
             let token = try client.issue()
-            letPass(.milliseconds(200))
+            letPass(.milliseconds(400))
             let reply = try client.call("TOKEN.VALIDATE", token)
             try expectShape(reply, acceptedFields + ["sessiontoken"], resp3: resp3)
             #expect(try Fields(reply).status == "rotated" && Fields(reply).generation == 2)

@@ -45,12 +45,12 @@ struct RevokeTests {
 
     @Test("the reason is known for session.tombstone, then the token is unknown")
     func tombstone() throws {
-        try withWorld(settings: ["session.tombstone": "1s"]) { world in
+        try withWorld(settings: ["session.tombstone": "2s"]) { world in
             let client = try world.client()
             let token = try client.issue()
             _ = try client.call("TOKEN.REVOKE", token)
             expectRefused("revoked", reason: "logout", try client.validate(token))
-            expectRefused("unknown", try client.awaitStatus("unknown", of: token, within: .seconds(5)))
+            expectRefused("unknown", try client.awaitStatus("unknown", of: token, within: .seconds(10)))
             expectRefused("unknown", try client.fields("TOKEN.REVOKE", token))
         }
     }

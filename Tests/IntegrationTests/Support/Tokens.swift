@@ -11,13 +11,25 @@ extension RESPClient {
         }
     }
 
-    /// A new session's token, for a test to begin with. Asks again where a busy machine kept Redis from answering within
-    /// a short `redis.timeout`: that is not the fault under test.
-    func issue(_ options: String...) throws -> String {
-        try eventually("a session to begin with") {
-            let reply = try call(["TOKEN.ISSUE"] + options)
-            return reply.errorCode == "UNAVAILABLE" ? nil : try Fields(reply).newToken()
+    /// A new session's token, for a test to begin with.
+    func issue(_ options: String...) throws -> String { try answered(["TOKEN.ISSUE"] + options).newToken() }
+
+    /// A command's answer. Asks again where a busy machine kept Redis from answering within a short `redis.timeout`: that
+    /// is not the fault under test.
+    func answered(_ arguments: String...) throws -> Fields { try answered(arguments) }
+
+    func answered(_ arguments: [String]) throws -> Fields {
+        try eventually("an answer to \(arguments[0])") {
+            let reply = try call(arguments)
+            return reply.errorCode == "UNAVAILABLE" ? nil : try Fields(reply)
         }
+    }
+
+    /// Lets what Redis tells of a change reach this daemon: 50 ms is what is promised. A daemon that did not run
+    /// meanwhile finds it in the same turn of its loop as this PING, before what is asked next.
+    func letInvalidationsCome() throws {
+        letPass(.milliseconds(50))
+        _ = try call("PING")
     }
 
     func validate(_ token: String) throws -> Fields {
