@@ -71,7 +71,9 @@ extension TokenService {
             count(.revoked(tombstone.reason))
             return answer(.success(.refused(.revoked(tombstone.reason))), done)
         }
-        if !access.wasTouched, let copy = try? warmCopy(access.token, digest: access.digest) {
+        if !access.wasTouched,
+            let copy = try? warmCopy(access.token, digest: access.digest, needsData: access.needsData)
+        {
             access.origin = .memory
             return store.later { [self] in attempt(done) { try decide(access, on: copy, done) } }
         }

@@ -7,9 +7,11 @@ extension TokenService {
     /// The verdict on a token whose session is here and asks for nothing to be written before the reply; nil sends
     /// the question to Redis. No refusal but that of a tombstone: the cache and this host's clock may raise a question,
     /// not answer no.
-    /// - Parameter instant: when the request was read.
+    /// - Parameters:
+    ///   - needsData: an answer without the session's data would be none.
+    ///   - instant: when the request was read.
     public func cachedAccess(
-        _ token: SessionToken, _ signals: Signals = Signals(), at instant: MonotonicInstant
+        _ token: SessionToken, _ signals: Signals = Signals(), needsData: Bool = false, at instant: MonotonicInstant
     ) -> CachedAnswer? {
         guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant) else {
             return nil
@@ -18,7 +20,7 @@ extension TokenService {
             sessions.countMiss()
             return nil
         }
-        if let session = hit(token.verifier, signals, entry, now: now) {
+        if let session = hit(token.verifier, signals, entry, needsData: needsData, now: now) {
             sessions.countHit()
             counters.valid &+= 1
             return .accepted(session)
@@ -35,9 +37,10 @@ extension TokenService {
     /// The current token, confirmed, within its limits and not due to rotate.
     @inline(__always)
     private func hit(
-        _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, now: Milliseconds
+        _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool,
+        now: Milliseconds
     ) -> CachedSession? {
-        guard entry.pointee.isConfirmedCurrent(verifier) else { return nil }
+        guard entry.pointee.isConfirmedCurrent(verifier), !needsData || entry.pointee.keepsData else { return nil }
         var session = CachedSession(entry, now: now)
         guard session.untilIdle > 0, now &- entry.pointee.confirmedAt < policy.rotationAfter else { return nil }
         if let details = entry.pointee.details, details.isBound {
@@ -114,14 +117,17 @@ extension TokenService {
 
     /// What is known here of the session, enough to decide an access and to write its rotation or confirmation in one
     /// round trip; nil where Redis has to be asked.
-    func warmCopy(_ token: SessionToken, digest: Digest) throws -> StoredCopy? {
+    /// - Parameter needsData: else the copy comes without the session's data.
+    func warmCopy(_ token: SessionToken, digest: Digest, needsData: Bool) throws -> StoredCopy? {
         guard let sessions, sessions.freshness.isFresh(at: .now()), let now = store.clock,
             let index = sessions.cache.find(token.sid), now < sessions.cache[index].expireAt
         else { return nil }
         sessions.cache[index].learn(token.verifier, digest: digest)
         guard let record = try sessions.cache[index].record(presented: token.verifier, digest: digest, crypto: crypto)
         else { return nil }
-        guard let details = sessions.cache[index].details else { return StoredCopy(session: .live(record), data: []) }
+        guard needsData, let details = sessions.cache[index].details else {
+            return StoredCopy(session: .live(record), data: [])
+        }
         // Data that is not kept here cannot be served from here.
         return details.data.map { StoredCopy(session: .live(record), data: $0) }
     }
@@ -139,7 +145,7 @@ extension TokenService {
         }
         sessions.countStale()
         counters.valid &+= 1
-        var view = SessionView(session)
+        var view = SessionView(session, withData: true)
         view.isStale = true
         return view
     }
@@ -221,7 +227,8 @@ public struct CachedSession: BitwiseCopyable {
 }
 
 extension SessionView {
-    public init(_ cached: CachedSession) {
+    /// - Parameter withData: whether the session's data is wanted. All of it is read then, so that costs what it is long.
+    public init(_ cached: CachedSession, withData: Bool = false) {
         sid = cached.sid
         generation = cached.generation
         created = cached.createdSeconds
@@ -229,7 +236,7 @@ extension SessionView {
         expiresIn = cached.expiresIn
         absoluteIn = cached.absoluteIn
         subject = Array(cached.subject)
-        data = cached.data
+        data = withData ? cached.data : nil
         differs = cached.differs
         csrfSalt = cached.csrfSalt
     }

@@ -125,9 +125,12 @@ struct NearCacheDetails: BitwiseCopyable {
         return readBindings(&reader)
     }
 
+    /// Whether the data is here, all of it.
+    var keepsData: Bool { flags & Self.keepsDataFlag != 0 }
+
     /// Nil where there is more than is kept here.
     var data: [RecordField]? {
-        guard flags & Self.keepsDataFlag != 0 else { return nil }
+        guard keepsData else { return nil }
         var reader = contentReader
         _ = readSalt(&reader)
         _ = readBindings(&reader)
