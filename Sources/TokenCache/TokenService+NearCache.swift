@@ -4,9 +4,9 @@ public import Tokens
 
 /// Answers from the near cache: synchronously, without Redis.
 extension TokenService {
-    /// The verdict on a token whose session is here and asks for nothing to be written before the reply; nil sends
-    /// the question to Redis. No refusal but that of a tombstone: the cache and this host's clock may raise a question,
-    /// not answer no.
+    /// The verdict on a token whose session is here and asks for nothing to be written before the reply; nil leaves
+    /// the question to `validate`, which counts the miss. No refusal but that of a tombstone: the cache and this host's
+    /// clock may raise a question, not answer no.
     /// - Parameters:
     ///   - needsData: an answer without the session's data would be none.
     ///   - instant: when the request was read.
@@ -16,10 +16,7 @@ extension TokenService {
         guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant) else {
             return nil
         }
-        guard let entry = sessions.cache.entry(token.sid) else {
-            sessions.countMiss()
-            return nil
-        }
+        guard let entry = sessions.cache.entry(token.sid) else { return nil }
         if let session = hit(token.verifier, signals, entry, needsData: needsData, now: now) {
             sessions.countHit()
             counters.valid &+= 1
@@ -30,7 +27,6 @@ extension TokenService {
             count(.revoked(tombstone.reason))
             return .revoked(tombstone.reason)
         }
-        sessions.countMiss()
         return nil
     }
 
@@ -86,18 +82,27 @@ extension TokenService {
         }
     }
 
-    /// The data of a session that is here, for a command that is no access; nil asks Redis.
+    /// The data of a session that is here, for a command that is no access; nil, which is counted as a miss, where
+    /// Redis has to be asked.
     public func cachedData(
         _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
     ) -> [RecordField]? {
-        guard let entry = current(token, signals, at: instant) else { return nil }
-        guard let details = entry.pointee.details else { return [] }
-        return details.data
+        guard let entry = current(token, signals, at: instant), entry.pointee.keepsData else {
+            sessions?.countMiss()
+            return nil
+        }
+        sessions?.countHit()
+        return entry.pointee.details?.data ?? []
     }
 
-    /// Who holds the current token of a session that is here; nil asks Redis.
+    /// Who holds the current token of a session that is here; nil, which is counted as a miss, where Redis has to be
+    /// asked.
     func cachedHolder(_ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant) -> CSRFHolder? {
-        guard let entry = current(token, signals, at: instant) else { return nil }
+        guard let entry = current(token, signals, at: instant) else {
+            sessions?.countMiss()
+            return nil
+        }
+        sessions?.countHit()
         return CSRFHolder(sid: token.sid, salt: entry.pointee.details?.csrfSalt)
     }
 
