@@ -95,9 +95,7 @@ extension TokenService {
             attempt(done) {
                 switch result {
                 case .failure(let unavailable):
-                    guard !denials.isDenied(access.token.sid), let view = staleView(access.token, access.claim.signals),
-                        !access.needsData || view.data != nil
-                    else { throw unavailable }
+                    guard let view = try staleView(access) else { throw unavailable }
                     done(.success(.accepted(view)))
                 case .success(let read):
                     var access = access
@@ -199,6 +197,9 @@ extension TokenService {
             try decide(access, on: StoredCopy(session: .live(next), data: data), done)
         } overtaken: { [self] copy in
             try decide(access, on: copy, done)
+        } unanswered: { [self] in
+            // Rotated or not, the old token is good.
+            try staleView(access, isUnanswered: true).map(Verdict.accepted)
         }
     }
 

@@ -137,20 +137,28 @@ extension TokenService {
         return details.data.map { StoredCopy(session: .live(record), data: $0) }
     }
 
-    /// The current token of a session that was known when Redis fell silent; nil past `near-cache.serve-stale`.
-    func staleView(_ token: SessionToken, _ signals: Signals) -> SessionView? {
-        guard let sessions, sessions.freshness.mayServeStale(at: .now()), let now = store.clock,
-            let entry = sessions.cache.entry(token.sid), entry.pointee.isConfirmedCurrent(token.verifier),
-            now < entry.pointee.expireAt
+    /// The answer about a token of a session that was known when Redis fell silent; nil past `near-cache.serve-stale`.
+    ///
+    /// Good are the current token and, as long as it is, the previous one. Nothing is rotated, and no successor is told:
+    /// it could not be confirmed, so whoever brings one waits for Redis, while the token it replaces stays good.
+    func staleView(_ access: Access, isUnanswered: Bool = false) throws -> SessionView? {
+        guard let sessions, sessions.freshness.mayServeStale(at: .now(), isUnanswered: isUnanswered),
+            !denials.isDenied(access.token.sid), let now = store.clock,
+            let index = sessions.cache.find(access.token.sid), now < sessions.cache[index].expireAt,
+            !access.needsData || sessions.cache[index].keepsData,
+            let record = try sessions.cache[index].record(
+                presented: access.token.verifier, digest: access.digest, crypto: crypto)
         else { return nil }
-        var session = CachedSession(entry, now: now)
-        if let details = entry.pointee.details, details.isBound {
-            guard let bindings = matching(details.bindings, signals) else { return nil }
-            session.note(bindings.differs)
+        switch record.standing(of: access.digest, policy: policy, now: now) {
+        case .current, .awaitingSuccessor, .overlapping: break
+        case .pending, .retired, .forged: return nil
         }
+        guard let bindings = matching(record.bindings, access.claim.signals) else { return nil }
+        let data = access.needsData ? sessions.cache[index].details?.data ?? [] : []
         sessions.countStale()
         counters.valid &+= 1
-        var view = SessionView(session, withData: true)
+        var view = SessionView(record, sid: access.token.sid, now: now, newToken: nil, data: data)
+        view.differs = bindings.differs
         view.isStale = true
         return view
     }
