@@ -9,24 +9,35 @@ internal import Glibc
 /// is fetched into the processor's cache while the present one is handled. It is edge-triggered (epoll(7)), so the
 /// kernel does not look at each descriptor once more only to find that it was read. With 5,000 connections that is a
 /// seventh of a request's cost; with 50 it makes no difference.
+///
+/// libevent's events (timers, signals, streams to Redis) come first in every turn, and its share of a turn is bounded by
+/// time: what is left is called in the next turn, in the same order, before anything newer.
 final class DescriptorPoll {
     /// Few enough that what the kernel touched in finding them is still in the processor's cache when they are handled.
     private static let eventsPerBatch = 64
-    /// As many batches are handled before timers, Redis and others have their turn.
+    /// As many batches are handled before timers, Redis and others have their turn; and no more once this has passed,
+    /// for events and for activations each. Nanoseconds.
     private static let batchesPerTurn = 8
+    private static let turnShare: Int64 = 2_000_000
+    /// Handlers that are called between two looks at the clock. A power of two.
+    private static let handlersPerLook = 4
     /// Bytes of a handler that its calls will touch, nearly always: a handler puts those first.
     private static let prefetchedBytes = 192
 
     private var epoll: Int32
     private let events: UnsafeMutablePointer<epoll_event>
-    /// Of the batch under way, those not yet handled: `next..<count`.
+    /// Of the batch under way, those not yet handled: `next..<count`. They are not told again: it may take turns.
     private var next = 0
     private var count = 0
+    /// There were events when libevent last looked.
+    private var isReady = false
     /// The watch that is being handled; nil once it was cancelled.
     private var current: UnsafeMutableRawPointer?
     /// Watches to be called without an event: in the turn after this one, and at the end of this one. Nil: cancelled.
     private var activated: [UnsafeMutableRawPointer?] = []
     private var due: [UnsafeMutableRawPointer?] = []
+    /// Of `due`, how many were called.
+    private var called = 0
     private var event: OpaquePointer?
 
     /// Nil where the kernel refuses an epoll descriptor or memory is out; `errno` says which.
@@ -39,7 +50,7 @@ final class DescriptorPoll {
             base, epoll, Int16(EV_READ | EV_PERSIST),
             { _, _, context in
                 guard let context else { return }
-                Unmanaged<DescriptorPoll>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.handleEvents() }
+                Unmanaged<DescriptorPoll>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.isReady = true }
             },
             Unmanaged.passUnretained(self).toOpaque())
         guard let event, event_add(event, nil) == 0 else { return nil }
@@ -81,21 +92,61 @@ final class DescriptorPoll {
 
     // MARK: Turns
 
+    /// What was activated up to here is due in the turn that begins, behind what the turn before left.
+    /// - Returns: whether there is something to be called without waiting.
+    func beginTurn() -> Bool {
+        due.removeFirst(called)
+        called = 0
+        if due.isEmpty {
+            swap(&due, &activated)
+        } else {
+            due += activated
+            activated.removeAll(keepingCapacity: true)
+        }
+        return !due.isEmpty || next < count
+    }
+
+    /// Calls those who have events, then those who are due; at least a few of each, so that nobody waits for ever.
+    func endTurn() {
+        if isReady || next < count { handleEvents() }
+        if !due.isEmpty { handleDue() }
+    }
+
     private func handleEvents() {
+        isReady = false
+        let end = MonotonicInstant.now().nanoseconds &+ Self.turnShare
         for _ in 0..<Self.batchesPerTurn {
-            count = Int(epoll_wait(epoll, events, Int32(Self.eventsPerBatch), 0))
-            next = 0
-            prefetch(at: 1)
+            if next == count { fetch() }
             while next < count {
                 let event = events[next]
                 next &+= 1
                 prefetch(at: next &+ 1)
                 if let pointer = event.data.ptr { handle(event.events, pointer) }
+                if isOver(end, after: next) { return }
             }
-            guard count == Self.eventsPerBatch else { break }
+            guard count == Self.eventsPerBatch else { return }
         }
-        count = 0
+    }
+
+    private func fetch() {
+        count = max(0, Int(epoll_wait(epoll, events, Int32(Self.eventsPerBatch), 0)))
         next = 0
+        prefetch(at: 1)
+    }
+
+    private func handleDue() {
+        let end = MonotonicInstant.now().nanoseconds &+ Self.turnShare
+        while called < due.count {
+            let pointer = due[called]
+            called &+= 1
+            if let pointer { handleActivation(of: pointer) }
+            if isOver(end, after: called) { return }
+        }
+    }
+
+    @inline(__always)
+    private func isOver(_ end: Int64, after handled: Int) -> Bool {
+        handled & (Self.handlersPerLook &- 1) == 0 && MonotonicInstant.now().nanoseconds >= end
     }
 
     @inline(__always)
@@ -141,25 +192,12 @@ final class DescriptorPoll {
 
     func activate(_ watch: DescriptorWatch) { activated.append(Unmanaged.passUnretained(watch).toOpaque()) }
 
-    /// What was activated up to here is due in the turn that begins.
-    /// - Returns: whether there is something.
-    func beginTurn() -> Bool {
-        swap(&due, &activated)
-        return !due.isEmpty
-    }
-
-    /// Calls those that are due.
-    func endTurn() {
-        guard !due.isEmpty else { return }
-        for index in due.indices {
-            guard let pointer = due[index] else { continue }
-            current = pointer
-            Unmanaged<DescriptorWatch>.fromOpaque(pointer)._withUnsafeGuaranteedRef { watch in
-                watch.isActivated = false
-                _ = read(watch, pointer)
-            }
-            current = nil
+    private func handleActivation(of pointer: UnsafeMutableRawPointer) {
+        current = pointer
+        Unmanaged<DescriptorWatch>.fromOpaque(pointer)._withUnsafeGuaranteedRef { watch in
+            watch.isActivated = false
+            _ = read(watch, pointer)
         }
-        due.removeAll(keepingCapacity: true)
+        current = nil
     }
 }

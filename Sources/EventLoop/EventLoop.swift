@@ -12,8 +12,9 @@ public struct EventLoopError: Error, Equatable, Sendable, CustomStringConvertibl
 /// Nothing is locked and nothing here is global, apart from signal dispositions, which belong to the process: the
 /// loop ignores SIGPIPE, and at a time only one loop of a process may watch signals.
 ///
-/// A turn is: wait for something, call what is ready (I/O, timers, signals), then the watches that were activated before,
-/// then run what was put off by `later`.
+/// A turn is: wait for something, call what is ready (streams, timers, signals), then the watches with events and those
+/// that were activated before, each for some milliseconds (what is left comes in the next turn), then run what was put
+/// off by `later`.
 /// Every object made from the loop keeps it alive; the loop keeps none of them alive.
 public final class EventLoop {
     /// The libevent base; owned.

@@ -16,7 +16,7 @@ public struct SessionView: Sendable {
     public var absoluteIn: Int64
     /// The token to hand to the client from now on, where it changed.
     public var newToken: HandedToken?
-    /// The session's data as far as it is known with it; nil where it was too much to keep.
+    /// The session's data; nil where it was not asked for, or was too much to keep.
     public var data: [RecordField]?
     /// Answered while Redis is out of reach.
     public var isStale = false

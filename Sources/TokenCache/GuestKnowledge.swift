@@ -14,9 +14,8 @@ enum GuestStanding {
 
 /// What Redis told of guests that became sessions.
 ///
-/// A guest's token needs no question where every change since it was issued was told: none of them was its. A renewed
-/// token is as good as a new one, since only who knows that no session was made of a guest renews its token. Of an
-/// older one Redis is asked once.
+/// A guest's token needs no question where every change since it was issued was told: none of them was its. Of an older
+/// one Redis is asked once.
 struct GuestKnowledge {
     /// By how many seconds daemons may differ in their estimates of Redis's clock, and a change may come late.
     static let clockMargin: Int64 = 2
@@ -39,14 +38,16 @@ struct GuestKnowledge {
         changes.insert(sid, now: now())
     }
 
-    /// Redis was asked and knew nothing, and no change was told since it was asked.
+    /// Whether a token is from before what is remembered, or may be.
+    func isOlder(_ guest: Guest) -> Bool { guest.issued &- Self.clockMargin <= changes.since }
+
+    /// No session was made of this guest: Redis was asked, or it was just issued here; and changes are told since.
     mutating func clear(_ sid: SessionID) { cleared.insert(sid) }
 
     /// - Parameter isTold: whether every change is being told at the moment.
     func standing(of guest: Guest, isTold: Bool) -> GuestStanding {
         let isChanged = changes.contains(guest.sid)
-        // A token from before `since` is from before what is remembered.
-        if isTold, !isChanged, guest.issued &- Self.clockMargin > changes.since { return .guest }
+        if isTold, !isChanged, !isOlder(guest) { return .guest }
         if isTold, cleared.contains(guest.sid) { return .guest }
         return isChanged ? .changed : .unknown
     }

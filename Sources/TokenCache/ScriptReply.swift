@@ -49,7 +49,9 @@ extension Unavailable {
         self =
             switch error {
             case let error as Unavailable: error
-            case let fault as RedisFault: Unavailable(reason: fault.description)
+            case let fault as RedisFault:
+                Unavailable(
+                    reason: fault.description, isSilence: [.timeout, .closed, .unreachable].contains(fault.kind))
             case let error as RecordError: Unavailable(reason: error.description)
             default: Unavailable(reason: "an internal fault: \(error)")
             }

@@ -7,8 +7,13 @@ internal import Tokens
 public struct Unavailable: Error, Equatable, Sendable {
     /// In plain words, without keys, arguments or secrets.
     public let reason: String
+    /// Redis said nothing at all: what was asked for may have happened or not.
+    public let isSilence: Bool
 
-    public init(reason: String) { self.reason = reason }
+    public init(reason: String, isSilence: Bool = false) {
+        self.reason = reason
+        self.isSilence = isSilence
+    }
 }
 
 /// A session as read from Redis, with its data.

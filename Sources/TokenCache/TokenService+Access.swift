@@ -16,7 +16,8 @@ extension TokenService {
         var wasTouched = false
         /// Signals that differ from what the session is bound to, where that is only told.
         var differs: [Signal] = []
-        var origin = Origin.redis(mayBeKept: false)
+        /// Nothing but the near cache was asked so far.
+        var origin = Origin.memory
 
         var token: SessionToken { claim.token }
         var digest: Digest { claim.digest }
@@ -36,6 +37,7 @@ extension TokenService {
         /// The near cache: the same.
         case memory
 
+        var isMemory: Bool { if case .memory = self { true } else { false } }
         var mayRefuse: Bool { if case .redis = self { true } else { false } }
         var mayBeKept: Bool {
             switch self {
@@ -66,27 +68,34 @@ extension TokenService {
     }
 
     private func settledAccess(_ access: Access, _ done: @escaping Completion<Verdict>) throws {
-        var access = access
         if let tombstone = cachedTombstone(access.token.sid) {
+            if access.origin.isMemory { sessions?.countHit() }
             count(.revoked(tombstone.reason))
             return answer(.success(.refused(.revoked(tombstone.reason))), done)
         }
-        if !access.wasTouched, let copy = try? warmCopy(access.token, digest: access.digest) {
-            access.origin = .memory
+        if !access.wasTouched,
+            let copy = try? warmCopy(access.token, digest: access.digest, needsData: access.needsData)
+        {
             return store.later { [self] in attempt(done) { try decide(access, on: copy, done) } }
         }
         read(access, anew: false, done)
     }
 
+    /// Redis is asked, or told: from here on the answer is not the near cache's, which is counted once.
+    private func leaveMemory(_ access: inout Access) {
+        if access.origin.isMemory { sessions?.countMiss() }
+        access.origin = .redis(mayBeKept: false)
+    }
+
     /// Asks Redis; in company with others who want the same session, unless `anew`.
     private func read(_ access: Access, anew: Bool, _ done: @escaping Completion<Verdict>) {
-        let finish: SessionReader.Completion = { [self] result in
+        var access = access
+        leaveMemory(&access)
+        let finish: SessionReader.Completion = { [self, access] result in
             attempt(done) {
                 switch result {
                 case .failure(let unavailable):
-                    guard !denials.isDenied(access.token.sid), let view = staleView(access.token, access.claim.signals),
-                        !access.needsData || view.data != nil
-                    else { throw unavailable }
+                    guard let view = try staleView(access) else { throw unavailable }
                     done(.success(.accepted(view)))
                 case .success(let read):
                     var access = access
@@ -181,13 +190,16 @@ extension TokenService {
         _ counter: WritableKeyPath<TokenCounters, UInt64>, _ done: @escaping Completion<Verdict>
     ) {
         var access = access
-        access.origin = .redis(mayBeKept: false)
+        leaveMemory(&access)
         let change = Change(access: next, over: record.revision)
         commit(change, of: access.token.sid, attempt: access.attempts, done) { [self] _ in
             counters[keyPath: counter] += 1
             try decide(access, on: StoredCopy(session: .live(next), data: data), done)
         } overtaken: { [self] copy in
             try decide(access, on: copy, done)
+        } unanswered: { [self] in
+            // Rotated or not, the old token is good.
+            try staleView(access, isUnanswered: true).map(Verdict.accepted)
         }
     }
 
@@ -198,7 +210,7 @@ extension TokenService {
         _ done: @escaping Completion<Verdict>
     ) {
         var access = access
-        access.origin = .redis(mayBeKept: false)
+        leaveMemory(&access)
         var next = record
         next.bindings = bindings
         next.revision &+= 1
@@ -217,6 +229,7 @@ extension TokenService {
     ) {
         if touch == .beforeReply, !access.wasTouched { return touchFirst(access, record, done) }
         guard let now = store.clock else { return fail(store.outage, done) }
+        if access.origin.isMemory { sessions?.countHit() }
         if successor == nil { counters.valid += 1 } else { counters.rotated += 1 }
         var view = SessionView(record, sid: access.token.sid, now: now, newToken: successor, data: data)
         view.differs = access.differs
@@ -233,6 +246,7 @@ extension TokenService {
     private func touchFirst(_ access: Access, _ record: SessionRecord, _ done: @escaping Completion<Verdict>) {
         counters.touches += 1
         var access = access
+        leaveMemory(&access)
         access.wasTouched = true
         store.touch(access.token.sid, interval: record.touchInterval(policy: policy)) { [self] result in
             attempt(done) {
@@ -246,7 +260,7 @@ extension TokenService {
     private func askTime(_ access: Access, _ copy: StoredCopy, _ done: @escaping Completion<Verdict>) {
         var access = access
         // By then the session may have changed.
-        access.origin = .redis(mayBeKept: false)
+        leaveMemory(&access)
         store.askTime { [self] result in
             attempt(done) { try decide(access, on: copy, time: try result.get(), done) }
         }

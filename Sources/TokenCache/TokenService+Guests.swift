@@ -15,6 +15,7 @@ extension TokenService {
             let seconds = lifetime.map { max(1, $0 / 1_000 + ($0 % 1_000 > 0 ? 1 : 0)) }
             let (guest, text) = try stateless.newGuest(lifetime: seconds, signals, now: now)
             counters.guestsIssued &+= 1
+            if guests.isOlder(guest), let sessions, sessions.freshness.isFresh(at: .now()) { guests.clear(guest.sid) }
             return SessionView(guest, now: now, newToken: text)
         } catch { throw ServiceFault(error) }
     }
@@ -25,7 +26,7 @@ extension TokenService {
         _ guest: Guest, _ signals: Signals, at instant: MonotonicInstant
     ) throws(ServiceFault) -> Verdict? {
         let standing = standing(of: guest, at: instant)
-        return mustAsk(standing) ? nil : try verdict(on: guest, signals, mayRenew: standing == .guest)
+        return mustAsk(standing) ? nil : try verdict(on: guest, signals)
     }
 
     /// What is known of a guest at this daemon. Without the near cache nobody tells of others' changes.
@@ -80,9 +81,7 @@ extension TokenService {
     }
 
     /// The verdict on a guest's token that no session was made of: good, perhaps renewed, or for another client.
-    /// - Parameter mayRenew: false where a session may have been made of it: a renewed token would hide that from
-    ///   other daemons.
-    func verdict(on guest: Guest, _ signals: Signals, mayRenew: Bool = true) throws(ServiceFault) -> Verdict {
+    func verdict(on guest: Guest, _ signals: Signals) throws(ServiceFault) -> Verdict {
         do {
             let now = guestSeconds
             let bindings = try stateless.check(guest.bindings, signals, now: now)
@@ -91,7 +90,7 @@ extension TokenService {
                 return .refused(.mismatch)
             }
             var view = SessionView(guest, now: now, newToken: nil)
-            if mayRenew, let renewal = try stateless.renewal(of: guest, bindings: bindings.renewed, now: now) {
+            if let renewal = try stateless.renewal(of: guest, bindings: bindings.renewed, now: now) {
                 counters.guestsRenewed &+= 1
                 view = SessionView(renewal.guest, now: now, newToken: renewal.text)
             }
@@ -105,7 +104,7 @@ extension TokenService {
     func validate(_ guest: Guest, _ signals: Signals, needsData: Bool, _ done: @escaping Completion<Verdict>) {
         lookUp(guest, done) { [self] standing in
             guard standing == .session else {
-                return done(.success(try verdict(on: guest, signals, mayRenew: standing == .guest)))
+                return done(.success(try verdict(on: guest, signals)))
             }
             access(Access(claim: try claim(guest, signals), needsData: needsData), done)
         }

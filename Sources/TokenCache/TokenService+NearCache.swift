@@ -4,21 +4,20 @@ public import Tokens
 
 /// Answers from the near cache: synchronously, without Redis.
 extension TokenService {
-    /// The verdict on a token whose session is here and asks for nothing to be written before the reply; nil sends
-    /// the question to Redis. No refusal but that of a tombstone: the cache and this host's clock may raise a question,
-    /// not answer no.
-    /// - Parameter instant: when the request was read.
+    /// The verdict on a token whose session is here and asks for nothing to be written before the reply; nil leaves
+    /// the question to `validate`, which counts the miss. No refusal but that of a tombstone: the cache and this host's
+    /// clock may raise a question, not answer no.
+    /// - Parameters:
+    ///   - needsData: an answer without the session's data would be none.
+    ///   - instant: when the request was read.
     public func cachedAccess(
-        _ token: SessionToken, _ signals: Signals = Signals(), at instant: MonotonicInstant
+        _ token: SessionToken, _ signals: Signals = Signals(), needsData: Bool = false, at instant: MonotonicInstant
     ) -> CachedAnswer? {
         guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant) else {
             return nil
         }
-        guard let entry = sessions.cache.entry(token.sid) else {
-            sessions.countMiss()
-            return nil
-        }
-        if let session = hit(token.verifier, signals, entry, now: now) {
+        guard let entry = sessions.cache.entry(token.sid) else { return nil }
+        if let session = hit(token.verifier, signals, entry, needsData: needsData, now: now) {
             sessions.countHit()
             counters.valid &+= 1
             return .accepted(session)
@@ -28,16 +27,16 @@ extension TokenService {
             count(.revoked(tombstone.reason))
             return .revoked(tombstone.reason)
         }
-        sessions.countMiss()
         return nil
     }
 
     /// The current token, confirmed, within its limits and not due to rotate.
     @inline(__always)
     private func hit(
-        _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, now: Milliseconds
+        _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool,
+        now: Milliseconds
     ) -> CachedSession? {
-        guard entry.pointee.isConfirmedCurrent(verifier) else { return nil }
+        guard entry.pointee.isConfirmedCurrent(verifier), !needsData || entry.pointee.keepsData else { return nil }
         var session = CachedSession(entry, now: now)
         guard session.untilIdle > 0, now &- entry.pointee.confirmedAt < policy.rotationAfter else { return nil }
         if let details = entry.pointee.details, details.isBound {
@@ -83,18 +82,27 @@ extension TokenService {
         }
     }
 
-    /// The data of a session that is here, for a command that is no access; nil asks Redis.
+    /// The data of a session that is here, for a command that is no access; nil, which is counted as a miss, where
+    /// Redis has to be asked.
     public func cachedData(
         _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
     ) -> [RecordField]? {
-        guard let entry = current(token, signals, at: instant) else { return nil }
-        guard let details = entry.pointee.details else { return [] }
-        return details.data
+        guard let entry = current(token, signals, at: instant), entry.pointee.keepsData else {
+            sessions?.countMiss()
+            return nil
+        }
+        sessions?.countHit()
+        return entry.pointee.details?.data ?? []
     }
 
-    /// Who holds the current token of a session that is here; nil asks Redis.
+    /// Who holds the current token of a session that is here; nil, which is counted as a miss, where Redis has to be
+    /// asked.
     func cachedHolder(_ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant) -> CSRFHolder? {
-        guard let entry = current(token, signals, at: instant) else { return nil }
+        guard let entry = current(token, signals, at: instant) else {
+            sessions?.countMiss()
+            return nil
+        }
+        sessions?.countHit()
         return CSRFHolder(sid: token.sid, salt: entry.pointee.details?.csrfSalt)
     }
 
@@ -114,32 +122,43 @@ extension TokenService {
 
     /// What is known here of the session, enough to decide an access and to write its rotation or confirmation in one
     /// round trip; nil where Redis has to be asked.
-    func warmCopy(_ token: SessionToken, digest: Digest) throws -> StoredCopy? {
+    /// - Parameter needsData: else the copy comes without the session's data.
+    func warmCopy(_ token: SessionToken, digest: Digest, needsData: Bool) throws -> StoredCopy? {
         guard let sessions, sessions.freshness.isFresh(at: .now()), let now = store.clock,
             let index = sessions.cache.find(token.sid), now < sessions.cache[index].expireAt
         else { return nil }
         sessions.cache[index].learn(token.verifier, digest: digest)
         guard let record = try sessions.cache[index].record(presented: token.verifier, digest: digest, crypto: crypto)
         else { return nil }
-        guard let details = sessions.cache[index].details else { return StoredCopy(session: .live(record), data: []) }
+        guard needsData, let details = sessions.cache[index].details else {
+            return StoredCopy(session: .live(record), data: [])
+        }
         // Data that is not kept here cannot be served from here.
         return details.data.map { StoredCopy(session: .live(record), data: $0) }
     }
 
-    /// The current token of a session that was known when Redis fell silent; nil past `near-cache.serve-stale`.
-    func staleView(_ token: SessionToken, _ signals: Signals) -> SessionView? {
-        guard let sessions, sessions.freshness.mayServeStale(at: .now()), let now = store.clock,
-            let entry = sessions.cache.entry(token.sid), entry.pointee.isConfirmedCurrent(token.verifier),
-            now < entry.pointee.expireAt
+    /// The answer about a token of a session that was known when Redis fell silent; nil past `near-cache.serve-stale`.
+    ///
+    /// Good are the current token and, as long as it is, the previous one. Nothing is rotated, and no successor is told:
+    /// it could not be confirmed, so whoever brings one waits for Redis, while the token it replaces stays good.
+    func staleView(_ access: Access, isUnanswered: Bool = false) throws -> SessionView? {
+        guard let sessions, sessions.freshness.mayServeStale(at: .now(), isUnanswered: isUnanswered),
+            !denials.isDenied(access.token.sid), let now = store.clock,
+            let index = sessions.cache.find(access.token.sid), now < sessions.cache[index].expireAt,
+            !access.needsData || sessions.cache[index].keepsData,
+            let record = try sessions.cache[index].record(
+                presented: access.token.verifier, digest: access.digest, crypto: crypto)
         else { return nil }
-        var session = CachedSession(entry, now: now)
-        if let details = entry.pointee.details, details.isBound {
-            guard let bindings = matching(details.bindings, signals) else { return nil }
-            session.note(bindings.differs)
+        switch record.standing(of: access.digest, policy: policy, now: now) {
+        case .current, .awaitingSuccessor, .overlapping: break
+        case .pending, .retired, .forged: return nil
         }
+        guard let bindings = matching(record.bindings, access.claim.signals) else { return nil }
+        let data = access.needsData ? sessions.cache[index].details?.data ?? [] : []
         sessions.countStale()
         counters.valid &+= 1
-        var view = SessionView(session)
+        var view = SessionView(record, sid: access.token.sid, now: now, newToken: nil, data: data)
+        view.differs = bindings.differs
         view.isStale = true
         return view
     }
@@ -221,7 +240,8 @@ public struct CachedSession: BitwiseCopyable {
 }
 
 extension SessionView {
-    public init(_ cached: CachedSession) {
+    /// - Parameter withData: whether the session's data is wanted. All of it is read then, so that costs what it is long.
+    public init(_ cached: CachedSession, withData: Bool = false) {
         sid = cached.sid
         generation = cached.generation
         created = cached.createdSeconds
@@ -229,7 +249,7 @@ extension SessionView {
         expiresIn = cached.expiresIn
         absoluteIn = cached.absoluteIn
         subject = Array(cached.subject)
-        data = cached.data
+        data = withData ? cached.data : nil
         differs = cached.differs
         csrfSalt = cached.csrfSalt
     }

@@ -35,10 +35,9 @@ extension TokenService {
                 try answer(verdict, request, presented.signals)
             }
         case .session(let token):
-            switch cachedAccess(token, presented.signals, at: instant) {
+            switch cachedAccess(token, presented.signals, needsData: request.needsData, at: instant) {
             case .accepted(let session):
-                let view = SessionView(session)
-                guard !request.needsData || view.data != nil else { return nil }
+                let view = SessionView(session, withData: request.needsData)
                 return try answer(.accepted(view), request, presented.signals)
             case .revoked(let reason): return try answer(.refused(.revoked(reason)), request, presented.signals)
             case nil: return nil

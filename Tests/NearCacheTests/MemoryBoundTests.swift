@@ -1,3 +1,4 @@
+import Glibc
 import SeededRandom
 import Testing
 import TokenCrypto
@@ -52,6 +53,23 @@ struct MemoryBoundTests {
         #expect(cache.find(SessionID(first: 1_000, second: 0)) == nil, "nobody knows how long this one stands")
         cache.dropAll()
         #expect(cache.bytes == 0 && cache.count == 0)
+    }
+
+    @Test("a session whose details find no memory is not kept: without them it would be bound to nobody")
+    func noMemoryForDetails() throws {
+        var isOut = false
+        let cache = try #require(NearCache(maxBytes: 1 << 20, allocate: { isOut ? nil : malloc($0) }))
+        var bound = SessionRecord.fresh()
+        bound.bindings.ip = Binding(bytes: [2, 65, 66, 24] + [UInt8](repeating: 7, count: 16))
+        let sid = SessionID(first: 1, second: 0)
+        cache.insert(bound, sid: sid)
+        let kept = try #require(cache.find(sid))
+        #expect(cache[kept].details?.isBound == true)
+        isOut = true
+        cache.insert(bound, sid: sid)
+        #expect(cache.find(sid) == nil && cache.bytes == 0)
+        cache.insert(.fresh(), sid: sid)
+        #expect(cache.find(sid) != nil, "this one has no details")
     }
 
     @Test("1,000,000 sessions never take more than near-cache.max-memory, and fill nearly all of it")

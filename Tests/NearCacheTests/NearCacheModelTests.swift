@@ -27,7 +27,7 @@ struct NearCacheModelTests {
                 let data =
                     random.chance(10)
                     ? [RecordField("a", random.bytes(Int.random(in: 0...4_000, using: &random)))] : []
-                let details = NearCacheDetails(
+                let details = try NearCacheDetails(
                     record: record, data: data, policy: TokenPolicy(), now: SessionRecord.start)
                 defer { details?.free() }
                 cache.insert(record, sid: sid, data: data)

@@ -89,7 +89,7 @@ struct PartialRecordTests {
             let forged: Verifier = life.random.fixed()
             let presented = life.tokens + [(forged, try CryptoContext().digest(forged))]
             for knowsVerifier in [true, false] {
-                let details = NearCacheDetails(record: record, data: [], policy: policy, now: life.now)
+                let details = try NearCacheDetails(record: record, data: [], policy: policy, now: life.now)
                 let current = life.tokens[life.tokens.count - 1].verifier
                 defer { details?.free() }
                 let entry = try #require(
@@ -191,7 +191,7 @@ struct PartialRecordTests {
             if life.random.chance(30) { life.record.bindings.userAgent = Binding(bytes: [1, 65, 0] + code) }
             let data = life.random.chance(50) ? [RecordField("cart", life.random.bytes(9)), RecordField("x", [])] : []
             let settled = life.record.settled(policy: life.policy, now: life.now)
-            let details = NearCacheDetails(record: life.record, data: data, policy: life.policy, now: life.now)
+            let details = try NearCacheDetails(record: life.record, data: data, policy: life.policy, now: life.now)
             defer { details?.free() }
             var read = life.record
             (read.remembered, read.previous, read.forcedGeneration) = ([], nil, 0)

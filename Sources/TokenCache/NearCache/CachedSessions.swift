@@ -6,6 +6,8 @@ internal import Tokens
 
 /// What the near cache did since the start, for INFO.
 public struct NearCacheCounters: Sendable, Equatable {
+    /// Commands about a token that were answered from memory, and those that Redis had to be asked for: each command
+    /// once, also while the near cache is not armed.
     public var hits: UInt64 = 0
     public var misses: UInt64 = 0
     /// Keys that Redis told have changed, and how many of them were here.

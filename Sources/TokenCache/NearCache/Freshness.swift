@@ -48,9 +48,11 @@ final class Freshness {
     }
 
     /// Whether an entry may be used although Redis does not answer.
-    func mayServeStale(at now: MonotonicInstant) -> Bool {
+    /// - Parameter isUnanswered: Redis was asked about the session and said nothing: a silence that is younger than a
+    ///   proof of life may be.
+    func mayServeStale(at now: MonotonicInstant, isUnanswered: Bool = false) -> Bool {
         let proof = isArmed ? feed.lastProof : suspectSince
-        guard serveStale > .zero, let proof, !isFresh(at: now) else { return false }
+        guard serveStale > .zero, let proof, isUnanswered || !isFresh(at: now) else { return false }
         return proof.duration(to: now) <= serveStale
     }
 

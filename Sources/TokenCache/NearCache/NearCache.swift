@@ -1,3 +1,4 @@
+internal import Glibc
 internal import TokenCrypto
 internal import Tokens
 
@@ -11,6 +12,7 @@ final class NearCache {
 
     private let table: EntryTable
     private let maxBytes: Int
+    private let allocate: (Int) -> UnsafeMutableRawPointer?
     /// Bytes of all details.
     private var detailBytes = 0
     private var newest = NearCache.none
@@ -19,12 +21,14 @@ final class NearCache {
     private(set) var evictions: UInt64 = 0
 
     /// Nil where `maxBytes` has no room for an entry, or memory is not to be had.
-    init?(maxBytes: Int) {
+    /// - Parameter allocate: memory for details, of the C library's heap; nil where there is none.
+    init?(maxBytes: Int, allocate: @escaping (Int) -> UnsafeMutableRawPointer? = { malloc($0) }) {
         guard maxBytes >= EntryTable.bytesPerEntry,
             let table = EntryTable(capacity: maxBytes / EntryTable.bytesPerEntry)
         else { return nil }
         self.table = table
         self.maxBytes = maxBytes
+        self.allocate = allocate
     }
 
     var count: Int { table.count }
@@ -67,7 +71,12 @@ final class NearCache {
             if verifier == nil, table[known].generation == record.generation { verifier = table[known].verifier }
             remove(known)
         }
-        let details = NearCacheDetails(record: record, data: data, policy: policy, now: now)
+        let details: NearCacheDetails?
+        do throws(NearCacheDetails.OutOfMemory) {
+            details = try NearCacheDetails(record: record, data: data, policy: policy, now: now, allocate: allocate)
+        } catch {
+            return
+        }
         insert(NearCacheEntry(record, sid: sid, verifier: verifier, details: details), details)
     }
 

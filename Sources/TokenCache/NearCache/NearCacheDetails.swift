@@ -28,10 +28,18 @@ struct NearCacheDetails: BitwiseCopyable {
     private static let isBoundToAddressFlag: UInt8 = 16
     private static let isBoundToAgentFlag: UInt8 = 32
 
+    /// Memory for a session's details was not to be had. The session is not kept: without its bindings it would be
+    /// another one.
+    struct OutOfMemory: Error {}
+
     /// Nil where there is nothing beyond the entry.
     ///
     /// A previous token whose overlap is over is put among the remembered ones: for decisions no different.
-    init?(record: SessionRecord, data: [RecordField], policy: TokenPolicy, now: Milliseconds) {
+    /// - Parameter allocate: so many bytes that `free` takes back, or nil.
+    init?(
+        record: SessionRecord, data: [RecordField], policy: TokenPolicy, now: Milliseconds,
+        allocate: (Int) -> UnsafeMutableRawPointer? = { malloc($0) }
+    ) throws(OutOfMemory) {
         let hasHistory = record.previous != nil || !record.remembered.isEmpty || record.forcedGeneration > 0
         guard
             !record.subject.isEmpty || !data.isEmpty || hasHistory || record.csrfSalt != nil || !record.bindings.isEmpty
@@ -78,7 +86,7 @@ struct NearCacheDetails: BitwiseCopyable {
             }
         }
         let length = Self.headerBytes + record.subject.count + writer.content.count
-        guard let block = malloc(length) else { return nil }
+        guard let block = allocate(length) else { throw OutOfMemory() }
         block.storeBytes(of: UInt32(clamping: length), toByteOffset: Self.lengthOffset, as: UInt32.self)
         block.storeBytes(of: UInt16(clamping: record.subject.count), toByteOffset: Self.subjectOffset, as: UInt16.self)
         block.storeBytes(of: flags, toByteOffset: Self.flagsOffset, as: UInt8.self)
@@ -125,9 +133,12 @@ struct NearCacheDetails: BitwiseCopyable {
         return readBindings(&reader)
     }
 
+    /// Whether the data is here, all of it.
+    var keepsData: Bool { flags & Self.keepsDataFlag != 0 }
+
     /// Nil where there is more than is kept here.
     var data: [RecordField]? {
-        guard flags & Self.keepsDataFlag != 0 else { return nil }
+        guard keepsData else { return nil }
         var reader = contentReader
         _ = readSalt(&reader)
         _ = readBindings(&reader)

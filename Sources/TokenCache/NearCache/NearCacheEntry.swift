@@ -100,6 +100,9 @@ struct NearCacheEntry: BitwiseCopyable {
     var isPending: Bool { flags.contains(.isPending) }
     var isEnded: Bool { flags.contains(.isEnded) }
 
+    /// Whether all the data of the session is here; it costs nothing to ask.
+    var keepsData: Bool { details?.keepsData ?? true }
+
     /// What is left of an ended session, while it stands: it answers any verifier. Without the memo of a LOGIN, which
     /// only LOGIN opens, and that asks Redis.
     func tombstone(at now: Milliseconds) -> Tombstone? {

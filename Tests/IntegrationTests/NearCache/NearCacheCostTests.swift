@@ -51,9 +51,12 @@ struct NearCacheCostTests {
             try client.warm(tokens)
             letPass(.milliseconds(1_100))
             try count.reset()
+            let before = try NearCacheFacts(client)
             let replies = try client.pipeline(tokens.map { ["TOKEN.VALIDATE", $0] }).map { try Fields($0) }
             #expect(replies.allSatisfy { $0.status == "rotated" })
             #expect(try count.calls() == ["evalsha": 20], "rotation from memory")
+            let after = try NearCacheFacts(client)
+            #expect(after["hits"] == before["hits"] && after["misses"] - before["misses"] == 20, "Redis was asked")
             // The successor of a session that is not known any more: a read and a script.
             try count.reset()
             let successors = try replies.map { try $0.newToken() }
@@ -83,11 +86,55 @@ struct NearCacheCostTests {
             let successor = try client.rotateAndConfirm(token)
             try client.warm([token, successor])
             try count.reset()
+            let before = try NearCacheFacts(client)
             let reply = try client.validate(token)
             #expect(reply.status == "valid" && reply.sessionToken == nil)
             #expect(try client.validate(successor).status == "valid")
             #expect(try count.calls() == [:])
+            let after = try NearCacheFacts(client)
+            #expect(after["hits"] - before["hits"] == 2 && after["misses"] == before["misses"])
         }
+    }
+
+    @Test("a command counts once: a hit where memory had the answer, a miss where Redis was asked")
+    func hitsAndMisses() throws {
+        try Self.withOne { client, _ in
+            func expect(hits: Int, misses: Int, valid: Int, of what: String, _ commands: () throws -> Void) throws {
+                let (before, validBefore) = (try NearCacheFacts(client), try Self.validated(client))
+                try commands()
+                let after = try NearCacheFacts(client)
+                #expect(after["hits"] - before["hits"] == hits, "hits of \(what)")
+                #expect(after["misses"] - before["misses"] == misses, "misses of \(what)")
+                #expect(try Self.validated(client) - validBefore == valid, "accesses of \(what)")
+            }
+            let known = try client.issue("DATA", "a", "1")
+            let large = try client.issue("DATA", "a", String(repeating: "x", count: 5_000))
+            let unseen = try client.issue()
+            try client.warm([known, large])
+            try expect(hits: 4, misses: 0, valid: 1, of: "a known session") {
+                _ = try client.fields("TOKEN.GET", known)
+                let csrf = try client.csrf(known)
+                #expect(try client.verify(known, csrf) == "passed")
+                _ = try client.fields("TOKEN.VISIT", known, "DATA", "a")
+            }
+            try expect(hits: 1, misses: 2, valid: 2, of: "a session with more data than is kept") {
+                _ = try client.fields("TOKEN.GET", large)
+                _ = try client.fields("TOKEN.VISIT", large, "DATA", "a")
+                _ = try client.fields("TOKEN.VISIT", large)
+            }
+            try expect(hits: 0, misses: 4, valid: 1, of: "a session that was not asked about before") {
+                _ = try client.fields("TOKEN.GET", unseen)
+                let csrf = try client.csrf(unseen)
+                #expect(try client.verify(unseen, csrf) == "passed")
+                _ = try client.fields("TOKEN.VISIT", unseen)
+            }
+        }
+    }
+
+    private static func validated(_ client: RESPClient) throws -> Int {
+        let text = try client.call("INFO", "tokens").text ?? ""
+        let line = text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("tokens_validated_valid:") }
+        return try #require(line?.split(separator: ":").last.flatMap { Int($0) })
     }
 
     @Test("a busy session is touched once per interval, by all daemons together")
@@ -176,7 +223,7 @@ struct NearCacheCostTests {
             for _ in 0..<50 { #expect(try client.validate(token).status == "valid") }
             #expect(try count.calls() == ["hgetall": 50])
             let facts = try NearCacheFacts(client)
-            #expect(facts["enabled"] == 0 && facts["entries"] == 0 && facts["hits"] == 0)
+            #expect(facts["enabled"] == 0 && facts["entries"] == 0 && facts["hits"] == 0 && facts["misses"] == 0)
         }
     }
 }

@@ -119,6 +119,62 @@ struct ServeStaleTests {
         }
     }
 
+    @Test("one that is due when the outage begins waits as well, although nobody knows whether it was written")
+    func rotationUnanswered() throws {
+        let settings = Self.settings.merging(["rotation.after": "1s", "near-cache.serve-stale": "20s"]) { $1 }
+        try withWorld(settings: settings) { world in
+            let client = try world.client()
+            let server = try world.requireServer()
+            try NearCacheFacts.awaitArmed(world.daemon)
+            let token = try client.issue("DATA", "a", "1")
+            try client.warm(token)
+            letPass(.milliseconds(1_100))
+            server.pause()
+            let began = ContinuousClock.now
+            repeat {
+                let reply = try client.fields("TOKEN.VISIT", token, "DATA", "a")
+                #expect(reply.status == "valid" && reply.integer("stale") == 1 && reply.sessionToken == nil)
+                #expect(try reply.data() == ["a": "1"])
+            } while ContinuousClock.now - began < .milliseconds(1_500)
+            server.resume()
+            try client.awaitService()
+            _ = try client.rotateAndConfirm(token)
+        }
+    }
+
+    @Test("previous tokens are served as long as they are good, without a successor; a pending one waits for Redis")
+    func previousTokens() throws {
+        let settings = Self.settings.merging([
+            "rotation.after": "1s", "rotation.overlap": "6s", "near-cache.serve-stale": "20s",
+        ]) { $1 }
+        try withWorld(settings: settings) { world in
+            let client = try world.client()
+            let server = try world.requireServer()
+            try NearCacheFacts.awaitArmed(world.daemon)
+            let replaced = try client.issue()
+            let pending = try client.rotateWhenDue(replaced)
+            let overlapping = try client.issue()
+            let current = try client.rotateAndConfirm(overlapping)
+            try client.warm([replaced, overlapping, current])
+            server.pause()
+            // Until nothing proves any more that Redis lives.
+            _ = try eventually("a stale answer") { try client.validate(overlapping)["stale"] }
+            for token in [replaced, overlapping, current] {
+                let reply = try client.validate(token)
+                #expect(reply.status == "valid" && reply.integer("stale") == 1 && reply.sessionToken == nil)
+            }
+            #expect(try client.call("TOKEN.VALIDATE", pending).errorCode == "UNAVAILABLE")
+            _ = try eventually("the end of the overlap") {
+                try client.call("TOKEN.VALIDATE", overlapping).errorCode == "UNAVAILABLE" ? true : nil
+            }
+            #expect(try client.validate(current).integer("stale") == 1)
+            server.resume()
+            try client.awaitService()
+            #expect(try client.validate(replaced).sessionToken == pending)
+            #expect(try client.validate(pending).status == "valid")
+        }
+    }
+
     @Test(
         "a session whose end was asked for and has an unknown fate is not served",
         arguments: [
