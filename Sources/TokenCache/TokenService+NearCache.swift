@@ -179,7 +179,7 @@ extension TokenService {
     /// The end of all of a subject's sessions was asked for, and Redis did not say which they are: they are not served
     /// while it is silent.
     func forget(subject: [UInt8]) {
-        guard let sessions, sessions.freshness.mayServeStale(at: .now()) else { return }
+        guard let sessions, sessions.freshness.mayServeStale(at: .now(), isUnanswered: true) else { return }
         sessions.cache.drop(subject: subject)
     }
 
