@@ -7,7 +7,7 @@ import Testing
 @Suite("The program", .serialized)
 struct SmokeTests {
     /// The folder of the built products: the test bundle's own.
-    private static let products: String = {
+    static let products: String = {
         let path = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? Programs.ownPath
         return URL(fileURLWithPath: path).deletingLastPathComponent().path
     }()

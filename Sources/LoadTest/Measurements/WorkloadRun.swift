@@ -90,8 +90,9 @@ public struct WorkloadRun {
         if plan.workload == .mixed, outcome.repeats.count > 1, outcome.repeats[1] > 0 {
             notes.append("\(outcome.repeats[1]) of the misses asked about a session again and may have been hits")
         }
-        if outcome.unsent * 100 > outcome.answered {
-            notes.append("\(outcome.unsent) requests were due and not sent: the rate is too high")
+        if outcome.unsent > 0 {
+            notes.append(LoadOutcome.unsentNote(outcome.unsent))
+            if outcome.unsent * 100 > outcome.answered { notes.append("the rate is too high, or the daemon stood still") }
         }
         if outcome.late * 1_000 > outcome.answered {
             notes.append("\(outcome.late) requests were sent late by the client itself: the tail is partly its own")
