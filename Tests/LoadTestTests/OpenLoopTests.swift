@@ -45,7 +45,8 @@ struct OpenLoopTests {
         let latency = try #require(LatencySummary(outcome.latencies))
         #expect(latency.count == UInt64(outcome.unanswered + outcome.unsent))
         // Two seconds of grace behind a second in which nothing came: due in the middle of it, two and a half.
-        #expect((2_450_000...3_000_000).contains(latency.p50) && latency.p90 > 2_850_000 && latency.highest >= 2_990_000)
+        #expect(
+            (2_450_000...3_000_000).contains(latency.p50) && latency.p90 > 2_850_000 && latency.highest >= 2_990_000)
     }
 
     @Test("requests that are sent once end with the last of them: none is missing at a rate that outlasts them")

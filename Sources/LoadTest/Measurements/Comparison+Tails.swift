@@ -38,8 +38,8 @@ extension Comparison {
             guard let summary = LatencySummary(sample.outcome.latencies) else { continue }
             result.latencies.append(
                 LatencyRow(
-                    contender: entry.contender, rate: slowest / 2, summary: summary, unsent: sample.outcome.unsent,
-                    late: sample.outcome.late))
+                    contender: entry.contender, rate: slowest / 2, summary: summary,
+                    unanswered: sample.outcome.unanswered, unsent: sample.outcome.unsent, late: sample.outcome.late))
         }
     }
 

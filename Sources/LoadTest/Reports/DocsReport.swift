@@ -1,11 +1,8 @@
-internal import Glibc
-
 extension Report {
     /// Writes `README.md`, `throughput.svg` and `latency.svg`, or `guests.md`, or `scale.md`, into a folder, which is
     /// made if it is missing.
     public func writeDocs(to folder: String) throws(LoadTestError) {
-        for end in folder.indices.dropFirst() where folder[end] == "/" { mkdir(String(folder[..<end]), 0o755) }
-        guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw .file(path: folder, number: errno) }
+        try Output.prepare(folder: folder)
         if guests != nil { try writeFile("\(folder)/guests.md", guestsMarkdown()) }
         if scale != nil { try writeFile("\(folder)/scale.md", scaleMarkdown()) }
         guard let comparison else { return }
@@ -59,7 +56,7 @@ extension Report {
     }
 
     private func tablesMarkdown() -> String {
-        var text = ""
+        var text = endedNote.map { "**\($0)**\n\n" } ?? ""
         for table in ReportTables(self).all where !table.rows.isEmpty {
             text += "## \(table.title.prefix(1).uppercased() + table.title.dropFirst())\n\n\(table.table.markdown())\n"
             for note in table.notes { text += "- \(note)\n" }
