@@ -21,7 +21,7 @@ struct Arguments: ParsableCommand {
               tokencache-load validate issue rotate -d 5s      one after the other
               tokencache-load --socket /run/tokencached/tokencached.sock validate -c 200
               tokencache-load --compare --report compare.html  beside redis-server, memcached and the limit
-              tokencache-load --scale                          bytes a session, 10,000 connections, growth
+              tokencache-load --scale                          bytes a session, 10,000 connections, growth, data
               tokencache-load --guests                         guests, forms, captchas, and what bots cost Redis
 
             HOW TO READ IT
@@ -75,7 +75,7 @@ struct Arguments: ParsableCommand {
     @Flag(help: "Compare with redis-server GET and EVALSHA, memcached and the limit; about three minutes.")
     var compare = false
 
-    @Flag(help: "Measure memory and growth with a million sessions and 10,000 connections.")
+    @Flag(help: "Measure memory, growth and the cost of data: a million sessions, 10,000 connections.")
     var scale = false
 
     @Flag(

@@ -47,7 +47,8 @@ extension Report {
         """
         # Benchmarks: memory and growth
 
-        What a session and a connection cost in memory, and what a hit costs where there are many of them. Beside the \
+        What a session and a connection cost in memory, and what a hit costs where there are many of them, or much \
+        data. Beside the \
         daemon a bare epoll loop that answers without looking, which shows the kernel's part, and a redis-server. \
         Written by `\(command)`; run it on your machine.
 
