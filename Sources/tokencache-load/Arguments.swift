@@ -21,7 +21,7 @@ struct Arguments: ParsableCommand {
               tokencache-load validate issue rotate -d 5s      one after the other
               tokencache-load --socket /run/tokencached/tokencached.sock validate -c 200
               tokencache-load --compare --report compare.html  beside redis-server, memcached and the limit
-              tokencache-load --scale                          bytes a session, 10,000 connections, growth
+              tokencache-load --scale                          bytes a session, 10,000 connections, growth, data
               tokencache-load --guests                         guests, forms, captchas, and what bots cost Redis
 
             HOW TO READ IT
@@ -32,8 +32,9 @@ struct Arguments: ParsableCommand {
 
             Exit status: 0 when every request was answered as it should be; 1 when some were not; 2 with --require \
             when a figure was not reached; 64 for a wrong command line; 69 when a server cannot be started or \
-            reached; 73 when a file cannot be written; 76 when a server answers something that makes the test \
-            pointless; 128 and the signal's number when it was interrupted.
+            reached; 73 when a file cannot be written (looked at before anything is measured), 74 when standard output \
+            cannot; 76 when a server answers something that makes the test \
+            pointless; 128 and the signal's number when it was interrupted: what was finished by then is printed and written.
             """,
         version: "tokencache-load \(LoadTestVersion.current)")
 
@@ -49,30 +50,32 @@ struct Arguments: ParsableCommand {
     )
     var sessions: Int?
 
-    @Option(name: .shortAndLong, help: "Connections at a time.")
-    var connections = 50
+    @Option(name: .shortAndLong, help: "Connections at a time. (default: 50)")
+    var connections: Int?
 
-    @Option(name: .shortAndLong, help: "Requests in flight on each connection.")
-    var pipeline = 1
+    @Option(name: .shortAndLong, help: "Requests in flight on each connection. (default: 1)")
+    var pipeline: Int?
 
     @Option(
         name: .shortAndLong,
-        help: "How long to measure, for example 10s or 500ms. (default: 10s; each measurement of --compare 1500ms)")
+        help:
+            "How long to measure, for example 10s or 500ms. (default: 10s; each measurement of --compare, --guests and --scale 1500ms)"
+    )
     var duration: Seconds?
 
-    @Option(help: "How long to run before that.")
-    var warmUp = Seconds(1)
+    @Option(help: "How long to run before that. (default: 1s)")
+    var warmUp: Seconds?
 
     @Option(name: .shortAndLong, help: "Requests a second, at fixed times. (default: as many as it takes)")
     var rate: Double?
 
-    @Option(name: .shortAndLong, help: "Threads of the client, each on a core of its own.")
-    var threads = 1
+    @Option(name: .shortAndLong, help: "Threads of the client, each on a core of its own. (default: 1)")
+    var threads: Int?
 
     @Flag(help: "Compare with redis-server GET and EVALSHA, memcached and the limit; about three minutes.")
     var compare = false
 
-    @Flag(help: "Measure memory and growth with a million sessions and 10,000 connections.")
+    @Flag(help: "Measure memory, growth and the cost of data: a million sessions, 10,000 connections.")
     var scale = false
 
     @Flag(
@@ -123,37 +126,16 @@ struct Arguments: ParsableCommand {
     @Flag(help: "No progress line.")
     var quiet = false
 
+    var run: Run { compare ? .compare : guests ? .guests : scale ? .scale : .load }
+    /// The workloads of a load, in their order.
+    var asked: [Workload] { workloads.isEmpty ? [.validate] : workloads }
+    var connectionCount: Int { connections ?? 50 }
+    var threadCount: Int { threads ?? 1 }
+
     func validate() throws {
-        let runs = [compare, scale, guests].count { $0 }
-        if runs > 1 { throw ValidationError("--compare, --scale and --guests are runs of their own: choose one") }
-        if runs > 0 && !workloads.isEmpty {
-            throw ValidationError("--compare, --scale and --guests choose what is asked: leave the workload out")
-        }
-        if runs > 0 && socket != nil {
-            throw ValidationError("--compare, --scale and --guests start their own servers: leave --socket out")
-        }
-        if socket != nil && !settings.isEmpty { throw ValidationError("--set is for a daemon that is started here") }
-        if json && csv { throw ValidationError("--json and --csv: choose one") }
-        if quick && runs == 0 { throw ValidationError("--quick goes with --compare, --scale or --guests") }
-        if docs != nil && !compare && !guests && !scale {
-            throw ValidationError("--docs goes with --compare, --guests or --scale")
-        }
-        if hgrm != nil && runs > 0 { throw ValidationError("--hgrm goes with a workload") }
-        let sizes: [(String, Int?, ClosedRange<Int>)] = [
-            ("--sessions", sessions, 1...50_000_000), ("--connections", connections, 1...100_000),
-            ("--pipeline", pipeline, 1...1_024), ("--threads", threads, 1...64), ("--rounds", rounds, 1...100),
-        ]
-        for (name, value, range) in sizes {
-            if let value, !range.contains(value) {
-                throw ValidationError("\(name) is \(range.lowerBound) to \(range.upperBound)")
-            }
-        }
-        if threads > connections { throw ValidationError("a thread needs a connection: --threads is too high") }
-        if let rate, !(rate > 0 && rate <= 1e8) { throw ValidationError("--rate is above 0") }
-        if let duration, duration.value < .milliseconds(10) { throw ValidationError("--duration is at least 10ms") }
-        for setting in settings where !setting.dropFirst().contains("=") {
-            throw ValidationError("--set takes KEY=VALUE")
-        }
+        try checkRuns()
+        try checkOptions()
+        try checkSizes()
     }
 }
 

@@ -11,27 +11,59 @@ struct Session {
         progress = LoadTest.Progress(isWanted: !arguments.quiet)
     }
 
+    /// What was measured, as far as it came.
+    private struct Results {
+        var report: Report
+        var histograms: [(Workload, LatencyHistogram)] = []
+    }
+
     func run() -> Int32 {
         do throws(LoadTestError) {
-            var report = Report(command: command, machine: .read())
-            let histograms = try measure(&report)
+            try checkOutputs()
+            var results = Results(report: Report(command: command, machine: .read()))
+            do throws(LoadTestError) {
+                try measure(&results)
+            } catch {
+                progress.clear()
+                return end(early: error, &results)
+            }
             progress.clear()
-            print(arguments.json ? report.json() : arguments.csv ? report.csv() : report.text(), terminator: "")
-            try write(report, histograms)
-            if !report.isClean { return 1 }
-            return arguments.require && !report.missed.isEmpty ? 2 : 0
+            try write(results)
+            if !results.report.isClean { return 1 }
+            return arguments.require && !results.report.missed.isEmpty ? 2 : 0
         } catch {
             progress.clear()
-            FileHandle.standardError.write(Data("tokencache-load: \(error)\n".utf8))
-            return error.exitStatus
+            return complain(error)
         }
     }
 
-    private func measure(_ report: inout Report) throws(LoadTestError) -> [(Workload, LatencyHistogram)] {
-        let cores = arguments.noPin || arguments.socket != nil ? Cores() : Cores.apart(clientThreads: arguments.threads)
+    /// What was finished before is told, and where it was asked for it is written. Whoever ended it gets an answer even
+    /// if that is nothing.
+    private func end(early reason: LoadTestError, _ results: inout Results) -> Int32 {
+        results.report.ended = reason.description
+        do throws(LoadTestError) {
+            if results.report.holdsResults {
+                try write(results)
+            } else if case .interrupted = reason {
+                try Output.write(printed(results.report))
+            }
+        } catch {
+            _ = complain(error)
+        }
+        return complain(reason)
+    }
+
+    private func complain(_ error: LoadTestError) -> Int32 {
+        FileHandle.standardError.write(Data("tokencache-load: \(error)\n".utf8))
+        return error.exitStatus
+    }
+
+    private func measure(_ results: inout Results) throws(LoadTestError) {
+        let cores =
+            arguments.noPin || arguments.socket != nil ? Cores() : Cores.apart(clientThreads: arguments.threadCount)
         if let socket = arguments.socket {
-            report.machine.placement = "the daemon as it was found"
-            return try workloads(socket, ownsDaemon: false, cores: cores, into: &report)
+            results.report.machine.placement = "the daemon as it was found"
+            return try workloads(socket, ownsDaemon: false, cores: cores, into: &results)
         }
         let programs = try Programs.find(
             daemon: arguments.daemon, redisServer: arguments.redisServer, memcached: arguments.memcached,
@@ -39,40 +71,44 @@ struct Session {
         let parent = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
         let bed = try TestBed(programs: programs, cores: cores, parent: parent)
         defer { bed.end() }
-        report.machine.note(bed)
-        if arguments.compare {
-            report.comparison = try Comparison(comparisonPlan, bed: bed, progress: progress).measure()
-        } else if arguments.guests {
-            report.guests = try GuestComparison(comparisonPlan, bed: bed, progress: progress).measure()
-        } else if arguments.scale {
-            report.scale = try Scale(scalePlan, bed: bed, progress: progress).measure()
-        } else {
+        results.report.machine.note(bed)
+        switch arguments.run {
+        case .compare:
+            let comparison = try Comparison(comparisonPlan, bed: bed, progress: progress)
+            defer { results.report.comparison = comparison.finished }
+            try comparison.measure()
+        case .guests:
+            let comparison = try GuestComparison(comparisonPlan, bed: bed, progress: progress)
+            defer { results.report.guests = comparison.finished }
+            try comparison.measure()
+        case .scale:
+            let scale = try Scale(scalePlan, bed: bed, progress: progress)
+            defer { results.report.scale = scale.finished }
+            try scale.measure()
+        case .load:
             let socket = try bed.startDaemonAndStore(settings: arguments.settings)
-            return try workloads(socket, ownsDaemon: true, cores: cores, into: &report)
+            try workloads(socket, ownsDaemon: true, cores: cores, into: &results)
         }
-        return []
     }
 
     private func workloads(
-        _ socket: String, ownsDaemon: Bool, cores: Cores, into report: inout Report
-    ) throws(LoadTestError) -> [(Workload, LatencyHistogram)] {
-        var histograms: [(Workload, LatencyHistogram)] = []
-        for workload in arguments.workloads.isEmpty ? [.validate] : arguments.workloads {
+        _ socket: String, ownsDaemon: Bool, cores: Cores, into results: inout Results
+    ) throws(LoadTestError) {
+        for workload in arguments.asked {
             var plan = WorkloadPlan(workload: workload, socketPath: socket)
             plan.ownsDaemon = ownsDaemon
             plan.sessions = arguments.sessions
-            plan.connections = arguments.connections
-            plan.pipeline = arguments.pipeline
-            plan.threads = arguments.threads
+            plan.connections = arguments.connectionCount
+            plan.pipeline = arguments.pipeline ?? 1
+            plan.threads = arguments.threadCount
             plan.duration = arguments.duration?.value ?? .seconds(10)
-            plan.warmUp = [.validateCold, .captchaVerify].contains(workload) ? .zero : arguments.warmUp.value
+            plan.warmUp = workload.warmsUp ? arguments.warmUp?.value ?? .seconds(1) : .zero
             plan.rate = arguments.rate
             plan.clientCore = cores.client
             let (result, histogram) = try WorkloadRun(plan, progress: progress).measure()
-            report.workloads.append(result)
-            histograms.append((workload, histogram))
+            results.report.workloads.append(result)
+            results.histograms.append((workload, histogram))
         }
-        return histograms
     }
 
     private var comparisonPlan: ComparisonPlan {
@@ -80,8 +116,8 @@ struct Session {
         if let rounds = arguments.rounds { plan.rounds = rounds }
         if let sessions = arguments.sessions { plan.sessions = sessions }
         if let duration = arguments.duration { plan.seconds = duration.value.inSeconds }
-        plan.connections = arguments.connections
-        plan.clientThreads = arguments.threads
+        plan.connections = arguments.connectionCount
+        plan.clientThreads = arguments.threadCount
         plan.settings = arguments.settings
         return plan
     }
@@ -95,17 +131,37 @@ struct Session {
         }
         if let sessions = arguments.sessions { plan.sessions = sessions }
         if let rounds = arguments.rounds { plan.rounds = rounds }
+        if let duration = arguments.duration { plan.seconds = duration.value.inSeconds }
         return plan
     }
 
-    private func write(_ report: Report, _ histograms: [(Workload, LatencyHistogram)]) throws(LoadTestError) {
-        if let path = arguments.report { try writeFile(path, report.html()) }
-        if let folder = arguments.docs { try report.writeDocs(to: folder) }
-        guard let path = arguments.hgrm else { return }
-        for (workload, histogram) in histograms {
-            let own = histograms.count == 1 ? path : Self.path(path, for: workload)
-            try writeFile(own, percentileDistribution(of: histogram))
+    private func checkOutputs() throws(LoadTestError) {
+        if let path = arguments.report { try Output.check(file: path) }
+        if let folder = arguments.docs { try Output.prepare(folder: folder) }
+        for workload in arguments.asked {
+            if let path = histogramPath(workload) { try Output.check(file: path) }
         }
+    }
+
+    private func printed(_ report: Report) -> String {
+        arguments.json ? report.json() : arguments.csv ? report.csv() : report.text()
+    }
+
+    /// To standard output, and into the files that were asked for; those also if standard output fails.
+    private func write(_ results: Results) throws(LoadTestError) {
+        var failure: LoadTestError?
+        do throws(LoadTestError) { try Output.write(printed(results.report)) } catch { failure = error }
+        if let path = arguments.report { try writeFile(path, results.report.html()) }
+        if let folder = arguments.docs { try results.report.writeDocs(to: folder) }
+        for (workload, histogram) in results.histograms {
+            if let path = histogramPath(workload) { try writeFile(path, percentileDistribution(of: histogram)) }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Where a workload's latencies go; nil if nobody wants them.
+    private func histogramPath(_ workload: Workload) -> String? {
+        arguments.hgrm.map { arguments.asked.count == 1 ? $0 : Self.path($0, for: workload) }
     }
 
     /// `out.hgrm` → `out-mixed.hgrm`

@@ -83,8 +83,159 @@ struct ReportTests {
         let again = try JSONDecoder().decode(Report.self, from: Data(report.json().utf8))
         #expect(again.json() == report.json())
         let lines = report.csv().split(separator: "\n")
-        let columns = Set(lines.map { $0.split(separator: ",", omittingEmptySubsequences: false).count })
-        #expect(columns.count == 1 && lines.count == 1 + 15 + 5)
+        let columns = Set(lines.map { Self.fields($0).count })
+        #expect(columns.count == 1 && lines.count == 1 + 15 + 5 + 9)
+    }
+
+    /// Lines of the CSV form, cell by cell, by the kind they begin with.
+    private static func cells(_ report: Report) -> [String: [[String: String]]] {
+        let lines = report.csv().split(separator: "\n").map(Self.fields)
+        let head = lines.first ?? []
+        let rows = lines.dropFirst().map { Dictionary(uniqueKeysWithValues: zip(head, $0)) }
+        return Dictionary(grouping: rows) { $0["kind"] ?? "" }
+    }
+
+    /// The cells of a line by RFC 4180.
+    private static func fields(_ line: Substring) -> [String] {
+        line.split(separator: "\"", omittingEmptySubsequences: false).enumerated().reduce(into: [""]) { cells, part in
+            // Every second part stands within quotes.
+            guard part.offset % 2 == 0 else { return cells[cells.count - 1] += part.element }
+            let pieces = part.element.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            cells[cells.count - 1] += pieces.first ?? ""
+            cells += pieces.dropFirst()
+        }
+    }
+
+    @Test("CSV holds what the tables hold: cold sessions, the mix and every figure of a comparison")
+    func comparisonCSV() throws {
+        var report = try Self.report()
+        let table = report.comparison?.tables.first
+        report.comparison?.cold = table
+        report.comparison?.mixed = WorkloadResult(
+            workload: .mixed, sessions: 10, connections: 50, pipeline: 1, threads: 1, rate: 5_000, seconds: 1,
+            requests: 5_000, throughput: 5_000, clientLoad: 0.1, failed: 0, failures: [:], unanswered: 1, unsent: 7,
+            late: 0, latency: try Self.latency(), hitLatency: try Self.latency(), notes: [])
+        let cells = Self.cells(report)
+        #expect(cells["cold"]?.count == 5 && cells["cold"]?.first?["ratio_to"] == "redis-evalsha")
+        #expect(cells["mix"]?.map { $0["form"] } == ["", "hits"])
+        #expect(cells["mix"]?.first?["unsent"] == "7" && cells["mix"]?.first?["failed"] == "1")
+        #expect(cells["mix"]?.allSatisfy { Double($0["p99_us"] ?? "") != nil } == true)
+        let figures = try #require(report.comparison).figures
+        #expect(cells["figure"]?.map { $0["form"] } == figures.map(\.text))
+        #expect(cells["figure"]?.first?["wanted"] == "≥ 1.00" && cells["figure"]?.first?["verdict"] == "reached")
+    }
+
+    @Test("CSV holds guests and what page views left in Redis")
+    func guestsCSV() throws {
+        var report = Report(command: "tokencache-load --guests", machine: try Self.report().machine)
+        var result = GuestResult(rounds: 1, seconds: 1, connections: 50, sessions: 1_000)
+        result.rows = [
+            GuestRow(
+                question: .guest, throughput: try #require(Spread([5])), ratio: Spread([0.75]), clientLoad: 0.5,
+                isClientBound: false)
+        ]
+        result.visitors = [
+            VisitorRow(
+                site: "guests: VISIT, \"captcha\"", pageViews: 20, writes: ["set": 2], keysBefore: 1, keysAfter: 4,
+                bytes: 100)
+        ]
+        result.figures = GuestResult.judge(result)
+        report.guests = result
+        let cells = Self.cells(report)
+        #expect(cells["guests"]?.first?["name"] == "guest" && cells["guests"]?.first?["ratio"] == "0.750")
+        #expect(cells["visitors"]?.map { $0["value"] } == ["20", "2", "3", "100"])
+        #expect(cells["visitors"]?.first?["name"] == "guests: VISIT, captcha")
+        #expect(report.csv().contains("\"guests: VISIT, \"\"captcha\"\"\""))
+        #expect(cells["figure"]?.count == 4)
+    }
+
+    private static func scale(sessions: Int) throws -> ScaleResult {
+        func spread(_ value: Double) throws -> Spread { try #require(Spread([value])) }
+        var result = ScaleResult(
+            sessions: sessions, freshBytes: 280, pendingBytes: 400, rotatedBytes: 390, connections: 10_000,
+            idleBytes: 30 << 20, emptyBytes: 20 << 20, nearCacheEntryBytes: 144)
+        for (what, large) in [("sessions", sessions), ("connections", 5_000)] {
+            result.growth.append(
+                GrowthRow(
+                    contender: .tokencached, what: what, small: 50, large: large, smallMicroseconds: try spread(3),
+                    largeMicroseconds: try spread(4.5), ratio: try spread(1.5)))
+        }
+        for command in DataCommand.allCases {
+            for (data, ratio) in zip(SessionData.allCases, [1, 1.2, 1.4]) {
+                result.data.append(
+                    DataRow(
+                        command: command, data: data, microseconds: try spread(3 * ratio), ratio: try spread(ratio)))
+            }
+        }
+        result.figures = ScaleResult.judge(result)
+        return result
+    }
+
+    @Test("P5 and P6 are judged at full size, and what depends on the sessions is not judged below it")
+    func scaleFigures() throws {
+        let full = try Self.scale(sessions: 1_000_000).figures
+        #expect(full.map(\.id) == ["P5", "P5", "P5", "P5", "P6", "P6", "P6", "P6", "P6", "P6"])
+        #expect(full.map(\.isReached) == [true, true, true, true, false, false, true, false, true, false])
+        let small = try Self.scale(sessions: 10_000).figures
+        #expect(small.map(\.isReached) == [nil, nil, nil, true, nil, false, true, false, true, false])
+        #expect(small.first?.verdict == "not judged: fewer than 1,000,000 sessions")
+        #expect(small.first?.measured == "280 B")
+    }
+
+    @Test("a scale run that ended early shows what it has, in every form; what it has not is not judged")
+    func partialScale() throws {
+        var report = Report(command: "tokencache-load --scale", machine: try Self.report().machine)
+        var result = ScaleResult(sessions: 1_000_000, connections: 10_000, idleBytes: 30 << 20, emptyBytes: 20 << 20)
+        result.figures = ScaleResult.judge(result)
+        report.scale = result
+        report.ended = LoadTestError.interrupted(signal: SIGINT).description
+        for form in [report.text(), report.scaleMarkdown(), report.html(), report.csv(), report.json()] {
+            #expect(form.contains("interrupted by SIGINT"))
+        }
+        #expect(result.figures.map(\.isReached) == [nil, nil, nil, true])
+        #expect(Self.cells(report)["memory"]?.compactMap { Int($0["value"] ?? "") } == [20 << 20, 30 << 20])
+    }
+
+    @Test("CSV holds memory, growth and the cost of data")
+    func scaleCSV() throws {
+        var report = Report(command: "tokencache-load --scale", machine: try Self.report().machine)
+        report.scale = try Self.scale(sessions: 1_000_000)
+        let cells = Self.cells(report)
+        #expect(cells["memory"]?.map { $0["value"] } == ["280", "400", "390", "144", "20971520", "31457280"])
+        #expect(cells["growth"]?.map { $0["ratio"] } == ["1", "1.500", "1", "1.500"])
+        #expect(cells["growth"]?.last?["form"] == "5000 connections")
+        #expect(cells["data"]?.map { $0["ratio"] } == ["1", "1.200", "1.400", "1", "1.200", "1.400"])
+        #expect(cells["data"]?.last?["name"] == "TOKEN.VISIT" && cells["data"]?.last?["form"] == "hundred-fields")
+        #expect(cells["figure"]?.count == 10)
+    }
+
+    @Test("data of a session is about as much as the near cache keeps, and not more")
+    func dataSizes() {
+        #expect(SessionData.allCases.map(\.bytes) == [0, 4_000, 3_300])
+        #expect(SessionData.hundredFields.fields.count == 100)
+        #expect(Set(SessionData.hundredFields.fields.map(\.name)).count == 100)
+    }
+
+    @Test("where results go is looked at before anything is measured, and nothing is made by looking")
+    func outputs() throws {
+        let folder = NSTemporaryDirectory() + "load-out-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(throws: LoadTestError.file(path: "\(folder)/a", number: ENOENT)) {
+            try Output.check(file: "\(folder)/a")
+        }
+        try Output.prepare(folder: "\(folder)/b/c")
+        try Output.check(file: "\(folder)/b/c/file")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(folder)/b/c") == [])
+        #expect(throws: LoadTestError.file(path: "\(folder)/b", number: EISDIR)) {
+            try Output.check(file: "\(folder)/b")
+        }
+        try writeFile("\(folder)/file", "")
+        #expect(throws: LoadTestError.file(path: "\(folder)/file/x", number: ENOTDIR)) {
+            try Output.check(file: "\(folder)/file/x")
+        }
+        #expect(throws: LoadTestError.file(path: "\(folder)/file", number: ENOTDIR)) {
+            try Output.prepare(folder: "\(folder)/file")
+        }
     }
 
     @Test("text and Markdown show the same tables, and say who was the bottleneck")

@@ -7,7 +7,7 @@ import Testing
 @Suite("The program", .serialized)
 struct SmokeTests {
     /// The folder of the built products: the test bundle's own.
-    private static let products: String = {
+    static let products: String = {
         let path = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? Programs.ownPath
         return URL(fileURLWithPath: path).deletingLastPathComponent().path
     }()
@@ -35,13 +35,14 @@ struct SmokeTests {
     }
 
     /// Small, and held on no core: other tests run beside it.
-    private static let sizes = ["--no-pin", "--warm-up", "100ms", "-c", "8", "--json", "--set", "redis.timeout=10s"]
+    private static let sizes = ["--no-pin", "-c", "8", "--json", "--set", "redis.timeout=10s"]
 
     @Test("each workload runs for two seconds without a failure", arguments: Workload.allCases)
     func workload(_ workload: Workload) throws {
         let sessions = [.validateCold, .captchaVerify].contains(workload) ? 5_000 : 500
         let size = workload.usesSessions ? ["--sessions", "\(sessions)"] : []
-        let outcome = try Self.load([workload.rawValue, "-d", "2s"] + Self.sizes + size)
+        let warmUp = workload.warmsUp ? ["--warm-up", "100ms"] : []
+        let outcome = try Self.load([workload.rawValue, "-d", "2s"] + Self.sizes + size + warmUp)
         #expect(outcome.status == 0, "\(outcome.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
         let result = try #require(report.workloads.first)
@@ -57,7 +58,8 @@ struct SmokeTests {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let files = ["--hgrm", "\(folder)/a.hgrm", "--report", "\(folder)/a.html"]
-        let outcome = try Self.load(["validate", "--rate", "500", "-d", "2s", "--sessions", "50"] + Self.sizes + files)
+        let outcome = try Self.load(
+            ["validate", "--rate", "500", "-d", "2s", "--sessions", "50", "--warm-up", "100ms"] + Self.sizes + files)
         #expect(outcome.status == 0, "\(outcome.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
         let result = try #require(report.workloads.first)
@@ -130,6 +132,106 @@ struct SmokeTests {
         #expect(process.terminationStatus == 130)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
         #expect(Self.processes(mentioning: folder).isEmpty)
+    }
+
+    @Test("Ctrl-C in the second workload: the first one is told, marked, and written where it was asked for")
+    func interruptedReport() async throws {
+        let folder = "/tmp/load-int-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let process = Foundation.Process()
+        process.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencache-load")
+        let files = ["--report", "\(folder)/a.html", "--hgrm", "\(folder)/a.hgrm"]
+        // Each ends after its 300 sessions, but for the last one.
+        let workloads = ["captcha-verify", "issue", "-d", "60s", "--sessions", "300"]
+        process.arguments = workloads + Self.sizes + files
+        process.environment = ProcessInfo.processInfo.environment.merging(["TMPDIR": folder]) { $1 }
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        let bed = try await Self.socket(in: folder)
+        // `issue` has begun when there are sessions.
+        let control = try ControlConnection(path: bed.replacing("tokencached.sock", with: "store.sock"))
+        var keys = 0
+        while keys < 1_000 {
+            guard case .number(let count) = try control.demand("DBSIZE") else { break }
+            keys = count
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        process.interrupt()
+        let text = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 130)
+        let report = try JSONDecoder().decode(Report.self, from: text)
+        #expect(report.ended == "interrupted by SIGINT" && report.workloads.map(\.workload) == [.captchaVerify])
+        #expect(try String(contentsOfFile: "\(folder)/a.html", encoding: .utf8).contains("interrupted by SIGINT"))
+        #expect(
+            Set(try FileManager.default.contentsOfDirectory(atPath: folder)) == ["a.html", "a-captcha-verify.hgrm"])
+        #expect(Self.processes(mentioning: folder).isEmpty)
+    }
+
+    /// The daemon's socket, when it is there.
+    private static func socket(in folder: String) async throws -> String {
+        for _ in 0..<3_000 {
+            let found = try FileManager.default.subpathsOfDirectory(atPath: folder).first {
+                $0.hasSuffix("tokencached.sock")
+            }
+            if let found { return "\(folder)/\(found)" }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw LoadTestError.unavailable("no daemon in \(folder)")
+    }
+
+    @Test(
+        "an option that a run does not take is an error, never left unheard",
+        arguments: [
+            "--scale --set nonsense=1", "--scale -c 3", "--scale -p 2", "--scale -r 5", "--scale --warm-up 1s",
+            "--scale -t 2", "--scale --sessions 100", "--scale --require --quick", "--scale --require --sessions 10000",
+            "--compare -p 2", "--compare -r 5", "--compare --warm-up 1s", "--guests -p 2", "--guests -r 5",
+            "--guests --memcached x", "--require", "--rounds 2", "--quick", "--docs x", "--memcached x",
+            "issue --sessions 5", "connect -p 2", "validate-cold --warm-up 1s", "--rate 1e9", "--rate 5 -p 65",
+            "--socket x --set a=b", "--socket x --daemon y", "--socket x --redis-server y",
+        ])
+    func unheard(_ line: String) throws {
+        let outcome = try Self.load(line.split(separator: " ").map(String.init))
+        #expect(outcome.status == 64 && outcome.output.isEmpty && outcome.errors.contains("Error: --"))
+    }
+
+    @Test("the range of a rate is told")
+    func rateRange() throws {
+        #expect(try Self.load(["--rate", "1e9"]).errors.contains("--rate is above 0 and at most 100000000"))
+    }
+
+    @Test("files that cannot be written and a full standard output are errors, the former before anything starts")
+    func badOutputs() throws {
+        let folder = "/tmp/load-none-\(UUID().uuidString.prefix(8))"
+        for option in ["--report", "--hgrm"] {
+            // Without a daemon to start, it would be 69.
+            let outcome = try Self.load([option, "\(folder)/x", "--daemon", "\(folder)/no-daemon"])
+            #expect(outcome.status == 73 && outcome.errors.contains("\(folder)/x"))
+        }
+        let process = Foundation.Process()
+        process.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencache-load")
+        process.arguments = ["validate", "-d", "100ms", "--sessions", "10"] + Self.sizes
+        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: "/dev/full"))
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 74)
+    }
+
+    @Test("memory and growth, as small as it can be: everything is measured, and only what has its full size is judged")
+    func scale() throws {
+        let outcome = try Self.load(
+            ["--scale", "--sessions", "10000", "--rounds", "1", "-d", "400ms", "--no-pin", "--json"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+        let result = try #require(report.scale)
+        #expect(result.growth.count == 4 && result.data.map(\.data) == SessionData.allCases + SessionData.allCases)
+        #expect(result.data.allSatisfy { $0.microseconds.median > 0 })
+        #expect(result.figures.count == 10 && result.figures.count { $0.unjudged != nil } == 4)
+        #expect(try #require(result.freshBytes) > 100 && result.rotatedBytes != nil && result.pendingBytes != nil)
     }
 
     @Test("a wrong command line is told apart from a daemon that is not there")

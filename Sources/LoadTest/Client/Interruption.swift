@@ -6,9 +6,15 @@ public enum Interruption {
     /// Global because a signal's disposition is: it belongs to the process.
     private static let signal = Atomic<Int32>(0)
 
+    private static let signals = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")]
+
+    static func name(of signal: Int32) -> String {
+        signals.first { $0.0 == signal }?.1 ?? "signal \(signal)"
+    }
+
     /// From now on SIGINT, SIGTERM and SIGHUP only leave word; a second one ends the process at once.
     public static func watch() {
-        for number in [SIGINT, SIGTERM, SIGHUP] {
+        for (number, _) in signals {
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { number in
                 Interruption.signal.store(number, ordering: .relaxed)
@@ -20,7 +26,7 @@ public enum Interruption {
         // Whoever started this may have blocked them, as threads of pools do; the mask is inherited.
         var watched = sigset_t()
         sigemptyset(&watched)
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&watched, number) }
+        for (number, _) in signals { sigaddset(&watched, number) }
         pthread_sigmask(Int32(SIG_UNBLOCK), &watched, nil)
         // A server that has gone is an error of one write, never the end of this process.
         Glibc.signal(SIGPIPE, SIG_IGN)

@@ -61,6 +61,7 @@ extension LoadLoop {
     /// Closed pace: as many requests follow as were answered. Open pace: their places are free.
     @inline(__always)
     private mutating func proceed(_ index: Int, _ done: Int, _ now: Int64) throws(LoadTestError) {
+        if isClosing, firstFree == nil { firstFree = now }
         if shape.reconnects {
             close(connections[index].descriptor)
             connections[index].descriptor = -1
@@ -169,7 +170,10 @@ extension LoadLoop {
         connections[index] = LoadConnection()
         unsent[index] = []
         partials[index] = []
-        guard !isClosing else { return }
+        guard !isClosing else {
+            firstFree = firstFree ?? Clock.now()
+            return
+        }
         if outcome.failureCount > 100_000 { throw .unavailable("the server ends its connections: \(reason)") }
         try open(index)
         if shape.pace == .closed {

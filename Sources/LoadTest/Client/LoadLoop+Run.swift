@@ -14,7 +14,7 @@ extension LoadLoop {
         try openAll()
         let begin = max(start, Clock.now())
         measuresFrom = begin + shape.warmUp.nanoseconds
-        let planned = measuresFrom + shape.duration.nanoseconds
+        var planned = measuresFrom + shape.duration.nanoseconds
         var now = begin
         var nextReport = begin + Self.reportInterval
         var beforeCount = 0
@@ -35,6 +35,8 @@ extension LoadLoop {
             if rate != nil {
                 try sendDue(&due, interval, begin, now)
                 let next = begin + Int64(due * interval)
+                // Each was to be asked once: nothing is due any more.
+                if laneCount == 1, lanes[0].isExhausted { planned = min(planned, next) }
                 let wait = placeCount == 0 ? 1_000_000 : min(1_000_000, next - Clock.now())
                 try turn(waiting: wait < Self.spinBelow && placeCount > 0 ? 0 : wait)
             } else {
@@ -52,14 +54,16 @@ extension LoadLoop {
             measuresFrom = min(measuresFrom, now)
             observer.begins()
         }
+        // What came due during the last turn has its place: only what had none counts as not sent.
+        if rate != nil { try sendDue(&due, interval, begin, planned - 1) }
         now = Clock.now()
         measuresUntil = rate == nil ? now : planned
         outcome.answered = answered - beforeCount
         outcome.seconds = Double(now - measuresFrom) / 1e9
         outcome.clientCPU = Double(Clock.threadCPU() - beforeCPU) / 1e9
         observer.ends()
-        if rate != nil { outcome.unsent = max(0, Int(Double(planned - begin) / interval) - sent) }
         try drain()
+        if rate != nil { recordUnsent(Backlog(from: due, interval: interval, begin: begin), until: planned) }
         outcome.isExhausted = (0..<laneCount).contains { lanes[$0].isExhausted }
         outcome.repeats = (0..<laneCount).map { lanes[$0].repeats }
     }
@@ -96,6 +100,18 @@ extension LoadLoop {
             due += 1
         }
         wasStarved = begin + Int64(due * interval) <= now
+    }
+
+    /// Records what was due in the measured time and had no connection, with the time that it waited for one: until one
+    /// was free, or until the grace was over. Its answer would have taken longer still, so this is a lower bound, and
+    /// leaving it out would flatter a server that stalls at the end.
+    private mutating func recordUnsent(_ backlog: Backlog, until end: Int64) {
+        let waited = firstFree ?? Clock.now()
+        outcome.unsent = backlog.count(from: measuresFrom, until: end)
+        for part in backlog.parts(from: measuresFrom, until: end) {
+            let lane = laneCount == 1 ? 0 : nextLane()
+            outcome.laneLatencies[lane].record(UInt64(max(0, waited - part.meant)), count: UInt64(part.count))
+        }
     }
 
     /// Waits a little for answers to what was sent. What does not come is recorded with the time it took so far:

@@ -56,6 +56,8 @@ struct LoadLoop: ~Copyable {
     /// Open pace: whether requests were due and had no place when last looked.
     var wasStarved = false
     var isClosing = false
+    /// Open pace, while closing: when the first request was answered, and its place free for one that waited.
+    var firstFree: Int64?
 
     init(_ shape: LoadShape, lanes specs: [LaneSpec], connections count: Int) throws(LoadTestError) {
         guard let address = UnixSocket.address(shape.socketPath) else {
@@ -200,7 +202,7 @@ struct LoadLoop: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func nextLane() -> Int {
+    mutating func nextLane() -> Int {
         let lane = Int(schedule[scheduled])
         scheduled = scheduled &+ 1 == schedule.count ? 0 : scheduled &+ 1
         return lane

@@ -47,7 +47,8 @@ public struct LoadOutcome: Sendable {
     public var failures: [String: Int] = [:]
     /// Requests without an answer at the end.
     public var unanswered = 0
-    /// Open pace: requests that were due and never sent, because every connection was still waiting.
+    /// Open pace: requests that were due in the measured time and never sent, because every connection was still waiting.
+    /// They are among the latencies, with the time that they waited for a connection.
     public var unsent = 0
     /// Open pace: requests sent more than 200 µs late although a connection was free: the client's own fault.
     public var late = 0
@@ -96,6 +97,12 @@ public struct LoadOutcome: Sendable {
         }
         for (index, count) in other.repeats.enumerated() where index < repeats.count { repeats[index] += count }
         isExhausted = isExhausted && other.isExhausted
+    }
+
+    /// What reports say of requests that were due and never sent.
+    static func unsentNote(_ count: Int) -> String {
+        "\(Figures.grouped(count)) requests were due and found no connection free before the end: they are among the "
+            + "latencies with the time they waited for one, which is less than they would have taken"
     }
 
     mutating func fail(_ text: String, count: Int = 1) {

@@ -12,12 +12,15 @@ public enum LoadTestError: Error, Equatable, Sendable, CustomStringConvertible {
     case refused(String)
     /// A file could not be written.
     case file(path: String, number: Int32)
+    /// Standard output does not take the results.
+    case output(number: Int32)
 
     public var description: String {
         switch self {
-        case .interrupted: "interrupted"
+        case .interrupted(let signal): "interrupted by \(Interruption.name(of: signal))"
         case .usage(let text), .unavailable(let text), .refused(let text): text
         case .file(let path, let number): "\(path): \(describe(errno: number))"
+        case .output(let number): "standard output: \(describe(errno: number))"
         }
     }
 
@@ -29,6 +32,7 @@ public enum LoadTestError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unavailable: 69
         case .refused: 76
         case .file: 73
+        case .output: 74
         }
     }
 }

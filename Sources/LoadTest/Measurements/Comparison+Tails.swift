@@ -38,8 +38,8 @@ extension Comparison {
             guard let summary = LatencySummary(sample.outcome.latencies) else { continue }
             result.latencies.append(
                 LatencyRow(
-                    contender: entry.contender, rate: slowest / 2, summary: summary, unsent: sample.outcome.unsent,
-                    late: sample.outcome.late))
+                    contender: entry.contender, rate: slowest / 2, summary: summary,
+                    unanswered: sample.outcome.unanswered, unsent: sample.outcome.unsent, late: sample.outcome.late))
         }
     }
 
@@ -109,8 +109,14 @@ extension Comparison {
                 "in \(rows.count - undisturbed) of \(rows.count) measurements neither server nor client had a core to "
                     + "itself: other processes were running, and these figures are noise")
         }
-        for row in result.latencies where Double(row.unsent) > Double(row.summary.count) / 100 {
-            notes.append("\(row.contender.title) did not keep up with \(Figures.rate(row.rate))/s")
+        for row in result.latencies where row.unsent > 0 {
+            notes.append("\(row.contender.title): \(LoadOutcome.unsentNote(row.unsent))")
+            if Double(row.unsent) > Double(row.summary.count) / 100 {
+                notes.append("\(row.contender.title) did not keep up with \(Figures.rate(row.rate))/s")
+            }
+        }
+        if let mixed = result.mixed, mixed.unsent > 0 {
+            notes.append("the mix: \(LoadOutcome.unsentNote(mixed.unsent))")
         }
         if let hits = result.nearCacheHits, hits < 0.999 {
             notes.append("only \(Figures.percent(hits)) of the daemon's answers came from its near cache")

@@ -17,6 +17,7 @@ public final class Comparison {
     var peerControl: ControlConnection
     var scriptDigest = ""
     var result: ComparisonResult
+    private var samples: [ClientForm: [Contender: [Sample]]] = [:]
 
     /// Starts and fills every server.
     public init(_ plan: ComparisonPlan, bed: TestBed, progress: Progress) throws(LoadTestError) {
@@ -30,7 +31,7 @@ public final class Comparison {
         daemonControl = try ControlConnection(path: daemon.socketPath)
         peerControl = try ControlConnection(path: peerRedis.socketPath)
         result = ComparisonResult(
-            rounds: plan.rounds, seconds: plan.seconds, connections: plan.connections, sessions: plan.sessions,
+            rounds: 0, seconds: plan.seconds, connections: plan.connections, sessions: plan.sessions,
             requestBytes: 0, replyBytes: 0)
         try fill()
     }
@@ -72,31 +73,43 @@ public final class Comparison {
         progress.plan(plan.steps(entries.count))
     }
 
+    /// What was measured so far, in whole rounds; nil if there is none.
+    public var finished: ComparisonResult? {
+        guard result.rounds > 0 else { return nil }
+        var finished = result
+        finished.figures = Targets.judge(finished)
+        finished.notes += Self.notes(on: finished)
+        return finished
+    }
+
     /// Runs every round.
-    public func measure() throws(LoadTestError) -> ComparisonResult {
+    public func measure() throws(LoadTestError) {
         let before = try DaemonInformation.nearCache(daemonControl)
-        var samples: [ClientForm: [Contender: [Sample]]] = [:]
         for round in 1...plan.rounds {
-            for form in ClientForm.allCases {
-                for entry in entries {
-                    progress.phase("round \(round), \(form.title): \(entry.contender.title)", isStep: true)
-                    let sample = try sample(entry, form)
-                    samples[form, default: [:]][entry.contender, default: []].append(sample)
-                }
+            try measure(round: round)
+            result.rounds = round
+            result.tables = ClientForm.allCases.map { form in
+                table(form, entries.map { ($0.contender, samples[form]?[$0.contender] ?? []) }, base: .limit)
             }
-        }
-        result.tables = ClientForm.allCases.map { form in
-            table(form, entries.map { ($0.contender, samples[form]?[$0.contender] ?? []) }, base: .limit)
         }
         result.nearCacheHits = NearCacheCounters.hitShare(before, try DaemonInformation.nearCache(daemonControl))
         try measureCold()
         try measureLatencies()
         try measureMixed()
         measureStalls()
-        result.figures = Targets.judge(result)
-        result.notes += Self.notes(on: result)
         progress.clear()
-        return result
+    }
+
+    /// Everybody once in every form; counted only if it was finished.
+    private func measure(round: Int) throws(LoadTestError) {
+        var taken = samples
+        for form in ClientForm.allCases {
+            for entry in entries {
+                progress.phase("round \(round), \(form.title): \(entry.contender.title)", isStep: true)
+                taken[form, default: [:]][entry.contender, default: []].append(try sample(entry, form))
+            }
+        }
+        samples = taken
     }
 
     private func sample(_ entry: Entry, _ form: ClientForm) throws(LoadTestError) -> Sample {

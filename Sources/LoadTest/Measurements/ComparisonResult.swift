@@ -36,7 +36,9 @@ public struct LatencyRow: Codable, Sendable {
     /// Requests a second.
     public var rate: Double
     public var summary: LatencySummary
-    /// Requests that the server was too slow for, and that the client itself sent late.
+    /// Requests without an answer at the end, requests that were due and never sent, and requests that the client itself
+    /// sent late.
+    public var unanswered = 0
     public var unsent: Int
     public var late: Int
 }
@@ -50,8 +52,24 @@ public struct FigureResult: Codable, Sendable {
     public var wanted: String
     /// `1.74 (1.70–1.78)`; `not measured` if there is nothing to judge by.
     public var measured: String
-    /// Nil if it was not measured.
+    /// Nil if it was not measured, or not judged.
     public var isReached: Bool?
+    /// Why it was measured but not judged.
+    public var unjudged: String?
+
+    /// As tables say it.
+    var verdict: String {
+        isReached.map { $0 ? "reached" : "not reached" } ?? unjudged.map { "not judged: \($0)" } ?? "–"
+    }
+
+    /// The same without a verdict, if there is a reason and it would have one.
+    func notJudged(_ reason: String?) -> FigureResult {
+        guard let reason, isReached != nil else { return self }
+        var figure = self
+        figure.isReached = nil
+        figure.unjudged = reason
+        return figure
+    }
 }
 
 /// What a comparison measured.

@@ -7,6 +7,8 @@ public final class GuestComparison {
     private let daemon: ServerProcess
     private let control: ControlConnection
     private var lanes: [GuestQuestion: LaneSpec] = [:]
+    private var samples: [GuestQuestion: [Sample]] = [:]
+    private var result: GuestResult
 
     static let pageViews = 20_000
 
@@ -15,6 +17,8 @@ public final class GuestComparison {
         self.plan = plan
         self.bed = bed
         self.progress = progress
+        result = GuestResult(
+            rounds: 0, seconds: plan.seconds, connections: plan.connections, sessions: plan.sessions)
         progress.phase("starting the servers")
         let store = try bed.startRedis("store", core: bed.cores.store)
         daemon = try bed.startDaemon(store: store.socketPath, settings: plan.settings)
@@ -35,26 +39,37 @@ public final class GuestComparison {
         progress.plan(plan.rounds * GuestQuestion.allCases.count + 2)
     }
 
-    public func measure() throws(LoadTestError) -> GuestResult {
-        var samples: [GuestQuestion: [Sample]] = [:]
-        for round in 1...plan.rounds {
-            for question in GuestQuestion.allCases {
-                progress.phase("round \(round): \(question.title)", isStep: true)
-                samples[question, default: []].append(try sample(question))
-            }
-        }
-        var result = GuestResult(
-            rounds: plan.rounds, seconds: plan.seconds, connections: plan.connections, sessions: plan.sessions)
-        let base = samples[.session, default: []].map(\.outcome.throughput)
-        result.rows = GuestQuestion.allCases.compactMap { row($0, samples[$0] ?? [], base) }
-        result.notes = result.rows.filter(\.isClientBound).map {
+    /// What was measured so far, in whole rounds; nil if there is none.
+    public var finished: GuestResult? {
+        guard result.rounds > 0 else { return nil }
+        var finished = result
+        finished.notes = result.rows.filter(\.isClientBound).map {
             "\($0.question.title): the client was the bottleneck: the daemon can do more than this"
+        }
+        finished.figures = GuestResult.judge(finished)
+        return finished
+    }
+
+    public func measure() throws(LoadTestError) {
+        for round in 1...plan.rounds {
+            try measure(round: round)
+            result.rounds = round
+            let base = samples[.session, default: []].map(\.outcome.throughput)
+            result.rows = GuestQuestion.allCases.compactMap { row($0, samples[$0] ?? [], base) }
         }
         bed.end(daemon)
         result.visitors = try measureVisitors()
-        result.figures = GuestResult.judge(result)
         progress.clear()
-        return result
+    }
+
+    /// Everything asked once; counted only if it was finished.
+    private func measure(round: Int) throws(LoadTestError) {
+        var taken = samples
+        for question in GuestQuestion.allCases {
+            progress.phase("round \(round): \(question.title)", isStep: true)
+            taken[question, default: []].append(try sample(question))
+        }
+        samples = taken
     }
 
     private func sample(_ question: GuestQuestion) throws(LoadTestError) -> Sample {

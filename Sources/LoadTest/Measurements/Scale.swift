@@ -1,52 +1,3 @@
-/// What one kind of thing costs.
-public struct ScaleResult: Codable, Sendable {
-    public var sessions: Int
-    /// Redis memory of a fresh session, of one whose successor waits, and of one whose successor was confirmed.
-    public var freshBytes: Double
-    public var pendingBytes: Double
-    public var rotatedBytes: Double
-    /// Memory of the daemon with this many connections that do nothing, and with none.
-    public var connections: Int
-    public var idleBytes: Int
-    public var emptyBytes: Int
-    /// Bytes of the near cache an entry, where the daemon says so.
-    public var nearCacheEntryBytes: Double?
-    public var growth: [GrowthRow]
-    public var figures: [FigureResult] = []
-    public var notes: [String] = []
-}
-
-/// CPU of a request where there is little, and where there is much.
-public struct GrowthRow: Codable, Sendable {
-    public var contender: Contender
-    /// `sessions`, `connections`
-    public var what: String
-    public var small: Int
-    public var large: Int
-    public var smallMicroseconds: Spread
-    public var largeMicroseconds: Spread
-    public var ratio: Spread
-}
-
-/// Sizes of a growth measurement.
-public struct ScalePlan: Sendable {
-    public var sessions = 1_000_000
-    public var connections = 10_000
-    public var smallSessions = 1_000
-    public var smallConnections = 50
-    public var largeConnections = 5_000
-    public var rounds = 5
-    public var seconds = 1.5
-
-    public init() {}
-
-    static let freshLimit = 300.0
-    static let rotatedLimit = 450.0
-    static let entryLimit = 256.0
-    static let idleLimit = 64.0 * 1_048_576
-    static let growthLimit = 1.3
-}
-
 /// Measures memory and growth: P5 and P6.
 public final class Scale {
     private let plan: ScalePlan
@@ -54,51 +5,77 @@ public final class Scale {
     private let progress: Progress
     private let store: ServerProcess
     private let storeControl: ControlConnection
+    private var result: ScaleResult
 
     public init(_ plan: ScalePlan, bed: TestBed, progress: Progress) throws(LoadTestError) {
         self.plan = plan
         self.bed = bed
         self.progress = progress
+        result = ScaleResult(sessions: plan.sessions, connections: plan.connections)
         progress.phase("starting the servers")
         store = try bed.startRedis("store", core: bed.cores.store)
         storeControl = try ControlConnection(path: store.socketPath)
     }
 
-    public func measure() throws(LoadTestError) -> ScaleResult {
-        let (empty, idle) = try measureConnections()
+    /// What was measured so far; nil if that is nothing.
+    public var finished: ScaleResult? {
+        guard result.idleBytes != nil else { return nil }
+        var finished = result
+        finished.figures = ScaleResult.judge(finished)
+        return finished
+    }
+
+    public func measure() throws(LoadTestError) {
+        try measureConnections()
         var daemon = try bed.startDaemon("loading", store: store.socketPath)
         let before = try usedMemory()
         progress.phase("making \(Figures.grouped(plan.sessions)) sessions")
         let tokens = try SessionSource.issue(
             plan.sessions, shape: preparation(daemon, plan.sessions), row: WorkloadLanes.issueRow, progress: progress)
         let fresh = Double(try usedMemory() - before) / Double(plan.sessions)
+        result.freshBytes = fresh
         bed.end(daemon)
 
-        daemon = try bed.startDaemon("growth", store: store.socketPath, settings: growthSettings)
-        let growth = try measureGrowth(daemon, tokens)
+        daemon = try bed.startDaemon("growth", store: store.socketPath, settings: hitSettings)
+        try measureGrowth(daemon, tokens)
         bed.end(daemon)
 
-        let (pending, rotated) = try measureRotation(tokens, fresh: fresh)
+        daemon = try bed.startDaemon("data", store: store.socketPath, settings: hitSettings)
+        try measureData(daemon)
+        bed.end(daemon)
+
+        try measureRotation(tokens, fresh: fresh)
         progress.clear()
-        var result = ScaleResult(
-            sessions: plan.sessions, freshBytes: fresh, pendingBytes: pending, rotatedBytes: rotated,
-            connections: plan.connections, idleBytes: idle, emptyBytes: empty, nearCacheEntryBytes: growth.entryBytes,
-            growth: growth.rows)
-        if let hits = growth.hits, hits < 0.999 {
-            result.notes.append("only \(Figures.percent(hits)) of the daemon's answers came from its near cache")
+    }
+
+    /// CPU of a hit, by how much data its session has.
+    private func measureData(_ daemon: ServerProcess) throws(LoadTestError) {
+        let control = try ControlConnection(path: daemon.socketPath)
+        var cost = try DataCost(plan.smallSessions, shape: preparation(daemon, plan.smallSessions))
+        let counters = try DaemonInformation.nearCache(control)
+        for round in 1...plan.rounds {
+            progress.phase("data, round \(round) of \(plan.rounds)")
+            try cost.measure { (lane) throws(LoadTestError) in
+                try hitCPU(daemon, [lane], connections: plan.smallConnections)
+            }
+            result.data = cost.rows
         }
-        result.figures = Self.judge(result)
-        return result
+        noteHits(NearCacheCounters.hitShare(counters, try DaemonInformation.nearCache(control)), "data")
+    }
+
+    private func noteHits(_ share: Double?, _ what: String) {
+        guard let share, share < 0.999 else { return }
+        result.notes.append("\(what): only \(Figures.percent(share)) of the daemon's answers came from its near cache")
     }
 
     /// Room for every session, and no access is recorded while hits are measured: that would be a request to Redis.
-    private var growthSettings: [String] {
+    private var hitSettings: [String] {
         let bytes = max(64 << 20, plan.sessions * 512)
         return ["near-cache.max-memory=\(bytes >> 20)MiB", "session.touch-interval=1h"].filter(bed.accepts)
     }
 
     /// The daemon's memory without connections, and with many that have asked once and do nothing.
-    private func measureConnections() throws(LoadTestError) -> (empty: Int, idle: Int) {
+    private func measureConnections() throws(LoadTestError) {
         let allowed = UnixSocket.allowDescriptors(plan.connections + 100)
         guard allowed >= plan.connections + 64 else {
             throw .usage("\(plan.connections) connections need as many open files, and \(allowed) are allowed")
@@ -113,10 +90,10 @@ public final class Scale {
             _ = try control.demand("PING")
             open.append(control)
         }
-        let idle = ProcessAccounting.residentBytes(of: daemon.process) ?? 0
+        result.idleBytes = ProcessAccounting.residentBytes(of: daemon.process) ?? 0
+        result.emptyBytes = empty
         open = []
         bed.end(daemon)
-        return (empty, idle)
     }
 
     /// Who is asked, by few connections and by many.
@@ -128,17 +105,8 @@ public final class Scale {
         var many: [Double] = []
     }
 
-    private struct Growth {
-        var rows: [GrowthRow]
-        var entryBytes: Double?
-        /// Share of the requests that were hits.
-        var hits: Double?
-    }
-
     /// CPU of a hit, small and large in turn; and what more connections cost those that do less at each request.
-    private func measureGrowth(
-        _ daemon: ServerProcess, _ tokens: TokenPool
-    ) throws(LoadTestError) -> Growth {
+    private func measureGrowth(_ daemon: ServerProcess, _ tokens: TokenPool) throws(LoadTestError) {
         progress.phase("warming \(Figures.grouped(tokens.count)) sessions")
         try SessionSource.warm(tokens, shape: preparation(daemon, tokens.count))
         let control = try ControlConnection(path: daemon.socketPath)
@@ -156,20 +124,24 @@ public final class Scale {
                 peers[index].few.append(try hitCPU(peer.server, peer.lanes, connections: plan.smallConnections))
                 peers[index].many.append(try hitCPU(peer.server, peer.lanes, connections: plan.largeConnections))
             }
+            result.growth = rows(peers, manySessions: manySessions)
         }
         let cache = try DaemonInformation.nearCache(control)
-        var entryBytes: Double?
         if let bytes = cache?.bytes, let entries = cache?.entries, entries > 0 {
-            entryBytes = Double(bytes) / Double(entries)
+            result.nearCacheEntryBytes = Double(bytes) / Double(entries)
         }
         for peer in peers.dropFirst() { bed.end(peer.server) }
-        let sessions = row("sessions", .tokencached, plan.smallSessions, plan.sessions, peers[0].few, manySessions)
+        noteHits(NearCacheCounters.hitShare(before, cache), "growth")
+    }
+
+    private func rows(_ peers: [Peer], manySessions: [Double]) -> [GrowthRow] {
+        let sessions = peers.first.flatMap {
+            row("sessions", .tokencached, plan.smallSessions, plan.sessions, $0.few, manySessions)
+        }
         let connections = peers.map {
             row("connections", $0.contender, plan.smallConnections, plan.largeConnections, $0.few, $0.many)
         }
-        return Growth(
-            rows: ([sessions] + connections).compactMap { $0 }, entryBytes: entryBytes,
-            hits: NearCacheCounters.hitShare(before, cache))
+        return ([sessions] + connections).compactMap { $0 }
     }
 
     /// A server that answers without looking, and one that only looks up; neither is ours.
@@ -206,16 +178,15 @@ public final class Scale {
         shape.recordsLatency = false
         shape.core = bed.cores.client
         let sample = try Sample.take(shape, lanes: lanes, process: daemon.process)
-        guard sample.outcome.failureCount == 0, let microseconds = sample.serverMicroseconds else {
-            throw .refused("bad answers: \(sample.outcome.failures)")
+        try expectClean(sample.outcome)
+        guard let microseconds = sample.serverMicroseconds else {
+            throw .refused("\(daemon.name): \(connections) connections, and no answer in the measured time: --duration")
         }
         return microseconds
     }
 
     /// Memory of sessions whose token was replaced on access, before and after the client used the new one.
-    private func measureRotation(
-        _ tokens: TokenPool, fresh: Double
-    ) throws(LoadTestError) -> (pending: Double, rotated: Double) {
+    private func measureRotation(_ tokens: TokenPool, fresh: Double) throws(LoadTestError) {
         let daemon = try bed.startDaemon(
             "rotating", store: store.socketPath, settings: ["rotation.after=2s", "rotation.overlap=1s"])
         let before = try usedMemory()
@@ -226,16 +197,15 @@ public final class Scale {
         lane.form.statuses = ["rotated"]
         let outcome = try Load.run(shape, lanes: [lane], observer: observer)
         try expectClean(outcome)
-        let pending = Double(try usedMemory() - before) / Double(tokens.count)
+        result.pendingBytes = fresh + Double(try usedMemory() - before) / Double(tokens.count)
         bed.end(daemon)
 
         let confirming = try bed.startDaemon("confirming", store: store.socketPath)
         progress.phase("confirming \(Figures.grouped(tokens.count)) sessions")
         lane = WorkloadLanes.validate(TokenPool(bytes: outcome.tokens), once: true)
         try expectClean(try Load.run(preparation(confirming, tokens.count), lanes: [lane], observer: observer))
-        let rotated = Double(try usedMemory() - before) / Double(tokens.count)
+        result.rotatedBytes = fresh + Double(try usedMemory() - before) / Double(tokens.count)
         bed.end(confirming)
-        return (fresh + pending, fresh + rotated)
     }
 
     private var observer: LoadObserver {
@@ -260,31 +230,5 @@ public final class Scale {
         guard let bytes = try DaemonInformation.read(storeControl, section: "memory")["used_memory"].flatMap(Int.init)
         else { throw .refused("Redis does not tell its memory") }
         return bytes
-    }
-}
-
-extension Scale {
-    static func judge(_ result: ScaleResult) -> [FigureResult] {
-        func atMost(_ limit: Double, _ value: Double?, _ id: String, _ text: String) -> FigureResult {
-            FigureResult(
-                id: id, text: text, wanted: "≤ \(Figures.bytes(limit))",
-                measured: value.map(Figures.bytes) ?? "not measured", isReached: value.map { $0 <= limit })
-        }
-        let count = Figures.grouped(result.sessions)
-        return [
-            atMost(ScalePlan.freshLimit, result.freshBytes, "P5", "Redis memory of a fresh session (\(count) of them)"),
-            atMost(
-                ScalePlan.rotatedLimit, max(result.pendingBytes, result.rotatedBytes), "P5",
-                "Redis memory of a session once rotated"),
-            atMost(ScalePlan.entryLimit, result.nearCacheEntryBytes, "P5", "near cache, an entry"),
-            atMost(
-                ScalePlan.idleLimit, Double(result.idleBytes), "P5",
-                "daemon with \(Figures.grouped(result.connections)) idle connections"),
-        ]
-            + result.growth.filter { $0.contender == .tokencached }.map { row in
-                Targets.atMost(
-                    ScalePlan.growthLimit, row.ratio, "P6",
-                    "CPU per hit, \(Figures.grouped(row.large)) \(row.what) to \(Figures.grouped(row.small))")
-            }
     }
 }

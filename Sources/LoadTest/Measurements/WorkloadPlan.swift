@@ -19,6 +19,8 @@ public struct WorkloadPlan: Sendable {
         self.socketPath = socketPath
     }
 
+    /// Requests in flight on a connection, at most, where they have fixed times.
+    public static let mostInFlightAtRate = 64
     static let loadingPipeline = 16
     /// Requests a second that a closed `mixed` run is prepared for.
     static let expectedMixedRate = 200_000.0

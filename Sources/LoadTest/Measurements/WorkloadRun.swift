@@ -7,7 +7,9 @@ public struct WorkloadRun {
 
     /// Connects to the daemon. Throws if it cannot be reached.
     public init(_ plan: WorkloadPlan, progress: Progress) throws(LoadTestError) {
-        if plan.rate != nil, plan.pipeline > 64 { throw .usage("with --rate, --pipeline is at most 64") }
+        if plan.rate != nil, plan.pipeline > WorkloadPlan.mostInFlightAtRate {
+            throw .usage("at a rate, at most \(WorkloadPlan.mostInFlightAtRate) requests are in flight on a connection")
+        }
         self.plan = plan
         self.progress = progress
         control = try ControlConnection(path: plan.socketPath)
@@ -90,8 +92,11 @@ public struct WorkloadRun {
         if plan.workload == .mixed, outcome.repeats.count > 1, outcome.repeats[1] > 0 {
             notes.append("\(outcome.repeats[1]) of the misses asked about a session again and may have been hits")
         }
-        if outcome.unsent * 100 > outcome.answered {
-            notes.append("\(outcome.unsent) requests were due and not sent: the rate is too high")
+        if outcome.unsent > 0 {
+            notes.append(LoadOutcome.unsentNote(outcome.unsent))
+            if outcome.unsent * 100 > outcome.answered {
+                notes.append("the rate is too high, or the daemon stood still")
+            }
         }
         if outcome.late * 1_000 > outcome.answered {
             notes.append("\(outcome.late) requests were sent late by the client itself: the tail is partly its own")

@@ -1,53 +1,160 @@
 extension Report {
-    /// One line a measurement, the same columns for every kind; an empty cell is something that was not measured.
+    /// All results, a line each.
     public func csv() -> String {
-        var lines = [
-            "kind,name,form,connections,pipeline,rate,requests_per_second,lowest,highest,ratio_to_limit,"
-                + "server_cpu_us,server_load,client_load,p50_us,p90_us,p99_us,p999_us,highest_us,failed"
-        ]
-        for result in workloads {
-            lines.append(
-                Self.line(
-                    ["workload", result.workload.rawValue, "", "\(result.connections)", "\(result.pipeline)"],
-                    [
-                        result.rate, result.throughput, nil, nil, nil, result.serverMicroseconds, result.serverLoad,
-                        result.clientLoad,
-                    ] + Self.latencies(result.latency) + [Double(result.failed + result.unanswered)]))
+        var lines: [CSVLine] = []
+        if let ended {
+            var line = CSVLine("ended", "early")
+            line.measured = ended
+            lines.append(line)
         }
-        guard let comparison else { return lines.joined(separator: "\n") + "\n" }
-        let connections = "\(comparison.connections)"
-        for table in comparison.tables {
-            for row in table.rows {
-                lines.append(
-                    Self.line(
-                        [
-                            "comparison", row.contender.rawValue, table.form.rawValue, connections,
-                            "\(table.form.pipeline)",
-                        ],
-                        [
-                            nil, row.throughput.median, row.throughput.lowest, row.throughput.highest,
-                            row.ratio?.median, row.serverMicroseconds?.median, row.serverLoad, row.clientLoad,
-                        ] + Self.latencies(nil) + [0]))
+        lines += workloads.flatMap { Self.lines("workload", $0) }
+        if let comparison { lines += Self.lines(comparison) }
+        if let scale { lines += Self.lines(scale) }
+        if let guests { lines += Self.lines(guests) }
+        return ([CSVLine.head] + lines.map(\.text)).map { $0 + "\n" }.joined()
+    }
+
+    private static func lines(_ kind: String, _ result: WorkloadResult) -> [CSVLine] {
+        var line = CSVLine(kind, result.workload.rawValue)
+        line.connections = result.connections
+        line.pipeline = result.pipeline
+        line.rate = result.rate
+        line.throughput = Spread([result.throughput])
+        line.serverMicroseconds = result.serverMicroseconds
+        line.serverLoad = result.serverLoad
+        line.clientLoad = result.clientLoad
+        line.latency = result.latency
+        line.failed = result.failed + result.unanswered
+        line.unsent = result.unsent
+        guard let hits = result.hitLatency else { return [line] }
+        var own = CSVLine(kind, result.workload.rawValue)
+        own.form = "hits"
+        own.connections = result.connections
+        own.pipeline = result.pipeline
+        own.rate = result.rate
+        own.latency = hits
+        return [line, own]
+    }
+
+    private static func lines(_ result: ComparisonResult) -> [CSVLine] {
+        var lines: [CSVLine] = []
+        func add(_ kind: String, _ table: ComparisonTable, to base: Contender) {
+            lines += table.rows.map { row in
+                var line = CSVLine(kind, row.contender.rawValue)
+                line.form = table.form.rawValue
+                line.connections = result.connections
+                line.pipeline = table.form.pipeline
+                line.throughput = row.throughput
+                line.ratio = row.ratio?.median
+                line.ratioTo = base.rawValue
+                line.serverMicroseconds = row.serverMicroseconds?.median
+                line.serverLoad = row.serverLoad
+                line.clientLoad = row.clientLoad
+                line.failed = 0
+                return line
             }
         }
-        for row in comparison.latencies {
-            lines.append(
-                Self.line(
-                    ["latency", row.contender.rawValue, "", connections, "1"],
-                    [row.rate, nil, nil, nil, nil, nil, nil, nil] + Self.latencies(row.summary) + [Double(row.unsent)]))
+        for table in result.tables { add("comparison", table, to: .limit) }
+        if let cold = result.cold { add("cold", cold, to: .redisEvalsha) }
+        lines += result.latencies.map { row in
+            var line = CSVLine("latency", row.contender.rawValue)
+            line.connections = result.connections
+            line.pipeline = 1
+            line.rate = row.rate
+            line.latency = row.summary
+            line.failed = row.unanswered
+            line.unsent = row.unsent
+            return line
         }
-        return lines.joined(separator: "\n") + "\n"
+        if let saturation = result.mixedSaturation {
+            var line = CSVLine("mix", Workload.mixed.rawValue)
+            line.form = "saturation"
+            line.connections = result.connections
+            line.pipeline = 1
+            line.throughput = Spread([saturation])
+            lines.append(line)
+        }
+        if let mixed = result.mixed { lines += Self.lines("mix", mixed) }
+        return lines + Self.lines(result.figures)
     }
 
-    private static func latencies(_ summary: LatencySummary?) -> [Double?] {
-        [summary?.p50, summary?.p90, summary?.p99, summary?.p999, summary?.highest]
+    private static func lines(_ result: ScaleResult) -> [CSVLine] {
+        func memory(_ name: String, _ bytes: Double?, sessions: Bool = false) -> CSVLine {
+            var line = CSVLine("memory", name)
+            line.form = sessions ? "\(result.sessions) sessions" : ""
+            line.value = bytes
+            line.unit = "bytes"
+            return line
+        }
+        var idle = memory("daemon", result.idleBytes.map(Double.init))
+        idle.connections = result.connections
+        var empty = memory("daemon", result.emptyBytes.map(Double.init))
+        empty.connections = 0
+        var lines = [
+            memory("redis-fresh-session", result.freshBytes, sessions: true),
+            memory("redis-session-with-successor", result.pendingBytes, sessions: true),
+            memory("redis-rotated-session", result.rotatedBytes, sessions: true),
+            memory("near-cache-entry", result.nearCacheEntryBytes, sessions: true), empty, idle,
+        ]
+        for row in result.growth {
+            for (count, microseconds) in [(row.small, row.smallMicroseconds), (row.large, row.largeMicroseconds)] {
+                var line = CSVLine("growth", row.contender.rawValue)
+                line.form = "\(count) \(row.what)"
+                line.serverMicroseconds = microseconds.median
+                line.ratio = count == row.small ? 1 : row.ratio.median
+                line.ratioTo = "\(row.small) \(row.what)"
+                lines.append(line)
+            }
+        }
+        lines += result.data.map { row in
+            var line = CSVLine("data", row.command.rawValue)
+            line.form = row.data.rawValue
+            line.serverMicroseconds = row.microseconds.median
+            line.ratio = row.ratio.median
+            line.ratioTo = SessionData.none.rawValue
+            line.value = Double(row.data.bytes)
+            line.unit = "bytes"
+            return line
+        }
+        return lines + Self.lines(result.figures)
     }
 
-    private static func line(_ words: [String], _ numbers: [Double?]) -> String {
-        let cells = numbers.map { number in
-            guard let number else { return "" }
-            return number == number.rounded() && abs(number) < 1e15 ? "\(Int(number))" : Figures.fixed(number, 3)
+    private static func lines(_ result: GuestResult) -> [CSVLine] {
+        var lines = result.rows.map { row in
+            var line = CSVLine("guests", row.question.rawValue)
+            line.connections = result.connections
+            line.pipeline = 1
+            line.throughput = row.throughput
+            line.ratio = row.ratio?.median
+            line.ratioTo = GuestQuestion.session.rawValue
+            line.serverMicroseconds = row.serverMicroseconds?.median
+            line.serverLoad = row.serverLoad
+            line.clientLoad = row.clientLoad
+            line.failed = 0
+            return line
         }
-        return (words + cells).joined(separator: ",")
+        for row in result.visitors {
+            for (unit, value) in [
+                ("page views", row.pageViews), ("write commands", row.writeCount), ("new keys", row.keys),
+                ("bytes", row.bytes),
+            ] {
+                var line = CSVLine("visitors", row.site)
+                line.value = Double(value)
+                line.unit = unit
+                lines.append(line)
+            }
+        }
+        return lines + Self.lines(result.figures)
+    }
+
+    private static func lines(_ figures: [FigureResult]) -> [CSVLine] {
+        figures.map { figure in
+            var line = CSVLine("figure", figure.id)
+            line.form = figure.text
+            line.wanted = figure.wanted
+            line.measured = figure.measured
+            line.verdict = figure.verdict
+            return line
+        }
     }
 }

@@ -1,11 +1,8 @@
-internal import Glibc
-
 extension Report {
     /// Writes `README.md`, `throughput.svg` and `latency.svg`, or `guests.md`, or `scale.md`, into a folder, which is
     /// made if it is missing.
     public func writeDocs(to folder: String) throws(LoadTestError) {
-        for end in folder.indices.dropFirst() where folder[end] == "/" { mkdir(String(folder[..<end]), 0o755) }
-        guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw .file(path: folder, number: errno) }
+        try Output.prepare(folder: folder)
         if guests != nil { try writeFile("\(folder)/guests.md", guestsMarkdown()) }
         if scale != nil { try writeFile("\(folder)/scale.md", scaleMarkdown()) }
         guard let comparison else { return }
@@ -50,7 +47,8 @@ extension Report {
         """
         # Benchmarks: memory and growth
 
-        What a session and a connection cost in memory, and what a hit costs where there are many of them. Beside the \
+        What a session and a connection cost in memory, and what a hit costs where there are many of them, or much \
+        data. Beside the \
         daemon a bare epoll loop that answers without looking, which shows the kernel's part, and a redis-server. \
         Written by `\(command)`; run it on your machine.
 
@@ -59,7 +57,7 @@ extension Report {
     }
 
     private func tablesMarkdown() -> String {
-        var text = ""
+        var text = endedNote.map { "**\($0)**\n\n" } ?? ""
         for table in ReportTables(self).all where !table.rows.isEmpty {
             text += "## \(table.title.prefix(1).uppercased() + table.title.dropFirst())\n\n\(table.table.markdown())\n"
             for note in table.notes { text += "- \(note)\n" }

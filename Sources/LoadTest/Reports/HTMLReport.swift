@@ -14,6 +14,7 @@ extension Report {
         <body>
         <h1>\(Markup.escape(heading))</h1>
         <p class="lead">\(Markup.escape(lead))</p>
+        \(endedNote.map { "<p class=\"lead\"><strong>\(Markup.escape($0))</strong></p>" } ?? "")
         \(pictures)
         \(tables)
         <h2>How it was measured</h2>

@@ -11,11 +11,21 @@ public struct Report: Codable, Sendable {
     public var comparison: ComparisonResult?
     public var scale: ScaleResult?
     public var guests: GuestResult?
+    /// Why it ended before everything was measured; nil if it did not. What it holds was finished before.
+    public var ended: String?
 
     public init(command: String, machine: MachineFacts, startedAt: Date = Date()) {
         self.command = command
         self.machine = machine
         self.startedAt = startedAt.formatted(.iso8601)
+    }
+
+    /// Whether anything was measured.
+    public var holdsResults: Bool { !workloads.isEmpty || comparison != nil || scale != nil || guests != nil }
+
+    /// What every form of it says first if it ended early.
+    var endedNote: String? {
+        ended.map { "Ended early (\($0)): only what was finished before that is here." }
     }
 
     /// Whether every request was answered as it should be.

@@ -108,15 +108,19 @@ struct ReportTables {
     }
 
     private func scale(_ result: ScaleResult) -> [Titled] {
+        func bytes(_ count: Double?) -> String { count.map(Figures.bytes) ?? "–" }
         let memory = Titled(
             title: "memory", head: ["what", "bytes"],
             rows: [
-                ["Redis, a fresh session", Figures.bytes(result.freshBytes)],
-                ["Redis, a session whose successor waits", Figures.bytes(result.pendingBytes)],
-                ["Redis, a session once rotated", Figures.bytes(result.rotatedBytes)],
-                ["near cache, an entry", result.nearCacheEntryBytes.map(Figures.bytes) ?? "–"],
-                ["daemon, no connections", Figures.bytes(Double(result.emptyBytes))],
-                ["daemon, \(Figures.grouped(result.connections)) idle ones", Figures.bytes(Double(result.idleBytes))],
+                ["Redis, a fresh session", bytes(result.freshBytes)],
+                ["Redis, a session whose successor waits", bytes(result.pendingBytes)],
+                ["Redis, a session once rotated", bytes(result.rotatedBytes)],
+                ["near cache, an entry", bytes(result.nearCacheEntryBytes)],
+                ["daemon, no connections", bytes(result.emptyBytes.map(Double.init))],
+                [
+                    "daemon, \(Figures.grouped(result.connections)) idle ones",
+                    bytes(result.idleBytes.map(Double.init)),
+                ],
             ])
         let growth = Titled(
             title: "CPU of a request", head: ["", "server", "few", "many", "many to few"],
@@ -127,7 +131,15 @@ struct ReportTables {
                     Figures.time(microseconds: row.largeMicroseconds.median), Figures.ratio(row.ratio),
                 ]
             })
-        return [memory, growth, figures(result.figures, notes: result.notes)]
+        let data = Titled(
+            title: "CPU of a hit, by the data of its session", head: ["request", "data", "CPU/request", "to no data"],
+            rows: result.data.map { row in
+                [
+                    row.command.rawValue, row.data.title, Figures.time(microseconds: row.microseconds.median),
+                    Figures.ratio(row.ratio),
+                ]
+            })
+        return [memory, growth, data, figures(result.figures, notes: result.notes)]
     }
 
     private func guests(_ result: GuestResult) -> [Titled] {
@@ -162,7 +174,7 @@ struct ReportTables {
         let rows = figures.map { figure in
             [
                 "\(figure.id)  \(figure.text)", figure.wanted, figure.measured,
-                figure.isReached.map { $0 ? "reached" : "not reached" } ?? "–",
+                figure.verdict,
             ]
         }
         return Titled(title: "figures", head: ["figure", "wanted", "measured", ""], rows: rows, notes: notes)

@@ -1,7 +1,7 @@
 extension Report {
     /// The report for a terminal.
     public func text() -> String {
-        var text = ""
+        var text = endedNote.map { "\($0)\n\n" } ?? ""
         for table in ReportTables(self).all where !table.rows.isEmpty {
             text += "\(table.title)\n" + table.table.plain()
             for note in table.notes { text += "  · \(note)\n" }

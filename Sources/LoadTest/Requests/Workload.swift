@@ -43,7 +43,13 @@ public enum Workload: String, CaseIterable, Sendable, Codable {
     }
 
     /// Whether `--sessions` means anything to it.
-    var usesSessions: Bool { usualSessions > 0 }
+    public var usesSessions: Bool { usualSessions > 0 }
+
+    /// Whether it can run before the measurement: what is asked once would be spent by that.
+    public var warmsUp: Bool { self != .validateCold && self != .captchaVerify }
+
+    /// Whether a connection can have several requests in flight.
+    public var pipelines: Bool { self != .connect }
 }
 
 /// The requests of a workload.

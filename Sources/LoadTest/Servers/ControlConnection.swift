@@ -14,6 +14,7 @@ final class ControlConnection {
     }
 
     static let timeoutSeconds = 30
+    private static let readSize = 1 << 16
 
     private let descriptor: Int32
     private let path: String
@@ -112,10 +113,12 @@ final class ControlConnection {
         let moved = at
         buffer.removeFirst(at)
         at = 0
-        let before = buffer.count
-        buffer.append(contentsOf: repeatElement(0, count: 1 << 16))
-        let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress.map { $0 + before }, 1 << 16, 0) }
-        buffer.removeLast((1 << 16) - max(0, count))
+        var count = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: Self.readSize) { space, filled in
+            count = recv(descriptor, space.baseAddress, Self.readSize, 0)
+            filled = max(0, count)
+        }
+        buffer += bytes
         if count < 0, errno == EINTR {
             try Interruption.check()
             return moved

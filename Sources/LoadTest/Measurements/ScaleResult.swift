@@ -1,0 +1,101 @@
+/// What one kind of thing costs. What was not measured, because the run ended early, is nil.
+public struct ScaleResult: Codable, Sendable {
+    public var sessions: Int
+    /// Redis memory of a fresh session, of one whose successor waits, and of one whose successor was confirmed.
+    public var freshBytes: Double?
+    public var pendingBytes: Double?
+    public var rotatedBytes: Double?
+    /// Memory of the daemon with this many connections that do nothing, and with none.
+    public var connections: Int
+    public var idleBytes: Int?
+    public var emptyBytes: Int?
+    /// Bytes of the near cache an entry, where the daemon says so.
+    public var nearCacheEntryBytes: Double?
+    public var growth: [GrowthRow] = []
+    public var data: [DataRow] = []
+    public var figures: [FigureResult] = []
+    public var notes: [String] = []
+}
+
+/// CPU of a request where there is little, and where there is much.
+public struct GrowthRow: Codable, Sendable {
+    public var contender: Contender
+    /// `sessions`, `connections`
+    public var what: String
+    public var small: Int
+    public var large: Int
+    public var smallMicroseconds: Spread
+    public var largeMicroseconds: Spread
+    public var ratio: Spread
+}
+
+/// CPU of a hit of sessions that have data, none of which is asked for.
+public struct DataRow: Codable, Sendable {
+    public var command: DataCommand
+    public var data: SessionData
+    public var microseconds: Spread
+    /// To sessions without data, within a round.
+    public var ratio: Spread
+}
+
+/// Sizes of a growth measurement.
+public struct ScalePlan: Sendable {
+    public var sessions = ScalePlan.fullSessions
+    public var connections = 10_000
+    public var smallSessions = 1_000
+    public var smallConnections = 50
+    public var largeConnections = 5_000
+    public var rounds = 5
+    public var seconds = 1.5
+
+    public init() {}
+
+    /// What P5 and P6 speak of: fewer sessions say nothing about them.
+    public static let fullSessions = 1_000_000
+    /// With fewer, there is no growth to measure beside ``smallSessions``.
+    public static let fewestSessions = 10_000
+
+    static let freshLimit = 300.0
+    static let rotatedLimit = 450.0
+    static let entryLimit = 256.0
+    static let idleLimit = 64.0 * 1_048_576
+    /// Of P6, for more sessions and more connections. That a hit's cost "does not depend on data size" has no number
+    /// there: it is held to the same.
+    static let growthLimit = 1.3
+}
+
+extension ScaleResult {
+    static func judge(_ result: ScaleResult) -> [FigureResult] {
+        func atMost(_ limit: Double, _ value: Double?, _ text: String) -> FigureResult {
+            FigureResult(
+                id: "P5", text: text, wanted: "≤ \(Figures.bytes(limit))",
+                measured: value.map(Figures.bytes) ?? "not measured", isReached: value.map { $0 <= limit })
+        }
+        let full = ScalePlan.fullSessions
+        let tooFew = result.sessions < full ? "fewer than \(Figures.grouped(full)) sessions" : nil
+        let memory = [
+            atMost(
+                ScalePlan.freshLimit, result.freshBytes,
+                "Redis memory of a fresh session (\(Figures.grouped(result.sessions)) of them)"),
+            atMost(
+                ScalePlan.rotatedLimit, result.rotatedBytes.map { max($0, result.pendingBytes ?? $0) },
+                "Redis memory of a session once rotated"),
+            atMost(ScalePlan.entryLimit, result.nearCacheEntryBytes, "near cache, an entry"),
+        ]
+        let idle = atMost(
+            ScalePlan.idleLimit, result.idleBytes.map(Double.init),
+            "daemon with \(Figures.grouped(result.connections)) idle connections")
+        let growth = result.growth.filter { $0.contender == .tokencached }.map { row in
+            Targets.atMost(
+                ScalePlan.growthLimit, row.ratio, "P6",
+                "CPU per hit, \(Figures.grouped(row.large)) \(row.what) to \(Figures.grouped(row.small))"
+            ).notJudged(row.what == "sessions" ? tooFew : nil)
+        }
+        let data = result.data.filter { $0.data != .none }.map { row in
+            Targets.atMost(
+                ScalePlan.growthLimit, row.ratio, "P6",
+                "CPU per hit, \(row.command.rawValue), \(row.data.title) to none")
+        }
+        return memory.map { $0.notJudged(tooFew) } + [idle] + growth + data
+    }
+}
