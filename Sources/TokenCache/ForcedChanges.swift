@@ -1,12 +1,12 @@
 internal import Tokens
 
-/// The ends and forced rotations that this daemon is carrying out. While one is under way the session's old token is
-/// accepted by nobody here: whoever brings it waits until its fate is known.
+/// The ends and forced rotations that this daemon is carrying out. Whoever brings a token of such a session while one is
+/// under way waits until its fate is known.
 ///
 /// One waits only for the changes that were under way when it came, so that a stream of them holds nobody up for ever.
-/// Holds as many entries as there are such requests under way.
+/// Bounded by the requests that clients may have under way.
 struct ForcedChanges {
-    /// Told the fault where the last change's fate is not known.
+    /// Told the fault where the fate of the change that it waited for last is not known.
     typealias Waiter = (ServiceFault?) -> Void
     /// Of one change, in the order of their beginning.
     typealias Number = UInt64

@@ -19,6 +19,15 @@ public struct Presented: Sendable {
         self.credential = credential
         self.signals = signals
     }
+
+    /// The session that the token is of, or would be.
+    var sid: SessionID? {
+        switch credential {
+        case .session(let token): token.sid
+        case .guest(let guest): guest.sid
+        case .refused: nil
+        }
+    }
 }
 
 /// A token in the terms of stored sessions: which session, and which verifier to judge.

@@ -7,7 +7,7 @@ internal import Tokens
 public struct Unavailable: Error, Equatable, Sendable {
     /// In plain words, without keys, arguments or secrets.
     public let reason: String
-    /// Redis said nothing at all: what was asked for may have happened or not.
+    /// Redis said nothing at all: what was asked for may have happened, or was never sent.
     public let isSilence: Bool
 
     public init(reason: String, isSilence: Bool = false) {

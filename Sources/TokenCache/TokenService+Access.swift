@@ -250,9 +250,15 @@ extension TokenService {
         access.wasTouched = true
         store.touch(access.token.sid, interval: record.touchInterval(policy: policy)) { [self] result in
             attempt(done) {
+                if case .failure(let fault) = result, fault.isSilence,
+                    let view = try staleView(access, isUnanswered: true)
+                {
+                    return done(.success(.accepted(view)))
+                }
                 _ = try result.get()
                 forget(access.token.sid)
-                self.access(access, done)
+                // It has waited for ends under way before; one may be its own (`endReplayed`).
+                try settledAccess(access, done)
             }
         }
     }

@@ -64,7 +64,8 @@ extension TokenService {
             attempt(done) {
                 switch result {
                 case .failure(let unavailable):
-                    guard standing == .unknown else { throw unavailable }
+                    // Redis is away; not that it answered something that nobody here can read.
+                    guard standing == .unknown, unavailable.isSilence || !store.isReady else { throw unavailable }
                     try then(.unknown)
                 case .success(let read):
                     guard case .absent = read.copy.session else {

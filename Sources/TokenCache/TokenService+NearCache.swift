@@ -176,11 +176,11 @@ extension TokenService {
     /// An own write on the session: nothing known of it before may answer any more.
     func forget(_ sid: SessionID) { sessions?.forget(sid) }
 
-    /// The end of all of a subject's sessions was asked for, and Redis did not say which they are: they are not served
-    /// while it is silent.
-    func forget(subject: [UInt8]) {
+    /// The end of a subject's sessions was asked for, and Redis did not say that it has come: those that are here are not
+    /// served any more without it.
+    func forget(subject: [UInt8], but spared: SessionID?) {
         guard let sessions, sessions.freshness.mayServeStale(at: .now(), isUnanswered: true) else { return }
-        sessions.cache.drop(subject: subject)
+        sessions.cache.drop(subject: subject, but: spared)
     }
 
     /// For INFO.

@@ -70,6 +70,10 @@ extension TokenService {
     public func revokeAll(
         subject: [UInt8], except: Presented?, _ done: @escaping Completion<RevokeAllAnswer>
     ) {
+        let done: Completion<RevokeAllAnswer> = { [self] result in
+            if case .failure = result { forget(subject: subject, but: except?.sid) }
+            done(result)
+        }
         attempt(done) {
             let sweep = Sweep(subject: subject, index: try SubjectIndex(subject: subject, crypto: crypto))
             guard let except else { return scan(sweep, cursor: Sweep.start, done) }
@@ -100,7 +104,6 @@ extension TokenService {
 
     private func scan(_ sweep: Sweep, cursor: [UInt8], _ done: @escaping Completion<RevokeAllAnswer>) {
         store.scanIndex(sweep.index, cursor: cursor) { [self] result in
-            if case .failure = result { forget(subject: sweep.subject) }
             attempt(done) {
                 let (next, sids) = try result.get()
                 end(sids.filter { $0 != sweep.spared }, sweep, done) { [self] in

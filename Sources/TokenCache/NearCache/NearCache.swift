@@ -109,13 +109,15 @@ final class NearCache {
         return true
     }
 
-    /// Drops all sessions of a subject. Looks at every entry.
-    func drop(subject: [UInt8]) {
+    /// Drops all sessions of a subject but the one named. Looks at every entry.
+    func drop(subject: [UInt8], but spared: SessionID?) {
+        let kept = spared.flatMap(table.find)
         var next = oldest
         while next != Self.none {
             let index = next
             next = table[index].newer
-            if let details = table[index].details, details.subject.elementsEqual(subject) { remove(index) }
+            guard index != kept, let details = table[index].details else { continue }
+            if details.subject.elementsEqual(subject) { remove(index) }
         }
     }
 
