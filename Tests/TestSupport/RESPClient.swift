@@ -66,7 +66,9 @@ public final class RESPClient: Sendable {
     }
 
     /// Sends a command and does not wait for the answer.
-    public func send(_ arguments: String...) throws {
+    public func send(_ arguments: String...) throws { try send(arguments) }
+
+    public func send(_ arguments: [String]) throws {
         let bytes = arguments.map { Array($0.utf8) }
         note(bytes)
         try sendRaw(Self.encode(bytes))

@@ -51,6 +51,8 @@ final class EntryTable {
 
     deinit { removeAll() }
 
+    /// For single numbers and for methods. Its `sid` is read through `entry(_:)` or from a copy: Swift 6.3.1 without
+    /// optimisation reads an InlineArray that was yielded from where it is no more.
     subscript(_ index: UInt32) -> NearCacheEntry {
         _read { yield entries[Int(index)] }
         _modify { yield &entries[Int(index)] }
