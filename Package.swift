@@ -97,6 +97,9 @@ let package = Package(
             name: "NearCacheTests",
             dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom"],
             swiftSettings: strict),
+        .testTarget(
+            name: "FlowExplorationTests",
+            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "SeededRandom"], swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(

@@ -26,11 +26,11 @@ public enum StreamCloseReason: Equatable, Sendable, CustomStringConvertible {
 /// What happens to a stream; called on the loop's thread, never from within `connect`, `write` or `close`.
 public protocol ByteStreamDelegate: AnyObject {
     /// The stream is open both ways.
-    func streamConnected(_ stream: ByteStream)
+    func streamConnected()
     /// Bytes arrived, in order. They are valid during the call and taken as read after it.
-    func streamReceived(_ stream: ByteStream, bytes: UnsafeRawBufferPointer)
+    func streamReceived(_ bytes: UnsafeRawBufferPointer)
     /// The stream ended by itself and is closed; nothing follows. A `close()` of one's own is not reported.
-    func streamClosed(_ stream: ByteStream, reason: StreamCloseReason)
+    func streamClosed(_ reason: StreamCloseReason)
 }
 
 /// An outgoing byte stream over a bufferevent: Unix-domain or TCP. Belongs to its loop's thread.
@@ -166,7 +166,7 @@ public final class ByteStream {
             early = []
             write(bytes)
         }
-        delegate?.streamConnected(self)
+        delegate?.streamConnected()
     }
 
     private func received() {
@@ -174,7 +174,7 @@ public final class ByteStream {
         while let channel, let input = bufferevent_get_input(channel) {
             var piece = iovec()
             guard evbuffer_peek(input, -1, nil, &piece, 1) > 0, piece.iov_len > 0 else { break }
-            delegate?.streamReceived(self, bytes: UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
+            delegate?.streamReceived(UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
             // Closed by its delegate: the buffer is libevent's to free once this callback has returned.
             guard self.channel != nil else { return }
             evbuffer_drain(input, piece.iov_len)
@@ -194,7 +194,7 @@ public final class ByteStream {
             let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             if count > 0 {
                 buffer.withUnsafeBytes {
-                    delegate?.streamReceived(self, bytes: UnsafeRawBufferPointer(rebasing: $0[..<count]))
+                    delegate?.streamReceived(UnsafeRawBufferPointer(rebasing: $0[..<count]))
                 }
             }
             scratch = buffer
@@ -204,6 +204,6 @@ public final class ByteStream {
 
     private func ended(_ reason: StreamCloseReason) {
         close()
-        delegate?.streamClosed(self, reason: reason)
+        delegate?.streamClosed(reason)
     }
 }

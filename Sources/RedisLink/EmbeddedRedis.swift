@@ -136,7 +136,7 @@ public final class EmbeddedRedis {
 
     private func launch() {
         guard let folder, !isStopping else { return }
-        startedAt = .now()
+        startedAt = loop.now
         do throws(EmbeddedRedisError) {
             let processID = try folder.spawn(executable: program, appendFsync: appendFsync)
             folder.note(processID: processID)
@@ -164,7 +164,7 @@ public final class EmbeddedRedis {
     }
 
     private func retry(end: String) {
-        if .now() - startedAt >= EmbeddedRedis.settled { failures = 0 }
+        if loop.now - startedAt >= EmbeddedRedis.settled { failures = 0 }
         failures += 1
         if failures >= EmbeddedRedis.failuresToGiveUp {
             let error = EmbeddedRedisError.keepsFailing(end: end, lines: folder?.lastLogLines(5) ?? [])

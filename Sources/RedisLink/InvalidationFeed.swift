@@ -17,29 +17,39 @@ public final class InvalidationFeed {
     /// Called when the subscription was acknowledged (with the server's `run_id`), and when it is lost (nil).
     public var onSubscription: ((_ runID: String?) -> Void)?
 
-    private let loop: EventLoop
+    private let scheduler: any Scheduler
     private let endpoint: RedisEndpoint
     private let logger: Logger
     private let transport: LinkTransport
     private var machine: FeedMachine
-    private var timer: LoopTimer?
+    private var timer: (any SchedulerTimer)?
     private var lastWarning: MonotonicInstant?
 
     /// How often the machine looks at the clock: for PINGs while subscribed, else to connect soon.
     private static let idleTick = Duration.milliseconds(125)
     private static let busyTick = Duration.milliseconds(50)
 
-    public init(
+    public convenience init(
         loop: EventLoop, endpoint: RedisEndpoint, settings: LinkSettings, prefix: [UInt8], logger: Logger
     ) {
-        self.loop = loop
+        self.init(
+            scheduler: loop, streams: loop, endpoint: endpoint, settings: settings, prefix: prefix, logger: logger)
+    }
+
+    public init(
+        scheduler: any Scheduler, streams: any StreamMaker, endpoint: RedisEndpoint, settings: LinkSettings,
+        prefix: [UInt8], logger: Logger
+    ) {
+        self.scheduler = scheduler
         self.endpoint = endpoint
         self.logger = logger
         machine = FeedMachine(prefix: prefix, settings: settings)
-        transport = LinkTransport(loop: loop, settings: settings) { answer in answer(.success(endpoint)) }
+        transport = LinkTransport(scheduler: scheduler, streams: streams, settings: settings) { answer in
+            answer(.success(endpoint))
+        }
         transport.owner = self
-        timer = loop.makeTimer { [unowned self] in
-            perform(machine.tick(now: .now()))
+        timer = scheduler.makeTimer { [unowned self] in
+            perform(machine.tick(now: scheduler.now))
             if machine.phase != .closed {
                 timer?.start(after: machine.phase == .subscribed ? Self.idleTick : Self.busyTick)
             }
@@ -51,7 +61,7 @@ public final class InvalidationFeed {
     public var lastProof: MonotonicInstant? { machine.lastProof }
 
     public func start() {
-        perform(machine.start(now: .now()))
+        perform(machine.start(now: scheduler.now))
         timer?.start(after: Self.busyTick)
     }
 
@@ -61,12 +71,12 @@ public final class InvalidationFeed {
     }
 
     /// Connects anew: the data connection did, and both must speak to the same server.
-    public func renew() { perform(machine.renew(now: .now())) }
+    public func renew() { perform(machine.renew(now: scheduler.now)) }
 
     /// What keeps the near cache from working is said, but not with every attempt. That Redis is out of reach the
     /// data connection says.
     private func warn(_ fault: RedisFault) {
-        let now = MonotonicInstant.now()
+        let now = scheduler.now
         guard fault.kind != .unreachable, fault.kind != .closed else { return }
         if let lastWarning, lastWarning.duration(to: now) < .seconds(60) { return }
         lastWarning = now
@@ -95,10 +105,10 @@ public final class InvalidationFeed {
 }
 
 extension InvalidationFeed: LinkTransportOwner {
-    func transportConnected(login: RedisLogin) { perform(machine.connected(login: login, now: .now())) }
+    func transportConnected(login: RedisLogin) { perform(machine.connected(login: login, now: scheduler.now)) }
 
     func transportReceived(_ reply: RedisReply) -> Bool {
-        perform(machine.received(reply, now: .now()))
+        perform(machine.received(reply, now: scheduler.now))
         switch machine.phase {
         case .preparing, .subscribed: return true
         case .closed, .waiting, .connecting: return false
@@ -108,10 +118,11 @@ extension InvalidationFeed: LinkTransportOwner {
     func transportReceivedGarbage() {
         perform(
             machine.disconnected(
-                RedisFault(.protocolError, "the invalidation connection was answered with garbage"), now: .now()))
+                RedisFault(.protocolError, "the invalidation connection was answered with garbage"), now: scheduler.now)
+        )
     }
 
-    func transportClosed(_ fault: RedisFault) { perform(machine.disconnected(fault, now: .now())) }
+    func transportClosed(_ fault: RedisFault) { perform(machine.disconnected(fault, now: scheduler.now)) }
 
     func transportDrained() {}
 }

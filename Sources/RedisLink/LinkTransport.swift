@@ -22,17 +22,21 @@ final class LinkTransport: ByteStreamDelegate {
 
     weak var owner: (any LinkTransportOwner)?
 
-    private let loop: EventLoop
+    private let scheduler: any Scheduler
+    private let streams: any StreamMaker
     private let settings: LinkSettings
     private let resolve: Resolver
-    private var stream: ByteStream?
+    private var stream: (any OutgoingStream)?
     private var parser: ReplyParser?
     private var login = RedisLogin()
     /// Moves on with every connection, so that a slow resolver's answer cannot open a second one.
     private var attempt: UInt64 = 0
 
-    init(loop: EventLoop, settings: LinkSettings, resolve: @escaping Resolver) {
-        self.loop = loop
+    init(
+        scheduler: any Scheduler, streams: any StreamMaker, settings: LinkSettings, resolve: @escaping Resolver
+    ) {
+        self.scheduler = scheduler
+        self.streams = streams
         self.settings = settings
         self.resolve = resolve
     }
@@ -44,7 +48,7 @@ final class LinkTransport: ByteStreamDelegate {
             guard let self, attempt == current, stream == nil else { return }
             switch result {
             case .success(let endpoint): open(endpoint)
-            case .failure(let fault): loop.later { [weak self] in self?.failed(fault, attempt: current) }
+            case .failure(let fault): scheduler.later { [weak self] in self?.failed(fault, attempt: current) }
             }
         }
     }
@@ -61,15 +65,16 @@ final class LinkTransport: ByteStreamDelegate {
     }
 
     private func open(_ endpoint: RedisEndpoint) {
-        let stream = ByteStream(loop: loop)
+        let stream = streams.makeStream()
         stream.delegate = self
         self.stream = stream
         parser = ReplyParser(maxElements: settings.maxReplyElements, maxBytes: settings.maxReplyBytes)
         login = endpoint.login
         // The machine's own limit is the exact one; this only makes sure that the stream gives up as well.
         switch endpoint {
-        case .unix(let path, _): stream.connect(unixPath: path, timeout: settings.connectTimeout)
-        case .tcp(let host, let port, _): stream.connect(host: host, port: port, timeout: settings.connectTimeout)
+        case .unix(let path, _): stream.connect(to: .unix(path: path), timeout: settings.connectTimeout)
+        case .tcp(let host, let port, _):
+            stream.connect(to: .tcp(host: host, port: port), timeout: settings.connectTimeout)
         }
     }
 
@@ -79,13 +84,13 @@ final class LinkTransport: ByteStreamDelegate {
         owner?.transportClosed(fault)
     }
 
-    func streamConnected(_ stream: ByteStream) {
+    func streamConnected() {
         // Read anew for every connection: the file may have changed since the last refusal.
         if let password = settings.password?() { login.password = password }
         owner?.transportConnected(login: login)
     }
 
-    func streamReceived(_ stream: ByteStream, bytes: UnsafeRawBufferPointer) {
+    func streamReceived(_ bytes: UnsafeRawBufferPointer) {
         guard let parser else { return }
         do throws(ReplyParser.Malformed) {
             var rest = bytes
@@ -103,7 +108,7 @@ final class LinkTransport: ByteStreamDelegate {
         owner?.transportDrained()
     }
 
-    func streamClosed(_ stream: ByteStream, reason: StreamCloseReason) {
+    func streamClosed(_ reason: StreamCloseReason) {
         let fault =
             switch reason {
             case .endOfFile, .failed(_, connecting: false):

@@ -14,13 +14,13 @@ public final class RedisLink {
     public private(set) var state: LinkState = .closed
     public let settings: LinkSettings
 
-    public let loop: EventLoop
+    public let scheduler: any Scheduler
     public let endpoint: RedisEndpoint
     private let logger: Logger
     private let transport: LinkTransport
     private let scriptIndexes: [RedisScript: Int]
     private var machine: LinkMachine<Completion>
-    private var timer: LoopTimer?
+    private var timer: (any SchedulerTimer)?
     /// When the timer runs out. It is left running when the next wake moves later, which it does with every reply.
     private var armedFor: MonotonicInstant?
     private var pending = Deque<LinkMachine<Completion>.Action>()
@@ -34,29 +34,42 @@ public final class RedisLink {
     /// - Parameters:
     ///   - endpoint: where Redis is, and who to be there.
     ///   - scripts: loaded on every connection before it is used; `run` takes these only.
+    ///   - seed: of the jitter between attempts.
     public init(
-        loop: EventLoop, endpoint: RedisEndpoint, settings: LinkSettings = LinkSettings(), scripts: [RedisScript],
-        logger: Logger
+        scheduler: any Scheduler, streams: any StreamMaker, seed: UInt64, endpoint: RedisEndpoint,
+        settings: LinkSettings = LinkSettings(), scripts: [RedisScript], logger: Logger
     ) {
-        self.loop = loop
+        self.scheduler = scheduler
         self.endpoint = endpoint
         self.settings = settings
         self.logger = logger
-        machine = LinkMachine(settings: settings, scripts: scripts, seed: UInt64.random(in: 0 ... .max))
+        machine = LinkMachine(settings: settings, scripts: scripts, seed: seed)
         scriptIndexes = Dictionary(scripts.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-        transport = LinkTransport(loop: loop, settings: settings) { answer in answer(.success(endpoint)) }
+        transport = LinkTransport(scheduler: scheduler, streams: streams, settings: settings) { answer in
+            answer(.success(endpoint))
+        }
         transport.owner = self
-        timer = loop.makeTimer { [unowned self] in
+        timer = scheduler.makeTimer { [unowned self] in
             armedFor = nil
-            machine.tick(now: .now())
+            machine.tick(now: scheduler.now)
             perform()
         }
         turnBody = { [weak self] in self?.turn() }
     }
 
+    /// On a loop, over sockets.
+    public convenience init(
+        loop: EventLoop, endpoint: RedisEndpoint, settings: LinkSettings = LinkSettings(), scripts: [RedisScript],
+        logger: Logger
+    ) {
+        self.init(
+            scheduler: loop, streams: loop, seed: .random(in: 0 ... .max), endpoint: endpoint, settings: settings,
+            scripts: scripts, logger: logger)
+    }
+
     /// Begins to connect, and keeps at it until `close()`.
     public func start() {
-        machine.start(now: .now())
+        machine.start(now: scheduler.now)
         scheduleTurn()
     }
 
@@ -84,7 +97,9 @@ public final class RedisLink {
         completion: @escaping Completion
     ) {
         guard let index = scriptIndexes[script] else {
-            return loop.later { completion(.failure(RedisFault(.scriptError, "the script \(script.name) is unknown"))) }
+            return scheduler.later {
+                completion(.failure(RedisFault(.scriptError, "the script \(script.name) is unknown")))
+            }
         }
         let call = RedisScript.formatCall(keys: keys, arguments: arguments)
         submit(RequestBody(bytes: call.bytes, script: (index, call.digestOffset)), repeatable, completion)
@@ -92,14 +107,14 @@ public final class RedisLink {
 
     /// Redis's clock now, Unix milliseconds, by estimate; nil before its first answer. It is read at connect and with
     /// every heartbeat and mapped on the boot-time clock, so setting this host's clock does not move it.
-    public var clockMilliseconds: Int64? { clockMilliseconds(at: .now()) }
+    public var clockMilliseconds: Int64? { clockMilliseconds(at: scheduler.now) }
 
     /// The same at a moment that was just read.
     public func clockMilliseconds(at now: MonotonicInstant) -> Int64? { machine.clock.milliseconds(at: now) }
 
     /// Betters the estimate with the time a script was told by Redis. Call it when that script's reply is read.
     public func observe(serverMilliseconds: Int64) {
-        machine.clock.observe(serverMilliseconds: serverMilliseconds, at: .now())
+        machine.clock.observe(serverMilliseconds: serverMilliseconds, at: scheduler.now)
     }
 
     /// What was counted since the link was made.
@@ -112,14 +127,14 @@ public final class RedisLink {
     public var pendingRequests: Int { machine.inFlight.count + machine.waiting.count }
 
     private func submit(_ body: RequestBody, _ repeatable: Bool, _ completion: @escaping Completion) {
-        machine.submit(body, isRepeatable: repeatable, waiter: completion, now: .now())
+        machine.submit(body, isRepeatable: repeatable, waiter: completion, now: scheduler.now)
         scheduleTurn()
     }
 
     private func scheduleTurn() {
         guard !isTurnScheduled else { return }
         isTurnScheduled = true
-        loop.later(turnBody)
+        scheduler.later(turnBody)
     }
 
     private func turn() {
@@ -163,7 +178,7 @@ public final class RedisLink {
             state = new
             onStateChange?(new)
         case .refused(let fault):
-            let now = MonotonicInstant.now()
+            let now = scheduler.now
             if let last = lastRefusalLogged, now - last < .seconds(30) { return }
             lastRefusalLogged = now
             logger.error("Redis refused a command: \(fault)", metadata: ["redis": "\(endpoint)"])
@@ -178,7 +193,7 @@ public final class RedisLink {
         }
         if let armedFor, armedFor <= wake { return }
         armedFor = wake
-        timer?.start(after: wake - .now())
+        timer?.start(after: wake - scheduler.now)
     }
 
     private func log(_ new: LinkState) {
@@ -202,12 +217,12 @@ public final class RedisLink {
 
 extension RedisLink: LinkTransportOwner {
     func transportConnected(login: RedisLogin) {
-        machine.connected(login: login, now: .now())
+        machine.connected(login: login, now: scheduler.now)
         perform()
     }
 
     func transportReceived(_ reply: RedisReply) -> Bool {
-        machine.received(reply, now: .now())
+        machine.received(reply, now: scheduler.now)
         switch machine.phase {
         case .preparing, .ready: return true
         case .closed, .connecting, .backoff: return false
@@ -215,11 +230,11 @@ extension RedisLink: LinkTransportOwner {
     }
 
     func transportReceivedGarbage() {
-        machine.garbage(now: .now())
+        machine.garbage(now: scheduler.now)
     }
 
     func transportClosed(_ fault: RedisFault) {
-        machine.disconnected(fault, now: .now())
+        machine.disconnected(fault, now: scheduler.now)
         perform()
     }
 

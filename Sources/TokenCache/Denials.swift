@@ -12,9 +12,9 @@ struct Denials {
 
     private var ends: [SessionID: MonotonicInstant] = [:]
 
-    mutating func deny(_ sid: SessionID, until end: MonotonicInstant) {
+    mutating func deny(_ sid: SessionID, at now: MonotonicInstant, for span: Duration) {
+        let end = now + span
         if ends.count >= Self.capacity, ends[sid] == nil {
-            let now = MonotonicInstant.now()
             ends = ends.filter { $0.value > now }
             if ends.count >= Self.capacity, let first = ends.min(by: { $0.value < $1.value }) { ends[first.key] = nil }
         }
@@ -26,9 +26,9 @@ struct Denials {
         if !ends.isEmpty { ends[sid] = nil }
     }
 
-    mutating func isDenied(_ sid: SessionID) -> Bool {
+    mutating func isDenied(_ sid: SessionID, at now: @autoclosure () -> MonotonicInstant) -> Bool {
         guard !ends.isEmpty, let end = ends[sid] else { return false }
-        if end > .now() { return true }
+        if end > now() { return true }
         ends[sid] = nil
         return false
     }

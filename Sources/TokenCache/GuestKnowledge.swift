@@ -24,7 +24,7 @@ struct GuestKnowledge {
     /// Guests whom Redis knew nothing of when asked; whatever changed since was taken out again.
     private var cleared = RecentSessions()
 
-    init(changes: ChangeFilter = ChangeFilter()) { self.changes = changes }
+    init(changes: ChangeFilter) { self.changes = changes }
 
     /// Every change is told from now on; what was cleared before may have been changed in between.
     mutating func begin(at now: Int64) {

@@ -76,19 +76,21 @@ extension TokenService {
             token: SessionToken(sid: guest.sid, verifier: verifier), digest: try crypto.digest(verifier), guest: guest,
             signals: signals)
     }
+}
 
+extension FlowContext {
     /// What stands under the key, for the one who claims it: where nothing is stored, a guest is its own session.
     func adopt(_ copy: StoredCopy, for claim: inout Claim, now: Milliseconds) throws -> StoredCopy {
         guard let guest = claim.guest else { return copy }
         switch copy.session {
         case .ended:
-            sessionsChangedHere.insert(guest.sid)
+            noteSession(ofGuest: guest.sid)
             return copy
         case .absent:
             let record = SessionRecord(guest: guest, digest: claim.digest, policy: policy, now: now)
             return StoredCopy(session: .live(record), data: [])
         case .live(let record):
-            sessionsChangedHere.insert(guest.sid)
+            noteSession(ofGuest: guest.sid)
             // The guest's token may have been renewed under another key since the session was made of it.
             for verifier in try stateless.verifiers(of: guest) {
                 let digest = try crypto.digest(verifier)

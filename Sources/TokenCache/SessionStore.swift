@@ -96,7 +96,9 @@ final class SessionStore {
     /// Redis's clock as estimated now, Unix milliseconds; nil before Redis was ever reached.
     var clock: Milliseconds? { link.clockMilliseconds }
     /// The same, or this host's own clock before Redis was ever reached.
-    var bestClock: Milliseconds { clock ?? HostClock.milliseconds }
+    var bestClock: Milliseconds { clock ?? link.scheduler.hostMilliseconds }
+    /// This moment.
+    var instant: MonotonicInstant { link.scheduler.now }
     func clock(at instant: MonotonicInstant) -> Milliseconds? { link.clockMilliseconds(at: instant) }
 
     /// Whether Redis answers, as far as is known.
@@ -173,7 +175,7 @@ final class SessionStore {
     }
 
     /// Runs a body in the next turn of the loop.
-    func later(_ body: @escaping () -> Void) { link.loop.later(body) }
+    func later(_ body: @escaping () -> Void) { link.scheduler.later(body) }
 
     /// Redis's own time, asked now, Unix milliseconds: for a decision that the estimate must not make.
     func askTime(_ done: @escaping Completion<Milliseconds>) {

@@ -7,8 +7,7 @@ enum Judgement {
     case refused(Refusal)
 }
 
-/// SET, GET and INSPECT.
-extension TokenService {
+extension FlowContext {
     /// S1 for commands that are no access: current, pending and previous tokens alike. A nil claim asks for the
     /// session itself.
     func judge(_ session: StoredSession, _ claim: Claim?, now: Milliseconds) throws -> Judgement {
@@ -22,7 +21,10 @@ extension TokenService {
             return try checkBindings(record, claim).isMismatch ? .refused(.mismatch) : .accepted(record)
         }
     }
+}
 
+/// SET, GET and INSPECT.
+extension TokenService {
     /// The claim of a token, or the refusal of one that cannot be good.
     func resolve(_ reference: SessionReference) throws -> ResolvedReference {
         switch reference {
@@ -103,7 +105,7 @@ extension TokenService {
     /// becomes a session by it.
     public func set(_ reference: SessionReference, _ data: [RecordField], _ done: @escaping Completion<SetAnswer>) {
         // A worker that names the session validated its token before: one round trip.
-        if case .sid(let sid) = reference, !denials.isDenied(sid) {
+        if case .sid(let sid) = reference, !denials.isDenied(sid, at: store.instant) {
             return write(data, of: sid, basis: .anyLiving, attempt: 0, newToken: nil, done) { [self] copy in
                 switch try judge(copy.session, nil, now: try now()) {
                 case .refused(let refusal): done(.success(.refused(refusal)))

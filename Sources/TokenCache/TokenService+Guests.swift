@@ -15,7 +15,9 @@ extension TokenService {
             let seconds = lifetime.map { max(1, $0 / 1_000 + ($0 % 1_000 > 0 ? 1 : 0)) }
             let (guest, text) = try stateless.newGuest(lifetime: seconds, signals, now: now)
             counters.guestsIssued &+= 1
-            if guests.isOlder(guest), let sessions, sessions.freshness.isFresh(at: .now()) { guests.clear(guest.sid) }
+            if guests.isOlder(guest), let sessions, sessions.freshness.isFresh(at: store.instant) {
+                guests.clear(guest.sid)
+            }
             return SessionView(guest, now: now, newToken: text)
         } catch { throw ServiceFault(error) }
     }
@@ -37,7 +39,7 @@ extension TokenService {
     }
 
     private func isKnownSession(_ sid: SessionID) -> Bool {
-        sessionsChangedHere.contains(sid) || denials.isDenied(sid) || forced.contains(sid)
+        sessionsChangedHere.contains(sid) || denials.isDenied(sid, at: store.instant) || forced.contains(sid)
             || sessions?.cache.contains(sid) == true
     }
 
@@ -55,7 +57,7 @@ extension TokenService {
     func lookUp<Answer>(
         _ guest: Guest, _ done: @escaping Completion<Answer>, then: @escaping (GuestStanding) throws -> Void
     ) {
-        let standing = standing(of: guest, at: .now())
+        let standing = standing(of: guest, at: store.instant)
         guard let reader = sessions?.reader, standing != .session, mustAsk(standing) else {
             return store.later { [self] in attempt(done) { try then(standing) } }
         }
@@ -107,7 +109,7 @@ extension TokenService {
             guard standing == .session else {
                 return done(.success(try verdict(on: guest, signals)))
             }
-            access(Access(claim: try claim(guest, signals), needsData: needsData), done)
+            run(AccessFlow(try claim(guest, signals), needsData: needsData), done)
         }
     }
 
@@ -141,7 +143,9 @@ extension TokenService {
             try overtaken(copy)
         }
     }
+}
 
+extension FlowContext {
     /// The pending successor, for the holder of the token that it was sealed under; nil where there is none pending.
     func pendingSuccessor(_ record: SessionRecord, for claim: Claim) throws -> SessionToken? {
         guard let previous = record.previous, record.confirmedAt == nil, previous.digest == claim.digest else {

@@ -66,7 +66,7 @@ extension TokenService {
 
     /// The tombstone of a session that was ended, for a question that is not answered at once.
     func cachedTombstone(_ sid: SessionID) -> Tombstone? {
-        guard let sessions, sessions.freshness.isFresh(at: .now()), let now = store.clock,
+        guard let sessions, sessions.freshness.isFresh(at: store.instant), let now = store.clock,
             let index = sessions.cache.find(sid)
         else { return nil }
         return sessions.cache[index].tombstone(at: now)
@@ -124,7 +124,7 @@ extension TokenService {
     /// round trip; nil where Redis has to be asked.
     /// - Parameter needsData: else the copy comes without the session's data.
     func warmCopy(_ token: SessionToken, digest: Digest, needsData: Bool) throws -> StoredCopy? {
-        guard let sessions, sessions.freshness.isFresh(at: .now()), let now = store.clock,
+        guard let sessions, sessions.freshness.isFresh(at: store.instant), let now = store.clock,
             let index = sessions.cache.find(token.sid), now < sessions.cache[index].expireAt
         else { return nil }
         sessions.cache[index].learn(token.verifier, digest: digest)
@@ -141,23 +141,23 @@ extension TokenService {
     ///
     /// Good are the current token and, as long as it is, the previous one. Nothing is rotated, and no successor is told:
     /// it could not be confirmed, so whoever brings one waits for Redis, while the token it replaces stays good.
-    func staleView(_ access: Access, isUnanswered: Bool = false) throws -> SessionView? {
-        guard let sessions, sessions.freshness.mayServeStale(at: .now(), isUnanswered: isUnanswered),
-            !denials.isDenied(access.token.sid), let now = store.clock,
-            let index = sessions.cache.find(access.token.sid), now < sessions.cache[index].expireAt,
-            !access.needsData || sessions.cache[index].keepsData,
+    func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) throws -> SessionView? {
+        guard let sessions, sessions.freshness.mayServeStale(at: store.instant, isUnanswered: isUnanswered),
+            !denials.isDenied(claim.token.sid, at: store.instant), let now = store.clock,
+            let index = sessions.cache.find(claim.token.sid), now < sessions.cache[index].expireAt,
+            !needsData || sessions.cache[index].keepsData,
             let record = try sessions.cache[index].record(
-                presented: access.token.verifier, digest: access.digest, crypto: crypto)
+                presented: claim.token.verifier, digest: claim.digest, crypto: crypto)
         else { return nil }
-        switch record.standing(of: access.digest, policy: policy, now: now) {
+        switch record.standing(of: claim.digest, policy: policy, now: now) {
         case .current, .awaitingSuccessor, .overlapping: break
         case .pending, .retired, .forged: return nil
         }
-        guard let bindings = matching(record.bindings, access.claim.signals) else { return nil }
-        let data = access.needsData ? sessions.cache[index].details?.data ?? [] : []
+        guard let bindings = matching(record.bindings, claim.signals) else { return nil }
+        let data = needsData ? sessions.cache[index].details?.data ?? [] : []
         sessions.countStale()
         counters.valid &+= 1
-        var view = SessionView(record, sid: access.token.sid, now: now, newToken: nil, data: data)
+        var view = SessionView(record, sid: claim.token.sid, now: now, newToken: nil, data: data)
         view.differs = bindings.differs
         view.isStale = true
         return view
@@ -179,7 +179,7 @@ extension TokenService {
     /// The end of a subject's sessions was asked for, and Redis did not say that it has come: those that are here are not
     /// served any more without it.
     func forget(subject: [UInt8], but spared: SessionID?) {
-        guard let sessions, sessions.freshness.mayServeStale(at: .now(), isUnanswered: true) else { return }
+        guard let sessions, sessions.freshness.mayServeStale(at: store.instant, isUnanswered: true) else { return }
         sessions.cache.drop(subject: subject, but: spared)
     }
 

@@ -4,62 +4,13 @@ internal import Tokens
 
 /// REVOKE, REVOKEALL and LIST.
 extension TokenService {
-    /// Ends a session over the revision it was read at, and takes it out of its subject's index.
-    func end<Answer>(
-        _ record: SessionRecord, _ sid: SessionID, _ tombstone: Tombstone, attempt number: Int,
-        _ done: @escaping Completion<Answer>, ended: @escaping () throws -> Void,
-        overtaken: @escaping (StoredCopy) throws -> Void
-    ) {
-        attempt(done) {
-            let change = Change(ending: record, tombstone, until: try now() + policy.tombstone)
-            commit(change, of: sid, attempt: number, done) { [self] _ in
-                counters.ended += 1
-                logger.info(
-                    "session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])
-                if !record.subject.isEmpty {
-                    store.removeFromIndex(try SubjectIndex(subject: record.subject, crypto: crypto), [sid])
-                }
-                try ended()
-            } overtaken: {
-                try overtaken($0)
-            }
-        }
-    }
-
     /// Ends the session of a token it once gave out, whether that is still accepted or not. Idempotent.
     public func revoke(_ reference: SessionReference, _ done: @escaping Completion<RevokeAnswer>) {
         attempt(done) {
             guard case .session(let sid, let claim) = try resolve(reference) else {
                 return answer(.success(.unknown), done)
             }
-            let done = try forcing(sid, claim, done)
-            load(sid, done) { [self] copy in try revoke(sid, claim, on: copy, attempt: 0, done) }
-        }
-    }
-
-    private func revoke(
-        _ sid: SessionID, _ claim: Claim?, on copy: StoredCopy, attempt number: Int,
-        _ done: @escaping Completion<RevokeAnswer>
-    ) throws {
-        switch copy.session {
-        case .absent: done(.success(.unknown))
-        case .ended(let tombstone):
-            if claim?.guest != nil { sessionsChangedHere.insert(sid) }
-            done(.success(.revoked(tombstone.reason)))
-        case .live(let record):
-            // Who holds the token may go, from wherever: bindings are not asked.
-            if var owner = claim {
-                let now = try now()
-                _ = try adopt(copy, for: &owner, now: now)
-                guard record.standing(of: owner.digest, policy: policy, now: now).isOwn else {
-                    return done(.success(.unknown))
-                }
-            }
-            end(record, sid, Tombstone(reason: .logout), attempt: number, done) {
-                done(.success(.revoked(.logout)))
-            } overtaken: { [self] copy in
-                try revoke(sid, claim, on: copy, attempt: number + 1, done)
-            }
+            run(RevokeFlow(sid: sid, claim: claim), done)
         }
     }
 
@@ -122,31 +73,16 @@ extension TokenService {
         guard !sids.isEmpty else { return then() }
         sweep.pending = sids.count
         for sid in sids {
-            let finish: Completion<Bool> = { [self] result in
+            run(RevokeFlow(sid: sid, subject: sweep.subject, reason: .logoutAll)) { [self] result in
                 switch result {
-                case .success(let ended): sweep.ended += ended ? 1 : 0
+                case .success(.revoked): sweep.ended += 1
+                case .success(.unknown): break
                 case .failure(let fault): sweep.fault = sweep.fault ?? fault
                 }
                 sweep.pending -= 1
                 guard sweep.pending == 0 else { return }
                 if let fault = sweep.fault { fail(fault, done) } else { then() }
             }
-            let settle = forcing(sid, finish)
-            load(sid, settle) { [self] copy in try endOne(sid, sweep, on: copy, attempt: 0, settle) }
-        }
-    }
-
-    /// Ends a session if it is the subject's: the revision it is ended over is the one whose subject was checked.
-    private func endOne(
-        _ sid: SessionID, _ sweep: Sweep, on copy: StoredCopy, attempt number: Int, _ done: @escaping Completion<Bool>
-    ) throws {
-        guard case .live(let record) = copy.session, record.subject == sweep.subject else {
-            return done(.success(false))
-        }
-        end(record, sid, Tombstone(reason: .logoutAll), attempt: number, done) {
-            done(.success(true))
-        } overtaken: { [self] copy in
-            try endOne(sid, sweep, on: copy, attempt: number + 1, done)
         }
     }
 

@@ -33,7 +33,7 @@ public final class TokenService {
     /// ended or given a new token here, or found where a guest's token was presented.
     var sessionsChangedHere = RecentSessions()
     /// The same of sessions that anybody wrote, as far as Redis told it.
-    var guests = GuestKnowledge()
+    var guests: GuestKnowledge
 
     /// How often one request decides anew after being overtaken. Each time somebody else's change was written, so
     /// this bounds work, not progress.
@@ -79,6 +79,8 @@ public final class TokenService {
             random: random)
         self.prefix = prefix
         self.policy = policy
+        var random = random
+        guests = GuestKnowledge(changes: ChangeFilter(key: try ChangeFilter.Key(&random)))
         self.random = random
         self.logger = logger
         sessions?.onChange = { [unowned self] sid in guests.noteChange(of: sid, now: guestSeconds) }
@@ -159,26 +161,18 @@ public final class TokenService {
     }
 
     /// Writes a change and goes on: `written` once it stands, `overtaken` with what another change left.
-    /// - Parameter unanswered: the answer where Redis says nothing and the change may have been written or not.
     func commit<Answer>(
         _ change: Change, of sid: SessionID, attempt number: Int, _ done: @escaping Completion<Answer>,
-        written: @escaping (_ changedData: Int) throws -> Void, overtaken: @escaping (StoredCopy) throws -> Void,
-        unanswered: @escaping () throws -> Answer? = { nil }
+        written: @escaping (_ changedData: Int) throws -> Void, overtaken: @escaping (StoredCopy) throws -> Void
     ) {
         guard number < Self.maxAttempts else {
             return fail(Unavailable(reason: "the session is being changed faster than this request could follow"), done)
         }
         let limit = policy.maxData
-        // Nothing is answered from memory that this may change; reads queue up behind it.
-        if !change.isAccess { forget(sid) }
-        // From here on a guest's token is not accepted without asking Redis, whether Redis tells of the change or not.
-        if change.mayEndGuest { sessionsChangedHere.insert(sid) }
+        begin(change, of: sid)
         store.commit(change, of: sid, maxData: limit) { [self] result in
             settle(change, of: sid, result)
             attempt(done) {
-                if case .failure(let fault) = result, fault.isSilence, let answer = try unanswered() {
-                    return done(.success(answer))
-                }
                 switch try result.get() {
                 case .done(let changedData): try written(changedData)
                 case .overtaken(let copy):
@@ -190,8 +184,16 @@ public final class TokenService {
         }
     }
 
+    /// An own write is about to be sent.
+    func begin(_ change: Change, of sid: SessionID) {
+        // Nothing is answered from memory that this may change; reads queue up behind it.
+        if !change.isAccess { forget(sid) }
+        // From here on a guest's token is not accepted without asking Redis, whether Redis tells of the change or not.
+        if change.mayEndGuest { sessionsChangedHere.insert(sid) }
+    }
+
     /// Takes in the fate of an own write, before anybody is told.
-    private func settle(_ change: Change, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>) {
+    func settle(_ change: Change, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>) {
         guard case .failure = result else {
             denials.lift(sid)
             return forget(sid)
@@ -200,7 +202,8 @@ public final class TokenService {
         // An access that could not be written leaves the token as good as it was; anything else may have killed it.
         guard !change.isAccess, !change.isDataOnly, !change.isPromotion else { return }
         forget(sid)
-        denials.deny(sid, until: .now() + .milliseconds(change.replacesAll ? policy.tombstone : store.scriptLifetime))
+        denials.deny(
+            sid, at: store.instant, for: .milliseconds(change.replacesAll ? policy.tombstone : store.scriptLifetime))
     }
 
     /// A token was refused without asking anybody.
@@ -208,7 +211,7 @@ public final class TokenService {
 
     /// Refuses to call a session good whose end was asked for.
     func checkDenials(_ sid: SessionID) throws(Unavailable) {
-        guard denials.isDenied(sid) else { return }
+        guard denials.isDenied(sid, at: store.instant) else { return }
         throw Unavailable(reason: "the end of this session was asked for, and Redis has not confirmed it")
     }
 

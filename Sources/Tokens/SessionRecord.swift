@@ -146,7 +146,7 @@ public struct Tombstone: Equatable, Sendable {
 }
 
 /// What stands under a session's key.
-public enum StoredSession: Equatable, Sendable {
+public indirect enum StoredSession: Equatable, Sendable {
     case absent
     case live(SessionRecord)
     case ended(Tombstone)

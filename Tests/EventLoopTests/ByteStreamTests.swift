@@ -23,18 +23,18 @@ final class Client: ByteStreamDelegate {
         stream.delegate = self
     }
 
-    func streamConnected(_ stream: ByteStream) {
+    func streamConnected() {
         events.append(.connected)
         onConnected?()
     }
 
-    func streamReceived(_ stream: ByteStream, bytes: UnsafeRawBufferPointer) {
+    func streamReceived(_ bytes: UnsafeRawBufferPointer) {
         receivedCount += bytes.count
         if bytes.count < 100 { events.append(.received(String(decoding: bytes, as: UTF8.self))) }
         onReceived?()
     }
 
-    func streamClosed(_ stream: ByteStream, reason: StreamCloseReason) {
+    func streamClosed(_ reason: StreamCloseReason) {
         events.append(.closed(reason))
         loop.stop()
     }

@@ -40,3 +40,13 @@ extension NearCache {
         insert(record, sid: sid, verifier: nil, data: data, policy: TokenPolicy(), now: SessionRecord.start)
     }
 }
+
+extension ChangeFilter {
+    init(capacity: Int = Self.capacity) {
+        self.init(key: Key(first: 0x0123_4567_89ab_cdef, second: 0xfedc_ba98_7654_3210), capacity: capacity)
+    }
+}
+
+extension GuestKnowledge {
+    init() { self.init(changes: ChangeFilter()) }
+}

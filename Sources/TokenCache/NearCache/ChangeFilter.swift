@@ -1,3 +1,4 @@
+internal import TokenCrypto
 internal import Tokens
 
 /// Which sessions were changed since a moment: two Bloom filters (Bloom, CACM 13 (7), 1970) that take turns. Where the
@@ -19,8 +20,18 @@ struct ChangeFilter {
     private var newer = Bits()
     private var older = Bits()
     private let capacity: Int
+    private let key: Key
 
-    init(capacity: Int = Self.capacity) { self.capacity = capacity }
+    /// Drawn once for a filter: nobody who does not know it can choose sessions that fill the same places.
+    struct Key {
+        var first: UInt64
+        var second: UInt64
+    }
+
+    init(key: Key, capacity: Int = Self.capacity) {
+        self.key = key
+        self.capacity = capacity
+    }
 
     /// Changes are told from now on; some before may not have been. What is remembered stays true.
     mutating func begin(at now: Int64) {
@@ -29,7 +40,7 @@ struct ChangeFilter {
     }
 
     func contains(_ sid: SessionID) -> Bool {
-        let probe = Self.probe(sid)
+        let probe = probe(sid)
         return newer.contains(probe) || older.contains(probe)
     }
 
@@ -41,14 +52,23 @@ struct ChangeFilter {
             since = newerSince
             newerSince = now()
         }
-        newer.insert(Self.probe(sid), size: capacity * Self.bitsPerSession)
+        newer.insert(probe(sid), size: capacity * Self.bitsPerSession)
     }
 
-    /// Two numbers whose sums are the places of a session's bits (Kirsch and Mitzenmacher, 2006). Of a hash that is
-    /// keyed anew in each process: nobody can choose sessions that fill the same places.
-    private static func probe(_ sid: SessionID) -> (start: UInt64, step: UInt64) {
-        let hash = UInt64(truncatingIfNeeded: sid.hashValue)
+    /// Two numbers whose sums are the places of a session's bits (Kirsch and Mitzenmacher, 2006). A `sid` is random, and
+    /// no client chooses one: a keyed product of its halves, folded twice, spreads what is left of order.
+    private func probe(_ sid: SessionID) -> (start: UInt64, step: UInt64) {
+        let (first, second) = sid.withUnsafeBytes {
+            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+        let mixed = Self.fold(first ^ key.first, second ^ key.second)
+        let hash = Self.fold(mixed ^ key.second, first ^ second.byteSwapped ^ 0x9e37_79b9_7f4a_7c15)
         return (hash, hash >> 32 | 1)
+    }
+
+    private static func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
+        let product = left.multipliedFullWidth(by: right)
+        return product.high ^ product.low
     }
 
     private struct Bits {
@@ -90,6 +110,15 @@ struct ChangeFilter {
         mutating func clear() {
             words.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
             count = 0
+        }
+    }
+}
+
+extension ChangeFilter.Key {
+    init(_ random: inout any RandomSource) throws(CryptoError) {
+        let drawn: SessionID = try random.bytes()
+        (first, second) = drawn.withUnsafeBytes {
+            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
         }
     }
 }

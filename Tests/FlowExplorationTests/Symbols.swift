@@ -49,9 +49,9 @@ final class Symbols {
 
 /// Time of an exploration: whole ticks of a second. Rotation is due after two ticks, overlap and grace last one.
 enum Ticks {
-    static func milliseconds(_ tick: Int) -> Milliseconds { Life.start + Milliseconds(tick) * 1_000 }
+    static func milliseconds(_ tick: Int) -> Milliseconds { 1_700_000_000_000 + Milliseconds(tick) * 1_000 }
     static func tick(_ milliseconds: Milliseconds) -> UInt8 {
-        UInt8(clamping: (milliseconds - Life.start) / 1_000 + 8)
+        UInt8(clamping: (milliseconds - 1_700_000_000_000) / 1_000 + 8)
     }
     static let rotationAfter = 2
     static let overlap = 1

@@ -1,3 +1,4 @@
+@testable import TokenCache
 @testable import Tokens
 
 /// One moment of an exploration: Redis, the requests on their way through two daemons, the browser's cookie jar.
@@ -10,11 +11,22 @@ struct World {
         var request: Int
         var decidedAt: Int
         var notAfter: Int
+        var flow: Flow
     }
 
     /// What a change means, for the reference.
     enum Effect: UInt8 {
         case confirm, rotate, confirmAndRotate, rotateByForce, login, endByReplay, endByLogout, endByLogin
+    }
+
+    /// One command on its way: the flow itself.
+    enum Flow {
+        case access(AccessFlow), login(LoginFlow), rotate(RotateFlow), revoke(RevokeFlow)
+
+        /// What of its state the rest of the world does not show.
+        var key: UInt8 {
+            if case .access(let flow) = self { (flow.hasConfirmed ? 1 : 0) | (flow.wasTouched ? 2 : 0) } else { 0 }
+        }
     }
 
     enum Answer {
@@ -117,7 +129,7 @@ struct World {
     private func append(_ commit: Commit, _ symbols: Symbols, to key: inout [UInt8]) {
         key += [
             UInt8(clamping: commit.revision), commit.effect.rawValue, UInt8(commit.request), UInt8(commit.decidedAt),
-            UInt8(commit.notAfter),
+            UInt8(commit.notAfter), commit.flow.key,
         ]
         append(commit.next, symbols, to: &key)
     }

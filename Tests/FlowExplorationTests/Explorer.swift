@@ -1,3 +1,4 @@
+@testable import TokenCache
 @testable import Tokens
 
 /// Visits every world that a scenario can come to, breadth first: the first violation found is one of the shortest.
@@ -152,18 +153,7 @@ struct Explorer {
         commit.notAfter = max(commit.notAfter, world.now)
         let (outcome, violation) = world.execute(commit, removed: removed)
         if violation != nil || !repliesArrive { return violation }
-        if outcome == .overtaken, commit.effect == .rotate, removed == .loserReturnsWhatStands {
-            return world.answer(.accepted(successor: daemon.candidate(index)), index)
-        }
-        if outcome == .done {
-            switch commit.effect {
-            case .login, .rotateByForce, .endByLogin: return world.answer(.issued(daemon.candidate(index)), index)
-            case .endByLogout: return world.answer(.revoked, index)
-            case .endByReplay: return world.answer(.refused, index)
-            case .confirm, .rotate, .confirmAndRotate: break
-            }
-        }
-        return try daemon.decide(index, in: &world)
+        return try daemon.go(on: index, commit, isWritten: outcome == .done, in: &world)
     }
 
     private func deliver(_ index: Int, _ world: inout World) {

@@ -1,0 +1,179 @@
+internal import TokenCrypto
+internal import Tokens
+
+/// VALIDATE and VISIT of a session: the access that renews, rotates and confirms.
+struct AccessFlow: Flow {
+    static let isAccess = true
+
+    private var claim: Claim
+    private let needsData: Bool
+    private var origin = Origin.memory
+    /// An access that has confirmed the token never also rotates.
+    private(set) var hasConfirmed = false
+    private(set) var wasTouched = false
+    private var differs: [Signal] = []
+    private var awaited = Awaited.copy
+
+    private enum Awaited {
+        case copy
+        case touch
+        case time(of: StoredCopy)
+        case end
+        /// A confirmation or rotation, or bindings under a new key: what stands then.
+        case state(StoredCopy), bindings(StoredCopy)
+    }
+
+    init(_ claim: Claim, needsData: Bool) {
+        self.claim = claim
+        self.needsData = needsData
+    }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Verdict> {
+        switch (event, awaited) {
+        case (.begin, _): return .whenSettled(claim.sid)
+        case (.settled, _):
+            guard let copy = context.nearCopy(claim, needsData: needsData) else { return .read(.shared(claim.sid)) }
+            return try decide(copy, now: nil, context)
+        case (.read(let copy, let origin), _):
+            self.origin = origin
+            return try decide(copy, now: nil, context)
+        case (.failed(let fault), _): return try answerStale(fault, context)
+        default: origin = .redis(mayBeKept: false)
+        }
+        switch (event, awaited) {
+        case (.written, .end):
+            context.report(.endedByReplay(claim.sid))
+            return refuse(.replayed, context)
+        case (.written, .state(let copy)), (.written, .bindings(let copy)): return try decide(copy, now: nil, context)
+        case (.overtaken(let copy), _): return try decide(copy, now: nil, context)
+        case (.time(let now), .time(let copy)): return try decide(copy, now: now, context)
+        case (.touched, .touch): return expect(.copy, .read(.shared(claim.sid)))
+        default: throw UnexpectedEvent()
+        }
+    }
+
+    /// - Parameter time: Redis's own, where it was asked for this decision.
+    private mutating func decide(
+        _ copy: StoredCopy, now time: Milliseconds?, _ context: some FlowContext
+    ) throws -> FlowStep<Verdict> {
+        let now = try time ?? context.now()
+        let record: SessionRecord
+        switch try context.adopt(copy, for: &claim, now: now).session {
+        case .absent: return refuse(.unknown, context)
+        case .ended(let tombstone):
+            if origin.mayBeKept { context.keep(tombstone, sid: claim.sid) }
+            return refuse(.revoked(tombstone.reason), isFinal: origin.isMemory, context)
+        case .live(let live): record = live
+        }
+        try context.checkDenials(claim.sid)
+        if let guest = claim.guest, !record.isStored {
+            return .answer(try context.verdict(on: guest, claim.signals))
+        }
+        if record.standing(of: claim.digest, policy: context.policy, now: now).isAccepted {
+            let bindings = try context.checkBindings(record, claim)
+            if bindings.isMismatch { return refuse(.mismatch, context) }
+            if let renewed = bindings.renewed {
+                // A key's end is the operator's doing, not the visitor's: no reason to refuse.
+                var next = record
+                next.bindings = renewed
+                next.revision &+= 1
+                return write(.renewBindings, record, next, copy.data)
+            }
+            differs = bindings.differs
+        }
+        let decision = record.decideAccess(digest: claim.digest, policy: context.policy, now: now)
+        switch decision {
+        case .accept(let touch):
+            keep(record, copy.data, touch, now: now, context)
+            return try accept(record, copy.data, successor: nil, touch, context)
+        case .acceptAwaitingSuccessor(let touch):
+            keep(record, copy.data, touch, now: now, context)
+            let successor = try context.pendingSuccessor(record, for: claim)
+            return try accept(record, copy.data, successor: successor, touch, context)
+        case .confirm:
+            hasConfirmed = true
+            return write(.confirm, record, record.confirmed(now: now), copy.data)
+        case .rotate where hasConfirmed:
+            return try accept(record, copy.data, successor: nil, .none, context)
+        case .rotate:
+            let successor: Verifier = try context.randomBytes()
+            let sealed = try context.crypto.seal(successor, under: claim.token.verifier, sid: claim.sid)
+            let digest = try context.crypto.digest(successor)
+            return write(
+                .rotate, record, record.rotated(to: digest, sealed: sealed, policy: context.policy, now: now), copy.data
+            )
+        case .refuseUnknown: return refuse(.unknown, context)
+        case .refuseReplayed, .endReplayed:
+            guard origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
+            // That the overlap is over was decided by an estimate of Redis's clock; a refusal is not left to it.
+            guard time != nil || record.previous?.digest != claim.digest else {
+                return expect(.time(of: copy), .askTime)
+            }
+            if decision == .endReplayed { return expect(.end, .write(.end(record, .replay), of: claim.sid)) }
+            context.report(.replayed(claim.sid))
+            return refuse(.replayed, context)
+        }
+    }
+
+    /// Not where a touch is due: that write would throw it out again.
+    private func keep(
+        _ record: SessionRecord, _ data: [RecordField], _ touch: Touch, now: Milliseconds, _ context: some FlowContext
+    ) {
+        guard origin.mayBeKept, touch == .none else { return }
+        let isCurrent = claim.digest == record.current
+        context.keep(
+            record, sid: claim.sid, verifier: isCurrent ? claim.token.verifier : nil, data: data, now: now)
+    }
+
+    private mutating func accept(
+        _ record: SessionRecord, _ data: [RecordField], successor: SessionToken?, _ touch: Touch,
+        _ context: some FlowContext
+    ) throws -> FlowStep<Verdict> {
+        let interval = record.touchInterval(policy: context.policy)
+        // Little of the idle limit remains: the access is recorded before it is granted, and then decided anew.
+        if touch == .beforeReply, !wasTouched {
+            wasTouched = true
+            return expect(.touch, .touch(claim.sid, interval: interval))
+        }
+        var view = SessionView(record, sid: claim.sid, now: try context.now(), newToken: successor, data: data)
+        view.differs = differs
+        context.countAccepted(isRotated: successor != nil)
+        return .answer(
+            .accepted(view), touch: touch == .afterReply && !wasTouched ? (claim.sid, interval) : nil)
+    }
+
+    /// A refusal comes from a script, or from a read of Redis begun after the request arrived; else it is asked again.
+    private mutating func refuse(
+        _ refusal: Refusal, isFinal: Bool = false, _ context: some FlowContext
+    ) -> FlowStep<Verdict> {
+        guard isFinal || origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
+        context.count(refusal)
+        return .answer(.refused(refusal))
+    }
+
+    /// Redis is away. Rotated or not, confirmed or not, the old token is good.
+    private func answerStale(_ fault: Unavailable, _ context: some FlowContext) throws -> FlowStep<Verdict> {
+        let view: SessionView?
+        switch awaited {
+        case .copy: view = try context.staleView(claim, needsData: needsData, isUnanswered: false)
+        case .state, .touch:
+            view = fault.isSilence ? try context.staleView(claim, needsData: needsData, isUnanswered: true) : nil
+        case .bindings, .time, .end: view = nil
+        }
+        guard let view else { throw fault }
+        return .answer(.accepted(view))
+    }
+
+    private mutating func write(
+        _ kind: SessionWrite.Kind, _ record: SessionRecord, _ next: SessionRecord, _ data: [RecordField]
+    ) -> FlowStep<Verdict> {
+        let copy = StoredCopy(session: .live(next), data: data)
+        if case .renewBindings = kind { awaited = .bindings(copy) } else { awaited = .state(copy) }
+        return .write(.access(kind, from: record, to: next), of: claim.sid)
+    }
+
+    private mutating func expect(_ awaited: Awaited, _ step: FlowStep<Verdict>) -> FlowStep<Verdict> {
+        self.awaited = awaited
+        return step
+    }
+}

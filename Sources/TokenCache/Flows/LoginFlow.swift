@@ -1,0 +1,184 @@
+internal import TokenCrypto
+internal import Tokens
+
+/// LOGIN: the subject holds a session under a new token from now on, the old token is dead at once. Idempotent for the
+/// same old token and subject within `rotation.overlap`: every try uses the same candidate.
+struct LoginFlow: Flow {
+    static let isAccess = false
+
+    /// Nil where nothing was presented that can be built on.
+    private var claim: Claim?
+    private let request: SessionRequest
+    private let subjectDigest: Digest
+    /// The token of a renewed session; its verifier serves a new session, too.
+    private let candidate: Verifier
+    private let candidateDigest: Digest
+    private let newSid: SessionID
+    private let csrfSalt: Digest
+    private var awaited = Awaited.session
+
+    private enum Awaited {
+        case session
+        case time(of: StoredCopy)
+        case renewal(SessionRecord)
+        /// Of another subject's session.
+        case end
+        case creation(SessionToken, SessionRecord, SessionView)
+        /// The session that an earlier LOGIN led to.
+        case repeated(SessionToken, since: Milliseconds)
+    }
+
+    init(_ claim: Claim?, _ request: SessionRequest, _ context: some FlowContext) throws {
+        self.claim = claim
+        self.request = request
+        subjectDigest = try context.crypto.digest(request.subject)
+        candidate = try context.randomBytes()
+        candidateDigest = try context.crypto.digest(candidate)
+        newSid = try context.randomBytes()
+        csrfSalt = try context.randomBytes()
+    }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {
+        if case .failed(let fault) = event { throw fault }
+        guard var claim else { return try withoutToken(event, context) }
+        switch (event, awaited) {
+        case (.begin, _): return .hold(claim.sid, claim)
+        case (.held, _): return .read(.anew(claim.sid))
+        case (.read(let copy, _), .session), (.overtaken(let copy), .renewal), (.overtaken(let copy), .end):
+            let copy = try context.adopt(copy, for: &claim, now: try context.now())
+            self.claim = claim
+            guard let now = try context.judgementTime(copy.session, digest: claim.digest) else {
+                return expect(.time(of: copy), .askTime)
+            }
+            return try decide(copy, claim, now: now, context)
+        case (.time(let now), .time(let copy)): return try decide(copy, claim, now: now, context)
+        case (.written, .renewal(let record)): return try answer(record, claim.sid, candidate, context)
+        case (.written, .end): return try create(SessionToken(sid: newSid, verifier: candidate), context)
+        case (.read(let copy, _), .repeated(let token, let since)):
+            return try answerAgain(copy, token, claim, since: since, context)
+        default: return try created(event, context)
+        }
+    }
+
+    private mutating func decide(
+        _ copy: StoredCopy, _ claim: Claim, now: Milliseconds, _ context: some FlowContext
+    ) throws -> FlowStep<SessionView> {
+        if case .live(let record) = copy.session {
+            // The candidate stands there: an earlier try of this request was carried out after all.
+            if record.current == candidateDigest { return try answer(record, claim.sid, candidate, context) }
+            // A token from another client is none to build on.
+            if try context.checkBindings(record, claim).isMismatch {
+                return try create(SessionToken(sid: newSid, verifier: candidate), context)
+            }
+        }
+        let decision = try copy.session.decideLogin(
+            token: claim.token, digest: claim.digest, subject: request.subject, policy: context.policy, now: now,
+            crypto: context.crypto)
+        switch decision {
+        case .renew(let record):
+            var next = record.loggedIn(
+                to: candidateDigest, csrfSalt: csrfSalt, memo: try memo(claim, leadsTo: claim.sid, now, context),
+                subject: request.subject, idle: request.idle ?? context.policy.idle,
+                absolute: request.absolute ?? context.policy.absolute, policy: context.policy, now: now)
+            next.bindings = record.bindings.replaced(by: try bindings(context))
+            return expect(.renewal(next), .write(.login(from: record, to: next, request.data), of: claim.sid))
+        case .replace(let record):
+            // Ended first: of several racing LOGINs one writes the tombstone, and the others find in it the session
+            // that it leads to. Should this daemon die in between, the repeated LOGIN makes it.
+            let memo = try memo(claim, leadsTo: newSid, now, context)
+            return expect(.end, .write(.end(record, .login, login: memo), of: claim.sid))
+        case .repeatAnswer(let token, let since):
+            return expect(.repeated(token, since: since), .read(.anew(token.sid)))
+        case .fresh: return try create(SessionToken(sid: newSid, verifier: candidate), context)
+        }
+    }
+
+    /// The answer of the LOGIN that this one repeats. Past the idle limit since then a session that is not there has
+    /// expired; before it, the daemon that was to make it has died in between.
+    private mutating func answerAgain(
+        _ copy: StoredCopy, _ token: SessionToken, _ claim: Claim, since: Milliseconds, _ context: some FlowContext
+    ) throws -> FlowStep<SessionView> {
+        let age = try context.now() &- since
+        let lifetime = min(request.idle ?? context.policy.idle, request.absolute ?? context.policy.absolute)
+        switch copy.session {
+        case .live(let record) where try context.crypto.digest(token.verifier) == record.current:
+            return try answer(record, token.sid, token.verifier, context)
+        case .absent where token.sid != claim.sid && age < lifetime: return try create(token, context)
+        default: return try createAnother(context)
+        }
+    }
+
+    // MARK: A new session
+
+    private mutating func withoutToken(
+        _ event: FlowEvent, _ context: some FlowContext
+    ) throws -> FlowStep<SessionView> {
+        if case .begin = event { return try createAnother(context) }
+        return try created(event, context)
+    }
+
+    private mutating func createAnother(_ context: some FlowContext) throws -> FlowStep<SessionView> {
+        try create(SessionToken(sid: try context.randomBytes(), verifier: try context.randomBytes()), context)
+    }
+
+    private mutating func create(
+        _ token: SessionToken, _ context: some FlowContext
+    ) throws -> FlowStep<SessionView> {
+        let now = try context.now()
+        var record = SessionRecord(
+            token: try context.crypto.digest(token.verifier), subject: request.subject,
+            idle: request.idle ?? context.policy.idle, absolute: request.absolute ?? context.policy.absolute, now: now)
+        record.bindings = try bindings(context)
+        let view = SessionView(record, sid: token.sid, now: now, newToken: token, data: [])
+        return expect(.creation(token, record, view), .write(.create(record, request.data), of: token.sid))
+    }
+
+    private mutating func created(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {
+        guard case .creation(_, let record, let view) = awaited else { throw UnexpectedEvent() }
+        switch event {
+        case .written: return answer(view, context)
+        case .overtaken(let copy):
+            switch copy.session {
+            // An earlier try of ours was carried out after all.
+            case .live(let standing) where standing.current == record.current: return answer(view, context)
+            // The session that a memo led to was ended or taken further meanwhile: nothing to come back to.
+            case .live, .ended: return try createAnother(context)
+            case .absent: throw Unavailable(reason: "the session vanished while it was made")
+            }
+        default: throw UnexpectedEvent()
+        }
+    }
+
+    // MARK: What all ways need
+
+    private func memo(
+        _ claim: Claim, leadsTo sid: SessionID, _ now: Milliseconds, _ context: some FlowContext
+    ) throws -> LoginMemo {
+        LoginMemo(
+            sid: sid, digest: candidateDigest,
+            sealed: try context.crypto.seal(candidate, under: claim.token.verifier, sid: claim.sid),
+            subjectDigest: subjectDigest, until: now + context.policy.rotationOverlap)
+    }
+
+    private func bindings(_ context: some FlowContext) throws -> Bindings {
+        try context.stateless.bind(request.signals, now: context.guestSeconds)
+    }
+
+    private func answer(
+        _ record: SessionRecord, _ sid: SessionID, _ verifier: Verifier, _ context: some FlowContext
+    ) throws -> FlowStep<SessionView> {
+        let token = SessionToken(sid: sid, verifier: verifier)
+        return answer(SessionView(record, sid: sid, now: try context.now(), newToken: token, data: []), context)
+    }
+
+    private func answer(_ view: SessionView, _ context: some FlowContext) -> FlowStep<SessionView> {
+        context.countLogin()
+        context.report(.loggedIn(view))
+        return .answer(view)
+    }
+
+    private mutating func expect(_ awaited: Awaited, _ step: FlowStep<SessionView>) -> FlowStep<SessionView> {
+        self.awaited = awaited
+        return step
+    }
+}

@@ -1,0 +1,48 @@
+internal import Tokens
+
+/// REVOKE, and each session of a REVOKEALL: ends a session for whoever holds a token that it once gave out, accepted
+/// still or not. Idempotent.
+struct RevokeFlow: Flow {
+    static let isAccess = false
+
+    let sid: SessionID
+    /// Nil where a worker named the session.
+    var claim: Claim?
+    /// For REVOKEALL: only where it is this subject's, which is checked on the revision that is ended.
+    var subject: [UInt8]?
+    var reason = EndReason.logout
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<RevokeAnswer> {
+        switch event {
+        case .begin: return .hold(sid, claim)
+        case .held: return .read(.anew(sid))
+        case .read(let copy, _), .overtaken(let copy): return try decide(copy, context)
+        case .written: return .answer(.revoked(reason))
+        case .failed(let fault): throw fault
+        case .settled, .touched, .time: throw UnexpectedEvent()
+        }
+    }
+
+    private mutating func decide(
+        _ copy: StoredCopy, _ context: some FlowContext
+    ) throws -> FlowStep<RevokeAnswer> {
+        switch copy.session {
+        case .absent: return .answer(.unknown)
+        case .ended where subject != nil: return .answer(.unknown)
+        case .ended(let tombstone):
+            if claim?.guest != nil { context.noteSession(ofGuest: sid) }
+            return .answer(.revoked(tombstone.reason))
+        case .live(let record):
+            if let subject, record.subject != subject { return .answer(.unknown) }
+            // Who holds the token may go, from wherever: bindings are not asked.
+            if var owner = claim {
+                let now = try context.now()
+                _ = try context.adopt(copy, for: &owner, now: now)
+                guard record.standing(of: owner.digest, policy: context.policy, now: now).isOwn else {
+                    return .answer(.unknown)
+                }
+            }
+            return .write(.end(record, reason), of: sid)
+        }
+    }
+}

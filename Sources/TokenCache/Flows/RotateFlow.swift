@@ -1,0 +1,67 @@
+internal import TokenCrypto
+internal import Tokens
+
+/// ROTATE: a new token at once, no overlap; limits stay. Every try uses the same candidate.
+struct RotateFlow: Flow {
+    static let isAccess = false
+
+    private var claim: Claim
+    private let candidate: Verifier
+    private let candidateDigest: Digest
+    private let csrfSalt: Digest
+    private var awaited = Awaited.session
+
+    private enum Awaited {
+        case session
+        case time(of: StoredCopy)
+        case rotation(SessionRecord)
+    }
+
+    init(_ claim: Claim, _ context: some FlowContext) throws {
+        self.claim = claim
+        candidate = try context.randomBytes()
+        candidateDigest = try context.crypto.digest(candidate)
+        csrfSalt = try context.randomBytes()
+    }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Verdict> {
+        switch (event, awaited) {
+        case (.begin, _): return .hold(claim.sid, claim)
+        case (.held, _): return .read(.anew(claim.sid))
+        case (.read(let copy, _), _), (.overtaken(let copy), _):
+            let copy = try context.adopt(copy, for: &claim, now: try context.now())
+            guard let now = try context.judgementTime(copy.session, digest: claim.digest) else {
+                awaited = .time(of: copy)
+                return .askTime
+            }
+            return try decide(copy, now: now, context)
+        case (.time(let now), .time(let copy)): return try decide(copy, now: now, context)
+        case (.written, .rotation(let record)): return try answer(record, context)
+        case (.failed(let fault), _): throw fault
+        default: throw UnexpectedEvent()
+        }
+    }
+
+    private mutating func decide(
+        _ copy: StoredCopy, now: Milliseconds, _ context: some FlowContext
+    ) throws -> FlowStep<Verdict> {
+        // The candidate stands there: an earlier try of this request was carried out after all.
+        if case .live(let record) = copy.session, record.current == candidateDigest {
+            return try answer(record, context)
+        }
+        switch try context.judge(copy.session, claim, now: now) {
+        case .refused(let refusal): return .answer(.refused(refusal))
+        case .accepted(let record):
+            try context.checkDenials(claim.sid)
+            let next = record.forced(to: candidateDigest, csrfSalt: csrfSalt, policy: context.policy, now: now)
+            awaited = .rotation(next)
+            return .write(SessionWrite(kind: .rotateByForce, over: record, next: .live(next)), of: claim.sid)
+        }
+    }
+
+    private func answer(_ record: SessionRecord, _ context: some FlowContext) throws -> FlowStep<Verdict> {
+        let token = SessionToken(sid: claim.sid, verifier: candidate)
+        return .answer(
+            .accepted(SessionView(record, sid: claim.sid, now: try context.now(), newToken: token, data: [])))
+    }
+}
