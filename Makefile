@@ -37,7 +37,7 @@ RUNDIR     = tmp/run
 
 .PHONY: help run test test-long test-asan test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client
-.PHONY: fuzz fuzz-request fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
+.PHONY: fuzz fuzz-request fuzz-push fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
 
 help:
@@ -130,7 +130,7 @@ bench-scale: bench-packages build
 bench-client: bench-packages build
 	$(RELEASEDIR)/client-benchmark
 
-fuzz: build-packages $(addprefix fuzz-,request base64url claims jws jwe)
+fuzz: build-packages $(addprefix fuzz-,request push base64url claims jws jwe)
 
 FUZZ = $(SWIFT)c -parse-as-library -swift-version 6 -enable-upcoming-feature InternalImportsByDefault \
   -sanitize=fuzzer,address -use-ld=lld -O
@@ -143,6 +143,11 @@ fuzz-request:
 	@mkdir -p $(BUILD)-fuzz
 	$(FUZZ) Sources/WireProtocol/*.swift Tests/Fuzz/RequestParserFuzz.swift -o $(BUILD)-fuzz/request
 	$(call RUN_FUZZ,request,512)
+
+fuzz-push:
+	@mkdir -p $(BUILD)-fuzz
+	$(FUZZ) Sources/WireProtocol/*.swift Tests/Fuzz/PushReaderFuzz.swift -o $(BUILD)-fuzz/push
+	$(call RUN_FUZZ,push,512)
 
 # The parts that these fuzz import a module, which is built as they are.
 $(BUILD)-fuzz/TokenCrypto.o: $(wildcard Sources/TokenCrypto/*.swift)

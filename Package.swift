@@ -48,7 +48,9 @@ let package = Package(
         .target(name: "TokenCrypto", dependencies: ["COpenSSL"], swiftSettings: strict),
         .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CLibevent", "CLinux"], swiftSettings: daemon),
-        .target(name: "RedisLink", dependencies: ["EventLoop", "CHiredis", deque, logging], swiftSettings: daemon),
+        .target(
+            name: "RedisLink", dependencies: ["EventLoop", "WireProtocol", "CHiredis", deque, logging],
+            resources: [.embedInCode("Scripts")], swiftSettings: daemon),
         .target(
             name: "TokenCache",
             dependencies: ["Tokens", "TokenCrypto", "RedisLink", "CLinux", logging],

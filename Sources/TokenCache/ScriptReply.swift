@@ -50,8 +50,7 @@ extension Unavailable {
             switch error {
             case let error as Unavailable: error
             case let fault as RedisFault:
-                Unavailable(
-                    reason: fault.description, isSilence: [.timeout, .closed, .unreachable].contains(fault.kind))
+                Unavailable(reason: fault.description, isSilence: fault.isSilence)
             case let error as RecordError: Unavailable(reason: error.description)
             default: Unavailable(reason: "an internal fault: \(error)")
             }

@@ -78,15 +78,17 @@ enum ChangeOutcome {
 final class SessionStore {
     typealias Completion<Value> = (Result<Value, Unavailable>) -> Void
 
-    private let link: RedisLink
+    private let router: RedisRouter
+    private let scheduler: any Scheduler
     private let prefix: [UInt8]
     /// The command that reads a session, for any `sid`.
     private let loadTemplate: RedisCommand
     /// A mutating script given up by everyone still may run for this long, and not a moment later.
     let scriptLifetime: Milliseconds
 
-    init(link: RedisLink, prefix: [UInt8], timeout: Milliseconds) {
-        self.link = link
+    init(router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds) {
+        self.router = router
+        self.scheduler = scheduler
         self.prefix = prefix
         let key = prefix + Array("s:".utf8) + SessionID().hex
         loadTemplate = RedisCommand([Array("HGETALL".utf8), key], key: key)
@@ -94,19 +96,19 @@ final class SessionStore {
     }
 
     /// Redis's clock as estimated now, Unix milliseconds; nil before Redis was ever reached.
-    var clock: Milliseconds? { link.clockMilliseconds }
+    var clock: Milliseconds? { node.clockMilliseconds }
     /// The same, or this host's own clock before Redis was ever reached.
-    var bestClock: Milliseconds { clock ?? link.scheduler.hostMilliseconds }
+    var bestClock: Milliseconds { clock ?? scheduler.hostMilliseconds }
     /// This moment.
-    var instant: MonotonicInstant { link.scheduler.now }
-    func clock(at instant: MonotonicInstant) -> Milliseconds? { link.clockMilliseconds(at: instant) }
+    var instant: MonotonicInstant { scheduler.now }
+    func clock(at instant: MonotonicInstant) -> Milliseconds? { node.clockMilliseconds(at: instant) }
 
     /// Whether Redis answers, as far as is known.
-    var isReady: Bool { link.state == .ready }
+    var isReady: Bool { node.state == .ready }
 
     /// Why Redis was never reached.
     var outage: Unavailable {
-        if case .down(let fault) = link.state { return Unavailable(reason: fault.description) }
+        if case .down(let fault) = node.state { return Unavailable(reason: fault.description) }
         return Unavailable(reason: "Redis has not been reached yet")
     }
 
@@ -114,7 +116,7 @@ final class SessionStore {
 
     func load(_ sid: SessionID, _ done: @escaping Completion<StoredCopy>) {
         let command = sid.withUnsafeBytes { RedisCommand(loadTemplate, keyEnd: $0) }
-        link.send(command, repeatable: true) { result in
+        send(command, repeatable: true) { result in
             done(result.mapToAvailable { reply in try StoredCopy(reply) })
         }
     }
@@ -175,11 +177,12 @@ final class SessionStore {
     }
 
     /// Runs a body in the next turn of the loop.
-    func later(_ body: @escaping () -> Void) { link.scheduler.later(body) }
+    func later(_ body: @escaping () -> Void) { scheduler.later(body) }
 
     /// Redis's own time, asked now, Unix milliseconds: for a decision that the estimate must not make.
     func askTime(_ done: @escaping Completion<Milliseconds>) {
-        link.send(RedisCommand([Array("TIME".utf8)]), repeatable: true) { [link] result in
+        let node = node
+        node.send(RedisCommand([Array("TIME".utf8)]), repeatable: true) { [node] result in
             done(
                 result.mapToAvailable { reply in
                     guard case .array(let parts) = reply, parts.count == 2,
@@ -190,7 +193,7 @@ final class SessionStore {
                         (0..<100_000_000_000).contains(whole), (0..<1_000_000).contains(part)
                     else { throw ScriptReply.unexpected }
                     let time = whole * 1_000 + part / 1_000
-                    link.observe(serverMilliseconds: time)
+                    node.observe(serverMilliseconds: time)
                     return time
                 })
         }
@@ -215,7 +218,7 @@ final class SessionStore {
     func removeFromIndex(_ index: SubjectIndex, _ sids: [SessionID]) {
         guard !sids.isEmpty else { return }
         let key = indexKey(index)
-        link.send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key), repeatable: true) { _ in }
+        send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key), repeatable: true) { _ in }
     }
 
     /// One page of a full iteration (`ZSCAN`): every member that stands there throughout is seen at least once,
@@ -225,7 +228,7 @@ final class SessionStore {
     ) {
         let key = indexKey(index)
         let command = [Array("ZSCAN".utf8), key, cursor, Array("COUNT".utf8), Array("500".utf8)]
-        link.send(RedisCommand(command, key: key), repeatable: true) { result in
+        send(RedisCommand(command, key: key), repeatable: true) { result in
             done(
                 result.mapToAvailable { reply in
                     guard case .array(let parts) = reply, parts.count == 2, case .bulk(let next) = parts[0],
@@ -241,7 +244,7 @@ final class SessionStore {
     func newest(_ index: SubjectIndex, limit: Int, _ done: @escaping Completion<[SessionID]>) {
         let key = indexKey(index)
         let command = [Array("ZREVRANGE".utf8), key, Array("0".utf8), decimal(Int64(max(limit, 1) - 1))]
-        link.send(RedisCommand(command, key: key), repeatable: true) { result in
+        send(RedisCommand(command, key: key), repeatable: true) { result in
             done(
                 result.mapToAvailable { reply in
                     guard case .array(let members) = reply else { throw ScriptReply.unexpected }
@@ -265,15 +268,23 @@ final class SessionStore {
     private func sessionKey(_ sid: SessionID) -> [UInt8] { prefix + Array("s:".utf8) + sid.hex }
     private func indexKey(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
 
+    /// Whose clock judges, as long as there is one server.
+    private var node: RedisNode { router.first }
+
+    private func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping RedisLink.Completion) {
+        (command.key.map(router.node) ?? node).send(command, repeatable: repeatable, completion: completion)
+    }
+
     private func run(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
         _ done: @escaping Completion<ScriptReply>
     ) {
-        link.run(script, keys: [key], arguments: arguments, repeatable: repeatable) { [link] result in
+        let node = router.node(of: key)
+        node.run(script, keys: [key], arguments: arguments, repeatable: repeatable) { [node] result in
             done(
                 result.mapToAvailable { reply in
                     let reply = try ScriptReply(reply)
-                    link.observe(serverMilliseconds: reply.serverTime)
+                    node.observe(serverMilliseconds: reply.serverTime)
                     return reply
                 })
         }

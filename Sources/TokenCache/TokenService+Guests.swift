@@ -15,7 +15,7 @@ extension TokenService {
             let seconds = lifetime.map { max(1, $0 / 1_000 + ($0 % 1_000 > 0 ? 1 : 0)) }
             let (guest, text) = try stateless.newGuest(lifetime: seconds, signals, now: now)
             counters.guestsIssued &+= 1
-            if guests.isOlder(guest), let sessions, sessions.freshness.isFresh(at: store.instant) {
+            if guests.isOlder(guest), let sessions, sessions.isFresh(at: store.instant) {
                 guests.clear(guest.sid)
             }
             return SessionView(guest, now: now, newToken: text)
@@ -35,7 +35,7 @@ extension TokenService {
     func standing(of guest: Guest, at instant: MonotonicInstant) -> GuestStanding {
         guard !isKnownSession(guest.sid) else { return .session }
         guard let sessions else { return .guest }
-        return guests.standing(of: guest, isTold: sessions.freshness.isFresh(at: instant))
+        return guests.standing(of: guest, isTold: sessions.isFresh(at: instant))
     }
 
     private func isKnownSession(_ sid: SessionID) -> Bool {

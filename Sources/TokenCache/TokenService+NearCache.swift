@@ -13,7 +13,7 @@ extension TokenService {
     public func cachedAccess(
         _ token: SessionToken, _ signals: Signals = Signals(), needsData: Bool = false, at instant: MonotonicInstant
     ) -> CachedAnswer? {
-        guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant) else {
+        guard let sessions, sessions.isFresh(at: instant), let now = store.clock(at: instant) else {
             return nil
         }
         guard let entry = sessions.cache.entry(token.sid) else { return nil }
@@ -66,7 +66,7 @@ extension TokenService {
 
     /// The tombstone of a session that was ended, for a question that is not answered at once.
     func cachedTombstone(_ sid: SessionID) -> Tombstone? {
-        guard let sessions, sessions.freshness.isFresh(at: store.instant), let now = store.clock,
+        guard let sessions, sessions.isFresh(at: store.instant), let now = store.clock,
             let index = sessions.cache.find(sid)
         else { return nil }
         return sessions.cache[index].tombstone(at: now)
@@ -110,7 +110,7 @@ extension TokenService {
     private func current(
         _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
     ) -> UnsafePointer<NearCacheEntry>? {
-        guard let sessions, sessions.freshness.isFresh(at: instant), let now = store.clock(at: instant),
+        guard let sessions, sessions.isFresh(at: instant), let now = store.clock(at: instant),
             let entry = sessions.cache.entry(token.sid), entry.pointee.isCurrent(token.verifier),
             now < entry.pointee.expireAt
         else { return nil }
@@ -124,7 +124,7 @@ extension TokenService {
     /// round trip; nil where Redis has to be asked.
     /// - Parameter needsData: else the copy comes without the session's data.
     func warmCopy(_ token: SessionToken, digest: Digest, needsData: Bool) throws -> StoredCopy? {
-        guard let sessions, sessions.freshness.isFresh(at: store.instant), let now = store.clock,
+        guard let sessions, sessions.isFresh(at: store.instant), let now = store.clock,
             let index = sessions.cache.find(token.sid), now < sessions.cache[index].expireAt
         else { return nil }
         sessions.cache[index].learn(token.verifier, digest: digest)
@@ -142,7 +142,7 @@ extension TokenService {
     /// Good are the current token and, as long as it is, the previous one. Nothing is rotated, and no successor is told:
     /// it could not be confirmed, so whoever brings one waits for Redis, while the token it replaces stays good.
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) throws -> SessionView? {
-        guard let sessions, sessions.freshness.mayServeStale(at: store.instant, isUnanswered: isUnanswered),
+        guard let sessions, sessions.mayServeStale(at: store.instant, isUnanswered: isUnanswered),
             !denials.isDenied(claim.token.sid, at: store.instant), let now = store.clock,
             let index = sessions.cache.find(claim.token.sid), now < sessions.cache[index].expireAt,
             !needsData || sessions.cache[index].keepsData,
@@ -179,7 +179,7 @@ extension TokenService {
     /// The end of a subject's sessions was asked for, and Redis did not say that it has come: those that are here are not
     /// served any more without it.
     func forget(subject: [UInt8], but spared: SessionID?) {
-        guard let sessions, sessions.freshness.mayServeStale(at: store.instant, isUnanswered: true) else { return }
+        guard let sessions, sessions.mayServeStale(at: store.instant, isUnanswered: true) else { return }
         sessions.cache.drop(subject: subject, but: spared)
     }
 

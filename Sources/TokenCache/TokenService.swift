@@ -1,4 +1,4 @@
-internal import EventLoop
+public import EventLoop
 public import Logging
 public import RedisLink
 public import TokenCrypto
@@ -41,35 +41,33 @@ public final class TokenService {
 
     /// The near cache that a service is to have.
     public struct NearCacheOptions {
-        /// Tells every change of a key under the prefix with `s:` behind it. Started and closed by the service.
-        public var feed: InvalidationFeed
         /// `near-cache.max-memory`.
         public var maxBytes: Int
         /// `near-cache.serve-stale`.
         public var serveStale: Duration
 
-        public init(feed: InvalidationFeed, maxBytes: Int, serveStale: Duration) {
-            self.feed = feed
+        public init(maxBytes: Int, serveStale: Duration) {
             self.maxBytes = maxBytes
             self.serveStale = serveStale
         }
     }
 
     /// - Parameters:
+    ///   - router: leads to the servers, each with a feed where there is a near cache. Started and closed by the owner.
     ///   - prefix: of every key, `redis.prefix`.
     ///   - timeout: `redis.timeout`, milliseconds.
     ///   - keys: the key ring; nil where there is none: guests, CSRF tokens and captchas are `noKeys` then.
     ///   - nearCache: nil leaves it off: every question goes to Redis.
     public init(
-        link: RedisLink, prefix: [UInt8], timeout: Milliseconds, policy: TokenPolicy,
+        router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds, policy: TokenPolicy,
         statelessPolicy: StatelessPolicy = StatelessPolicy(), keys: KeyRing? = nil,
         nearCache: NearCacheOptions? = nil, random: any RandomSource = BufferedRandom(), logger: Logger
     ) throws(CryptoError) {
-        let store = SessionStore(link: link, prefix: prefix, timeout: timeout)
+        let store = SessionStore(router: router, scheduler: scheduler, prefix: prefix, timeout: timeout)
         self.store = store
         sessions = nearCache.flatMap { options in
             CachedSessions(
-                store: store, link: link, feed: options.feed, prefix: prefix, maxBytes: options.maxBytes,
+                store: store, node: router.first, prefix: prefix, maxBytes: options.maxBytes,
                 serveStale: options.serveStale)
         }
         crypto = try CryptoContext()
@@ -90,13 +88,6 @@ public final class TokenService {
     /// The scripts that the link must have loaded.
     public static var scripts: [RedisScript] { SessionScripts.all }
 
-    /// Begins to listen for invalidations.
-    public func start() { sessions?.start() }
-    public func close() { sessions?.close() }
-
-    /// To be told of every change of the data connection.
-    public func linkChanged(_ state: LinkState) { sessions?.freshness.linkChanged(state) }
-
     /// Takes over what a reload may change. Sessions keep the limits they were made with.
     /// - Parameter keys: nil leaves the ring that is there.
     public func apply(
@@ -105,7 +96,7 @@ public final class TokenService {
         if let keys { try stateless.replace(keys, prefix: prefix) }
         self.policy = policy
         stateless.policy = statelessPolicy
-        sessions?.freshness.serveStale = serveStale
+        sessions?.serveStale = serveStale
     }
 
     // MARK: What every command needs

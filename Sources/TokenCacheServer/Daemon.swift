@@ -49,7 +49,7 @@ public final class Daemon {
 
     /// What exists once Redis's address is known.
     private struct Parts {
-        let link: RedisLink
+        let node: RedisNode
         let server: Server
         let dispatcher: Dispatcher
     }
@@ -129,9 +129,8 @@ public final class Daemon {
         do {
             let parts = try makeParts(endpoint)
             self.parts = parts
-            parts.link.onStateChange = { [weak self] state in self?.linkChanged(state) }
-            parts.link.start()
-            parts.dispatcher.service.start()
+            parts.node.onStateChange = { [weak self] state in self?.nodeChanged(state) }
+            parts.node.start()
             after(limit) { [weak self] in self?.startAccepting() }
             sampleRates(parts.dispatcher)
         } catch {
@@ -142,43 +141,50 @@ public final class Daemon {
     }
 
     private func makeParts(_ endpoint: RedisEndpoint) throws -> Parts {
-        var linkSettings = LinkSettings()
-        linkSettings.timeout = settings.redis.timeout
-        let passwordFile = settings.redis.passwordFile
-        if !passwordFile.isEmpty { linkSettings.password = { PasswordFile.read(passwordFile).map(RedisPassword.init) } }
-        let link = RedisLink(
-            loop: loop, endpoint: endpoint, settings: linkSettings, scripts: TokenService.scripts, logger: logger)
         let prefix = Array(settings.redis.prefix.utf8)
-        var nearCache: TokenService.NearCacheOptions?
-        if settings.nearCache.maxMemory > 0 {
-            nearCache = TokenService.NearCacheOptions(
-                feed: InvalidationFeed(
-                    loop: loop, endpoint: endpoint, settings: linkSettings, prefix: prefix + Array("s:".utf8),
-                    logger: logger),
-                maxBytes: settings.nearCache.maxMemory, serveStale: settings.nearCache.serveStale)
-        }
+        let node = makeNode(endpoint, prefix: prefix)
         let service = try TokenService(
-            link: link, prefix: prefix, timeout: settings.redis.timeout.wholeMilliseconds,
-            policy: TokenPolicy(settings), statelessPolicy: StatelessPolicy(settings),
-            keys: try DaemonKeys.load(settings, isInForce: false, logger: logger), nearCache: nearCache,
+            router: RedisRouter(node: node), scheduler: loop, prefix: prefix,
+            timeout: settings.redis.timeout.wholeMilliseconds, policy: TokenPolicy(settings),
+            statelessPolicy: StatelessPolicy(settings),
+            keys: try DaemonKeys.load(settings, isInForce: false, logger: logger),
+            nearCache: hasNearCache
+                ? TokenService.NearCacheOptions(
+                    maxBytes: settings.nearCache.maxMemory, serveStale: settings.nearCache.serveStale) : nil,
             logger: log.limitedLogger(label: "tokencached"))
-        let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(link), logger: logger)
+        let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(node), logger: logger)
         let server = Server(
             loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),
             logger: logger)
-        return Parts(link: link, server: server, dispatcher: dispatcher)
+        return Parts(node: node, server: server, dispatcher: dispatcher)
     }
 
-    private func makeEnvironment(_ link: RedisLink) throws -> DaemonEnvironment {
+    private var hasNearCache: Bool { settings.nearCache.maxMemory > 0 }
+
+    private func makeNode(_ endpoint: RedisEndpoint, prefix: [UInt8]) -> RedisNode {
+        var node = RedisNode.Settings()
+        node.link.timeout = settings.redis.timeout
+        let passwordFile = settings.redis.passwordFile
+        if !passwordFile.isEmpty { node.link.password = { PasswordFile.read(passwordFile).map(RedisPassword.init) } }
+        node.prefix = prefix
+        node.hasFeed = hasNearCache
+        // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.
+        node.proof = embedded == nil ? .beat : .ping
+        return RedisNode(
+            host: LinkHost(loop: loop), endpoint: endpoint, settings: node, scripts: TokenService.scripts,
+            logger: logger)
+    }
+
+    private func makeEnvironment(_ node: RedisNode) throws -> DaemonEnvironment {
         var random = SystemRandom()
         let runID: Digest = try random.bytes()
         return DaemonEnvironment(
             runID: String(decoding: runID.withUnsafeBytes { Hex.encode($0) }.prefix(40), as: UTF8.self),
             startedAt: startedAt, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
-            upstream: { [unowned link] in link.informationFields },
-            keyCount: { [unowned link] done in
-                link.send(RedisCommand("DBSIZE"), repeatable: true) { result in
+            upstream: { [unowned node] in node.informationFields },
+            keyCount: { [unowned node] done in
+                node.send(RedisCommand("DBSIZE"), repeatable: true) { result in
                     switch result {
                     case .success(.integer(let count)): done(.success(count))
                     case .success: done(.failure(.unavailable("Redis answered in a form that is not understood")))
@@ -193,8 +199,7 @@ public final class Daemon {
             })
     }
 
-    private func linkChanged(_ state: LinkState) {
-        parts?.dispatcher.service.linkChanged(state)
+    private func nodeChanged(_ state: LinkState) {
         switch state {
         case .ready: startAccepting()
         case .down: if embedded == nil { startAccepting() }
@@ -205,7 +210,7 @@ public final class Daemon {
 
     /// For `systemctl status`.
     private var statusLine: String {
-        guard case .down(let fault)? = parts?.link.state else { return "serves \(socket.path)" }
+        guard case .down(let fault)? = parts?.node.state else { return "serves \(socket.path)" }
         return "serves \(socket.path); Redis is unavailable: \(fault)"
     }
 
@@ -216,7 +221,7 @@ public final class Daemon {
         service.notifier.tell(.ready, .status(statusLine))
         logger.notice(
             "tokencached \(Version.current) serves",
-            metadata: ["socket": "\(socket.path)", "redis": "\(parts.link.endpoint)", "pid": "\(getpid())"])
+            metadata: ["socket": "\(socket.path)", "redis": "\(parts.node.endpoint)", "pid": "\(getpid())"])
     }
 
     /// `instantaneous_ops_per_sec` of INFO.
@@ -305,8 +310,7 @@ public final class Daemon {
     private func stopRedis() {
         guard phase == .draining else { return }
         phase = .stopping
-        parts?.dispatcher.service.close()
-        parts?.link.close()
+        parts?.node.close()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: settings.drainTimeout) { [weak self] in self?.loop.stop() }
     }
@@ -314,8 +318,7 @@ public final class Daemon {
     private func endNow() {
         phase = .stopping
         parts?.server.closeAll()
-        parts?.dispatcher.service.close()
-        parts?.link.close()
+        parts?.node.close()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: .zero) { [weak self] in self?.loop.stop() }
     }

@@ -51,7 +51,8 @@ private final class House {
         var settings = LinkSettings()
         settings.timeout = .seconds(10)
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
-        let link = RedisLink(loop: loop, endpoint: redis.endpoint, settings: settings, scripts: [], logger: logger)
+        let link = RedisLink(
+            host: LinkHost(loop: loop), endpoint: redis.endpoint, settings: settings, scripts: [], logger: logger)
         link.start()
         var result: Result<RedisReply, RedisFault>?
         run(words.joined(separator: " ")) { done in

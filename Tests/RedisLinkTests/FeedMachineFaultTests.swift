@@ -1,9 +1,10 @@
 import EventLoop
 import Testing
+import WireProtocol
 
 @testable import RedisLink
 
-@Suite("The invalidation connection in trouble")
+@Suite("The feed in trouble")
 struct FeedMachineFaultTests {
     @Test("a replica is refused, unless reading from one is allowed", arguments: [true, false])
     func replica(_ requiresMaster: Bool) {
@@ -16,7 +17,7 @@ struct FeedMachineFaultTests {
         if requiresMaster {
             #expect(FeedDriver.failure(in: actions) == .readOnly)
         } else {
-            #expect(actions.first == .subscribed(runID: "abc"))
+            #expect(actions == [.subscribed(runID: "abc")])
         }
     }
 
@@ -24,40 +25,38 @@ struct FeedMachineFaultTests {
     func noRunID() {
         var driver = FeedDriver()
         _ = driver.machine.start(now: driver.now)
-        _ = driver.machine.connected(login: RedisLogin(), now: driver.now)
-        for reply in [
-            .status("OK"), .bulk(Array("redis_version:7.0\r\n".utf8)), .bulk(Array("role:master\r\n".utf8)),
-            .integer(1),
-            .status("OK"),
-        ] as [RedisReply] { #expect(FeedDriver.failure(in: driver.receive(reply)) == nil) }
+        #expect(FeedDriver.failure(in: driver.prepare(runID: nil)) == nil)
         #expect(FeedDriver.failure(in: driver.receive(FeedDriver.acknowledged)) == .protocolError)
     }
 
-    @Test("an id that is no number, and an acknowledgement that is none, end the attempt")
-    func unexpected() {
+    @Test("an acknowledgement that is none ends the attempt", arguments: [FeedDriver.text("OK"), .null, .integer(1)])
+    func unexpected(_ value: RESPValue) {
         var driver = FeedDriver()
         _ = driver.machine.start(now: driver.now)
-        _ = driver.machine.connected(login: RedisLogin(), now: driver.now)
-        for _ in 0..<3 { _ = driver.receive(.status("OK")) }
-        #expect(FeedDriver.failure(in: driver.receive(.status("OK"))) == .protocolError)
-
-        var other = FeedDriver()
-        _ = other.machine.start(now: other.now)
-        _ = other.prepare()
-        #expect(FeedDriver.failure(in: other.receive(.status("OK"))) == .protocolError)
+        _ = driver.prepare()
+        #expect(FeedDriver.failure(in: driver.receive(value)) == .protocolError)
     }
 
-    @Test("tracking that is refused arms nothing")
-    func trackingRefused() {
-        var driver = FeedDriver()
-        _ = driver.machine.start(now: driver.now)
-        _ = driver.machine.connected(login: RedisLogin(), now: driver.now)
-        for reply in [.status("OK"), FeedDriver.info("run_id:a\r\n"), FeedDriver.info("role:master\r\n"), .integer(7)]
-            as [RedisReply]
-        { _ = driver.receive(reply) }
-        let refusal = "NOPERM this user has no permissions to run the 'client|tracking' command"
-        #expect(FeedDriver.failure(in: driver.receive(.error(refusal))) == .credentials)
-        #expect(driver.receive(FeedDriver.acknowledged).isEmpty, "what comes after is not listened to")
+    @Test("RESP3 that is not spoken, tracking that is refused, a channel that is not allowed arm nothing")
+    func refusals() {
+        let before: [RESPValue] = [
+            FeedDriver.hello, FeedDriver.text("OK"), FeedDriver.text("run_id:a\r\n"),
+            FeedDriver.text("role:master\r\n"),
+        ]
+        let noPermission = "NOPERM this user has no permissions to run the 'client|tracking' command"
+        let cases: [(after: Int, text: String, kind: RedisFault.Kind)] = [
+            (0, "ERR unknown command `HELLO`", .other), (4, noPermission, .credentials),
+            (4, "ERR unknown subcommand", .other),
+            (5, "NOPERM No permissions to access a channel", .credentials),
+        ]
+        for (after, text, kind) in cases {
+            var driver = FeedDriver()
+            _ = driver.machine.start(now: driver.now)
+            _ = driver.machine.connected(login: RedisLogin(), now: driver.now)
+            for reply in (before + [FeedDriver.text("OK")]).prefix(after) { _ = driver.receive(reply) }
+            #expect(FeedDriver.failure(in: driver.receive(.error(Array(text.utf8)))) == kind, "\(text)")
+            #expect(driver.receive(FeedDriver.acknowledged).isEmpty, "what comes after is not listened to")
+        }
     }
 
     @Test("a name that cannot be set is no obstacle")
@@ -65,7 +64,9 @@ struct FeedMachineFaultTests {
         var driver = FeedDriver()
         _ = driver.machine.start(now: driver.now)
         _ = driver.machine.connected(login: RedisLogin(), now: driver.now)
-        #expect(driver.receive(.error("NOPERM this user has no permissions")).isEmpty)
+        _ = driver.receive(FeedDriver.hello)
+        #expect(driver.receive(.error(Array("NOPERM this user has no permissions".utf8))).isEmpty)
+        #expect(driver.machine.isListening)
     }
 
     @Test("what cannot be prepared within a second is given up", arguments: [false, true])
@@ -73,52 +74,55 @@ struct FeedMachineFaultTests {
         var driver = FeedDriver()
         _ = driver.machine.start(now: driver.now)
         if isConnected { _ = driver.prepare() }
-        #expect(driver.advance(.seconds(1)).isEmpty)
-        let actions = driver.machine.tick(now: driver.now + .milliseconds(1))
-        #expect(FeedDriver.failure(in: actions) == .timeout)
+        #expect(driver.advance(.milliseconds(999)).isEmpty)
+        #expect(FeedDriver.failure(in: driver.machine.tick(now: driver.now + .milliseconds(1))) == .timeout)
     }
 
-    @Test("the wait doubles from failure to failure, up to its limit, and begins anew after a success")
-    func backoff() {
+    @Test("the wait doubles from failure to failure, a little shorter by chance, and begins anew after a success")
+    func backoff() throws {
         let settings = LinkSettings()
         var driver = FeedDriver(settings: settings)
         _ = driver.machine.start(now: driver.now)
-        var expected = settings.reconnectMinimum
-        for _ in 0..<10 {
+        var longest = settings.reconnectMinimum
+        var waits: Set<Duration> = []
+        for _ in 0..<12 {
             let actions = driver.machine.disconnected(RedisFault(.unreachable, "refused"), now: driver.now)
             #expect(FeedDriver.failure(in: actions) == .unreachable)
-            #expect(driver.machine.phase == .waiting(until: driver.now + expected))
-            #expect(driver.machine.tick(now: driver.now + expected - .milliseconds(1)).isEmpty)
-            driver.now = driver.now + expected
+            let wake = try #require(driver.machine.nextWake)
+            let wait = driver.now.duration(to: wake)
+            #expect(wait <= longest && wait >= longest * 3 / 4, "\(wait), not \(longest)")
+            waits.insert(wait)
+            #expect(driver.machine.tick(now: wake - .milliseconds(1)).isEmpty)
+            driver.now = wake
             #expect(driver.machine.tick(now: driver.now) == [.connect])
-            expected = min(expected * 2, settings.reconnectMaximum)
+            longest = min(longest * 2, settings.reconnectMaximum)
         }
-        #expect(expected == settings.reconnectMaximum)
+        #expect(longest == settings.reconnectMaximum && waits.count > 8, "daemons of a fleet do not come back together")
         _ = driver.prepare()
         _ = driver.receive(FeedDriver.acknowledged)
         _ = driver.machine.disconnected(RedisFault(.closed, "gone"), now: driver.now)
-        #expect(driver.machine.phase == .waiting(until: driver.now + settings.reconnectMinimum))
+        let first = driver.now.duration(to: try #require(driver.machine.nextWake))
+        #expect(first <= settings.reconnectMinimum)
     }
 
     @Test("a loss is told once, and nothing from before it counts afterwards")
-    func loss() {
+    func loss() throws {
         var driver = FeedDriver()
         driver.subscribe()
+        _ = driver.machine.ping(now: driver.now)
         let fault = RedisFault(.closed, "gone")
         #expect(driver.machine.disconnected(fault, now: driver.now) == [.lost(fault), .disconnect])
         #expect(driver.receive(FeedDriver.pong).isEmpty)
-        #expect(driver.receive(FeedDriver.message(.null)).isEmpty)
-        driver.now = driver.now + .milliseconds(50)
+        #expect(driver.receive(FeedDriver.everything).isEmpty)
+        driver.now = try #require(driver.machine.nextWake)
         #expect(driver.machine.tick(now: driver.now) == [.connect])
-        let proof = driver.machine.lastProof
         _ = driver.prepare(runID: "def")
-        #expect(driver.machine.lastProof == proof)
-        #expect(driver.receive(FeedDriver.acknowledged).first == .subscribed(runID: "def"))
-        // The PINGs of the connection before were forgotten: the first PONG answers the first PING of this one.
+        #expect(driver.receive(FeedDriver.acknowledged) == [.subscribed(runID: "def")])
+        // The PING of the connection before was forgotten: the first PONG answers the first PING of this one.
         let sent = driver.now
+        _ = driver.machine.ping(now: sent)
         driver.now = driver.now + .milliseconds(10)
-        _ = driver.receive(FeedDriver.pong)
-        #expect(driver.machine.lastProof == sent)
+        #expect(driver.receive(FeedDriver.pong) == [.pong(sentAt: sent)])
     }
 
     @Test("a renewal closes and connects at once, and says that nothing is told meanwhile")
@@ -135,7 +139,7 @@ struct FeedMachineFaultTests {
         // While it is being made anew there is nothing to lose.
         #expect(driver.machine.renew(now: driver.now) == [.disconnect, .connect])
         #expect(!driver.prepare().isEmpty)
-        #expect(driver.receive(FeedDriver.acknowledged).first == .subscribed(runID: "abc"))
+        #expect(driver.receive(FeedDriver.acknowledged) == [.subscribed(runID: "abc")])
     }
 
     @Test("after the end nothing happens any more")
@@ -146,6 +150,6 @@ struct FeedMachineFaultTests {
         #expect(driver.advance(.seconds(5)).isEmpty)
         #expect(driver.machine.disconnected(RedisFault(.closed, "gone"), now: driver.now).isEmpty)
         #expect(driver.machine.renew(now: driver.now).isEmpty)
-        #expect(driver.receive(FeedDriver.message(.null)).isEmpty)
+        #expect(driver.receive(FeedDriver.everything).isEmpty)
     }
 }

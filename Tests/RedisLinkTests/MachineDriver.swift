@@ -34,7 +34,7 @@ struct MachineDriver {
                     commands = []
                 case .complete(let id, let result): results[id, default: []].append(result)
                 case .stateChanged(let state): states.append(state)
-                case .refused: break
+                case .refused, .lost: break
                 }
             }
         }

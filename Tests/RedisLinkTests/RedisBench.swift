@@ -96,7 +96,8 @@ final class Bench {
         change(&settings)
         var logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         logger.logLevel = .critical
-        link = RedisLink(loop: loop, endpoint: endpoint, settings: settings, scripts: scripts, logger: logger)
+        link = RedisLink(
+            host: LinkHost(loop: loop), endpoint: endpoint, settings: settings, scripts: scripts, logger: logger)
         link.onStateChange = { [unowned self] state in
             states.append(state)
             onState?()

@@ -15,6 +15,7 @@ enum RedisRights {
         }
         let own = rule.replacingOccurrences(of: "user tokencached", with: "user default")
             .replacingOccurrences(of: ">CHANGE-ME", with: "nopass").replacingOccurrences(of: "~tc:", with: "~\(prefix)")
+            .replacingOccurrences(of: "&tc:", with: "&\(prefix)")
         let path = "\(folder)/users.acl"
         try "\(own)\nuser test on >test ~* &* +@all\n".write(toFile: path, atomically: true, encoding: .utf8)
         return path

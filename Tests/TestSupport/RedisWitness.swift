@@ -129,4 +129,12 @@ public enum KeyAudit {
         } while cursor != "0"
         return keys.sorted()
     }
+
+    /// Without the beats, which daemons write all the time.
+    public static func keysOfUsers(_ redis: RESPClient) throws -> [String] {
+        try allKeys(redis).filter { !isBeat($0) }
+    }
+
+    /// The key of a beat: the prefix of sessions, `~` and a number.
+    public static func isBeat(_ key: String) -> Bool { key.contains("s:~") }
 }

@@ -34,7 +34,7 @@ import Tokens
         let successor = try #require(try pair.validate(old).view?.sessionToken)
         _ = try pair.validate(successor)
         try pair.redis("HSET", key, "c", String(try pair.time() - 119_000))
-        pair.links[0].observe(serverMilliseconds: try pair.time() + 1_500)
+        pair.nodes[0].observe(serverMilliseconds: try pair.time() + 1_500)
         return (pair, old)
     }
 
@@ -61,7 +61,7 @@ import Tokens
         // Redis is slow for a moment between the confirmation and its reply.
         let verdict: Result<Verdict, ServiceFault> = pair.wait { done in
             pair.services[0].validate(successor, done)
-            pair.links[1].send(RedisCommand("DEBUG", "SLEEP", "0.02"), repeatable: false) { _ in }
+            pair.nodes[1].send(RedisCommand("DEBUG", "SLEEP", "0.02"), repeatable: false) { _ in }
         }
         let answer = try #require(try verdict.get().view)
         #expect(answer.sessionToken == nil && answer.generation == 2)

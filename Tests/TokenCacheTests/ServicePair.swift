@@ -13,7 +13,7 @@ import Tokens
 final class ServicePair {
     let loop: EventLoop
     let services: [TokenService]
-    let links: [RedisLink]
+    let nodes: [RedisNode]
     private let server: RedisServer
     private let observer: RedisLink
 
@@ -23,27 +23,39 @@ final class ServicePair {
         let server = try RedisServer(options: options)
         var settings = LinkSettings()
         settings.timeout = .seconds(5)
-        let links = (0..<3).map { _ in
-            RedisLink(
-                loop: loop, endpoint: server.endpoint, settings: settings, scripts: TokenService.scripts, logger: logger
-            )
+        var node = RedisNode.Settings()
+        node.link = settings
+        node.prefix = Array("tc:".utf8)
+        node.hasFeed = false
+        let nodes = (0..<2).map { _ in
+            RedisNode(
+                host: LinkHost(loop: loop), endpoint: server.endpoint, settings: node, scripts: TokenService.scripts,
+                logger: logger)
         }
         self.loop = loop
         self.server = server
-        self.links = Array(links.prefix(2))
-        observer = links[2]
+        self.nodes = nodes
+        observer = RedisLink(
+            host: LinkHost(loop: loop), endpoint: server.endpoint, settings: settings, scripts: TokenService.scripts,
+            logger: logger)
         services = try (0..<2).map { index in
             try TokenService(
-                link: links[index], prefix: Array("tc:".utf8), timeout: 5_000, policy: policy,
+                router: RedisRouter(node: nodes[index]), scheduler: loop, prefix: Array("tc:".utf8), timeout: 5_000,
+                policy: policy,
                 random: SeededRandom(seed: seed &* 2 &+ UInt64(index)), logger: logger)
         }
-        for link in links {
+        for node in nodes {
             let _: Void = wait { done in
-                link.onStateChange = { state in if state == .ready { done(()) } }
-                link.start()
+                node.onStateChange = { state in if state == .ready { done(()) } }
+                node.start()
             }
-            link.onStateChange = nil
+            node.onStateChange = nil
         }
+        let _: Void = wait { done in
+            observer.onStateChange = { state in if state == .ready { done(()) } }
+            observer.start()
+        }
+        observer.onStateChange = nil
     }
 
     /// Runs the loop until `start`'s completion was called.
@@ -111,11 +123,12 @@ final class ServicePair {
             })
     }
 
+    /// Without the beats.
     func keys() throws -> [String] {
         guard case .array(let elements) = try redis("KEYS", "*") else { return [] }
         return elements.compactMap {
             if case .bulk(let bytes) = $0 { String(decoding: bytes, as: UTF8.self) } else { nil }
-        }
+        }.filter { !$0.contains("s:~") }
     }
 
     func integer(_ words: String...) throws -> Int64 {

@@ -153,11 +153,12 @@ struct AccessFlow: Flow {
 
     /// Redis is away. Rotated or not, confirmed or not, the old token is good.
     private func answerStale(_ fault: Unavailable, _ context: some FlowContext) throws -> FlowStep<Verdict> {
+        // A server that answers is not gone, whatever it answers.
+        guard fault.isSilence else { throw fault }
         let view: SessionView?
         switch awaited {
         case .copy: view = try context.staleView(claim, needsData: needsData, isUnanswered: false)
-        case .state, .touch:
-            view = fault.isSilence ? try context.staleView(claim, needsData: needsData, isUnanswered: true) : nil
+        case .state, .touch: view = try context.staleView(claim, needsData: needsData, isUnanswered: true)
         case .bindings, .time, .end: view = nil
         }
         guard let view else { throw fault }

@@ -29,9 +29,9 @@ public struct NearCacheCounters: Sendable, Equatable {
 final class CachedSessions {
     let cache: NearCache
     let reader: SessionReader
-    let freshness: Freshness
+    /// Says whether what is here may answer.
+    private let node: RedisNode
     private(set) var counters = NearCacheCounters()
-    private let feed: InvalidationFeed
     private let keyPrefix: [UInt8]
     /// Told of every session that was written, by whomever.
     var onChange: (SessionID) -> Void = { _ in }
@@ -40,36 +40,47 @@ final class CachedSessions {
 
     /// Nil where `maxBytes` leaves room for no entry.
     init?(
-        store: SessionStore, link: RedisLink, feed: InvalidationFeed, prefix: [UInt8], maxBytes: Int,
-        serveStale: Duration
+        store: SessionStore, node: RedisNode, prefix: [UInt8], maxBytes: Int, serveStale: Duration
     ) {
         guard let cache = NearCache(maxBytes: maxBytes) else { return nil }
         self.cache = cache
-        self.feed = feed
+        self.node = node
+        node.serveStale = serveStale
         keyPrefix = prefix + Array("s:".utf8)
-        let freshness = Freshness(link: link, feed: feed, serveStale: serveStale)
-        self.freshness = freshness
-        reader = SessionReader(store: store) { [unowned freshness] in freshness.isArmed }
+        reader = SessionReader(store: store) { [unowned node] in node.isArmed }
         counters.maxBytes = maxBytes
-        freshness.onChange = { [unowned self] isArmed in
+        node.onArmed = { [unowned self] isArmed in
             reader.markAll()
             // What was kept before may have changed untold. Disarmed, it stays, suspect.
             guard isArmed else { return }
             flush()
             onArmed()
         }
-        feed.onInvalidation = { [unowned self] in invalidate($0) }
+        node.onInvalidation = { [unowned self] in invalidate($0) }
     }
 
-    func start() { feed.start() }
-    func close() { feed.close() }
+    /// Whether what is here may answer a request that came at `now`.
+    @inline(__always)
+    func isFresh(at now: MonotonicInstant) -> Bool { node.isFresh(at: now) }
+
+    /// Whether what is here may answer although Redis does not.
+    /// - Parameter isUnanswered: Redis was asked about the session just now, and said nothing.
+    func mayServeStale(at now: MonotonicInstant, isUnanswered: Bool = false) -> Bool {
+        node.mayServeStale(at: now, isUnanswered: isUnanswered)
+    }
+
+    /// `near-cache.serve-stale`.
+    var serveStale: Duration {
+        get { node.serveStale }
+        set { node.serveStale = newValue }
+    }
 
     var currentCounters: NearCacheCounters {
         var counters = counters
         counters.entries = cache.count
         counters.bytes = cache.bytes
         counters.evictions = cache.evictions
-        counters.isArmed = freshness.isArmed
+        counters.isArmed = node.isProved
         return counters
     }
 

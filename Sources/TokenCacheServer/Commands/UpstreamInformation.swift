@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import RedisLink
 
-extension RedisLink {
+extension RedisNode {
     /// The fields of INFO's section `# Upstream`.
     var informationFields: [(String, String)] {
         let info = serverInfo

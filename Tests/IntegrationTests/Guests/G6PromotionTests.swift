@@ -23,7 +23,7 @@ struct G6PromotionTests {
                 let data = try observer.fields("TOKEN.GET", token).data()
                 #expect(data == Dictionary(uniqueKeysWithValues: (0..<12).map { ("f\($0)", "v\($0)") }))
             }
-            let keys = try KeyAudit.allKeys(world.daemon.redis())
+            let keys = try KeyAudit.keysOfUsers(world.daemon.redis())
             // One for each guest; the daemons' own readiness made three more.
             #expect(keys.filter { $0.hasPrefix("\(world.stage.prefix)s:") }.count == 10)
         }

@@ -75,7 +75,7 @@ struct S6AbsoluteEndTests {
                 for reply in after { #expect(try Fields(reply).status == "unknown") }
             }
             letPass(.milliseconds(200))
-            #expect(try redis.call("DBSIZE") == .integer(0))
+            #expect(try KeyAudit.keysOfUsers(redis) == [])
         }
     }
 

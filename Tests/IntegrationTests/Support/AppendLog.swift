@@ -3,7 +3,7 @@ import TestSupport
 
 /// Redis's append-only file, as the count of what was written: a script's effects stand in it as one transaction.
 enum AppendLog {
-    /// The commands of each write, in order. Redis brings them to the file before it answers.
+    /// The commands of each write, in order, but for the beats. Redis brings them to the file before it answers.
     static func writes(in folder: String) throws -> [[String]] {
         var bytes: [UInt8] = []
         let below = FileManager.default.enumerator(atPath: folder)
@@ -27,7 +27,7 @@ enum AppendLog {
         return writes
     }
 
-    /// The first word of each command, upper case. An incomplete one at the end is left out.
+    /// The first word of each command, upper case. An incomplete one at the end is left out, and so are beats.
     private static func commands(_ bytes: [UInt8]) -> [String] {
         var names: [String] = []
         var position = 0
@@ -44,9 +44,9 @@ enum AppendLog {
         while position < bytes.count, bytes[position] == UInt8(ascii: "*"), let count = number() {
             for index in 0..<count {
                 guard let length = number(), position + length + 2 <= bytes.count else { return names }
-                if index == 0 {
-                    names.append(String(decoding: bytes[position..<position + length], as: UTF8.self).uppercased())
-                }
+                let word = String(decoding: bytes[position..<position + length], as: UTF8.self)
+                if index == 0 { names.append(word.uppercased()) }
+                if index == 1, KeyAudit.isBeat(word) { names.removeLast() }
                 position += length + 2
             }
         }

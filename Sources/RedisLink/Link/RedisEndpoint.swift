@@ -1,3 +1,5 @@
+public import EventLoop
+
 /// A password for Redis. It cannot be printed: every description of it is `<secret>`.
 public struct RedisPassword: Equatable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
@@ -49,6 +51,14 @@ public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
             case .unix(let path, _): self = .unix(path: path, login: newValue)
             case .tcp(let host, let port, _): self = .tcp(host: host, port: port, login: newValue)
             }
+        }
+    }
+
+    /// Where to connect to.
+    public var address: StreamAddress {
+        switch self {
+        case .unix(let path, _): .unix(path: path)
+        case .tcp(let host, let port, _): .tcp(host: host, port: port)
         }
     }
 

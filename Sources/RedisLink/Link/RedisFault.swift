@@ -27,8 +27,10 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         /// `NOAUTH`, `WRONGPASS`, `NOPERM`.
         case credentials
         case maxClients
-        /// `MOVED`, `ASK`, `TRYAGAIN`, `CLUSTERDOWN`, `CROSSSLOT`.
+        /// `MOVED`, `ASK`, `TRYAGAIN`, `CROSSSLOT`.
         case cluster
+        /// `CLUSTERDOWN`: the node is cut off, or not all slots have a master.
+        case clusterDown
         /// Bytes that are no reply, or a reply past a limit.
         case protocolError
         /// A script failed or cannot be loaded.
@@ -40,6 +42,49 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
 
     public let kind: Kind
     public let description: String
+    /// Where a node of a cluster sends the command to.
+    public internal(set) var redirection: Redirection?
+
+    /// `MOVED` or `ASK`: the slot, and the node that the sender holds for its owner.
+    public struct Redirection: Equatable, Sendable {
+        /// Only this command, behind `ASKING`; else all of the slot from now on.
+        public let isOnce: Bool
+        /// 0 to 16,383.
+        public let slot: Int
+        /// Empty where it is the sender's own.
+        public let host: String
+        public let port: UInt16
+
+        /// Reads `MOVED 3999 127.0.0.1:6381`; nil for anything else. Source: redis.io/docs/reference/cluster-spec.
+        init?(error text: String) {
+            let words = text.split(separator: " ", omittingEmptySubsequences: false)
+            guard words.count == 3, words[0] == "MOVED" || words[0] == "ASK", let slot = Int(words[1]),
+                (0..<16_384).contains(slot), let colon = words[2].lastIndex(of: ":"),
+                let port = UInt16(words[2][words[2].index(after: colon)...]), port > 0
+            else { return nil }
+            isOnce = words[0] == "ASK"
+            self.slot = slot
+            host = String(words[2][..<colon])
+            self.port = port
+        }
+    }
+
+    /// Redis said nothing at all: what was asked for may have happened, or was never sent.
+    public var isSilence: Bool {
+        switch kind {
+        case .timeout, .closed, .unreachable: true
+        default: false
+        }
+    }
+
+    /// The server must not be written to, so it is not read from either: it is no master any more, or is cut off from
+    /// its replicas or its cluster.
+    public var isLossOfRole: Bool {
+        switch kind {
+        case .readOnly, .noReplicas, .clusterDown: true
+        default: false
+        }
+    }
 
     public init(_ kind: Kind, _ description: String) {
         self.kind = kind
@@ -79,8 +124,12 @@ extension RedisFault {
             return (RedisFault(.credentials, "Redis refuses user or password (WRONGPASS)"), .reconnect)
         case "NOPERM":
             return (RedisFault(.credentials, "the Redis user lacks a permission (NOPERM)"), .none)
-        case "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "CROSSSLOT":
-            return (RedisFault(.cluster, "Redis is a cluster node and refuses (\(code))"), .none)
+        case "CLUSTERDOWN":
+            return (RedisFault(.clusterDown, "the Redis cluster is down (CLUSTERDOWN)"), .none)
+        case "MOVED", "ASK", "TRYAGAIN", "CROSSSLOT":
+            var fault = RedisFault(.cluster, "Redis is a cluster node and refuses (\(code))")
+            fault.redirection = Redirection(error: text)
+            return (fault, .none)
         default: return (classifyPlain(text, code: code), .none)
         }
     }

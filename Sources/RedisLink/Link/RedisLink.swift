@@ -11,43 +11,56 @@ public final class RedisLink {
 
     /// Told after every change of `state`, from the loop.
     public var onStateChange: ((LinkState) -> Void)?
+    /// Told why a connection, or an attempt at one, is over, before what was under way on it completes.
+    public var onLoss: ((RedisFault) -> Void)?
     public private(set) var state: LinkState = .closed
     public let settings: LinkSettings
 
-    public let scheduler: any Scheduler
     public let endpoint: RedisEndpoint
+    /// While set, what reads are answered is not believed: they fail with this fault. Whether the server still is who it
+    /// was says its node.
+    var readsAreRefused: RedisFault?
+    private let scheduler: any Scheduler
     private let logger: Logger
     private let transport: LinkTransport
     private let scriptIndexes: [RedisScript: Int]
-    private var machine: LinkMachine<Completion>
+    private var machine: LinkMachine<Waiter>
+    private var parser: ReplyParser?
     private var timer: (any SchedulerTimer)?
     /// When the timer runs out. It is left running when the next wake moves later, which it does with every reply.
     private var armedFor: MonotonicInstant?
-    private var pending = Deque<LinkMachine<Completion>.Action>()
+    private var pending = Deque<LinkMachine<Waiter>.Action>()
     private var isPerforming = false
     private var isTurnScheduled = false
     private var turnBody: () -> Void = {}
     private var lastRefusalLogged: MonotonicInstant?
+
+    /// Who waits for a reply.
+    private enum Waiter {
+        case read(Completion)
+        /// Of a script: Redis itself refuses it where the server must not be written to.
+        case script(Completion)
+    }
+
+    /// The reader is fed so much at a time: after every kilobyte of replies it moves all that it holds to the front.
+    private static let feedBytes = 4_096
 
     /// Makes a link; nothing happens before `start()`.
     ///
     /// - Parameters:
     ///   - endpoint: where Redis is, and who to be there.
     ///   - scripts: loaded on every connection before it is used; `run` takes these only.
-    ///   - seed: of the jitter between attempts.
     public init(
-        scheduler: any Scheduler, streams: any StreamMaker, seed: UInt64, endpoint: RedisEndpoint,
-        settings: LinkSettings = LinkSettings(), scripts: [RedisScript], logger: Logger
+        host: LinkHost, endpoint: RedisEndpoint, settings: LinkSettings = LinkSettings(), scripts: [RedisScript],
+        logger: Logger
     ) {
-        self.scheduler = scheduler
+        scheduler = host.scheduler
         self.endpoint = endpoint
         self.settings = settings
         self.logger = logger
-        machine = LinkMachine(settings: settings, scripts: scripts, seed: seed)
+        machine = LinkMachine(settings: settings, scripts: scripts, seed: host.seed)
         scriptIndexes = Dictionary(scripts.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-        transport = LinkTransport(scheduler: scheduler, streams: streams, settings: settings) { answer in
-            answer(.success(endpoint))
-        }
+        transport = LinkTransport(host: host, endpoint: endpoint, settings: settings)
         transport.owner = self
         timer = scheduler.makeTimer { [unowned self] in
             armedFor = nil
@@ -55,16 +68,6 @@ public final class RedisLink {
             perform()
         }
         turnBody = { [weak self] in self?.turn() }
-    }
-
-    /// On a loop, over sockets.
-    public convenience init(
-        loop: EventLoop, endpoint: RedisEndpoint, settings: LinkSettings = LinkSettings(), scripts: [RedisScript],
-        logger: Logger
-    ) {
-        self.init(
-            scheduler: loop, streams: loop, seed: .random(in: 0 ... .max), endpoint: endpoint, settings: settings,
-            scripts: scripts, logger: logger)
     }
 
     /// Begins to connect, and keeps at it until `close()`.
@@ -86,7 +89,7 @@ public final class RedisLink {
     ///     idempotent writes. Even then it completes by its deadline.
     ///   - completion: called exactly once, from the loop, never before this has returned. An error of Redis is a fault.
     public func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping Completion) {
-        submit(RequestBody(bytes: command.bytes), repeatable, completion)
+        submit(RequestBody(bytes: command.bytes), repeatable, .read(completion))
     }
 
     /// Runs a script by its digest. If Redis has lost it, it is loaded and run again; nobody notices.
@@ -102,7 +105,7 @@ public final class RedisLink {
             }
         }
         let call = RedisScript.formatCall(keys: keys, arguments: arguments)
-        submit(RequestBody(bytes: call.bytes, script: (index, call.digestOffset)), repeatable, completion)
+        submit(RequestBody(bytes: call.bytes, script: (index, call.digestOffset)), repeatable, .script(completion))
     }
 
     /// Redis's clock now, Unix milliseconds, by estimate; nil before its first answer. It is read at connect and with
@@ -117,6 +120,8 @@ public final class RedisLink {
         machine.clock.observe(serverMilliseconds: serverMilliseconds, at: scheduler.now)
     }
 
+    var clock: RedisClock { machine.clock }
+
     /// What was counted since the link was made.
     public var counters: LinkCounters { machine.counters }
 
@@ -126,8 +131,8 @@ public final class RedisLink {
     /// Requests in flight and waiting, those included that were given up and whose late reply is awaited.
     public var pendingRequests: Int { machine.inFlight.count + machine.waiting.count }
 
-    private func submit(_ body: RequestBody, _ repeatable: Bool, _ completion: @escaping Completion) {
-        machine.submit(body, isRepeatable: repeatable, waiter: completion, now: scheduler.now)
+    private func submit(_ body: RequestBody, _ repeatable: Bool, _ waiter: Waiter) {
+        machine.submit(body, isRepeatable: repeatable, waiter: waiter, now: scheduler.now)
         scheduleTurn()
     }
 
@@ -168,11 +173,19 @@ public final class RedisLink {
         arm()
     }
 
-    private func perform(_ action: LinkMachine<Completion>.Action) {
+    private func perform(_ action: LinkMachine<Waiter>.Action) {
         switch action {
-        case .connect: transport.connect()
-        case .disconnect: transport.close()
-        case .complete(let completion, let result): completion(result)
+        case .connect:
+            parser = ReplyParser(maxElements: settings.maxReplyElements, maxBytes: settings.maxReplyBytes)
+            transport.connect()
+        case .disconnect:
+            parser = nil
+            transport.close()
+        case .lost(let fault): onLoss?(fault)
+        case .complete(.script(let completion), let result): completion(result)
+        case .complete(.read(let completion), let result):
+            if let readsAreRefused, case .success = result { return completion(.failure(readsAreRefused)) }
+            completion(result)
         case .stateChanged(let new):
             log(new)
             state = new
@@ -221,24 +234,28 @@ extension RedisLink: LinkTransportOwner {
         perform()
     }
 
-    func transportReceived(_ reply: RedisReply) -> Bool {
-        machine.received(reply, now: scheduler.now)
-        switch machine.phase {
-        case .preparing, .ready: return true
-        case .closed, .connecting, .backoff: return false
+    func transportReceived(_ bytes: UnsafeRawBufferPointer) {
+        guard let parser else { return }
+        do throws(ReplyParser.Malformed) {
+            var rest = bytes
+            while !rest.isEmpty {
+                let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.feedBytes))
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(piece.count))
+                try parser.feed(piece)
+                while let reply = try parser.next() {
+                    machine.received(reply, now: scheduler.now)
+                    // The rest was said on a connection that is none any more.
+                    guard machine.isConnected else { return perform() }
+                }
+            }
+        } catch {
+            machine.garbage(now: scheduler.now)
         }
-    }
-
-    func transportReceivedGarbage() {
-        machine.garbage(now: scheduler.now)
+        perform()
     }
 
     func transportClosed(_ fault: RedisFault) {
         machine.disconnected(fault, now: scheduler.now)
-        perform()
-    }
-
-    func transportDrained() {
         perform()
     }
 }

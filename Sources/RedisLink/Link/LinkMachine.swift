@@ -8,8 +8,7 @@ internal import EventLoop
 /// when its deadline is `tick`ed past.
 ///
 /// Replies carry no identity, only their position, so everything sent has an entry in `inFlight` until its reply
-/// came. A request lives in a slot beside it; when it is given up the slot is freed and its generation moves on,
-/// and the entry stays behind to swallow the late reply.
+/// came; `requests` holds what somebody still waits for.
 struct LinkMachine<Waiter> {
     enum Action {
         /// Open a connection and report `connected` or `disconnected`.
@@ -18,6 +17,8 @@ struct LinkMachine<Waiter> {
         case disconnect
         case complete(Waiter, Result<RedisReply, RedisFault>)
         case stateChanged(LinkState)
+        /// The connection, or the attempt at one, is over, for this reason.
+        case lost(RedisFault)
         /// Tell the operator: a fault of single requests that only configuration cures.
         case refused(RedisFault)
     }
@@ -41,7 +42,7 @@ struct LinkMachine<Waiter> {
     /// What a reply that is still to come is for.
     enum Purpose {
         case request(SlotReference)
-        case preparation(PreparationStep)
+        case handshake
         case heartbeat
         case scriptLoad(Int)
     }
@@ -58,7 +59,10 @@ struct LinkMachine<Waiter> {
     private(set) var state: LinkState = .closed
     var counters = LinkCounters()
     var clock = RedisClock()
-    var serverInfo = RedisServerInfo()
+    /// What the connection under way is asked first.
+    private var handshake: Handshake?
+    /// What Redis said about itself when this connection was made.
+    private(set) var serverInfo = RedisServerInfo()
 
     /// To be performed by the shell, in order.
     var actions: [Action] = []
@@ -69,10 +73,7 @@ struct LinkMachine<Waiter> {
     var inFlight = Deque<Expected>()
     /// Accepted and not sent: the connection is not ready.
     var waiting = Deque<WaitingRequest>()
-    /// Deadlines in order; entries whose request is done are skipped.
-    var deadlines = Deque<(at: MonotonicInstant, slot: SlotReference)>()
-    var slots: [Slot] = []
-    var freeSlots: [Int] = []
+    var requests = RequestTable<Waiter>()
     /// Bytes of everything in `inFlight` and `waiting`.
     var pendingBytes = 0
     /// SHA-1 in hex by script, once Redis told it. It depends on the source only, so it outlives connections.
@@ -81,18 +82,24 @@ struct LinkMachine<Waiter> {
     var loadsInFlight: [Int]
 
     private var isHeartbeatInFlight = false
-    /// Failures in a row that were followed by a wait, since the link was last ready for a while.
-    private var failures = 0
     /// Whether a loss has already been answered by an attempt without a wait, since then.
     private var hasRetriedAtOnce = false
-    private var generator: SplitMix64
+    private var backoff: Backoff
 
     init(settings: LinkSettings, scripts: [RedisScript], seed: UInt64) {
         self.settings = settings
         self.scripts = scripts
         digests = Array(repeating: nil, count: scripts.count)
         loadsInFlight = Array(repeating: 0, count: scripts.count)
-        generator = SplitMix64(state: seed)
+        backoff = Backoff(settings, seed: seed)
+    }
+
+    /// Whether what is received means something.
+    var isConnected: Bool {
+        switch phase {
+        case .preparing, .ready: true
+        case .closed, .connecting, .backoff: false
+        }
     }
 
     /// When `tick` is due next; nil: not until something else happens.
@@ -106,14 +113,14 @@ struct LinkMachine<Waiter> {
             wake = nextHeartbeat
             if let oldest = inFlight.first { wake = min(wake, tooLate(oldest)) }
         }
-        if let first = deadlines.first { wake = min(wake, first.at) }
+        if let first = requests.firstDeadline { wake = min(wake, first) }
         return wake == .latest ? nil : wake
     }
 
     /// Begins the first attempt.
     mutating func start(now: MonotonicInstant) {
         guard phase == .closed else { return }
-        failures = 0
+        backoff.reset()
         hasRetriedAtOnce = false
         setState(.connecting)
         attempt(now: now)
@@ -134,8 +141,10 @@ struct LinkMachine<Waiter> {
         guard case .connecting(let since) = phase else { return }
         phase = .preparing(since: since)
         serverInfo = RedisServerInfo()
-        for (step, command) in preparation(for: login) {
-            expect(.preparation(step), byteCount: command.count, now: now)
+        let (handshake, commands) = Handshake.forCommands(login, scripts: scripts)
+        self.handshake = handshake
+        for command in commands {
+            expect(.handshake, byteCount: command.count, now: now)
             output.append(contentsOf: command)
         }
     }
@@ -174,20 +183,12 @@ struct LinkMachine<Waiter> {
 
     /// The next reply, in its position.
     mutating func received(_ reply: RedisReply, now: MonotonicInstant) {
-        switch phase {
-        case .closed, .connecting, .backoff: return
-        case .preparing, .ready: break
-        }
+        guard isConnected else { return }
         guard let expected = inFlight.popFirst() else { return garbage(now: now) }
         counters.replies += 1
         pendingBytes -= expected.byteCount
         switch expected.purpose {
-        case .preparation(let step):
-            if let fault = prepared(step, reply: reply, sentAt: expected.sentAt, now: now) {
-                lose(fault, now: now)
-            } else if inFlight.isEmpty {
-                becomeReady(now: now)
-            }
+        case .handshake: shakeHands(reply, sentAt: expected.sentAt, now: now)
         case .request(let reference): answered(reference, reply: reply, now: now)
         case .heartbeat:
             isHeartbeatInFlight = false
@@ -196,6 +197,21 @@ struct LinkMachine<Waiter> {
         case .scriptLoad(let index):
             loadsInFlight[index] -= 1
             if case .bulk(let digest) = reply, digest.count == RedisScript.digestLength { digests[index] = digest }
+        }
+    }
+
+    private mutating func shakeHands(_ reply: RedisReply, sentAt: MonotonicInstant, now: MonotonicInstant) {
+        guard let outcome = handshake?.received(reply) else { return }
+        switch outcome {
+        case .nothing: break
+        case .time(let reply): takeTime(reply, sentAt: sentAt, now: now)
+        case .digest(let number, let digest): digests[number] = digest
+        case .failed(let fault): return lose(fault, now: now)
+        }
+        if let handshake, handshake.isComplete {
+            serverInfo = handshake.server
+            self.handshake = nil
+            becomeReady(now: now)
         }
     }
 
@@ -248,7 +264,7 @@ struct LinkMachine<Waiter> {
         case .ready(let since, _):
             // A connection that breaks again and again is not one that works.
             if now - since >= settings.reconnectMaximum {
-                failures = 0
+                backoff.reset()
                 hasRetriedAtOnce = false
             }
             isFirstLoss = !hasRetriedAtOnce && fault.kind != .credentials
@@ -256,6 +272,7 @@ struct LinkMachine<Waiter> {
         counters.failures += 1
         counters.lastFault = LinkCounters.LastFault(description: fault.description, at: now)
         actions.append(.disconnect)
+        actions.append(.lost(fault))
         retrieveInFlight(fault)
         forgetConnection()
         if isFirstLoss {
@@ -263,8 +280,7 @@ struct LinkMachine<Waiter> {
             setState(.connecting)
             attempt(now: now)
         } else {
-            failures += 1
-            phase = .backoff(until: now + delay(after: fault))
+            phase = .backoff(until: now + backoff.delay(after: fault))
             setState(.down(fault))
             failNewcomers(fault)
         }
@@ -274,38 +290,14 @@ struct LinkMachine<Waiter> {
         inFlight.removeAll(keepingCapacity: true)
         pendingBytes = waiting.reduce(0) { $0 + $1.byteCount }
         output.removeAll()
+        handshake = nil
         isHeartbeatInFlight = false
         for index in loadsInFlight.indices { loadsInFlight[index] = 0 }
-    }
-
-    /// Exponential from the minimum to the maximum, up to a quarter shorter by chance, so that the daemons of a
-    /// fleet do not come back all at once.
-    private mutating func delay(after fault: RedisFault) -> Duration {
-        if fault.kind == .credentials { return settings.reconnectMaximum }
-        var delay = min(settings.reconnectMinimum, settings.reconnectMaximum)
-        for _ in 1..<min(max(failures, 1), 32) where delay < settings.reconnectMaximum {
-            delay = min(delay * 2, settings.reconnectMaximum)
-        }
-        return delay - delay / 4096 * Int(generator.next() % 1024)
     }
 
     private mutating func setState(_ new: LinkState) {
         guard new != state else { return }
         state = new
         actions.append(.stateChanged(new))
-    }
-}
-
-/// A small seeded generator for jitter; nothing secret comes from it. Source: Steele, Lea, Flood, "Fast splittable
-/// pseudorandom number generators", 2014.
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

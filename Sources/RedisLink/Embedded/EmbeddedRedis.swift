@@ -184,7 +184,8 @@ public final class EmbeddedRedis {
         settings.reconnectMaximum = .milliseconds(200)
         var quiet = logger
         quiet.logLevel = .critical
-        let link = RedisLink(loop: loop, endpoint: endpoint, settings: settings, scripts: [], logger: quiet)
+        let link = RedisLink(
+            host: LinkHost(loop: loop), endpoint: endpoint, settings: settings, scripts: [], logger: quiet)
         link.onStateChange = { [unowned self] state in
             guard state == .ready, let ready = onReady else { return }
             onReady = nil

@@ -1,39 +1,12 @@
 internal import DequeModule
 internal import EventLoop
 
-/// Names a request by its slot; out of date as soon as that request is done.
-struct SlotReference: Equatable {
-    let index: Int
-    let generation: UInt32
-}
-
 struct WaitingRequest {
     let slot: SlotReference
     let byteCount: Int
 }
 
-/// A request's bytes, and for a script where its digest belongs in them.
-struct RequestBody {
-    let bytes: [UInt8]
-    var script: (index: Int, digestOffset: Int)?
-}
-
 extension LinkMachine {
-    struct Request {
-        let body: RequestBody
-        let waiter: Waiter
-        let isRepeatable: Bool
-        /// It was in flight on a connection that was lost; once is allowed.
-        var wasRetrieved = false
-        /// Its script was loaded for it; once is allowed.
-        var wasReloaded = false
-    }
-
-    struct Slot {
-        var generation: UInt32 = 0
-        var request: Request?
-    }
-
     /// Takes a request: it is sent now, waits for the connection, or fails.
     mutating func submit(_ body: RequestBody, isRepeatable: Bool, waiter: Waiter, now: MonotonicInstant) {
         let isReady: Bool
@@ -52,8 +25,8 @@ extension LinkMachine {
             return refuse(waiter, RedisFault(.overloaded, "too many requests wait for Redis"))
         }
         counters.requests += 1
-        let reference = occupy(Request(body: body, waiter: waiter, isRepeatable: isRepeatable))
-        deadlines.append((now + settings.timeout, reference))
+        let request = RequestTable.Request(body: body, waiter: waiter, isRepeatable: isRepeatable)
+        let reference = requests.insert(request, deadline: now + settings.timeout)
         if isReady {
             transmit(reference, body, now: now)
         } else {
@@ -65,7 +38,7 @@ extension LinkMachine {
     /// The reply to a request came.
     mutating func answered(_ reference: SlotReference, reply: RedisReply, now: MonotonicInstant) {
         guard case .error(let text) = reply else {
-            guard let request = vacate(reference) else {
+            guard let request = requests.remove(reference) else {
                 counters.lateReplies += 1
                 return
             }
@@ -73,7 +46,7 @@ extension LinkMachine {
         }
         let verdict = RedisFault.classify(error: text)
         if verdict.consequence == .loadScript, reload(reference, now: now) { return }
-        if let request = vacate(reference) {
+        if let request = requests.remove(reference) {
             actions.append(.complete(request.waiter, .failure(verdict.fault)))
             if verdict.fault.kind == .credentials { actions.append(.refused(verdict.fault)) }
         } else {
@@ -84,9 +57,7 @@ extension LinkMachine {
 
     /// Gives up what is past its deadline.
     mutating func expireRequests(now: MonotonicInstant) {
-        while let first = deadlines.first, first.at <= now || !isOccupied(first.slot) {
-            deadlines.removeFirst()
-            guard let request = vacate(first.slot) else { continue }
+        while let request = requests.removeExpired(now: now) {
             counters.timeouts += 1
             actions.append(.complete(request.waiter, .failure(RedisFault(.timeout, "Redis did not answer in time"))))
         }
@@ -95,7 +66,7 @@ extension LinkMachine {
     mutating func transmitWaiting(now: MonotonicInstant) {
         while let next = waiting.popFirst() {
             pendingBytes -= next.byteCount
-            guard let request = slots[next.slot.index].request, isOccupied(next.slot) else { continue }
+            guard let request = requests[next.slot] else { continue }
             if request.wasRetrieved { counters.resends += 1 }
             transmit(next.slot, request.body, now: now)
         }
@@ -105,11 +76,11 @@ extension LinkMachine {
     /// rest fails, since nobody knows whether it was carried out.
     mutating func retrieveInFlight(_ fault: RedisFault) {
         while let last = inFlight.popLast() {
-            guard case .request(let reference) = last.purpose, isOccupied(reference) else { continue }
-            if let request = slots[reference.index].request, request.isRepeatable, !request.wasRetrieved {
-                slots[reference.index].request?.wasRetrieved = true
+            guard case .request(let reference) = last.purpose, let request = requests[reference] else { continue }
+            if request.isRepeatable, !request.wasRetrieved {
+                requests[reference]?.wasRetrieved = true
                 waiting.prepend(WaitingRequest(slot: reference, byteCount: request.body.bytes.count))
-            } else if let request = vacate(reference) {
+            } else if let request = requests.remove(reference) {
                 actions.append(.complete(request.waiter, .failure(fault)))
             }
         }
@@ -118,10 +89,10 @@ extension LinkMachine {
     /// Fails what waits for a first attempt, except what was retrieved: that has until its deadline.
     mutating func failNewcomers(_ fault: RedisFault) {
         var kept = Deque<WaitingRequest>()
-        for entry in waiting where isOccupied(entry.slot) {
-            if slots[entry.slot.index].request?.wasRetrieved == true {
+        for entry in waiting where requests.isOpen(entry.slot) {
+            if requests[entry.slot]?.wasRetrieved == true {
                 kept.append(entry)
-            } else if let request = vacate(entry.slot) {
+            } else if let request = requests.remove(entry.slot) {
                 actions.append(.complete(request.waiter, .failure(fault)))
             }
         }
@@ -130,23 +101,18 @@ extension LinkMachine {
     }
 
     mutating func failAll(_ fault: RedisFault) {
-        for index in slots.indices {
-            let reference = SlotReference(index: index, generation: slots[index].generation)
-            guard let request = vacate(reference) else { continue }
-            actions.append(.complete(request.waiter, .failure(fault)))
-        }
+        for request in requests.removeAll() { actions.append(.complete(request.waiter, .failure(fault))) }
         waiting.removeAll()
-        deadlines.removeAll()
         pendingBytes = 0
     }
 
     /// Loads the request's script again and repeats the request behind it. False if that was done once already.
     /// Always safe: a call that met an empty script cache did nothing.
     private mutating func reload(_ reference: SlotReference, now: MonotonicInstant) -> Bool {
-        guard isOccupied(reference), let request = slots[reference.index].request,
+        guard let request = requests[reference],
             let script = request.body.script, !request.wasReloaded
         else { return false }
-        slots[reference.index].request?.wasReloaded = true
+        requests[reference]?.wasReloaded = true
         if loadsInFlight[script.index] == 0 {
             loadsInFlight[script.index] += 1
             counters.scriptReloads += 1
@@ -171,31 +137,21 @@ extension LinkMachine {
     private mutating func refuse(_ waiter: Waiter, _ fault: RedisFault) {
         actions.append(.complete(waiter, .failure(fault)))
     }
+}
 
-    private mutating func occupy(_ request: Request) -> SlotReference {
-        guard let index = freeSlots.popLast() else {
-            slots.append(Slot(request: request))
-            return SlotReference(index: slots.count - 1, generation: 0)
-        }
-        slots[index].request = request
-        return SlotReference(index: index, generation: slots[index].generation)
+extension LinkMachine {
+    /// Takes in a reply to `TIME`: seconds and microseconds, as two bulks.
+    mutating func takeTime(_ reply: RedisReply, sentAt: MonotonicInstant, now: MonotonicInstant) {
+        guard case .array(let parts) = reply, parts.count == 2,
+            case .bulk(let first) = parts[0], case .bulk(let second) = parts[1],
+            let seconds = decimal(first, below: 100_000_000_000), let micros = decimal(second, below: 1_000_000)
+        else { return }
+        clock.sample(serverMicroseconds: seconds * 1_000_000 + micros, sentAt: sentAt, receivedAt: now)
     }
 
-    private func isOccupied(_ reference: SlotReference) -> Bool {
-        let slot = slots[reference.index]
-        return slot.generation == reference.generation && slot.request != nil
-    }
-
-    /// Frees the slot and gives its request; nil if that was done before.
-    private mutating func vacate(_ reference: SlotReference) -> Request? {
-        guard slots[reference.index].generation == reference.generation,
-            let request = slots[reference.index].request
-        else { return nil }
-        slots[reference.index].request = nil
-        slots[reference.index].generation &+= 1
-        freeSlots.append(reference.index)
-        // The common case: the oldest is answered first, and its deadline goes with it.
-        while let first = deadlines.first, !isOccupied(first.slot) { deadlines.removeFirst() }
-        return request
+    private func decimal(_ bytes: [UInt8], below limit: Int64) -> Int64? {
+        guard !bytes.isEmpty, bytes.count <= 18, bytes.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        let value = bytes.reduce(Int64(0)) { $0 * 10 + Int64($1 - 0x30) }
+        return value < limit ? value : nil
     }
 }

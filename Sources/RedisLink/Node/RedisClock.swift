@@ -28,6 +28,14 @@ struct RedisClock: Equatable {
         return (now.microseconds &+ estimate.offset) / 1000
     }
 
+    /// The earliest moment at which Redis's clock may have stood at a time, Unix milliseconds; nil before the first sample.
+    func earliestInstant(serverMilliseconds: Int64) -> MonotonicInstant? {
+        guard let estimate, RedisClock.plausibleMilliseconds.contains(serverMilliseconds) else { return nil }
+        let earliest = serverMilliseconds * 1000 &- estimate.offset &- estimate.uncertainty
+        let (nanoseconds, overflow) = earliest.multipliedReportingOverflow(by: 1000)
+        return overflow ? nil : MonotonicInstant(nanoseconds: nanoseconds)
+    }
+
     /// Takes in a reply to `TIME`.
     mutating func sample(serverMicroseconds: Int64, sentAt: MonotonicInstant, receivedAt: MonotonicInstant) {
         guard RedisClock.plausibleMilliseconds.contains(serverMicroseconds / 1000) else { return }
@@ -35,7 +43,7 @@ struct RedisClock: Equatable {
         let middle = serverMicroseconds - receivedAt.microseconds + half
         let new = Estimate(offset: middle, uncertainty: half + 1, at: receivedAt.microseconds)
         guard let old = estimate else { return estimate = new }
-        let aged = old.uncertainty + max(0, new.at - old.at) / 1_000_000 * RedisClock.driftPerSecond
+        let aged = old.uncertainty + aged(old, at: new.at)
         let distance = (new.offset - old.offset).magnitude
         if distance > UInt64(new.uncertainty + aged) || new.uncertainty <= aged { estimate = new }
     }
@@ -49,9 +57,19 @@ struct RedisClock: Equatable {
             estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack, at: now.microseconds)
             return
         }
-        if old.offset < least || old.offset > least + 1000 + RedisClock.observationSlack {
+        let most = old.offset + old.uncertainty + aged(old, at: now.microseconds)
+        if old.offset < least, least <= most {
+            // Both are true: what is left between them is narrower than either.
+            estimate = Estimate(
+                offset: least + (most - least) / 2, uncertainty: (most - least) / 2 + 1, at: now.microseconds)
+        } else if old.offset < least || old.offset > least + 1000 + RedisClock.observationSlack {
             estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack / 2, at: now.microseconds)
         }
+    }
+
+    /// What the clocks may have drifted apart since an estimate was made.
+    private func aged(_ old: Estimate, at microseconds: Int64) -> Int64 {
+        max(0, microseconds - old.at) / 1_000_000 * RedisClock.driftPerSecond
     }
 }
 

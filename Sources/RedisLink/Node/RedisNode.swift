@@ -1,0 +1,308 @@
+public import EventLoop
+public import Logging
+
+/// One Redis server as the daemon knows it: the link that commands go over, the feed of changes, the beat that proves
+/// both, its clock, its scripts, and whether what is remembered of it may answer.
+///
+/// *Armed*: every change is being told, by the server that the commands go to. *Fresh*: and that was proved at most a
+/// second ago. While neither, what is remembered is suspect: of use only while the server does not answer at all, and
+/// only for `serveStale` after the last moment at which all proofs held.
+///
+/// Belongs to its loop's thread.
+public final class RedisNode {
+    /// What is a sign of life.
+    public enum Proof: Sendable {
+        /// A small write that comes back on the feed: it proves that the server is still the one to ask.
+        case beat
+        /// An answer on the feed: enough for a server that is nobody else's, and costs its disk nothing.
+        case ping
+    }
+
+    public struct Settings: Sendable {
+        public var link = LinkSettings()
+        /// Of all keys, `redis.prefix`. Changes under it with `s:` behind are told.
+        public var prefix: [UInt8] = []
+        /// Whether changes are to be told at all.
+        public var hasFeed = true
+        public var proof = Proof.beat
+
+        public init() {}
+    }
+
+    /// Told of every change of the link's state, after the node has drawn its conclusions.
+    public var onStateChange: ((LinkState) -> Void)?
+    /// Told what has changed, while subscribed.
+    public var onInvalidation: ((Invalidation) -> Void)?
+    /// Told after `isArmed` has become true or false.
+    public var onArmed: ((Bool) -> Void)?
+    /// How long what is remembered may be served while the server is silent; zero: not at all.
+    public var serveStale = Duration.zero
+
+    /// Every change is told, by the server that the commands go to.
+    public private(set) var isArmed = false
+
+    private let link: RedisLink
+    private let scheduler: any Scheduler
+    private let settings: Settings
+    private let beatPrefix: [UInt8]
+    private let logger: Logger
+    private var feed: RedisFeed?
+    private var beat = Beat()
+    private var timer: (any SchedulerTimer)?
+    private var isBeating = false
+    private var subscribedTo: String?
+    private var armedAt = MonotonicInstant(nanoseconds: 0)
+    private var wasReady = false
+    /// When the operator was told last why the near cache does not work, and what it was.
+    private var lastWarning: (at: MonotonicInstant, text: String)?
+    /// The last moment at which all proofs held. Nil where the server said that it is not to be believed.
+    private var provedUntil: MonotonicInstant?
+    /// What is remembered answers up to this moment.
+    @usableFromInline var freshUntil = MonotonicInstant(nanoseconds: .min)
+    @usableFromInline var lastRequest = MonotonicInstant(nanoseconds: .min)
+
+    private static let beatScript = RedisScript(
+        name: "beat", source: Array("#!lua flags=allow-oom\n".utf8) + PackageResources.beat_lua)
+
+    /// Makes a node; nothing happens before `start()`.
+    /// - Parameter scripts: those that `run` takes.
+    public init(
+        host: LinkHost, endpoint: RedisEndpoint, settings: Settings, scripts: [RedisScript], logger: Logger
+    ) {
+        scheduler = host.scheduler
+        self.settings = settings
+        self.logger = logger
+        beatPrefix = settings.prefix + Array("s:".utf8) + [Beat.mark]
+        link = RedisLink(
+            host: host, endpoint: endpoint, settings: settings.link, scripts: scripts + [Self.beatScript],
+            logger: logger)
+        if settings.hasFeed {
+            feed = RedisFeed(
+                host: host, endpoint: endpoint, settings: settings.link, prefix: settings.prefix + Array("s:".utf8),
+                channel: settings.prefix + Array("none".utf8), logger: logger
+            ) { [unowned self] in told($0) }
+        }
+        link.onStateChange = { [unowned self] in linkChanged($0) }
+        link.onLoss = { [unowned self] in linkLost($0) }
+        timer = scheduler.makeTimer { [unowned self] in tick() }
+    }
+
+    /// Begins to connect, and keeps at it until `close()`.
+    public func start() {
+        link.start()
+        feed?.start()
+    }
+
+    public func close() {
+        timer?.cancel()
+        feed?.close()
+        link.close()
+    }
+
+    // MARK: Requests
+
+    /// Whether what is remembered may answer a request that came at `now`. Called for every request: the beat goes on
+    /// for as long as they come.
+    @inlinable
+    public func isFresh(at now: MonotonicInstant) -> Bool {
+        lastRequest = now
+        return now.nanoseconds <= freshUntil.nanoseconds
+    }
+
+    /// Whether what is remembered may answer although Redis does not.
+    /// - Parameter isUnanswered: Redis was asked about it just now, and said nothing: a silence that is younger than a
+    ///   proof may be.
+    public func mayServeStale(at now: MonotonicInstant, isUnanswered: Bool) -> Bool {
+        guard serveStale > .zero, let provedUntil else { return false }
+        guard isUnanswered || (isSilent && now > freshUntil) else { return false }
+        return provedUntil.duration(to: now) <= serveStale
+    }
+
+    /// Sends a command that reads, behind all that were sent before. Its answer is not believed where the server has
+    /// lost its role.
+    /// - Parameters: as for `RedisLink.send`.
+    public func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping RedisLink.Completion) {
+        awaken()
+        link.send(command, repeatable: repeatable, completion: completion)
+    }
+
+    /// Runs a script by its digest.
+    /// - Parameters: as for `RedisLink.run`.
+    public func run(
+        _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
+        completion: @escaping RedisLink.Completion
+    ) {
+        awaken()
+        link.run(script, keys: keys, arguments: arguments, repeatable: repeatable, completion: completion)
+    }
+
+    // MARK: What is known of the server
+
+    public var state: LinkState { link.state }
+    public var endpoint: RedisEndpoint { link.endpoint }
+    public var counters: LinkCounters { link.counters }
+    public var serverInfo: RedisServerInfo { link.serverInfo }
+    public var clockMilliseconds: Int64? { link.clockMilliseconds }
+    public func clockMilliseconds(at now: MonotonicInstant) -> Int64? { link.clockMilliseconds(at: now) }
+    public func observe(serverMilliseconds: Int64) { link.observe(serverMilliseconds: serverMilliseconds) }
+    /// Why the server does not take the beat; nil while it does, and before it was asked.
+    public var refusal: RedisFault? { beat.refusal }
+
+    /// Whether what is remembered answers, or would behind the next request: armed, and proved where requests come.
+    public var isProved: Bool {
+        isArmed && beat.refusal == nil && (!isBeating || scheduler.now <= freshUntil)
+    }
+
+    /// Nothing is heard of the server, as far as is known.
+    private var isSilent: Bool {
+        switch link.state {
+        case .closed, .connecting: true
+        case .ready: beat.refusal == nil
+        case .down(let fault): fault.isSilence
+        }
+    }
+
+    // MARK: The beat
+
+    /// After a pause the server is asked for a sign of life before the request, in the same write.
+    private func awaken() {
+        lastRequest = scheduler.now
+        if !isBeating { beginBeating() }
+    }
+
+    private func beginBeating() {
+        isBeating = true
+        callBeat()
+        timer?.start(after: Beat.interval)
+    }
+
+    private func tick() {
+        guard isRequested, link.state == .ready else {
+            isBeating = false
+            return
+        }
+        let now = scheduler.now
+        if isArmed, beat.isOverdue(since: armedAt, now: now) || feed?.isSilent(at: now) == true {
+            warn("the near cache cannot work: Redis does not tell within a second what it was told to write")
+            feed?.drop(RedisFault(.timeout, "the feed fell silent"))
+        }
+        beginBeating()
+    }
+
+    private func callBeat() {
+        guard link.state == .ready else { return }
+        switch settings.proof {
+        case .ping: feed?.ping()
+        case .beat:
+            if let clock = link.clockMilliseconds { callBeat(Beat.number(at: clock), mayRepeat: true) }
+        }
+    }
+
+    private func callBeat(_ number: Int64, mayRepeat: Bool) {
+        beat.called(number, at: scheduler.now)
+        let digits = Array(String(number).utf8)
+        link.run(Self.beatScript, keys: [beatPrefix + digits], arguments: [digits], repeatable: false) {
+            [weak self] result in
+            switch result {
+            case .success(let reply): self?.beatAnswered(number, reply, mayRepeat: mayRepeat)
+            // Nothing was said: a proof is missing, which shows by itself.
+            case .failure(let fault) where fault.isSilence || fault.kind == .overloaded: break
+            case .failure(let fault): self?.refused(fault)
+            }
+        }
+    }
+
+    private func beatAnswered(_ number: Int64, _ reply: RedisReply, mayRepeat: Bool) {
+        guard case .array(let parts) = reply, parts.count == 2, case .bulk(let verdict) = parts[0],
+            case .integer(let time) = parts[1]
+        else { return refused(RedisFault(.protocolError, "Redis answered the beat unexpectedly")) }
+        link.observe(serverMilliseconds: time)
+        guard verdict.elementsEqual("late".utf8) else {
+            beat.accepted(number, isOwn: verdict.elementsEqual("done".utf8), clock: link.clock)
+            return update()
+        }
+        // The estimate of Redis's clock was wrong, and is right now.
+        if mayRepeat { callBeat(Beat.number(at: time), mayRepeat: false) }
+    }
+
+    private func refused(_ fault: RedisFault) {
+        warn("nothing is answered from memory: Redis does not take the beat: \(fault)")
+        beat.refused(fault)
+        provedUntil = nil
+        update()
+    }
+
+    private func warn(_ text: String) {
+        let now = scheduler.now
+        if let lastWarning, lastWarning.text == text, lastWarning.at.duration(to: now) < .seconds(60) { return }
+        lastWarning = (now, text)
+        logger.warning("\(text)", metadata: ["redis": "\(endpoint)"])
+    }
+
+    // MARK: What is told
+
+    private func told(_ event: RedisFeed.Event) {
+        switch event {
+        case .changed(let invalidation): onInvalidation?(invalidation)
+        case .beat(let number):
+            beat.told(number, at: scheduler.now, clock: link.clock)
+            update()
+        case .pong(let sentAt):
+            beat.proved(at: sentAt)
+            update()
+        case .pingRefused(let fault): refused(fault)
+        case .subscribed(let runID):
+            subscribedTo = runID
+            arm()
+        case .lost:
+            subscribedTo = nil
+            arm()
+        }
+    }
+
+    private func linkChanged(_ state: LinkState) {
+        // A server that says that it cannot serve is not silent: nothing is served in its stead.
+        if case .down(let fault) = state { linkLost(fault) }
+        arm()
+        if state == .ready {
+            // The server may have been demoted, or be another one, behind a feed that looks alive.
+            if wasReady { feed?.renew() }
+            wasReady = true
+            if isRequested { beginBeating() }
+        }
+        onStateChange?(state)
+    }
+
+    private func linkLost(_ fault: RedisFault) {
+        if fault.isLossOfRole { refused(fault) } else if !fault.isSilence { provedUntil = nil }
+    }
+
+    /// Whether a request came lately.
+    private var isRequested: Bool { lastRequest.duration(to: scheduler.now) <= Beat.activeSpan }
+
+    private func arm() {
+        let isArmed = link.state == .ready && subscribedTo != nil && subscribedTo == link.serverInfo.runID
+        if isArmed != self.isArmed {
+            self.isArmed = isArmed
+            beat.forgetProofs()
+            armedAt = scheduler.now
+            update()
+            onArmed?(isArmed)
+            // Soon after it is armed it is fresh, where somebody asks.
+            if isArmed, isRequested { callBeat() }
+        } else {
+            update()
+        }
+    }
+
+    /// Draws the conclusions of what is proved.
+    private func update() {
+        link.readsAreRefused = beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil }
+        guard isArmed, beat.refusal == nil, let proof = beat.lastProof else {
+            freshUntil = MonotonicInstant(nanoseconds: .min)
+            return
+        }
+        provedUntil = max(provedUntil ?? proof, proof)
+        freshUntil = proof + Beat.proofLimit
+    }
+}
