@@ -5,6 +5,7 @@ import Synchronization
 public final class RedisServer: Sendable {
     public let socket: String
     public let folder: String
+    private let program: String
     private let options: [String]
     private let process = Mutex<ChildProcess?>(nil)
     private let witness = Mutex<RedisWitness?>(nil)
@@ -16,8 +17,9 @@ public final class RedisServer: Sendable {
     /// `options` as on redis-server's command line, after ours, so that they win: `["--maxmemory", "1"]`. What it has
     /// answered is in its file, also after `kill -9`; nothing waits for the disk.
     /// - Parameter isRestricted: `options` name a file of users in which the test has a name of its own.
-    init(folder: String, options: [String], isRestricted: Bool, book: SecretBook) throws {
+    init(folder: String, program: String, options: [String], isRestricted: Bool, book: SecretBook) throws {
         self.folder = folder
+        self.program = program
         self.book = book
         self.isRestricted = isRestricted
         socket = "\(folder)/r.sock"
@@ -33,7 +35,7 @@ public final class RedisServer: Sendable {
 
     /// Starts it on the data that is there and waits until it answers.
     public func start() throws {
-        let child = try ChildProcess("redis-server", options, name: "redis", folder: folder)
+        let child = try ChildProcess(program, options, name: "redis", folder: folder)
         process.withLock { $0 = child }
         _ = try eventually("redis-server answers") { () throws -> Bool? in
             if let end = child.ended { throw HarnessFailure("redis-server: \(end): \(child.output.suffix(500))") }

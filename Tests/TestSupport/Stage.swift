@@ -26,12 +26,13 @@ public final class Stage: Sendable {
         prefix = "t\(UInt32.random(in: 0...UInt32.max)):"
     }
 
-    public func addRedis(_ options: [String] = []) throws -> RedisServer {
+    /// - Parameter program: another version than the system's.
+    public func addRedis(_ options: [String] = [], program: String = "redis-server") throws -> RedisServer {
         let number = state.withLock { $0.servers.count + 1 }
         let folder = try folder.folder("r\(number)")
         let rights = isRestricted ? ["--aclfile", try RedisRights.write(into: folder, prefix: prefix)] : []
         let server = try RedisServer(
-            folder: folder, options: rights + options, isRestricted: isRestricted, book: book)
+            folder: folder, program: program, options: rights + options, isRestricted: isRestricted, book: book)
         state.withLock { $0.servers.append(server) }
         return server
     }

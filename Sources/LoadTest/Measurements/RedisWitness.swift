@@ -1,4 +1,5 @@
-/// What a Redis was told and holds, as it says itself.
+/// What a Redis was told and holds, as it says itself, but for the daemons' proof of life: the beat, keys `…s:~<n>` that
+/// are set and go by themselves. Nothing else that is measured here calls SET.
 struct RedisWitness {
     struct Look {
         /// Command → calls so far, those from within scripts included.
@@ -35,14 +36,15 @@ struct RedisWitness {
             calls[String(name.dropFirst("cmdstat_".count))] = Int(count)
         }
         guard case .number(let keys) = try control.demand("DBSIZE"),
+            case .list(let beats) = try control.demand("KEYS", "*s:~*"),
             let bytes = try DaemonInformation.read(control, section: "memory")["used_memory"].flatMap({ Int($0) })
         else { throw .refused("Redis does not tell what it holds") }
-        return Look(calls: calls, keys: keys, bytes: bytes)
+        return Look(calls: calls, keys: keys - beats.count, bytes: bytes)
     }
 
     /// Calls of writing commands between two looks; those without any are left out.
     func writes(from before: Look, to after: Look) -> [String: Int] {
-        after.calls.filter { writing.contains($0.key) }
+        after.calls.filter { writing.contains($0.key) && $0.key != "set" }
             .map { ($0.key, $0.value - before.calls[$0.key, default: 0]) }
             .reduce(into: [:]) { writes, call in if call.1 > 0 { writes[call.0] = call.1 } }
     }

@@ -21,7 +21,7 @@ final class RedisProxy: Sendable {
     }
 
     let socket: String
-    private let target: String
+    private let target: Mutex<String>
     private let treatments = Mutex<[Kind: Treatment]>([:])
     /// Kinds whose connections are to be closed, or stopped, once.
     private let orders = Mutex<(cut: Set<Kind>, stop: Set<Kind>)>(([], []))
@@ -31,9 +31,8 @@ final class RedisProxy: Sendable {
 
     init(_ stage: Stage, to server: RedisServer) throws {
         socket = "\(try stage.clientFolder())/p\(UInt16.random(in: 0 ... .max)).sock"
-        target = server.socket
+        target = Mutex(server.socket)
         let engine = Mutex(ProxyEngine(listener: try ProxySocket.listen(socket)))
-        let target = target
         background.withLock {
             $0 = Background { [weak self] in
                 guard let self else { return }
@@ -44,13 +43,16 @@ final class RedisProxy: Sendable {
                 }
                 engine.withLock { engine in
                     engine.carryOut(cut: orders.cut, stop: orders.stop)
-                    engine.turn(treatments, target: target)
+                    engine.turn(treatments, target: target.withLock { $0 })
                 }
             }
         }
     }
 
     func close() { try? background.withLock { try $0?.stop() } }
+
+    /// Connections that are made from now on lead there.
+    func retarget(to server: RedisServer) { target.withLock { $0 = server.socket } }
 
     func treat(_ kind: Kind, _ change: (inout Treatment) -> Void) {
         treatments.withLock { change(&$0[kind, default: Treatment()]) }

