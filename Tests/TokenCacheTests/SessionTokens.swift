@@ -5,8 +5,23 @@ import Tokens
 
 /// The service asked with session tokens alone; nil for a text that cannot be a token.
 extension TokenService {
+    /// An answer that is there at once is told in the next turn, too.
     func validate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) {
-        validate(Presented(token), needsData: false, done)
+        do throws(ServiceFault) {
+            guard let known = try validate(Presented(token), at: store.instant, done) else { return }
+            let verdict = known.map { holder in
+                switch holder {
+                case .cached(let session): SessionView(session)
+                case .view(let view): view
+                }
+            }
+            store.later { done(.success(verdict)) }
+        } catch { store.later { done(.failure(error)) } }
+    }
+
+    func get(_ reference: SessionReference, _ done: @escaping Completion<Judged<[RecordField]>>) {
+        guard let known = get(reference, at: store.instant, done) else { return }
+        store.later { done(.success(known)) }
     }
 
     func rotate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) { rotate(Presented(token), done) }

@@ -3,18 +3,18 @@ internal import Tokens
 
 /// VALIDATE and VISIT of a session: the access that renews, rotates and confirms.
 struct AccessFlow: Flow {
-    static let isAccess = true
-
-    private var claim: Claim
+    private(set) var claim: Claim
     private let needsData: Bool
-    private var origin = Origin.memory
+    private(set) var origin = Origin.memory
     /// An access that has confirmed the token never also rotates.
     private(set) var hasConfirmed = false
     private(set) var wasTouched = false
-    private var differs: [Signal] = []
-    private var awaited = Awaited.copy
+    private(set) var differs: [Signal] = []
+    private(set) var awaited = Awaited.copy
 
-    private enum Awaited {
+    enum Awaited {
+        /// Whether a session was made of a guest.
+        case guest(GuestQuestion)
         case copy
         case touch
         case time(of: StoredCopy)
@@ -23,17 +23,21 @@ struct AccessFlow: Flow {
         case state(StoredCopy), bindings(StoredCopy)
     }
 
+    /// Begins with `begin`, or with the copy that the near cache has.
     init(_ claim: Claim, needsData: Bool) {
         self.claim = claim
         self.needsData = needsData
     }
 
+    /// What is asked about a guest is counted apart.
+    var asksNearCache: Bool { if case .guest = awaited { false } else { true } }
+
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Verdict> {
         switch (event, awaited) {
-        case (.begin, _): return .whenSettled(claim.sid)
-        case (.settled, _):
-            guard let copy = context.nearCopy(claim, needsData: needsData) else { return .read(.shared(claim.sid)) }
-            return try decide(copy, now: nil, context)
+        case (.begin, _): return try begin(context)
+        case (.settled, _): return .read(.shared(claim.sid))
+        case (.read(let copy, let origin), .guest(let question)):
+            return try decide(copy, origin, question, context)
         case (.read(let copy, let origin), _):
             self.origin = origin
             return try decide(copy, now: nil, context)
@@ -51,6 +55,36 @@ struct AccessFlow: Flow {
         default: throw UnexpectedEvent()
         }
     }
+
+    // MARK: A guest's token
+
+    private mutating func begin(_ context: some FlowContext) throws -> FlowStep<Verdict> {
+        guard let guest = claim.guest else { return .whenSettled(claim.sid) }
+        var question = GuestQuestion()
+        let known = question.begin(guest, context)
+        switch known {
+        case .session: return .whenSettled(claim.sid)
+        case .guest: return expect(.guest(question), .answer(try context.verdict(on: guest, claim.signals)))
+        case .nothing: return expect(.guest(question), .read(.shared(claim.sid)))
+        }
+    }
+
+    /// Redis was asked whether a session was made of the guest.
+    private mutating func decide(
+        _ copy: StoredCopy, _ origin: Origin, _ question: GuestQuestion, _ context: some FlowContext
+    ) throws -> FlowStep<Verdict> {
+        guard let guest = claim.guest else { throw UnexpectedEvent() }
+        guard question.isSession(copy, origin, of: guest, context) else {
+            return .answer(try context.verdict(on: guest, claim.signals))
+        }
+        awaited = .copy
+        // Made here while Redis was asked: what was read is from before.
+        if case .absent = copy.session { return .whenSettled(claim.sid) }
+        self.origin = origin
+        return try decide(copy, now: nil, context)
+    }
+
+    // MARK: A session
 
     /// - Parameter time: Redis's own, where it was asked for this decision.
     private mutating func decide(
@@ -155,6 +189,10 @@ struct AccessFlow: Flow {
     private func answerStale(_ fault: Unavailable, _ context: some FlowContext) throws -> FlowStep<Verdict> {
         let view: SessionView?
         switch awaited {
+        case .guest(let question):
+            guard let guest = claim.guest else { throw fault }
+            try question.checkAbsence(fault, context)
+            return .answer(try context.verdict(on: guest, claim.signals))
         case .copy: view = try context.staleView(claim, needsData: needsData, isUnanswered: false)
         case .state, .touch:
             view = fault.isSilence ? try context.staleView(claim, needsData: needsData, isUnanswered: true) : nil

@@ -4,10 +4,8 @@ internal import Tokens
 /// LOGIN: the subject holds a session under a new token from now on, the old token is dead at once. Idempotent for the
 /// same old token and subject within `rotation.overlap`: every try uses the same candidate.
 struct LoginFlow: Flow {
-    static let isAccess = false
-
     /// Nil where nothing was presented that can be built on.
-    private var claim: Claim?
+    private(set) var claim: Claim?
     private let request: SessionRequest
     private let subjectDigest: Digest
     /// The token of a renewed session; its verifier serves a new session, too.
@@ -15,15 +13,15 @@ struct LoginFlow: Flow {
     private let candidateDigest: Digest
     private let newSid: SessionID
     private let csrfSalt: Digest
-    private var awaited = Awaited.session
+    private(set) var awaited = Awaited.session
 
-    private enum Awaited {
+    enum Awaited {
         case session
         case time(of: StoredCopy)
         case renewal(SessionRecord)
         /// Of another subject's session.
         case end
-        case creation(SessionToken, SessionRecord, SessionView)
+        case creation(SessionRecord, SessionView)
         /// The session that an earlier LOGIN led to.
         case repeated(SessionToken, since: Milliseconds)
     }
@@ -124,17 +122,12 @@ struct LoginFlow: Flow {
     private mutating func create(
         _ token: SessionToken, _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
-        let now = try context.now()
-        var record = SessionRecord(
-            token: try context.crypto.digest(token.verifier), subject: request.subject,
-            idle: request.idle ?? context.policy.idle, absolute: request.absolute ?? context.policy.absolute, now: now)
-        record.bindings = try bindings(context)
-        let view = SessionView(record, sid: token.sid, now: now, newToken: token, data: [])
-        return expect(.creation(token, record, view), .write(.create(record, request.data), of: token.sid))
+        let (record, view) = try context.newSession(token, request)
+        return expect(.creation(record, view), .write(.create(record, request.data), of: token.sid))
     }
 
     private mutating func created(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {
-        guard case .creation(_, let record, let view) = awaited else { throw UnexpectedEvent() }
+        guard case .creation(let record, let view) = awaited else { throw UnexpectedEvent() }
         switch event {
         case .written: return answer(view, context)
         case .overtaken(let copy):
@@ -172,7 +165,6 @@ struct LoginFlow: Flow {
     }
 
     private func answer(_ view: SessionView, _ context: some FlowContext) -> FlowStep<SessionView> {
-        context.countLogin()
         context.report(.loggedIn(view))
         return .answer(view)
     }

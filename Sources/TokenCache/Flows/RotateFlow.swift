@@ -3,15 +3,13 @@ internal import Tokens
 
 /// ROTATE: a new token at once, no overlap; limits stay. Every try uses the same candidate.
 struct RotateFlow: Flow {
-    static let isAccess = false
-
-    private var claim: Claim
+    private(set) var claim: Claim
     private let candidate: Verifier
     private let candidateDigest: Digest
     private let csrfSalt: Digest
-    private var awaited = Awaited.session
+    private(set) var awaited = Awaited.session
 
-    private enum Awaited {
+    enum Awaited {
         case session
         case time(of: StoredCopy)
         case rotation(SessionRecord)
