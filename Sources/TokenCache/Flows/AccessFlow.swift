@@ -33,17 +33,18 @@ struct AccessFlow: Flow {
     var asksNearCache: Bool { if case .guest = awaited { false } else { true } }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Verdict> {
-        switch (event, awaited) {
-        case (.begin, _): return try begin(context)
-        case (.settled, _): return .read(.shared(claim.sid))
-        case (.read(let copy, let origin), .guest(let question)):
-            return try decide(copy, origin, question, context)
-        case (.read(let copy, let origin), _):
+        switch event {
+        case .begin: return try begin(context)
+        case .settled: return .read(.shared(claim.sid))
+        case .read(let copy, let origin):
+            if case .guest(let question) = awaited { return try decide(copy, origin, question, context) }
             self.origin = origin
             return try decide(copy, now: nil, context)
-        case (.failed(let fault), _): return try answerStale(fault, context)
-        default: origin = .redis(mayBeKept: false)
+        case .failed(let fault): return try answerStale(fault, context)
+        case .written, .overtaken, .touched, .time: origin = .redis(mayBeKept: false)
+        case .held, .spent, .page, .gathered: throw UnexpectedEvent()
         }
+        // Redis has answered for this request alone.
         switch (event, awaited) {
         case (.written, .end):
             context.report(.endedByReplay(claim.sid))

@@ -3,6 +3,8 @@ internal import Tokens
 /// CAPTCHA.VERIFY: form, holder and bindings are judged first; then the captcha is spent, whatever the answer; then it
 /// is compared.
 struct CaptchaFlow: Flow {
+    /// Where a session's token came with the answer.
+    let asksNearCache: Bool
     private var attempt: CaptchaAttempt
     /// Until it is known who holds the token that came with the answer.
     private var holder: HolderFlow?
@@ -10,6 +12,7 @@ struct CaptchaFlow: Flow {
     init(_ attempt: CaptchaAttempt, heldBy holder: HolderFlow?) {
         self.attempt = attempt
         self.holder = holder
+        asksNearCache = holder?.asksNearCache ?? false
     }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<CaptchaVerdict> {

@@ -77,7 +77,7 @@ final class SessionStore {
 
     func load(_ sid: SessionID, _ done: @escaping Completion<StoredCopy>) {
         let command = sid.withUnsafeBytes { RedisCommand(loadTemplate, keyEnd: $0) }
-        link.send(command, repeatable: true) { result in
+        send(command) { result in
             done(result.mapToAvailable { reply in try StoredCopy(reply) })
         }
     }
@@ -154,7 +154,7 @@ final class SessionStore {
 
     /// Redis's own time, asked now, Unix milliseconds: for a decision that the estimate must not make.
     func askTime(_ done: @escaping Completion<Milliseconds>) {
-        link.send(RedisCommand([Array("TIME".utf8)]), repeatable: true) { [link] result in
+        send(RedisCommand([Array("TIME".utf8)])) { [link] result in
             done(
                 result.mapToAvailable { reply in
                     guard case .array(let parts) = reply, parts.count == 2,
@@ -191,7 +191,7 @@ final class SessionStore {
     func removeFromIndex(_ index: SubjectIndex, _ sids: [SessionID]) {
         guard !sids.isEmpty else { return }
         let key = indexKey(index)
-        link.send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key), repeatable: true) { _ in }
+        send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key)) { _ in }
     }
 
     /// Sessions of a subject.
@@ -222,7 +222,7 @@ final class SessionStore {
         done: @escaping Completion<Value>
     ) {
         let key = indexKey(index)
-        link.send(RedisCommand([Array("ZRANGE".utf8), key] + arguments, key: key), repeatable: true) { result in
+        send(RedisCommand([Array("ZRANGE".utf8), key] + arguments, key: key)) { result in
             done(
                 result.mapToAvailable { reply in
                     guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
@@ -247,6 +247,11 @@ final class SessionStore {
 
     private func sessionKey(_ sid: SessionID) -> [UInt8] { prefix + Array("s:".utf8) + sid.hex }
     private func indexKey(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
+
+    /// Sends a command that may be sent twice.
+    private func send(_ command: RedisCommand, _ done: @escaping RedisLink.Completion) {
+        link.send(command, repeatable: true, completion: done)
+    }
 
     private func run(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
