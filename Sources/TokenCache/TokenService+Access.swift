@@ -1,26 +1,51 @@
 public import EventLoop
 internal import TokenCrypto
-internal import Tokens
+public import Tokens
 
 /// VALIDATE: the access that renews, rotates and confirms.
 extension TokenService {
     /// Is the token good?
     /// - Parameters:
-    ///   - needsData: an answer without the session's data would be none.
+    ///   - text: the token as the client sent it.
+    ///   - signals: what the call says of the client.
     ///   - arrival: when the request was read.
     ///   - done: asked for where Redis has to be asked.
     /// - Returns: the answer where the near cache or a guest's token has it: the session is here and asks for nothing to be
     ///   written before the reply. No refusal but that of a tombstone, or of what can be no token: the cache and this
     ///   host's clock may raise a question, not answer no.
     public func validate(
-        _ presented: Presented, needsData: Bool = false, at arrival: MonotonicInstant,
+        _ text: UnsafeRawBufferPointer, _ signals: Signals, at arrival: MonotonicInstant,
         _ done: @autoclosure () -> Completion<Verdict>
-    ) throws(ServiceFault) -> Judged<KnownHolder>? {
+    ) throws(ServiceFault) -> KnownAnswer {
+        guard let token = SessionToken(text: text) else {
+            return try validate(Presented(try credential(text), signals), at: arrival, done())
+        }
         var found = Found()
-        if let answer = try look(presented, needsData: needsData, at: arrival, &found) { return answer }
-        let (flow, first) = try question(presented, needsData: needsData, found)
+        if let session = hit(token, signals, needsData: false, at: arrival, &found) {
+            return .hit(session)
+        }
+        return try ask(Presented(.session(token), signals), at: arrival, found, done())
+    }
+
+    /// The same for a token that was read before.
+    func validate(
+        _ presented: Presented, at arrival: MonotonicInstant, _ done: @autoclosure () -> Completion<Verdict>
+    ) throws(ServiceFault) -> KnownAnswer {
+        var found = Found()
+        let known = try look(presented, needsData: false, at: arrival, &found)
+        guard case .asked = known else { return known }
+        return try ask(presented, at: arrival, found, done())
+    }
+
+    @inline(never)
+    private func ask(
+        _ presented: Presented, at arrival: MonotonicInstant, _ found: Found,
+        _ done: @autoclosure () -> Completion<Verdict>
+    ) throws(ServiceFault) -> KnownAnswer {
+        if let refusal = tombstone(found) { return .refused(refusal) }
+        let (flow, first) = try question(presented, needsData: false, found)
         run(flow, at: arrival, first: first, done())
-        return nil
+        return .asked
     }
 
     /// Where the near cache keeps the session of a token, and Redis's time then.
@@ -30,26 +55,21 @@ extension TokenService {
     }
 
     /// The one look into the near cache.
+    /// - Parameter needsData: an answer without the session's data would be none.
     /// - Returns: the answer where it is known at once.
-    @inline(__always)
     func look(
         _ presented: Presented, needsData: Bool, at arrival: MonotonicInstant, _ found: inout Found
-    ) throws(ServiceFault) -> Judged<KnownHolder>? {
+    ) throws(ServiceFault) -> KnownAnswer {
         guard case .session(let token) = presented.credential else {
-            return try lookAtGuest(presented, needsData: needsData, at: arrival, &found)
+            return try lookAtGuest(presented, at: arrival, &found)
         }
-        guard let sessions, sessions.freshness.isFresh(at: arrival), let now = store.clock(at: arrival),
-            let entry = sessions.cache.entry(token.sid)
-        else { return nil }
-        if let session = hit(token.verifier, presented.signals, entry, needsData: needsData, now: now) {
-            sessions.countHit()
-            counters.valid &+= 1
-            return .accepted(.cached(session))
+        if let session = hit(token, presented.signals, needsData: needsData, at: arrival, &found) {
+            return .hit(session)
         }
-        found = Found(entry: entry, now: now)
-        return tombstone(found).map(Judged.refused)
+        return tombstone(found).map(KnownAnswer.refused) ?? .asked
     }
 
+    @inline(never)
     private func tombstone(_ found: Found) -> Refusal? {
         guard let tombstone = found.entry?.pointee.tombstone(at: found.now) else { return nil }
         let refusal = Refusal.revoked(tombstone.reason)
@@ -61,22 +81,25 @@ extension TokenService {
     /// The same for what is no session's token.
     @inline(never)
     private func lookAtGuest(
-        _ presented: Presented, needsData: Bool, at arrival: MonotonicInstant, _ found: inout Found
-    ) throws(ServiceFault) -> Judged<KnownHolder>? {
+        _ presented: Presented, at arrival: MonotonicInstant, _ found: inout Found
+    ) throws(ServiceFault) -> KnownAnswer {
         switch presented.credential {
-        case .session: return nil
+        case .session: return .asked
         case .refused(let refusal):
             count(refusal)
             return .refused(refusal)
         case .guest(let guest):
             if !mustAsk(standing(of: guest, at: arrival)) {
-                return try verdict(on: guest, presented.signals).map(KnownHolder.view)
+                switch try verdict(on: guest, presented.signals) {
+                case .accepted(let view): return .accepted(view)
+                case .refused(let refusal): return .refused(refusal)
+                }
             }
             guard let sessions, sessions.freshness.isFresh(at: arrival), let now = store.clock(at: arrival),
                 let entry = sessions.cache.entry(guest.sid)
-            else { return nil }
+            else { return .asked }
             found = Found(entry: entry, now: now)
-            guard let refusal = tombstone(found) else { return nil }
+            guard let refusal = tombstone(found) else { return .asked }
             ledger.noteSession(guest.sid)
             return .refused(refusal)
         }
@@ -102,6 +125,24 @@ extension TokenService {
         }
     }
 
+    /// A session that is here, whose current token it is.
+    @inline(__always)
+    private func hit(
+        _ token: SessionToken, _ signals: Signals, needsData: Bool, at arrival: MonotonicInstant,
+        _ found: inout Found
+    ) -> CachedSession? {
+        guard let sessions, sessions.freshness.isFresh(at: arrival), let now = store.clock(at: arrival),
+            let entry = sessions.cache.entry(token.sid)
+        else { return nil }
+        guard let session = hit(token.verifier, signals, entry, needsData: needsData, now: now) else {
+            found = Found(entry: entry, now: now)
+            return nil
+        }
+        sessions.countHit()
+        counters.valid &+= 1
+        return session
+    }
+
     /// The current token, confirmed, within its limits and not due to rotate.
     @inline(__always)
     private func hit(
@@ -109,9 +150,9 @@ extension TokenService {
         now: Milliseconds
     ) -> CachedSession? {
         guard entry.pointee.isConfirmedCurrent(verifier), !needsData || entry.pointee.keepsData else { return nil }
-        var session = CachedSession(entry, now: now)
         let times = entry.pointee.times
-        guard now < times.expireAt, !times.isRotationDue(policy, now: now) else { return nil }
+        var session = CachedSession(entry, times, now: now)
+        guard session.untilIdle > 0, !times.isRotationDue(policy, now: now) else { return nil }
         if let details = entry.pointee.details, details.isBound {
             // Anything but a match is for Redis to judge.
             guard let bindings = matching(details.bindings, signals) else { return nil }
@@ -159,9 +200,14 @@ extension TokenService {
     }
 }
 
-/// Who holds a token, as it is known at once.
-public enum KnownHolder {
+/// What VALIDATE answers at once. No `Judged` and no optional: of a generic type a hit would pay for the parts that it
+/// does not have.
+public enum KnownAnswer {
     /// Of the near cache: valid until the service is called again or returns to its loop.
-    case cached(CachedSession)
-    case view(SessionView)
+    case hit(CachedSession)
+    /// Boxed: a hit carries no more than it has to.
+    indirect case accepted(SessionView)
+    case refused(Refusal)
+    /// Redis is asked: the answer comes later.
+    case asked
 }

@@ -30,11 +30,11 @@ extension TokenService {
         guard let presented else { return try welcome(.none, request, signals) }
         var found = Found()
         switch try look(presented, needsData: request.needsData, at: arrival, &found) {
-        case .accepted(.cached(let session))?:
+        case .hit(let session):
             return try complete(.accepted, SessionView(session, withData: request.needsData), request)
-        case .accepted(.view(let view))?: return try complete(.accepted, view, request)
-        case .refused(let refusal)?: return try welcome(.refused(refusal), request, presented.signals)
-        case nil: break
+        case .accepted(let view): return try complete(.accepted, view, request)
+        case .refused(let refusal): return try welcome(.refused(refusal), request, presented.signals)
+        case .asked: break
         }
         let (access, first) = try question(presented, needsData: request.needsData, found)
         run(VisitFlow(access, request, presented.signals), at: arrival, first: first, done())

@@ -8,12 +8,12 @@ extension TokenService {
     /// An answer that is there at once is told in the next turn, too.
     func validate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) {
         do throws(ServiceFault) {
-            guard let known = try validate(Presented(token), at: store.instant, done) else { return }
-            let verdict = known.map { holder in
-                switch holder {
-                case .cached(let session): SessionView(session)
-                case .view(let view): view
-                }
+            let verdict: Verdict
+            switch try validate(Presented(token), at: store.instant, done) {
+            case .hit(let session): verdict = .accepted(SessionView(session))
+            case .accepted(let view): verdict = .accepted(view)
+            case .refused(let refusal): verdict = .refused(refusal)
+            case .asked: return
             }
             store.later { done(.success(verdict)) }
         } catch { store.later { done(.failure(error)) } }

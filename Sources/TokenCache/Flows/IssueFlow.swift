@@ -5,7 +5,9 @@ internal import Tokens
 struct IssueFlow: Flow {
     private let token: SessionToken
     private let request: SessionRequest
-    private(set) var made: (record: SessionRecord, view: SessionView)?
+    /// What its holder is told, once it is written; and how it is recognised.
+    private(set) var view: SessionView?
+    private(set) var digest = Digest()
 
     init(_ request: SessionRequest, _ context: some FlowContext) throws {
         token = SessionToken(sid: try context.randomBytes(), verifier: try context.randomBytes())
@@ -15,21 +17,21 @@ struct IssueFlow: Flow {
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {
         switch event {
         case .begin:
-            let made = try context.newSession(token, request)
-            self.made = made
-            return .write(.create(made.record, request.data, isRepeatable: false), of: token.sid)
+            let (record, view) = try context.newSession(token, request)
+            (self.view, digest) = (view, record.current)
+            return .write(.create(record, request.data, isRepeatable: false), of: token.sid)
         case .written: break
         case .overtaken(let copy):
             // The same candidate stands there: an earlier try of ours was carried out after all.
-            guard case .live(let standing) = copy.session, standing.current == made?.record.current else {
+            guard case .live(let standing) = copy.session, standing.current == digest else {
                 throw Unavailable(reason: "a fresh session id was taken already")
             }
         case .failed(let fault): throw fault
         case .settled, .held, .read, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
         }
-        guard let made else { throw UnexpectedEvent() }
-        context.report(.issued(made.view))
-        return .answer(made.view)
+        guard let view else { throw UnexpectedEvent() }
+        context.report(.issued(view))
+        return .answer(view)
     }
 }
 

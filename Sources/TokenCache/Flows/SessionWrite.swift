@@ -21,11 +21,21 @@ struct SessionWrite {
     }
 
     let kind: Kind
-    /// What it was decided on; nil where nothing may stand there, and for data of whatever session lives.
-    let over: SessionRecord?
+    /// Boxed, as what is written: a write is handed on several times.
+    private let before: StoredSession
     /// Data alone leaves what stands there.
     let next: StoredSession
-    var data: [RecordField] = []
+    let data: [RecordField]
+
+    init(kind: Kind, over: SessionRecord?, next: StoredSession, data: [RecordField] = []) {
+        self.kind = kind
+        before = over.map(StoredSession.live) ?? .absent
+        self.next = next
+        self.data = data
+    }
+
+    /// What it was decided on; nil where nothing may stand there, and for data of whatever session lives.
+    var over: SessionRecord? { if case .live(let record) = before { record } else { nil } }
 
     static func create(_ record: SessionRecord, _ data: [RecordField], isRepeatable: Bool = true) -> SessionWrite {
         SessionWrite(kind: .create(isRepeatable: isRepeatable), over: nil, next: .live(record), data: data)

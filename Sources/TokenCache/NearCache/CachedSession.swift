@@ -15,14 +15,14 @@ public struct CachedSession: BitwiseCopyable {
     private var differsInAgent = false
 
     @inline(__always)
-    init(_ entry: UnsafePointer<NearCacheEntry>, now: Milliseconds) {
+    init(_ entry: UnsafePointer<NearCacheEntry>, _ times: AccessTimes, now: Milliseconds) {
         sid = entry.pointee.sid
         details = entry.pointee.details
         generation = entry.pointee.generation
         created = entry.pointee.created
-        lastAccess = entry.pointee.lastAccess
-        untilEnd = entry.pointee.absoluteEnd &- now
-        untilIdle = min(lastAccess &+ entry.pointee.idle &- now, untilEnd)
+        lastAccess = times.lastAccess
+        untilEnd = times.absoluteEnd &- now
+        untilIdle = times.expireAt &- now
     }
 
     public var subject: UnsafeRawBufferPointer { details?.subject ?? UnsafeRawBufferPointer(start: nil, count: 0) }

@@ -32,14 +32,22 @@ extension Dispatcher {
 
     private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let signals = call.arguments.count > 1 ? try options(call, from: 1, [.bind]).signals : Signals()
-        let presented = Presented(try credential(call, 0), signals)
-        let verdict: Judged<KnownHolder>?
         do throws(ServiceFault) {
-            verdict = try service.validate(presented, at: call.startedAt, later(call) { $1.verdict($0) })
+            switch try service.validate(
+                call.arguments[0], signals, at: call.startedAt, later(call) { $1.verdict($0) })
+            {
+            case .hit(let session):
+                if session.isAsBound {
+                    writer.validSession(session)
+                } else {
+                    writer.session(SessionView(session), status: "valid")
+                }
+            case .accepted(let view): writer.verdict(.accepted(view))
+            case .refused(let refusal): writer.refusal(refusal)
+            case .asked: return false
+            }
+            return true
         } catch { throw ReplyError(error) }
-        guard let verdict else { return false }
-        writer.known(verdict)
-        return true
     }
 
     private func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {

@@ -74,16 +74,6 @@ extension ReplyWriter {
         if case .revoked(let reason) = refusal { bulk("reason"); bulk(reason.rawValue) }
     }
 
-    /// The answer to VALIDATE that was known at once.
-    mutating func known(_ verdict: Judged<KnownHolder>) {
-        switch verdict {
-        case .accepted(.cached(let session)):
-            if session.isAsBound { validSession(session) } else { self.session(SessionView(session), status: "valid") }
-        case .accepted(.view(let view)): self.verdict(.accepted(view))
-        case .refused(let refusal): self.refusal(refusal)
-        }
-    }
-
     mutating func verdict(_ verdict: Verdict) {
         switch verdict {
         case .accepted(let view): session(view, status: view.newToken == nil ? "valid" : "rotated")
