@@ -53,7 +53,7 @@ let package = Package(
             resources: [.embedInCode("Scripts")], swiftSettings: daemon),
         .target(
             name: "TokenCache",
-            dependencies: ["Tokens", "TokenCrypto", "RedisLink", "CLinux", logging],
+            dependencies: ["Tokens", "TokenCrypto", "RedisLink", "EventLoop", "CLinux", deque, logging],
             resources: [.embedInCode("Scripts")],
             swiftSettings: daemon),
         .target(
@@ -101,7 +101,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "FlowExplorationTests",
-            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "SeededRandom"], swiftSettings: strict),
+            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "EventLoop", "SeededRandom"],
+            // Hundreds of thousands of worlds are copied and compared.
+            swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(

@@ -67,11 +67,25 @@ public enum Refusal: Equatable, Sendable {
     case mismatch
 }
 
-/// What a token is worth.
-public enum Verdict: Sendable {
-    case accepted(SessionView)
+/// An answer about a token: what is so where it is accepted, or why it is not.
+public enum Judged<Value> {
+    case accepted(Value)
     case refused(Refusal)
+
+    public func map<Other, Fault: Error>(_ transform: (Value) throws(Fault) -> Other) throws(Fault) -> Judged<Other> {
+        switch self {
+        case .accepted(let value): .accepted(try transform(value))
+        case .refused(let refusal): .refused(refusal)
+        }
+    }
+
+    var accepted: Value? { if case .accepted(let value) = self { value } else { nil } }
 }
+
+extension Judged: Sendable where Value: Sendable {}
+
+/// What a token is worth.
+public typealias Verdict = Judged<SessionView>
 
 /// What VISIT answers: the verdict on the token presented, and a holder in any case.
 public struct VisitAnswer: Sendable {
@@ -94,36 +108,29 @@ public struct VisitAnswer: Sendable {
     }
 }
 
-public enum InspectAnswer: Sendable {
-    case live(SessionView, successor: SuccessorState, dataFields: Int)
-    case refused(Refusal)
+/// What INSPECT tells.
+public struct Inspection: Sendable {
+    public var session: SessionView
+    public var successor: SuccessorState
+    public var dataFields: Int
 
     public enum SuccessorState: String, Sendable {
         case none, pending, confirmed
     }
 }
 
-public enum SetAnswer: Sendable {
-    /// `newToken`: where a guest's token was presented, of the session that it became.
-    case accepted(changed: Int, newToken: SessionToken?)
-    case refused(Refusal)
-}
-
-public enum GetAnswer: Sendable {
-    case accepted(data: [RecordField])
-    case refused(Refusal)
+/// What SET did.
+public struct ChangedData: Sendable {
+    /// How many fields really changed.
+    public var fields: Int
+    /// Where a guest's token was presented, of the session that it became.
+    public var newToken: SessionToken?
 }
 
 public enum RevokeAnswer: Equatable, Sendable {
     /// The session is ended, by this call or before it.
     case revoked(EndReason)
     case unknown
-}
-
-public enum RevokeAllAnswer: Sendable {
-    case revoked(count: Int)
-    /// The EXCEPT token is not accepted; nothing was changed.
-    case refused(Refusal)
 }
 
 /// Why a command was not carried out.

@@ -56,13 +56,11 @@ extension TokenService {
     }
 
     /// The claim of a token that can be one.
-    func claim(_ presented: Presented) throws -> Claim? {
+    func claim(_ presented: Presented) throws -> Judged<Claim> {
         switch presented.credential {
-        case .refused: nil
-        case .session(let token):
-            try claim(token, presented.signals)
-        case .guest(let guest):
-            try claim(guest, presented.signals)
+        case .refused(let refusal): .refused(refusal)
+        case .session(let token): .accepted(try claim(token, presented.signals))
+        case .guest(let guest): .accepted(try claim(guest, presented.signals))
         }
     }
 

@@ -77,53 +77,32 @@ extension TokenService {
         }
     }
 
-    /// Judges an answer: form, holder and bindings first; then the captcha is spent, whatever the answer; then it is
-    /// compared.
-    public func judge(_ attempt: CaptchaAttempt, _ done: @escaping Completion<CaptchaVerdict>) {
-        let finish: Completion<CaptchaVerdict> = { [self] result in
-            if case .success(let verdict) = result { countCaptcha(verdict) }
-            done(result)
-        }
-        self.attempt(finish) {
-            let captcha = attempt.captcha
-            let now = guestSeconds
-            guard captcha.form == attempt.form, captcha.holder == nil || captcha.holder == attempt.holder,
-                try !stateless.check(captcha.bindings, attempt.signals, now: now).isMismatch
-            else { return answer(.success(.mismatch), finish) }
-            let isRight = captcha.isSolved(by: attempt.answer)
-            // Longer than the captcha by what clocks may differ.
-            let ttl = (max(0, captcha.expires &- now) + Self.spentMargin) * 1_000
-            store.spend(captcha.id, nonce: try randomBytes() as SessionID, ttl: ttl) { [self] result in
-                self.attempt(finish) {
-                    guard try result.get() else { return finish(.success(.spent)) }
-                    finish(.success(isRight ? .passed : .failed))
-                }
-            }
-        }
-    }
-
-    /// The same for an answer that says whose it is.
+    /// CAPTCHA.VERIFY: judges an answer, and spends the captcha.
+    /// - Parameters:
+    ///   - presented: whose answer it is, where it says so. Whoever is not accepted is not the one that the captcha was
+    ///     made for.
+    ///   - arrival: when the request was read.
+    ///   - done: asked for where Redis has to be asked.
+    /// - Returns: the verdict where it is known at once: the captcha is not spent then.
     public func judge(
-        _ attempt: CaptchaAttempt, heldBy presented: Presented, at instant: MonotonicInstant,
-        _ done: @escaping Completion<CaptchaVerdict>
-    ) {
-        let go: (HolderVerdict) -> Void = { [self] verdict in
-            switch verdict {
-            case .accepted(let holder):
-                var attempt = attempt
-                attempt.holder = holder.sid
-                judge(attempt, done)
-            case .refused:
+        _ attempt: CaptchaAttempt, heldBy presented: Presented?, at arrival: MonotonicInstant,
+        _ done: @autoclosure () -> Completion<CaptchaVerdict>
+    ) throws(ServiceFault) -> CaptchaVerdict? {
+        var attempt = attempt
+        var asked: Presented?
+        if let presented {
+            switch try knownHolder(presented, at: arrival) {
+            case .accepted(let holder)?: attempt.holder = holder.sid
+            case .refused?:
                 countCaptcha(.mismatch)
-                answer(.success(.mismatch), done)
+                return .mismatch
+            case nil: asked = presented
             }
         }
-        self.attempt(done) {
-            if let verdict = try holderNow(presented, at: instant) { return go(verdict) }
-            holder(presented) { [self] result in
-                self.attempt(done) { go(try result.get()) }
-            }
+        begin(at: arrival, done()) { [attempt] in
+            CaptchaFlow(attempt, heldBy: try asked.flatMap { try claim($0).accepted }.map(HolderFlow.init))
         }
+        return nil
     }
 
     /// Seconds that a spent captcha is remembered past its end.

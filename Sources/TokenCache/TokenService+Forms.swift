@@ -26,44 +26,33 @@ public struct FormCheck: Sendable {
     }
 }
 
-/// Whether a token speaks for a holder of forms and captchas.
-public enum HolderVerdict: Sendable {
-    case accepted(CSRFHolder)
-    case refused(Refusal)
-}
-
 /// CSRF tokens, and the holders of forms and captchas.
 extension TokenService {
-    /// Who holds a token, without an access: nothing is renewed, rotated or confirmed. Nil where Redis has to be asked.
-    /// - Parameter instant: when the request was read.
-    public func holderNow(_ presented: Presented, at instant: MonotonicInstant) throws(ServiceFault) -> HolderVerdict? {
+    /// Who holds a token, without an access: nothing is renewed, rotated or confirmed.
+    /// - Parameters:
+    ///   - arrival: when the request was read.
+    ///   - done: asked for where Redis has to be asked.
+    /// - Returns: the answer where the near cache or a guest's token has it.
+    public func holder(
+        _ presented: Presented, at arrival: MonotonicInstant, _ done: @autoclosure () -> Completion<Judged<CSRFHolder>>
+    ) throws(ServiceFault) -> Judged<CSRFHolder>? {
+        if let known = try knownHolder(presented, at: arrival) { return known }
+        begin(at: arrival, done()) { Checked(try claim(presented).map(HolderFlow.init)) }
+        return nil
+    }
+
+    func knownHolder(
+        _ presented: Presented, at arrival: MonotonicInstant
+    ) throws(ServiceFault) -> Judged<CSRFHolder>? {
         switch presented.credential {
         case .refused(let refusal): return .refused(refusal)
-        case .session(let token): return cachedHolder(token, presented.signals, at: instant).map(HolderVerdict.accepted)
+        case .session(let token):
+            guard let entry = current(token, presented.signals, at: arrival) else { return nil }
+            sessions?.countHit()
+            return .accepted(CSRFHolder(sid: token.sid, salt: entry.pointee.details?.csrfSalt))
         case .guest(let guest):
-            return mustAsk(standing(of: guest, at: instant)) ? nil : try holder(guest, presented.signals)
-        }
-    }
-
-    /// The same from Redis.
-    public func holder(_ presented: Presented, _ done: @escaping Completion<HolderVerdict>) {
-        guard case .guest(let guest) = presented.credential else { return storedHolder(presented, done) }
-        lookUp(guest, done) { [self] standing in
-            guard standing == .session else { return done(.success(try holder(guest, presented.signals))) }
-            storedHolder(presented, done)
-        }
-    }
-
-    private func holder(_ guest: Guest, _ signals: Signals) throws(ServiceFault) -> HolderVerdict {
-        do {
-            let isMismatch = try stateless.check(guest.bindings, signals, now: guestSeconds).isMismatch
-            return isMismatch ? .refused(.mismatch) : .accepted(CSRFHolder(sid: guest.sid, salt: nil))
-        } catch { throw ServiceFault(error) }
-    }
-
-    private func storedHolder(_ presented: Presented, _ done: @escaping Completion<HolderVerdict>) {
-        judged(.token(presented), done, refused: HolderVerdict.refused) { claim, sid, record, _ in
-            done(.success(.accepted(CSRFHolder(sid: sid, salt: record.csrfSalt))))
+            guard !mustAsk(standing(of: guest, at: arrival)) else { return nil }
+            do { return try holder(guest, presented.signals) } catch { throw ServiceFault(error) }
         }
     }
 

@@ -17,41 +17,31 @@ public struct VisitRequest: Sendable {
 
 /// VISIT: one page view, one round trip.
 extension TokenService {
-    /// The answer where the near cache or a guest's token has it; nil where Redis has to be asked.
     /// - Parameters:
     ///   - presented: nil for a visitor who brought no token.
-    ///   - instant: when the request was read.
-    public func visitNow(
-        _ presented: Presented?, _ request: VisitRequest, _ signals: Signals, at instant: MonotonicInstant
+    ///   - arrival: when the request was read.
+    ///   - done: asked for where Redis has to be asked.
+    /// - Returns: the answer where the near cache or a guest's token has it.
+    public func visit(
+        _ presented: Presented?, _ request: VisitRequest, _ signals: Signals, at arrival: MonotonicInstant,
+        _ done: @autoclosure () -> Completion<VisitAnswer>
     ) throws(ServiceFault) -> VisitAnswer? {
         if request.needsKeys { try requireKeys() }
         guard let presented else { return try welcome(.none, request, signals) }
-        switch presented.credential {
-        case .refused(let refusal):
-            count(refusal)
-            return try welcome(.refused(refusal), request, presented.signals)
-        case .guest(let guest):
-            return try guestNow(guest, presented.signals, at: instant).map { verdict throws(ServiceFault) in
-                try answer(verdict, request, presented.signals)
-            }
-        case .session(let token):
-            switch cachedAccess(token, presented.signals, needsData: request.needsData, at: instant) {
-            case .accepted(let session):
-                let view = SessionView(session, withData: request.needsData)
-                return try answer(.accepted(view), request, presented.signals)
-            case .revoked(let reason): return try answer(.refused(.revoked(reason)), request, presented.signals)
-            case nil: return nil
-            }
+        var found = Found()
+        switch try look(presented, needsData: request.needsData, at: arrival, &found) {
+        case .hit(let session):
+            return try complete(.accepted, SessionView(session, withData: request.needsData), request)
+        case .accepted(let view): return try complete(.accepted, view, request)
+        case .refused(let refusal): return try welcome(.refused(refusal), request, presented.signals)
+        case .asked: break
         }
+        let (access, first) = try question(presented, needsData: request.needsData, found)
+        run(VisitFlow(access, request, presented.signals), at: arrival, first: first, done())
+        return nil
     }
 
-    public func visit(_ presented: Presented, _ request: VisitRequest, _ done: @escaping Completion<VisitAnswer>) {
-        validate(presented, needsData: request.needsData) { [self] result in
-            attempt(done) { done(.success(try answer(try result.get(), request, presented.signals))) }
-        }
-    }
-
-    private func answer(
+    func visitAnswer(
         _ verdict: Verdict, _ request: VisitRequest, _ signals: Signals
     ) throws(ServiceFault) -> VisitAnswer {
         switch verdict {

@@ -30,11 +30,11 @@ extension SessionRecord {
     public func decideAccess(digest: Digest, policy: TokenPolicy, now: Milliseconds) -> AccessDecision {
         switch standing(of: digest, policy: policy, now: now) {
         case .current:
-            let age = now.subtracting(confirmedAt ?? now)
-            return age >= policy.rotationAfter ? .rotate : .accept(touch(policy: policy, now: now))
+            let times = times(now: now)
+            return times.isRotationDue(policy, now: now) ? .rotate : .accept(times.touch(policy, now: now))
         case .pending: return .confirm
-        case .awaitingSuccessor: return .acceptAwaitingSuccessor(touch(policy: policy, now: now))
-        case .overlapping: return .accept(touch(policy: policy, now: now))
+        case .awaitingSuccessor: return .acceptAwaitingSuccessor(times(now: now).touch(policy, now: now))
+        case .overlapping: return .accept(times(now: now).touch(policy, now: now))
         case .retired(let punishable): return punishable && policy.onReplay == .revoke ? .endReplayed : .refuseReplayed
         case .forged: return .refuseUnknown
         }
@@ -43,10 +43,8 @@ extension SessionRecord {
     /// The touch interval of this session.
     public func touchInterval(policy: TokenPolicy) -> Milliseconds { policy.touchInterval(idle: idle) }
 
-    private func touch(policy: TokenPolicy, now: Milliseconds) -> Touch {
-        let interval = touchInterval(policy: policy)
-        guard now.subtracting(lastAccess) >= interval else { return .none }
-        let remaining = lastAccess.adding(idle).subtracting(now)
-        return remaining < interval ? .beforeReply : .afterReply
+    /// - Parameter now: stands for the confirmation of a token that is pending.
+    private func times(now: Milliseconds) -> AccessTimes {
+        AccessTimes(confirmedAt: confirmedAt ?? now, lastAccess: lastAccess, idle: idle, absoluteEnd: absoluteEnd)
     }
 }

@@ -53,11 +53,13 @@ public struct TokenPolicy: Sendable, Equatable {
 extension TokenPolicy {
     /// The touch interval of a session with this idle limit: the configured one, at most a tenth of the limit, at least
     /// 1 ms.
+    @inlinable
     public func touchInterval(idle: Milliseconds) -> Milliseconds { max(1, min(touchInterval, idle / 10)) }
 }
 
 extension Milliseconds {
     /// Sum that stays at the largest value instead of trapping: a time that far away never comes.
+    @inlinable
     func adding(_ other: Milliseconds) -> Milliseconds {
         let (sum, overflow) = addingReportingOverflow(other)
         return overflow ? (other < 0 ? .min : .max) : sum
@@ -70,6 +72,7 @@ extension Milliseconds {
     }
 
     /// Difference that stays in range instead of trapping.
+    @inlinable
     func subtracting(_ other: Milliseconds) -> Milliseconds {
         let (difference, overflow) = subtractingReportingOverflow(other)
         return overflow ? (other < 0 ? .max : .min) : difference

@@ -22,10 +22,10 @@ struct Daemon {
 
     func candidate(_ request: Int) -> UInt8 { UInt8(request + 1) }
 
-    /// A request reaches its daemon, which reads the session at this moment.
-    func decide(_ index: Int, in world: inout World) throws -> Violation? {
+    /// A request reaches its daemon.
+    func begin(_ index: Int, in world: inout World) throws -> Violation? {
         let request = world.requests[index]
-        stand(index, world)
+        stand(index, &world)
         let claim = Claim(
             token: symbols.token(request.token), digest: symbols.digests[Int(request.token)], guest: nil,
             signals: Signals())
@@ -42,73 +42,141 @@ struct Daemon {
         return try advance(flow, .begin, index, &world)
     }
 
+    /// Redis takes up a read: the copy shows this moment, whenever it arrives.
+    func take(_ index: Int, _ flow: World.Flow, in world: inout World) {
+        stand(index, &world)
+        world.look(for: index)
+        world.requests[index].phase = .read(flow, look(index, world))
+    }
+
+    /// The copy arrives.
+    func go(on index: Int, _ flow: World.Flow, _ copy: StoredCopy, in world: inout World) throws -> Violation? {
+        stand(index, &world)
+        return try advance(flow, .read(copy, .redis(mayBeKept: false)), index, &world)
+    }
+
     /// What was sent to Redis was answered.
     func go(
         on index: Int, _ commit: World.Commit, isWritten: Bool, in world: inout World
     ) throws -> Violation? {
-        stand(index, world)
+        world.settled(symbols.sid, daemon: world.requests[index].daemon)
+        stand(index, &world)
+        world.look(for: index)
         if !isWritten, commit.effect == .rotate, removed == .loserReturnsWhatStands {
-            return world.answer(.accepted(successor: candidate(index)), index)
+            return try finish(.accepted(successor: candidate(index)), index, &world)
+        }
+        if !isWritten, commit.effect == .endByLogout, removed == .endIsAcknowledgedWhenWritten {
+            return try finish(.revoked, index, &world)
         }
         if isWritten, commit.effect == .confirmAndRotate {
-            return world.answer(.accepted(successor: nil), index)
+            return try finish(.accepted(successor: nil), index, &world)
         }
-        return try advance(commit.flow, isWritten ? .written : .overtaken(look(index, world)), index, &world)
+        let event: FlowEvent = isWritten ? .written(changedData: 0) : .overtaken(look(index, world))
+        return try advance(commit.flow, event, index, &world)
     }
 
-    private func stand(_ index: Int, _ world: World) {
+    /// The time of a request is up. A forced write that is out is denied before anybody who waits for it goes on.
+    func giveUp(_ index: Int, in world: inout World) throws -> Violation? {
+        let daemon = world.requests[index].daemon
+        guard case .committing(let commit) = world.requests[index].phase else {
+            return try finish(.unavailable, index, &world)
+        }
+        loseSight(of: commit, daemon, &world)
+        if commit.effect == .endByLogout { world.gaveUpEnd[daemon] = true }
+        let violation = try finish(.unavailable, index, &world)
+        world.requests[index].phase = .adrift(commit)
+        return violation
+    }
+
+    /// Nobody at the daemon knows whether a write was or will be carried out.
+    func loseSight(of commit: World.Commit, _ daemon: Int, _ world: inout World) {
+        switch commit.effect {
+        case .confirm, .rotate, .confirmAndRotate: break
+        case .rotateByForce, .login: world.deny(symbols.sid, ticks: Ticks.commandLifetime + 1, daemon: daemon)
+        case .endByReplay, .endByLogout, .endByLogin: world.deny(symbols.sid, ticks: 60, daemon: daemon)
+        }
+    }
+
+    private func stand(_ index: Int, _ world: inout World) {
         ground.time = Ticks.milliseconds(world.now)
         ground.candidate = candidate(index)
+        ground.isSessionDenied =
+            removed != .unknownEndIsDenied && world.isDenied(symbols.sid, daemon: world.requests[index].daemon)
     }
 
     private func advance(
         _ flow: World.Flow, _ event: FlowEvent, _ index: Int, _ world: inout World
     ) throws -> Violation? {
-        switch flow {
-        case .access(var flow):
-            return try drive(&flow, World.Flow.access, event, index, &world) { try verdict($0, index, $1) }
-        case .login(var flow):
-            return try drive(&flow, World.Flow.login, event, index, &world) { try issued($0, index, $1) }
-        case .rotate(var flow):
-            return try drive(&flow, World.Flow.rotate, event, index, &world) { verdict, world in
-                guard case .accepted(let view) = verdict else { return .refused }
-                return try issued(view, index, world)
+        do {
+            switch flow {
+            case .access(var flow):
+                return try drive(&flow, World.Flow.access, event, index, &world) { try verdict($0, index, $1) }
+            case .login(var flow):
+                return try drive(&flow, World.Flow.login, event, index, &world) { try issued($0, index, $1) }
+            case .rotate(var flow):
+                return try drive(&flow, World.Flow.rotate, event, index, &world) { verdict, world in
+                    guard case .accepted(let view) = verdict else { return .refused }
+                    return try issued(view, index, world)
+                }
+            case .revoke(var flow):
+                return try drive(&flow, World.Flow.revoke, event, index, &world) { answer, world in
+                    if case .revoked = answer { return .revoked }
+                    if case .absent = world.stored { return .revoked }
+                    return .refused
+                }
             }
-        case .revoke(var flow):
-            return try drive(&flow, World.Flow.revoke, event, index, &world) { answer, world in
-                if case .revoked = answer { return .revoked }
-                if case .absent = world.stored { return .revoked }
-                return .refused
-            }
-        }
+        } catch is Unavailable { return try finish(.unavailable, index, &world) }
     }
 
-    /// Steps until the flow waits for Redis to be changed, or has answered.
+    /// Steps until the flow waits for something, or has answered.
     private func drive<F: Flow>(
         _ flow: inout F, _ wrap: (F) -> World.Flow, _ first: FlowEvent, _ index: Int, _ world: inout World,
         answer: (F.Answer, World) throws -> World.Answer
     ) throws -> Violation? {
         var event = first
+        let daemon = world.requests[index].daemon
         while true {
             switch try flow.next(event, ground) {
-            case .whenSettled: event = .settled
-            case .hold: event = .held
-            case .read(let source): event = .read(look(source, index, world), .redis(mayBeKept: false))
+            case .whenSettled(let sid):
+                guard world.ledgers[daemon].wait(for: sid, index) else {
+                    event = .settled
+                    continue
+                }
+                var others: UInt8 = 0
+                for (other, request) in world.requests.enumerated() where request.daemon == daemon {
+                    if request.held != nil { others |= 1 << UInt8(other) }
+                }
+                world.requests[index].phase = .waiting(wrap(flow), for: others)
+                return nil
+            case .hold(let sid, _):
+                hold(sid, index, &world)
+                event = .held
+            case .read(.shared(let sid)), .read(.anew(let sid)):
+                guard sid == symbols.sid else {
+                    // The other session, of which this world tells nothing: to be made by who asks.
+                    event = .read(.absent, .redis(mayBeKept: false))
+                    continue
+                }
+                world.requests[index].phase = .reading(wrap(flow))
+                return nil
             case .askTime: event = .time(ground.time)
             case .touch:
                 world.touch()
                 event = .touched
             case .write(let write, let sid):
                 guard sid == symbols.sid else {
-                    event = .written
+                    event = .written(changedData: 0)
                     continue
                 }
+                if write.isForced { hold(sid, index, &world) }
                 let (next, effect) = try bend(write, index, world)
                 world.requests[index].phase = .committing(
                     World.Commit(
                         revision: write.over?.revision ?? 0, next: next, effect: effect, request: index,
-                        decidedAt: world.now, notAfter: world.now + Ticks.commandLifetime, flow: wrap(flow)))
+                        decidedAt: world.now, notAfter: world.requests[index].sentAt + Ticks.commandLifetime,
+                        flow: wrap(flow)))
                 return nil
+            case .spend, .readIndex, .each: throw UnexpectedEvent()
             case .answer(let told, let touch):
                 if touch != nil, world.touches.isEmpty, case .live(let record) = world.stored {
                     world.touches.append(World.Touch(notAfter: world.now + Ticks.commandLifetime, record: record))
@@ -120,9 +188,40 @@ struct Daemon {
                     world.requests[index].phase = .committing(end)
                     return nil
                 }
-                return world.answer(answer, index)
+                return try finish(answer, index, &world)
             }
         }
+    }
+
+    // MARK: Holding
+
+    private func hold(_ sid: SessionID, _ index: Int, _ world: inout World) {
+        guard world.requests[index].held == nil else { return }
+        world.requests[index].held = world.ledgers[world.requests[index].daemon].begin(sid)
+    }
+
+    /// Answers a request, and lets those go on who waited for it and for no other.
+    private func finish(_ answer: World.Answer, _ index: Int, _ world: inout World) throws -> Violation? {
+        let daemon = world.requests[index].daemon
+        let held = world.requests[index].held
+        world.requests[index].held = nil
+        let released = held.map { world.ledgers[daemon].end($0, of: symbols.sid) } ?? []
+        if let violation = world.answer(answer, index) { return violation }
+        for other in world.requests.indices {
+            guard case .waiting(let flow, let others) = world.requests[other].phase else { continue }
+            world.requests[other].phase = .waiting(flow, for: others & ~(1 << UInt8(index)))
+        }
+        for other in released {
+            // It may have been given up meanwhile.
+            guard case .waiting(let flow, _) = world.requests[other].phase else { continue }
+            if case .unavailable = answer {
+                if let violation = try finish(.unavailable, other, &world) { return violation }
+                continue
+            }
+            stand(other, &world)
+            if let violation = try advance(flow, .settled, other, &world) { return violation }
+        }
+        return nil
     }
 
     // MARK: Answers
@@ -147,15 +246,6 @@ struct Daemon {
     }
 
     // MARK: What a flow sees, bent by a removed rule
-
-    private func look(_ source: ReadSource, _ index: Int, _ world: World) -> StoredCopy {
-        let sid =
-            switch source {
-            case .shared(let sid), .anew(let sid): sid
-            }
-        // The other session, of which this world tells nothing: to be made by who asks.
-        return sid == symbols.sid ? look(index, world) : .absent
-    }
 
     private func look(_ index: Int, _ world: World) -> StoredCopy {
         guard case .live(var record) = world.stored else { return StoredCopy(session: world.stored, data: []) }
@@ -230,50 +320,5 @@ struct Daemon {
         return World.Commit(
             revision: record.revision, next: .ended(Tombstone(reason: .replay)), effect: .endByReplay, request: index,
             decidedAt: world.now, notAfter: world.now + Ticks.commandLifetime, flow: flow)
-    }
-}
-
-/// What flows stand on in an exploration: symbols for randomness, ticks for a clock, no near cache.
-final class Ground: FlowContext {
-    let symbols: Symbols
-    let policy: TokenPolicy
-    let stateless: StatelessTokens
-    var time: Milliseconds = 0
-    var candidate: UInt8 = 0
-
-    init(symbols: Symbols, policy: TokenPolicy) {
-        self.symbols = symbols
-        self.policy = policy
-        stateless = StatelessTokens(policy: StatelessPolicy(), sealer: nil, random: SeededRandom(seed: 1))
-    }
-
-    var crypto: CryptoContext { symbols.crypto }
-    func now() throws(Unavailable) -> Milliseconds { time }
-    var guestSeconds: Int64 { time / 1_000 }
-
-    func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value {
-        if let verifier = symbols.verifiers[Int(candidate)] as? Value { return verifier }
-        if let sid = symbols.otherSid as? Value { return sid }
-        return Value()
-    }
-
-    func checkDenials(_ sid: SessionID) {}
-    func noteSession(ofGuest sid: SessionID) {}
-    func keep(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: Milliseconds) {}
-    func keep(_ tombstone: Tombstone, sid: SessionID) {}
-    func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
-    func count(_ refusal: Refusal) {}
-    func countAccepted(isRotated: Bool) {}
-    func countLogin() {}
-    func nearCopy(_ claim: Claim, needsData: Bool) -> StoredCopy? { nil }
-    func verdict(on guest: Guest, _ signals: Signals) -> Verdict { .refused(.unknown) }
-    func report(_ notice: FlowNotice) {}
-}
-
-extension World {
-    mutating func touch() {
-        guard case .live(var record) = stored else { return }
-        if Ticks.milliseconds(now) - record.lastAccess >= 1_000 { record.lastAccess = Ticks.milliseconds(now) }
-        stored = .live(record)
     }
 }

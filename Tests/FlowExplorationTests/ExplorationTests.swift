@@ -3,8 +3,8 @@ import Testing
 
 @testable import Tokens
 
-/// Every interleaving of small worlds: two daemons, a browser with several requests under way, a thief, a forger,
-/// lost, repeated and late commands. The real decisions keep every invariant; take one rule away and one is broken.
+/// Every interleaving of small worlds: two daemons with two or three requests each that wait for one another, a browser
+/// with several requests under way, a thief, a forger, reads that arrive late, lost, repeated, given up and late commands. The real decisions keep every invariant; take one rule away and one is broken.
 ///
 /// The short form explores the first three requests of each scenario to the end, with one loss, in seconds; where
 /// `LONG_TESTS` is set all four are explored (1.8 million states, some minutes).

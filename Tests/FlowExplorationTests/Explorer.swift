@@ -21,7 +21,8 @@ struct Explorer {
 
     private enum Step: Equatable {
         case start, tick
-        case send(Int), decide(Int), commit(Int), commitAndLoseReply(Int), deliver(Int), touchActs(Int)
+        case send(Int), read(Int), go(Int), commit(Int), commitAndLoseReply(Int), giveUp(Int), act(Int)
+        case deliver(Int), touchActs(Int)
     }
 
     private struct Visit {
@@ -101,11 +102,17 @@ struct Explorer {
                     return other.operation == request.operation && other.presenter == request.presenter
                 }
                 if isFirst { steps.append(.send(index)) }
-            case .sent:
-                steps.append(.decide(index))
-            case .committing:
+            case .waiting: break
+            case .reading: steps.append(.read(index))
+            case .read: steps.append(.go(index))
+            case .committing(let commit):
                 steps.append(.commit(index))
-                if world.losses > 0 { steps.append(.commitAndLoseReply(index)) }
+                if world.losses > 0 {
+                    steps.append(.commitAndLoseReply(index))
+                    // What is given up before it was sent changes nothing: the same as a response that is lost.
+                    if commit.effect.isForced { steps.append(.giveUp(index)) }
+                }
+            case .adrift: steps.append(.act(index))
             case .answered:
                 // An answer older than the overlap finds nobody who waits for it.
                 if world.now - request.sentAt <= Ticks.overlap { steps.append(.deliver(index)) }
@@ -120,8 +127,19 @@ struct Explorer {
         switch step {
         case .start: return nil
         case .tick: world.tick()
-        case .send(let index): send(index, &world)
-        case .decide(let index): return try daemon.decide(index, in: &world)
+        case .send(let index):
+            send(index, &world)
+            return try daemon.begin(index, in: &world)
+        case .read(let index):
+            guard case .reading(let flow) = world.requests[index].phase else { return nil }
+            daemon.take(index, flow, in: &world)
+        case .go(let index):
+            guard case .read(let flow, let copy) = world.requests[index].phase else { return nil }
+            return try daemon.go(on: index, flow, copy, in: &world)
+        case .giveUp(let index):
+            world.losses -= 1
+            return try daemon.giveUp(index, in: &world)
+        case .act(let index): return act(index, &world)
         case .commit(let index): return try commit(index, repliesArrive: true, &world)
         case .commitAndLoseReply(let index):
             world.losses -= 1
@@ -144,7 +162,8 @@ struct Explorer {
         world.requests[index].sentAt = world.now
         world.requests[index].interruptions = world.reference.interruptions
         world.requests[index].mustBeRefused = world.reference.isAcknowledgedDead(token)
-        world.requests[index].phase = .sent
+        world.requests[index].wasGivenUp = world.gaveUpEnd[world.requests[index].daemon]
+        world.look(for: index)
     }
 
     /// The link carries a command out, and repeats it where its reply was lost; a late one is made anew.
@@ -152,8 +171,23 @@ struct Explorer {
         guard case .committing(var commit) = world.requests[index].phase else { return nil }
         commit.notAfter = max(commit.notAfter, world.now)
         let (outcome, violation) = world.execute(commit, removed: removed)
+        world.noteRights()
         if violation != nil || !repliesArrive { return violation }
         return try daemon.go(on: index, commit, isWritten: outcome == .done, in: &world)
+    }
+
+    /// A command that was given up acts, if its time has not passed; its daemon takes in its fate.
+    private func act(_ index: Int, _ world: inout World) -> Violation? {
+        guard case .adrift(let commit) = world.requests[index].phase else { return nil }
+        world.requests[index].phase = .finished
+        let (outcome, violation) = world.execute(commit, removed: removed)
+        world.noteRights()
+        if outcome == .late {
+            daemon.loseSight(of: commit, world.requests[index].daemon, &world)
+        } else {
+            world.settled(symbols.sid, daemon: world.requests[index].daemon)
+        }
+        return violation
     }
 
     private func deliver(_ index: Int, _ world: inout World) {
@@ -161,7 +195,7 @@ struct Explorer {
             switch answer {
             case .accepted(let successor?): world.jar = successor
             case .issued(let token): world.jar = world.reference.isEnded ? Symbols.elsewhere : token
-            case .accepted(nil), .refused, .revoked: break
+            case .accepted(nil), .refused, .revoked, .unavailable: break
             }
         }
         world.requests[index].phase = .finished

@@ -4,26 +4,27 @@
 enum Invariants {
     static func check(_ answer: World.Answer, of index: Int, in world: inout World) -> Violation? {
         let request = world.requests[index]
-        let accepts = world.reference.accepts(request.token, at: world.now)
         switch (request.operation, answer) {
         case (.validate, .accepted(let successor)):
             if request.mustBeRefused { return violation(.s5, request, "was accepted after its death was acknowledged") }
-            if !accepts { return violation(.s1, request, "was accepted and is not acceptable") }
+            if request.wasGivenUp, world.gaveUpEnd[request.daemon] {
+                return violation(.s5, request, "was accepted where its end was asked for and not acknowledged")
+            }
+            if request.right.contains(.acceptance(successor: successor)) { break }
+            if !request.right.accepts { return violation(.s1, request, "was accepted and is not acceptable") }
             let told = world.reference.successorToTell(request.token)
             if let told, successor == nil { return violation(.s3, request, "was not told its successor \(told)") }
-            if successor != told {
-                return violation(
-                    .s2, request,
-                    "was told \(successor.map(String.init) ?? "nothing"), the successor is \(told.map(String.init) ?? "not to be told")"
-                )
-            }
+            return violation(
+                .s2, request,
+                "was told \(successor.map(String.init) ?? "nothing"), the successor is \(told.map(String.init) ?? "not to be told")"
+            )
         case (.validate, .refused), (.rotate, .refused):
             if request.operation == .rotate, world.reference.current.number == UInt8(index + 1),
                 !world.reference.isOver(at: world.now)
             {
                 return violation(.s3, request, "was rotated by this very request and is refused")
             }
-            if accepts { return violation(.s1, request, "was refused and is acceptable") }
+            if !request.right.contains(.refusal) { return violation(.s1, request, "was refused and is acceptable") }
             if isHonest(request, world) { return violation(.s12, request, "of an honest browser was refused") }
         case (.rotate, .issued(let token)):
             if token != world.reference.current.number {
@@ -37,7 +38,9 @@ enum Invariants {
             {
                 return violation(.s3, request, "logged in again and got \(token) instead of \(login.to)")
             }
-            if token == Symbols.elsewhere, accepts { return violation(.s1, request, "was not taken for a login") }
+            if token == Symbols.elsewhere, !request.right.contains(.refusal) {
+                return violation(.s1, request, "was not taken for a login")
+            }
             if request.mustBeRefused, token != Symbols.elsewhere, world.reference.login?.from != request.token {
                 return violation(.s5, request, "logged in after its death was acknowledged")
             }
@@ -45,6 +48,9 @@ enum Invariants {
         case (.revoke, .revoked):
             if world.reference.generation(of: request.token) == nil, !world.reference.isOver(at: world.now) {
                 return violation(.s4, request, "is made up and ended the session")
+            }
+            if !world.reference.isOver(at: world.now) {
+                return violation(.s5, request, "was told that the session is ended, and it lives")
             }
             world.reference.acknowledge()
         case (.revoke, .refused):

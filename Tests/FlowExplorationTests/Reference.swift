@@ -46,6 +46,28 @@ struct Reference {
         return current.number
     }
 
+    /// What an access by this token may be answered at this moment.
+    func rights(of number: UInt8, at now: Int) -> Rights {
+        guard accepts(number, at: now) else { return .refusal }
+        return .acceptance(successor: successorToTell(number))
+    }
+
+    /// Answers to an access, one bit each: a refusal, an acceptance without a successor, and with each of them.
+    struct Rights: OptionSet {
+        var rawValue: UInt32 = 0
+
+        static let refusal = Rights(rawValue: 1)
+        static func acceptance(successor: UInt8?) -> Rights {
+            Rights(rawValue: 2 << (successor.map { UInt32($0) + 1 } ?? 0))
+        }
+        /// Any of them.
+        var accepts: Bool { rawValue > 1 }
+
+        func appendKey(to key: inout [UInt8]) {
+            for shift in [UInt32(0), 8, 16] { key.append(UInt8(truncatingIfNeeded: rawValue >> shift)) }
+        }
+    }
+
     /// S4: whether the return of this token may end the session.
     func mayEndSession(_ number: UInt8, at now: Int) -> Bool {
         guard let generation = generation(of: number), generation >= forcedGeneration, generation + 1 < tokens.count,

@@ -62,5 +62,6 @@ extension World {
         now += 1
         if case .live(let record) = stored, record.expireAt <= Ticks.milliseconds(now) { stored = .absent }
         touches.removeAll { now > $0.notAfter }
+        noteRights()
     }
 }

@@ -32,6 +32,10 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case touchNeverCreates
     /// S6: only LOGIN moves the absolute end.
     case absoluteEndStays
+    /// An end is acknowledged when it was written, or stands there already.
+    case endIsAcknowledgedWhenWritten
+    /// A daemon that does not know whether a session was ended does not call it good.
+    case unknownEndIsDenied
 }
 
 /// What an invariant of the session model says against a behaviour.

@@ -1,3 +1,5 @@
+import EventLoop
+
 @testable import TokenCache
 @testable import Tokens
 
@@ -17,16 +19,18 @@ struct World {
     /// What a change means, for the reference.
     enum Effect: UInt8 {
         case confirm, rotate, confirmAndRotate, rotateByForce, login, endByReplay, endByLogout, endByLogin
+
+        var isForced: Bool {
+            switch self {
+            case .confirm, .rotate, .confirmAndRotate: false
+            case .rotateByForce, .login, .endByReplay, .endByLogout, .endByLogin: true
+            }
+        }
     }
 
     /// One command on its way: the flow itself.
     enum Flow {
         case access(AccessFlow), login(LoginFlow), rotate(RotateFlow), revoke(RevokeFlow)
-
-        /// What of its state the rest of the world does not show.
-        var key: UInt8 {
-            if case .access(let flow) = self { (flow.hasConfirmed ? 1 : 0) | (flow.wasTouched ? 2 : 0) } else { 0 }
-        }
     }
 
     enum Answer {
@@ -34,19 +38,38 @@ struct World {
         case issued(UInt8)
         case refused
         case revoked
+        /// Nobody knows: right at any time.
+        case unavailable
     }
 
     enum Phase {
         case unsent
-        case sent
+        /// For ends that are under way at its daemon: the requests that carry them out, one bit each.
+        case waiting(Flow, for: UInt8)
+        /// Redis has not taken up its read yet.
+        case reading(Flow)
+        /// It has; the copy is on its way back.
+        case read(Flow, StoredCopy)
         case committing(Commit)
+        /// Answered before its time was up for Redis: it may act still, and its daemon takes in its fate.
+        case adrift(Commit)
         case answered(Answer)
         case finished
+
+        /// Whether it is under way at its daemon.
+        var isOpen: Bool {
+            switch self {
+            case .waiting, .reading, .read, .committing: true
+            case .unsent, .adrift, .answered, .finished: false
+            }
+        }
     }
 
     struct Request {
         var operation: Scenario.Operation
         var presenter: Scenario.Presenter
+        /// The daemon that it goes to.
+        var daemon: Int
         var phase = Phase.unsent
         var token: UInt8 = 0
         var sentAt = 0
@@ -54,6 +77,12 @@ struct World {
         var interruptions: UInt8 = 0
         /// S5: its token was acknowledged dead before it was sent.
         var mustBeRefused = false
+        /// An end of its session had been given up at its daemon before it was sent.
+        var wasGivenUp = false
+        /// What would have been right at some moment since its daemon last looked.
+        var right = Reference.Rights()
+        /// Its number in the ledger, while others wait for it.
+        var held: UInt64?
     }
 
     struct Touch: Equatable {
@@ -69,6 +98,12 @@ struct World {
     var losses: Int
     var touches: [Touch] = []
     var reference: Reference
+    /// Of each daemon: what it knows of the session beside Redis, and who waits.
+    var ledgers: [Ledger<Int>]
+    /// Of each daemon: until when an end of unknown fate is denied there, as its ledger should have it.
+    var deniedUntil = [0, 0]
+    /// Of each daemon: a REVOKE was given up while its write was out, and no write has been answered since.
+    var gaveUpEnd = [false, false]
 
     init(_ scenario: Scenario, symbols: Symbols) {
         var record = SessionRecord(
@@ -77,9 +112,13 @@ struct World {
             now: Ticks.milliseconds(-Ticks.rotationAfter))
         record.lastAccess = Ticks.milliseconds(0)
         stored = .live(record)
-        requests = scenario.requests.map { Request(operation: $0.operation, presenter: $0.presenter) }
+        requests = scenario.requests.enumerated().map { index, request in
+            Request(operation: request.operation, presenter: request.presenter, daemon: index % 2)
+        }
         losses = scenario.losses
         reference = Reference(absoluteEnd: scenario.absoluteTicks)
+        let filter = ChangeFilter(key: ChangeFilter.Key(first: 1, second: 2), capacity: 64)
+        ledgers = Array(repeating: Ledger(GuestKnowledge(changes: filter)), count: 2)
     }
 
     /// A daemon's answer is on its way. One that changes nothing where it arrives need not arrive.
@@ -87,69 +126,39 @@ struct World {
         switch answer {
         case .accepted(successor: .some), .issued:
             requests[index].phase = requests[index].presenter == .jar ? .answered(answer) : .finished
-        case .accepted(nil), .refused, .revoked: requests[index].phase = .finished
+        case .accepted(nil), .refused, .revoked, .unavailable: requests[index].phase = .finished
         }
         return Invariants.check(answer, of: index, in: &self)
     }
 
-    /// Equal for worlds whose future is the same.
-    func key(_ symbols: Symbols) -> [UInt8] {
-        var key: [UInt8] = []
-        key.reserveCapacity(160)
-        key += [UInt8(now), jar, UInt8(losses), UInt8(touches.count)]
-        append(stored, symbols, to: &key)
-        for request in requests {
-            switch request.phase {
-            case .unsent:
-                key.append(0)
-                continue
-            case .finished:
-                key.append(1)
-                continue
-            case .sent: key.append(2)
-            case .committing(let commit):
-                key.append(3)
-                append(commit, symbols, to: &key)
-            case .answered(let answer):
-                switch answer {
-                case .accepted(nil): key.append(4)
-                case .accepted(let successor?): key += [5, successor]
-                case .issued(let token): key += [6, token]
-                case .refused: key.append(7)
-                case .revoked: key.append(8)
-                }
-            }
-            key += [request.token, UInt8(request.sentAt), request.interruptions, request.mustBeRefused ? 1 : 0]
+    /// Something changed: what is right now may be the answer of who looked before.
+    mutating func noteRights() {
+        for index in requests.indices where requests[index].phase.isOpen {
+            requests[index].right.formUnion(reference.rights(of: requests[index].token, at: now))
         }
-        for touch in touches { key.append(UInt8(touch.notAfter)) }
-        reference.appendKey(to: &key)
-        return key
     }
 
-    private func append(_ commit: Commit, _ symbols: Symbols, to key: inout [UInt8]) {
-        key += [
-            UInt8(clamping: commit.revision), commit.effect.rawValue, UInt8(commit.request), UInt8(commit.decidedAt),
-            UInt8(commit.notAfter), commit.flow.key,
-        ]
-        append(commit.next, symbols, to: &key)
+    /// The daemon of a request looks at Redis: what was right before is no excuse any more.
+    mutating func look(for index: Int) {
+        requests[index].right = reference.rights(of: requests[index].token, at: now)
     }
 
-    private func append(_ session: StoredSession, _ symbols: Symbols, to key: inout [UInt8]) {
-        switch session {
-        case .absent: key.append(0)
-        case .ended(let tombstone): key += [1, tombstone.login.map { symbols.number(of: $0.digest) } ?? 255]
-        case .live(let record):
-            key += [
-                2, UInt8(clamping: record.revision), symbols.number(of: record.current),
-                record.confirmedAt.map(Ticks.tick) ?? 0, UInt8(clamping: record.generation),
-                Ticks.tick(record.lastAccess), Ticks.tick(record.absoluteEnd), UInt8(clamping: record.forcedGeneration),
-                record.previous.map { symbols.number(of: $0.digest) } ?? 255, UInt8(record.remembered.count),
-            ]
-            for token in record.remembered {
-                key += [symbols.number(of: token.prefix), Ticks.tick(token.retiredAt), Ticks.tick(token.overlapEnd)]
-            }
-            if let login = record.login { key += [1, symbols.number(of: login.digest), Ticks.tick(login.until)] }
-            key.append(UInt8(clamping: record.subject.count))
-        }
+    // MARK: Ledgers
+
+    static func moment(_ tick: Int) -> MonotonicInstant { MonotonicInstant(nanoseconds: Int64(tick) * 1_000_000_000) }
+
+    mutating func deny(_ sid: SessionID, ticks: Int, daemon: Int) {
+        ledgers[daemon].deny(sid, at: Self.moment(now), for: .seconds(ticks))
+        deniedUntil[daemon] = max(deniedUntil[daemon], now + ticks)
+    }
+
+    mutating func settled(_ sid: SessionID, daemon: Int) {
+        ledgers[daemon].settled(sid)
+        deniedUntil[daemon] = 0
+        gaveUpEnd[daemon] = false
+    }
+
+    mutating func isDenied(_ sid: SessionID, daemon: Int) -> Bool {
+        !ledgers[daemon].mayAnswer(sid, at: Self.moment(now))
     }
 }

@@ -19,7 +19,7 @@ struct CachedViewTests {
         record.csrfSalt = Digest(bytes: [UInt8](repeating: 3, count: Digest.byteCount))
         cache.insert(record, sid: SessionID(first: 1, second: 2), data: data)
         let entry = try #require(cache.entry(SessionID(first: 1, second: 2)))
-        try body(CachedSession(entry, now: SessionRecord.start), entry.pointee)
+        try body(CachedSession(entry, entry.pointee.times, now: SessionRecord.start), entry.pointee)
     }
 
     @Test("the data is read where it is asked for, and else left where it is")

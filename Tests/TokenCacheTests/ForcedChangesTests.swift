@@ -4,10 +4,12 @@ import Tokens
 @testable import TokenCache
 
 @Suite struct ForcedChangesTests {
+    private typealias Waiter = (ServiceFault?) -> Void
+
     private let sid = SessionID()
 
     @Test func `nobody waits where nothing is under way`() {
-        var changes = ForcedChanges()
+        var changes = ForcedChanges<Waiter>()
         #expect(!changes.contains(sid) && !changes.wait(for: sid) { _ in })
         let number = changes.begin(sid)
         #expect(changes.contains(sid))
@@ -16,9 +18,9 @@ import Tokens
     }
 
     @Test func `who came waits for all that was under way then, in whatever order it ends, and for nothing later`() {
-        var changes = ForcedChanges()
+        var changes = ForcedChanges<Waiter>()
         var released: [String] = []
-        func note(_ waiters: [ForcedChanges.Waiter]) { for waiter in waiters { waiter(nil) } }
+        func note(_ waiters: [Waiter]) { for waiter in waiters { waiter(nil) } }
         let first = changes.begin(sid)
         let wait: (String) -> Bool = { name in changes.wait(for: self.sid) { _ in released.append(name) } }
         #expect(wait("a"))
@@ -35,7 +37,7 @@ import Tokens
     }
 
     @Test func `sessions do not wait for each other`() throws {
-        var changes = ForcedChanges()
+        var changes = ForcedChanges<Waiter>()
         let other = try #require(SessionID(text: Array(repeating: UInt8(ascii: "1"), count: 32)[...]))
         let number = changes.begin(sid)
         #expect(!changes.wait(for: other) { _ in })

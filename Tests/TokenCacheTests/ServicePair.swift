@@ -17,12 +17,14 @@ final class ServicePair {
     private let server: RedisServer
     private let observer: RedisLink
 
-    init(policy: TokenPolicy = TokenPolicy(), seed: UInt64 = 1, options: [String] = []) throws {
+    init(
+        policy: TokenPolicy = TokenPolicy(), seed: UInt64 = 1, options: [String] = [], timeout: Milliseconds = 5_000
+    ) throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let loop = try EventLoop()
         let server = try RedisServer(options: options)
         var settings = LinkSettings()
-        settings.timeout = .seconds(5)
+        settings.timeout = .milliseconds(timeout)
         var node = RedisNode.Settings()
         node.link = settings
         node.prefix = Array("tc:".utf8)
@@ -40,7 +42,7 @@ final class ServicePair {
             logger: logger)
         services = try (0..<2).map { index in
             try TokenService(
-                router: RedisRouter(node: nodes[index]), scheduler: loop, prefix: Array("tc:".utf8), timeout: 5_000,
+                router: RedisRouter(node: nodes[index]), scheduler: loop, prefix: Array("tc:".utf8), timeout: timeout,
                 policy: policy,
                 random: SeededRandom(seed: seed &* 2 &+ UInt64(index)), logger: logger)
         }
@@ -81,6 +83,27 @@ final class ServicePair {
         guardian.start(after: .seconds(60))
         while !condition(), !isLate { loop.run() }
         guardian.cancel()
+    }
+
+    /// Calls a body once, so long from now.
+    func later(_ delay: Duration, _ body: @escaping () -> Void) {
+        var timer: LoopTimer?
+        timer = loop.makeTimer {
+            body()
+            timer?.cancel()
+            timer = nil
+        }
+        timer?.start(after: delay)
+    }
+
+    /// Runs the loop until a condition holds that nothing of the test's own makes true.
+    func eventually(within limit: Duration = .seconds(10), _ condition: () -> Bool) -> Bool {
+        let end = MonotonicInstant.now() + limit
+        while !condition(), MonotonicInstant.now() < end {
+            later(.milliseconds(10)) { self.loop.stop() }
+            loop.run()
+        }
+        return condition()
     }
 
     // MARK: Redis itself

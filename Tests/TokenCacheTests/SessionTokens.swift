@@ -5,8 +5,23 @@ import Tokens
 
 /// The service asked with session tokens alone; nil for a text that cannot be a token.
 extension TokenService {
+    /// An answer that is there at once is told in the next turn, too.
     func validate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) {
-        validate(Presented(token), needsData: false, done)
+        do throws(ServiceFault) {
+            let verdict: Verdict
+            switch try validate(Presented(token), at: store.instant, done) {
+            case .hit(let session): verdict = .accepted(SessionView(session))
+            case .accepted(let view): verdict = .accepted(view)
+            case .refused(let refusal): verdict = .refused(refusal)
+            case .asked: return
+            }
+            store.later { done(.success(verdict)) }
+        } catch { store.later { done(.failure(error)) } }
+    }
+
+    func get(_ reference: SessionReference, _ done: @escaping Completion<Judged<[RecordField]>>) {
+        guard let known = get(reference, at: store.instant, done) else { return }
+        store.later { done(.success(known)) }
     }
 
     func rotate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) { rotate(Presented(token), done) }

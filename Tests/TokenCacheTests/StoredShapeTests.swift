@@ -94,10 +94,14 @@ import Tokens
         let ended: RevokeAnswer = try pair.wait { pair.services[1].revoke(.token(token), $0) }.get()
         #expect(ended == .revoked(.logout))
         let tombstone = try pair.hash("tc:s:\(token.sid)")
-        let touched: Result<Bool, Unavailable> = pair.wait { store.touch(token.sid, interval: 0, $0) }
+        let touched: Result<Bool, Unavailable> = pair.wait {
+            store.touch(token.sid, interval: 0, arrival: store.instant, $0)
+        }
         #expect(try touched.get() == false)
+        let confirmation = SessionWrite.access(.confirm, from: record, to: record.confirmed(now: record.created))
+        let change = try confirmation.change(tombstoneEnd: 0)
         let late: Result<ChangeOutcome, Unavailable> = pair.wait {
-            store.commit(Change(from: record, to: record.confirmed(now: record.created)), of: token.sid, maxData: 9, $0)
+            store.commit(change, of: token.sid, maxData: 9, arrival: store.instant, $0)
         }
         guard case .overtaken = try late.get() else { return #expect(Bool(false), "the commit was taken") }
         #expect(try pair.hash("tc:s:\(token.sid)") == tombstone)

@@ -3,18 +3,18 @@ internal import Tokens
 
 /// VALIDATE and VISIT of a session: the access that renews, rotates and confirms.
 struct AccessFlow: Flow {
-    static let isAccess = true
-
-    private var claim: Claim
+    private(set) var claim: Claim
     private let needsData: Bool
-    private var origin = Origin.memory
+    private(set) var origin = Origin.memory
     /// An access that has confirmed the token never also rotates.
     private(set) var hasConfirmed = false
     private(set) var wasTouched = false
-    private var differs: [Signal] = []
-    private var awaited = Awaited.copy
+    private(set) var differs: [Signal] = []
+    private(set) var awaited = Awaited.copy
 
-    private enum Awaited {
+    enum Awaited {
+        /// Whether a session was made of a guest.
+        case guest(GuestQuestion)
         case copy
         case touch
         case time(of: StoredCopy)
@@ -23,23 +23,28 @@ struct AccessFlow: Flow {
         case state(StoredCopy), bindings(StoredCopy)
     }
 
+    /// Begins with `begin`, or with the copy that the near cache has.
     init(_ claim: Claim, needsData: Bool) {
         self.claim = claim
         self.needsData = needsData
     }
 
+    /// What is asked about a guest is counted apart.
+    var asksNearCache: Bool { if case .guest = awaited { false } else { true } }
+
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Verdict> {
-        switch (event, awaited) {
-        case (.begin, _): return .whenSettled(claim.sid)
-        case (.settled, _):
-            guard let copy = context.nearCopy(claim, needsData: needsData) else { return .read(.shared(claim.sid)) }
-            return try decide(copy, now: nil, context)
-        case (.read(let copy, let origin), _):
+        switch event {
+        case .begin: return try begin(context)
+        case .settled: return .read(.shared(claim.sid))
+        case .read(let copy, let origin):
+            if case .guest(let question) = awaited { return try decide(copy, origin, question, context) }
             self.origin = origin
             return try decide(copy, now: nil, context)
-        case (.failed(let fault), _): return try answerStale(fault, context)
-        default: origin = .redis(mayBeKept: false)
+        case .failed(let fault): return try answerStale(fault, context)
+        case .written, .overtaken, .touched, .time: origin = .redis(mayBeKept: false)
+        case .held, .spent, .page, .gathered: throw UnexpectedEvent()
         }
+        // Redis has answered for this request alone.
         switch (event, awaited) {
         case (.written, .end):
             context.report(.endedByReplay(claim.sid))
@@ -51,6 +56,36 @@ struct AccessFlow: Flow {
         default: throw UnexpectedEvent()
         }
     }
+
+    // MARK: A guest's token
+
+    private mutating func begin(_ context: some FlowContext) throws -> FlowStep<Verdict> {
+        guard let guest = claim.guest else { return .whenSettled(claim.sid) }
+        var question = GuestQuestion()
+        let known = question.begin(guest, context)
+        switch known {
+        case .session: return .whenSettled(claim.sid)
+        case .guest: return expect(.guest(question), .answer(try context.verdict(on: guest, claim.signals)))
+        case .nothing: return expect(.guest(question), .read(.shared(claim.sid)))
+        }
+    }
+
+    /// Redis was asked whether a session was made of the guest.
+    private mutating func decide(
+        _ copy: StoredCopy, _ origin: Origin, _ question: GuestQuestion, _ context: some FlowContext
+    ) throws -> FlowStep<Verdict> {
+        guard let guest = claim.guest else { throw UnexpectedEvent() }
+        guard question.isSession(copy, origin, of: guest, context) else {
+            return .answer(try context.verdict(on: guest, claim.signals))
+        }
+        awaited = .copy
+        // Made here while Redis was asked: what was read is from before.
+        if case .absent = copy.session { return .whenSettled(claim.sid) }
+        self.origin = origin
+        return try decide(copy, now: nil, context)
+    }
+
+    // MARK: A session
 
     /// - Parameter time: Redis's own, where it was asked for this decision.
     private mutating func decide(
@@ -157,6 +192,10 @@ struct AccessFlow: Flow {
         guard fault.isSilence else { throw fault }
         let view: SessionView?
         switch awaited {
+        case .guest(let question):
+            guard let guest = claim.guest else { throw fault }
+            try question.checkAbsence(fault, context)
+            return .answer(try context.verdict(on: guest, claim.signals))
         case .copy: view = try context.staleView(claim, needsData: needsData, isUnanswered: false)
         case .state, .touch: view = try context.staleView(claim, needsData: needsData, isUnanswered: true)
         case .bindings, .time, .end: view = nil

@@ -5,11 +5,15 @@ internal import Tokens
 /// no completion; `TokenService` runs it (`Runner.swift`), and so do the explorer and the simulator.
 protocol Flow {
     associatedtype Answer
-    /// Whether it is an access by a token: those are counted as hits and misses of the near cache.
-    static var isAccess: Bool { get }
+    /// Whether the near cache could have answered it: it is counted as a hit or a miss then.
+    var asksNearCache: Bool { get }
 
     /// - Throws: what the command is answered where it has no answer.
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Answer>
+}
+
+extension Flow {
+    var asksNearCache: Bool { false }
 }
 
 /// What a flow asks for next. Exactly one event follows each, but `answer`, which is the last.
@@ -27,8 +31,30 @@ enum FlowStep<Answer> {
     case touch(SessionID, interval: Milliseconds)
     /// Redis's own time: `time`.
     case askTime
+    /// Spend a captcha, whose mark is kept for `ttl`: `spent`.
+    case spend(CaptchaID, ttl: Milliseconds)
+    /// Sessions of a subject: `page`.
+    case readIndex(SubjectIndex, IndexQuery)
+    /// Flows side by side, a bounded number at a time: `gathered`. A request's time begins anew with each batch.
+    case each([FlowPart])
     /// The end of the flow. A touch is sent behind the reply.
     case answer(Answer, touch: (sid: SessionID, interval: Milliseconds)? = nil)
+
+    /// The same step of a flow that wraps this one.
+    func map<Other>(_ transform: (Answer) throws -> Other) rethrows -> FlowStep<Other> {
+        switch self {
+        case .whenSettled(let sid): .whenSettled(sid)
+        case .hold(let sid, let claim): .hold(sid, claim)
+        case .read(let source): .read(source)
+        case .write(let write, let sid): .write(write, of: sid)
+        case .touch(let sid, let interval): .touch(sid, interval: interval)
+        case .askTime: .askTime
+        case .spend(let captcha, let ttl): .spend(captcha, ttl: ttl)
+        case .readIndex(let index, let query): .readIndex(index, query)
+        case .each(let parts): .each(parts)
+        case .answer(let answer, let touch): .answer(try transform(answer), touch: touch)
+        }
+    }
 }
 
 enum ReadSource {
@@ -38,16 +64,32 @@ enum ReadSource {
     case anew(SessionID)
 }
 
+/// A flow of one session, of many that a command runs.
+enum FlowPart {
+    case revoke(RevokeFlow)
+    case list(ListedFlow)
+}
+
+enum PartAnswer {
+    case revoked(RevokeAnswer)
+    case listed(ListedSession?)
+}
+
 enum FlowEvent {
     case begin
     case settled
     case held
     case read(StoredCopy, Origin)
-    case written
+    /// `changedData`: how many data fields really changed.
+    case written(changedData: Int)
     case overtaken(StoredCopy)
     case touched
     case time(Milliseconds)
-    /// The step could not be carried out; whether it was, nobody knows.
+    case spent(isFirst: Bool)
+    indirect case page(IndexPage)
+    /// In the order of the parts.
+    case gathered([Result<PartAnswer, ServiceFault>])
+    /// The step could not be carried out; whether it was, nobody knows. A flow answers it, or throws.
     case failed(Unavailable)
 }
 
@@ -67,55 +109,6 @@ enum Origin {
         case .redis(let mayBeKept), .earlierRead(let mayBeKept): mayBeKept
         case .memory: false
         }
-    }
-}
-
-/// What a flow may know and tell without waiting.
-protocol FlowContext: AnyObject {
-    var policy: TokenPolicy { get }
-    var crypto: CryptoContext { get }
-    var stateless: StatelessTokens { get }
-    /// Redis's time by estimate.
-    func now() throws(Unavailable) -> Milliseconds
-    /// The same in seconds, or this host's before Redis was reached.
-    var guestSeconds: Int64 { get }
-    func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value
-
-    // The ledger.
-    /// Throws where the session's end was asked for and Redis has not confirmed it.
-    func checkDenials(_ sid: SessionID) throws(Unavailable)
-    func noteSession(ofGuest sid: SessionID)
-
-    // The near cache.
-    /// What is known here of the session, where that is enough to decide an access.
-    func nearCopy(_ claim: Claim, needsData: Bool) -> StoredCopy?
-    func keep(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: Milliseconds)
-    func keep(_ tombstone: Tombstone, sid: SessionID)
-    func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) throws -> SessionView?
-
-    // What is told.
-    func count(_ refusal: Refusal)
-    func countAccepted(isRotated: Bool)
-    func countLogin()
-    func verdict(on guest: Guest, _ signals: Signals) throws(ServiceFault) -> Verdict
-    func report(_ notice: FlowNotice)
-}
-
-enum FlowNotice {
-    case replayed(SessionID)
-    case endedByReplay(SessionID)
-    case loggedIn(SessionView)
-}
-
-extension FlowContext {
-    /// The time by which a token is judged: the estimate; nil where that would refuse a previous token because its
-    /// overlap is over, which is left to Redis's own clock.
-    func judgementTime(_ session: StoredSession, digest: Digest) throws -> Milliseconds? {
-        let estimate = try now()
-        guard case .live(let record) = session, record.previous?.digest == digest,
-            case .retired = record.standing(of: digest, policy: policy, now: estimate)
-        else { return estimate }
-        return nil
     }
 }
 

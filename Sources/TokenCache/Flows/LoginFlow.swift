@@ -4,10 +4,8 @@ internal import Tokens
 /// LOGIN: the subject holds a session under a new token from now on, the old token is dead at once. Idempotent for the
 /// same old token and subject within `rotation.overlap`: every try uses the same candidate.
 struct LoginFlow: Flow {
-    static let isAccess = false
-
     /// Nil where nothing was presented that can be built on.
-    private var claim: Claim?
+    private(set) var claim: Claim?
     private let request: SessionRequest
     private let subjectDigest: Digest
     /// The token of a renewed session; its verifier serves a new session, too.
@@ -15,15 +13,15 @@ struct LoginFlow: Flow {
     private let candidateDigest: Digest
     private let newSid: SessionID
     private let csrfSalt: Digest
-    private var awaited = Awaited.session
+    private(set) var awaited = Awaited.session
 
-    private enum Awaited {
+    enum Awaited {
         case session
         case time(of: StoredCopy)
         case renewal(SessionRecord)
         /// Of another subject's session.
         case end
-        case creation(SessionToken, SessionRecord, SessionView)
+        case creation(SessionRecord, SessionView)
         /// The session that an earlier LOGIN led to.
         case repeated(SessionToken, since: Milliseconds)
     }
@@ -39,25 +37,50 @@ struct LoginFlow: Flow {
     }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {
-        if case .failed(let fault) = event { throw fault }
-        guard var claim else { return try withoutToken(event, context) }
-        switch (event, awaited) {
-        case (.begin, _): return .hold(claim.sid, claim)
-        case (.held, _): return .read(.anew(claim.sid))
-        case (.read(let copy, _), .session), (.overtaken(let copy), .renewal), (.overtaken(let copy), .end):
-            let copy = try context.adopt(copy, for: &claim, now: try context.now())
-            self.claim = claim
-            guard let now = try context.judgementTime(copy.session, digest: claim.digest) else {
-                return expect(.time(of: copy), .askTime)
+        switch event {
+        case .begin:
+            guard let claim else { return try createAnother(context) }
+            return .hold(claim.sid, claim)
+        case .held: return .read(.anew(try presented.sid))
+        case .read(let copy, _):
+            switch awaited {
+            case .repeated(let token, let since):
+                return try answerAgain(copy, token, try presented, since: since, context)
+            case .session, .time, .renewal, .end, .creation: return try judge(copy, context)
             }
-            return try decide(copy, claim, now: now, context)
-        case (.time(let now), .time(let copy)): return try decide(copy, claim, now: now, context)
-        case (.written, .renewal(let record)): return try answer(record, claim.sid, candidate, context)
-        case (.written, .end): return try create(SessionToken(sid: newSid, verifier: candidate), context)
-        case (.read(let copy, _), .repeated(let token, let since)):
-            return try answerAgain(copy, token, claim, since: since, context)
-        default: return try created(event, context)
+        case .overtaken(let copy):
+            if case .creation(let record, let view) = awaited { return try occupied(copy, record, view, context) }
+            return try judge(copy, context)
+        case .time(let now):
+            guard case .time(let copy) = awaited else { throw UnexpectedEvent() }
+            return try decide(copy, try presented, now: now, context)
+        case .written:
+            switch awaited {
+            case .renewal(let record): return try answer(record, try presented.sid, candidate, context)
+            case .end: return try create(SessionToken(sid: newSid, verifier: candidate), context)
+            case .creation(_, let view): return answer(view, context)
+            case .session, .time, .repeated: throw UnexpectedEvent()
+            }
+        case .failed(let fault): throw fault
+        case .settled, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
         }
+    }
+
+    private var presented: Claim {
+        get throws {
+            guard let claim else { throw UnexpectedEvent() }
+            return claim
+        }
+    }
+
+    private mutating func judge(_ copy: StoredCopy, _ context: some FlowContext) throws -> FlowStep<SessionView> {
+        var claim = try presented
+        let copy = try context.adopt(copy, for: &claim, now: try context.now())
+        self.claim = claim
+        guard let now = try context.judgementTime(copy.session, digest: claim.digest) else {
+            return expect(.time(of: copy), .askTime)
+        }
+        return try decide(copy, claim, now: now, context)
     }
 
     private mutating func decide(
@@ -110,13 +133,6 @@ struct LoginFlow: Flow {
 
     // MARK: A new session
 
-    private mutating func withoutToken(
-        _ event: FlowEvent, _ context: some FlowContext
-    ) throws -> FlowStep<SessionView> {
-        if case .begin = event { return try createAnother(context) }
-        return try created(event, context)
-    }
-
     private mutating func createAnother(_ context: some FlowContext) throws -> FlowStep<SessionView> {
         try create(SessionToken(sid: try context.randomBytes(), verifier: try context.randomBytes()), context)
     }
@@ -124,28 +140,20 @@ struct LoginFlow: Flow {
     private mutating func create(
         _ token: SessionToken, _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
-        let now = try context.now()
-        var record = SessionRecord(
-            token: try context.crypto.digest(token.verifier), subject: request.subject,
-            idle: request.idle ?? context.policy.idle, absolute: request.absolute ?? context.policy.absolute, now: now)
-        record.bindings = try bindings(context)
-        let view = SessionView(record, sid: token.sid, now: now, newToken: token, data: [])
-        return expect(.creation(token, record, view), .write(.create(record, request.data), of: token.sid))
+        let (record, view) = try context.newSession(token, request)
+        return expect(.creation(record, view), .write(.create(record, request.data), of: token.sid))
     }
 
-    private mutating func created(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {
-        guard case .creation(_, let record, let view) = awaited else { throw UnexpectedEvent() }
-        switch event {
-        case .written: return answer(view, context)
-        case .overtaken(let copy):
-            switch copy.session {
-            // An earlier try of ours was carried out after all.
-            case .live(let standing) where standing.current == record.current: return answer(view, context)
-            // The session that a memo led to was ended or taken further meanwhile: nothing to come back to.
-            case .live, .ended: return try createAnother(context)
-            case .absent: throw Unavailable(reason: "the session vanished while it was made")
-            }
-        default: throw UnexpectedEvent()
+    /// Something stands in the new session's place.
+    private mutating func occupied(
+        _ copy: StoredCopy, _ record: SessionRecord, _ view: SessionView, _ context: some FlowContext
+    ) throws -> FlowStep<SessionView> {
+        switch copy.session {
+        // An earlier try of ours was carried out after all.
+        case .live(let standing) where standing.current == record.current: return answer(view, context)
+        // The session that a memo led to was ended or taken further meanwhile: nothing to come back to.
+        case .live, .ended: return try createAnother(context)
+        case .absent: throw Unavailable(reason: "the session vanished while it was made")
         }
     }
 
@@ -172,7 +180,6 @@ struct LoginFlow: Flow {
     }
 
     private func answer(_ view: SessionView, _ context: some FlowContext) -> FlowStep<SessionView> {
-        context.countLogin()
         context.report(.loggedIn(view))
         return .answer(view)
     }

@@ -3,8 +3,6 @@ internal import Tokens
 /// REVOKE, and each session of a REVOKEALL: ends a session for whoever holds a token that it once gave out, accepted
 /// still or not. Idempotent.
 struct RevokeFlow: Flow {
-    static let isAccess = false
-
     let sid: SessionID
     /// Nil where a worker named the session.
     var claim: Claim?
@@ -19,7 +17,7 @@ struct RevokeFlow: Flow {
         case .read(let copy, _), .overtaken(let copy): return try decide(copy, context)
         case .written: return .answer(.revoked(reason))
         case .failed(let fault): throw fault
-        case .settled, .touched, .time: throw UnexpectedEvent()
+        case .settled, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
         }
     }
 

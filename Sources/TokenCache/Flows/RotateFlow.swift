@@ -3,15 +3,13 @@ internal import Tokens
 
 /// ROTATE: a new token at once, no overlap; limits stay. Every try uses the same candidate.
 struct RotateFlow: Flow {
-    static let isAccess = false
-
-    private var claim: Claim
+    private(set) var claim: Claim
     private let candidate: Verifier
     private let candidateDigest: Digest
     private let csrfSalt: Digest
-    private var awaited = Awaited.session
+    private(set) var awaited = Awaited.session
 
-    private enum Awaited {
+    enum Awaited {
         case session
         case time(of: StoredCopy)
         case rotation(SessionRecord)
@@ -25,20 +23,24 @@ struct RotateFlow: Flow {
     }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Verdict> {
-        switch (event, awaited) {
-        case (.begin, _): return .hold(claim.sid, claim)
-        case (.held, _): return .read(.anew(claim.sid))
-        case (.read(let copy, _), _), (.overtaken(let copy), _):
+        switch event {
+        case .begin: return .hold(claim.sid, claim)
+        case .held: return .read(.anew(claim.sid))
+        case .read(let copy, _), .overtaken(let copy):
             let copy = try context.adopt(copy, for: &claim, now: try context.now())
             guard let now = try context.judgementTime(copy.session, digest: claim.digest) else {
                 awaited = .time(of: copy)
                 return .askTime
             }
             return try decide(copy, now: now, context)
-        case (.time(let now), .time(let copy)): return try decide(copy, now: now, context)
-        case (.written, .rotation(let record)): return try answer(record, context)
-        case (.failed(let fault), _): throw fault
-        default: throw UnexpectedEvent()
+        case .time(let now):
+            guard case .time(let copy) = awaited else { throw UnexpectedEvent() }
+            return try decide(copy, now: now, context)
+        case .written:
+            guard case .rotation(let record) = awaited else { throw UnexpectedEvent() }
+            return try answer(record, context)
+        case .failed(let fault): throw fault
+        case .settled, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
         }
     }
 

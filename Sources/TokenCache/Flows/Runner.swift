@@ -2,43 +2,48 @@ internal import EventLoop
 internal import Logging
 internal import Tokens
 
-/// One flow on its way. All that waits for Redis, for ends under way and for the loop holds this and nothing else.
-private final class Run<F: Flow> {
-    var flow: F
-    let done: TokenService.Completion<F.Answer>
-    /// `run` has returned: from now on an answer may be told at once.
-    var mayAnswer = false
-    /// Redis was asked or told: the answer is not the near cache's.
-    var leftMemory = false
-    var writes = 0
-    /// Sessions that others wait for until this flow has answered.
-    var held: [(sid: SessionID, number: ForcedChanges.Number)] = []
-
-    init(_ flow: F, _ done: @escaping TokenService.Completion<F.Answer>) {
-        self.flow = flow
-        self.done = done
-    }
-}
-
-/// Runs flows: the one place that waits, counts hits and misses, bounds attempts, and takes in what Redis said.
-extension TokenService: FlowContext {
-    func run<F: Flow>(_ flow: F, _ done: @escaping Completion<F.Answer>) {
-        let run = Run(flow, done)
-        advance(run, .begin)
+/// Runs flows: the one place that waits, counts hits and misses, bounds attempts and time, and takes in what Redis said.
+extension TokenService {
+    /// - Parameters:
+    ///   - arrival: of the request; nil means now.
+    ///   - first: `begin`, or what the flow need not ask for.
+    func run<F: Flow>(
+        _ flow: F, at arrival: MonotonicInstant?, first: FlowEvent = .begin, _ done: @escaping Completion<F.Answer>
+    ) {
+        let run = Run(flow, arrival: arrival ?? store.instant, done)
+        advance(run, first)
         run.mayAnswer = true
+        if !run.isOver { limit(run) }
+    }
+
+    /// - Parameter run: its time is counted from its arrival.
+    private func limit<F>(_ run: Run<F>) {
+        run.deadline = run.arrival + timeout
+        deadlines.append(run)
     }
 
     private func advance<F>(_ run: Run<F>, _ first: FlowEvent) {
+        guard !run.isOver else { return }
         do {
             var event: FlowEvent? = first
             while let known = event { event = try perform(try run.flow.next(known, self), run) }
         } catch { fail(run, error) }
     }
 
+    /// A request's time is up. A forced write that is still out is denied before anybody who waits for it goes on; its
+    /// fate is taken in when it comes.
+    func giveUp<F>(_ run: Run<F>) {
+        guard !run.isOver else { return }
+        if let write = run.writing { loseSight(of: write.kind, write.sid) }
+        let fault = Unavailable.timeIsUp
+        do {
+            guard case .answer(let answer, let touch) = try run.flow.next(.failed(fault), self) else { throw fault }
+            finish(run, .success(answer), touch: touch)
+        } catch { fail(run, error) }
+    }
+
     private func fail<F>(_ run: Run<F>, _ error: any Error) {
-        let fault = ServiceFault(error)
-        if case .unavailable = fault { counters.unavailable += 1 }
-        finish(run, .failure(fault), touch: nil)
+        finish(run, .failure(ServiceFault(error)), touch: nil)
     }
 
     /// Carries out a step.
@@ -46,31 +51,40 @@ extension TokenService: FlowContext {
     private func perform<F>(_ step: FlowStep<F.Answer>, _ run: Run<F>) throws -> FlowEvent? {
         switch step {
         case .whenSettled(let sid):
-            guard forced.contains(sid) else { return .settled }
-            _ = forced.wait(for: sid) { [self] fault in
-                if let fault { fail(run, fault) } else { advance(run, .settled) }
+            let mustWait = ledger.wait(for: sid) { [self] fault in
+                if let fault { if !run.isOver { fail(run, fault) } } else { advance(run, .settled) }
             }
+            return mustWait ? nil : .settled
         case .hold(let sid, let claim):
             if try !isMadeUp(claim) { hold(sid, run) }
             return .held
-        case .read(let source): read(source, run)
+        case .read(let source):
+            run.leftMemory = true
+            read(source, run)
         case .write(let write, let sid):
-            leaveMemory(run)
+            run.leftMemory = true
             if write.isForced { hold(sid, run) }
             try self.write(write, of: sid, run)
         case .touch(let sid, let interval):
-            leaveMemory(run)
-            counters.touches += 1
-            store.touch(sid, interval: interval) { [self] result in
-                if case .success = result { forget(sid) }
+            run.leftMemory = true
+            touch(sid, interval: interval, arrival: run.arrival) { [self] result in
                 advance(run, result.event { _ in .touched })
             }
         case .askTime:
-            leaveMemory(run)
+            run.leftMemory = true
             store.askTime { [self] result in advance(run, result.event(FlowEvent.time)) }
-        case .answer(let answer, let touch):
-            if F.isAccess, !run.leftMemory { sessions?.countHit() }
-            finish(run, .success(answer), touch: touch)
+        case .spend(let captcha, let ttl):
+            let nonce: SessionID = try randomBytes()
+            store.spend(captcha, nonce: nonce, ttl: ttl, arrival: run.arrival) { [self] result in
+                advance(run, result.event(FlowEvent.spent))
+            }
+        case .readIndex(let index, let query):
+            restart(run)
+            store.read(index, query) { [self] result in advance(run, result.event(FlowEvent.page)) }
+        case .each(let parts):
+            guard !parts.isEmpty else { return .gathered([]) }
+            gather(parts, run)
+        case .answer(let answer, let touch): finish(run, .success(answer), touch: touch)
         }
         return nil
     }
@@ -78,24 +92,73 @@ extension TokenService: FlowContext {
     private func finish<F>(
         _ run: Run<F>, _ result: Result<F.Answer, ServiceFault>, touch: (sid: SessionID, interval: Milliseconds)?
     ) {
-        guard run.mayAnswer else { return store.later { [self] in finish(run, result, touch: touch) } }
-        let released = run.held.isEmpty ? [] : run.held.flatMap { forced.end($0.number, of: $0.sid) }
-        run.done(result)
-        if let touch {
-            counters.touches += 1
-            store.touch(touch.sid, interval: touch.interval) { [self] result in
-                if case .success = result { forget(touch.sid) }
-            }
-        }
+        run.isOver = true
+        guard run.mayAnswer else { return store.later { [self] in tell(run, result, touch: touch) } }
+        tell(run, result, touch: touch)
+    }
+
+    private func tell<F>(
+        _ run: Run<F>, _ result: Result<F.Answer, ServiceFault>, touch: (sid: SessionID, interval: Milliseconds)?
+    ) {
         var unknown: ServiceFault?
         if case .failure(let fault) = result, case .unavailable = fault { unknown = fault }
+        count(run, isAnswered: unknown == nil)
+        let released = run.held.isEmpty ? [] : run.held.flatMap { ledger.end($0.number, of: $0.sid) }
+        run.tell(result)
+        if let touch { self.touch(touch.sid, interval: touch.interval, arrival: run.arrival) { _ in } }
         for resume in released { resume(unknown) }
+    }
+
+    private func count<F>(_ run: Run<F>, isAnswered: Bool) {
+        if !isAnswered, !run.isPart { counters.unavailable += 1 }
+        guard run.flow.asksNearCache else { return }
+        if run.leftMemory { sessions?.countMiss() } else if isAnswered { sessions?.countHit() }
+    }
+
+    // MARK: Many sessions
+
+    /// The next batch of a command: its time begins anew.
+    private func restart<F>(_ run: Run<F>) {
+        guard run.mayAnswer else { return }
+        run.arrival = store.instant
+        limit(run)
+    }
+
+    private func gather<F>(_ parts: [FlowPart], _ run: Run<F>) {
+        let now = store.instant
+        run.deadline = .latest
+        let batch = Batch(parts, arrival: now, deadline: now + timeout) { [self] answers in
+            advance(run, .gathered(answers))
+        }
+        deadlines.append(batch)
+        beginParts(of: batch)
+    }
+
+    private func beginParts(of batch: Batch) {
+        while let part = batch.next() {
+            switch batch.parts[part] {
+            case .revoke(let flow): begin(flow, part, of: batch, PartAnswer.revoked)
+            case .list(let flow): begin(flow, part, of: batch, PartAnswer.listed)
+            }
+        }
+    }
+
+    private func begin<F: Flow>(
+        _ flow: F, _ part: Int, of batch: Batch, _ answer: @escaping (F.Answer) -> PartAnswer
+    ) {
+        let run = Run(flow, arrival: batch.arrival) { [self] result in
+            batch.answer(part, result.map(answer))
+            beginParts(of: batch)
+        }
+        run.isPart = true
+        batch.began(part, run)
+        advance(run, .begin)
+        run.mayAnswer = true
     }
 
     // MARK: Reading
 
     private func read<F>(_ source: ReadSource, _ run: Run<F>) {
-        leaveMemory(run)
         let finish: SessionReader.Completion = { [self] result in
             advance(
                 run,
@@ -120,17 +183,6 @@ extension TokenService: FlowContext {
         }
     }
 
-    func nearCopy(_ claim: Claim, needsData: Bool) -> StoredCopy? {
-        if let tombstone = cachedTombstone(claim.sid) { return StoredCopy(session: .ended(tombstone), data: []) }
-        return try? warmCopy(claim.token, digest: claim.digest, needsData: needsData)
-    }
-
-    private func leaveMemory<F>(_ run: Run<F>) {
-        guard F.isAccess, !run.leftMemory else { return }
-        run.leftMemory = true
-        sessions?.countMiss()
-    }
-
     // MARK: Writing
 
     private func write<F>(_ write: SessionWrite, of sid: SessionID, _ run: Run<F>) throws {
@@ -138,10 +190,12 @@ extension TokenService: FlowContext {
         guard run.writes <= Self.maxAttempts else {
             throw Unavailable(reason: "the session is being changed faster than this request could follow")
         }
-        let change = write.change(tombstoneEnd: try now() + policy.tombstone)
+        let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
         guard let indexed = write.entersIndex else { return commit(write, change, of: sid, run) }
         let index = try SubjectIndex(subject: indexed.subject, crypto: crypto)
-        store.addToIndex(index, sid: sid, absoluteEnd: indexed.absoluteEnd) { [self] result in
+        store.addToIndex(index, sid: sid, absoluteEnd: indexed.absoluteEnd, arrival: run.arrival) { [self] result in
+            // Nobody waits for the session of a request that was given up.
+            guard !run.isOver else { return }
             switch result {
             case .success: commit(write, change, of: sid, run)
             case .failure(let fault): advance(run, .failed(fault))
@@ -150,31 +204,24 @@ extension TokenService: FlowContext {
     }
 
     private func commit<F>(_ write: SessionWrite, _ change: Change, of sid: SessionID, _ run: Run<F>) {
-        begin(change, of: sid)
+        let kind = write.kind
+        begin(kind, of: sid)
+        run.writing = (kind, sid)
         let limit = policy.maxData
-        store.commit(change, of: sid, maxData: limit) { [self] result in
-            settle(change, of: sid, result)
+        store.commit(change, of: sid, maxData: limit, arrival: run.arrival) { [self] result in
+            run.writing = nil
+            settle(kind, of: sid, result)
             switch result {
-            case .success(.done):
+            case .success(.done(let changedData)):
                 written(write, of: sid)
-                advance(run, .written)
+                advance(run, .written(changedData: changedData))
             case .success(.overtaken(let copy)):
                 counters.overtaken += 1
                 advance(run, .overtaken(copy))
             case .success(.tooLarge(let bytes)):
-                fail(run, ServiceFault.dataTooLarge(bytes: bytes, limit: limit))
+                if !run.isOver { fail(run, ServiceFault.dataTooLarge(bytes: bytes, limit: limit)) }
             case .failure(let fault): advance(run, .failed(fault))
             }
-        }
-    }
-
-    private func written(_ write: SessionWrite, of sid: SessionID) {
-        if let counter = write.counter { counters[keyPath: counter] += 1 }
-        guard case .ended(let tombstone) = write.next, let old = write.over else { return }
-        logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])
-        // A member left behind leaves by its score.
-        if !old.subject.isEmpty, let index = try? SubjectIndex(subject: old.subject, crypto: crypto) {
-            store.removeFromIndex(index, [sid])
         }
     }
 
@@ -183,31 +230,7 @@ extension TokenService: FlowContext {
     private func hold<F>(_ sid: SessionID, _ run: Run<F>) {
         guard !run.held.contains(where: { $0.sid == sid }) else { return }
         forget(sid)
-        run.held.append((sid, forced.begin(sid)))
-    }
-
-    /// A made-up verifier must not hold anybody's session: where the session is known here, its own tokens only.
-    private func isMadeUp(_ claim: Claim?) throws -> Bool {
-        guard let claim, let cache = sessions?.cache, let index = cache.find(claim.sid), let now = store.clock else {
-            return false
-        }
-        let record = try cache[index].record(presented: claim.token.verifier, digest: claim.digest, crypto: crypto)
-        return record?.standing(of: claim.digest, policy: policy, now: now).isOwn != true
-    }
-
-    // MARK: What flows tell
-
-    func countAccepted(isRotated: Bool) { if isRotated { counters.rotated += 1 } else { counters.valid += 1 } }
-    func countLogin() { counters.logins += 1 }
-    func noteSession(ofGuest sid: SessionID) { sessionsChangedHere.insert(sid) }
-
-    func report(_ notice: FlowNotice) {
-        switch notice {
-        case .replayed(let sid): logger.notice("a retired token came back", metadata: ["sid": "\(sid)"])
-        case .endedByReplay(let sid):
-            logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(sid)"])
-        case .loggedIn(let view): audit("login", view)
-        }
+        run.held.append((sid, ledger.begin(sid)))
     }
 }
 

@@ -8,19 +8,34 @@ struct SessionWrite {
         case create(isRepeatable: Bool)
         /// By an access. The old token stays good whether it was written or not.
         case confirm, rotate, renewBindings
+        /// The session of a guest, whose token leads there whether it was written or not.
+        case promote
         /// LOGIN: a new token, the old ones dead at once.
         case login
         /// ROTATE: the same.
         case rotateByForce
+        /// Data fields; the token state stays as it is.
+        case setData
         /// The end: a tombstone in the session's place.
         case end
     }
 
     let kind: Kind
-    /// What it was decided on; nil where nothing may stand there.
-    let over: SessionRecord?
+    /// Boxed, as what is written: a write is handed on several times.
+    private let before: StoredSession
+    /// Data alone leaves what stands there.
     let next: StoredSession
-    var data: [RecordField] = []
+    let data: [RecordField]
+
+    init(kind: Kind, over: SessionRecord?, next: StoredSession, data: [RecordField] = []) {
+        self.kind = kind
+        before = over.map(StoredSession.live) ?? .absent
+        self.next = next
+        self.data = data
+    }
+
+    /// What it was decided on; nil where nothing may stand there, and for data of whatever session lives.
+    var over: SessionRecord? { if case .live(let record) = before { record } else { nil } }
 
     static func create(_ record: SessionRecord, _ data: [RecordField], isRepeatable: Bool = true) -> SessionWrite {
         SessionWrite(kind: .create(isRepeatable: isRepeatable), over: nil, next: .live(record), data: data)
@@ -28,8 +43,16 @@ struct SessionWrite {
     static func access(_ kind: Kind, from old: SessionRecord, to next: SessionRecord) -> SessionWrite {
         SessionWrite(kind: kind, over: old, next: .live(next))
     }
+    static func promotion(
+        of guest: SessionRecord, to next: SessionRecord, _ data: [RecordField]
+    ) -> SessionWrite {
+        SessionWrite(kind: .promote, over: guest, next: .live(next), data: data)
+    }
     static func login(from old: SessionRecord, to next: SessionRecord, _ data: [RecordField]) -> SessionWrite {
         SessionWrite(kind: .login, over: old, next: .live(next), data: data)
+    }
+    static func data(_ data: [RecordField], over record: SessionRecord?) -> SessionWrite {
+        SessionWrite(kind: .setData, over: record, next: record.map(StoredSession.live) ?? .absent, data: data)
     }
     static func end(_ record: SessionRecord, _ reason: EndReason, login: LoginMemo? = nil) -> SessionWrite {
         SessionWrite(kind: .end, over: record, next: .ended(Tombstone(reason: reason, login: login)))
@@ -39,7 +62,7 @@ struct SessionWrite {
     var isForced: Bool {
         switch kind {
         case .login, .rotateByForce, .end: true
-        case .create, .confirm, .rotate, .renewBindings: false
+        case .create, .confirm, .rotate, .renewBindings, .promote, .setData: false
         }
     }
     /// Entered into its subject's index, and acknowledged, before it is written: no REVOKEALL can miss it.
@@ -49,38 +72,111 @@ struct SessionWrite {
         default: nil
         }
     }
-    var counter: WritableKeyPath<TokenCounters, UInt64>? {
-        switch kind {
-        case .confirm: \.confirmations
-        case .rotate: \.rotations
-        case .login, .rotateByForce: \.forcedRotations
-        case .end: \.ended
-        case .create, .renewBindings: nil
-        }
-    }
 
     /// What is sent.
     /// - Parameter tombstoneEnd: until when a tombstone stands.
-    func change(tombstoneEnd: Milliseconds) -> Change {
-        var change: Change
+    func change(tombstoneEnd: Milliseconds) throws -> Change {
+        var change = Change(kind: kind, basis: .absent)
         switch (kind, over, next) {
+        case (.setData, let old, _):
+            change.basis = old.map { .revision($0.revision) } ?? .anyLiving
         case (.confirm, let old?, .live(let next)), (.rotate, let old?, .live(let next)):
-            change = Change(access: next, over: old.revision)
-        case (.renewBindings, let old?, .live(let next)): change = Change(bindings: next, over: old.revision)
-        case (_, let old?, .live(let next)): change = Change(from: old, to: next)
-        case (_, nil, .live(let next)):
-            change = Change(basis: .absent, set: RecordCodec.encode(next), expireAt: next.expireAt)
-            change.isFresh = true
-        case (_, let old?, .ended(let tombstone)): change = Change(ending: old, tombstone, until: tombstoneEnd)
-        case (_, nil, .ended), (_, _, .absent): preconditionFailure("no such change is ever decided")
+            // Of the old record only the revision need be known.
+            change.basis = .revision(old.revision)
+            (change.set, change.delete) = RecordCodec.accessFields(of: next)
+            change.expireAt = next.expireAt
+        case (.renewBindings, let old?, .live(let next)):
+            change.basis = .revision(old.revision)
+            change.set = RecordCodec.bindingFields(of: next)
+        case (_, let old?, .live(let next)) where old.isStored:
+            change.basis = .revision(old.revision)
+            (change.set, change.delete) = RecordCodec.difference(from: old, to: next)
+            change.expireAt = next.expireAt
+        case (_, _, .live(let next)):
+            // New, or of a guest, which is stored nowhere: if nobody was first.
+            change.set = RecordCodec.encode(next)
+            change.expireAt = next.expireAt
+        case (_, let old?, .ended(var tombstone)):
+            change.basis = .revision(old.revision)
+            tombstone.until = tombstoneEnd
+            change.set = RecordCodec.encode(tombstone)
+            change.expireAt = tombstoneEnd
+        case (_, nil, .ended), (_, _, .absent): throw UnexpectedEvent()
         }
         change.data = data
-        switch kind {
-        case .create(let isRepeatable): (change.needsMemory, change.isRepeatable) = (true, isRepeatable)
-        case .login: change.needsMemory = true
-        case .rotateByForce: change.needsMemory = over?.isStored == false
-        case .confirm, .rotate, .renewBindings, .end: break
-        }
         return change
+    }
+}
+
+/// A `SessionWrite` as `commit.lua` is sent it.
+struct Change {
+    /// What must stand under the key for the change to be written.
+    enum Basis {
+        case absent
+        case revision(Int64)
+        case anyLiving
+    }
+
+    let kind: SessionWrite.Kind
+    var basis: Basis
+    var set: [RecordField] = []
+    var delete: [[UInt8]] = []
+    /// Nil leaves the TTL as it is.
+    var expireAt: Milliseconds?
+    /// Data fields to set; an empty value removes the field. No name twice.
+    var data: [RecordField] = []
+
+    init(kind: SessionWrite.Kind, basis: Basis) {
+        self.kind = kind
+        self.basis = basis
+    }
+
+    /// Put `set` in the place of all that stood there.
+    var replacesAll: Bool { if case .end = kind { true } else { false } }
+
+    /// Whether a full Redis should refuse it.
+    var needsMemory: Bool {
+        switch (kind, basis) {
+        case (.create, _), (.promote, _), (.login, _), (.setData, _): true
+        // A guest becomes a session by it.
+        case (.rotateByForce, .absent): true
+        case (.rotateByForce, _), (.confirm, _), (.rotate, _), (.renewBindings, _), (.end, _): false
+        }
+    }
+
+    /// Whether doing it twice is the same as once, for a caller who handles `.overtaken`.
+    var isRepeatable: Bool {
+        switch kind {
+        case .create(let isRepeatable): isRepeatable
+        // Done twice it would count no change.
+        case .setData: false
+        case .confirm, .rotate, .renewBindings, .promote, .login, .rotateByForce, .end: true
+        }
+    }
+}
+
+extension SessionWrite.Kind {
+    /// Of an access: nothing that is known of the session is wrong while it is under way.
+    var isAccess: Bool {
+        switch self {
+        case .confirm, .rotate, .renewBindings: true
+        case .create, .promote, .login, .rotateByForce, .setData, .end: false
+        }
+    }
+
+    /// Whether a guest's token may be good no longer, or only as this session's.
+    var mayEndGuest: Bool {
+        switch self {
+        case .promote, .login, .rotateByForce, .end: true
+        case .create, .confirm, .rotate, .renewBindings, .setData: false
+        }
+    }
+
+    /// Whether the old token may be dead where nobody knows if it was written.
+    var mayHaveKilled: Bool {
+        switch self {
+        case .create, .login, .rotateByForce, .end: true
+        case .confirm, .rotate, .renewBindings, .promote, .setData: false
+        }
     }
 }

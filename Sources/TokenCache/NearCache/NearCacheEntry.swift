@@ -85,7 +85,12 @@ struct NearCacheEntry: BitwiseCopyable {
     var absoluteEnd: Milliseconds { endsAt.milliseconds }
     /// While the current token is pending it says nothing.
     var confirmedAt: Milliseconds { confirmed.milliseconds }
-    var expireAt: Milliseconds { min(lastAccess &+ idle, absoluteEnd) }
+    var expireAt: Milliseconds { times.expireAt }
+    /// By which an access with the current token is decided.
+    @inline(__always)
+    var times: AccessTimes {
+        AccessTimes(confirmedAt: confirmedAt, lastAccess: lastAccess, idle: idle, absoluteEnd: absoluteEnd)
+    }
 
     /// SIEVE's mark: found since the hand last passed.
     var wasFound: Bool {

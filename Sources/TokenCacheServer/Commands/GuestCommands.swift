@@ -47,7 +47,7 @@ extension Dispatcher {
         _ write: @escaping (CSRFHolder, inout ReplyWriter) throws(ServiceFault) -> Void
     ) throws(ReplyError) -> Bool {
         try orReply(service.requireKeys)
-        let reply = { [self] (verdict: HolderVerdict, writer: inout ReplyWriter) in
+        let reply = { [self] (verdict: Judged<CSRFHolder>, writer: inout ReplyWriter) in
             switch verdict {
             case .refused(let refusal): writer.refusal(refusal)
             case .accepted(let holder):
@@ -57,13 +57,9 @@ extension Dispatcher {
                 }
             }
         }
-        let now = try orReply { () throws(ServiceFault) in try service.holderNow(presented, at: call.startedAt) }
-        if let now {
-            reply(now, &writer)
-            return true
+        return try now(&writer, reply) { () throws(ServiceFault) in
+            try service.holder(presented, at: call.startedAt, later(call, reply))
         }
-        service.holder(presented, later(call, reply))
-        return false
     }
 
     // MARK: Captchas
@@ -118,15 +114,13 @@ extension Dispatcher {
         let attempt = CaptchaAttempt(
             captcha: captcha, answer: call.arguments[1].array, form: options.form, holder: nil, signals: options.signals
         )
-        guard let index = options.holderIndex else {
-            service.judge(attempt, later(call) { $1.captcha($0) })
-            return false
+        let presented = try options.holderIndex.map { index throws(ReplyError) in
+            Presented(try credential(call, index), options.signals)
         }
-        // Whoever is not accepted is not the one that the captcha was made for.
-        service.judge(
-            attempt, heldBy: Presented(try credential(call, index), options.signals), at: call.startedAt,
-            later(call) { $1.captcha($0) })
-        return false
+        let write = { (verdict: CaptchaVerdict, writer: inout ReplyWriter) in writer.captcha(verdict) }
+        return try now(&writer, write) { () throws(ServiceFault) in
+            try service.judge(attempt, heldBy: presented, at: call.startedAt, later(call, write))
+        }
     }
 
     private func refuse(_ verdict: CaptchaVerdict, _ writer: inout ReplyWriter) -> Bool {

@@ -4,8 +4,8 @@ internal import WireProtocol
 
 /// The session commands: arguments in, a question to the service, its answer as a reply.
 extension Dispatcher {
-    /// - Returns: true where the near cache had the answer; false where it comes from Redis, later. An argument that is
-    ///   refused throws.
+    /// - Returns: true where the service had the answer at once; false where it comes later. An argument that is refused
+    ///   throws.
     func answerSessionCommand(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         switch call.command {
         case .tokenValidate: return try validate(call, &writer)
@@ -32,37 +32,22 @@ extension Dispatcher {
 
     private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let signals = call.arguments.count > 1 ? try options(call, from: 1, [.bind]).signals : Signals()
-        let credential = try credential(call, 0)
-        switch credential {
-        case .session(let token):
-            switch service.cachedAccess(token, signals, at: call.startedAt) {
-            case .accepted(let session):
+        do throws(ServiceFault) {
+            switch try service.validate(
+                call.arguments[0], signals, at: call.startedAt, later(call) { $1.verdict($0) })
+            {
+            case .hit(let session):
                 if session.isAsBound {
                     writer.validSession(session)
                 } else {
                     writer.session(SessionView(session), status: "valid")
                 }
-                return true
-            case .revoked(let reason):
-                writer.refusal(.revoked(reason))
-                return true
-            case nil: break
+            case .accepted(let view): writer.verdict(.accepted(view))
+            case .refused(let refusal): writer.refusal(refusal)
+            case .asked: return false
             }
-        case .guest(let guest):
-            let verdict = try orReply { () throws(ServiceFault) in
-                try service.guestNow(guest, signals, at: call.startedAt)
-            }
-            if let verdict {
-                writer.verdict(verdict)
-                return true
-            }
-        case .refused(let refusal):
-            service.countRefused(refusal)
-            writer.refusal(refusal)
             return true
-        }
-        service.validate(Presented(credential, signals), later(call) { $1.verdict($0) })
-        return false
+        } catch { throw ReplyError(error) }
     }
 
     private func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
@@ -70,24 +55,16 @@ extension Dispatcher {
         let write = { (answer: VisitAnswer, writer: inout ReplyWriter) in
             writer.visit(answer, data: options.dataNames == nil ? nil : options.pick(answer.holder.data ?? []))
         }
-        let isEmpty = call.arguments[0].isEmpty
-        let presented = isEmpty ? nil : Presented(try credential(call, 0), options.signals)
-        let answer = try orReply { () throws(ServiceFault) in
-            try service.visitNow(presented, options.visit, options.signals, at: call.startedAt)
+        let presented = call.arguments[0].isEmpty ? nil : Presented(try credential(call, 0), options.signals)
+        return try now(&writer, write) { () throws(ServiceFault) in
+            try service.visit(presented, options.visit, options.signals, at: call.startedAt, later(call, write))
         }
-        if let answer {
-            write(answer, &writer)
-            return true
-        }
-        guard let presented else { return true }
-        service.visit(presented, options.visit, later(call, write))
-        return false
     }
 
     private func issue(_ call: Call) throws(ReplyError) {
         let options = try options(call, from: 0, [.subject, .idle, .absolute, .bind, .dataPairs])
         try checkSize(options.request.data)
-        service.issue(options.request, later(call) { $1.session($0, status: "issued") })
+        service.issue(options.request, at: call.startedAt, later(call) { $1.session($0, status: "issued") })
     }
 
     private func login(_ call: Call) throws(ReplyError) {
@@ -96,17 +73,18 @@ extension Dispatcher {
         try checkSize(request.data)
         // Whatever the client sent: what cannot be read is nothing to build on.
         let credential = (try? service.credential(call.arguments[0])) ?? .refused(.unknown)
-        service.login(credential, request, later(call) { $1.session($0, status: "issued") })
+        service.login(credential, request, at: call.startedAt, later(call) { $1.session($0, status: "issued") })
     }
 
     private func rotate(_ call: Call) throws(ReplyError) {
         let signals = try options(call, from: 1, [.bind]).signals
-        service.rotate(Presented(try credential(call, 0), signals), later(call) { $1.verdict($0) })
+        service.rotate(
+            Presented(try credential(call, 0), signals), at: call.startedAt, later(call) { $1.verdict($0) })
     }
 
     private func revoke(_ call: Call) throws(ReplyError) {
         let (reference, _) = try reference(call, [])
-        service.revoke(reference, later(call) { $1.revocation($0) })
+        service.revoke(reference, at: call.startedAt, later(call) { $1.revocation($0) })
     }
 
     private func revokeAll(_ call: Call) throws(ReplyError) {
@@ -116,11 +94,11 @@ extension Dispatcher {
             Presented(try credential(call, index), options.signals)
         }
         service.revokeAll(
-            subject: subject, except: except,
+            subject: subject, except: except, at: call.startedAt,
             later(call) { answer, writer in
                 switch answer {
                 case .refused(let refusal): writer.refusal(refusal)
-                case .revoked(let count):
+                case .accepted(let count):
                     writer.map(2)
                     writer.bulk("status"); writer.bulk("revoked")
                     writer.bulk("count"); writer.integer(Int64(count))
@@ -133,7 +111,7 @@ extension Dispatcher {
         let options = try options(call, from: 1, [.limit, .dataNames])
         service.list(
             subject: subject, limit: options.limit ?? SessionOptions.defaultLimit,
-            withData: options.dataNames != nil,
+            withData: options.dataNames != nil, at: call.startedAt,
             later(call) { views, writer in
                 writer.list(views) { options.dataNames == nil ? nil : options.pick($0 ?? []) }
             })
@@ -141,7 +119,7 @@ extension Dispatcher {
 
     private func inspect(_ call: Call) throws(ReplyError) {
         let (reference, _) = try reference(call, [])
-        service.inspect(reference, later(call) { $1.inspection($0) })
+        service.inspect(reference, at: call.startedAt, later(call) { $1.inspection($0) })
     }
 
     private func set(_ call: Call) throws(ReplyError) {
@@ -150,24 +128,15 @@ extension Dispatcher {
             throw .badArgument("TOKEN.SET needs DATA and at least one pair of field and value")
         }
         try checkSize(options.request.data)
-        service.set(reference, options.request.data, later(call) { $1.change($0) })
+        service.set(reference, options.request.data, at: call.startedAt, later(call) { $1.change($0) })
     }
 
     private func get(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let (reference, options) = try reference(call, [.dataNames])
-        if case .token(let presented) = reference, case .session(let token) = presented.credential,
-            let data = service.cachedData(token, presented.signals, at: call.startedAt)
-        {
-            writer.held(.accepted(data: options.pick(data)))
-            return true
+        let write = { (answer: Judged<[RecordField]>, writer: inout ReplyWriter) in
+            writer.held(answer.map(options.pick))
         }
-        service.get(
-            reference,
-            later(call) { answer, writer in
-                guard case .accepted(let data) = answer else { return writer.held(answer) }
-                writer.held(.accepted(data: options.pick(data)))
-            })
-        return false
+        return try now(&writer, write) { service.get(reference, at: call.startedAt, later(call, write)) }
     }
 
     // MARK: Arguments
@@ -193,6 +162,17 @@ extension Dispatcher {
         }
         let options = try options(call, from: 2, allowed)
         return (SessionID(text: call.arguments[1]).map(SessionReference.sid) ?? .noSession, options)
+    }
+
+    /// Writes the answer that the service has at once.
+    /// - Returns: whether it had one; else it comes later.
+    func now<Answer>(
+        _ writer: inout ReplyWriter, _ write: (Answer, inout ReplyWriter) -> Void,
+        _ ask: () throws(ServiceFault) -> Answer?
+    ) throws(ReplyError) -> Bool {
+        guard let answer = try orReply(ask) else { return false }
+        write(answer, &writer)
+        return true
     }
 
     /// What the service cannot do is an error reply.

@@ -100,29 +100,29 @@ extension ReplyWriter {
         if let data { self.data(data) }
     }
 
-    mutating func inspection(_ answer: InspectAnswer) {
+    mutating func inspection(_ answer: Judged<Inspection>) {
         switch answer {
         case .refused(let refusal): self.refusal(refusal)
-        case .live(let view, let successor, let dataFields):
-            session(view, status: "valid", extra: 2)
-            bulk("successor"); bulk(successor.rawValue)
-            bulk("data_fields"); integer(Int64(dataFields))
+        case .accepted(let inspection):
+            session(inspection.session, status: "valid", extra: 2)
+            bulk("successor"); bulk(inspection.successor.rawValue)
+            bulk("data_fields"); integer(Int64(inspection.dataFields))
         }
     }
 
-    mutating func change(_ answer: SetAnswer) {
+    mutating func change(_ answer: Judged<ChangedData>) {
         switch answer {
         case .refused(let refusal): self.refusal(refusal)
-        case .accepted(let changed, let token):
-            map(token == nil ? 3 : 4)
+        case .accepted(let change):
+            map(change.newToken == nil ? 3 : 4)
             status("valid", accepted: true)
-            bulk("changed"); integer(Int64(changed))
-            if let token { bulk("sessiontoken"); bulk(token.secretText) }
+            bulk("changed"); integer(Int64(change.fields))
+            if let token = change.newToken { bulk("sessiontoken"); bulk(token.secretText) }
         }
     }
 
     /// GET: the fields that were asked for.
-    mutating func held(_ answer: GetAnswer) {
+    mutating func held(_ answer: Judged<[RecordField]>) {
         switch answer {
         case .refused(let refusal): self.refusal(refusal)
         case .accepted(let data):

@@ -10,15 +10,19 @@ internal import Tokens
 struct Denials {
     static let capacity = 10_000
 
-    private var ends: [SessionID: MonotonicInstant] = [:]
+    /// `number` tells apart those that end at the same moment.
+    private var ends: [SessionID: (end: MonotonicInstant, number: UInt64)] = [:]
+    private var latest: UInt64 = 0
 
     mutating func deny(_ sid: SessionID, at now: MonotonicInstant, for span: Duration) {
         let end = now + span
+        if let known = ends[sid], known.end >= end { return }
         if ends.count >= Self.capacity, ends[sid] == nil {
-            ends = ends.filter { $0.value > now }
+            ends = ends.filter { $0.value.end > now }
             if ends.count >= Self.capacity, let first = ends.min(by: { $0.value < $1.value }) { ends[first.key] = nil }
         }
-        ends[sid] = max(end, ends[sid] ?? end)
+        latest += 1
+        ends[sid] = (end, latest)
     }
 
     /// Redis has answered: what stands there is known again.
@@ -27,8 +31,8 @@ struct Denials {
     }
 
     mutating func isDenied(_ sid: SessionID, at now: @autoclosure () -> MonotonicInstant) -> Bool {
-        guard !ends.isEmpty, let end = ends[sid] else { return false }
-        if end > now() { return true }
+        guard !ends.isEmpty, let known = ends[sid] else { return false }
+        if known.end > now() { return true }
         ends[sid] = nil
         return false
     }

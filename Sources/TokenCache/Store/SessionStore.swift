@@ -25,43 +25,6 @@ struct StoredCopy {
     static let absent = StoredCopy(session: .absent, data: [])
 }
 
-/// One atomic change of one session.
-struct Change {
-    /// What must stand under the key for the change to be written.
-    enum Basis {
-        case absent
-        case revision(Int64)
-        case anyLiving
-    }
-
-    var basis: Basis
-    var set: [RecordField] = []
-    var delete: [[UInt8]] = []
-    /// Nil leaves the TTL as it is.
-    var expireAt: Milliseconds?
-    /// Put `set` in the place of all that stood there.
-    var replacesAll = false
-    /// Data fields to set; an empty value removes the field. No name twice.
-    var data: [RecordField] = []
-    /// Whether a full Redis should refuse it.
-    var needsMemory = false
-    /// Whether doing it twice is the same as once, for a caller who handles `.overtaken`.
-    var isRepeatable = true
-    /// Confirmation or rotation: the old token stays good whether it was written or not.
-    var isAccess = false
-
-    /// Makes a session under an id that was just drawn: no token of it is out.
-    var isFresh = false
-    /// Makes the session of a guest, whose token leads there whether it was written or not.
-    var isPromotion = false
-
-    /// Whether a guest's token may be good no longer, or only as this session's.
-    var mayEndGuest: Bool { !isAccess && !isDataOnly && !isFresh }
-
-    /// Leaves the token state alone.
-    var isDataOnly: Bool { return self.set.isEmpty && delete.isEmpty }
-}
-
 enum ChangeOutcome {
     /// Written. `changedData`: how many data fields really changed.
     case done(changedData: Int)
@@ -79,7 +42,7 @@ final class SessionStore {
     typealias Completion<Value> = (Result<Value, Unavailable>) -> Void
 
     private let router: RedisRouter
-    private let scheduler: any Scheduler
+    let scheduler: any Scheduler
     private let prefix: [UInt8]
     /// The command that reads a session, for any `sid`.
     private let loadTemplate: RedisCommand
@@ -116,21 +79,26 @@ final class SessionStore {
 
     func load(_ sid: SessionID, _ done: @escaping Completion<StoredCopy>) {
         let command = sid.withUnsafeBytes { RedisCommand(loadTemplate, keyEnd: $0) }
-        send(command, repeatable: true) { result in
+        send(command) { result in
             done(result.mapToAvailable { reply in try StoredCopy(reply) })
         }
     }
 
     /// Carries out a change. A change that came too late is tried once more with the clock put right: it was refused
     /// untouched, and somebody still waits for it.
-    func commit(_ change: Change, of sid: SessionID, maxData: Int, _ done: @escaping Completion<ChangeOutcome>) {
-        commit(change, of: sid, maxData: maxData, mayRetry: true, done)
+    /// - Parameter arrival: of the request; a script does nothing past its time, which counts from then.
+    func commit(
+        _ change: Change, of sid: SessionID, maxData: Int, arrival: MonotonicInstant,
+        _ done: @escaping Completion<ChangeOutcome>
+    ) {
+        commit(change, of: sid, maxData: maxData, arrival: arrival, mayRetry: true, done)
     }
 
     private func commit(
-        _ change: Change, of sid: SessionID, maxData: Int, mayRetry: Bool, _ done: @escaping Completion<ChangeOutcome>
+        _ change: Change, of sid: SessionID, maxData: Int, arrival: MonotonicInstant, mayRetry: Bool,
+        _ done: @escaping Completion<ChangeOutcome>
     ) {
-        guard let notAfter else { return later { [outage] in done(.failure(outage)) } }
+        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
         let arguments = commitArguments(change, notAfter: notAfter, maxData: maxData)
         run(
             change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: sessionKey(sid),
@@ -140,7 +108,7 @@ final class SessionStore {
             case .failure(let fault): done(.failure(fault))
             case .success(let reply):
                 if reply.isLate, mayRetry {
-                    commit(change, of: sid, maxData: maxData, mayRetry: false, done)
+                    commit(change, of: sid, maxData: maxData, arrival: arrival, mayRetry: false, done)
                 } else {
                     done(reply.changeOutcome)
                 }
@@ -149,8 +117,10 @@ final class SessionStore {
     }
 
     /// Records an access if nobody did within `interval`. The completion says whether the session still lives.
-    func touch(_ sid: SessionID, interval: Milliseconds, _ done: @escaping Completion<Bool>) {
-        guard let notAfter else { return later { [outage] in done(.failure(outage)) } }
+    func touch(
+        _ sid: SessionID, interval: Milliseconds, arrival: MonotonicInstant, _ done: @escaping Completion<Bool>
+    ) {
+        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
         run(
             SessionScripts.touch, key: sessionKey(sid), arguments: [decimal(notAfter), decimal(interval)],
             repeatable: true
@@ -166,8 +136,11 @@ final class SessionStore {
     /// - Parameters:
     ///   - nonce: of this attempt.
     ///   - ttl: how long the mark is kept, milliseconds.
-    func spend(_ captcha: CaptchaID, nonce: SessionID, ttl: Milliseconds, _ done: @escaping Completion<Bool>) {
-        guard let notAfter else { return later { [outage] in done(.failure(outage)) } }
+    func spend(
+        _ captcha: CaptchaID, nonce: SessionID, ttl: Milliseconds, arrival: MonotonicInstant,
+        _ done: @escaping Completion<Bool>
+    ) {
+        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
         run(
             SessionScripts.spend, key: prefix + Array("x:".utf8) + captcha.hex,
             arguments: [decimal(notAfter), nonce.bytes, decimal(ttl)], repeatable: true
@@ -203,9 +176,10 @@ final class SessionStore {
 
     /// Enters a session into its subject's index. To be acknowledged before the session is written.
     func addToIndex(
-        _ index: SubjectIndex, sid: SessionID, absoluteEnd: Milliseconds, _ done: @escaping Completion<Void>
+        _ index: SubjectIndex, sid: SessionID, absoluteEnd: Milliseconds, arrival: MonotonicInstant,
+        _ done: @escaping Completion<Void>
     ) {
-        guard let notAfter else { return later { [outage] in done(.failure(outage)) } }
+        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
         run(
             SessionScripts.index, key: indexKey(index),
             arguments: [decimal(notAfter), sid.hex, decimal(absoluteEnd)], repeatable: true
@@ -218,62 +192,70 @@ final class SessionStore {
     func removeFromIndex(_ index: SubjectIndex, _ sids: [SessionID]) {
         guard !sids.isEmpty else { return }
         let key = indexKey(index)
-        send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key), repeatable: true) { _ in }
+        send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key)) { _ in }
     }
 
-    /// One page of a full iteration (`ZSCAN`): every member that stands there throughout is seen at least once,
-    /// whatever others add and remove meanwhile.
-    func scanIndex(
-        _ index: SubjectIndex, cursor: [UInt8], _ done: @escaping Completion<(next: [UInt8], sids: [SessionID])>
+    /// Sessions of a subject.
+    func read(_ index: SubjectIndex, _ query: IndexQuery, _ done: @escaping Completion<IndexPage>) {
+        switch query {
+        case .after(let cursor):
+            range(index, cursor.arguments()) { members in
+                guard members.count.isMultiple(of: 2) else { throw ScriptReply.unexpected }
+                let page = stride(from: 0, to: members.count, by: 2).map { at in
+                    IndexCursor.Member(score: members[at + 1], name: members[at])
+                }
+                let (seen, next) = cursor.advanced(over: page)
+                return IndexPage(sids: Self.sids(seen.map(\.name)), next: next)
+            } done: {
+                done($0)
+            }
+        case .newest(let limit):
+            range(index, [decimal(0), decimal(Int64(max(limit, 1) - 1)), Array("REV".utf8)]) { members in
+                IndexPage(sids: Self.sids(members), next: nil)
+            } done: {
+                done($0)
+            }
+        }
+    }
+
+    private func range<Value>(
+        _ index: SubjectIndex, _ arguments: [[UInt8]], _ read: @escaping ([[UInt8]]) throws -> Value,
+        done: @escaping Completion<Value>
     ) {
         let key = indexKey(index)
-        let command = [Array("ZSCAN".utf8), key, cursor, Array("COUNT".utf8), Array("500".utf8)]
-        send(RedisCommand(command, key: key), repeatable: true) { result in
+        send(RedisCommand([Array("ZRANGE".utf8), key] + arguments, key: key)) { result in
             done(
                 result.mapToAvailable { reply in
-                    guard case .array(let parts) = reply, parts.count == 2, case .bulk(let next) = parts[0],
-                        case .array(let members) = parts[1]
-                    else { throw ScriptReply.unexpected }
-                    // Members and scores in turn; a score never reads as a sid.
-                    return (next, Self.sids(among: members))
+                    guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
+                    return try read(
+                        try elements.map { element in
+                            guard case .bulk(let text) = element else { throw ScriptReply.unexpected }
+                            return text
+                        })
                 })
         }
     }
 
-    /// Up to `limit` sessions of the subject, those with the latest absolute end first.
-    func newest(_ index: SubjectIndex, limit: Int, _ done: @escaping Completion<[SessionID]>) {
-        let key = indexKey(index)
-        let command = [Array("ZREVRANGE".utf8), key, Array("0".utf8), decimal(Int64(max(limit, 1) - 1))]
-        send(RedisCommand(command, key: key), repeatable: true) { result in
-            done(
-                result.mapToAvailable { reply in
-                    guard case .array(let members) = reply else { throw ScriptReply.unexpected }
-                    return Self.sids(among: members)
-                })
-        }
-    }
-
-    /// The members of an index, without scores and whatever else is no sid.
-    private static func sids(among members: RedisArray) -> [SessionID] {
-        members.compactMap { member in
-            guard case .bulk(let text) = member else { return nil }
-            return SessionID(text: text)
-        }
-    }
+    /// Without whatever else is no sid.
+    private static func sids(_ members: [[UInt8]]) -> [SessionID] { members.compactMap { SessionID(text: $0[...]) } }
 
     // MARK: Keys, arguments, clock
 
-    private var notAfter: Milliseconds? { clock.map { $0 + scriptLifetime } }
+    /// Past it, by Redis's clock, a script of a request changes nothing. Nil before Redis was ever reached.
+    private func notAfter(_ arrival: MonotonicInstant) -> Milliseconds? {
+        clock(at: arrival).map { $0 + scriptLifetime }
+    }
 
     private func sessionKey(_ sid: SessionID) -> [UInt8] { prefix + Array("s:".utf8) + sid.hex }
     private func indexKey(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
 
+    /// Sends a command that may be sent twice.
+    private func send(_ command: RedisCommand, _ done: @escaping RedisLink.Completion) {
+        (command.key.map(router.node) ?? node).send(command, repeatable: true, completion: done)
+    }
+
     /// Whose clock judges, as long as there is one server.
     private var node: RedisNode { router.first }
-
-    private func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping RedisLink.Completion) {
-        (command.key.map(router.node) ?? node).send(command, repeatable: repeatable, completion: completion)
-    }
 
     private func run(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,

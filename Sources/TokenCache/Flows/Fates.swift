@@ -1,0 +1,62 @@
+internal import EventLoop
+internal import Logging
+internal import Tokens
+
+/// What own writes do to what is known here: before they are sent, when their fate is known, and when nobody knows it.
+extension TokenService {
+    /// An own write is about to be sent.
+    func begin(_ kind: SessionWrite.Kind, of sid: SessionID) {
+        // Nothing is answered from memory that this may change; reads queue up behind it.
+        if !kind.isAccess { forget(sid) }
+        // From here on a guest's token is not accepted without asking Redis, whether Redis tells of the change or not.
+        if kind.mayEndGuest { ledger.noteSession(sid) }
+    }
+
+    /// Takes in the fate of an own write, before anybody is told.
+    func settle(_ kind: SessionWrite.Kind, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>) {
+        guard case .success = result else { return loseSight(of: kind, sid) }
+        // Data is written over whatever lives: that says nothing of a change that may still come.
+        if case .setData = kind {} else { ledger.settled(sid) }
+        forget(sid)
+    }
+
+    /// Nobody knows whether an own write was or will be carried out.
+    func loseSight(of kind: SessionWrite.Kind, _ sid: SessionID) {
+        sessions?.reader.mark(sid)
+        // An access that could not be written leaves the token as good as it was; anything else may have killed it.
+        guard kind.mayHaveKilled else { return }
+        forget(sid)
+        // Who was told that a logout failed does not find the session open here for as long as it would be remembered.
+        let span = if case .end = kind { policy.tombstone } else { store.scriptLifetime }
+        ledger.deny(sid, at: store.instant, for: .milliseconds(span))
+    }
+
+    /// A change stands.
+    func written(_ write: SessionWrite, of sid: SessionID) {
+        switch write.kind {
+        case .confirm: counters.confirmations += 1
+        case .rotate: counters.rotations += 1
+        case .login, .rotateByForce: counters.forcedRotations += 1
+        case .end: counters.ended += 1
+        case .create, .renewBindings, .promote, .setData: break
+        }
+        guard case .ended(let tombstone) = write.next, let old = write.over else { return }
+        logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])
+        // A member left behind leaves by its score.
+        if !old.subject.isEmpty, let index = try? SubjectIndex(subject: old.subject, crypto: crypto) {
+            store.removeFromIndex(index, [sid])
+        }
+    }
+
+    /// Records an access.
+    func touch(
+        _ sid: SessionID, interval: Milliseconds, arrival: MonotonicInstant,
+        _ done: @escaping (Result<Bool, Unavailable>) -> Void
+    ) {
+        counters.touches &+= 1
+        store.touch(sid, interval: interval, arrival: arrival) { [self] result in
+            if case .success = result { forget(sid) }
+            done(result)
+        }
+    }
+}

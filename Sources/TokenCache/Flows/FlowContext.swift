@@ -1,0 +1,71 @@
+internal import TokenCrypto
+internal import Tokens
+
+/// What a flow may know and tell without waiting. Nothing of it calls a completion.
+protocol FlowContext: AnyObject {
+    var policy: TokenPolicy { get }
+    var crypto: CryptoContext { get }
+    var stateless: StatelessTokens { get }
+    /// Redis's time by estimate.
+    func now() throws(Unavailable) -> Milliseconds
+    /// The same in seconds, or this host's before Redis was reached.
+    var guestSeconds: Int64 { get }
+    func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value
+
+    // The ledger.
+    /// Whether the session's end was asked for and Redis has not confirmed it.
+    func isDenied(_ sid: SessionID) -> Bool
+    /// What can be said of a guest's token without asking Redis, and whether Redis has to be asked.
+    func standing(of guest: Guest) -> GuestStanding
+    func mustAsk(_ standing: GuestStanding) -> Bool
+    /// A session is there that a guest's token leads to.
+    func noteSession(ofGuest sid: SessionID)
+    /// Redis knows no session of the guest.
+    /// - Parameter isTold: of every change since it was asked.
+    /// - Returns: whether none was made here meanwhile, either.
+    func noteAbsence(of guest: Guest, isTold: Bool) -> Bool
+    /// Redis is known to be away.
+    var isAway: Bool { get }
+
+    // The near cache.
+    func keep(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: Milliseconds)
+    func keep(_ tombstone: Tombstone, sid: SessionID)
+    func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) throws -> SessionView?
+
+    // What is told.
+    func count(_ refusal: Refusal)
+    func countAccepted(isRotated: Bool)
+    func verdict(on guest: Guest, _ signals: Signals) throws(ServiceFault) -> Verdict
+    func visitAnswer(
+        _ verdict: Verdict, _ request: VisitRequest, _ signals: Signals
+    ) throws(ServiceFault) -> VisitAnswer
+    func report(_ notice: FlowNotice)
+}
+
+enum FlowNotice {
+    case replayed(SessionID)
+    case endedByReplay(SessionID)
+    case loggedIn(SessionView)
+    case issued(SessionView)
+    case guestAskedAbout
+    case promoted
+    case captcha(CaptchaVerdict)
+}
+
+extension FlowContext {
+    /// Refuses to call a session good whose end was asked for.
+    func checkDenials(_ sid: SessionID) throws(Unavailable) {
+        guard isDenied(sid) else { return }
+        throw Unavailable(reason: "the end of this session was asked for, and Redis has not confirmed it")
+    }
+
+    /// The time by which a token is judged: the estimate; nil where that would refuse a previous token because its
+    /// overlap is over, which is left to Redis's own clock.
+    func judgementTime(_ session: StoredSession, digest: Digest) throws -> Milliseconds? {
+        let estimate = try now()
+        guard case .live(let record) = session, record.previous?.digest == digest,
+            case .retired = record.standing(of: digest, policy: policy, now: estimate)
+        else { return estimate }
+        return nil
+    }
+}

@@ -1,0 +1,64 @@
+internal import Tokens
+
+/// Who holds a token, without an access: for forms and captchas.
+struct HolderFlow: Flow {
+    private let guest: Guest?
+    private let signals: Signals
+    private(set) var question: GuestQuestion?
+    private(set) var judging: Judging
+
+    init(_ claim: Claim) {
+        guest = claim.guest
+        signals = claim.signals
+        judging = Judging(claim.sid, claim)
+    }
+
+    var asksNearCache: Bool { guest == nil }
+
+    mutating func next(
+        _ event: FlowEvent, _ context: some FlowContext
+    ) throws -> FlowStep<Judged<CSRFHolder>> {
+        switch event {
+        case .begin:
+            guard let guest else { break }
+            var question = GuestQuestion()
+            let known = question.begin(guest, context)
+            switch known {
+            case .guest: return .answer(try context.holder(guest, signals))
+            case .session: break
+            case .nothing:
+                self.question = question
+                return .read(.shared(guest.sid))
+            }
+        case .read(let copy, let origin):
+            guard let guest, let question else { break }
+            self.question = nil
+            guard question.isSession(copy, origin, of: guest, context) else {
+                return .answer(try context.holder(guest, signals))
+            }
+            return try judge(.begin, context)
+        case .failed(let fault):
+            guard let guest, let question else { break }
+            try question.checkAbsence(fault, context)
+            return .answer(try context.holder(guest, signals))
+        case .settled, .held, .written, .overtaken, .touched, .time, .spent, .page, .gathered: break
+        }
+        return try judge(event, context)
+    }
+
+    private mutating func judge(
+        _ event: FlowEvent, _ context: some FlowContext
+    ) throws -> FlowStep<Judged<CSRFHolder>> {
+        try judging.next(event, context) { session in
+            .answer(.accepted(CSRFHolder(sid: session.sid, salt: session.record.csrfSalt)))
+        }
+    }
+}
+
+extension FlowContext {
+    /// A guest that no session was made of.
+    func holder(_ guest: Guest, _ signals: Signals) throws -> Judged<CSRFHolder> {
+        let isMismatch = try stateless.check(guest.bindings, signals, now: guestSeconds).isMismatch
+        return isMismatch ? .refused(.mismatch) : .accepted(CSRFHolder(sid: guest.sid, salt: nil))
+    }
+}

@@ -1,0 +1,50 @@
+internal import TokenCrypto
+internal import Tokens
+
+/// ISSUE: a new session and its first token.
+struct IssueFlow: Flow {
+    private let token: SessionToken
+    private let request: SessionRequest
+    /// What its holder is told, once it is written; and how it is recognised.
+    private(set) var view: SessionView?
+    private(set) var digest = Digest()
+
+    init(_ request: SessionRequest, _ context: some FlowContext) throws {
+        token = SessionToken(sid: try context.randomBytes(), verifier: try context.randomBytes())
+        self.request = request
+    }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {
+        switch event {
+        case .begin:
+            let (record, view) = try context.newSession(token, request)
+            (self.view, digest) = (view, record.current)
+            return .write(.create(record, request.data, isRepeatable: false), of: token.sid)
+        case .written: break
+        case .overtaken(let copy):
+            // The same candidate stands there: an earlier try of ours was carried out after all.
+            guard case .live(let standing) = copy.session, standing.current == digest else {
+                throw Unavailable(reason: "a fresh session id was taken already")
+            }
+        case .failed(let fault): throw fault
+        case .settled, .held, .read, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
+        }
+        guard let view else { throw UnexpectedEvent() }
+        context.report(.issued(view))
+        return .answer(view)
+    }
+}
+
+extension FlowContext {
+    /// The record of a token that was just made, and what its holder is told.
+    func newSession(
+        _ token: SessionToken, _ request: SessionRequest
+    ) throws -> (record: SessionRecord, view: SessionView) {
+        let now = try now()
+        var record = SessionRecord(
+            token: try crypto.digest(token.verifier), subject: request.subject, idle: request.idle ?? policy.idle,
+            absolute: request.absolute ?? policy.absolute, now: now)
+        record.bindings = try stateless.bind(request.signals, now: guestSeconds)
+        return (record, SessionView(record, sid: token.sid, now: now, newToken: token, data: []))
+    }
+}

@@ -1,0 +1,63 @@
+internal import Tokens
+
+/// REVOKEALL: ends all sessions of a subject but the one spared. When it is acknowledged, every session that was
+/// acknowledged before it began is dead: a session enters the index before it is written, and no page passes over a
+/// member that stands there throughout.
+struct RevokeAllFlow: Flow {
+    /// Pages of one REVOKEALL: who logs in faster than sessions are ended does not keep it going for ever.
+    static let maxPages = 10_000
+
+    private let subject: [UInt8]
+    private let index: SubjectIndex
+    /// Until the token of EXCEPT is judged.
+    private var except: Judging?
+    private(set) var spared: SessionID?
+    private(set) var cursor: IndexCursor? = .start
+    private(set) var pages = 0
+    private(set) var ended = 0
+
+    init(subject: [UInt8], index: SubjectIndex, except: Judging?) {
+        self.subject = subject
+        self.index = index
+        self.except = except
+    }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Judged<Int>> {
+        if var judging = except {
+            var isAccepted = false
+            let step: FlowStep<Judged<Int>> = try judging.next(event, context) { _ in
+                isAccepted = true
+                return .answer(.accepted(0))
+            }
+            except = isAccepted ? nil : judging
+            guard isAccepted else { return step }
+            spared = judging.sid
+            return try nextPage()
+        }
+        switch event {
+        case .begin: return try nextPage()
+        case .page(let page):
+            cursor = page.next
+            let parts = page.sids.filter { $0 != spared }.map { sid in
+                FlowPart.revoke(RevokeFlow(sid: sid, subject: subject, reason: .logoutAll))
+            }
+            return parts.isEmpty ? try nextPage() : .each(parts)
+        case .gathered(let answers):
+            for answer in answers {
+                if case .revoked(.revoked) = try answer.get() { ended += 1 }
+            }
+            return try nextPage()
+        case .failed(let fault): throw fault
+        case .settled, .held, .read, .written, .overtaken, .touched, .time, .spent: throw UnexpectedEvent()
+        }
+    }
+
+    private mutating func nextPage() throws -> FlowStep<Judged<Int>> {
+        guard let cursor else { return .answer(.accepted(ended)) }
+        pages += 1
+        guard pages <= Self.maxPages else {
+            throw Unavailable(reason: "the subject's sessions change faster than they could be ended")
+        }
+        return .readIndex(index, .after(cursor))
+    }
+}

@@ -1,0 +1,147 @@
+public import EventLoop
+internal import Logging
+internal import TokenCrypto
+public import Tokens
+
+/// The other commands about sessions. `arrival` is when the request was read; nil means now.
+extension TokenService {
+    /// ISSUE: a new session and its first token.
+    public func issue(
+        _ request: SessionRequest, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<SessionView>
+    ) {
+        begin(at: arrival, done) { try IssueFlow(request, self) }
+    }
+
+    /// LOGIN: the credentials were checked: `request.subject` holds a session under a new token from now on. Idempotent
+    /// for the same old token and subject within `rotation.overlap`.
+    public func login(
+        _ credential: Credential, _ request: SessionRequest, at arrival: MonotonicInstant? = nil,
+        _ done: @escaping Completion<SessionView>
+    ) {
+        begin(at: arrival, done) {
+            try LoginFlow(try claim(Presented(credential, request.signals)).accepted, request, self)
+        }
+    }
+
+    /// ROTATE: any other change of privilege: a new token at once, no overlap; limits stay.
+    public func rotate(
+        _ presented: Presented, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<Verdict>
+    ) {
+        begin(at: arrival, done) { Checked(try claim(presented).map { try RotateFlow($0, self) }) }
+    }
+
+    /// REVOKE: ends the session of a token it once gave out, whether that is still accepted or not. Idempotent.
+    public func revoke(
+        _ reference: SessionReference, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<RevokeAnswer>
+    ) {
+        switch reference {
+        case .sid(let sid): run(RevokeFlow(sid: sid, claim: nil), at: arrival, done)
+        case .token(let presented):
+            do {
+                guard case .accepted(let claim) = try claim(presented) else {
+                    return store.later { done(.success(.unknown)) }
+                }
+                run(RevokeFlow(sid: claim.sid, claim: claim), at: arrival, done)
+            } catch { begin(at: arrival, done) { () throws -> RevokeFlow in throw error } }
+        }
+    }
+
+    /// GET: all data fields of the session; the caller picks what was asked for.
+    /// - Returns: the answer where the near cache has it.
+    public func get(
+        _ reference: SessionReference, at arrival: MonotonicInstant,
+        _ done: @autoclosure () -> Completion<Judged<[RecordField]>>
+    ) -> Judged<[RecordField]>? {
+        var asksNearCache = false
+        if case .token(let presented) = reference, case .session(let token) = presented.credential {
+            if let entry = current(token, presented.signals, at: arrival), entry.pointee.keepsData {
+                sessions?.countHit()
+                return .accepted(entry.pointee.details?.data ?? [])
+            }
+            asksNearCache = true
+        }
+        begin(at: arrival, done()) {
+            Checked(try judging(reference).map { GetFlow($0, asksNearCache: asksNearCache) })
+        }
+        return nil
+    }
+
+    public func inspect(
+        _ reference: SessionReference, at arrival: MonotonicInstant? = nil,
+        _ done: @escaping Completion<Judged<Inspection>>
+    ) {
+        begin(at: arrival, done) { Checked(try judging(reference).map(InspectFlow.init)) }
+    }
+
+    /// SET: sets data fields; unchanged values write nothing, an empty value removes the field. No name twice. A guest
+    /// becomes a session by it.
+    public func set(
+        _ reference: SessionReference, _ data: [RecordField], at arrival: MonotonicInstant? = nil,
+        _ done: @escaping Completion<Judged<ChangedData>>
+    ) {
+        begin(at: arrival, done) { Checked(try judging(reference).map { SetFlow($0, data) }) }
+    }
+
+    /// REVOKEALL: ends all sessions of a subject but the one of `except`, where given, and says how many. When it is
+    /// acknowledged, every session that was acknowledged before it began is dead.
+    public func revokeAll(
+        subject: [UInt8], except: Presented?, at arrival: MonotonicInstant? = nil,
+        _ done: @escaping Completion<Judged<Int>>
+    ) {
+        let done: Completion<Judged<Int>> = { [self] result in
+            if case .failure = result { forget(subject: subject, but: except?.sid) }
+            done(result)
+        }
+        begin(at: arrival, done) {
+            let index = try SubjectIndex(subject: subject, crypto: crypto)
+            guard let except else {
+                return Checked(.accepted(RevokeAllFlow(subject: subject, index: index, except: nil)))
+            }
+            return Checked(
+                try judging(.token(except)).map { RevokeAllFlow(subject: subject, index: index, except: $0) })
+        }
+    }
+
+    /// The most sessions that LIST looks at: those with the latest absolute end.
+    public static let maxListed = 1_000
+
+    /// LIST: the living sessions of a subject, newest first, at most `limit`.
+    /// - Parameter withData: whether the sessions' data is wanted; it is not kept otherwise.
+    public func list(
+        subject: [UInt8], limit: Int, withData: Bool = true, at arrival: MonotonicInstant? = nil,
+        _ done: @escaping Completion<[SessionView]>
+    ) {
+        begin(at: arrival, done) {
+            ListFlow(
+                subject: subject, index: try SubjectIndex(subject: subject, crypto: crypto), limit: limit,
+                withData: withData)
+        }
+    }
+
+    /// What a command speaks of, or the refusal of a token that cannot be good.
+    private func judging(_ reference: SessionReference) throws -> Judged<Judging> {
+        switch reference {
+        case .sid(let sid): .accepted(Judging(sid, nil))
+        case .token(let presented): try claim(presented).map { Judging($0.sid, $0) }
+        }
+    }
+}
+
+/// A flow, or the refusal that stands before it began.
+struct Checked<F: Flow, Value>: Flow where F.Answer == Judged<Value> {
+    private(set) var flow: Judged<F>
+
+    init(_ flow: Judged<F>) { self.flow = flow }
+
+    var asksNearCache: Bool { if case .accepted(let flow) = flow { flow.asksNearCache } else { false } }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Judged<Value>> {
+        switch flow {
+        case .refused(let refusal): return .answer(.refused(refusal))
+        case .accepted(var running):
+            let step = try running.next(event, context)
+            flow = .accepted(running)
+            return step
+        }
+    }
+}

@@ -1,0 +1,42 @@
+/// The times by which an access with the current, confirmed token is decided, on Redis's clock. The one rule of a hit in
+/// the near cache and of a decision on a record that Redis sent: plain numbers, so that a hit costs no more for it.
+@frozen
+public struct AccessTimes: BitwiseCopyable, Sendable {
+    /// When the current token was first presented.
+    public var confirmedAt: Milliseconds
+    public var lastAccess: Milliseconds
+    /// Span without access after which the session ends.
+    public var idle: Milliseconds
+    public var absoluteEnd: Milliseconds
+
+    @inlinable
+    @inline(__always)
+    public init(confirmedAt: Milliseconds, lastAccess: Milliseconds, idle: Milliseconds, absoluteEnd: Milliseconds) {
+        self.confirmedAt = confirmedAt
+        self.lastAccess = lastAccess
+        self.idle = idle
+        self.absoluteEnd = absoluteEnd
+    }
+
+    /// When Redis removes the session by itself: the native TTL of its key.
+    @inlinable
+    @inline(__always)
+    public var expireAt: Milliseconds { min(lastAccess.adding(idle), absoluteEnd) }
+
+    /// Whether the token is old enough to be replaced.
+    @inlinable
+    @inline(__always)
+    public func isRotationDue(_ policy: TokenPolicy, now: Milliseconds) -> Bool {
+        now.subtracting(confirmedAt) >= policy.rotationAfter
+    }
+
+    /// When the access has to be recorded.
+    @inlinable
+    @inline(__always)
+    public func touch(_ policy: TokenPolicy, now: Milliseconds) -> Touch {
+        let interval = policy.touchInterval(idle: idle)
+        guard now.subtracting(lastAccess) >= interval else { return .none }
+        // Little of the idle limit remains: recorded before it is granted.
+        return lastAccess.adding(idle).subtracting(now) < interval ? .beforeReply : .afterReply
+    }
+}

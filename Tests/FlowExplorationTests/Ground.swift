@@ -1,0 +1,56 @@
+import SeededRandom
+import TokenCrypto
+
+@testable import TokenCache
+@testable import Tokens
+
+/// What flows stand on in an exploration: symbols for randomness, ticks for a clock, no near cache.
+final class Ground: FlowContext {
+    let symbols: Symbols
+    let policy: TokenPolicy
+    let stateless: StatelessTokens
+    var time: Milliseconds = 0
+    var candidate: UInt8 = 0
+    var isSessionDenied = false
+
+    init(symbols: Symbols, policy: TokenPolicy) {
+        self.symbols = symbols
+        self.policy = policy
+        stateless = StatelessTokens(policy: StatelessPolicy(), sealer: nil, random: SeededRandom(seed: 1))
+    }
+
+    var crypto: CryptoContext { symbols.crypto }
+    func now() throws(Unavailable) -> Milliseconds { time }
+    var guestSeconds: Int64 { time / 1_000 }
+
+    func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value {
+        if let verifier = symbols.verifiers[Int(candidate)] as? Value { return verifier }
+        if let sid = symbols.otherSid as? Value { return sid }
+        return Value()
+    }
+
+    func isDenied(_ sid: SessionID) -> Bool { isSessionDenied }
+    func noteSession(ofGuest sid: SessionID) {}
+    func standing(of guest: Guest) -> GuestStanding { .guest }
+    func mustAsk(_ standing: GuestStanding) -> Bool { false }
+    func noteAbsence(of guest: Guest, isTold: Bool) -> Bool { true }
+    var isAway: Bool { false }
+    func keep(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: Milliseconds) {}
+    func keep(_ tombstone: Tombstone, sid: SessionID) {}
+    func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
+    func count(_ refusal: Refusal) {}
+    func countAccepted(isRotated: Bool) {}
+    func verdict(on guest: Guest, _ signals: Signals) -> Verdict { .refused(.unknown) }
+    func visitAnswer(
+        _ verdict: Verdict, _ request: VisitRequest, _ signals: Signals
+    ) throws(ServiceFault) -> VisitAnswer { throw .noKeys }
+    func report(_ notice: FlowNotice) {}
+}
+
+extension World {
+    mutating func touch() {
+        guard case .live(var record) = stored else { return }
+        if Ticks.milliseconds(now) - record.lastAccess >= 1_000 { record.lastAccess = Ticks.milliseconds(now) }
+        stored = .live(record)
+    }
+}

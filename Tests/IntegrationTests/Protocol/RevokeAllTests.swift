@@ -1,0 +1,80 @@
+import TestSupport
+import Testing
+
+/// An index of many pages: REVOKEALL has ended everything when it is acknowledged, whatever happens on the way.
+@Suite("S5 REVOKEALL of a thousand sessions", .parallel)
+struct RevokeAllTests {
+    private static let count = 1_000
+
+    /// Issues the sessions of `ann`.
+    private static func issue(_ client: RESPClient) throws -> [String] {
+        try (0..<count / 100).flatMap { _ in
+            try client.pipeline(Array(repeating: ["TOKEN.ISSUE", "SUBJECT", "ann"], count: 100)).map {
+                try Fields($0).newToken()
+            }
+        }
+    }
+
+    private static func index(_ redis: RESPClient, _ world: World) throws -> String {
+        let keys = try redis.call("KEYS", "\(world.stage.prefix)u:*").elements ?? []
+        return try #require(keys.first?.text)
+    }
+
+    private static func living(_ tokens: [String], _ client: RESPClient) throws -> Int {
+        let replies = try client.pipeline(tokens.map { ["TOKEN.VALIDATE", $0] })
+        return try replies.filter { try Fields($0).status != "revoked" }.count
+    }
+
+    @Test("Redis is killed and comes back in the middle: nothing is passed over", arguments: [false, true])
+    func restart(manyOfOneEnd: Bool) throws {
+        try withWorld(settings: ["redis.timeout": "10s"]) { world in
+            let client = try world.client()
+            let server = try world.requireServer()
+            var interrupted = 0
+            for _ in 0..<3 {
+                let tokens = try Self.issue(client)
+                let redis = try server.client()
+                let index = try Self.index(redis, world)
+                if manyOfOneEnd { try Self.giveOneEnd(index, redis) }
+                try client.send("TOKEN.REVOKEALL", "ann")
+                // Its sessions leave the index as they are ended.
+                var left = Self.count
+                for _ in 0..<1_000_000 where left > Self.count * 9 / 10 {
+                    left = try redis.call("ZCARD", index).integer ?? 0
+                }
+                try server.restart()
+                if left > 0 { interrupted += 1 }
+                let reply = try Fields(try client.readReply())
+                #expect(reply.status == "revoked")
+                let living = try Self.living(tokens, client)
+                #expect(living == 0, "\(living) sessions live on, after a restart with \(left) left")
+            }
+            #expect(interrupted > 0, "Redis came to an end too late each time")
+        }
+    }
+
+    @Test("many sessions with one absolute end are ended, page by page")
+    func equalScores() throws {
+        try withWorld(settings: ["redis.timeout": "10s"]) { world in
+            let client = try world.client()
+            let tokens = try Self.issue(client)
+            let redis = try world.requireServer().client()
+            try Self.giveOneEnd(try Self.index(redis, world), redis)
+            let spared = tokens[Self.count / 2]
+            let reply = try client.fields("TOKEN.REVOKEALL", "ann", "EXCEPT", spared)
+            #expect(reply.integer("count") == Self.count - 1)
+            #expect(try client.validate(spared).status == "valid")
+            #expect(try Self.living(tokens, client) == 1)
+        }
+    }
+
+    private static func giveOneEnd(_ index: String, _ redis: RESPClient) throws {
+        let members = try redis.call("ZRANGE", index, "0", "-1").elements?.compactMap(\.text) ?? []
+        #expect(members.count == count)
+        let end = try #require(try redis.call("ZRANGE", index, "-1", "-1", "WITHSCORES").elements?.last?.text)
+        for start in stride(from: 0, to: members.count, by: 100) {
+            let some = members[start..<min(start + 100, members.count)]
+            _ = try redis.call(["ZADD", index, "XX"] + some.flatMap { [end, $0] })
+        }
+    }
+}

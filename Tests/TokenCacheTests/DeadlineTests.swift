@@ -1,0 +1,106 @@
+import EventLoop
+import RedisLink
+import Testing
+import TokenCrypto
+import Tokens
+
+@testable import TokenCache
+
+/// Every request is answered `redis.timeout` after it came, however many round trips it takes; what was still out then is
+/// not forgotten.
+@Suite struct DeadlineTests {
+    private static let timeout: Milliseconds = 1_000
+
+    /// Redis does nothing for a while before it takes what the service sends behind this.
+    private func hold(_ pair: ServicePair, seconds: String) {
+        pair.nodes[0].send(RedisCommand("DEBUG", "SLEEP", seconds), repeatable: false) { _ in }
+    }
+
+    @Test func `S10 a request of three round trips has one time for all of them`() throws {
+        let pair = try ServicePair(timeout: Self.timeout)
+        let old = try pair.issue()
+        let service = pair.services[0]
+        let start = MonotonicInstant.now()
+        // Each round trip alone would be in time.
+        hold(pair, seconds: "0.6")
+        let result: Result<SessionView, ServiceFault> = pair.wait { done in
+            service.login(old, SessionRequest(subject: "alice"), done)
+            slowDown(pair, rounds: 4)
+        }
+        let elapsed = start.duration(to: .now())
+        guard case .failure(.unavailable) = result else { return #expect(Bool(false), "\(result)") }
+        #expect(elapsed >= .milliseconds(900) && elapsed < .milliseconds(1_700), "after \(elapsed)")
+    }
+
+    /// Puts a nap behind whatever the service sends next, again and again.
+    private func slowDown(_ pair: ServicePair, rounds: Int) {
+        guard rounds > 0 else { return }
+        pair.nodes[0].send(RedisCommand("DEBUG", "SLEEP", "0.35"), repeatable: false) { _ in
+            slowDown(pair, rounds: rounds - 1)
+        }
+    }
+
+    @Test func `S5 a REVOKE that is given up is denied in the same turn, and its fate is taken in when it comes`()
+        throws
+    {
+        let pair = try ServicePair(timeout: Self.timeout)
+        let token = try pair.issue()
+        let service = pair.services[0]
+        // The read takes half a second; the write that follows waits until the request was given up, and no longer
+        // than the link waits for it.
+        try pair.redis("CLIENT", "PAUSE", "1250", "WRITE")
+        hold(pair, seconds: "0.5")
+        var waiter: Result<Verdict, ServiceFault>?
+        var latecomer: Result<Verdict, ServiceFault>?
+        var wasDenied = false
+        let start = MonotonicInstant.now()
+        let revoked: Result<RevokeAnswer, ServiceFault> = pair.wait { done in
+            service.revoke(.token(token)) { result in
+                wasDenied = !service.ledger.mayAnswer(token.sid, at: .now())
+                service.validate(token) { latecomer = $0 }
+                done(result)
+            }
+            // Came later, so that its own time is not up when it hears of the other's end.
+            pair.later(.milliseconds(300)) { service.validate(token) { waiter = $0 } }
+        }
+        let elapsed = start.duration(to: .now())
+        guard case .failure(.unavailable) = revoked else { return #expect(Bool(false), "\(revoked)") }
+        #expect(elapsed >= .milliseconds(900) && elapsed < .milliseconds(1_200), "after \(elapsed)")
+        #expect(wasDenied)
+        #expect(pair.eventually { waiter != nil && latecomer != nil })
+        guard case .failure(.unavailable)? = waiter else { return #expect(Bool(false), "\(waiter as Any)") }
+        // Its read stands behind the write.
+        let verdict = try #require(latecomer).get()
+        #expect(verdict.refusal == .revoked(.logout))
+        #expect(!service.ledger.isUnderWay(token.sid))
+        let lifted = pair.eventually { service.ledger.mayAnswer(token.sid, at: .now()) }
+        #expect(lifted, "the fate of the write was not taken in")
+        #expect(try pair.validate(token).refusal == .revoked(.logout))
+    }
+
+    @Test func `a request that was answered in time is answered once, and its time costs nobody`() throws {
+        let pair = try ServicePair(timeout: 200)
+        let token = try pair.issue(SessionRequest(subject: "alice"))
+        for _ in 0..<5 {
+            #expect(try pair.validate(token).view != nil)
+            let list: [SessionView] = try pair.wait {
+                pair.services[0].list(subject: Array("alice".utf8), limit: 9, $0)
+            }
+            .get()
+            #expect(list.count == 1)
+            _ = pair.eventually(within: .milliseconds(150)) { false }
+        }
+    }
+
+    @Test func `LIST and REVOKEALL have the time of a request for each batch`() throws {
+        let pair = try ServicePair(timeout: 600)
+        for _ in 0..<3 { _ = try pair.issue(SessionRequest(subject: "alice")) }
+        hold(pair, seconds: "0.4")
+        let list: Result<[SessionView], ServiceFault> = pair.wait { done in
+            pair.services[0].list(subject: Array("alice".utf8), limit: 9, done)
+            // Behind the index, before the sessions.
+            pair.later(.milliseconds(200)) { hold(pair, seconds: "0.4") }
+        }
+        #expect(try list.get().count == 3)
+    }
+}
