@@ -10,12 +10,10 @@ struct Daemon {
     let symbols: Symbols
     let removed: RemovedRule?
     private let ground: Ground
-    private let readsAtOnce: Bool
 
     init(symbols: Symbols, scenario: Scenario, removed: RemovedRule?) {
         self.symbols = symbols
         self.removed = removed
-        readsAtOnce = scenario.readsAtOnce
         var policy = scenario.policy
         if removed == .previousIsRetired { policy.rotationOverlap = 1 << 40 }
         if removed == .graceBeforePunishment { policy.replayGrace = 0 }
@@ -157,11 +155,6 @@ struct Daemon {
                 guard sid == symbols.sid else {
                     // The other session, of which this world tells nothing: to be made by who asks.
                     event = .read(.absent, .redis(mayBeKept: false))
-                    continue
-                }
-                if readsAtOnce {
-                    world.look(for: index)
-                    event = .read(look(index, world), .redis(mayBeKept: false))
                     continue
                 }
                 world.requests[index].phase = .reading(wrap(flow))

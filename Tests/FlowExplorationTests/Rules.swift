@@ -78,7 +78,7 @@ struct Scenario: Sendable, CustomTestStringConvertible {
     var subject: [UInt8] = []
     /// Ticks until the absolute end.
     var absoluteTicks = 50
-    /// Whether what Redis is asked arrives at once: fewer worlds, for more requests.
+    /// Whether a copy arrives in the moment it is taken: fewer worlds, for more requests.
     var readsAtOnce = false
 
     var testDescription: String { readsAtOnce ? "\(name), reads at once" : name }
