@@ -133,6 +133,7 @@ struct Explorer {
         case .read(let index):
             guard case .reading(let flow) = world.requests[index].phase else { return nil }
             daemon.take(index, flow, in: &world)
+            return scenario.readsAtOnce ? try take(.go(index), in: &world) : nil
         case .go(let index):
             guard case .read(let flow, let copy) = world.requests[index].phase else { return nil }
             return try daemon.go(on: index, flow, copy, in: &world)

@@ -78,8 +78,16 @@ struct Scenario: Sendable, CustomTestStringConvertible {
     var subject: [UInt8] = []
     /// Ticks until the absolute end.
     var absoluteTicks = 50
+    /// Whether a copy arrives in the moment it is taken: fewer worlds, for more requests.
+    var readsAtOnce = false
 
-    var testDescription: String { name }
+    var testDescription: String { readsAtOnce ? "\(name), reads at once" : name }
+
+    var coarse: Scenario {
+        var coarse = self
+        coarse.readsAtOnce = true
+        return coarse
+    }
 
     var short: Scenario {
         var short = self

@@ -24,6 +24,30 @@ import Tokens
         #expect(early.isEmpty)
     }
 
+    @Test func `an answer that is there at once makes no use of the completion`() throws {
+        let pair = try ServicePair()
+        let service = pair.services[0]
+        var completions = 0
+        func completion<Answer>() -> TokenService.Completion<Answer> {
+            completions += 1
+            return { _ in }
+        }
+        let now = service.store.instant
+        guard case .refused(.unknown) = try service.validate(Presented(nil), at: now, completion()) else {
+            return #expect(Bool(false), "what can be no token")
+        }
+        let holder = try service.holder(Presented(nil), at: now, completion())
+        #expect(holder != nil && holder?.accepted == nil)
+        #expect(completions == 0)
+        // Nobody knows without Redis.
+        let token = try pair.issue()
+        guard case .asked = try service.validate(Presented(token), at: now, completion()) else {
+            return #expect(Bool(false), "without a near cache")
+        }
+        let data = service.get(.token(token), at: now, completion())
+        #expect(data?.accepted == nil && completions == 2)
+    }
+
     /// A daemon whose estimate of Redis's clock is 1.5 s ahead, a previous token whose overlap lasts 1 s more.
     private func aheadOfOverlap() throws -> (pair: ServicePair, old: SessionToken) {
         let pair = try ServicePair()
