@@ -100,6 +100,12 @@ let package = Package(
         .testTarget(
             name: "FlowExplorationTests",
             dependencies: ["TokenCache", "Tokens", "TokenCrypto", "SeededRandom"], swiftSettings: strict),
+        // Whole daemons below their listeners, before a model of Redis, in virtual time. Optimised: it runs thousands of lives.
+        .testTarget(
+            name: "SimulatorTests",
+            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom", logging],
+            path: "Tests/Simulator", exclude: ["scenarios"],
+            swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(

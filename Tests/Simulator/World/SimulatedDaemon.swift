@@ -1,0 +1,99 @@
+import EventLoop
+import Logging
+import RedisLink
+import SeededRandom
+import TokenCrypto
+import Tokens
+
+@testable import TokenCache
+
+/// One daemon below its listeners, in virtual time: the service with its link and its feed, as `Daemon` makes them.
+final class SimulatedDaemon {
+    let number: Int
+    let setup: Setup
+    private let network: SimulatedNetwork
+    private let rule: RemovedRule?
+    private(set) var loop: SimulatedLoop
+    private(set) var link: RedisLink
+    private(set) var service: TokenService
+    private(set) var feed: InvalidationFeed
+    /// For lenses: what is known outside, and when Redis told of a session last.
+    weak var checker: Checker?
+    var toldAt: [SessionID: SimulatedTime] = [:]
+    private var starts = 0
+    var hostOffset: Int64 = 0
+
+    static let prefix = bytes("tc:")
+    static let timeout = Duration.milliseconds(250)
+    static let endpoint = RedisEndpoint.tcp(host: "redis", port: 6379)
+
+    init(number: Int, setup: Setup, network: SimulatedNetwork, rule: RemovedRule?) throws {
+        self.number = number
+        self.setup = setup
+        self.network = network
+        self.rule = rule
+        (loop, link, feed, service) = try Self.make(number, 0, setup, network, rule)
+        begin()
+    }
+
+    /// The process dies, with all that it knew, and another one begins.
+    func restart() throws {
+        loop.kill()
+        starts += 1
+        // What it had open is closed by its host's kernel.
+        link.close()
+        service.close()
+        (loop, link, feed, service) = try Self.make(number, starts, setup, network, rule)
+        begin()
+    }
+
+    private func begin() {
+        loop.hostOffset = hostOffset
+        loop.enter { [self] in
+            link.onStateChange = { [unowned service] in service.linkChanged($0) }
+            link.start()
+            service.start()
+        }
+        guard let rule else { return }
+        rule.bend(self)
+        loop.onTurn = { [unowned self] in rule.afterTurn(of: self) }
+    }
+
+    /// All that depends on how the parts are put together.
+    private static func make(
+        _ number: Int, _ start: Int, _ setup: Setup, _ network: SimulatedNetwork, _ rule: RemovedRule?
+    ) throws -> (SimulatedLoop, RedisLink, InvalidationFeed, TokenService) {
+        let seed = setup.seed &* 64 &+ UInt64(number) &* 8 &+ UInt64(start)
+        let logger = Logger(label: "simulated") { _ in SwiftLogNoOpLogHandler() }
+        let loop = SimulatedLoop(
+            agenda: network.agenda, bootOffset: .milliseconds(10_000_000 + Int64(number) * 777_777))
+        loop.forgetsPauses = rule?.forgetsPauses ?? false
+        var settings = LinkSettings()
+        settings.timeout = timeout
+        var endpoint = endpoint
+        if setup.number("password") == 1 { endpoint.login = RedisLogin(password: RedisPassword("open sesame")) }
+        let link = RedisLink(
+            scheduler: loop, streams: network.maker(daemon: number, role: .data, loop: loop), seed: seed,
+            endpoint: endpoint, settings: settings, scripts: TokenService.scripts, logger: logger)
+        let feed = InvalidationFeed(
+            scheduler: loop, streams: network.maker(daemon: number, role: .feed, loop: loop), endpoint: endpoint,
+            settings: settings, prefix: prefix + bytes("s:"), logger: logger)
+        let nearCache = TokenService.NearCacheOptions(
+            feed: feed, maxBytes: Int(setup.number("cache-bytes")),
+            serveStale: .milliseconds(rule?.serveStale ?? setup.number("serve-stale")))
+        let service = try TokenService(
+            link: link, prefix: prefix, timeout: 250, policy: rule?.policy(setup.policy, of: number) ?? setup.policy,
+            statelessPolicy: StatelessPolicy(
+                guestLifetime: setup.number("guest-lifetime") / 1_000, guestAbsolute: setup.number("guest-absolute") / 1_000),
+            keys: try ring(), nearCache: setup.number("near-cache") == 1 ? nearCache : nil,
+            random: SeededRandom(seed: seed ^ 0xda3_0000), logger: logger)
+        return (loop, link, feed, service)
+    }
+
+    private static func ring() throws -> KeyRing {
+        var random = SeededRandom(seed: 11)
+        return try KeyRing(keys: [
+            RingKey(kid: "k1", secret: try .random(count: 32, from: &random), created: 0, activeFrom: 0)
+        ])
+    }
+}
