@@ -98,6 +98,9 @@ extension Checker {
         }
         guard let first = before.first, let answer = first.outcome?.newSession, answer != token,
             let given = try? crypto.digest(answer.verifier), !lossy.contains(answer.sid),
+            // Where there was nothing to build on, nothing remembers it.
+            let sid = request.sid, let digest = request.digest,
+            truth.isAccepted(digest, of: sid, isGuest: false, from: first.began, to: first.began),
             agenda.now - first.began < .milliseconds(setup.number("overlap")),
             !truth.hasJumped(since: first.began),
             truth.states(of: answer.sid, from: request.began, to: agenda.now).allSatisfy({ state in
@@ -143,7 +146,7 @@ extension Checker {
             let sid = request.sid, request.operation != .login
         else { return }
         guard !lossy.contains(sid), !stolenSessions.contains(sid), !browser.missedForced, !browser.isOverwritten,
-            agenda.now - request.began < .milliseconds(setup.number("overlap") / 2),
+            agenda.now - request.sent < .milliseconds(setup.number("overlap") / 2),
             !truth.hasJumped(since: agenda.now - .milliseconds(setup.number("overlap") * 2))
         else { return }
         let hasEnded = truth.states(of: sid, from: request.began, to: agenda.now).contains { state in
@@ -151,7 +154,7 @@ extension Checker {
         }
         let isForced = recent.contains { other in
             other !== request && other.sid == sid && other.operation.isForced && other.began <= agenda.now
-                && (other.delivered ?? .max) > request.sent
+                && (other.delivered ?? .max) >= request.sent
         }
         // A session that was made of this guest by a request whose answer is not here yet.
         guard !hasEnded, !isForced else { return }

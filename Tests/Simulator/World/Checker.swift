@@ -163,7 +163,7 @@ final class Checker {
         case (.visit, _), (.validate, _), (.logout, _), (.revoke, _), (.rotate, .session): spared = ["memory"]
         default: break
         }
-        if let sid = request.sid, unconfirmed[request.daemon]?[sid] != nil { return }
+        if let sid = request.sid, recent.contains(where: { isUnconfirmed($0, sid, at: request.daemon) }) { return }
         if let sid = request.sid, lossy.contains(sid) { return }
         if request.operation == .revokeAll || request.operation == .login || request.operation == .issue,
             isImpaired(request.daemon, from: start - Self.recovery, to: end)
@@ -172,6 +172,12 @@ final class Checker {
         }
         guard !isImpaired(request.daemon, from: start - Self.recovery, to: end, but: spared) else { return }
         fail("S10", "#\(request.number) was told unavailable although nothing is wrong")
+    }
+
+    /// Its end or forced rotation could not be confirmed: the session is denied for a while.
+    private func isUnconfirmed(_ request: Request, _ sid: SessionID, at daemon: Int) -> Bool {
+        request.sid == sid && request.daemon == daemon && request.operation.isForced
+            && (request.outcome?.isUnavailable ?? true)
     }
 
     private var others: Set<String> {

@@ -112,6 +112,21 @@ final class Request {
     }
 }
 
+extension Request {
+    /// What it brought, without what is secret.
+    var name: String {
+        let session = sid.map { String($0.description.prefix(8)) } ?? ""
+        let verifier = digest.map { String($0.prefix & 0xfff, radix: 16) } ?? ""
+        let kind = switch brought {
+        case .nothing: "with nothing"
+        case .session: "with \(session)/\(verifier)"
+        case .guest: "with guest \(session)/\(verifier)"
+        case .sid: "of \(session)"
+        }
+        return subject.isEmpty ? kind : "\(text(subject)) \(kind)"
+    }
+}
+
 struct Violation: Equatable, Sendable, CustomStringConvertible {
     var invariant: String
     var detail: String

@@ -157,7 +157,7 @@ struct PlanMaker {
             case 20: both("redis clients refused", "redis clients back") + [(now + 1, "network kill \(daemon) both")]
             case 21: [(now, "redis flushall")]
             case 22: [(now, "redis script-flush")]
-            case 23: [(now, "redis clock \(pick([-3_000, -400, 700, 5_000]))")]
+            case 23: [(now, "redis clock \(pick([-3_000, -400, 700, 2_500]))")]
             case 24, 25: both("daemon \(daemon) pause", "daemon \(daemon) resume")
             case 26: [(now, "daemon \(daemon) restart")]
             default: [(now, "daemon \(daemon) clock \(pick([-60_000, 5_000, 86_400_000]))")]

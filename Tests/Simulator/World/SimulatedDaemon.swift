@@ -86,7 +86,7 @@ final class SimulatedDaemon {
             statelessPolicy: StatelessPolicy(
                 guestLifetime: setup.number("guest-lifetime") / 1_000, guestAbsolute: setup.number("guest-absolute") / 1_000),
             keys: try ring(), nearCache: setup.number("near-cache") == 1 ? nearCache : nil,
-            random: SeededRandom(seed: seed ^ 0xda3_0000), logger: logger)
+            random: SharedRandom(seed: seed ^ 0xda3_0000), logger: logger)
         return (loop, link, feed, service)
     }
 
@@ -96,4 +96,13 @@ final class SimulatedDaemon {
             RingKey(kid: "k1", secret: try .random(count: 32, from: &random), created: 0, activeFrom: 0)
         ])
     }
+}
+
+/// One sequence for all who draw, as the daemon's own source is: a copy of a value would say the same again.
+private final class SharedRandom: RandomSource {
+    private var random: SeededRandom
+
+    init(seed: UInt64) { random = SeededRandom(seed: seed) }
+
+    func fill(_ buffer: UnsafeMutableRawBufferPointer) throws(CryptoError) { try random.fill(buffer) }
 }

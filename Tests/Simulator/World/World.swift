@@ -127,7 +127,7 @@ final class World {
                 let request = try describe(operation, actor, brought, subject, sent ?? agenda.now, daemon)
                 requests.append(request)
                 checker.began(request)
-                note("#\(request.number) \(actor) \(operation.rawValue) at \(daemon.number)")
+                note("#\(request.number) \(actor) \(operation.rawValue) \(request.name) at \(daemon.number)")
                 Asking.ask(request, data, daemon) { [self] outcome in
                     guard request.finished == nil else {
                         return checker.fail("S10", "#\(request.number) was answered twice")
