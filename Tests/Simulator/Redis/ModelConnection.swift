@@ -6,6 +6,7 @@ final class ModelConnection {
     private var reader = CommandReader()
     private var output: [UInt8] = []
     private(set) var isOpen = true
+    private var isClosing = false
     var isRESP3 = false
     var isAuthenticated = false
     /// Of the keys that it is told about; nil where it tracks nothing.
@@ -61,8 +62,16 @@ final class ModelConnection {
         stream.deliver(bytes)
     }
 
+    /// What it sent before is carried out first, however late it is read.
     func closedByClient() {
         guard isOpen else { return }
+        isClosing = true
+        redis.received(self)
+    }
+
+    /// It was closed by its client, and nothing of it is left to do.
+    func endIfClosing() {
+        guard isClosing, isOpen else { return }
         isOpen = false
         redis.removed(self)
     }

@@ -111,6 +111,7 @@ final class ModelRedis {
         }
         tellChanges()
         for connection in connections { connection.flush() }
+        for connection in turn { connection.endIfClosing() }
     }
 
     private func run(_ words: [[UInt8]], on connection: ModelConnection) {

@@ -38,6 +38,7 @@ extension Checker {
                 !isGenuine ? "S4" : floor ? "S5" : "S1",
                 "#\(request.number) accepted a token that was not good from \(start / 1_000_000) ms on")
         }
+        checkForced(request, sid, digest)
         if let told = unconfirmed[request.daemon]?[sid], request.began > told,
             request.began < told + .milliseconds(setup.number("tombstone") - 100), !lossy.contains(sid)
         {
@@ -118,6 +119,17 @@ extension Checker {
             if case .ended = state.session { true } else { false }
         }) else { return }
         acknowledge(sid, request)
+        if view.sid == sid { lastForced[sid] = (view.generation, request.daemon, agenda.now) }
+    }
+
+    /// S5, whatever the store says: tokens from before a LOGIN or ROTATE are dead.
+    private func checkForced(_ request: Request, _ sid: SessionID, _ digest: Digest) {
+        guard let forced = lastForced[sid], !lossy.contains(sid), request.guest == nil,
+            let own = genuine[sid]?.first(where: { $0.digest == digest }), own.generation < forced.generation
+        else { return }
+        let isImpaired = isImpaired(request.daemon, from: request.began - Self.settling, to: request.began)
+        let bound = request.daemon == forced.daemon ? 0 : isImpaired ? Int64.max / 2 : Self.healthyBound
+        if request.began > forced.at + bound { fail("S5", "#\(request.number) accepted a token from before a LOGIN or ROTATE") }
     }
 
     // MARK: Refused

@@ -67,7 +67,7 @@ extension Checker {
         _ sid: SessionID, from old: SessionRecord, to new: SessionRecord, _ source: ModelRedis.ChangeSource
     ) {
         let isForced = new.forcedGeneration == new.generation && new.generation > old.generation
-        let isLogin = isForced && new.login != nil
+        let isLogin = isForced && recent.contains { $0.sid == sid && $0.operation == .login }
         if new.absoluteEnd != old.absoluteEnd, !isLogin { fail("S6", "\(source.command) moved the absolute end") }
         switch new.generation - old.generation {
         case 0:

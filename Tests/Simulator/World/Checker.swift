@@ -31,6 +31,8 @@ final class Checker {
     var successors: [[UInt8]: SessionToken] = [:]
     var generations: [GenerationName: Digest] = [:]
     /// Digests of every token of a session that was handed out, and its generation.
+    /// The last LOGIN or ROTATE of a session that was acknowledged: what is older is dead.
+    var lastForced: [SessionID: (generation: Int64, daemon: Int, at: SimulatedTime)] = [:]
     var genuine: [SessionID: [(digest: Digest, generation: Int64)]] = [:]
     var sessionsOfIndex: [String: [SessionID]] = [:]
     var verifierHeads: Set<UInt64> = []

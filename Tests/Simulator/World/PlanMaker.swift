@@ -96,7 +96,8 @@ struct PlanMaker {
         }
         for _ in 0..<between(0, 3) { request(browser, "validate", at: now + between(0, 12)) }
         for _ in 0..<between(0, 2) { request(browser, "old validate", at: now + between(2, 60)) }
-        if chance(30) { request(browser, "old validate", at: now + between(100, 2_500)) }
+        if chance(60) { request(browser, "old validate", at: now + between(100, 1_000)) }
+        if chance(60) { request(browser, "old validate", at: now + between(1_000, 3_000)) }
     }
 
     private mutating func steal() {
@@ -157,7 +158,7 @@ struct PlanMaker {
             case 20: both("redis clients refused", "redis clients back") + [(now + 1, "network kill \(daemon) both")]
             case 21: [(now, "redis flushall")]
             case 22: [(now, "redis script-flush")]
-            case 23: [(now, "redis clock \(pick([-3_000, -400, 700, 2_500]))")]
+            case 23: [(now, "redis clock \(pick([-3_000, -400, 700, 1_000]))")]
             case 24, 25: both("daemon \(daemon) pause", "daemon \(daemon) resume")
             case 26: [(now, "daemon \(daemon) restart")]
             default: [(now, "daemon \(daemon) clock \(pick([-60_000, 5_000, 86_400_000]))")]
