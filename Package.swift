@@ -103,7 +103,9 @@ let package = Package(
         // Whole daemons below their listeners, before a model of Redis, in virtual time. Optimised: it runs thousands of lives.
         .testTarget(
             name: "SimulatorTests",
-            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom", logging],
+            dependencies: [
+                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom", "TestSupport", logging,
+            ],
             path: "Tests/Simulator", exclude: ["scenarios"],
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),

@@ -18,7 +18,10 @@ enum Asking {
             case .validate: try validate(request, daemon, done)
             case .get:
                 service.get(.token(try presented(request, service))) {
-                    done(outcome($0) { if case .refused(let refusal) = $0 { .refused(refusal, guest: nil) } else { nil } })
+                    done(
+                        outcome($0) {
+                            if case .refused(let refusal) = $0 { .refused(refusal, guest: nil) } else { nil }
+                        })
                 }
             case .set:
                 service.set(try reference(request, service), data) {

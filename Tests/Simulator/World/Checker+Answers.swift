@@ -115,9 +115,12 @@ extension Checker {
     private func forced(_ request: Request, _ view: SessionView) {
         guard let sid = request.sid else { return }
         // A LOGIN that had nothing to build on leaves what is there alone.
-        guard view.sid == sid || truth.states(of: sid, from: request.began, to: agenda.now).contains(where: { state in
-            if case .ended = state.session { true } else { false }
-        }) else { return }
+        guard
+            view.sid == sid
+                || truth.states(of: sid, from: request.began, to: agenda.now).contains(where: { state in
+                    if case .ended = state.session { true } else { false }
+                })
+        else { return }
         acknowledge(sid, request)
         if view.sid == sid { lastForced[sid] = (view.generation, request.daemon, agenda.now) }
     }
@@ -129,7 +132,9 @@ extension Checker {
         else { return }
         let isImpaired = isImpaired(request.daemon, from: request.began - Self.settling, to: request.began)
         let bound = request.daemon == forced.daemon ? 0 : isImpaired ? Int64.max / 2 : Self.healthyBound
-        if request.began > forced.at + bound { fail("S5", "#\(request.number) accepted a token from before a LOGIN or ROTATE") }
+        if request.began > forced.at + bound {
+            fail("S5", "#\(request.number) accepted a token from before a LOGIN or ROTATE")
+        }
     }
 
     // MARK: Refused

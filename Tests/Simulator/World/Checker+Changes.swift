@@ -51,7 +51,9 @@ extension Checker {
     private func checkLimits(
         _ sid: SessionID, _ record: SessionRecord, _ moment: Truth.Moment, _ source: ModelRedis.ChangeSource
     ) {
-        if moment.expireAt != record.expireAt { fail("S9", "\(source.command) left a key with another end than its session") }
+        if moment.expireAt != record.expireAt {
+            fail("S9", "\(source.command) left a key with another end than its session")
+        }
         guard !record.subject.isEmpty, let index = try? SubjectIndex(subject: record.subject, crypto: crypto) else {
             return
         }
@@ -84,7 +86,9 @@ extension Checker {
         case 1 where isForced:
             explain(sid, source, "forced rotation", { $0.operation == .login || $0.operation == .rotate }, of: nil)
         case 1:
-            if new.previous?.digest != old.current { fail("S2", "\(source.command) rotated another token than the current") }
+            if new.previous?.digest != old.current {
+                fail("S2", "\(source.command) rotated another token than the current")
+            }
             explain(sid, source, "rotation", { $0.operation.isAccess }, of: nil)
         default: fail("S2", "\(source.command) went from generation \(old.generation) to \(new.generation)")
         }
@@ -177,10 +181,12 @@ extension Checker {
 
     /// Notes the ends that a daemon sends while something is wrong: whether they arrive is another matter.
     func sent(_ bytes: [UInt8], on path: SimulatedNetwork.PathName) {
-        guard path.role == .data, recent.contains(where: { request in
-            request.daemon == path.daemon && request.finished == nil
-                && (request.operation == .logout || request.operation == .revoke)
-        }) else { return }
+        guard path.role == .data,
+            recent.contains(where: { request in
+                request.daemon == path.daemon && request.finished == nil
+                    && (request.operation == .logout || request.operation == .revoke)
+            })
+        else { return }
         var reader = CommandReader()
         reader.feed(bytes)
         while let words = reader.next() {

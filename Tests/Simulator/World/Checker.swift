@@ -183,7 +183,9 @@ final class Checker {
     }
 
     private var others: Set<String> {
-        ["network", "kill", "cut", "refuse", "half-open", "hold", "slow", "down", "pause", "busy", "role", "replicas",
+        [
+            "network", "kill", "cut", "refuse", "half-open", "hold", "slow", "down", "pause", "busy", "role",
+            "replicas",
             "disk", "memory", "clients", "flush", "clock", "restart",
         ]
     }

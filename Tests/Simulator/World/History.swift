@@ -117,12 +117,13 @@ extension Request {
     var name: String {
         let session = sid.map { String($0.description.prefix(8)) } ?? ""
         let verifier = digest.map { String($0.prefix & 0xfff, radix: 16) } ?? ""
-        let kind = switch brought {
-        case .nothing: "with nothing"
-        case .session: "with \(session)/\(verifier)"
-        case .guest: "with guest \(session)/\(verifier)"
-        case .sid: "of \(session)"
-        }
+        let kind =
+            switch brought {
+            case .nothing: "with nothing"
+            case .session: "with \(session)/\(verifier)"
+            case .guest: "with guest \(session)/\(verifier)"
+            case .sid: "of \(session)"
+            }
         return subject.isEmpty ? kind : "\(text(subject)) \(kind)"
     }
 }

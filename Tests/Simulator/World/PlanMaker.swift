@@ -148,7 +148,8 @@ struct PlanMaker {
             case 6: [(now, "network cut \(daemon) \(role) after \(between(0, 500))")]
             case 7: [(now, "network refuse \(daemon) \(role) for \(span)"), (now, "network kill \(daemon) \(role)")]
             case 8: [(now, "network half-open \(daemon) \(role) for \(span)"), (now, "network kill \(daemon) \(role)")]
-            case 9, 10, 11, 12, 13: [(now, "network hold \(daemon) \(role) \(pick(["up", "down", "ways"])) for \(span)")]
+            case 9, 10, 11, 12, 13:
+                [(now, "network hold \(daemon) \(role) \(pick(["up", "down", "ways"])) for \(span)")]
             case 14: [(now, "network slow \(daemon) \(role) by \(between(40, 300)) for \(span)")]
             case 15: both("redis role slave", "redis role master")
             case 16: both("redis replicas lacking", "redis replicas back")

@@ -132,7 +132,9 @@ enum RemovedRule: String, CaseIterable, Sendable {
             let told = daemon.feed.onInvalidation
             daemon.feed.onInvalidation = { [unowned daemon] invalidation in
                 if case .keys(let keys) = invalidation {
-                    for sid in keys.compactMap({ Checker.sid(of: text($0)) }) { daemon.toldAt[sid] = daemon.loop.agenda.now }
+                    for sid in keys.compactMap({ Checker.sid(of: text($0)) }) {
+                        daemon.toldAt[sid] = daemon.loop.agenda.now
+                    }
                 }
                 told?(invalidation)
             }
@@ -173,11 +175,14 @@ extension SimulatedDaemon {
     /// Puts back the entries of sessions on which an own write is under way or was just answered, as long as Redis has not
     /// told of it.
     func putBack() {
-        guard let checker, let cache = service.sessions?.cache, service.sessions?.freshness.isArmed == true else { return }
+        guard let checker, let cache = service.sessions?.cache, service.sessions?.freshness.isArmed == true else {
+            return
+        }
         for request in checker.recent where request.daemon == number && request.operation.isForced {
             guard request.finished == nil || request.finished == loop.agenda.now, let sid = request.sid,
                 toldAt[sid] ?? .min < request.began, !cache.contains(sid),
-                case .live(let record)? = checker.truth.states(of: sid, from: request.began, to: request.began).last?.session,
+                case .live(let record)? = checker.truth.states(of: sid, from: request.began, to: request.began).last?
+                    .session,
                 case .session(let token) = request.brought
             else { continue }
             let verifier = record.current == request.digest ? token.verifier : nil

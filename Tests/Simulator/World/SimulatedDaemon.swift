@@ -84,7 +84,8 @@ final class SimulatedDaemon {
         let service = try TokenService(
             link: link, prefix: prefix, timeout: 250, policy: rule?.policy(setup.policy, of: number) ?? setup.policy,
             statelessPolicy: StatelessPolicy(
-                guestLifetime: setup.number("guest-lifetime") / 1_000, guestAbsolute: setup.number("guest-absolute") / 1_000),
+                guestLifetime: setup.number("guest-lifetime") / 1_000,
+                guestAbsolute: setup.number("guest-absolute") / 1_000),
             keys: try ring(), nearCache: setup.number("near-cache") == 1 ? nearCache : nil,
             random: SharedRandom(seed: seed ^ 0xda3_0000), logger: logger)
         return (loop, link, feed, service)

@@ -1,5 +1,5 @@
-import TokenCrypto
 import TokenCache
+import TokenCrypto
 import Tokens
 
 /// What stood under each session's key, and since when: Redis's own word, which no daemon sees whole.

@@ -98,7 +98,8 @@ final class World {
     /// Each daemon issues a session, and the next one accepts it.
     private func probe() {
         for daemon in daemons {
-            start(.issue, by: .admin, bringing: .nothing, subject: bytes("probe"), at: daemon.number) { [self] request in
+            start(.issue, by: .admin, bringing: .nothing, subject: bytes("probe"), at: daemon.number) {
+                [self] request in
                 guard let token = request.outcome?.newSession else {
                     return checker.fail("S10", "daemon \(daemon.number) issues nothing, seconds after all faults")
                 }
@@ -116,7 +117,8 @@ final class World {
 
     /// A request arrives at a daemon.
     func start(
-        _ operation: Operation, by actor: Actor, bringing brought: Brought, subject: [UInt8] = [], data: [RecordField] = [],
+        _ operation: Operation, by actor: Actor, bringing brought: Brought, subject: [UInt8] = [],
+        data: [RecordField] = [],
         sent: SimulatedTime? = nil, at number: Int, then: @escaping (Request) -> Void
     ) {
         let daemon = daemons[number % daemons.count]
