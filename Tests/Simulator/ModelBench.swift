@@ -62,9 +62,9 @@ final class ModelBench {
     }
 
     /// Time passes, for both, until the clock says this.
-    func pass(until milliseconds: Int64) {
+    func pass(until milliseconds: Int64) async throws {
         let passed = Self.nanoseconds(began.duration(to: .now)) / 1_000_000
-        letPass(.milliseconds(max(0, milliseconds - origin - passed)))
+        try await Task.sleep(for: .milliseconds(max(0, milliseconds - origin - passed)))
         // What has run out goes within a tenth of a second.
         for _ in 0..<5 { settle() }
     }

@@ -126,7 +126,7 @@ import Testing
         told.flatMap { $0.split { " []".contains($0) } }.filter { $0.hasPrefix("$tc:s:") }.map(String.init).sorted()
     }
 
-    @Test(arguments: 1...6) func `the model answers and tells as Redis does`(seed: UInt64) throws {
+    @Test(arguments: 1...6) func `the model answers and tells as Redis does`(seed: UInt64) async throws {
         let bench = try ModelBench(seed: seed)
         let data = try bench.connect()
         var stream = Stream(random: SeededRandom(seed: seed), bench: bench)
@@ -145,7 +145,7 @@ import Testing
             #expect(told.real == told.model && told.real.count > 10, "seed \(seed)")
         }
         // What runs out is told, in whatever order.
-        bench.pass(until: bench.start + 8_400)
+        try await bench.pass(until: bench.start + 8_400)
         for feed in feeds {
             let told = try feed.takeTold()
             #expect(keys(in: told.real) == keys(in: told.model), "seed \(seed)")

@@ -233,6 +233,12 @@ final class ModelRedis {
         for name in keys.names { if let end = keys[name]?.expireAt { schedule(name, end) } }
     }
 
+    /// Begins with what another one holds.
+    func take(_ other: ModelKeys) {
+        keys.copy(from: other)
+        for name in keys.names { if let end = keys[name]?.expireAt { schedule(name, end) } }
+    }
+
     func pause() { faults.isPaused = true }
 
     func resume() {

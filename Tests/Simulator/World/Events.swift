@@ -71,11 +71,13 @@ extension World {
         let isOld = word != operation.rawValue || brought.secret != browser.jar.secret
         if operation == .login || operation == .rotate, !isOld { browser.missedForced = true }
         let sent = agenda.now
+        let expected = expected
         agenda.after(.microseconds(out)) { [self] in
             start(
                 operation, by: .browser(browser.number), bringing: brought, subject: subject, data: data, sent: sent,
                 at: daemon
             ) { [self] request in
+                check(request, has: expected)
                 if !isOld { checkHonest(request, browser) }
                 guard !isLost else { return }
                 agenda.after(.microseconds(back)) { [self] in
@@ -106,8 +108,11 @@ extension World {
         if operation == .login { subject = bytes(try self.word(&words)) }
         try expect("at", &words)
         let daemon = try integer(&words)
+        let expected = expected
         guard let thief = thieves[number] else { return }
-        start(operation, by: .thief(number), bringing: .session(thief.token), subject: subject, at: daemon) { request in
+        start(operation, by: .thief(number), bringing: .session(thief.token), subject: subject, at: daemon) {
+            [self] request in
+            check(request, has: expected)
             if let token = request.outcome?.newSession { thief.token = token }
         }
     }
@@ -124,7 +129,10 @@ extension World {
         let made: Verifier = try random.bytes()
         let subject = operation == .login ? bytes("mallory") : []
         let forged = SessionToken(sid: token.sid, verifier: made)
-        start(operation, by: .forger, bringing: .session(forged), subject: subject, at: daemon) { _ in }
+        start(operation, by: .forger, bringing: .session(forged), subject: subject, at: daemon) {
+            [self, expected] request in
+            check(request, has: expected)
+        }
     }
 
     private func admin(_ words: inout ArraySlice<String>) throws {
@@ -139,7 +147,10 @@ extension World {
             subject = bytes(try word(&words))
         }
         try expect("at", &words)
-        start(operation, by: .admin, bringing: brought, subject: subject, at: try integer(&words)) { _ in }
+        start(operation, by: .admin, bringing: brought, subject: subject, at: try integer(&words)) {
+            [self, expected] request in
+            check(request, has: expected)
+        }
     }
 
     // MARK: What goes wrong
@@ -185,6 +196,10 @@ extension World {
         case "resume":
             redis.resume()
             checker.endImpairments("pause", at: agenda.now)
+        case "split":
+            checker.impair("split", nil, until: .max)
+            split(words.compactMap(Int.init))
+            words = []
         case "clock":
             redis.jump(milliseconds: Int64(try integer(&words)))
             checker.jumped(redis.clockOffset)

@@ -9,6 +9,8 @@ struct Setup: Sendable {
     /// What the policy and the caches of all daemons are made of; milliseconds unless the name says otherwise.
     var numbers = Setup.defaults
     var events: [PlannedEvent] = []
+    /// Invariants that today's program does not keep in this run: `expect NAME` lines of a scenario.
+    var expects: [String] = []
 
     static let defaults: [String: Int64] = [
         "rotation-after": 3_000, "overlap": 1_000, "replay-grace": 1_500, "idle": 6_000, "absolute": 20_000,
@@ -52,7 +54,9 @@ extension Setup {
         for line in scenario.split(separator: "\n") {
             let words = line.prefix { $0 != "#" }.split(separator: " ").map(String.init)
             guard let first = words.first else { continue }
-            if first == "set" {
+            if first == "expect" {
+                expects += words.dropFirst()
+            } else if first == "set" {
                 guard words.count == 3, let value = Int64(words[2]) else { throw Unreadable(description: String(line)) }
                 switch words[1] {
                 case "seed": seed = UInt64(bitPattern: value)

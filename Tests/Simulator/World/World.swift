@@ -11,7 +11,11 @@ final class World {
     let setup: Setup
     let agenda = Agenda()
     let network: SimulatedNetwork
-    let redis: ModelRedis
+    /// Whom writes go to; before a failover the one that all daemons know.
+    private(set) var redis: ModelRedis
+    /// What it was before, demoted.
+    private(set) var former: ModelRedis?
+    private let routes = Routes()
     private(set) var daemons: [SimulatedDaemon] = []
     let browsers: [Browser]
     var thieves: [Int: Thief] = [:]
@@ -24,6 +28,8 @@ final class World {
     private(set) var requests: [Request] = []
     private(set) var faultCount = 0
     let crypto: CryptoContext
+    /// Words that the answer to the event at hand must have.
+    private(set) var expected: [String] = []
 
     init(_ setup: Setup, removing rule: RemovedRule? = nil, keepsLog: Bool = false) throws {
         self.setup = setup
@@ -34,13 +40,13 @@ final class World {
         if setup.number("password") == 1 { redis.password = bytes("open sesame") }
         redis.bent = rule?.bentStore ?? []
         self.redis = redis
-        network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { _ in redis }
+        routes.first = redis
+        network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] daemon in
+            routes.byDaemon[daemon] ?? routes.first ?? redis
+        }
         browsers = (0..<setup.browsers).map(Browser.init)
         checker = Checker(setup: setup, agenda: agenda, crypto: crypto, offset: redis.clockOffset)
-        checker.redis = redis
-        redis.onChange = { [checker] key, entry, source in checker.changed(key, entry, source) }
-        redis.onArgument = { [checker] argument in checker.received(argument) }
-        redis.onLoss = { [checker] keys in checker.lost(keys) }
+        watch(redis)
         network.onSend = { [checker] path, bytes in checker.sent(bytes, on: path) }
         network.onCut = { [checker, agenda] path in checker.endImpairments("cut", of: path.daemon, at: agenda.now) }
         network.lens = rule?.networkLens(of: network)
@@ -51,11 +57,47 @@ final class World {
         checker.onViolation = { [unowned self] in note("VIOLATION \($0)") }
     }
 
+    private func watch(_ redis: ModelRedis) {
+        checker.redis = redis
+        redis.onChange = { [checker] key, entry, source in checker.changed(key, entry, source) }
+        redis.onArgument = { [checker] argument in checker.received(argument) }
+        redis.onLoss = { [checker] keys in checker.lost(keys) }
+    }
+
+    /// Which Redis a daemon takes for the one.
+    private final class Routes {
+        var first: ModelRedis?
+        var byDaemon: [Int: ModelRedis] = [:]
+    }
+
+    /// Another Redis has been promoted, with all that this one holds, and some daemons know of it. The old one is read-only,
+    /// and answers.
+    func split(_ moved: [Int]) {
+        let promoted = ModelRedis(
+            agenda: agenda, number: 1, seed: setup.seed, scripts: TokenService.scripts, clockOffset: redis.clockOffset)
+        promoted.password = redis.password
+        promoted.bent = redis.bent
+        promoted.take(redis.keys)
+        redis.faults.role = .slave
+        redis.onChange = { _, _, _ in }
+        former = redis
+        redis = promoted
+        watch(promoted)
+        for daemon in moved { move(daemon, to: promoted) }
+    }
+
+    private func move(_ daemon: Int, to redis: ModelRedis) {
+        routes.byDaemon[daemon] = redis
+        former?.kill { $0.path.daemon == daemon }
+    }
+
     /// Runs all of the plan, and then until everything has had time to heal.
     func run() throws {
         for (index, event) in setup.events.enumerated() {
             agenda.at(event.at) { [self] in
-                do { try carryOut(event.words, index) } catch {
+                let parts = event.words.split(separator: "->", maxSplits: 1)
+                expected = parts.count == 2 ? Array(parts[1]) : []
+                do { try carryOut(Array(parts[0]), index) } catch {
                     checker.fail("scenario", "\(event.text): \(error)")
                 }
             }
@@ -89,6 +131,7 @@ final class World {
         redis.faults.isFull = false
         redis.faults.refusesClients = false
         redis.faults.busyUntil = 0
+        if former != nil { for daemon in daemons { move(daemon.number, to: redis) } }
         if redis.isDown { redis.start(loadingFor: 0) }
         redis.resume()
         for daemon in daemons where daemon.loop.isPaused { daemon.loop.resume(requestsFirst: false) }
@@ -114,6 +157,18 @@ final class World {
     }
 
     // MARK: Requests
+
+    func check(_ request: Request, has expected: [String]) {
+        guard let outcome = request.outcome else { return }
+        let said = Asking.describe(outcome).split { " ()".contains($0) }.map {
+            String($0.split(separator: ".").last ?? $0)
+        }
+        for word in expected {
+            let isWanted = !word.hasPrefix("no-")
+            guard said.contains(isWanted ? word : String(word.dropFirst(3))) != isWanted else { continue }
+            checker.fail("scenario", "#\(request.number) was answered \(said.joined(separator: " "))")
+        }
+    }
 
     /// A request arrives at a daemon.
     func start(
