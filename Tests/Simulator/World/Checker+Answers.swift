@@ -52,10 +52,10 @@ extension Checker {
         learn(token, digest, view.generation)
         guard !lossy.contains(token.sid) else { return }
         if let secret = request.brought.secret, request.operation != .rotate {
-            if let known = successors[secret], known != token {
+            if let known = successors[secret], known.token != token, !wasMadeAnew(request, since: known.at) {
                 fail("S2", "#\(request.number) was told another successor of the same token")
             }
-            successors[secret] = token
+            successors[secret] = (token, agenda.now)
         }
         let name = GenerationName(sid: token.sid, generation: view.generation)
         if request.guest == nil {
@@ -67,6 +67,14 @@ extension Checker {
         let start = request.began - Self.silentBound
         if !truth.wasCurrent(digest, of: token.sid, from: start, to: agenda.now) {
             fail("S2", "#\(request.number) was told a token that never stood in Redis")
+        }
+    }
+
+    /// A guest outlives a session of its own that ran out, and makes another one.
+    private func wasMadeAnew(_ request: Request, since start: SimulatedTime) -> Bool {
+        guard request.guest != nil, let sid = request.sid else { return false }
+        return truth.states(of: sid, from: start, to: agenda.now).contains { state in
+            if case .live = state.session { false } else { true }
         }
     }
 
@@ -158,7 +166,7 @@ extension Checker {
     }
 
     /// S12: the newest token that a browser has is good, unless somebody ended it or a limit passed.
-    func honest(_ request: Request, _ browser: Browser, _ requests: [Request]) {
+    func honest(_ request: Request, _ browser: Browser) {
         guard case .refused(let refusal, _)? = request.outcome, refusal == .unknown || refusal == .replayed,
             let sid = request.sid, request.operation != .login
         else { return }

@@ -28,7 +28,7 @@ final class Checker {
     var unconfirmed: [Int: [SessionID: SimulatedTime]] = [:]
     var endsSent: [Int: [SessionID: SimulatedTime]] = [:]
     /// Token presented → successor told.
-    var successors: [[UInt8]: SessionToken] = [:]
+    var successors: [[UInt8]: (token: SessionToken, at: SimulatedTime)] = [:]
     var generations: [GenerationName: Digest] = [:]
     /// Digests of every token of a session that was handed out, and its generation.
     /// The last LOGIN or ROTATE of a session that was acknowledged: what is older is dead.
@@ -196,7 +196,11 @@ final class Checker {
         var start = request.began - (isHealthy ? Self.healthyBound : Self.silentBound)
         if isStale { start = request.began - .milliseconds(setup.number("serve-stale") + 10) }
         // Guests are served while Redis is away: there is nothing to lose yet.
-        if isGuest, isImpaired(request.daemon, from: request.began - Self.recovery, to: request.began) { start = 0 }
+        // And where there is no near cache nobody tells of others' changes.
+        let isUntold =
+            setup.number("near-cache") == 0
+            || isImpaired(request.daemon, from: request.began - Self.recovery, to: request.began)
+        if isGuest, isUntold { start = 0 }
         // Whoever acknowledged an end knows of it.
         if let sid = request.sid, let end = acknowledged[request.daemon]?[sid], end <= request.began {
             start = max(start, end)

@@ -69,6 +69,7 @@ extension World {
         let (out, back) = (Int64.random(in: 20...1_500, using: &random), Int64.random(in: 20...1_500, using: &random))
         let data = operation == .set ? [RecordField(name: bytes("cart"), value: decimal(Int64(index)))] : []
         let isOld = word != operation.rawValue || brought.secret != browser.jar.secret
+        let isHonest = !isOld && !browser.missedForced && !browser.isOverwritten
         if operation == .login || operation == .rotate, !isOld { browser.missedForced = true }
         let sent = agenda.now
         let expected = expected
@@ -78,7 +79,7 @@ extension World {
                 at: daemon
             ) { [self] request in
                 check(request, has: expected)
-                if !isOld { checkHonest(request, browser) }
+                if isHonest { checker.honest(request, browser) }
                 guard !isLost else { return }
                 agenda.after(.microseconds(back)) { [self] in
                     if isOld {
@@ -90,8 +91,6 @@ extension World {
             }
         }
     }
-
-    private func checkHonest(_ request: Request, _ browser: Browser) { checker.honest(request, browser, requests) }
 
     private func thief(_ words: inout ArraySlice<String>, _ index: Int) throws {
         let number = try integer(&words)

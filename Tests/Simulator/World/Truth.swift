@@ -82,9 +82,9 @@ struct Truth {
             switch state.session {
             case .absent: return isGuest
             case .ended: return false
-            // Earlier is better: an overlap ends, and nothing begins by itself.
+            // An overlap ends, and nothing begins by itself; but a clock may be set back.
             case .live(let record):
-                return clocks(at: state.from).contains {
+                return (clocks(at: state.from) + clocks(at: state.to)).contains {
                     record.standing(of: digest, policy: policy, now: $0).isAccepted
                 }
             }
