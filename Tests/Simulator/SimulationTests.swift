@@ -110,4 +110,14 @@ extension SimulationTests {
         print(setup.scenario)
         print(result.log.joined(separator: "\n"))
     }
+
+    /// `SIMULATOR_SHRINK=SEED` prints the smallest run that misses the same invariant: a text for `scenarios`.
+    @Test func `a failing seed made small, where somebody wants it`() throws {
+        let seed = Simulation.number("SIMULATOR_SHRINK", or: 0)
+        guard seed > 0 else { return }
+        let rule = getenv("SIMULATOR_RULE").flatMap { RemovedRule(rawValue: String(cString: $0)) }
+        let setup = Shrinking.shrink(PlanMaker.plan(seed: UInt64(seed)), removing: rule)
+        print(setup.scenario)
+        print(Simulation.run(setup, removing: rule, keepsLog: true).log.joined(separator: "\n"))
+    }
 }

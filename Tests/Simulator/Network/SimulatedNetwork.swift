@@ -31,6 +31,8 @@ final class SimulatedNetwork {
     var server: (_ daemon: Int) -> ModelRedis
     /// What a lens does to bytes on their way; nil where nothing.
     var lens: (any NetworkLens)?
+    /// The last stream of each path.
+    var latest: [PathName: SimulatedStream] = [:]
     /// Told of all that a daemon sends.
     var onSend: (PathName, [UInt8]) -> Void = { _, _ in }
 
@@ -74,7 +76,11 @@ final class SimulatedNetwork {
             self.loop = loop
         }
 
-        func makeStream() -> any OutgoingStream { SimulatedStream(network: network, path: path, loop: loop) }
+        func makeStream() -> any OutgoingStream {
+            let stream = SimulatedStream(network: network, path: path, loop: loop)
+            network.latest[path] = stream
+            return stream
+        }
     }
 }
 
@@ -210,6 +216,9 @@ final class SimulatedStream: OutgoingStream {
             if !isClosed { bytes.withUnsafeBytes { delegate?.streamReceived($0) } }
         }
     }
+
+    /// Bytes that nobody sent, for a lens.
+    func inject(_ bytes: [UInt8]) { network.agenda.after(delay()) { [self] in arrive(bytes) } }
 
     private func end(_ reason: StreamCloseReason) {
         loop.enter { [self] in

@@ -15,7 +15,13 @@ final class Browser {
     /// When it was given the token of a LOGIN or ROTATE last.
     var forcedAt: SimulatedTime = 0
 
-    init(number: Int) { self.number = number }
+    /// Whether a renewed guest's token that goes over a session's is overlooked: see `renewed-guest-over-session.txt`.
+    let overlooksGuests: Bool
+
+    init(number: Int, overlooksGuests: Bool) {
+        self.number = number
+        self.overlooksGuests = overlooksGuests
+    }
 
     /// An answer reached it.
     func receive(_ request: Request, at now: SimulatedTime) {
@@ -38,7 +44,10 @@ final class Browser {
 
     private func put(_ token: HandedToken, _ request: Request, at now: SimulatedTime) {
         let isForced = request.operation == .login || request.operation == .rotate
-        if case .session(let old) = jar { former = old }
+        if case .session(let old) = jar {
+            former = old
+            if case .guest = token, overlooksGuests { isOverwritten = true }
+        }
         switch token {
         case .session(let token): jar = .session(token)
         case .guest(let text): jar = .guest(text)

@@ -10,6 +10,7 @@ extension Checker {
             fail("S9", "\(source.command) left a key without an end")
         }
         if key.utf8.starts(with: "tc:u:".utf8) { return indexChanged(key, entry, source) }
+        if key.utf8.starts(with: "tc:s:~".utf8) { return beaten(key, entry) }
         guard let sid = Self.sid(of: key) else { return }
         let hash = (entry?.fields ?? []).flatMap { [$0.name, $0.value] }
         guard let session = try? RecordCodec.decode(hash).session else {
@@ -21,6 +22,15 @@ extension Checker {
         if source.command == "lost" || source.command == "FLUSHALL" { return }
         if case .live(let record) = session { checkLimits(sid, record, moment, source) }
         check(sid, before, moment, source)
+    }
+
+    /// S8: the fleet's proof of life is written once for each 200 ms, at its time.
+    private func beaten(_ key: String, _ entry: ModelEntry?) {
+        guard entry != nil else { return }
+        if !beats.insert(key).inserted { fail("S8", "a beat was written twice") }
+        let named = Int64(key.dropFirst(6)) ?? 0
+        let isInTime = truth.clocks(at: agenda.now).contains { named == $0 / 200 || named == $0 / 200 - 1 }
+        if !isInTime { fail("S5", "a beat was written at another time than its own") }
     }
 
     private func check(

@@ -37,6 +37,8 @@ final class Checker {
     var sessionsOfIndex: [String: [SessionID]] = [:]
     var verifierHeads: Set<UInt64> = []
     var longArguments: [[UInt8]] = []
+    /// Beats that were written, by their keys.
+    var beats: Set<String> = []
     private var impairments: [Impairment] = []
 
     struct GenerationName: Hashable {

@@ -45,6 +45,7 @@ struct PlanMaker {
         setup.numbers["cache-bytes"] = chance(15) ? 700 : 65_536
         setup.numbers["password"] = chance(10) ? 1 : 0
         setup.numbers["near-cache"] = chance(5) ? 0 : 1
+        setup.numbers["overlook-guests"] = setup.numbers["near-cache"] == 0 ? 1 : 0
         for browser in 0..<setup.browsers { live(browser) }
         if chance(25) { steal() }
         if chance(35) { forge() }

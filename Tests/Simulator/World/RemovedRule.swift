@@ -21,6 +21,19 @@ enum RemovedRule: String, CaseIterable, Sendable {
     // What the service has just done is undone.
     case unconfirmedEndIsDenied, guestsChangedHereAreKnown, toldChangeMarksReads, toldChangeDropsEntry
     case toldChangeReachesGuests, armingDropsAll, ownWriteDropsEntry
+    // The beat, where the program has one.
+    case beatIsToldWithTheChanges, beatIsOfItsTime, beatIsWrittenOnce
+
+    /// Those that can be removed from the program as it is.
+    static var present: [RemovedRule] {
+        let hasBeat = TokenService.scripts.contains { $0.name == "beat" }
+        return allCases.filter { rule in
+            switch rule {
+            case .beatIsToldWithTheChanges, .beatIsOfItsTime, .beatIsWrittenOnce: hasBeat
+            default: true
+            }
+        }
+    }
 
     /// What it is in the words of the design.
     var rule: String {
@@ -60,6 +73,9 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .toldChangeReachesGuests: "a guest whose session changed is asked about"
         case .armingDropsAll: "suspect entries are dropped when armed again"
         case .ownWriteDropsEntry: "an own write drops the entry before its reply"
+        case .beatIsToldWithTheChanges: "the beat comes under the prefix of the changes"
+        case .beatIsOfItsTime: "a beat is of the present 200 ms or those before"
+        case .beatIsWrittenOnce: "one beat for the whole fleet (`NX`)"
         }
     }
 
@@ -85,6 +101,9 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .accessWorksOnAFullRedis: [.fullRedisRefusesAccess]
         case .changesAreTold: [.changesAreNotTold]
         case .flushIsTold: [.flushIsNotTold]
+        case .beatIsToldWithTheChanges: [.onlyBeatsAreTold]
+        case .beatIsOfItsTime: [.anyBeatIsTaken]
+        case .beatIsWrittenOnce: [.beatIsWrittenAgain]
         default: []
         }
     }
@@ -157,17 +176,33 @@ enum RemovedRule: String, CaseIterable, Sendable {
     }
 }
 
-/// PINGs on the feed are answered whether Redis hears them or not: a proof of life that proves nothing.
+/// A silent feed that says it lives, whatever the proof: PINGs are answered, and beats told, in Redis's place.
 private final class PingsAnswered: NetworkLens {
     private let network: SimulatedNetwork
 
     init(network: SimulatedNetwork) { self.network = network }
 
     func sent(_ bytes: [UInt8], on path: SimulatedNetwork.PathName, at now: SimulatedTime) -> [UInt8]? {
-        guard path.role == .feed, text(bytes).hasSuffix("PING\r\n"), text(bytes).hasPrefix("*1"),
-            let state = network.paths[path], max(state.upHeldUntil, state.downHeldUntil) > now
-        else { return nil }
-        return Array("*2\r\n$4\r\npong\r\n$0\r\n\r\n".utf8)
+        let feed = SimulatedNetwork.PathName(daemon: path.daemon, role: .feed)
+        guard let state = network.paths[feed], max(state.upHeldUntil, state.downHeldUntil) > now else { return nil }
+        if path.role == .data {
+            tell(beatsIn: bytes, feed)
+            return nil
+        }
+        let isPing = text(bytes).hasSuffix("PING\r\n") && text(bytes).hasPrefix("*1")
+        return isPing ? Array("*2\r\n$4\r\npong\r\n$0\r\n\r\n".utf8) : nil
+    }
+
+    private func tell(beatsIn bytes: [UInt8], _ feed: SimulatedNetwork.PathName) {
+        var reader = CommandReader()
+        reader.feed(bytes)
+        while let words = reader.next() {
+            guard words.count > 3, words[3].starts(with: "tc:s:~".utf8) else { continue }
+            var push: [UInt8] = []
+            ModelReply.push([.bulk(Array("invalidate".utf8)), .array([.bulk(words[3])])]).encode(
+                into: &push, isRESP3: true)
+            network.latest[feed]?.inject(push)
+        }
     }
 }
 

@@ -44,7 +44,8 @@ final class World {
         network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] daemon in
             routes.byDaemon[daemon] ?? routes.first ?? redis
         }
-        browsers = (0..<setup.browsers).map(Browser.init)
+        let overlooksGuests = setup.number("overlook-guests") == 1
+        browsers = (0..<setup.browsers).map { Browser(number: $0, overlooksGuests: overlooksGuests) }
         checker = Checker(setup: setup, agenda: agenda, crypto: crypto, offset: redis.clockOffset)
         watch(redis)
         network.onSend = { [checker] path, bytes in checker.sent(bytes, on: path) }
@@ -104,9 +105,10 @@ final class World {
         }
         agenda.run(until: setup.end)
         recover()
-        agenda.run(until: setup.end + .milliseconds(4_000))
+        let healing = SimulatedTime.milliseconds(faultCount > 0 ? 4_000 : 300)
+        agenda.run(until: setup.end + healing)
         probe()
-        agenda.run(until: setup.end + .milliseconds(6_000))
+        agenda.run(until: setup.end + healing + .milliseconds(1_300))
         checker.finish(requests)
         for daemon in daemons {
             daemon.link.close()
