@@ -15,7 +15,7 @@ final class Browser {
     /// When it was given the token of a LOGIN or ROTATE last.
     var forcedAt: SimulatedTime = 0
 
-    /// Whether a renewed guest's token that goes over a session's is overlooked: see `renewed-guest-over-session.txt`.
+    /// Whether a renewed guest's token that goes over a session's is overlooked: see `renewed-guest-races-rotate.txt`.
     let overlooksGuests: Bool
 
     init(number: Int, overlooksGuests: Bool) {
@@ -37,7 +37,10 @@ final class Browser {
             missedForced = false
             isOverwritten = false
             if case .guest(let text)? = guest?.newToken { jar = .guest(text) }
-        case .ended: if isInJar(request.brought) { jar = .nothing }
+        case .ended:
+            guard isInJar(request.brought) else { return }
+            if case .session(let old) = jar { former = old }
+            jar = .nothing
         default: break
         }
     }

@@ -110,6 +110,7 @@ extension Checker {
             // Where there was nothing to build on, nothing remembers it.
             let sid = request.sid, let digest = request.digest,
             truth.isAccepted(digest, of: sid, isGuest: false, from: first.began, to: first.began),
+            isRemembered(first, sid, given),
             agenda.now - first.began < .milliseconds(setup.number("overlap")),
             !truth.hasJumped(since: first.began),
             truth.states(of: answer.sid, from: request.began, to: agenda.now).allSatisfy({ state in
@@ -117,6 +118,17 @@ extension Checker {
             })
         else { return }
         fail("S3", "#\(request.number) repeated the LOGIN #\(first.number) and got another answer")
+    }
+
+    /// Whether a LOGIN left a memo where the next one looks.
+    private func isRemembered(_ request: Request, _ sid: SessionID, _ given: Digest) -> Bool {
+        truth.states(of: sid, from: request.began, to: request.finished ?? request.began).contains { state in
+            switch state.session {
+            case .live(let record): record.current == given
+            case .ended(let tombstone): tombstone.login != nil
+            case .absent: false
+            }
+        }
     }
 
     /// From its acknowledgement on nothing older is good at this daemon.
@@ -149,6 +161,8 @@ extension Checker {
 
     func refused(_ request: Request, _ refusal: Refusal) {
         guard let sid = request.sid, let digest = request.digest, refusal != .expired else { return }
+        // Set back, a clock brings back what had run out and was not gone yet.
+        guard !truth.hasJumped(since: request.began - .milliseconds(6_000)) else { return }
         let isGuest = request.guest != nil
         var start = request.began
         // A tombstone may be cached, as a session is.

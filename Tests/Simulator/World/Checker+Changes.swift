@@ -69,6 +69,8 @@ extension Checker {
         }
         let key = "tc:u:" + text(index.name)
         if sessionsOfIndex[key]?.contains(sid) != true { sessionsOfIndex[key, default: []].append(sid) }
+        // What was lost between the entry and the session is lost.
+        if agenda.now - lastLoss < .milliseconds(3_000) { lossy.insert(sid) }
         let member = redis?.keys[key]?.members.first { $0.member == sid.hex }
         if (member?.score ?? 0) < Double(record.absoluteEnd), !lossy.contains(sid) {
             fail("S13", "\(source.command) wrote a session that is not in its subject's index")

@@ -19,6 +19,7 @@ final class Checker {
     var recent: [Request] = []
     /// Sessions of which a crash or FLUSHALL took something back, and those whose token was copied.
     var lossy: Set<SessionID> = []
+    var lastLoss = SimulatedTime.min / 2
     var stolenSessions: Set<SessionID> = []
     /// Of guests that were handed out.
     var guestSessions: Set<SessionID> = []
@@ -116,6 +117,7 @@ final class Checker {
     }
 
     func lost(_ keys: [String]) {
+        lastLoss = agenda.now
         for key in keys { if let sid = Self.sid(of: key) { lossy.insert(sid) } }
     }
 
