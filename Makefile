@@ -14,6 +14,9 @@ SYSUSERSDIR  ?= /usr/lib/sysusers.d
 TMPFILESDIR  ?= /usr/lib/tmpfiles.d
 # Page views and API calls of each run of test-web.
 WEB_REQUESTS ?= 2000
+# Lives of the simulator, and the first of them.
+SEEDS        ?= 100000
+FIRST_SEED   ?= 1
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
@@ -35,7 +38,7 @@ RELEASEDIR = $(BUILD)/release
 FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
 
-.PHONY: help run test test-long test-asan test-systemd test-examples test-web build lint format
+.PHONY: help run test simulate test-long test-asan test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client
 .PHONY: fuzz fuzz-request fuzz-push fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
@@ -43,6 +46,7 @@ RUNDIR     = tmp/run
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       all tests (installs what they need)'
+	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
@@ -82,6 +86,13 @@ test: build-packages test-packages web-packages swift-examples
 	TEST_NEAR_CACHE=0 Tests/swift-test $(DEBUG) --skip-build --filter IntegrationTests
 	examples/testing/examples.py --programs $(abspath $(BUILD))/debug --swift-programs $(abspath $(BUILD)-examples)/release
 	examples/fcgid/test.py --programs $(abspath $(BUILD))/debug --swift-programs $(abspath $(BUILD)-examples)/release --requests 400
+
+# Optimised: a life of ten seconds takes some ten milliseconds. A folder of its own, for other flags.
+SIMULATE = -c release --scratch-path $(BUILD)-simulate -Xswiftc -enable-testing
+simulate: build-packages test-packages
+	$(SWIFT) build $(SIMULATE) --build-tests
+	SIMULATOR_SEEDS=$(SEEDS) SIMULATOR_FIRST_SEED=$(FIRST_SEED) Tests/swift-test $(SIMULATE) --skip-build \
+	  --filter SimulatorTests
 
 # The long forms of the tests that have one.
 test-long: build-packages test-packages
@@ -202,7 +213,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/raku/lib/.precomp tmp
+	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/raku/lib/.precomp tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)

@@ -104,6 +104,14 @@ let package = Package(
             dependencies: ["TokenCache", "Tokens", "TokenCrypto", "EventLoop", "SeededRandom"],
             // Hundreds of thousands of worlds are copied and compared.
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
+        // Whole daemons below their listeners, before a model of Redis, in virtual time. Optimised: it runs thousands of lives.
+        .testTarget(
+            name: "SimulatorTests",
+            dependencies: [
+                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom", "TestSupport", logging,
+            ],
+            path: "Tests/Simulator", exclude: ["scenarios", "removed-rules.md"],
+            swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(

@@ -52,7 +52,7 @@ final class RedisFeed {
         limits.bytes = settings.maxReplyBytes
         self.limits = limits
         reader = PushReader(limits: limits)
-        machine = FeedMachine(prefix: prefix, channel: channel, settings: settings, seed: host.seed &+ 1)
+        machine = FeedMachine(prefix: prefix, channel: channel, settings: settings, seed: host.seed)
         transport = LinkTransport(host: host, endpoint: endpoint, settings: settings)
         transport.owner = self
         timer = host.scheduler.makeTimer { [unowned self] in perform(machine.tick(now: host.scheduler.now)) }

@@ -4,13 +4,23 @@ public import EventLoop
 public struct LinkHost {
     public let scheduler: any Scheduler
     public let streams: any StreamMaker
+    /// For feeds; nil: the same.
+    private let feedStreams: (any StreamMaker)?
     /// Of the jitter between attempts to connect: daemons of a fleet begin with different ones.
     public let seed: UInt64
 
-    public init(scheduler: any Scheduler, streams: any StreamMaker, seed: UInt64) {
+    public init(
+        scheduler: any Scheduler, streams: any StreamMaker, feedStreams: (any StreamMaker)? = nil, seed: UInt64
+    ) {
         self.scheduler = scheduler
         self.streams = streams
+        self.feedStreams = feedStreams
         self.seed = seed
+    }
+
+    /// What the feed beside a link runs on.
+    var forFeed: LinkHost {
+        LinkHost(scheduler: scheduler, streams: feedStreams ?? streams, seed: seed &+ 1)
     }
 
     /// On a loop, over sockets.

@@ -29,6 +29,9 @@ public final class RedisNode {
         public init() {}
     }
 
+    /// How old the proof may be that what is remembered is true.
+    public static let proofLimit = Beat.proofLimit
+
     /// Told of every change of the link's state, after the node has drawn its conclusions.
     public var onStateChange: ((LinkState) -> Void)?
     /// Told what has changed, while subscribed.
@@ -61,7 +64,7 @@ public final class RedisNode {
     @usableFromInline var freshUntil = MonotonicInstant(nanoseconds: .min)
     @usableFromInline var lastRequest = MonotonicInstant(nanoseconds: .min)
 
-    private static let beatScript = RedisScript(
+    static let beatScript = RedisScript(
         name: "beat", source: Array("#!lua flags=allow-oom\n".utf8) + PackageResources.beat_lua)
 
     /// Makes a node; nothing happens before `start()`.
@@ -78,7 +81,8 @@ public final class RedisNode {
             logger: logger)
         if settings.hasFeed {
             feed = RedisFeed(
-                host: host, endpoint: endpoint, settings: settings.link, prefix: settings.prefix + Array("s:".utf8),
+                host: host.forFeed, endpoint: endpoint, settings: settings.link,
+                prefix: settings.prefix + Array("s:".utf8),
                 channel: settings.prefix + Array("none".utf8), logger: logger
             ) { [unowned self] in told($0) }
         }

@@ -122,6 +122,8 @@ struct AccessFlow: Flow {
             keep(record, copy.data, touch, now: now, context)
             return try accept(record, copy.data, successor: nil, touch, context)
         case .acceptAwaitingSuccessor(let touch):
+            // What carries a token goes over the cookie: a LOGIN elsewhere, of which nobody told yet, may have set a newer.
+            guard origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
             keep(record, copy.data, touch, now: now, context)
             let successor = try context.pendingSuccessor(record, for: claim)
             return try accept(record, copy.data, successor: successor, touch, context)

@@ -9,10 +9,10 @@ struct Ledger<Waiter> {
     /// Ends and forced rotations that this daemon is carrying out.
     private var underWay = ForcedChanges<Waiter>()
     /// Those that were asked for and are not known to have happened.
-    private var denials = Denials()
+    var denials = Denials()
     /// Sessions that a guest's token may lead to, in a ring of their own that no other traffic empties: made of a guest,
     /// ended or given a new token here, or found where a guest's token was presented.
-    private var sessions = RecentSessions()
+    var sessions = RecentSessions()
     /// The same of sessions that anybody wrote, as far as Redis told it.
     private var guests: GuestKnowledge
 

@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import RedisLink
 internal import Tokens
 
 /// A read of Redis, as it reaches one who asked.
@@ -20,9 +21,13 @@ final class SessionReader {
 
     private final class Fetch {
         var isMarked: Bool
+        let sentAt: MonotonicInstant
         var waiters: [(completion: Completion, joined: Bool)] = []
 
-        init(isMarked: Bool) { self.isMarked = isMarked }
+        init(isMarked: Bool, sentAt: MonotonicInstant) {
+            self.isMarked = isMarked
+            self.sentAt = sentAt
+        }
     }
 
     private let store: SessionStore
@@ -38,16 +43,17 @@ final class SessionReader {
 
     /// Reads a session, together with others who want the same one.
     func read(_ sid: SessionID, _ done: @escaping Completion) {
-        if let fetch = joinable[sid] {
+        // What a daemon that was stopped finds may be old, and what was told meanwhile not read yet.
+        if let fetch = joinable[sid], fetch.sentAt.duration(to: store.instant) <= RedisNode.proofLimit {
             fetch.waiters.append((done, true))
         } else {
-            send(Fetch(isMarked: !isArmed()), sid, [(done, false)])
+            send(Fetch(isMarked: !isArmed(), sentAt: store.instant), sid, [(done, false)])
         }
     }
 
     /// Reads a session anew, whatever is under way; for an answer that is not kept.
     func readAnew(_ sid: SessionID, _ done: @escaping Completion) {
-        send(Fetch(isMarked: true), sid, [(done, false)])
+        send(Fetch(isMarked: true, sentAt: store.instant), sid, [(done, false)])
     }
 
     /// Something happened to the session: what is being read of it is not to be kept.
@@ -86,7 +92,7 @@ final class SessionReader {
             }
             guard !late.isEmpty else { return }
             // Begun after all of them had asked.
-            send(Fetch(isMarked: !isArmed()), sid, late.map { ($0.completion, false) })
+            send(Fetch(isMarked: !isArmed(), sentAt: store.instant), sid, late.map { ($0.completion, false) })
         }
     }
 }

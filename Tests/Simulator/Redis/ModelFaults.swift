@@ -1,0 +1,24 @@
+/// What is wrong with a Redis at the moment.
+struct ModelFaults {
+    enum Role: String { case master, slave }
+    var isDown = false
+    var isPaused = false
+    var role = Role.master
+    var loadingUntil: SimulatedTime = 0
+    var busyUntil: SimulatedTime = 0
+    var lacksReplicas = false
+    var cannotSave = false
+    var isFull = false
+    var refusesClients = false
+}
+
+/// The rules of the store that can be bent.
+enum BentStore: String, Hashable, CaseIterable {
+    case revisionUnchecked, absenceUnchecked, lateWritesAllowed, loserIsToldDone
+    case touchCreates, touchAgeUnchecked, touchMovesEnd, writesMoveEnd
+    case indexSkipped, indexWithoutEnd, sessionWithoutEnd
+    case tombstoneSkipped, memoDropped, previousStays, confirmationStays, rememberedDropped, sealedGarbled
+    case fullRedisRefusesAccess
+    case changesAreNotTold, onlyBeatsAreTold, flushIsNotTold
+    case anyBeatIsTaken, beatIsWrittenAgain
+}

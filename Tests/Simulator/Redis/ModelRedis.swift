@@ -1,0 +1,253 @@
+import RedisLink
+import SeededRandom
+import Tokens
+
+/// A Redis of a simulation: it speaks RESP, has a clock of its own, and fails as a real one does.
+///
+/// Commands that came are carried out in cycles, as in Redis: first all commands that are there, of all connections; then
+/// what they changed is told to those who track, in one message, sorted; then the replies are written. `ModelTests` hold
+/// it to a real one.
+final class ModelRedis {
+    let agenda: Agenda
+    let number: Int
+    var keys = ModelKeys()
+    private var random: SeededRandom
+    /// Names of the scripts that it knows the meaning of → source.
+    private let sources: [[UInt8]: String]
+    /// Digest → name and flags.
+    var loaded: [String: LoadedScript] = [:]
+    private(set) var connections: [ModelConnection] = []
+    private var nextID: Int64 = 7
+    private var waiting: [ModelConnection] = []
+    private var isCycleDue = false
+    var runID = ""
+    private var starts = 0
+    private var living: [String: ModelEntry] = [:]
+
+    /// What this Redis's clock is ahead of the others' by, milliseconds.
+    private(set) var clockOffset: Int64
+    var faults = ModelFaults()
+    /// What a removed rule does to the scripts and to what is told.
+    var bent: Set<BentStore> = []
+    var password: [UInt8]?
+
+    /// Told of every key that a command changed, after it: by whom, and by which script or command.
+    var onChange: (_ key: String, ModelEntry?, ChangeSource) -> Void = { _, _, _ in }
+    /// Told of every argument of 48 bytes and more that it receives.
+    var onArgument: ([UInt8]) -> Void = { _ in }
+    /// Told of keys that a crash, FLUSHALL or a failover took back.
+    var onLoss: ([String]) -> Void = { _ in }
+
+    struct LoadedScript {
+        let name: String
+        let allowsFullMemory: Bool
+    }
+
+    struct ChangeSource {
+        var path: SimulatedNetwork.PathName?
+        var command: String
+    }
+
+    init(agenda: Agenda, number: Int = 0, seed: UInt64, scripts: [RedisScript], clockOffset: Int64 = 0) {
+        self.agenda = agenda
+        self.number = number
+        self.clockOffset = clockOffset
+        random = SeededRandom(seed: seed ^ 0x5eed_0000 ^ UInt64(number) << 32)
+        sources = Dictionary(scripts.map { ($0.source, $0.name) }, uniquingKeysWith: { first, _ in first })
+        newRunID()
+    }
+
+    /// Unix milliseconds by its clock.
+    var milliseconds: Int64 { microseconds / 1_000 }
+    var microseconds: Int64 { (SimulatedLoop.epoch + clockOffset) * 1_000 + agenda.now / 1_000 }
+    var isDown: Bool { faults.isDown }
+
+    private func newRunID() {
+        starts += 1
+        let digits = String(number * 1_000 + starts)
+        runID = String(repeating: "0", count: 40 - digits.count) + digits
+    }
+
+    func scriptName(_ source: [UInt8]) -> String? { sources[source] }
+
+    // MARK: Connections
+
+    func accept(_ stream: SimulatedStream) -> ModelConnection {
+        let connection = ModelConnection(redis: self, id: nextID, stream: stream)
+        nextID += 1
+        connections.append(connection)
+        if faults.refusesClients {
+            connection.reply(.error("ERR max number of clients reached"))
+            connection.flush()
+            connection.closeByServer()
+        }
+        return connection
+    }
+
+    func removed(_ connection: ModelConnection) {
+        connections.removeAll { $0 === connection }
+        waiting.removeAll { $0 === connection }
+    }
+
+    func received(_ connection: ModelConnection) {
+        if !waiting.contains(where: { $0 === connection }) { waiting.append(connection) }
+        scheduleCycle()
+    }
+
+    private func scheduleCycle() {
+        guard !isCycleDue, !faults.isPaused, !isDown else { return }
+        isCycleDue = true
+        agenda.after(.microseconds(Int64.random(in: 3...60, using: &random))) { [self] in cycle() }
+    }
+
+    /// What is there is carried out, told, answered, in this order.
+    private func cycle() {
+        isCycleDue = false
+        guard !faults.isPaused, !isDown else { return }
+        let turn = waiting
+        waiting = []
+        for connection in turn where connection.isOpen {
+            while connection.isOpen, let command = connection.nextCommand() { run(command, on: connection) }
+        }
+        tellChanges()
+        for connection in connections { connection.flush() }
+        for connection in turn { connection.endIfClosing() }
+    }
+
+    private func run(_ words: [[UInt8]], on connection: ModelConnection) {
+        for word in words where word.count >= 48 { onArgument(word) }
+        let reply = ModelCommands.run(words, on: connection, self)
+        if let reply { connection.reply(reply) }
+        let source = ChangeSource(path: connection.path, command: ModelCommands.name(of: words, in: self))
+        report(source)
+    }
+
+    private var untold: Set<String> = []
+
+    private func report(_ source: ChangeSource) {
+        for key in keys.takeChanged() {
+            untold.insert(key)
+            onChange(key, keys[key], source)
+        }
+    }
+
+    /// One message for each connection that tracks, with the keys in order.
+    private func tellChanges() {
+        guard !untold.isEmpty else { return }
+        let told = untold.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        untold = []
+        guard !bent.contains(.changesAreNotTold) else { return }
+        for connection in connections {
+            guard let prefix = connection.trackedPrefix else { continue }
+            let own = told.filter { $0.utf8.starts(with: prefix) && !isHidden($0) }
+            guard !own.isEmpty else { continue }
+            connection.tell(.array(own.map { .bulk(bytes($0)) }))
+        }
+    }
+
+    /// Whether a removed rule keeps this key from being told.
+    private func isHidden(_ key: String) -> Bool {
+        bent.contains(.onlyBeatsAreTold) ? !key.utf8.contains(UInt8(ascii: "~")) : false
+    }
+
+    /// FLUSHALL is told at once, as a null.
+    func flushAll() {
+        let names = keys.names
+        let now = agenda.now
+        for name in names { keys.set(name, nil, at: now) }
+        for name in keys.takeChanged() { onChange(name, nil, ChangeSource(command: "FLUSHALL")) }
+        onLoss(names)
+        untold = []
+        guard !bent.contains(.flushIsNotTold) else { return }
+        for connection in connections where connection.trackedPrefix != nil { connection.tell(.null) }
+        for connection in connections { connection.flush() }
+    }
+
+    // MARK: Time
+
+    /// What stands under a key now; what has run out is deleted and told.
+    func find(_ key: String) -> ModelEntry? {
+        guard let entry = keys[key] else { return nil }
+        guard let end = entry.expireAt, end <= milliseconds else { return entry }
+        keys.set(key, nil, at: agenda.now)
+        return nil
+    }
+
+    func put(_ key: String, _ entry: ModelEntry?) {
+        if bent.contains(.touchCreates), let entry, entry[bytes("a")] != nil { living[key] = entry }
+        if let end = entry?.expireAt, end <= milliseconds { return keys.set(key, nil, at: agenda.now) }
+        if let end = entry?.expireAt, keys[key]?.expireAt != end { schedule(key, end) }
+        keys.set(key, entry, at: agenda.now)
+    }
+
+    /// What lived last under a key: for a removed rule.
+    func lastLiving(_ key: String) -> ModelEntry? {
+        guard var entry = living[key] else { return nil }
+        entry.expireAt = milliseconds + 2_000
+        return entry
+    }
+
+    /// What nobody asks for goes within a tenth of a second.
+    private func schedule(_ key: String, _ end: Int64) {
+        let left = SimulatedTime.milliseconds(end - milliseconds)
+        let late = SimulatedTime.microseconds(Int64.random(in: 1_000...100_000, using: &random))
+        agenda.after(max(0, left) + late) { [self] in expire(key) }
+    }
+
+    private func expire(_ key: String) {
+        guard let end = keys[key]?.expireAt, end <= milliseconds else { return }
+        guard !isDown, !faults.isPaused, faults.role == .master else {
+            return agenda.after(.milliseconds(100)) { [self] in expire(key) }
+        }
+        keys.set(key, nil, at: agenda.now)
+        report(ChangeSource(command: "expired"))
+        tellChanges()
+        for connection in connections { connection.flush() }
+    }
+
+    func jump(milliseconds: Int64) {
+        clockOffset += milliseconds
+        for name in keys.names { if let end = keys[name]?.expireAt { schedule(name, end) } }
+    }
+
+    // MARK: Life
+
+    /// - Parameter loss: what was written in so many nanoseconds before is lost with it.
+    func crash(loss: SimulatedTime) {
+        faults.isDown = true
+        for connection in connections { connection.closeByServer() }
+        connections = []
+        waiting = []
+        untold = []
+        loaded = [:]
+        guard loss > 0 else { return }
+        let lost = keys.lose(since: agenda.now - loss)
+        for name in lost { onChange(name, keys[name], ChangeSource(command: "lost")) }
+        onLoss(lost)
+    }
+
+    func start(loadingFor span: SimulatedTime) {
+        faults.isDown = false
+        faults.loadingUntil = agenda.now + span
+        newRunID()
+        for name in keys.names { if let end = keys[name]?.expireAt { schedule(name, end) } }
+    }
+
+    /// Begins with what another one holds.
+    func take(_ other: ModelKeys) {
+        keys.copy(from: other)
+        for name in keys.names { if let end = keys[name]?.expireAt { schedule(name, end) } }
+    }
+
+    func pause() { faults.isPaused = true }
+
+    func resume() {
+        faults.isPaused = false
+        if !waiting.isEmpty { scheduleCycle() }
+    }
+
+    /// CLIENT KILL of the connections of a daemon.
+    func kill(where matches: (ModelConnection) -> Bool) {
+        for connection in connections where matches(connection) { connection.closeByServer() }
+    }
+}

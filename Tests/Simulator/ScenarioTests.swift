@@ -1,0 +1,21 @@
+import Foundation
+import Testing
+
+/// Runs that were written by hand, and those of seeds that once failed, shrunk: `scenarios/*.txt`.
+@Suite struct ScenarioTests {
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/scenarios"
+
+    private static var names: [String] {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return files.filter { $0.hasSuffix(".txt") }.sorted()
+    }
+
+    @Test(arguments: names) func `a scenario ends as it says`(name: String) throws {
+        let content = try String(contentsOfFile: "\(Self.folder)/\(name)", encoding: .utf8)
+        let setup = try Setup(scenario: content)
+        let result = Simulation.run(setup, keepsLog: true)
+        let missed = Set(result.violations.map(\.invariant))
+        let isAsSaid = missed == Set(setup.expects)
+        #expect(isAsSaid, "\(name): \(result.violations)\n\(result.log.joined(separator: "\n"))")
+    }
+}

@@ -1,0 +1,162 @@
+import Tokens
+
+@testable import TokenCache
+
+/// A request's way into the service, as the dispatcher takes it: first what is known at once, then the question.
+enum Asking {
+    static func ask(
+        _ request: Request, _ data: [RecordField], _ daemon: SimulatedDaemon, _ done: @escaping (Outcome) -> Void
+    ) {
+        let service = daemon.service
+        do {
+            var wanted = SessionRequest()
+            wanted.subject = request.subject
+            wanted.data = data
+            switch request.operation {
+            case .issue: service.issue(wanted) { done(view($0)) }
+            case .visit: try visit(request, daemon, done)
+            case .validate: try validate(request, daemon, done)
+            case .get:
+                let write = { (answer: Judged<[RecordField]>) -> Outcome? in
+                    if case .refused(let refusal) = answer { .refused(refusal, guest: nil) } else { nil }
+                }
+                let known = service.get(.token(try presented(request, service)), at: daemon.loop.now) {
+                    done(outcome($0, write))
+                }
+                if let known { done(outcome(.success(known), write)) }
+            case .set:
+                service.set(try reference(request, service), data) {
+                    done(
+                        outcome($0) { answer in
+                            switch answer {
+                            case .refused(let refusal): return .refused(refusal, guest: nil)
+                            case .accepted(let changed):
+                                return changed.newToken.map { .accepted(blank(request, $0)) }
+                            }
+                        })
+                }
+            case .login:
+                let credential = try presented(request, service).credential
+                service.login(credential, wanted) { done(view($0)) }
+            case .rotate: service.rotate(try presented(request, service)) { done(verdict($0)) }
+            case .logout, .revoke:
+                service.revoke(try reference(request, service)) { result in
+                    done(
+                        outcome(result) {
+                            switch $0 {
+                            case .revoked(let reason): .ended(reason)
+                            case .unknown: .notFound
+                            }
+                        })
+                }
+            case .revokeAll:
+                service.revokeAll(subject: request.subject, except: nil) { result in
+                    done(
+                        outcome(result) {
+                            switch $0 {
+                            case .accepted(let count): .allEnded(count)
+                            case .refused(let refusal): .refused(refusal, guest: nil)
+                            }
+                        })
+                }
+            case .list:
+                service.list(subject: request.subject, limit: 100) { result in
+                    done(outcome(result) { .listed($0.map(\.sid)) })
+                }
+            }
+        } catch {
+            daemon.loop.later { done(.unavailable("\(error)")) }
+        }
+    }
+
+    private static func presented(_ request: Request, _ service: TokenService) throws -> Presented {
+        switch request.brought {
+        case .session(let token): Presented(.session(token))
+        case .guest(let text): Presented(try text.withUnsafeBytes { try service.credential($0) })
+        case .nothing, .sid: Presented(.refused(.unknown))
+        }
+    }
+
+    private static func reference(_ request: Request, _ service: TokenService) throws -> SessionReference {
+        if case .sid(let sid) = request.brought { return .sid(sid) }
+        return .token(try presented(request, service))
+    }
+
+    private static func visit(
+        _ request: Request, _ daemon: SimulatedDaemon, _ done: @escaping (Outcome) -> Void
+    ) throws {
+        let service = daemon.service
+        let write = { (answer: VisitAnswer) -> Outcome in
+            if case .refused(let refusal) = answer.presented { return .refused(refusal, guest: answer.holder) }
+            return .accepted(answer.holder)
+        }
+        var presented: Presented?
+        if case .nothing = request.brought {} else { presented = try self.presented(request, service) }
+        let known = try service.visit(presented, VisitRequest(), Signals(), at: daemon.loop.now) {
+            done(outcome($0) { write($0) })
+        }
+        if let known { done(write(known)) }
+    }
+
+    private static func validate(
+        _ request: Request, _ daemon: SimulatedDaemon, _ done: @escaping (Outcome) -> Void
+    ) throws {
+        let service = daemon.service
+        let presented = try presented(request, service)
+        switch try service.validate(presented, at: daemon.loop.now, { done(verdict($0)) }) {
+        case .hit(let session): done(.accepted(SessionView(session)))
+        case .accepted(let view): done(.accepted(view))
+        case .refused(let refusal): done(.refused(refusal, guest: nil))
+        case .asked: break
+        }
+    }
+
+    // MARK: Answers
+
+    private static func outcome<Answer>(
+        _ result: Result<Answer, ServiceFault>, _ read: (Answer) -> Outcome?
+    ) -> Outcome {
+        switch result {
+        case .success(let answer): read(answer) ?? .allEnded(0)
+        case .failure(let fault): .unavailable("\(fault)")
+        }
+    }
+
+    private static func view(_ result: Result<SessionView, ServiceFault>) -> Outcome {
+        outcome(result) { .accepted($0) }
+    }
+
+    private static func verdict(_ result: Result<Verdict, ServiceFault>) -> Outcome {
+        outcome(result) {
+            switch $0 {
+            case .accepted(let view): .accepted(view)
+            case .refused(let refusal): .refused(refusal, guest: nil)
+            }
+        }
+    }
+
+    /// What SET says of a guest that became a session: its token.
+    private static func blank(_ request: Request, _ token: SessionToken) -> SessionView {
+        let guest = Guest(sid: token.sid, issued: 0, expires: 0, end: 0)
+        var view = SessionView(guest, now: 0, newToken: nil)
+        view.newToken = .session(token)
+        view.isGuest = false
+        view.generation = 1
+        return view
+    }
+
+    static func describe(_ outcome: Outcome) -> String {
+        switch outcome {
+        case .accepted(let view):
+            let holder = view.isGuest ? "guest" : "generation \(view.generation)"
+            let token = view.newToken == nil ? "" : " with a token"
+            return "accepted \(view.sid.description.prefix(8)) \(holder)\(token)\(view.isStale ? " stale" : "")"
+        case .refused(let refusal, _): return "refused \(refusal)"
+        case .ended(let reason): return "ended \(reason.rawValue)"
+        case .notFound: return "not found"
+        case .allEnded(let count): return "done \(count)"
+        case .listed(let sids): return "listed \(sids.count)"
+        case .unavailable(let reason): return "unavailable \(reason)"
+        }
+    }
+}

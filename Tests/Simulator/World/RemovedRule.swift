@@ -1,0 +1,216 @@
+import RedisLink
+import TokenCrypto
+import Tokens
+
+@testable import TokenCache
+
+/// The rules that a simulation can take away, each from outside: by another policy, a store that is bent, a network that
+/// answers for Redis, or by undoing what the service has just done. The program has no switch for any of them.
+enum RemovedRule: String, CaseIterable, Sendable {
+    // Another policy than the one that the run is held to.
+    case previousIsRetired, overlapIsGranted, graceBeforePunishment, replayIsOnlyRefused, staleIsBounded
+    case touchWaitsForItsInterval
+    // A store that is bent.
+    case changeIsOverItsRevision, creationIsOverNothing, lateScriptChangesNothing, loserGetsWhatStands
+    case touchNeverCreates, touchLooksAtTheAge, touchLeavesTheEnd, writeLeavesTheEnd
+    case indexComesFirst, indexHasAnEnd, sessionHasAnEnd
+    case endLeavesATombstone, loginIsRemembered, forcedRetiresPrevious, successorIsPending, olderTokensAreRemembered
+    case sealedIsChecked, accessWorksOnAFullRedis, flushIsTold
+    // What a daemon sees of Redis, and of time.
+    case silentFeedIsNoProof, pausesCount
+    // What the service has just done is undone.
+    case unconfirmedEndIsDenied, guestsChangedHereAreKnown, toldChangeMarksReads, toldChangeDropsEntry
+    case toldChangeReachesGuests, armingDropsAll, ownWriteDropsEntry
+    // The beat.
+    case beatIsToldWithTheChanges, beatIsOfItsTime, beatIsWrittenOnce
+
+    /// What it is in the words of the design.
+    var rule: String {
+        switch self {
+        case .previousIsRetired: "the previous token is retired when its overlap is over"
+        case .overlapIsGranted: "the previous token is accepted for the overlap"
+        case .graceBeforePunishment: "a retired token ends its session only after the grace"
+        case .replayIsOnlyRefused: "`on-replay: reject` refuses and no more"
+        case .staleIsBounded: "stale answers end with `near-cache.serve-stale`"
+        case .touchWaitsForItsInterval: "an access is recorded once a touch interval"
+        case .changeIsOverItsRevision: "a change is written only over the revision it was decided on"
+        case .creationIsOverNothing: "a session is made only where nothing stands"
+        case .lateScriptChangesNothing: "a script past its not-after changes nothing"
+        case .loserGetsWhatStands: "who was overtaken returns what stands, never its own candidate"
+        case .touchNeverCreates: "a touch never creates a key"
+        case .touchLooksAtTheAge: "the touch script looks at the age of the access again"
+        case .touchLeavesTheEnd: "a touch never moves the absolute end"
+        case .writeLeavesTheEnd: "rotation and SET never move the absolute end"
+        case .indexComesFirst: "the index is acknowledged before the session is written"
+        case .indexHasAnEnd: "the index has a TTL"
+        case .sessionHasAnEnd: "every session has a TTL"
+        case .endLeavesATombstone: "an ended session leaves a tombstone"
+        case .loginIsRemembered: "LOGIN remembers its answer"
+        case .forcedRetiresPrevious: "a forced rotation leaves no previous token"
+        case .successorIsPending: "a successor is pending until it is used"
+        case .olderTokensAreRemembered: "seven older tokens are recognised"
+        case .sealedIsChecked: "a successor stands sealed under the token it replaces"
+        case .accessWorksOnAFullRedis: "rotation, touch and revoke work on a full Redis (`allow-oom`)"
+        case .flushIsTold: "FLUSHALL's null drops everything"
+        case .silentFeedIsNoProof: "a hit needs a proof of life at most 1 s old"
+        case .pausesCount: "proofs age on the boot-time clock, also while the daemon is stopped"
+        case .unconfirmedEndIsDenied: "a revoke whose fate is unknown denies locally"
+        case .guestsChangedHereAreKnown: "a daemon knows the guests that became sessions by it"
+        case .toldChangeMarksReads: "an invalidation marks the read under way"
+        case .toldChangeDropsEntry: "an invalidation drops the entry"
+        case .toldChangeReachesGuests: "a guest whose session changed is asked about"
+        case .armingDropsAll: "suspect entries are dropped when armed again"
+        case .ownWriteDropsEntry: "an own write drops the entry before its reply"
+        case .beatIsToldWithTheChanges: "the beat comes under the prefix of the changes"
+        case .beatIsOfItsTime: "a beat is of the present 200 ms or those before"
+        case .beatIsWrittenOnce: "one beat for the whole fleet (`NX`)"
+        }
+    }
+
+    var bentStore: Set<BentStore> {
+        switch self {
+        case .changeIsOverItsRevision: [.revisionUnchecked]
+        case .creationIsOverNothing: [.absenceUnchecked]
+        case .lateScriptChangesNothing: [.lateWritesAllowed]
+        case .loserGetsWhatStands: [.loserIsToldDone]
+        case .touchNeverCreates: [.touchCreates]
+        case .touchLooksAtTheAge: [.touchAgeUnchecked]
+        case .touchLeavesTheEnd: [.touchMovesEnd]
+        case .writeLeavesTheEnd: [.writesMoveEnd]
+        case .indexComesFirst: [.indexSkipped]
+        case .indexHasAnEnd: [.indexWithoutEnd]
+        case .sessionHasAnEnd: [.sessionWithoutEnd]
+        case .endLeavesATombstone: [.tombstoneSkipped]
+        case .loginIsRemembered: [.memoDropped]
+        case .forcedRetiresPrevious: [.previousStays]
+        case .successorIsPending: [.confirmationStays]
+        case .olderTokensAreRemembered: [.rememberedDropped]
+        case .sealedIsChecked: [.sealedGarbled]
+        case .accessWorksOnAFullRedis: [.fullRedisRefusesAccess]
+        case .flushIsTold: [.flushIsNotTold]
+        case .beatIsToldWithTheChanges: [.onlyBeatsAreTold]
+        case .beatIsOfItsTime: [.anyBeatIsTaken]
+        case .beatIsWrittenOnce: [.beatIsWrittenAgain]
+        default: []
+        }
+    }
+
+    func policy(_ policy: TokenPolicy, of daemon: Int) -> TokenPolicy {
+        var policy = policy
+        switch self {
+        case .previousIsRetired: policy.rotationOverlap *= 100
+        case .overlapIsGranted: policy.rotationOverlap = 0
+        case .graceBeforePunishment: policy.replayGrace = 0
+        case .replayIsOnlyRefused: policy.onReplay = .revoke
+        case .touchWaitsForItsInterval: policy.touchInterval = 1
+        default: break
+        }
+        return policy
+    }
+
+    /// Milliseconds; nil: as the run says.
+    var serveStale: Int64? { self == .staleIsBounded ? 60_000 : nil }
+    var forgetsPauses: Bool { self == .pausesCount }
+
+    func networkLens(of network: SimulatedNetwork) -> (any NetworkLens)? {
+        self == .silentFeedIsNoProof ? PingsAnswered(network: network) : nil
+    }
+
+    // MARK: What the service does is undone
+
+    /// Once, before the daemon's first turn.
+    func bend(_ daemon: SimulatedDaemon) {
+        guard let sessions = daemon.service.sessions else { return }
+        switch self {
+        case .toldChangeMarksReads, .toldChangeDropsEntry, .toldChangeReachesGuests:
+            daemon.node.onInvalidation = { [unowned sessions] told in
+                guard case .keys(let keys) = told else {
+                    sessions.reader.markAll()
+                    return sessions.cache.dropAll()
+                }
+                for sid in keys.compactMap({ Checker.sid(of: text($0)) }) {
+                    if self != .toldChangeMarksReads { sessions.reader.mark(sid) }
+                    if self != .toldChangeReachesGuests { sessions.onChange(sid) }
+                    if self != .toldChangeDropsEntry { sessions.cache.drop(sid) }
+                }
+            }
+        case .ownWriteDropsEntry:
+            let told = daemon.node.onInvalidation
+            daemon.node.onInvalidation = { [unowned daemon] invalidation in
+                if case .keys(let keys) = invalidation {
+                    for sid in keys.compactMap({ Checker.sid(of: text($0)) }) {
+                        daemon.toldAt[sid] = daemon.loop.agenda.now
+                    }
+                }
+                told?(invalidation)
+            }
+        case .armingDropsAll:
+            daemon.node.onArmed = { [unowned sessions] isArmed in
+                sessions.reader.markAll()
+                if isArmed { sessions.onArmed() }
+            }
+        default: break
+        }
+    }
+
+    func afterTurn(of daemon: SimulatedDaemon) {
+        switch self {
+        case .unconfirmedEndIsDenied: daemon.service.ledger.denials = Denials()
+        case .guestsChangedHereAreKnown: daemon.service.ledger.sessions.removeAll()
+        case .ownWriteDropsEntry: daemon.putBack()
+        default: break
+        }
+    }
+}
+
+/// A silent feed that says it lives, whatever the proof: PINGs are answered, and beats told, in Redis's place.
+private final class PingsAnswered: NetworkLens {
+    private let network: SimulatedNetwork
+
+    init(network: SimulatedNetwork) { self.network = network }
+
+    func sent(_ bytes: [UInt8], on path: SimulatedNetwork.PathName, at now: SimulatedTime) -> [UInt8]? {
+        let feed = SimulatedNetwork.PathName(daemon: path.daemon, role: .feed)
+        guard let state = network.paths[feed], max(state.upHeldUntil, state.downHeldUntil) > now else { return nil }
+        if path.role == .data {
+            tell(beatsIn: bytes, feed)
+            return nil
+        }
+        let isPing = text(bytes).hasSuffix("PING\r\n") && text(bytes).hasPrefix("*1")
+        return isPing ? Array("*2\r\n$4\r\npong\r\n$0\r\n\r\n".utf8) : nil
+    }
+
+    private func tell(beatsIn bytes: [UInt8], _ feed: SimulatedNetwork.PathName) {
+        var reader = CommandReader()
+        reader.feed(bytes)
+        while let words = reader.next() {
+            guard words.count > 3, words[3].starts(with: "tc:s:~".utf8) else { continue }
+            var push: [UInt8] = []
+            ModelReply.push([.bulk(Array("invalidate".utf8)), .array([.bulk(words[3])])]).encode(
+                into: &push, isRESP3: true)
+            network.latest[feed]?.inject(push)
+        }
+    }
+}
+
+extension SimulatedDaemon {
+    /// Puts back the entries of sessions on which an own write is under way or was just answered, as long as Redis has not
+    /// told of it.
+    func putBack() {
+        guard let checker, let cache = service.sessions?.cache, node.isArmed else {
+            return
+        }
+        for request in checker.recent where request.daemon == number && request.operation.isForced {
+            guard request.finished == nil || request.finished == loop.agenda.now, let sid = request.sid,
+                toldAt[sid] ?? .min < request.began, !cache.contains(sid),
+                case .live(let record)? = checker.truth.states(of: sid, from: request.began, to: request.began).last?
+                    .session,
+                case .session(let token) = request.brought
+            else { continue }
+            let verifier = record.current == request.digest ? token.verifier : nil
+            cache.insert(
+                record, sid: sid, verifier: verifier, data: [], policy: setup.policy,
+                now: checker.truth.clocks(at: loop.agenda.now).last ?? 0)
+        }
+    }
+}

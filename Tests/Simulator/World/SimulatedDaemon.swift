@@ -1,0 +1,105 @@
+import EventLoop
+import Logging
+import RedisLink
+import SeededRandom
+import TokenCrypto
+import Tokens
+
+@testable import TokenCache
+
+/// One daemon below its listeners, in virtual time: the service with its node of Redis, as `Daemon` makes them.
+final class SimulatedDaemon {
+    let number: Int
+    let setup: Setup
+    private let network: SimulatedNetwork
+    private let rule: RemovedRule?
+    private(set) var loop: SimulatedLoop
+    private(set) var node: RedisNode
+    private(set) var service: TokenService
+    /// For lenses: what is known outside, and when Redis told of a session last.
+    weak var checker: Checker?
+    var toldAt: [SessionID: SimulatedTime] = [:]
+    private var starts = 0
+    var hostOffset: Int64 = 0
+
+    static let prefix = bytes("tc:")
+    static let timeout = Duration.milliseconds(250)
+    static let endpoint = RedisEndpoint.tcp(host: "redis", port: 6379)
+
+    init(number: Int, setup: Setup, network: SimulatedNetwork, rule: RemovedRule?) throws {
+        self.number = number
+        self.setup = setup
+        self.network = network
+        self.rule = rule
+        (loop, node, service) = try Self.make(number, 0, setup, network, rule)
+        begin()
+    }
+
+    /// The process dies, with all that it knew, and another one begins.
+    func restart() throws {
+        loop.kill()
+        starts += 1
+        // What it had open is closed by its host's kernel.
+        node.close()
+        (loop, node, service) = try Self.make(number, starts, setup, network, rule)
+        begin()
+    }
+
+    private func begin() {
+        loop.hostOffset = hostOffset
+        loop.enter { [self] in node.start() }
+        guard let rule else { return }
+        rule.bend(self)
+        loop.onTurn = { [unowned self] in rule.afterTurn(of: self) }
+    }
+
+    /// All that depends on how the parts are put together.
+    private static func make(
+        _ number: Int, _ start: Int, _ setup: Setup, _ network: SimulatedNetwork, _ rule: RemovedRule?
+    ) throws -> (SimulatedLoop, RedisNode, TokenService) {
+        let seed = setup.seed &* 64 &+ UInt64(number) &* 8 &+ UInt64(start)
+        let logger = Logger(label: "simulated") { _ in SwiftLogNoOpLogHandler() }
+        let loop = SimulatedLoop(
+            agenda: network.agenda, bootOffset: .milliseconds(10_000_000 + Int64(number) * 777_777))
+        loop.forgetsPauses = rule?.forgetsPauses ?? false
+        var settings = RedisNode.Settings()
+        settings.link.timeout = timeout
+        settings.prefix = prefix
+        settings.hasFeed = setup.number("near-cache") == 1
+        var endpoint = endpoint
+        if setup.number("password") == 1 { endpoint.login = RedisLogin(password: RedisPassword("open sesame")) }
+        let host = LinkHost(
+            scheduler: loop, streams: network.maker(daemon: number, role: .data, loop: loop),
+            feedStreams: network.maker(daemon: number, role: .feed, loop: loop), seed: seed)
+        let node = RedisNode(
+            host: host, endpoint: endpoint, settings: settings, scripts: TokenService.scripts, logger: logger)
+        let nearCache = TokenService.NearCacheOptions(
+            maxBytes: Int(setup.number("cache-bytes")),
+            serveStale: .milliseconds(rule?.serveStale ?? setup.number("serve-stale")))
+        let service = try TokenService(
+            router: RedisRouter(node: node), scheduler: loop, prefix: prefix, timeout: 250,
+            policy: rule?.policy(setup.policy, of: number) ?? setup.policy,
+            statelessPolicy: StatelessPolicy(
+                guestLifetime: setup.number("guest-lifetime") / 1_000,
+                guestAbsolute: setup.number("guest-absolute") / 1_000),
+            keys: try ring(), nearCache: settings.hasFeed ? nearCache : nil,
+            random: SharedRandom(seed: seed ^ 0xda3_0000), logger: logger)
+        return (loop, node, service)
+    }
+
+    private static func ring() throws -> KeyRing {
+        var random = SeededRandom(seed: 11)
+        return try KeyRing(keys: [
+            RingKey(kid: "k1", secret: try .random(count: 32, from: &random), created: 0, activeFrom: 0)
+        ])
+    }
+}
+
+/// One sequence for all who draw, as the daemon's own source is: a copy of a value would say the same again.
+private final class SharedRandom: RandomSource {
+    private var random: SeededRandom
+
+    init(seed: UInt64) { random = SeededRandom(seed: seed) }
+
+    func fill(_ buffer: UnsafeMutableRawBufferPointer) throws(CryptoError) { try random.fill(buffer) }
+}

@@ -1,0 +1,120 @@
+import TokenCache
+import TokenCrypto
+import Tokens
+
+/// What stood under each session's key, and since when: Redis's own word, which no daemon sees whole.
+struct Truth {
+    struct Moment {
+        let at: SimulatedTime
+        let session: StoredSession
+        /// The key's end by Redis's clock.
+        let expireAt: Int64?
+
+        /// What stands there at a time: a session past its limits is none, whether its key is gone or not.
+        func session(at milliseconds: Int64) -> StoredSession {
+            if let expireAt, expireAt <= milliseconds { return .absent }
+            return session
+        }
+    }
+
+    private(set) var timelines: [SessionID: [Moment]] = [:]
+    private var offsets: [(at: SimulatedTime, offset: Int64)]
+    let policy: TokenPolicy
+
+    /// For so long after a jump of Redis's clock a daemon may count by the old one: until the next heartbeat is answered.
+    static let jumpMemory = SimulatedTime.milliseconds(2_500)
+
+    init(policy: TokenPolicy, offset: Int64) {
+        self.policy = policy
+        offsets = [(0, offset)]
+    }
+
+    mutating func noteClock(_ offset: Int64, at now: SimulatedTime) { offsets.append((now, offset)) }
+
+    /// Redis's time at a moment, and what a daemon may still take it for.
+    func clocks(at time: SimulatedTime) -> [Int64] {
+        var found: [Int64] = []
+        for (index, change) in offsets.enumerated() where change.at <= time {
+            let end = index + 1 < offsets.count ? offsets[index + 1].at + Self.jumpMemory : .max
+            if end >= time { found.append(SimulatedLoop.epoch + change.offset + time / 1_000_000) }
+        }
+        return found
+    }
+
+    func hasJumped(since time: SimulatedTime) -> Bool { offsets.dropFirst().contains { $0.at >= time } }
+
+    mutating func note(_ sid: SessionID, _ moment: Moment) { timelines[sid, default: []].append(moment) }
+
+    func last(_ sid: SessionID) -> Moment? { timelines[sid]?.last }
+
+    /// What stood there in a span: each state with the part of the span in which it did.
+    func states(
+        of sid: SessionID, from start: SimulatedTime, to end: SimulatedTime
+    ) -> [(session: StoredSession, from: SimulatedTime, to: SimulatedTime)] {
+        let timeline = timelines[sid] ?? []
+        var states: [(StoredSession, SimulatedTime, SimulatedTime)] = []
+        var from = start
+        for (index, moment) in timeline.enumerated() {
+            let until = index + 1 < timeline.count ? timeline[index + 1].at : SimulatedTime.max
+            if moment.at > from, states.isEmpty { states.append((.absent, from, min(end, moment.at))) }
+            guard until >= start, moment.at <= end else { continue }
+            from = max(start, moment.at)
+            let to = min(end, until)
+            // Past its end the key holds nothing, whether it is gone or not.
+            let gone = moment.expireAt.map { expireAt in
+                from + SimulatedTime.milliseconds(expireAt - (clocks(at: from).last ?? 0))
+            }
+            if let gone, gone < to {
+                if gone > from { states.append((moment.session, from, gone)) }
+                states.append((.absent, max(from, gone), to))
+            } else {
+                states.append((moment.session, from, to))
+            }
+        }
+        return states.isEmpty ? [(.absent, start, end)] : states
+    }
+
+    /// Whether a verifier of a session was good at some moment of a span.
+    func isAccepted(
+        _ digest: Digest, of sid: SessionID, isGuest: Bool, from start: SimulatedTime, to end: SimulatedTime
+    ) -> Bool {
+        states(of: sid, from: start, to: end).contains { state in
+            switch state.session {
+            case .absent: return isGuest
+            case .ended: return false
+            // An overlap ends, and nothing begins by itself; but a clock may be set back.
+            case .live(let record):
+                return (clocks(at: state.from) + clocks(at: state.to)).contains {
+                    record.standing(of: digest, policy: policy, now: $0).isAccepted
+                }
+            }
+        }
+    }
+
+    /// Whether a refusal was right at some moment of a span.
+    func isRefused(
+        _ refusal: Refusal, _ digest: Digest, of sid: SessionID, isGuest: Bool, from start: SimulatedTime,
+        to end: SimulatedTime
+    ) -> Bool {
+        states(of: sid, from: start, to: end).contains { state in
+            switch (state.session, refusal) {
+            case (.absent, .unknown): return !isGuest
+            case (.ended, .revoked): return true
+            case (.live(let record), .unknown):
+                return record.standing(of: digest, policy: policy, now: clocks(at: state.to).last ?? 0) == .forged
+            case (.live(let record), .replayed):
+                return clocks(at: state.to).contains {
+                    if case .retired = record.standing(of: digest, policy: policy, now: $0) { true } else { false }
+                }
+            default: return false
+            }
+        }
+    }
+
+    /// Whether the session's current token was this at some moment of a span.
+    func wasCurrent(_ digest: Digest, of sid: SessionID, from start: SimulatedTime, to end: SimulatedTime) -> Bool {
+        states(of: sid, from: start, to: end).contains { state in
+            if case .live(let record) = state.session { record.current == digest } else { false }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+import EventLoop
+import SeededRandom
+import TokenCrypto
+import Tokens
+
+@testable import RedisLink
+@testable import TokenCache
+
+/// One run: daemons, a Redis, the network between them, those who ask, and what may go wrong.
+final class World {
+    let setup: Setup
+    let agenda = Agenda()
+    let network: SimulatedNetwork
+    /// Whom writes go to; before a failover the one that all daemons know.
+    private(set) var redis: ModelRedis
+    /// What it was before, demoted.
+    private(set) var former: ModelRedis?
+    private let routes = Routes()
+    private(set) var daemons: [SimulatedDaemon] = []
+    let browsers: [Browser]
+    var thieves: [Int: Thief] = [:]
+    let checker: Checker
+    let rule: RemovedRule?
+    /// What happened, a line each, where somebody wants to read it.
+    private(set) var log: [String] = []
+    private let keepsLog: Bool
+    private(set) var logDigest: UInt64 = 0xcbf2_9ce4_8422_2325
+    private(set) var requests: [Request] = []
+    private(set) var faultCount = 0
+    let crypto: CryptoContext
+    /// Words that the answer to the event at hand must have.
+    private(set) var expected: [String] = []
+
+    init(_ setup: Setup, removing rule: RemovedRule? = nil, keepsLog: Bool = false) throws {
+        self.setup = setup
+        self.rule = rule
+        self.keepsLog = keepsLog
+        crypto = try CryptoContext()
+        let redis = ModelRedis(
+            agenda: agenda, seed: setup.seed, scripts: TokenService.scripts + [RedisNode.beatScript], clockOffset: 137)
+        if setup.number("password") == 1 { redis.password = bytes("open sesame") }
+        redis.bent = rule?.bentStore ?? []
+        self.redis = redis
+        routes.first = redis
+        network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] daemon in
+            routes.byDaemon[daemon] ?? routes.first ?? redis
+        }
+        let overlooksGuests = setup.number("overlook-guests") == 1
+        browsers = (0..<setup.browsers).map { Browser(number: $0, overlooksGuests: overlooksGuests) }
+        checker = Checker(setup: setup, agenda: agenda, crypto: crypto, offset: redis.clockOffset)
+        watch(redis)
+        network.onSend = { [checker] path, bytes in checker.sent(bytes, on: path) }
+        network.onCut = { [checker, agenda] path in checker.endImpairments("cut", of: path.daemon, at: agenda.now) }
+        network.lens = rule?.networkLens(of: network)
+        daemons = try (0..<setup.daemons).map {
+            try SimulatedDaemon(number: $0, setup: setup, network: network, rule: rule)
+        }
+        for daemon in daemons { daemon.checker = checker }
+        checker.onViolation = { [unowned self] in note("VIOLATION \($0)") }
+    }
+
+    private func watch(_ redis: ModelRedis) {
+        checker.redis = redis
+        redis.onChange = { [checker] key, entry, source in checker.changed(key, entry, source) }
+        redis.onArgument = { [checker] argument in checker.received(argument) }
+        redis.onLoss = { [checker] keys in checker.lost(keys) }
+    }
+
+    /// Which Redis a daemon takes for the one.
+    private final class Routes {
+        var first: ModelRedis?
+        var byDaemon: [Int: ModelRedis] = [:]
+    }
+
+    /// Another Redis has been promoted, with all that this one holds, and some daemons know of it. The old one is read-only,
+    /// and answers.
+    func split(_ moved: [Int]) {
+        let promoted = ModelRedis(
+            agenda: agenda, number: 1, seed: setup.seed, scripts: TokenService.scripts + [RedisNode.beatScript],
+            clockOffset: redis.clockOffset)
+        promoted.password = redis.password
+        promoted.bent = redis.bent
+        promoted.take(redis.keys)
+        redis.faults.role = .slave
+        redis.onChange = { _, _, _ in }
+        former = redis
+        redis = promoted
+        watch(promoted)
+        for daemon in moved { move(daemon, to: promoted) }
+    }
+
+    private func move(_ daemon: Int, to redis: ModelRedis) {
+        routes.byDaemon[daemon] = redis
+        former?.kill { $0.path.daemon == daemon }
+    }
+
+    /// Runs all of the plan, and then until everything has had time to heal.
+    func run() throws {
+        for (index, event) in setup.events.enumerated() {
+            agenda.at(event.at) { [self] in
+                let parts = event.words.split(separator: "->", maxSplits: 1)
+                expected = parts.count == 2 ? Array(parts[1]) : []
+                do { try carryOut(Array(parts[0]), index) } catch {
+                    checker.fail("scenario", "\(event.text): \(error)")
+                }
+            }
+        }
+        agenda.run(until: setup.end)
+        recover()
+        let healing = SimulatedTime.milliseconds(faultCount > 0 ? 4_000 : 300)
+        agenda.run(until: setup.end + healing)
+        probe()
+        agenda.run(until: setup.end + healing + .milliseconds(1_300))
+        checker.finish(requests)
+        for daemon in daemons { daemon.node.close() }
+    }
+
+    func note(_ line: @autoclosure () -> String) {
+        let line = "\(agenda.now / 1_000) \(line())"
+        for byte in line.utf8 { logDigest = (logDigest ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        if keepsLog { log.append(line) }
+    }
+
+    // MARK: The end
+
+    /// Whatever is still wrong ends.
+    private func recover() {
+        for path in network.paths.keys { network.paths[path] = PathState() }
+        redis.faults.role = .master
+        redis.faults.lacksReplicas = false
+        redis.faults.cannotSave = false
+        redis.faults.isFull = false
+        redis.faults.refusesClients = false
+        redis.faults.busyUntil = 0
+        if former != nil { for daemon in daemons { move(daemon.number, to: redis) } }
+        if redis.isDown { redis.start(loadingFor: 0) }
+        redis.resume()
+        for daemon in daemons where daemon.loop.isPaused { daemon.loop.resume(requestsFirst: false) }
+        checker.endImpairments()
+    }
+
+    /// Each daemon issues a session, and the next one accepts it.
+    private func probe() {
+        for daemon in daemons {
+            start(.issue, by: .admin, bringing: .nothing, subject: bytes("probe"), at: daemon.number) {
+                [self] request in
+                guard let token = request.outcome?.newSession else {
+                    return checker.fail("S10", "daemon \(daemon.number) issues nothing, seconds after all faults")
+                }
+                let next = (daemon.number + 1) % daemons.count
+                start(.validate, by: .admin, bringing: .session(token), at: next) { [self] request in
+                    if request.outcome?.isAccepted != true {
+                        checker.fail("S10", "daemon \(next) accepts nothing, seconds after all faults")
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Requests
+
+    func check(_ request: Request, has expected: [String]) {
+        guard let outcome = request.outcome else { return }
+        let said = Asking.describe(outcome).split { " ()".contains($0) }.map {
+            String($0.split(separator: ".").last ?? $0)
+        }
+        for word in expected {
+            let isWanted = !word.hasPrefix("no-")
+            guard said.contains(isWanted ? word : String(word.dropFirst(3))) != isWanted else { continue }
+            checker.fail("scenario", "#\(request.number) was answered \(said.joined(separator: " "))")
+        }
+    }
+
+    /// A request arrives at a daemon.
+    func start(
+        _ operation: Operation, by actor: Actor, bringing brought: Brought, subject: [UInt8] = [],
+        data: [RecordField] = [],
+        sent: SimulatedTime? = nil, at number: Int, then: @escaping (Request) -> Void
+    ) {
+        let daemon = daemons[number % daemons.count]
+        let loop = daemon.loop
+        loop.enter(isRequest: true) { [self] in
+            guard loop === daemon.loop else { return }
+            do {
+                let request = try describe(operation, actor, brought, subject, sent ?? agenda.now, daemon)
+                requests.append(request)
+                checker.began(request)
+                note("#\(request.number) \(actor) \(operation.rawValue) \(request.name) at \(daemon.number)")
+                Asking.ask(request, data, daemon) { [self] outcome in
+                    guard request.finished == nil else {
+                        return checker.fail("S10", "#\(request.number) was answered twice")
+                    }
+                    request.finished = agenda.now
+                    request.outcome = outcome
+                    note("#\(request.number) \(Asking.describe(outcome))")
+                    checker.finished(request, daemon)
+                    then(request)
+                }
+            } catch { checker.fail("run", "\(error)") }
+        }
+    }
+
+    private func describe(
+        _ operation: Operation, _ actor: Actor, _ brought: Brought, _ subject: [UInt8], _ sent: SimulatedTime,
+        _ daemon: SimulatedDaemon
+    ) throws -> Request {
+        var sid: SessionID?
+        var digest: Digest?
+        var guest: Guest?
+        switch brought {
+        case .nothing: break
+        case .sid(let named): sid = named
+        case .session(let token):
+            sid = token.sid
+            digest = try crypto.digest(token.verifier)
+        case .guest(let text):
+            if case .guest(let opened) = try text.withUnsafeBytes({ try daemon.service.credential($0) }) {
+                guest = opened
+                sid = opened.sid
+                digest = try daemon.service.claim(opened, Signals()).digest
+            }
+        }
+        return Request(
+            number: requests.count, actor: actor, operation: operation, daemon: daemon.number, brought: brought,
+            subject: subject, sid: sid, digest: digest, guest: guest, sent: sent, began: agenda.now)
+    }
+
+    func restart(_ number: Int) throws {
+        for request in requests where request.daemon == number && request.finished == nil { request.isAbandoned = true }
+        checker.restarted(number)
+        try daemons[number].restart()
+    }
+
+    func noteFault(_ words: [String]) {
+        faultCount += 1
+        note("FAULT \(words.joined(separator: " "))")
+    }
+}
