@@ -13,6 +13,9 @@ let strict: [SwiftSetting] = [
 let daemon: [SwiftSetting] =
     strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
+/// What a simulation lives thousands of lives in is optimised in test builds, too, with all their run-time checks.
+let lived: SwiftSetting = .unsafeFlags(["-O"], .when(configuration: .debug))
+
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
@@ -45,17 +48,17 @@ let package = Package(
 
         // One-way order: each target imports only what stands above it.
         .target(name: "WireProtocol", swiftSettings: strict),
-        .target(name: "TokenCrypto", dependencies: ["COpenSSL"], swiftSettings: strict),
-        .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict),
+        .target(name: "TokenCrypto", dependencies: ["COpenSSL"], swiftSettings: strict + [lived]),
+        .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict + [lived]),
         .target(name: "EventLoop", dependencies: ["CLibevent", "CLinux"], swiftSettings: daemon),
         .target(
             name: "RedisLink", dependencies: ["EventLoop", "WireProtocol", "CHiredis", deque, logging],
-            resources: [.embedInCode("Scripts")], swiftSettings: daemon),
+            resources: [.embedInCode("Scripts")], swiftSettings: daemon + [lived]),
         .target(
             name: "TokenCache",
             dependencies: ["Tokens", "TokenCrypto", "RedisLink", "EventLoop", "CLinux", deque, logging],
             resources: [.embedInCode("Scripts")],
-            swiftSettings: daemon),
+            swiftSettings: daemon + [lived]),
         .target(
             name: "TokenCacheServer",
             dependencies: [

@@ -43,7 +43,7 @@ final class SessionStore {
 
     private let router: RedisRouter
     let scheduler: any Scheduler
-    private let prefix: [UInt8]
+    let keys: KeyLayout
     /// The command that reads a session, for any `sid`.
     private let loadTemplate: RedisCommand
     /// A mutating script given up by everyone still may run for this long, and not a moment later.
@@ -52,8 +52,8 @@ final class SessionStore {
     init(router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds) {
         self.router = router
         self.scheduler = scheduler
-        self.prefix = prefix
-        let key = prefix + Array("s:".utf8) + SessionID().hex
+        keys = KeyLayout(prefix: prefix)
+        let key = keys.session(SessionID())
         loadTemplate = RedisCommand([Array("HGETALL".utf8), key], key: key)
         scriptLifetime = timeout + 1_000
     }
@@ -101,7 +101,7 @@ final class SessionStore {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
         let arguments = commitArguments(change, notAfter: notAfter, maxData: maxData)
         run(
-            change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: sessionKey(sid),
+            change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: keys.session(sid),
             arguments: arguments, repeatable: change.isRepeatable
         ) { [self] result in
             switch result {
@@ -122,7 +122,7 @@ final class SessionStore {
     ) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
         run(
-            SessionScripts.touch, key: sessionKey(sid), arguments: [decimal(notAfter), decimal(interval)],
+            SessionScripts.touch, key: keys.session(sid), arguments: [decimal(notAfter), decimal(interval)],
             repeatable: true
         ) { result in
             done(
@@ -142,7 +142,7 @@ final class SessionStore {
     ) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
         run(
-            SessionScripts.spend, key: prefix + Array("x:".utf8) + captcha.hex,
+            SessionScripts.spend, key: keys.captcha(captcha),
             arguments: [decimal(notAfter), nonce.bytes, decimal(ttl)], repeatable: true
         ) { result in
             done(result.flatMap { $0.isLate ? .failure(ScriptReply.late) : .success($0.verdict == "done") })
@@ -172,92 +172,22 @@ final class SessionStore {
         }
     }
 
-    // MARK: Index of a subject's sessions
-
-    /// Enters a session into its subject's index. To be acknowledged before the session is written.
-    func addToIndex(
-        _ index: SubjectIndex, sid: SessionID, absoluteEnd: Milliseconds, arrival: MonotonicInstant,
-        _ done: @escaping Completion<Void>
-    ) {
-        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
-        run(
-            SessionScripts.index, key: indexKey(index),
-            arguments: [decimal(notAfter), sid.hex, decimal(absoluteEnd)], repeatable: true
-        ) { result in
-            done(result.flatMap { $0.isLate ? .failure(ScriptReply.late) : .success(()) })
-        }
-    }
-
-    /// Takes ended sessions out of the index. Nobody waits: a member left behind leaves by its score.
-    func removeFromIndex(_ index: SubjectIndex, _ sids: [SessionID]) {
-        guard !sids.isEmpty else { return }
-        let key = indexKey(index)
-        send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key)) { _ in }
-    }
-
-    /// Sessions of a subject.
-    func read(_ index: SubjectIndex, _ query: IndexQuery, _ done: @escaping Completion<IndexPage>) {
-        switch query {
-        case .after(let cursor):
-            range(index, cursor.arguments()) { members in
-                guard members.count.isMultiple(of: 2) else { throw ScriptReply.unexpected }
-                let page = stride(from: 0, to: members.count, by: 2).map { at in
-                    IndexCursor.Member(score: members[at + 1], name: members[at])
-                }
-                let (seen, next) = cursor.advanced(over: page)
-                return IndexPage(sids: Self.sids(seen.map(\.name)), next: next)
-            } done: {
-                done($0)
-            }
-        case .newest(let limit):
-            range(index, [decimal(0), decimal(Int64(max(limit, 1) - 1)), Array("REV".utf8)]) { members in
-                IndexPage(sids: Self.sids(members), next: nil)
-            } done: {
-                done($0)
-            }
-        }
-    }
-
-    private func range<Value>(
-        _ index: SubjectIndex, _ arguments: [[UInt8]], _ read: @escaping ([[UInt8]]) throws -> Value,
-        done: @escaping Completion<Value>
-    ) {
-        let key = indexKey(index)
-        send(RedisCommand([Array("ZRANGE".utf8), key] + arguments, key: key)) { result in
-            done(
-                result.mapToAvailable { reply in
-                    guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
-                    return try read(
-                        try elements.map { element in
-                            guard case .bulk(let text) = element else { throw ScriptReply.unexpected }
-                            return text
-                        })
-                })
-        }
-    }
-
-    /// Without whatever else is no sid.
-    private static func sids(_ members: [[UInt8]]) -> [SessionID] { members.compactMap { SessionID(text: $0[...]) } }
-
-    // MARK: Keys, arguments, clock
+    // MARK: Arguments, clock
 
     /// Past it, by Redis's clock, a script of a request changes nothing. Nil before Redis was ever reached.
-    private func notAfter(_ arrival: MonotonicInstant) -> Milliseconds? {
+    func notAfter(_ arrival: MonotonicInstant) -> Milliseconds? {
         clock(at: arrival).map { $0 + scriptLifetime }
     }
 
-    private func sessionKey(_ sid: SessionID) -> [UInt8] { prefix + Array("s:".utf8) + sid.hex }
-    private func indexKey(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
-
     /// Sends a command that may be sent twice.
-    private func send(_ command: RedisCommand, _ done: @escaping RedisLink.Completion) {
+    func send(_ command: RedisCommand, _ done: @escaping RedisLink.Completion) {
         (command.key.map(router.node) ?? node).send(command, repeatable: true, completion: done)
     }
 
     /// Whose clock judges, as long as there is one server.
     private var node: RedisNode { router.first }
 
-    private func run(
+    func run(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
         _ done: @escaping Completion<ScriptReply>
     ) {
@@ -291,4 +221,5 @@ final class SessionStore {
     }
 }
 
-private func decimal(_ number: Int64) -> [UInt8] { Array(String(number).utf8) }
+/// As Redis reads numbers.
+func decimal(_ number: Int64) -> [UInt8] { Array(String(number).utf8) }

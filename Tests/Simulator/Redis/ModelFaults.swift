@@ -19,6 +19,6 @@ enum BentStore: String, Hashable, CaseIterable {
     case indexSkipped, indexWithoutEnd, sessionWithoutEnd
     case tombstoneSkipped, memoDropped, previousStays, confirmationStays, rememberedDropped, sealedGarbled
     case fullRedisRefusesAccess
-    case changesAreNotTold, onlyBeatsAreTold, flushIsNotTold
+    case onlyBeatsAreTold, flushIsNotTold
     case anyBeatIsTaken, beatIsWrittenAgain
 }

@@ -136,7 +136,6 @@ final class ModelRedis {
         guard !untold.isEmpty else { return }
         let told = untold.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         untold = []
-        guard !bent.contains(.changesAreNotTold) else { return }
         for connection in connections {
             guard let prefix = connection.trackedPrefix else { continue }
             let own = told.filter { $0.utf8.starts(with: prefix) && !isHidden($0) }

@@ -1,0 +1,14 @@
+internal import Tokens
+
+/// The keys in Redis, all under `redis.prefix`. The node of a server has two names of its own beside them: its beats,
+/// `s:~<n>`, and the channel `none`.
+struct KeyLayout {
+    let prefix: [UInt8]
+
+    /// A session: a hash.
+    func session(_ sid: SessionID) -> [UInt8] { prefix + Array("s:".utf8) + sid.hex }
+    /// The sessions of a subject: a sorted set.
+    func index(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
+    /// The mark of a captcha that was spent.
+    func captcha(_ captcha: CaptchaID) -> [UInt8] { prefix + Array("x:".utf8) + captcha.hex }
+}
