@@ -113,7 +113,7 @@ let package = Package(
             dependencies: [
                 "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom", "TestSupport", logging,
             ],
-            path: "Tests/Simulator", exclude: ["scenarios", "removed-rules.md"],
+            path: "Tests/Simulator", exclude: ["scenarios"],
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
