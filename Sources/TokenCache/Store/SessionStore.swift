@@ -42,6 +42,8 @@ final class SessionStore {
     typealias Completion<Value> = (Result<Value, Unavailable>) -> Void
 
     private let router: RedisRouter
+    /// Whose clock judges, as long as there is one server. Kept: a hit asks it.
+    private let node: RedisNode
     let scheduler: any Scheduler
     let keys: KeyLayout
     /// The command that reads a session, for any `sid`.
@@ -51,6 +53,7 @@ final class SessionStore {
 
     init(router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds) {
         self.router = router
+        node = router.first
         self.scheduler = scheduler
         keys = KeyLayout(prefix: prefix)
         let key = keys.session(SessionID())
@@ -183,9 +186,6 @@ final class SessionStore {
     func send(_ command: RedisCommand, _ done: @escaping RedisLink.Completion) {
         (command.key.map(router.node) ?? node).send(command, repeatable: true, completion: done)
     }
-
-    /// Whose clock judges, as long as there is one server.
-    private var node: RedisNode { router.first }
 
     func run(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
