@@ -130,6 +130,20 @@ struct BeatTests {
         #expect(!beat.isOverdue(since: start, now: late))
     }
 
+    @Test("what was told is not overdue however its proof is dated, and after a pause nothing is")
+    func notOverdue() {
+        var beat = Beat()
+        beat.called(1_000, at: start + .milliseconds(150))
+        beat.accepted(1_000, isOwn: false, clock: clock)
+        beat.told(1_000, at: start + .milliseconds(151), clock: clock)
+        #expect(beat.lastProof.map { $0 < start + .milliseconds(150) } == true)
+        #expect(!beat.isOverdue(since: start - .seconds(9), now: start + .seconds(2)))
+        // Known to the server, and told before this daemon was armed.
+        beat.called(1_001, at: start + .milliseconds(250))
+        beat.accepted(1_001, isOwn: false, clock: clock)
+        #expect(!beat.isOverdue(since: start + .milliseconds(240), now: start + .seconds(60)))
+    }
+
     @Test("it remembers a bounded number of beats, the latest ones")
     func bound() {
         var beat = Beat()

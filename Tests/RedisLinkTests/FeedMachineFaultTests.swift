@@ -100,6 +100,14 @@ struct FeedMachineFaultTests {
         #expect(longest == settings.reconnectMaximum && waits.count > 8, "daemons of a fleet do not come back together")
         _ = driver.prepare()
         _ = driver.receive(FeedDriver.acknowledged)
+        // Not after one that broke at once.
+        _ = driver.machine.disconnected(RedisFault(.closed, "gone"), now: driver.now)
+        #expect(driver.now.duration(to: try #require(driver.machine.nextWake)) >= settings.reconnectMaximum * 3 / 4)
+        driver.now = try #require(driver.machine.nextWake)
+        _ = driver.machine.tick(now: driver.now)
+        _ = driver.prepare()
+        _ = driver.receive(FeedDriver.acknowledged)
+        driver.now = driver.now + settings.reconnectMaximum
         _ = driver.machine.disconnected(RedisFault(.closed, "gone"), now: driver.now)
         let first = driver.now.duration(to: try #require(driver.machine.nextWake))
         #expect(first <= settings.reconnectMinimum)

@@ -34,6 +34,7 @@ struct MachineDriver {
                     commands = []
                 case .complete(let id, let result): results[id, default: []].append(result)
                 case .stateChanged(let state): states.append(state)
+                case .sendWaiting: machine.transmitWaiting(now: now)
                 case .refused, .lost: break
                 }
             }

@@ -16,8 +16,11 @@ struct RedisNodeTests {
         node = Self.makeNode(redis, .beat)
     }
 
-    private static func makeNode(_ redis: ScriptedRedis, _ proof: RedisNode.Proof) -> RedisNode {
+    private static func makeNode(
+        _ redis: ScriptedRedis, _ proof: RedisNode.Proof, hasFeed: Bool = true
+    ) -> RedisNode {
         var settings = RedisNode.Settings()
+        settings.hasFeed = hasFeed
         settings.prefix = Array("tc:".utf8)
         settings.proof = proof
         let node = RedisNode(
@@ -74,6 +77,60 @@ struct RedisNodeTests {
         loop.run(for: .seconds(60))
         #expect(redis.count("BEAT") == 0)
         #expect(!node.isFresh(at: loop.now))
+    }
+
+    @Test(
+        "after a pause the feed is not taken for silent: nothing was owed meanwhile", arguments: [10, 260, 700, 5_000])
+    func longPause(_ milliseconds: Int64) {
+        becomeFresh()
+        // Another daemon's beats come all the time.
+        for _ in 0..<5 {
+            visits(for: .milliseconds(milliseconds))
+            loop.run(for: .seconds(60))
+        }
+        redis.forgetLog()
+        visits(for: .seconds(3))
+        #expect(redis.count("HELLO") == 0 && node.isFresh(at: loop.now))
+    }
+
+    @Test(
+        "of a server of one's own that was demoted and is a master again reads are believed, without a near cache too")
+    func ownServerAgain() {
+        let other = Self.makeNode(redis, .ping, hasFeed: false)
+        loop.run(for: .milliseconds(10))
+        redis.readRefusal = "READONLY You can't write against a read only replica."
+        other.send(RedisCommand("GET", "k"), repeatable: false) { _ in }
+        loop.run(for: .seconds(3))
+        redis.readRefusal = nil
+        loop.run(for: .seconds(3))
+        var answer: Result<RedisReply, RedisFault>?
+        other.send(RedisCommand("GET", "k"), repeatable: true) { answer = $0 }
+        loop.run(for: .milliseconds(300))
+        #expect(answer == .success(.bulk([UInt8(ascii: "1")])))
+    }
+
+    @Test("a feed that is dead while Redis answers: nothing is served stale, whatever a request says of a hiccup")
+    func deadFeed() {
+        becomeFresh()
+        redis.tells = false
+        visits(for: .seconds(3))
+        #expect(!node.mayServeStale(at: loop.now, isUnanswered: true))
+        #expect(!node.mayServeStale(at: loop.now, isUnanswered: false))
+    }
+
+    @Test("a request that waited for the connection goes behind the beat, and is not believed where that is refused")
+    func reconnect() {
+        becomeFresh()
+        redis.forgetLog()
+        redis.network.cut { !$0.isTracking }
+        redis.refusal = "NOREPLICAS Not enough good replicas to write."
+        var answer: Result<RedisReply, RedisFault>?
+        node.send(RedisCommand("GET", "k"), repeatable: true) { answer = $0 }
+        loop.run(for: .milliseconds(300))
+        guard case .failure(let fault)? = answer else { Issue.record("\(String(describing: answer))"); return }
+        #expect(fault.kind == .noReplicas)
+        let order = redis.log.map { String($0.prefix(3)) }.filter { ["BEA", "GET"].contains($0) }
+        #expect(order.first == "BEA" && order.contains("GET"), "\(order)")
     }
 
     @Test("after a pause the beat goes before the read, and the read counts although the beat is not back")

@@ -144,6 +144,8 @@ final class ScriptedRedis {
     var offset: Int64 = 1_700_000_000_000
     /// An error that writing scripts are refused with.
     var refusal: String?
+    /// An error that reads are refused with.
+    var readRefusal: String?
     var tells = true
     var isSilent = false
     var runID = "abc"
@@ -189,7 +191,7 @@ final class ScriptedRedis {
             stream.isTracking = true
             return ">3\r\n$9\r\nsubscribe\r\n$\(command[1].utf8.count)\r\n\(command[1])\r\n:1\r\n"
         case "EVALSHA": return beat(command)
-        case "GET": return "$1\r\n1\r\n"
+        case "GET": return readRefusal.map { "-\($0)\r\n" } ?? "$1\r\n1\r\n"
         default: return "+OK\r\n"
         }
     }

@@ -34,7 +34,7 @@ struct FeedMachine {
         case waiting(until: MonotonicInstant)
         case connecting(since: MonotonicInstant)
         case preparing(Handshake, since: MonotonicInstant)
-        case subscribed
+        case subscribed(since: MonotonicInstant)
     }
 
     /// Preparing may take this long.
@@ -115,6 +115,8 @@ struct FeedMachine {
     mutating func disconnected(_ fault: RedisFault, now: MonotonicInstant) -> [Action] {
         guard !isClosed else { return [] }
         let loss = isSubscribed ? Action.lost(fault) : .failed(fault)
+        // A connection that breaks again and again is not one that works.
+        if case .subscribed(let since) = phase, since.duration(to: now) >= settings.reconnectMaximum { backoff.reset() }
         unansweredPings = []
         phase = .waiting(until: now + backoff.delay(after: fault))
         return [loss, .disconnect]
@@ -175,8 +177,7 @@ struct FeedMachine {
         guard handshake.server.role == "master" || !settings.requiresMaster else {
             return disconnected(RedisFault(.readOnly, "the feed leads to a replica"), now: now)
         }
-        phase = .subscribed
-        backoff.reset()
+        phase = .subscribed(since: now)
         return [.subscribed(runID: runID)]
     }
 

@@ -63,7 +63,9 @@ extension LinkMachine {
         }
     }
 
+    /// Sends what waited for the connection.
     mutating func transmitWaiting(now: MonotonicInstant) {
+        guard case .ready = phase else { return }
         while let next = waiting.popFirst() {
             pendingBytes -= next.byteCount
             guard let request = requests[next.slot] else { continue }

@@ -17,6 +17,8 @@ struct LinkMachine<Waiter> {
         case disconnect
         case complete(Waiter, Result<RedisReply, RedisFault>)
         case stateChanged(LinkState)
+        /// Call `transmitWaiting`. It stands behind the news that the link is ready: whoever hears that goes first.
+        case sendWaiting
         /// The connection, or the attempt at one, is over, for this reason.
         case lost(RedisFault)
         /// Tell the operator: a fault of single requests that only configuration cures.
@@ -246,7 +248,7 @@ struct LinkMachine<Waiter> {
         phase = .ready(since: now, nextHeartbeat: now + settings.heartbeat)
         counters.connects += 1
         setState(.ready)
-        transmitWaiting(now: now)
+        actions.append(.sendWaiting)
     }
 
     private mutating func attempt(now: MonotonicInstant) {

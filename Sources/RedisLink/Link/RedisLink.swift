@@ -182,6 +182,7 @@ public final class RedisLink {
             parser = nil
             transport.close()
         case .lost(let fault): onLoss?(fault)
+        case .sendWaiting: machine.transmitWaiting(now: scheduler.now)
         case .complete(.script(let completion), let result): completion(result)
         case .complete(.read(let completion), let result):
             if let readsAreRefused, case .success = result { return completion(.failure(readsAreRefused)) }

@@ -17,6 +17,8 @@ struct Beat {
     static let activeSpan = Duration.seconds(5)
     /// How old the last proof may be.
     static let proofLimit = Duration.seconds(1)
+    /// A beat that is older than its key lives, and some, is owed no more.
+    static let overdueLimit = Duration.seconds(3)
     /// Begins the key behind the prefix of sessions: `~`, which is no hexadecimal digit.
     static let mark = UInt8(ascii: "~")
     /// Beats that are remembered: more than are under way within `proofLimit` and the life of their keys.
@@ -79,6 +81,9 @@ struct Beat {
         lastProof = max(lastProof ?? moment, moment)
     }
 
+    /// The server has just said that it is a master, and is one that nobody else can change.
+    mutating func roleConfirmed() { refusal = nil }
+
     /// The connections are others than those that were proved. A refusal stands until the server takes a beat.
     mutating func forgetProofs() {
         marks = []
@@ -90,8 +95,12 @@ struct Beat {
     func isOverdue(since armed: MonotonicInstant, now: MonotonicInstant) -> Bool {
         let last = max(lastProof ?? armed, armed)
         return marks.contains { mark in
-            guard mark.isAccepted, let calledAt = mark.calledAt, calledAt > last else { return false }
-            return calledAt.duration(to: now) > Self.proofLimit
+            guard mark.isAccepted, mark.toldAt == nil, let calledAt = mark.calledAt, calledAt > last else {
+                return false
+            }
+            let age = calledAt.duration(to: now)
+            // Of one from before a pause nothing can be said: another daemon may have written it before all was told.
+            return age > Self.proofLimit && age <= Self.overdueLimit
         }
     }
 

@@ -31,7 +31,9 @@ struct RedisClock: Equatable {
     /// The earliest moment at which Redis's clock may have stood at a time, Unix milliseconds; nil before the first sample.
     func earliestInstant(serverMilliseconds: Int64) -> MonotonicInstant? {
         guard let estimate, RedisClock.plausibleMilliseconds.contains(serverMilliseconds) else { return nil }
-        let earliest = serverMilliseconds * 1000 &- estimate.offset &- estimate.uncertainty
+        // A sample is taken every second; two are allowed for.
+        let margin = estimate.uncertainty &+ 2 * RedisClock.driftPerSecond
+        let earliest = serverMilliseconds * 1000 &- estimate.offset &- margin
         let (nanoseconds, overflow) = earliest.multipliedReportingOverflow(by: 1000)
         return overflow ? nil : MonotonicInstant(nanoseconds: nanoseconds)
     }
@@ -63,7 +65,7 @@ struct RedisClock: Equatable {
             estimate = Estimate(
                 offset: least + (most - least) / 2, uncertainty: (most - least) / 2 + 1, at: now.microseconds)
         } else if old.offset < least || old.offset > least + 1000 + RedisClock.observationSlack {
-            estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack / 2, at: now.microseconds)
+            estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack, at: now.microseconds)
         }
     }
 

@@ -13,8 +13,15 @@ extension TokenService {
     }
 
     /// Takes in the fate of an own write, before anybody is told.
-    func settle(_ kind: SessionWrite.Kind, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>) {
-        guard case .success = result else { return loseSight(of: kind, sid) }
+    /// - Parameter isGivenUp: nobody waits for it any more, so nobody tries again.
+    func settle(
+        _ kind: SessionWrite.Kind, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>, isGivenUp: Bool
+    ) {
+        guard case .success(let outcome) = result else { return loseSight(of: kind, sid) }
+        // Somebody was told that a logout failed, and another change came before it: the session lives.
+        if isGivenUp, case .end = kind, case .overtaken(let copy) = outcome, case .live = copy.session {
+            return loseSight(of: kind, sid)
+        }
         // Data is written over whatever lives: that says nothing of a change that may still come.
         if case .setData = kind {} else { ledger.settled(sid) }
         forget(sid)

@@ -210,7 +210,7 @@ extension TokenService {
         let limit = policy.maxData
         store.commit(change, of: sid, maxData: limit, arrival: run.arrival) { [self] result in
             run.writing = nil
-            settle(kind, of: sid, result)
+            settle(kind, of: sid, result, isGivenUp: run.isOver)
             switch result {
             case .success(.done(let changedData)):
                 written(write, of: sid)

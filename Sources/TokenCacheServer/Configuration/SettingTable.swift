@@ -142,7 +142,7 @@ extension SettingKey {
             "memory for validated sessions; 0 turns the near cache off"),
         SettingKey(
             "near-cache.serve-stale", \.nearCache.serveStale, .duration(.zero...(.hours(1))), default: .seconds(10),
-            .reload, "how long a known session is accepted while Redis does not answer"),
+            .reload, "how long a known session is accepted while Redis does not answer at all"),
     ]
 
     private static let limitKeys = [

@@ -163,7 +163,7 @@ public struct Settings: Sendable, Equatable {
     public struct NearCache: Sendable, Equatable {
         /// Bytes for all entries; zero turns it off.
         public var maxMemory = 0
-        /// How long a session that was known is still accepted while Redis does not answer; zero turns that off.
+        /// How long a session that was known is still accepted while Redis does not answer at all; zero turns that off.
         public var serveStale = Duration.zero
     }
 

@@ -1,0 +1,156 @@
+internal import EventLoop
+internal import Logging
+
+/// How a node proves that what is remembered of its server is true.
+extension RedisNode {
+    // MARK: The beat
+
+    /// After a pause the server is asked for a sign of life before the request, in the same write.
+    func awaken() {
+        lastRequest = scheduler.now
+        if !isBeating { beginBeating() }
+    }
+
+    private func beginBeating() {
+        isBeating = true
+        callBeat()
+        timer?.start(after: Beat.interval)
+    }
+
+    func tick() {
+        guard isRequested, link.state == .ready else {
+            isBeating = false
+            return
+        }
+        let now = scheduler.now
+        if isArmed, beat.isOverdue(since: armedAt, now: now) || feed?.isSilent(at: now) == true {
+            warn("the near cache cannot work: Redis does not tell within a second what it was told to write")
+            feed?.drop(RedisFault(.timeout, "the feed fell silent"))
+        }
+        beginBeating()
+    }
+
+    private func callBeat() {
+        guard link.state == .ready else { return }
+        switch settings.proof {
+        case .ping: feed?.ping()
+        case .beat:
+            if let clock = link.clockMilliseconds { callBeat(Beat.number(at: clock), mayRepeat: true) }
+        }
+    }
+
+    private func callBeat(_ number: Int64, mayRepeat: Bool) {
+        beat.called(number, at: scheduler.now)
+        let digits = Array(String(number).utf8)
+        link.run(Self.beatScript, keys: [beatPrefix + digits], arguments: [digits], repeatable: false) {
+            [weak self] result in
+            switch result {
+            case .success(let reply): self?.beatAnswered(number, reply, mayRepeat: mayRepeat)
+            // Nothing was said: a proof is missing, which shows by itself.
+            case .failure(let fault) where fault.isSilence || fault.kind == .overloaded: break
+            case .failure(let fault): self?.refused(fault)
+            }
+        }
+    }
+
+    private func beatAnswered(_ number: Int64, _ reply: RedisReply, mayRepeat: Bool) {
+        guard case .array(let parts) = reply, parts.count == 2, case .bulk(let verdict) = parts[0],
+            case .integer(let time) = parts[1]
+        else { return refused(RedisFault(.protocolError, "Redis answered the beat unexpectedly")) }
+        link.observe(serverMilliseconds: time)
+        guard verdict.elementsEqual("late".utf8) else {
+            // It answers, and what it writes is not told: it is not away, and nothing is served in its stead.
+            if let last = provedUntil, last.duration(to: scheduler.now) > Beat.proofLimit { provedUntil = nil }
+            beat.accepted(number, isOwn: verdict.elementsEqual("done".utf8), clock: link.clock)
+            return update()
+        }
+        // The estimate of Redis's clock was wrong, and is right now.
+        if mayRepeat { callBeat(Beat.number(at: time), mayRepeat: false) }
+    }
+
+    private func refused(_ fault: RedisFault) {
+        warn("nothing is answered from memory: \(fault)")
+        beat.refused(fault)
+        provedUntil = nil
+        update()
+    }
+
+    private func warn(_ text: String) {
+        let now = scheduler.now
+        if let lastWarning, lastWarning.text == text, lastWarning.at.duration(to: now) < .seconds(60) { return }
+        lastWarning = (now, text)
+        logger.warning("\(text)", metadata: ["redis": "\(endpoint)"])
+    }
+
+    // MARK: What is told
+
+    func told(_ event: RedisFeed.Event) {
+        switch event {
+        case .changed(let invalidation): onInvalidation?(invalidation)
+        case .beat(let number):
+            beat.told(number, at: scheduler.now, clock: link.clock)
+            update()
+        case .pong(let sentAt):
+            beat.proved(at: sentAt)
+            update()
+        case .pingRefused(let fault): refused(fault)
+        case .subscribed(let runID):
+            subscribedTo = runID
+            arm()
+        case .lost:
+            subscribedTo = nil
+            arm()
+        }
+    }
+
+    func linkChanged(_ state: LinkState) {
+        // A server that says that it cannot serve is not silent: nothing is served in its stead.
+        if case .down(let fault) = state { linkLost(fault) }
+        arm()
+        if state == .ready {
+            // The server may have been demoted, or be another one, behind a feed that looks alive.
+            if wasReady { feed?.renew() }
+            wasReady = true
+            // No beat comes to take a refusal back.
+            if settings.proof == .ping {
+                beat.roleConfirmed()
+                update()
+            }
+            if isRequested { beginBeating() }
+        }
+        onStateChange?(state)
+    }
+
+    func linkLost(_ fault: RedisFault) {
+        if fault.isLossOfRole { refused(fault) } else if !fault.isSilence { provedUntil = nil }
+    }
+
+    /// Whether a request came lately.
+    private var isRequested: Bool { lastRequest.duration(to: scheduler.now) <= Beat.activeSpan }
+
+    private func arm() {
+        let isArmed = link.state == .ready && subscribedTo != nil && subscribedTo == link.serverInfo.runID
+        if isArmed != self.isArmed {
+            self.isArmed = isArmed
+            beat.forgetProofs()
+            armedAt = scheduler.now
+            update()
+            onArmed?(isArmed)
+            // Soon after it is armed it is fresh, where somebody asks.
+            if isArmed, isRequested { callBeat() }
+        } else {
+            update()
+        }
+    }
+
+    /// Draws the conclusions of what is proved.
+    private func update() {
+        link.readsAreRefused = beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil }
+        guard isArmed, beat.refusal == nil, let proof = beat.lastProof else {
+            freshUntil = MonotonicInstant(nanoseconds: .min)
+            return
+        }
+        provedUntil = max(provedUntil ?? proof, proof)
+        freshUntil = proof + Beat.proofLimit
+    }
+}
