@@ -66,7 +66,7 @@ public final class TokenService {
         self.store = store
         sessions = nearCache.flatMap { options in
             CachedSessions(
-                store: store, node: router.first, prefix: prefix, maxBytes: options.maxBytes,
+                store: store, node: router.first, maxBytes: options.maxBytes,
                 serveStale: options.serveStale)
         }
         crypto = try CryptoContext()

@@ -60,13 +60,3 @@ func decimal(_ number: Double, places: Int) -> String {
     let padded = String(repeating: "0", count: max(0, places + 1 - digits.count)) + digits
     return "\(padded.dropLast(places)).\(padded.suffix(places))"
 }
-
-/// This host's clock. Used to compare with Redis's only: what expires, expires by Redis's.
-enum WallClock {
-    /// Unix time in milliseconds.
-    static var milliseconds: Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) &* 1_000 &+ Int64(time.tv_nsec) / 1_000_000
-    }
-}

@@ -104,8 +104,6 @@ extension RedisNode {
     }
 
     func linkChanged(_ state: LinkState) {
-        // A server that says that it cannot serve is not silent: nothing is served in its stead.
-        if case .down(let fault) = state { linkLost(fault) }
         arm()
         if state == .ready {
             // The server may have been demoted, or be another one, behind a feed that looks alive.
@@ -121,6 +119,7 @@ extension RedisNode {
         onStateChange?(state)
     }
 
+    /// A connection is over. A server that says that it cannot serve is not silent: nothing is served in its stead.
     func linkLost(_ fault: RedisFault) {
         if fault.isLossOfRole { refused(fault) } else if !fault.isSilence { provedUntil = nil }
     }

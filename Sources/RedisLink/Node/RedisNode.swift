@@ -75,14 +75,15 @@ public final class RedisNode {
         scheduler = host.scheduler
         self.settings = settings
         self.logger = logger
-        beatPrefix = settings.prefix + Array("s:".utf8) + [Beat.mark]
+        let sessionPrefix = settings.prefix + Array("s:".utf8)
+        beatPrefix = sessionPrefix + [Beat.mark]
         link = RedisLink(
             host: host, endpoint: endpoint, settings: settings.link, scripts: scripts + [Self.beatScript],
             logger: logger)
         if settings.hasFeed {
             feed = RedisFeed(
                 host: host.forFeed, endpoint: endpoint, settings: settings.link,
-                prefix: settings.prefix + Array("s:".utf8),
+                prefix: sessionPrefix,
                 channel: settings.prefix + Array("none".utf8), logger: logger
             ) { [unowned self] in told($0) }
         }

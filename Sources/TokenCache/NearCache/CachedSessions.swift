@@ -40,13 +40,13 @@ final class CachedSessions {
 
     /// Nil where `maxBytes` leaves room for no entry.
     init?(
-        store: SessionStore, node: RedisNode, prefix: [UInt8], maxBytes: Int, serveStale: Duration
+        store: SessionStore, node: RedisNode, maxBytes: Int, serveStale: Duration
     ) {
         guard let cache = NearCache(maxBytes: maxBytes) else { return nil }
         self.cache = cache
         self.node = node
         node.serveStale = serveStale
-        keyPrefix = prefix + Array("s:".utf8)
+        keyPrefix = store.keys.sessionPrefix
         reader = SessionReader(store: store) { [unowned node] in node.isArmed }
         counters.maxBytes = maxBytes
         node.onArmed = { [unowned self] isArmed in

@@ -5,8 +5,10 @@ internal import Tokens
 struct KeyLayout {
     let prefix: [UInt8]
 
+    /// What the keys of sessions, and of beats, begin with.
+    var sessionPrefix: [UInt8] { prefix + Array("s:".utf8) }
     /// A session: a hash.
-    func session(_ sid: SessionID) -> [UInt8] { prefix + Array("s:".utf8) + sid.hex }
+    func session(_ sid: SessionID) -> [UInt8] { sessionPrefix + sid.hex }
     /// The sessions of a subject: a sorted set.
     func index(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
     /// The mark of a captcha that was spent.

@@ -35,6 +35,6 @@ extension RedisNode {
     /// Redis's clock minus this host's.
     private var clockSkewMilliseconds: Int64? {
         guard let clock = clockMilliseconds else { return nil }
-        return clock &- WallClock.milliseconds
+        return clock &- HostClock.milliseconds
     }
 }
