@@ -132,7 +132,7 @@ extension TokenService {
         _ found: inout Found
     ) -> CachedSession? {
         guard let sessions, sessions.isFresh(at: arrival), let now = store.clock(at: arrival),
-            let entry = sessions.cache.entry(token.sid)
+            let entry = sessions.entry(token.sid)
         else { return nil }
         guard let session = hit(token.verifier, signals, entry, needsData: needsData, now: now) else {
             found = Found(entry: entry, now: now)

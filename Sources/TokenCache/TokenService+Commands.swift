@@ -89,7 +89,11 @@ extension TokenService {
         _ done: @escaping Completion<Judged<Int>>
     ) {
         let done: Completion<Judged<Int>> = { [self] result in
-            if case .failure = result { forget(subject: subject, but: except?.sid) }
+            switch result {
+            case .failure: forget(subject: subject, but: except?.sid)
+            case .success(.accepted): sessions?.distrust(subject: subject, at: store.instant)
+            case .success(.refused): break
+            }
             done(result)
         }
         begin(at: arrival, done) {

@@ -17,7 +17,7 @@ extension TokenService {
         _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
     ) -> UnsafePointer<NearCacheEntry>? {
         guard let sessions, sessions.isFresh(at: instant), let now = store.clock(at: instant),
-            let entry = sessions.cache.entry(token.sid), entry.pointee.isCurrent(token.verifier),
+            let entry = sessions.entry(token.sid), entry.pointee.isCurrent(token.verifier),
             now < entry.pointee.expireAt
         else { return nil }
         if let details = entry.pointee.details, details.isBound, matching(details.bindings, signals) == nil {
@@ -33,9 +33,9 @@ extension TokenService {
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) throws -> SessionView? {
         guard let sessions, sessions.mayServeStale(at: store.instant, isUnanswered: isUnanswered),
             !isDenied(claim.token.sid), let now = store.clock,
-            let index = sessions.cache.find(claim.token.sid), now < sessions.cache[index].expireAt,
-            !needsData || sessions.cache[index].keepsData,
-            let record = try sessions.cache[index].record(
+            let entry = sessions.entry(claim.token.sid), now < entry.pointee.expireAt,
+            !needsData || entry.pointee.keepsData,
+            let record = try entry.pointee.record(
                 presented: claim.token.verifier, digest: claim.digest, crypto: crypto)
         else { return nil }
         switch record.standing(of: claim.digest, policy: policy, now: now) {
@@ -43,7 +43,7 @@ extension TokenService {
         case .pending, .retired, .forged: return nil
         }
         guard let bindings = matching(record.bindings, claim.signals) else { return nil }
-        let data = needsData ? sessions.cache[index].details?.data ?? [] : []
+        let data = needsData ? entry.pointee.details?.data ?? [] : []
         sessions.countStale()
         counters.valid &+= 1
         var view = SessionView(record, sid: claim.token.sid, now: now, newToken: nil, data: data)

@@ -90,7 +90,7 @@ extension World {
             case .time(let copy): append(11, copy, symbols, to: &key)
             case .renewal(let record): append(12, .live(record), symbols, to: &key)
             case .end: key.append(13)
-            case .creation(let record, _): append(14, .live(record), symbols, to: &key)
+            case .creation(_, let record, _): append(14, .live(record), symbols, to: &key)
             case .repeated(let token, let since):
                 key += [15, token.sid == symbols.sid ? 0 : 1, Ticks.tick(since)]
                 key += token.verifier.bytes.prefix(2)

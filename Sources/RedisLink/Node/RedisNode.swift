@@ -150,6 +150,8 @@ public final class RedisNode {
     public var clockMilliseconds: Int64? { link.clockMilliseconds }
     public func clockMilliseconds(at now: MonotonicInstant) -> Int64? { link.clockMilliseconds(at: now) }
     public func observe(serverMilliseconds: Int64) { link.observe(serverMilliseconds: serverMilliseconds) }
+    /// Every change that the server made before it was told.
+    public var provedAt: MonotonicInstant { freshUntil - Self.proofLimit }
     /// Why the server does not take the beat; nil while it does, and before it was asked.
     public var refusal: RedisFault? { beat.refusal }
 

@@ -18,6 +18,8 @@ extension TokenService {
         _ kind: SessionWrite.Kind, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>, isGivenUp: Bool
     ) {
         guard case .success(let outcome) = result else { return loseSight(of: kind, sid) }
+        // Nothing was changed, and it says nothing of what came before. Whoever still waits decides anew.
+        if case .late = outcome { return forget(sid) }
         // Somebody was told that a logout failed, and another change came before it: the session lives.
         if isGivenUp, case .end = kind, case .overtaken(let copy) = outcome, case .live = copy.session {
             return loseSight(of: kind, sid)

@@ -16,15 +16,15 @@ struct IssueFlow: Flow {
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {
         switch event {
-        case .begin:
-            let (record, view) = try context.newSession(token, request)
-            (self.view, digest) = (view, record.current)
-            return .write(.create(record, request.data, isRepeatable: false), of: token.sid)
+        case .begin: return try create(context)
         case .written: break
         case .overtaken(let copy):
+            switch copy.session {
+            // The clock was put right.
+            case .absent: return try create(context)
             // The same candidate stands there: an earlier try of ours was carried out after all.
-            guard case .live(let standing) = copy.session, standing.current == digest else {
-                throw Unavailable(reason: "a fresh session id was taken already")
+            case .live(let standing) where standing.current == digest: break
+            case .live, .ended: throw Unavailable(reason: "a fresh session id was taken already")
             }
         case .failed(let fault): throw fault
         case .settled, .held, .read, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
@@ -32,6 +32,12 @@ struct IssueFlow: Flow {
         guard let view else { throw UnexpectedEvent() }
         context.report(.issued(view))
         return .answer(view)
+    }
+
+    private mutating func create(_ context: some FlowContext) throws -> FlowStep<SessionView> {
+        let (record, view) = try context.newSession(token, request)
+        (self.view, digest) = (view, record.current)
+        return .write(.create(record, request.data, isRepeatable: false), of: token.sid)
     }
 }
 

@@ -21,7 +21,7 @@ struct LoginFlow: Flow {
         case renewal(SessionRecord)
         /// Of another subject's session.
         case end
-        case creation(SessionRecord, SessionView)
+        case creation(SessionToken, SessionRecord, SessionView)
         /// The session that an earlier LOGIN led to.
         case repeated(SessionToken, since: Milliseconds)
     }
@@ -49,7 +49,9 @@ struct LoginFlow: Flow {
             case .session, .time, .renewal, .end, .creation: return try judge(copy, context)
             }
         case .overtaken(let copy):
-            if case .creation(let record, let view) = awaited { return try occupied(copy, record, view, context) }
+            if case .creation(let token, let record, let view) = awaited {
+                return try occupied(copy, token, record, view, context)
+            }
             return try judge(copy, context)
         case .time(let now):
             guard case .time(let copy) = awaited else { throw UnexpectedEvent() }
@@ -58,7 +60,7 @@ struct LoginFlow: Flow {
             switch awaited {
             case .renewal(let record): return try answer(record, try presented.sid, candidate, context)
             case .end: return try create(SessionToken(sid: newSid, verifier: candidate), context)
-            case .creation(_, let view): return answer(view, context)
+            case .creation(_, _, let view): return answer(view, context)
             case .session, .time, .repeated: throw UnexpectedEvent()
             }
         case .failed(let fault): throw fault
@@ -141,19 +143,21 @@ struct LoginFlow: Flow {
         _ token: SessionToken, _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
         let (record, view) = try context.newSession(token, request)
-        return expect(.creation(record, view), .write(.create(record, request.data), of: token.sid))
+        return expect(.creation(token, record, view), .write(.create(record, request.data), of: token.sid))
     }
 
     /// Something stands in the new session's place.
     private mutating func occupied(
-        _ copy: StoredCopy, _ record: SessionRecord, _ view: SessionView, _ context: some FlowContext
+        _ copy: StoredCopy, _ token: SessionToken, _ record: SessionRecord, _ view: SessionView,
+        _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
         switch copy.session {
         // An earlier try of ours was carried out after all.
         case .live(let standing) where standing.current == record.current: return answer(view, context)
         // The session that a memo led to was ended or taken further meanwhile: nothing to come back to.
         case .live, .ended: return try createAnother(context)
-        case .absent: throw Unavailable(reason: "the session vanished while it was made")
+        // The clock was put right, or the session has ended and been forgotten.
+        case .absent: return try create(token, context)
         }
     }
 

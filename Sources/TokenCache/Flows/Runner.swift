@@ -197,7 +197,8 @@ extension TokenService {
             // Nobody waits for the session of a request that was given up.
             guard !run.isOver else { return }
             switch result {
-            case .success: commit(write, change, of: sid, run)
+            case .success(true): commit(write, change, of: sid, run)
+            case .success(false): decideAnew(sid, run)
             case .failure(let fault): advance(run, .failed(fault))
             }
         }
@@ -218,11 +219,18 @@ extension TokenService {
             case .success(.overtaken(let copy)):
                 counters.overtaken += 1
                 advance(run, .overtaken(copy))
+            case .success(.late): decideAnew(sid, run)
             case .success(.tooLarge(let bytes)):
                 if !run.isOver { fail(run, ServiceFault.dataTooLarge(bytes: bytes, limit: limit)) }
             case .failure(let fault): advance(run, .failed(fault))
             }
         }
+    }
+
+    /// A change was decided by a clock that was not Redis's: as if another had come first.
+    private func decideAnew<F>(_ sid: SessionID, _ run: Run<F>) {
+        guard !run.isOver else { return }
+        store.load(sid) { [self] result in advance(run, result.event(FlowEvent.overtaken)) }
     }
 
     // MARK: Holding

@@ -33,6 +33,7 @@ final class CachedSessions {
     private let node: RedisNode
     private(set) var counters = NearCacheCounters()
     private let keyPrefix: [UInt8]
+    private var ended = EndedSubjects()
     /// Told of every session that was written, by whomever.
     var onChange: (SessionID) -> Void = { _ in }
     /// Called when every change is told from now on.
@@ -82,6 +83,27 @@ final class CachedSessions {
         counters.evictions = cache.evictions
         counters.isArmed = node.isProved
         return counters
+    }
+
+    // MARK: What may answer
+
+    /// The session's entry, where what is here of it may be believed. Valid until the cache is changed.
+    @inline(__always)
+    func entry(_ sid: SessionID) -> UnsafeMutablePointer<NearCacheEntry>? {
+        guard let entry = cache.entry(sid) else { return nil }
+        return ended.isEmpty || !isOfEnded(entry) ? entry : nil
+    }
+
+    /// All sessions of a subject were ended, as the index had them: one that left it before, ended elsewhere, may still
+    /// be here while the feed is silent. Until Redis has told everything that was before this moment, nothing that is
+    /// here of the subject is believed.
+    func distrust(subject: [UInt8], at now: MonotonicInstant) { ended.insert(subject, at: now) }
+
+    @inline(never)
+    private func isOfEnded(_ entry: UnsafeMutablePointer<NearCacheEntry>) -> Bool {
+        ended.removeAll(provedAt: node.provedAt)
+        guard let details = entry.pointee.details else { return false }
+        return ended.contains(details.subject)
     }
 
     func countHit() { counters.hits &+= 1 }

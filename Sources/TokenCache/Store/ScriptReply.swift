@@ -29,7 +29,7 @@ struct ScriptReply {
         case ("changed", .some(let hash)):
             Result { try StoredCopy(hash) }.mapError(Unavailable.init).map { .overtaken($0) }
         case ("large", .integer(let bytes)): .success(.tooLarge(bytes: bytes))
-        case ("late", _): .failure(Self.late)
+        case ("late", _): .success(.late)
         default: .failure(Self.unexpected)
         }
     }

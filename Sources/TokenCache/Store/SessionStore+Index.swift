@@ -4,18 +4,18 @@ internal import Tokens
 
 /// The index of a subject's sessions.
 extension SessionStore {
-    /// Enters a session into its subject's index. To be acknowledged before the session is written.
+    /// Enters a session into its subject's index. To be acknowledged before the session is written. The completion says
+    /// whether Redis was reached in time; else nothing was changed, and what was decided by the old clock is to be
+    /// decided anew.
     func addToIndex(
         _ index: SubjectIndex, sid: SessionID, absoluteEnd: Milliseconds, arrival: MonotonicInstant,
-        _ done: @escaping Completion<Void>
+        _ done: @escaping Completion<Bool>
     ) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
         run(
             SessionScripts.index, key: keys.index(index),
             arguments: [decimal(notAfter), sid.hex, decimal(absoluteEnd)], repeatable: true
-        ) { result in
-            done(result.flatMap { $0.isLate ? .failure(ScriptReply.late) : .success(()) })
-        }
+        ) { done($0.map { !$0.isLate }) }
     }
 
     /// Takes ended sessions out of the index. Nobody waits: a member left behind leaves by its score.

@@ -32,6 +32,9 @@ enum ChangeOutcome {
     case overtaken(StoredCopy)
     /// The data would have had so many bytes. Nothing was changed.
     case tooLarge(bytes: Int64)
+    /// Redis's clock was past the script's time: nothing was changed. The estimate of the clock is right now, and what
+    /// was decided by the old one is to be decided anew.
+    case late
 }
 
 /// The sessions in Redis: what is sent, and what the replies mean. Decides nothing.
@@ -87,51 +90,25 @@ final class SessionStore {
         }
     }
 
-    /// Carries out a change. A change that came too late is tried once more with the clock put right: it was refused
-    /// untouched, and somebody still waits for it.
+    /// Carries out a change.
     /// - Parameter arrival: of the request; a script does nothing past its time, which counts from then.
     func commit(
         _ change: Change, of sid: SessionID, maxData: Int, arrival: MonotonicInstant,
         _ done: @escaping Completion<ChangeOutcome>
     ) {
-        commit(change, of: sid, maxData: maxData, arrival: arrival, mayRetry: true, done)
-    }
-
-    private func commit(
-        _ change: Change, of sid: SessionID, maxData: Int, arrival: MonotonicInstant, mayRetry: Bool,
-        _ done: @escaping Completion<ChangeOutcome>
-    ) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
-        let arguments = commitArguments(change, notAfter: notAfter, maxData: maxData)
         run(
             change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: keys.session(sid),
-            arguments: arguments, repeatable: change.isRepeatable
-        ) { [self] result in
-            switch result {
-            case .failure(let fault): done(.failure(fault))
-            case .success(let reply):
-                if reply.isLate, mayRetry {
-                    commit(change, of: sid, maxData: maxData, arrival: arrival, mayRetry: false, done)
-                } else {
-                    done(reply.changeOutcome)
-                }
-            }
-        }
+            arguments: commitArguments(change, notAfter: notAfter, maxData: maxData), repeatable: change.isRepeatable
+        ) { result in done(result.flatMap(\.changeOutcome)) }
     }
 
     /// Records an access if nobody did within `interval`. The completion says whether the session still lives.
     func touch(
         _ sid: SessionID, interval: Milliseconds, arrival: MonotonicInstant, _ done: @escaping Completion<Bool>
     ) {
-        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
-        run(
-            SessionScripts.touch, key: keys.session(sid), arguments: [decimal(notAfter), decimal(interval)],
-            repeatable: true
-        ) { result in
-            done(
-                result.flatMap { reply in
-                    reply.isLate ? .failure(ScriptReply.late) : .success(reply.verdict != "absent")
-                })
+        runInTime(SessionScripts.touch, key: keys.session(sid), arguments: [decimal(interval)], arrival: arrival) {
+            done($0.map { $0.verdict != "absent" })
         }
     }
 
@@ -143,12 +120,22 @@ final class SessionStore {
         _ captcha: CaptchaID, nonce: SessionID, ttl: Milliseconds, arrival: MonotonicInstant,
         _ done: @escaping Completion<Bool>
     ) {
+        runInTime(
+            SessionScripts.spend, key: keys.captcha(captcha), arguments: [nonce.bytes, decimal(ttl)], arrival: arrival
+        ) { done($0.map { $0.verdict == "done" }) }
+    }
+
+    /// Runs a script whose arguments are no times by Redis's clock: where it came too late it is tried once more, with the
+    /// clock put right.
+    private func runInTime(
+        _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], arrival: MonotonicInstant, mayRepeat: Bool = true,
+        _ done: @escaping Completion<ScriptReply>
+    ) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
-        run(
-            SessionScripts.spend, key: keys.captcha(captcha),
-            arguments: [decimal(notAfter), nonce.bytes, decimal(ttl)], repeatable: true
-        ) { result in
-            done(result.flatMap { $0.isLate ? .failure(ScriptReply.late) : .success($0.verdict == "done") })
+        run(script, key: key, arguments: [decimal(notAfter)] + arguments, repeatable: true) { [self] result in
+            guard case .success(let reply) = result, reply.isLate else { return done(result) }
+            guard mayRepeat else { return done(.failure(ScriptReply.late)) }
+            runInTime(script, key: key, arguments: arguments, arrival: arrival, mayRepeat: false, done)
         }
     }
 
