@@ -10,6 +10,8 @@ public struct SessionView: Sendable {
     public var created: Int64
     /// Last access on record, Unix seconds.
     public var modified: Int64
+    /// When the subject last proved who they are, Unix seconds; 0 if nobody did.
+    public var authTime: Int64
     /// Whole seconds until the idle limit, or the absolute one where that comes first; rounded down.
     public var expiresIn: Int64
     /// Whole seconds until the absolute limit, rounded down.
@@ -24,8 +26,12 @@ public struct SessionView: Sendable {
     public var isGuest = false
     /// Signals that differ from what the token is bound to, where that is only told.
     public var differs: [Signal] = []
+    /// Whether the client's cookie is to outlive the browser.
+    public var isPersistent = false
     /// What the holder's CSRF tokens depend on.
     var csrfSalt: Digest?
+    /// Whose forms were this holder's before a LOGIN or ROTATE; nil where that is known to Redis only.
+    var formerHolders: [CSRFHolder]?
 
     init(_ record: SessionRecord, sid: SessionID, now: Milliseconds, newToken: SessionToken?, data: [RecordField]) {
         self.sid = sid
@@ -33,12 +39,18 @@ public struct SessionView: Sendable {
         generation = record.generation
         created = record.created / 1_000
         modified = record.lastAccess / 1_000
+        authTime = record.authTime / 1_000
         expiresIn = max(0, record.expireAt &- now) / 1_000
         absoluteIn = max(0, record.absoluteEnd &- now) / 1_000
         self.newToken = newToken.map(HandedToken.session)
         self.data = data
+        isPersistent = record.isPersistent
         csrfSalt = record.csrfSalt
+        formerHolders = record.formerHolders(sid: sid)
     }
+
+    /// For whom forms are made, and by whom they are judged.
+    var formHolder: FormHolder { FormHolder(CSRFHolder(sid: sid, salt: csrfSalt), former: formerHolders) }
 }
 
 /// A token for its holder. A secret.
@@ -87,19 +99,21 @@ extension Judged: Sendable where Value: Sendable {}
 /// What a token is worth.
 public typealias Verdict = Judged<SessionView>
 
-/// What VISIT answers: the verdict on the token presented, and a holder in any case.
-public struct VisitAnswer: Sendable {
-    public var presented: PresentedToken
+/// What an access answers about a holder.
+public struct Page: Sendable {
     public var holder: SessionView
     /// Of the form that was sent back, where asked for.
     public var check: CSRFCheck?
     /// For the form that will be shown, where asked for.
     public var csrf: [UInt8]?
 
-    public init(presented: PresentedToken, holder: SessionView) {
-        self.presented = presented
-        self.holder = holder
-    }
+    init(_ holder: SessionView) { self.holder = holder }
+}
+
+/// What VISIT answers: the verdict on the token presented, and a holder in any case.
+public struct VisitAnswer: Sendable {
+    public var presented: PresentedToken
+    public var page: Page
 
     public enum PresentedToken: Sendable {
         case none
@@ -119,8 +133,21 @@ public struct Inspection: Sendable {
     }
 }
 
+/// What GET found.
+public struct HeldData: Sendable {
+    public var sid: SessionID
+    /// All fields; the caller picks what was asked for.
+    public var fields: [RecordField]
+
+    public init(sid: SessionID, fields: [RecordField]) {
+        self.sid = sid
+        self.fields = fields
+    }
+}
+
 /// What SET did.
 public struct ChangedData: Sendable {
+    public var sid: SessionID
     /// How many fields really changed.
     public var fields: Int
     /// Where a guest's token was presented, of the session that it became.
@@ -131,6 +158,8 @@ public enum RevokeAnswer: Equatable, Sendable {
     /// The session is ended, by this call or before it.
     case revoked(EndReason)
     case unknown
+    /// A token from before a LOGIN or ROTATE ends nothing: whoever planted it must not log the victim out.
+    case replayed
 }
 
 /// Why a command was not carried out.
@@ -160,10 +189,16 @@ public struct SessionRequest: Sendable {
     /// Milliseconds; nil takes the daemon's default.
     public var idle: Milliseconds?
     public var absolute: Milliseconds?
-    /// Fields to set; an empty value removes the field.
+    /// Whether the client's cookie is to outlive the browser; nil: where limits are given.
+    public var isPersistent: Bool?
+    /// When the subject proved who they are, Unix milliseconds; nil: now.
+    public var authTime: Milliseconds?
+    /// Fields to set; an empty value removes the field. No name twice.
     public var data: [RecordField] = []
     /// What the new token is bound to, as far as the daemon binds tokens.
     public var signals = Signals()
+    /// The page-only guest of the token presented, where there is a key ring.
+    public var pageGuest: SessionID?
 
     public init() {}
 }
@@ -171,5 +206,6 @@ public struct SessionRequest: Sendable {
 /// Which session a command speaks of: the one of a token that is checked, or one that a worker already knows.
 public enum SessionReference: Sendable {
     case token(Presented)
-    case sid(SessionID)
+    /// - Parameter of: whose it must be; nil: anybody's.
+    case sid(SessionID, of: [UInt8]?)
 }

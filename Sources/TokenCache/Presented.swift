@@ -14,10 +14,18 @@ public enum Credential: Sendable {
 public struct Presented: Sendable {
     public var credential: Credential
     public var signals: Signals
+    /// A guest's token as it was sent; what else page-only guests are derived from is in the credential.
+    var guestText: [UInt8] = []
 
     public init(_ credential: Credential, _ signals: Signals = Signals()) {
         self.credential = credential
         self.signals = signals
+    }
+
+    /// - Parameter text: the token as it was sent.
+    public init(_ credential: Credential, _ text: UnsafeRawBufferPointer, _ signals: Signals) {
+        self.init(credential, signals)
+        if case .guest = credential { guestText = Array(text) }
     }
 
     /// The session that the token is of, or would be.
@@ -38,6 +46,11 @@ struct Claim {
     /// Set where a guest's token was presented: `token` then holds the verifier that stands for it in a record.
     let guest: Guest?
     let signals: Signals
+    /// A guest's token as it was sent.
+    var guestText: [UInt8] = []
+
+    /// What page-only guests are derived from.
+    var text: [UInt8] { guest == nil ? token.sid.bytes + token.verifier.bytes : guestText }
 
     var sid: SessionID { token.sid }
 }
@@ -60,7 +73,7 @@ extension TokenService {
         switch presented.credential {
         case .refused(let refusal): .refused(refusal)
         case .session(let token): .accepted(try claim(token, presented.signals))
-        case .guest(let guest): .accepted(try claim(guest, presented.signals))
+        case .guest(let guest): .accepted(try claim(guest, presented.guestText, presented.signals))
         }
     }
 
@@ -68,11 +81,11 @@ extension TokenService {
         Claim(token: token, digest: try crypto.digest(token.verifier), guest: nil, signals: signals)
     }
 
-    func claim(_ guest: Guest, _ signals: Signals) throws -> Claim {
+    func claim(_ guest: Guest, _ text: [UInt8] = [], _ signals: Signals) throws -> Claim {
         guard let verifier = try stateless.verifiers(of: guest).first else { throw ServiceFault.noKeys }
         return Claim(
             token: SessionToken(sid: guest.sid, verifier: verifier), digest: try crypto.digest(verifier), guest: guest,
-            signals: signals)
+            signals: signals, guestText: text)
     }
 }
 
@@ -85,7 +98,7 @@ extension FlowContext {
             noteSession(ofGuest: guest.sid)
             return copy
         case .absent:
-            let record = SessionRecord(guest: guest, digest: claim.digest, policy: policy, now: now)
+            let record = SessionRecord(guest: guest, digest: claim.digest, now: now)
             return StoredCopy(session: .live(record), data: [])
         case .live(let record):
             noteSession(ofGuest: guest.sid)

@@ -16,11 +16,13 @@ public struct StatelessPolicy: Sendable, Equatable {
     /// Characters of a solution, 1…`CaptchaAlphabet.longest`.
     public var captchaLength: Int
     public var bindings: BindingPolicy
+    /// Whether captchas are bound by rules of their own.
+    public var captchaBinding: CaptchaBinding
 
     public init(
         guestLifetime: Int64 = 24 * 3_600, guestAbsolute: Int64 = 30 * 86_400, csrfLifetime: Int64 = 12 * 3_600,
         requiresSameOrigin: Bool = false, captchaLifetime: Int64 = 600, captchaLength: Int = 5,
-        bindings: BindingPolicy = BindingPolicy()
+        bindings: BindingPolicy = BindingPolicy(), captchaBinding: CaptchaBinding = .inherit
     ) {
         self.guestLifetime = guestLifetime
         self.guestAbsolute = guestAbsolute
@@ -29,7 +31,29 @@ public struct StatelessPolicy: Sendable, Equatable {
         self.captchaLifetime = captchaLifetime
         self.captchaLength = captchaLength
         self.bindings = bindings
+        self.captchaBinding = captchaBinding
     }
+
+    /// Of captchas.
+    public var captchaBindings: BindingPolicy {
+        var policy = bindings
+        switch captchaBinding {
+        case .inherit: break
+        case .off: (policy.ip, policy.userAgent) = (.off, .off)
+        case .strict: policy.ip = .strict
+        }
+        return policy
+    }
+}
+
+/// How captchas are bound (`captcha.binding`).
+public enum CaptchaBinding: String, CaseIterable, Sendable {
+    /// As all tokens are.
+    case inherit
+    /// Not at all.
+    case off
+    /// To the address, whatever other tokens are bound to.
+    case strict
 }
 
 /// The key ring at work: guests, CSRF tokens, captchas and bindings, sealed and opened without asking anybody.
@@ -88,36 +112,65 @@ final class StatelessTokens {
     /// A new guest and its token.
     func newGuest(lifetime: Int64?, _ signals: Signals, now: Int64) throws -> (guest: Guest, text: [UInt8]) {
         let ring = try ring(sealingAt: now)
-        let end = now + policy.guestAbsolute
-        let guest = Guest(
-            sid: try random.bytes(), issued: now, expires: min(now + (lifetime ?? policy.guestLifetime), end), end: end,
-            bindings: try ring.bind(signals, policy: policy.bindings, now: now))
+        var guest = guest(sid: try random.bytes(), lifetime: lifetime, now: now)
+        guest.bindings = try ring.bind(signals, policy: policy.bindings, now: now)
         return (guest, try ring.seal(guest, now: now))
     }
 
-    /// The same guest under a new token, where more than half of the old one's time has passed; nil where not, or
-    /// where the guest's end leaves nothing to renew.
-    func renewal(of guest: Guest, bindings: Bindings?, now: Int64) throws -> (guest: Guest, text: [UInt8])? {
-        let lifetime = guest.expires - guest.issued
-        guard now - guest.issued > lifetime / 2 else { return nil }
+    /// A guest from now on, bound to nothing.
+    func guest(sid: SessionID, lifetime: Int64?, now: Int64) -> Guest {
+        let end = now + policy.guestAbsolute
+        return Guest(
+            sid: sid, issued: now, expires: min(now + (lifetime ?? policy.guestLifetime), end), end: end)
+    }
+
+    /// Whether a guest's token is to be renewed: by a navigation past half of its life, by any other request in the last
+    /// quarter; not where the guest's end leaves nothing to renew.
+    func isRenewalDue(_ guest: Guest, isNavigation: Bool, now: Int64) -> Bool {
+        let (lifetime, age) = (guest.expires &- guest.issued, now &- guest.issued)
+        guard min(now &+ lifetime, guest.end) > guest.expires else { return false }
+        return isNavigation ? age > lifetime / 2 : age > lifetime / 4 * 3
+    }
+
+    /// The same guest under a new token.
+    func renewed(_ guest: Guest, bindings: Bindings?, now: Int64) throws -> (guest: Guest, text: [UInt8]) {
         var renewed = guest
         renewed.issued = now
-        renewed.expires = min(now + lifetime, guest.end)
+        renewed.expires = min(now &+ (guest.expires &- guest.issued), guest.end)
         renewed.bindings = bindings ?? guest.bindings
-        guard renewed.expires > guest.expires else { return nil }
         return (renewed, try ring(sealingAt: now).seal(renewed, now: now))
+    }
+
+    func pageGuests(of token: [UInt8], now: Int64) throws -> [SessionID] {
+        try ring(sealingAt: now).pageGuests(of: token, now: now)
     }
 
     // MARK: Bindings
 
-    func bind(_ signals: Signals, now: Int64) throws -> Bindings {
-        guard !policy.bindings.isOff, !signals.isEmpty else { return Bindings() }
-        return try ring(sealingAt: now).bind(signals, policy: policy.bindings, now: now)
+    func bind(_ signals: Signals, now: Int64) throws -> Bindings { try bind(signals, policy.bindings, now: now) }
+
+    func bindCaptcha(_ signals: Signals, now: Int64) throws -> Bindings {
+        try bind(signals, policy.captchaBindings, now: now)
+    }
+
+    private func bind(_ signals: Signals, _ policy: BindingPolicy, now: Int64) throws -> Bindings {
+        guard !policy.isOff, !signals.isEmpty else { return Bindings() }
+        return try ring(sealingAt: now).bind(signals, policy: policy, now: now)
     }
 
     func check(_ bindings: Bindings, _ signals: Signals, now: Int64) throws -> BindingVerdict {
-        guard !policy.bindings.isOff, !bindings.isEmpty else { return BindingVerdict() }
-        return try ring().check(bindings, signals, policy: policy.bindings, now: now)
+        try check(bindings, signals, policy.bindings, now: now)
+    }
+
+    func checkCaptcha(_ bindings: Bindings, _ signals: Signals, now: Int64) throws -> BindingVerdict {
+        try check(bindings, signals, policy.captchaBindings, now: now)
+    }
+
+    private func check(
+        _ bindings: Bindings, _ signals: Signals, _ policy: BindingPolicy, now: Int64
+    ) throws -> BindingVerdict {
+        guard !policy.isOff, !bindings.isEmpty else { return BindingVerdict() }
+        return try ring().check(bindings, signals, policy: policy, now: now)
     }
 
     // MARK: Forms
@@ -127,14 +180,30 @@ final class StatelessTokens {
             form: form, holder: holder, expires: now + policy.csrfLifetime, now: now, random: &random)
     }
 
-    func check(_ form: FormCheck, holder: CSRFHolder, now: Int64) throws(ServiceFault) -> CSRFCheck {
+    func check(_ form: FormCheck, holder: FormHolder, now: Int64) throws(ServiceFault) -> CSRFCheck {
         let ring = try ring()
         switch form.site {
         case .crossSite?: return .failed
         case .sameSite?, .other?: if policy.requiresSameOrigin { return .failed }
         case .sameOrigin?, .userAlone?, nil: break
         }
-        return form.csrf.withUnsafeBytes { ring.checkCSRF($0, form: form.form, holder: holder, now: now) }
+        func check(_ holder: CSRFHolder) -> CSRFCheck {
+            form.csrf.withUnsafeBytes { ring.checkCSRF($0, form: form.form, holder: holder, now: now) }
+        }
+        let own = check(holder.holder)
+        guard own == .failed else { return own }
+        for other in holder.others {
+            let verdict = check(other)
+            if verdict != .failed { return verdict }
+        }
+        for former in holder.former ?? [] {
+            switch check(former) {
+            case .passed, .outdated: return .outdated
+            case .expired: return .expired
+            case .failed: break
+            }
+        }
+        return .failed
     }
 
     // MARK: Captchas

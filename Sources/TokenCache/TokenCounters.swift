@@ -11,6 +11,8 @@ public struct TokenCounters: Sendable, Equatable {
     public var rotations: UInt64 = 0
     public var forcedRotations: UInt64 = 0
     public var confirmations: UInt64 = 0
+    /// Lost successors that were told again.
+    public var recoveries: UInt64 = 0
     public var touches: UInt64 = 0
     public var ended: UInt64 = 0
     /// Changes that another change overtook, so that they were decided anew.
@@ -20,6 +22,8 @@ public struct TokenCounters: Sendable, Equatable {
     public var mismatch: UInt64 = 0
     public var guestsIssued: UInt64 = 0
     public var guestsRenewed: UInt64 = 0
+    /// Guests without a token of their own, for a page only.
+    public var pageGuests: UInt64 = 0
     /// Guests' tokens found good.
     public var guestsValid: UInt64 = 0
     /// Questions to Redis whether a session was made of a guest.
@@ -29,6 +33,8 @@ public struct TokenCounters: Sendable, Equatable {
     public var csrfIssued: UInt64 = 0
     public var csrfPassed: UInt64 = 0
     public var csrfFailed: UInt64 = 0
+    /// From before a LOGIN or ROTATE.
+    public var csrfOutdated: UInt64 = 0
     public var captchasIssued: UInt64 = 0
     public var captchasPassed: UInt64 = 0
     /// Wrong, late, or for another form, holder or client.

@@ -21,7 +21,7 @@ extension TokenService {
             return try validate(Presented(try credential(text), signals), at: arrival, done())
         }
         var found = Found()
-        if let session = hit(token, signals, needsData: false, at: arrival, &found) {
+        if let session = hit(token, signals, needsData: false, isNavigation: true, at: arrival, &found) {
             return .hit(session)
         }
         return try ask(Presented(.session(token), signals), at: arrival, found, done())
@@ -32,7 +32,7 @@ extension TokenService {
         _ presented: Presented, at arrival: MonotonicInstant, _ done: @autoclosure () -> Completion<Verdict>
     ) throws(ServiceFault) -> KnownAnswer {
         var found = Found()
-        let known = try look(presented, needsData: false, at: arrival, &found)
+        let known = try look(presented, AccessRequest(), at: arrival, usesTombstones: true, &found)
         guard case .asked = known else { return known }
         return try ask(presented, at: arrival, found, done())
     }
@@ -43,7 +43,7 @@ extension TokenService {
         _ done: @autoclosure () -> Completion<Verdict>
     ) throws(ServiceFault) -> KnownAnswer {
         if let refusal = tombstone(found) { return .refused(refusal) }
-        let (flow, first) = try question(presented, needsData: false, found)
+        let (flow, first) = try question(presented, AccessRequest(), found)
         run(flow, at: arrival, first: first, done())
         return .asked
     }
@@ -55,17 +55,22 @@ extension TokenService {
     }
 
     /// The one look into the near cache.
-    /// - Parameter needsData: an answer without the session's data would be none.
+    /// - Parameter usesTombstones: whether an ended session is refused from here.
     /// - Returns: the answer where it is known at once.
     func look(
-        _ presented: Presented, needsData: Bool, at arrival: MonotonicInstant, _ found: inout Found
+        _ presented: Presented, _ request: AccessRequest, at arrival: MonotonicInstant, usesTombstones: Bool,
+        _ found: inout Found
     ) throws(ServiceFault) -> KnownAnswer {
         guard case .session(let token) = presented.credential else {
-            return try lookAtGuest(presented, at: arrival, &found)
+            return try lookAtGuest(presented, request, at: arrival, usesTombstones: usesTombstones, &found)
         }
-        if let session = hit(token, presented.signals, needsData: needsData, at: arrival, &found) {
+        if let session = hit(
+            token, presented.signals, needsData: request.needsData, isNavigation: request.isNavigation, at: arrival,
+            &found)
+        {
             return .hit(session)
         }
+        guard usesTombstones else { return .asked }
         return tombstone(found).map(KnownAnswer.refused) ?? .asked
     }
 
@@ -81,7 +86,8 @@ extension TokenService {
     /// The same for what is no session's token.
     @inline(never)
     private func lookAtGuest(
-        _ presented: Presented, at arrival: MonotonicInstant, _ found: inout Found
+        _ presented: Presented, _ request: AccessRequest, at arrival: MonotonicInstant, usesTombstones: Bool,
+        _ found: inout Found
     ) throws(ServiceFault) -> KnownAnswer {
         switch presented.credential {
         case .session: return .asked
@@ -89,17 +95,19 @@ extension TokenService {
             count(refusal)
             return .refused(refusal)
         case .guest(let guest):
-            if !mustAsk(standing(of: guest, at: arrival)) {
-                switch try verdict(on: guest, presented.signals) {
+            if !mustAsk(standing(of: guest, at: arrival)),
+                !isRenewalDue(guest, isNavigation: request.isNavigation)
+            {
+                switch try verdict(on: guest, presented.signals, renews: false) {
                 case .accepted(let view): return .accepted(view)
                 case .refused(let refusal): return .refused(refusal)
                 }
             }
             guard let sessions, sessions.isFresh(at: arrival), let now = store.clock(at: arrival),
-                let entry = sessions.cache.entry(guest.sid)
+                let entry = sessions.entry(guest.sid)
             else { return .asked }
             found = Found(entry: entry, now: now)
-            guard let refusal = tombstone(found) else { return .asked }
+            guard usesTombstones, let refusal = tombstone(found) else { return .asked }
             ledger.noteSession(guest.sid)
             return .refused(refusal)
         }
@@ -109,13 +117,13 @@ extension TokenService {
     /// that is enough to decide.
     @inline(never)
     func question(
-        _ presented: Presented, needsData: Bool, _ found: Found
+        _ presented: Presented, _ request: AccessRequest, _ found: Found
     ) throws(ServiceFault) -> (flow: AccessFlow, first: FlowEvent) {
         do {
             guard case .accepted(let claim) = try claim(presented) else { throw UnexpectedEvent() }
-            let flow = AccessFlow(claim, needsData: needsData)
+            let flow = AccessFlow(claim, request)
             guard let entry = found.entry,
-                let copy = try warmCopy(claim, entry, needsData: needsData, now: found.now)
+                let copy = try warmCopy(claim, entry, needsData: request.needsData, now: found.now)
             else { return (flow, .begin) }
             return (flow, .read(copy, .memory))
         } catch {
@@ -128,13 +136,16 @@ extension TokenService {
     /// A session that is here, whose current token it is.
     @inline(__always)
     private func hit(
-        _ token: SessionToken, _ signals: Signals, needsData: Bool, at arrival: MonotonicInstant,
+        _ token: SessionToken, _ signals: Signals, needsData: Bool, isNavigation: Bool, at arrival: MonotonicInstant,
         _ found: inout Found
     ) -> CachedSession? {
         guard let sessions, sessions.isFresh(at: arrival), let now = store.clock(at: arrival),
             let entry = sessions.entry(token.sid)
         else { return nil }
-        guard let session = hit(token.verifier, signals, entry, needsData: needsData, now: now) else {
+        guard
+            let session = hit(
+                token.verifier, signals, entry, needsData: needsData, isNavigation: isNavigation, now: now)
+        else {
             found = Found(entry: entry, now: now)
             return nil
         }
@@ -147,12 +158,14 @@ extension TokenService {
     @inline(__always)
     private func hit(
         _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool,
-        now: Milliseconds
+        isNavigation: Bool, now: Milliseconds
     ) -> CachedSession? {
         guard entry.pointee.isConfirmedCurrent(verifier), !needsData || entry.pointee.keepsData else { return nil }
         let times = entry.pointee.times
         var session = CachedSession(entry, times, now: now)
-        guard session.untilIdle > 0, !times.isRotationDue(policy, now: now) else { return nil }
+        guard session.untilIdle > 0, !times.isRotationDue(policy, isNavigation: isNavigation, now: now) else {
+            return nil
+        }
         if let details = entry.pointee.details, details.isBound {
             // Anything but a match is for Redis to judge.
             guard let bindings = matching(details.bindings, signals) else { return nil }

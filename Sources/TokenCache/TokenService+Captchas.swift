@@ -28,15 +28,14 @@ public struct CaptchaAttempt: Sendable {
     public var captcha: Captcha
     public var answer: [UInt8]
     public var form: [UInt8]
-    /// Nil where no holder was named.
-    public var holder: SessionID?
+    /// Of whom it may be; none where no holder was named.
+    var holders: [SessionID] = []
     public var signals: Signals
 
-    public init(captcha: Captcha, answer: [UInt8], form: [UInt8], holder: SessionID?, signals: Signals) {
+    public init(captcha: Captcha, answer: [UInt8], form: [UInt8], signals: Signals) {
         self.captcha = captcha
         self.answer = answer
         self.form = form
-        self.holder = holder
         self.signals = signals
     }
 }
@@ -56,7 +55,7 @@ extension TokenService {
             let lifetime = request.lifetime.map { max(1, $0 / 1_000) } ?? stateless.policy.captchaLifetime
             let captcha = Captcha(
                 id: try randomBytes(), issued: now, expires: now + lifetime, solution: solution, form: request.form,
-                holder: holder, bindings: try stateless.bind(request.signals, now: now))
+                holder: holder, bindings: try stateless.bindCaptcha(request.signals, now: now))
             let text = try stateless.newCaptcha(captcha, now: now)
             counters.captchasIssued &+= 1
             return IssuedCaptcha(captcha: text, solution: solution, expiresIn: lifetime)
@@ -92,7 +91,7 @@ extension TokenService {
         var asked: Presented?
         if let presented {
             switch try knownHolder(presented, at: arrival) {
-            case .accepted(let holder)?: attempt.holder = holder.sid
+            case .accepted(let holder)?: attempt.holders = holder.sids
             case .refused?:
                 countCaptcha(.mismatch)
                 return .mismatch

@@ -24,10 +24,14 @@ extension TokenService {
     }
 
     /// ROTATE: any other change of privilege: a new token at once, no overlap; limits stay.
+    /// - Parameter pageGuest: that of the token presented, where there is a key ring.
     public func rotate(
-        _ presented: Presented, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<Verdict>
+        _ presented: Presented, pageGuest: SessionID? = nil, at arrival: MonotonicInstant? = nil,
+        _ done: @escaping Completion<Verdict>
     ) {
-        begin(at: arrival, done) { Checked(try claim(presented).map { try RotateFlow($0, self) }) }
+        begin(at: arrival, done) {
+            Checked(try claim(presented).map { try RotateFlow($0, pageGuest: pageGuest, self) })
+        }
     }
 
     /// REVOKE: ends the session of a token it once gave out, whether that is still accepted or not. Idempotent.
@@ -35,7 +39,8 @@ extension TokenService {
         _ reference: SessionReference, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<RevokeAnswer>
     ) {
         switch reference {
-        case .sid(let sid): run(RevokeFlow(sid: sid, claim: nil), at: arrival, done)
+        case .sid(let sid, let subject):
+            run(RevokeFlow(sid: sid, claim: nil, subject: subject), at: arrival, done)
         case .token(let presented):
             do {
                 guard case .accepted(let claim) = try claim(presented) else {
@@ -50,13 +55,13 @@ extension TokenService {
     /// - Returns: the answer where the near cache has it.
     public func get(
         _ reference: SessionReference, at arrival: MonotonicInstant,
-        _ done: @autoclosure () -> Completion<Judged<[RecordField]>>
-    ) -> Judged<[RecordField]>? {
+        _ done: @autoclosure () -> Completion<Judged<HeldData>>
+    ) -> Judged<HeldData>? {
         var asksNearCache = false
         if case .token(let presented) = reference, case .session(let token) = presented.credential {
             if let entry = current(token, presented.signals, at: arrival), entry.pointee.keepsData {
                 sessions?.countHit()
-                return .accepted(entry.pointee.details?.data ?? [])
+                return .accepted(HeldData(sid: token.sid, fields: entry.pointee.details?.data ?? []))
             }
             asksNearCache = true
         }
@@ -125,7 +130,7 @@ extension TokenService {
     /// What a command speaks of, or the refusal of a token that cannot be good.
     private func judging(_ reference: SessionReference) throws -> Judged<Judging> {
         switch reference {
-        case .sid(let sid): .accepted(Judging(sid, nil))
+        case .sid(let sid, let subject): .accepted(Judging(sid, nil, of: subject))
         case .token(let presented): try claim(presented).map { Judging($0.sid, $0) }
         }
     }

@@ -26,6 +26,9 @@ extension TokenService: FlowContext {
     func report(_ notice: FlowNotice) {
         switch notice {
         case .replayed(let sid): logger.notice("a retired token came back", metadata: ["sid": "\(sid)"])
+        case .recovered(let sid):
+            counters.recoveries &+= 1
+            logger.notice("a token came back whose successor was used: it is told again", metadata: ["sid": "\(sid)"])
         case .endedByReplay(let sid):
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(sid)"])
         case .loggedIn(let view):

@@ -1,4 +1,5 @@
 public import EventLoop
+internal import TokenCrypto
 public import Tokens
 
 /// Where the browser says that a request comes from (`Sec-Fetch-Site`, W3C Fetch Metadata).
@@ -7,6 +8,14 @@ public enum FetchSite: Sendable {
     /// `none`: the user alone, by a bookmark or the address bar.
     case userAlone
     /// Something that the standard does not know.
+    case other
+}
+
+/// What kind of request it is (`Sec-Fetch-Mode`).
+public enum FetchMode: Sendable {
+    /// A page that the browser goes to.
+    case navigate
+    /// An image, a script, a poll: anything else.
     case other
 }
 
@@ -26,6 +35,24 @@ public struct FormCheck: Sendable {
     }
 }
 
+/// For whom forms and captchas are made, and by whom they are judged.
+public struct FormHolder: Sendable {
+    public var holder: CSRFHolder
+    /// Whose forms are as good: the holder that a token had before LOGIN, a page-only guest under another key.
+    var others: [CSRFHolder] = []
+    /// Whose forms were this holder's before a LOGIN or ROTATE; nil where that is known to Redis only.
+    var former: [CSRFHolder]?
+
+    init(_ holder: CSRFHolder, others: [CSRFHolder] = [], former: [CSRFHolder]? = []) {
+        self.holder = holder
+        self.others = others
+        self.former = former
+    }
+
+    /// Whose captchas may be answered.
+    public var sids: [SessionID] { [holder.sid] + others.map(\.sid) }
+}
+
 /// CSRF tokens, and the holders of forms and captchas.
 extension TokenService {
     /// Who holds a token, without an access: nothing is renewed, rotated or confirmed.
@@ -34,8 +61,8 @@ extension TokenService {
     ///   - done: asked for where Redis has to be asked.
     /// - Returns: the answer where the near cache or a guest's token has it.
     public func holder(
-        _ presented: Presented, at arrival: MonotonicInstant, _ done: @autoclosure () -> Completion<Judged<CSRFHolder>>
-    ) throws(ServiceFault) -> Judged<CSRFHolder>? {
+        _ presented: Presented, at arrival: MonotonicInstant, _ done: @autoclosure () -> Completion<Judged<FormHolder>>
+    ) throws(ServiceFault) -> Judged<FormHolder>? {
         if let known = try knownHolder(presented, at: arrival) { return known }
         begin(at: arrival, done()) { Checked(try claim(presented).map(HolderFlow.init)) }
         return nil
@@ -43,17 +70,43 @@ extension TokenService {
 
     func knownHolder(
         _ presented: Presented, at arrival: MonotonicInstant
-    ) throws(ServiceFault) -> Judged<CSRFHolder>? {
+    ) throws(ServiceFault) -> Judged<FormHolder>? {
         switch presented.credential {
         case .refused(let refusal): return .refused(refusal)
         case .session(let token):
             guard let entry = current(token, presented.signals, at: arrival) else { return nil }
             sessions?.countHit()
-            return .accepted(CSRFHolder(sid: token.sid, salt: entry.pointee.details?.csrfSalt))
+            return .accepted(
+                FormHolder(CSRFHolder(sid: token.sid, salt: entry.pointee.details?.csrfSalt), former: nil))
         case .guest(let guest):
             guard !mustAsk(standing(of: guest, at: arrival)) else { return nil }
             do { return try holder(guest, presented.signals) } catch { throw ServiceFault(error) }
         }
+    }
+
+    /// CSRF.VERIFY: whether a form was made for who holds the token.
+    /// - Parameters: as for `holder`.
+    public func verify(
+        _ form: FormCheck, heldBy presented: Presented, at arrival: MonotonicInstant,
+        _ done: @autoclosure () -> Completion<Judged<CSRFCheck>>
+    ) throws(ServiceFault) -> Judged<CSRFCheck>? {
+        switch try knownHolder(presented, at: arrival) {
+        case .refused(let refusal)?: return .refused(refusal)
+        case .accepted(let holder)?: if let check = try check(form, holder) { return .accepted(check) }
+        case nil: break
+        }
+        let done = done()
+        begin(at: arrival) { [self] (result: Result<Judged<FormHolder>, ServiceFault>) in
+            done(
+                result.flatMap { judged in
+                    Result { () throws(ServiceFault) in
+                        try judged.map { holder throws(ServiceFault) in try check(form, holder) ?? .failed }
+                    }
+                })
+        } _: {
+            Checked(try claim(presented).map(HolderFlow.init))
+        }
+        return nil
     }
 
     /// A CSRF token for the holder's form, and for how many seconds it is good. No two are the same.
@@ -66,10 +119,43 @@ extension TokenService {
         } catch { throw ServiceFault(error) }
     }
 
-    public func check(_ form: FormCheck, _ holder: CSRFHolder) throws(ServiceFault) -> CSRFCheck {
+    /// A CSRF token for the form that comes behind a LOGIN or ROTATE.
+    public func issueCSRF(form: [UInt8], for view: SessionView) throws(ServiceFault) -> [UInt8] {
+        try issueCSRF(form: form, view.formHolder.holder).csrf
+    }
+
+    /// - Returns: nil where the form is none of the holder's, and whether it was is known to Redis only.
+    func check(_ form: FormCheck, _ holder: FormHolder) throws(ServiceFault) -> CSRFCheck? {
         let check = try stateless.check(form, holder: holder, now: guestSeconds)
-        if check == .passed { counters.csrfPassed &+= 1 } else { counters.csrfFailed &+= 1 }
+        switch check {
+        case .passed: counters.csrfPassed &+= 1
+        case .outdated: counters.csrfOutdated &+= 1
+        case .failed where holder.former == nil: return nil
+        case .failed, .expired: counters.csrfFailed &+= 1
+        }
         return check
+    }
+
+    /// Who a token is that is refused, where its bearer may hold a newer one: a guest for a page only.
+    /// - Parameters:
+    ///   - token: a session's 64 bytes, or any other text as it was sent.
+    ///   - former: the holder that the token had before a LOGIN.
+    func pageHolder(of token: [UInt8], former: CSRFHolder?) throws -> FormHolder {
+        let guests = try stateless.pageGuests(of: token, now: guestSeconds).map { CSRFHolder(sid: $0) }
+        guard let holder = guests.first else { throw ServiceFault.noKeys }
+        return FormHolder(holder, others: guests.dropFirst() + (former.map { [$0] } ?? []))
+    }
+
+    /// The page-only guest of a token as it was sent; nil without a key ring, or for an empty one.
+    public func pageGuest(of text: UnsafeRawBufferPointer) -> SessionID? {
+        guard !text.isEmpty else { return nil }
+        return try? pageHolder(of: Self.tokenBytes(text), former: nil).holder.sid
+    }
+
+    /// What page-only guests are derived from, one for all the forms in which a token may be written.
+    static func tokenBytes(_ text: UnsafeRawBufferPointer) -> [UInt8] {
+        guard let token = SessionToken(text: text) else { return Array(text) }
+        return token.sid.bytes + token.verifier.bytes
     }
 
     /// The rules in force.

@@ -7,6 +7,9 @@ extension TokenService {
     /// Seconds by Redis's clock as far as it is known, else by this host's: guests are answered without Redis.
     var guestSeconds: Int64 { store.bestClock / 1_000 }
 
+    /// The same for callers.
+    public var seconds: Int64 { guestSeconds }
+
     /// GUEST.ISSUE, and VISIT of somebody without a good token. Asks nobody.
     /// - Parameter lifetime: milliseconds, rounded up to a second; nil takes the daemon's default.
     public func issueGuest(lifetime: Milliseconds? = nil, _ signals: Signals) throws(ServiceFault) -> SessionView {
@@ -49,8 +52,15 @@ extension TokenService {
         }
     }
 
+    /// Whether a guest's token is to be renewed by such a request, and may be: while Redis is away nobody knows whether a
+    /// LOGIN elsewhere has given its bearer a newer one.
+    func isRenewalDue(_ guest: Guest, isNavigation: Bool) -> Bool {
+        store.isReady && stateless.isRenewalDue(guest, isNavigation: isNavigation, now: guestSeconds)
+    }
+
     /// The verdict on a guest's token that no session was made of: good, perhaps renewed, or for another client.
-    func verdict(on guest: Guest, _ signals: Signals) throws(ServiceFault) -> Verdict {
+    /// - Parameter renews: Redis, asked after the request came, knows no session of it, and its time has come.
+    func verdict(on guest: Guest, _ signals: Signals, renews: Bool) throws(ServiceFault) -> Verdict {
         do {
             let now = guestSeconds
             let bindings = try stateless.check(guest.bindings, signals, now: now)
@@ -59,7 +69,8 @@ extension TokenService {
                 return .refused(.mismatch)
             }
             var view = SessionView(guest, now: now, newToken: nil)
-            if let renewal = try stateless.renewal(of: guest, bindings: bindings.renewed, now: now) {
+            if renews {
+                let renewal = try stateless.renewed(guest, bindings: bindings.renewed, now: now)
                 counters.guestsRenewed &+= 1
                 view = SessionView(renewal.guest, now: now, newToken: renewal.text)
             }
@@ -73,9 +84,12 @@ extension TokenService {
 extension FlowContext {
     /// The pending successor, for the holder of the token that it was sealed under; nil where there is none pending.
     func pendingSuccessor(_ record: SessionRecord, for claim: Claim) throws -> SessionToken? {
-        guard let previous = record.previous, record.confirmedAt == nil, previous.digest == claim.digest else {
-            return nil
-        }
+        record.confirmedAt == nil ? try successor(record, of: claim) : nil
+    }
+
+    /// The current token, for the holder of the one before it; nil for anybody else.
+    func successor(_ record: SessionRecord, of claim: Claim) throws -> SessionToken? {
+        guard let previous = record.previous, previous.digest == claim.digest else { return nil }
         guard
             let verifier = try crypto.open(
                 previous.sealedSuccessor, under: claim.token.verifier, sid: claim.sid, digest: record.current)
@@ -89,12 +103,14 @@ extension SessionView {
         sid = guest.sid
         subject = []
         generation = 0
-        created = guest.issued
+        created = guest.made
         modified = guest.issued
+        authTime = 0
         expiresIn = max(0, min(guest.expires, guest.end) &- now)
         absoluteIn = max(0, guest.end &- now)
         self.newToken = newToken.map(HandedToken.guest)
         isGuest = true
         data = []
+        formerHolders = []
     }
 }

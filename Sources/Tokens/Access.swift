@@ -15,6 +15,8 @@ public enum AccessDecision: Equatable, Sendable {
     case accept(Touch)
     /// Accepted, and the client is to be given the pending successor again.
     case acceptAwaitingSuccessor(Touch)
+    /// The same for a successor that was used, and is lost (`rotation.lost-successor: recover`).
+    case acceptRecovering(Touch)
     /// Write the confirmation first, then decide again.
     case confirm
     /// Write a rotation first, then decide again.
@@ -26,15 +28,24 @@ public enum AccessDecision: Equatable, Sendable {
 }
 
 extension SessionRecord {
-    /// Decides an access. `digest` is that of the presented verifier, `now` Redis's time in milliseconds.
-    public func decideAccess(digest: Digest, policy: TokenPolicy, now: Milliseconds) -> AccessDecision {
+    /// Decides an access.
+    /// - Parameters:
+    ///   - digest: of the presented verifier.
+    ///   - isNavigation: a page that a browser goes to, or what may be one; anything else rotates later.
+    ///   - now: Redis's time in milliseconds.
+    public func decideAccess(
+        digest: Digest, isNavigation: Bool = true, policy: TokenPolicy, now: Milliseconds
+    ) -> AccessDecision {
         switch standing(of: digest, policy: policy, now: now) {
         case .current:
             let times = times(now: now)
-            return times.isRotationDue(policy, now: now) ? .rotate : .accept(times.touch(policy, now: now))
+            return times.isRotationDue(policy, isNavigation: isNavigation, now: now)
+                ? .rotate : .accept(times.touch(policy, now: now))
         case .pending: return .confirm
         case .awaitingSuccessor: return .acceptAwaitingSuccessor(times(now: now).touch(policy, now: now))
         case .overlapping: return .accept(times(now: now).touch(policy, now: now))
+        case .retired where policy.lostSuccessor == .recover && previous?.digest == digest:
+            return .acceptRecovering(times(now: now).touch(policy, now: now))
         case .retired(let punishable): return punishable && policy.onReplay == .revoke ? .endReplayed : .refuseReplayed
         case .forged: return .refuseUnknown
         }

@@ -39,24 +39,89 @@ extension StoredSession {
         crypto: CryptoContext
     ) throws(CryptoError) -> LoginDecision? {
         guard let memo, now < memo.until, try crypto.digest(subject) == memo.subjectDigest,
-            let verifier = try crypto.open(memo.sealed, under: token.verifier, sid: token.sid, digest: memo.digest)
+            let verifier = try memo.open(by: token, crypto)
         else { return nil }
         return .repeatAnswer(
             SessionToken(sid: memo.sid, verifier: verifier), since: memo.until.subtracting(policy.rotationOverlap))
     }
 }
 
+extension LoginMemo {
+    /// The verifier that LOGIN gave out, for whoever holds the token that was current then, or the one before it; nil for
+    /// anybody else.
+    public func open(by token: SessionToken, _ crypto: CryptoContext) throws(CryptoError) -> Verifier? {
+        if let verifier = try crypto.open(sealed, under: token.verifier, sid: token.sid, digest: digest) {
+            return verifier
+        }
+        guard let firstStep,
+            let current = try crypto.open(
+                firstStep.sealed, under: token.verifier, sid: token.sid, digest: firstStep.digest)
+        else { return nil }
+        return try crypto.open(sealed, under: current, sid: token.sid, digest: digest)
+    }
+}
+
+/// What a LOGIN makes of a session.
+public struct LoginTerms: Sendable {
+    public var subject: [UInt8]
+    /// Milliseconds.
+    public var idle: Milliseconds
+    public var absolute: Milliseconds
+    /// Whether the cookie is to outlive the browser.
+    public var isPersistent: Bool
+    /// When the subject proved who they are.
+    public var authTime: Milliseconds
+
+    public init(
+        subject: [UInt8], idle: Milliseconds, absolute: Milliseconds, isPersistent: Bool, authTime: Milliseconds
+    ) {
+        self.subject = subject
+        self.idle = idle
+        self.absolute = absolute
+        self.isPersistent = isPersistent
+        self.authTime = authTime
+    }
+}
+
 extension SessionRecord {
     /// The record after a LOGIN: a forced rotation with new limits, this subject, and a memo for its repetition.
     public func loggedIn(
-        to successor: Digest, csrfSalt: Digest, memo: LoginMemo, subject: [UInt8], idle: Milliseconds,
-        absolute: Milliseconds, policy: TokenPolicy, now: Milliseconds
+        to successor: Digest, csrfSalt: Digest, pageGuest: SessionID?, memo: LoginMemo, _ terms: LoginTerms,
+        policy: TokenPolicy, now: Milliseconds
     ) -> SessionRecord {
-        var next = forced(to: successor, csrfSalt: csrfSalt, policy: policy, now: now)
+        var next = forced(to: successor, csrfSalt: csrfSalt, pageGuest: pageGuest, policy: policy, now: now)
         next.login = memo
-        next.subject = subject
-        next.idle = idle
-        next.absoluteEnd = now.adding(absolute)
+        next.take(terms, now: now)
+        next.renewedByLogin = now
         return next
+    }
+
+    /// Takes over subject and limits, which count from now.
+    public mutating func take(_ terms: LoginTerms, now: Milliseconds) {
+        subject = terms.subject
+        idle = terms.idle
+        absoluteEnd = now.adding(terms.absolute)
+        isPersistent = terms.isPersistent
+        authTime = terms.authTime
+    }
+
+    /// The holder whose forms a token is judged by that LOGIN retired, while the memo lives and the token opens it.
+    public func formerHolder(
+        of token: SessionToken, now: Milliseconds, _ crypto: CryptoContext
+    ) throws(CryptoError) -> CSRFHolder? {
+        guard let login, login.digest == current, now < login.until, try login.open(by: token, crypto) != nil else {
+            return nil
+        }
+        return CSRFHolder(sid: token.sid, salt: formerSalt)
+    }
+}
+
+extension Tombstone {
+    /// The same of a session that LOGIN ended.
+    public func formerHolder(
+        of token: SessionToken, now: Milliseconds, _ crypto: CryptoContext
+    ) throws(CryptoError) -> CSRFHolder? {
+        guard let login, now < login.until, try login.open(by: token, crypto) != nil else { return nil }
+        return CSRFHolder(sid: token.sid, salt: csrfSalt)
     }
 }

@@ -9,6 +9,15 @@ public enum ReplayPolicy: String, Sendable, CaseIterable {
     case revoke
 }
 
+/// What to do when the previous token comes back after its overlap: its successor was used, and may be lost since
+/// (`rotation.lost-successor`).
+public enum LostSuccessorPolicy: String, Sendable, CaseIterable {
+    /// Refuse it.
+    case refuse
+    /// Tell it its successor again: for clients whose cookie jar may lose a cookie that they used already.
+    case recover
+}
+
 /// The operator's rules for every session of a daemon. Spans in milliseconds.
 public struct TokenPolicy: Sendable, Equatable {
     /// Age of a token, from its confirmation, past which an access rotates it. > 0.
@@ -16,6 +25,7 @@ public struct TokenPolicy: Sendable, Equatable {
     /// How long the previous token is still accepted once its successor was used. ≥ 0.
     public var rotationOverlap: Milliseconds
     public var onReplay: ReplayPolicy
+    public var lostSuccessor: LostSuccessorPolicy
     /// How long after its retirement a token may come back without ending the session. ≥ 0.
     public var replayGrace: Milliseconds
     /// Limits of a session that asks for none of its own. > 0.
@@ -32,7 +42,8 @@ public struct TokenPolicy: Sendable, Equatable {
 
     public init(
         rotationAfter: Milliseconds = 15 * 60_000, rotationOverlap: Milliseconds = 2 * 60_000,
-        onReplay: ReplayPolicy = .reject, replayGrace: Milliseconds = 10 * 60_000,
+        onReplay: ReplayPolicy = .reject, lostSuccessor: LostSuccessorPolicy = .refuse,
+        replayGrace: Milliseconds = 10 * 60_000,
         idle: Milliseconds = 2 * 3_600_000, absolute: Milliseconds = 24 * 3_600_000,
         maxAbsolute: Milliseconds = 400 * 86_400_000, touchInterval: Milliseconds = 60_000,
         tombstone: Milliseconds = 10 * 60_000, maxData: Int = 65_536
@@ -40,6 +51,7 @@ public struct TokenPolicy: Sendable, Equatable {
         self.rotationAfter = rotationAfter
         self.rotationOverlap = rotationOverlap
         self.onReplay = onReplay
+        self.lostSuccessor = lostSuccessor
         self.replayGrace = replayGrace
         self.idle = idle
         self.absolute = absolute

@@ -32,7 +32,8 @@ public struct RecordField: Equatable, Sendable {
     }
 }
 
-/// The layout of a session's hash in Redis, record version 1.
+/// The layout of a session's hash in Redis, record version 2. Version 1 had none of the fields in capitals, and no `u`,
+/// `q`, `j`.
 ///
 /// Names of one letter and values of at most 64 bytes keep the hash in Redis's compact encoding (`listpack`).
 /// Numbers are decimal text, which that encoding stores as integers; digests and tokens' ciphertexts are raw bytes.
@@ -49,11 +50,16 @@ public struct RecordField: Equatable, Sendable {
 /// | `i` | idle limit | | `x` | salt of CSRF tokens, 32 B |
 /// | `e` | absolute end; a tombstone's end | | `0`–`3` | subject, in pieces of 64 B |
 /// | `b` | what the address was, bound | | `h` | what the user agent was, bound |
+/// | `u` | when the subject proved who they are | | `q` | when a LOGIN last renewed it |
+/// | `j` | 1: the cookie outlives the browser | | `P` | page-only guest of LOGIN's token, 16 B |
+/// | `X` | salt before the last LOGIN or ROTATE | | `S` `D` | first step of a memo, 48 B and 32 B |
 /// | `z` | reason, where the session was ended | | `k` | bytes of data (kept by the script) |
+///
+/// Of a tombstone `o` holds the tokens that LOGIN was called with since, `X` the salt that the session had.
 ///
 /// Data fields stand under a dot and their name, so no name can touch the record.
 public enum RecordCodec {
-    public static let version: Int64 = 1
+    public static let version: Int64 = 2
     public static let dataMark = UInt8(ascii: ".")
     static let subjectPiece = 64
 
@@ -83,6 +89,11 @@ public enum RecordCodec {
         if record.forcedGeneration > 0 { fields.append(RecordField("f", decimal(record.forcedGeneration))) }
         if let login = record.login { fields += encodeMemo(login) }
         if let salt = record.csrfSalt { fields.append(RecordField("x", salt.bytes)) }
+        if let salt = record.formerSalt { fields.append(RecordField("X", salt.bytes)) }
+        if let guest = record.pageGuest { fields.append(RecordField("P", guest.bytes)) }
+        if record.authTime > 0 { fields.append(RecordField("u", decimal(record.authTime))) }
+        if let login = record.renewedByLogin { fields.append(RecordField("q", decimal(login))) }
+        if record.isPersistent { fields.append(RecordField("j", decimal(1))) }
         if let binding = record.bindings.ip { fields.append(RecordField("b", binding.bytes)) }
         if let binding = record.bindings.userAgent { fields.append(RecordField("h", binding.bytes)) }
         for (index, start) in stride(from: 0, to: record.subject.count, by: subjectPiece).enumerated() {
@@ -96,15 +107,17 @@ public enum RecordCodec {
         [RecordField("v", decimal(version)), RecordField("z", Array(tombstone.reason.rawValue.utf8))]
             + (tombstone.until.map { [RecordField("e", decimal($0))] } ?? [])
             + (tombstone.login.map(encodeMemo) ?? [])
+            + (tombstone.csrfSalt.map { [RecordField("X", $0.bytes)] } ?? [])
+            + (tombstone.marks.isEmpty ? [] : [RecordField("o", tombstone.marks.flatMap { bigEndian($0, bytes: 8) })])
     }
 
-    /// What turns the hash of `old` into that of `new`: fields to set, names to delete.
+    /// What turns the hash of `old`, of whatever version, into that of `new`: fields to set, names to delete.
     public static func difference(
         from old: SessionRecord, to new: SessionRecord
     ) -> (set: [RecordField], delete: [[UInt8]]) {
         let before = encode(old)
         let after = encode(new)
-        let set = after.filter { field in !before.contains(field) }
+        let set = after.filter { field in !before.contains(field) || field.name == [UInt8(ascii: "v")] }
         let delete = before.map(\.name).filter { name in !after.contains { $0.name == name } }
         return (set, delete)
     }
@@ -128,6 +141,7 @@ public enum RecordCodec {
             RecordField("m", memo.digest.bytes + memo.subjectDigest.bytes),
             RecordField("y", memo.sid.bytes),
         ]
+            + (memo.firstStep.map { [RecordField("S", $0.sealed.bytes), RecordField("D", $0.digest.bytes)] } ?? [])
     }
 
     /// Milliseconds from the session's creation to the retirement (5 bytes: 34 years), and from there to the end of

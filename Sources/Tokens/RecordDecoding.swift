@@ -26,11 +26,15 @@ extension RecordCodec {
     private static func tombstone(_ reason: ArraySlice<UInt8>, _ fields: borrowing FieldTable) throws(RecordError)
         -> Tombstone
     {
-        guard let reason = EndReason(rawValue: String(decoding: reason, as: UTF8.self)) else {
-            throw .damaged(field: "z")
-        }
-        return Tombstone(
-            reason: reason, login: try memo(fields), until: fields["e"] == nil ? nil : try fields.time("e"))
+        // One that a later daemon knows.
+        let reason = EndReason(rawValue: String(decoding: reason, as: UTF8.self)) ?? .admin
+        var tombstone = Tombstone(
+            reason: reason, login: try memo(fields), until: fields["e"] == nil ? nil : try fields.time("e"),
+            csrfSalt: try fields.optional("X"))
+        let marks = fields["o"] ?? []
+        guard marks.count.isMultiple(of: 8), marks.count <= 8 * Tombstone.maxMarks else { throw .damaged(field: "o") }
+        tombstone.marks = (0..<marks.count / 8).map { number(marks.dropFirst($0 * 8).prefix(8)) }
+        return tombstone
     }
 
     private static func record(_ fields: borrowing FieldTable) throws(RecordError) -> SessionRecord {
@@ -52,7 +56,12 @@ extension RecordCodec {
         }
         record.remembered = try remembered(fields, created: record.created)
         record.login = try memo(fields)
-        if fields["x"] != nil { record.csrfSalt = try fields.fixed("x") as Digest }
+        record.csrfSalt = try fields.optional("x")
+        record.formerSalt = try fields.optional("X")
+        record.pageGuest = try fields.optional("P")
+        record.authTime = fields["u"] == nil ? 0 : try fields.time("u")
+        record.renewedByLogin = fields["q"] == nil ? nil : try fields.time("q")
+        record.isPersistent = try fields.optionalNumber("j") == 1
         record.bindings = Bindings(ip: try binding(fields, "b"), userAgent: try binding(fields, "h"))
         guard record.generation >= 1, record.idle > 0, record.confirmedAt != nil || record.previous != nil else {
             throw .damaged(field: "g")
@@ -85,9 +94,14 @@ extension RecordCodec {
             let verifier = SealedVerifier(bytes: sealed.prefix(48)),
             let digest = Digest(bytes: digests.prefix(32)), let subject = Digest(bytes: digests.suffix(32))
         else { throw .damaged(field: "l") }
+        let step =
+            fields["S"] == nil
+            ? nil
+            : LoginMemo.FirstStep(
+                digest: try fields.fixed("D"), sealed: try fields.fixed("S"))
         return LoginMemo(
             sid: try fields.fixed("y"), digest: digest, sealed: verifier, subjectDigest: subject,
-            until: Milliseconds(clamping: number(sealed.suffix(8))))
+            until: Milliseconds(clamping: number(sealed.suffix(8))), firstStep: step)
     }
 
     private static func binding(_ fields: borrowing FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding?
@@ -177,6 +191,10 @@ private struct FieldTable: ~Copyable {
         let time = try number(name)
         guard time < 100_000_000_000_000 else { throw .damaged(field: String(name)) }
         return time
+    }
+
+    func optional<Value: FixedBytes>(_ name: Unicode.Scalar) throws(RecordError) -> Value? {
+        self[name] == nil ? nil : try fixed(name)
     }
 
     func fixed<Value: FixedBytes>(_ name: Unicode.Scalar) throws(RecordError) -> Value {

@@ -27,9 +27,11 @@ extension SessionRecord {
     }
 
     /// The record after LOGIN or ROTATE: `successor` is current and confirmed, all other tokens are retired at once.
-    /// - Parameter csrfSalt: 32 fresh random bytes; every CSRF token made before dies with the old salt.
+    /// - Parameters:
+    ///   - csrfSalt: 32 fresh random bytes; every CSRF token made before is outdated with the old salt.
+    ///   - pageGuest: that of the token presented, where there is a key ring.
     public func forced(
-        to successor: Digest, csrfSalt: Digest, policy: TokenPolicy, now: Milliseconds
+        to successor: Digest, csrfSalt: Digest, pageGuest: SessionID?, policy: TokenPolicy, now: Milliseconds
     ) -> SessionRecord {
         var next = self
         next.revision &+= 1
@@ -41,15 +43,19 @@ extension SessionRecord {
         next.confirmedAt = now
         next.forcedGeneration = next.generation
         next.login = nil
+        next.formerSalt = self.csrfSalt
         next.csrfSalt = csrfSalt
+        next.pageGuest = pageGuest
         next.lastAccess = now
         return next
     }
 
     /// The same record with a previous token whose overlap is over moved to the remembered ones: for decisions no
-    /// different, and smaller to keep.
+    /// different, and smaller to keep. Under `recover` it is told its successor still.
     public func settled(policy: TokenPolicy, now: Milliseconds) -> SessionRecord {
-        guard previous != nil, let confirmedAt, now >= confirmedAt.adding(policy.rotationOverlap) else { return self }
+        guard policy.lostSuccessor == .refuse, previous != nil, let confirmedAt,
+            now >= confirmedAt.adding(policy.rotationOverlap)
+        else { return self }
         var settled = self
         settled.rememberPrevious(policy: policy, now: now)
         settled.previous = nil

@@ -18,6 +18,12 @@ public struct SessionRecord: Equatable, Sendable {
     public var idle: Milliseconds
     /// When the session ends whatever happens; moved by LOGIN only.
     public var absoluteEnd: Milliseconds
+    /// When the subject last proved who they are; 0 if nobody did.
+    public var authTime: Milliseconds = 0
+    /// When a LOGIN last renewed the session; nil where none did since it was made.
+    public var renewedByLogin: Milliseconds?
+    /// Whether the client's cookie is to outlive the browser.
+    public var isPersistent = false
     /// The token before the current one, unless that one was forced.
     public var previous: PreviousToken?
     /// Tokens before the previous one, newest first, at most `maxRemembered`.
@@ -27,6 +33,11 @@ public struct SessionRecord: Equatable, Sendable {
     public var login: LoginMemo?
     /// 32 bytes that the session's CSRF tokens depend on; nil (meaning zeros) until the first forced rotation.
     public var csrfSalt: Digest?
+    /// The salt before the last forced rotation; nil (meaning zeros) where that was the first.
+    public var formerSalt: Digest?
+    /// The page-only guest of the token that the last LOGIN or ROTATE was called with: its forms are outdated, not
+    /// forged.
+    public var pageGuest: SessionID?
     /// Whose session it is; empty for an anonymous one. At most `maxSubject` bytes.
     public var subject: [UInt8]
     /// What of the client the session is bound to; empty for most.
@@ -53,14 +64,15 @@ public struct SessionRecord: Equatable, Sendable {
     }
 
     /// A guest as the session of generation 0 that it is, stored nowhere yet: rotation, LOGIN and ROTATE of it make
-    /// the session that is stored. What it becomes ends with the guest at the latest.
+    /// the session that is stored. It lives as long as the guest would have: a cart does not shorten a visit.
     /// - Parameter digest: of the verifier that stands for the guest's token.
-    public init(guest: Guest, digest: Digest, policy: TokenPolicy, now: Milliseconds) {
-        self.init(token: digest, subject: [], idle: policy.idle, absolute: policy.absolute, now: now)
+    public init(guest: Guest, digest: Digest, now: Milliseconds) {
+        let idle = max(1, guest.expires.subtracting(guest.issued)).multipliedClamped(by: 1_000)
+        self.init(token: digest, subject: [], idle: idle, absolute: 0, now: now)
         revision = 0
         generation = 0
-        created = min(now, guest.issued.multipliedClamped(by: 1_000))
-        absoluteEnd = min(absoluteEnd, guest.end.multipliedClamped(by: 1_000))
+        created = min(now, guest.made.multipliedClamped(by: 1_000))
+        absoluteEnd = guest.end.multipliedClamped(by: 1_000)
         bindings = guest.bindings
     }
 
@@ -69,6 +81,12 @@ public struct SessionRecord: Equatable, Sendable {
 
     /// When Redis removes the session by itself: the native TTL of its key.
     public var expireAt: Milliseconds { min(lastAccess.adding(idle), absoluteEnd) }
+
+    /// Whose forms were this session's before its last LOGIN or ROTATE.
+    public func formerHolders(sid: SessionID) -> [CSRFHolder] {
+        (forcedGeneration > 0 && csrfSalt != nil ? [CSRFHolder(sid: sid, salt: formerSalt)] : [])
+            + (pageGuest.map { [CSRFHolder(sid: $0)] } ?? [])
+    }
 }
 
 /// The token that the current one replaced.
@@ -99,25 +117,41 @@ public struct RememberedToken: Equatable, Sendable {
     }
 }
 
-/// What a repeated LOGIN with the same old token and subject is answered with. Only LOGIN opens it.
+/// What a repeated LOGIN with the same old token and subject is answered with. Only LOGIN opens it, and CHECK asks
+/// whether a token would.
 public struct LoginMemo: Equatable, Sendable {
     /// The session the LOGIN led to: the same one, or the new one beside a tombstone.
     public var sid: SessionID
     /// Digest of the token that LOGIN gave out.
     public var digest: Digest
-    /// That token's verifier, sealed under the token that LOGIN was called with.
+    /// That token's verifier, sealed under the token that was current when LOGIN was called.
     public var sealed: SealedVerifier
     public var subjectDigest: Digest
     public var until: Milliseconds
+    /// Set where the token before the current one was still good: it opens the memo in two steps.
+    public var firstStep: FirstStep?
+
+    /// The token that was current when LOGIN was called, for whoever holds the one before it.
+    public struct FirstStep: Equatable, Sendable {
+        public var digest: Digest
+        public var sealed: SealedVerifier
+
+        public init(digest: Digest, sealed: SealedVerifier) {
+            self.digest = digest
+            self.sealed = sealed
+        }
+    }
 
     public init(
-        sid: SessionID, digest: Digest, sealed: SealedVerifier, subjectDigest: Digest, until: Milliseconds
+        sid: SessionID, digest: Digest, sealed: SealedVerifier, subjectDigest: Digest, until: Milliseconds,
+        firstStep: FirstStep? = nil
     ) {
         self.sid = sid
         self.digest = digest
         self.sealed = sealed
         self.subjectDigest = subjectDigest
         self.until = until
+        self.firstStep = firstStep
     }
 }
 
@@ -137,12 +171,25 @@ public struct Tombstone: Equatable, Sendable {
     public var login: LoginMemo?
     /// When Redis removes it; nil in one that a daemon wrote which did not say so.
     public var until: Milliseconds?
+    /// What the session's CSRF tokens depended on, kept beside a LOGIN's memo.
+    public var csrfSalt: Digest?
+    /// Tokens with which LOGIN was called after the end, by the first 8 bytes of their digests, newest first, at most
+    /// `maxMarks`: who presents one may hold a newer token.
+    public var marks: [UInt64] = []
 
-    public init(reason: EndReason, login: LoginMemo? = nil, until: Milliseconds? = nil) {
+    public static let maxMarks = 7
+
+    public init(
+        reason: EndReason, login: LoginMemo? = nil, until: Milliseconds? = nil, csrfSalt: Digest? = nil
+    ) {
         self.reason = reason
         self.login = login
         self.until = until
+        self.csrfSalt = csrfSalt
     }
+
+    /// Whether LOGIN was called with this token, before the end or after it.
+    public func wasLoggedInWith(_ digest: Digest) -> Bool { reason == .login || marks.contains(digest.prefix) }
 }
 
 /// What stands under a session's key.

@@ -24,7 +24,7 @@ public enum Standing: Equatable, Sendable {
         }
     }
 
-    /// Whether the session once gave this token out: such a token may end it (logout in an old tab).
+    /// Whether the session once gave this token out.
     public var isOwn: Bool { self != .forged }
 }
 
@@ -48,11 +48,32 @@ extension SessionRecord {
         return .forged
     }
 
+    /// When a former token was retired; nil for any other.
+    public func retirement(of digest: Digest, policy: TokenPolicy) -> Retirement? {
+        if let previous, previous.digest == digest {
+            return confirmedAt.map { Retirement(at: $0.adding(policy.rotationOverlap), isByForce: false) }
+        }
+        let prefix = digest.prefix
+        for (index, token) in remembered.enumerated() where token.prefix == prefix {
+            return Retirement(at: token.retiredAt, isByForce: generation(at: index) < forcedGeneration)
+        }
+        return nil
+    }
+
+    /// Of a remembered token.
+    private func generation(at index: Int) -> Int64 { generation - (previous == nil ? 1 : 2) - Int64(index) }
+
     private func isPunishable(
         _ token: RememberedToken, at index: Int, policy: TokenPolicy, now: Milliseconds
     ) -> Bool {
-        let newestRemembered = generation - (previous == nil ? 1 : 2)
-        guard newestRemembered - Int64(index) >= max(forcedGeneration, 1) else { return false }
+        guard generation(at: index) >= max(forcedGeneration, 1) else { return false }
         return now >= max(token.retiredAt.adding(policy.replayGrace), token.overlapEnd)
     }
+}
+
+/// How a former token came to be one.
+public struct Retirement: Equatable, Sendable {
+    public var at: Milliseconds
+    /// It is from before the last LOGIN or ROTATE.
+    public var isByForce: Bool
 }

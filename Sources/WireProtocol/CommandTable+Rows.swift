@@ -9,50 +9,61 @@ extension CommandTable {
             command: .tokenValidate, name: "TOKEN.VALIDATE", minimumArguments: 1, maximumArguments: nil,
             role: .validator, group: .session,
             summary: "Says whether a token is good; the access that renews, rotates and confirms",
-            arguments: "token [BIND signal value]…", since: "0.1.0",
-            complexity: "O(1)", flags: [.write, .fast]),
+            arguments: """
+                token [BIND signal value]… [REQUIRE subject] [REQUIRE login-within duration] [CHECK csrf form] \
+                [FETCH-SITE site] [FETCH-MODE mode] [CSRF form] [DATA field …]
+                """,
+            since: "0.1.0", complexity: "O(N) with N the fields asked for", flags: [.write, .fast]),
         CommandSpec(
             command: .tokenVisit, name: "TOKEN.VISIT", minimumArguments: 1, maximumArguments: nil,
             role: .worker, group: .session,
             summary: "Answers all that a page view asks about its visitor, in one round trip",
-            arguments: "token [BIND signal value]… [CHECK csrf form] [SITE site] [CSRF form] [DATA field …]",
+            arguments: """
+                token [BIND signal value]… [CHECK csrf form] [FETCH-SITE site] [FETCH-MODE mode] [POST] \
+                [CSRF form] [DATA field …]
+                """,
             since: "0.1.0", complexity: "O(N) with N the fields asked for", flags: [.write, .stale, .fast]),
         CommandSpec(
             command: .tokenGet, name: "TOKEN.GET", minimumArguments: 1, maximumArguments: nil,
             role: .worker, group: .session,
             summary: "Reads fields of a session's data, all of them if none is named",
-            arguments: "<token [BIND signal value]… | SID sid> [DATA field …]", since: "0.1.0",
+            arguments: "<token [BIND signal value]… | SID sid [SUBJECT subject]> [DATA field …]", since: "0.1.0",
             complexity: "O(N) with N the fields of the session", flags: [.readonly]),
         CommandSpec(
             command: .tokenSet, name: "TOKEN.SET", minimumArguments: 4, maximumArguments: nil,
             role: .worker, group: .session,
             summary: "Changes fields of a session's data; makes a guest's session",
-            arguments: "<token [BIND signal value]… | SID sid> DATA field value …", since: "0.1.0",
+            arguments: "<token [BIND signal value]… | SID sid [SUBJECT subject]> DATA field value …", since: "0.1.0",
             complexity: "O(N) with N the fields given", flags: [.write]),
         CommandSpec(
             command: .tokenIssue, name: "TOKEN.ISSUE", minimumArguments: 0, maximumArguments: nil,
             role: .worker, group: .session,
             summary: "Makes a session",
-            arguments:
-                "[SUBJECT subject] [IDLE duration] [ABSOLUTE duration] [BIND signal value]… [DATA field value …]",
+            arguments: """
+                [SUBJECT subject] [IDLE duration] [ABSOLUTE duration] [COOKIE session|persistent] [AUTH-TIME time] \
+                [BIND signal value]… [DATA field value …]
+                """,
             since: "0.1.0", complexity: "O(N) with N the fields given", flags: [.write]),
         CommandSpec(
             command: .tokenLogin, name: "TOKEN.LOGIN", minimumArguments: 2, maximumArguments: nil,
             role: .worker, group: .session,
             summary: "Gives a visitor whose credentials were checked a session of its subject, with a new token",
-            arguments: "token subject [IDLE duration] [ABSOLUTE duration] [BIND signal value]… [DATA field value …]",
+            arguments: """
+                token subject [IDLE duration] [ABSOLUTE duration] [COOKIE session|persistent] [AUTH-TIME time] \
+                [BIND signal value]… [CSRF form] [DATA field value …]
+                """,
             since: "0.1.0", complexity: "O(N) with N the fields given", flags: [.write]),
         CommandSpec(
             command: .tokenRotate, name: "TOKEN.ROTATE", minimumArguments: 1, maximumArguments: nil,
             role: .worker, group: .session,
             summary: "Gives a session a new token at once, after a change of privilege",
-            arguments: "token [BIND signal value]…", since: "0.1.0",
+            arguments: "token [BIND signal value]… [CSRF form]", since: "0.1.0",
             complexity: "O(1)", flags: [.write]),
         CommandSpec(
             command: .tokenRevoke, name: "TOKEN.REVOKE", minimumArguments: 1, maximumArguments: nil,
             role: .worker, group: .session,
             summary: "Ends a session",
-            arguments: "token [BIND signal value]… | SID sid", since: "0.1.0",
+            arguments: "token [BIND signal value]… | SID sid [SUBJECT subject]", since: "0.1.0",
             complexity: "O(1)", flags: [.write]),
         CommandSpec(
             command: .tokenRevokeAll, name: "TOKEN.REVOKEALL", minimumArguments: 1, maximumArguments: nil,
@@ -70,13 +81,13 @@ extension CommandTable {
             command: .tokenInspect, name: "TOKEN.INSPECT", minimumArguments: 1, maximumArguments: nil,
             role: .validator, group: .session,
             summary: "Shows a session without renewing or rotating it",
-            arguments: "token [BIND signal value]… | SID sid", since: "0.1.0",
+            arguments: "token [BIND signal value]… | SID sid [SUBJECT subject]", since: "0.1.0",
             complexity: "O(1)", flags: [.readonly]),
         CommandSpec(
             command: .csrfVerify, name: "CSRF.VERIFY", minimumArguments: 2, maximumArguments: nil,
             role: .validator, group: .guest,
             summary: "Says whether a CSRF token was made for this holder and form",
-            arguments: "token csrf [BIND signal value]… [FORM name] [SITE site]", since: "0.1.0",
+            arguments: "token csrf [BIND signal value]… [FORM name] [FETCH-SITE site]", since: "0.1.0",
             complexity: "O(1)", flags: [.readonly, .stale, .fast]),
         CommandSpec(
             command: .csrfIssue, name: "CSRF.ISSUE", minimumArguments: 1, maximumArguments: nil,

@@ -55,7 +55,7 @@ struct VerifyCSRF: ParsableCommand {
     func run() throws {
         let holder = try SecretInput.token()
         let csrf = try SecretInput.token("CSRF token")
-        let options = form.words + (site.map { ["SITE", $0] } ?? []) + signals.words
+        let options = form.words + (site.map { ["FETCH-SITE", $0] } ?? []) + signals.words
         try FormPage.show(
             global.callForFields(
                 ["CSRF.VERIFY".bytes, holder.revealedBytes, csrf.revealedBytes] + options.map(\.bytes)),

@@ -31,12 +31,12 @@ struct Daemon {
             signals: Signals())
         let flow: World.Flow
         switch request.operation {
-        case .validate: flow = .access(AccessFlow(claim, needsData: false))
+        case .validate: flow = .access(AccessFlow(claim, AccessRequest()))
         case .login:
             var login = SessionRequest()
             login.subject = Symbols.subject
             flow = .login(try LoginFlow(claim, login, ground))
-        case .rotate: flow = .rotate(try RotateFlow(claim, ground))
+        case .rotate: flow = .rotate(try RotateFlow(claim, pageGuest: nil, ground))
         case .revoke: flow = .revoke(RevokeFlow(sid: symbols.sid, claim: claim))
         }
         return try advance(flow, .begin, index, &world)
@@ -160,6 +160,8 @@ struct Daemon {
                 world.requests[index].phase = .reading(wrap(flow))
                 return nil
             case .askTime: event = .time(ground.time)
+            // Of a tombstone, for what VISIT tells: of no weight here.
+            case .mark: event = .marked
             case .touch:
                 world.touch()
                 event = .touched

@@ -40,10 +40,14 @@ final class Ground: FlowContext {
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
     func count(_ refusal: Refusal) {}
     func countAccepted(isRotated: Bool) {}
-    func verdict(on guest: Guest, _ signals: Signals) -> Verdict { .refused(.unknown) }
-    func visitAnswer(
-        _ verdict: Verdict, _ request: VisitRequest, _ signals: Signals
+    func isRenewalDue(_ guest: Guest, isNavigation: Bool) -> Bool { false }
+    func verdict(on guest: Guest, _ signals: Signals, renews: Bool) -> Verdict { .refused(.unknown) }
+    func page(_ view: SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page? { throw .noKeys }
+    func welcome(
+        _ presented: VisitAnswer.PresentedToken, _ token: [UInt8], _ aftermath: Aftermath, _ request: AccessRequest,
+        _ signals: Signals
     ) throws(ServiceFault) -> VisitAnswer { throw .noKeys }
+    func pageHolder(of token: [UInt8], former: CSRFHolder?) throws -> FormHolder { throw ServiceFault.noKeys }
     func report(_ notice: FlowNotice) {}
 }
 

@@ -94,6 +94,8 @@ extension World {
             case .repeated(let token, let since):
                 key += [15, token.sid == symbols.sid ? 0 : 1, Ticks.tick(since)]
                 key += token.verifier.bytes.prefix(2)
+            case .amendment(let record, _, _): append(16, .live(record), symbols, to: &key)
+            case .mark: key.append(17)
             }
         case .rotate(let flow):
             switch flow.awaited {
@@ -128,7 +130,10 @@ extension World {
             for token in record.remembered {
                 key += [symbols.number(of: token.prefix), Ticks.tick(token.retiredAt), Ticks.tick(token.overlapEnd)]
             }
-            if let login = record.login { key += [1, symbols.number(of: login.digest), Ticks.tick(login.until)] }
+            if let login = record.login {
+                key += [1, symbols.number(of: login.digest), Ticks.tick(login.until)]
+                key.append(login.firstStep.map { symbols.number(of: $0.digest) } ?? 255)
+            }
             key.append(UInt8(clamping: record.subject.count))
         }
     }

@@ -46,7 +46,8 @@ private struct Life {
         case 7:
             try token()
             record = record.forced(
-                to: tokens[tokens.count - 1].digest, csrfSalt: random.fixed(), policy: policy, now: now)
+                to: tokens[tokens.count - 1].digest, csrfSalt: random.fixed(), pageGuest: random.fixed(),
+                policy: policy, now: now)
             if random.chance(50) {
                 record.login = LoginMemo(
                     sid: random.fixed(), digest: record.current, sealed: random.fixed(), subjectDigest: random.fixed(),
@@ -61,7 +62,7 @@ private struct Life {
 struct PartialRecordTests {
     private static func isAccepting(_ decision: AccessDecision) -> Bool {
         switch decision {
-        case .accept, .acceptAwaitingSuccessor, .confirm, .rotate: true
+        case .accept, .acceptAwaitingSuccessor, .acceptRecovering, .confirm, .rotate: true
         case .refuseReplayed, .endReplayed, .refuseUnknown: false
         }
     }

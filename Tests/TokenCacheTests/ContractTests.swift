@@ -71,7 +71,7 @@ import Tokens
     @Test func `S1 the daemon's clock never refuses a GET, SET, INSPECT, ROTATE or LOGIN`() throws {
         let (pair, old) = try aheadOfOverlap()
         let service = pair.services[0]
-        let got: Judged<[RecordField]> = try pair.wait { service.get(.token(old), $0) }.get()
+        let got: Judged<HeldData> = try pair.wait { service.get(.token(old), $0) }.get()
         guard case .accepted = got else { return #expect(Bool(false), "refused: \(got)") }
         let login: SessionView = try pair.wait { service.login(old, SessionRequest(subject: "alice"), $0) }.get()
         #expect(login.sid == old.sid)

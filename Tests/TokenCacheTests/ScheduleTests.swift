@@ -54,6 +54,7 @@ import Tokens
                         switch result {
                         case .success(.revoked): history.finish(entry, .ended)
                         case .success(.unknown): history.finish(entry, .refused(.unknown))
+                        case .success(.replayed): history.finish(entry, .refused(.replayed))
                         case .failure(let fault): Issue.record("no answer: \(fault)")
                         }
                         pair.loop.stop()

@@ -19,7 +19,7 @@ extension TokenService {
         } catch { store.later { done(.failure(error)) } }
     }
 
-    func get(_ reference: SessionReference, _ done: @escaping Completion<Judged<[RecordField]>>) {
+    func get(_ reference: SessionReference, _ done: @escaping Completion<Judged<HeldData>>) {
         guard let known = get(reference, at: store.instant, done) else { return }
         store.later { done(.success(known)) }
     }

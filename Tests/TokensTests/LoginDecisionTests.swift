@@ -25,8 +25,10 @@ import TokenCrypto
     private func loggedIn(_ life: Life, from: Int, subject: [UInt8]) throws -> SessionRecord {
         let new = try TestToken(100)
         return life.record.loggedIn(
-            to: new.digest, csrfSalt: new.digest, memo: try memo(life, from: from, subject: subject), subject: subject,
-            idle: 1_000_000, absolute: 2_000_000, policy: life.policy, now: life.now)
+            to: new.digest, csrfSalt: new.digest, pageGuest: nil, memo: try memo(life, from: from, subject: subject),
+            LoginTerms(
+                subject: subject, idle: 1_000_000, absolute: 2_000_000, isPersistent: false, authTime: life.now),
+            policy: life.policy, now: life.now)
     }
 
     private func memo(_ life: Life, from: Int, subject: [UInt8], sid: SessionID? = nil) throws -> LoginMemo {

@@ -35,12 +35,18 @@ extension SeededRandom {
         if chance(50) { record.forcedGeneration = Int64.random(in: 1...Int64.max, using: &self) }
         if chance(50) { record.login = memo() }
         if chance(50) { record.csrfSalt = fixed() }
+        if chance(50) { record.formerSalt = fixed() }
+        if chance(50) { record.pageGuest = fixed() }
+        if chance(50) { record.authTime = created + Int64.random(in: 1...1_000_000, using: &self) }
+        if chance(50) { record.renewedByLogin = created + Int64.random(in: 0...1_000_000, using: &self) }
+        record.isPersistent = chance(50)
         return record
     }
 
     mutating func memo() -> LoginMemo {
         LoginMemo(
             sid: fixed(), digest: fixed(), sealed: fixed(), subjectDigest: fixed(),
-            until: Int64.random(in: 0...Int64.max, using: &self))
+            until: Int64.random(in: 0...Int64.max, using: &self),
+            firstStep: chance(50) ? LoginMemo.FirstStep(digest: fixed(), sealed: fixed()) : nil)
     }
 }

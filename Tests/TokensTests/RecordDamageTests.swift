@@ -102,7 +102,7 @@ import TokenCrypto
                 _ = RecordCodec.difference(
                     from: record,
                     to: next.forced(
-                        to: Digest(), csrfSalt: Digest(), policy: policy, now: now))
+                        to: Digest(), csrfSalt: Digest(), pageGuest: nil, policy: policy, now: now))
             }
         }
         #expect(decoded > 500, "the fuzzing reaches the decisions")

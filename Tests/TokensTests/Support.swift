@@ -55,7 +55,8 @@ struct Life {
 
     mutating func force() throws {
         let successor = try TestToken(tokens.count)
-        record = record.forced(to: successor.digest, csrfSalt: successor.digest, policy: policy, now: now)
+        record = record.forced(
+            to: successor.digest, csrfSalt: successor.digest, pageGuest: nil, policy: policy, now: now)
         tokens.append(successor)
     }
 

@@ -5,10 +5,16 @@ internal import Tokens
 struct AccessFlow: Flow {
     private(set) var claim: Claim
     private let needsData: Bool
+    /// Other requests rotate and renew later.
+    private let isNavigation: Bool
     private(set) var origin = Origin.memory
     /// An access that has confirmed the token never also rotates.
     private(set) var hasConfirmed = false
     private(set) var wasTouched = false
+    /// What is known of the session is of the near cache, and not all of it.
+    private(set) var isPartial = false
+    /// Of a token that is refused.
+    private(set) var aftermath = Aftermath()
     private(set) var differs: [Signal] = []
     private(set) var awaited = Awaited.copy
 
@@ -24,9 +30,16 @@ struct AccessFlow: Flow {
     }
 
     /// Begins with `begin`, or with the copy that the near cache has.
-    init(_ claim: Claim, needsData: Bool) {
+    init(_ claim: Claim, _ request: AccessRequest) {
         self.claim = claim
-        self.needsData = needsData
+        needsData = request.needsData
+        isNavigation = request.isNavigation
+    }
+
+    /// Asks Redis again: what the near cache has is not all.
+    mutating func lookAgain<Answer>() -> FlowStep<Answer> {
+        awaited = .copy
+        return .read(.anew(claim.sid))
     }
 
     /// What is asked about a guest is counted apart.
@@ -39,10 +52,11 @@ struct AccessFlow: Flow {
         case .read(let copy, let origin):
             if case .guest(let question) = awaited { return try decide(copy, origin, question, context) }
             self.origin = origin
+            isPartial = origin.isMemory
             return try decide(copy, now: nil, context)
         case .failed(let fault): return try answerStale(fault, context)
         case .written, .overtaken, .touched, .time: origin = .redis(mayBeKept: false)
-        case .held, .spent, .page, .gathered: throw UnexpectedEvent()
+        case .held, .marked, .spent, .page, .gathered: throw UnexpectedEvent()
         }
         // Redis has answered for this request alone.
         switch (event, awaited) {
@@ -50,7 +64,9 @@ struct AccessFlow: Flow {
             context.report(.endedByReplay(claim.sid))
             return refuse(.replayed, context)
         case (.written, .state(let copy)), (.written, .bindings(let copy)): return try decide(copy, now: nil, context)
-        case (.overtaken(let copy), _): return try decide(copy, now: nil, context)
+        case (.overtaken(let copy), _):
+            isPartial = false
+            return try decide(copy, now: nil, context)
         case (.time(let now), .time(let copy)): return try decide(copy, now: now, context)
         case (.touched, .touch): return expect(.copy, .read(.shared(claim.sid)))
         default: throw UnexpectedEvent()
@@ -62,12 +78,17 @@ struct AccessFlow: Flow {
     private mutating func begin(_ context: some FlowContext) throws -> FlowStep<Verdict> {
         guard let guest = claim.guest else { return .whenSettled(claim.sid) }
         var question = GuestQuestion()
-        let known = question.begin(guest, context)
+        let isDue = context.isRenewalDue(guest, isNavigation: isNavigation)
+        let known = question.begin(guest, isDue: isDue, context)
         switch known {
         case .session: return .whenSettled(claim.sid)
-        case .guest: return expect(.guest(question), .answer(try context.verdict(on: guest, claim.signals)))
-        case .nothing: return expect(.guest(question), .read(.shared(claim.sid)))
+        case .guest: return expect(.guest(question), .answer(try verdict(on: guest, renews: false, context)))
+        case .nothing: return expect(.guest(question), .read(isDue ? .anew(claim.sid) : .shared(claim.sid)))
         }
+    }
+
+    private func verdict(on guest: Guest, renews: Bool, _ context: some FlowContext) throws -> Verdict {
+        try context.verdict(on: guest, claim.signals, renews: renews)
     }
 
     /// Redis was asked whether a session was made of the guest.
@@ -76,7 +97,7 @@ struct AccessFlow: Flow {
     ) throws -> FlowStep<Verdict> {
         guard let guest = claim.guest else { throw UnexpectedEvent() }
         guard question.isSession(copy, origin, of: guest, context) else {
-            return .answer(try context.verdict(on: guest, claim.signals))
+            return .answer(try verdict(on: guest, renews: question.isRenewalDue && origin.mayRefuse, context))
         }
         awaited = .copy
         // Made here while Redis was asked: what was read is from before.
@@ -97,12 +118,13 @@ struct AccessFlow: Flow {
         case .absent: return refuse(.unknown, context)
         case .ended(let tombstone):
             if origin.mayBeKept { context.keep(tombstone, sid: claim.sid) }
+            aftermath = try context.aftermath(of: copy.session, claim)
             return refuse(.revoked(tombstone.reason), isFinal: origin.isMemory, context)
         case .live(let live): record = live
         }
         try context.checkDenials(claim.sid)
         if let guest = claim.guest, !record.isStored {
-            return .answer(try context.verdict(on: guest, claim.signals))
+            return .answer(try verdict(on: guest, renews: false, context))
         }
         if record.standing(of: claim.digest, policy: context.policy, now: now).isAccepted {
             let bindings = try context.checkBindings(record, claim)
@@ -116,7 +138,8 @@ struct AccessFlow: Flow {
             }
             differs = bindings.differs
         }
-        let decision = record.decideAccess(digest: claim.digest, policy: context.policy, now: now)
+        let decision = record.decideAccess(
+            digest: claim.digest, isNavigation: isNavigation, policy: context.policy, now: now)
         switch decision {
         case .accept(let touch):
             keep(record, copy.data, touch, now: now, context)
@@ -127,6 +150,11 @@ struct AccessFlow: Flow {
             keep(record, copy.data, touch, now: now, context)
             let successor = try context.pendingSuccessor(record, for: claim)
             return try accept(record, copy.data, successor: successor, touch, context)
+        case .acceptRecovering(let touch):
+            guard origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
+            context.report(.recovered(claim.sid))
+            return try accept(
+                record, copy.data, successor: try context.successor(record, of: claim), touch, context)
         case .confirm:
             hasConfirmed = true
             return write(.confirm, record, record.confirmed(now: now), copy.data)
@@ -142,6 +170,7 @@ struct AccessFlow: Flow {
         case .refuseUnknown: return refuse(.unknown, context)
         case .refuseReplayed, .endReplayed:
             guard origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
+            aftermath = try context.aftermath(of: copy.session, claim)
             // That the overlap is over was decided by an estimate of Redis's clock; a refusal is not left to it.
             guard time != nil || record.previous?.digest != claim.digest else {
                 return expect(.time(of: copy), .askTime)
@@ -174,6 +203,7 @@ struct AccessFlow: Flow {
         }
         var view = SessionView(record, sid: claim.sid, now: try context.now(), newToken: successor, data: data)
         view.differs = differs
+        if isPartial { view.formerHolders = nil }
         context.countAccepted(isRotated: successor != nil)
         return .answer(
             .accepted(view), touch: touch == .afterReply && !wasTouched ? (claim.sid, interval) : nil)
@@ -197,7 +227,7 @@ struct AccessFlow: Flow {
         case .guest(let question):
             guard let guest = claim.guest else { throw fault }
             try question.checkAbsence(fault, context)
-            return .answer(try context.verdict(on: guest, claim.signals))
+            return .answer(try verdict(on: guest, renews: false, context))
         case .copy: view = try context.staleView(claim, needsData: needsData, isUnanswered: false)
         case .state, .touch: view = try context.staleView(claim, needsData: needsData, isUnanswered: true)
         case .bindings, .time, .end: view = nil

@@ -22,7 +22,7 @@ struct CaptchaFlow: Flow {
             guard case .answer(let judged, _) = step else { return step.map { _ in .mismatch } }
             self.holder = nil
             guard case .accepted(let known) = judged else { return answer(.mismatch, context) }
-            attempt.holder = known.sid
+            attempt.holders = known.sids
             return try spend(context)
         }
         switch event {
@@ -31,7 +31,8 @@ struct CaptchaFlow: Flow {
             let isRight = attempt.captcha.isSolved(by: attempt.answer)
             return answer(!isFirst ? .spent : isRight ? .passed : .failed, context)
         case .failed(let fault): throw fault
-        case .settled, .held, .read, .written, .overtaken, .touched, .time, .page, .gathered: throw UnexpectedEvent()
+        case .settled, .held, .read, .written, .overtaken, .marked, .touched, .time, .page, .gathered:
+            throw UnexpectedEvent()
         }
     }
 
@@ -52,9 +53,7 @@ extension FlowContext {
     /// Whether a captcha was made for this form, holder and client.
     func mayBeAnswered(_ attempt: CaptchaAttempt) throws -> Bool {
         let captcha = attempt.captcha
-        guard captcha.form == attempt.form, captcha.holder == nil || captcha.holder == attempt.holder else {
-            return false
-        }
-        return try !stateless.check(captcha.bindings, attempt.signals, now: guestSeconds).isMismatch
+        guard captcha.form == attempt.form, captcha.holder.map(attempt.holders.contains) ?? true else { return false }
+        return try !stateless.checkCaptcha(captcha.bindings, attempt.signals, now: guestSeconds).isMismatch
     }
 }

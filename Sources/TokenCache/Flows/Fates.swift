@@ -47,7 +47,7 @@ extension TokenService {
         case .rotate: counters.rotations += 1
         case .login, .rotateByForce: counters.forcedRotations += 1
         case .end: counters.ended += 1
-        case .create, .renewBindings, .promote, .setData: break
+        case .create, .renewBindings, .promote, .amend, .setData: break
         }
         guard case .ended(let tombstone) = write.next, let old = write.over else { return }
         logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])

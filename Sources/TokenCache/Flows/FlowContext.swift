@@ -35,15 +35,21 @@ protocol FlowContext: AnyObject {
     // What is told.
     func count(_ refusal: Refusal)
     func countAccepted(isRotated: Bool)
-    func verdict(on guest: Guest, _ signals: Signals) throws(ServiceFault) -> Verdict
-    func visitAnswer(
-        _ verdict: Verdict, _ request: VisitRequest, _ signals: Signals
+    func isRenewalDue(_ guest: Guest, isNavigation: Bool) -> Bool
+    func verdict(on guest: Guest, _ signals: Signals, renews: Bool) throws(ServiceFault) -> Verdict
+    func page(_ view: SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page?
+    func welcome(
+        _ presented: VisitAnswer.PresentedToken, _ token: [UInt8], _ aftermath: Aftermath, _ request: AccessRequest,
+        _ signals: Signals
     ) throws(ServiceFault) -> VisitAnswer
+    func pageHolder(of token: [UInt8], former: CSRFHolder?) throws -> FormHolder
     func report(_ notice: FlowNotice)
 }
 
 enum FlowNotice {
     case replayed(SessionID)
+    /// A lost successor was told again.
+    case recovered(SessionID)
     case endedByReplay(SessionID)
     case loggedIn(SessionView)
     case issued(SessionView)

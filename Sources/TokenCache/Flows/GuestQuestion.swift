@@ -4,6 +4,8 @@ internal import Tokens
 struct GuestQuestion {
     /// What was known of the guest when Redis was asked.
     private(set) var standing = GuestStanding.unknown
+    /// The guest's token is to be renewed if Redis knows no session of it.
+    private(set) var isRenewalDue = false
 
     enum Known {
         /// No session, or Redis is away and nobody knows of one.
@@ -13,10 +15,12 @@ struct GuestQuestion {
         case nothing
     }
 
-    mutating func begin(_ guest: Guest, _ context: some FlowContext) -> Known {
+    /// - Parameter isDue: whether the guest's token is to be renewed, which no memory is enough for.
+    mutating func begin(_ guest: Guest, isDue: Bool = false, _ context: some FlowContext) -> Known {
         standing = context.standing(of: guest)
+        isRenewalDue = isDue
         if standing == .session { return .session }
-        guard context.mustAsk(standing) else { return .guest }
+        guard isDue || context.mustAsk(standing) else { return .guest }
         context.report(.guestAskedAbout)
         return .nothing
     }
@@ -33,6 +37,6 @@ struct GuestQuestion {
     /// A guest is one still where Redis is away; not where it answered something that nobody here can read.
     /// - Throws: where that does not hold.
     func checkAbsence(_ fault: Unavailable, _ context: some FlowContext) throws(Unavailable) {
-        guard standing == .unknown, fault.isSilence || context.isAway else { throw fault }
+        guard standing == .unknown || standing == .guest, fault.isSilence || context.isAway else { throw fault }
     }
 }

@@ -17,7 +17,7 @@ struct HolderFlow: Flow {
 
     mutating func next(
         _ event: FlowEvent, _ context: some FlowContext
-    ) throws -> FlowStep<Judged<CSRFHolder>> {
+    ) throws -> FlowStep<Judged<FormHolder>> {
         switch event {
         case .begin:
             guard let guest else { break }
@@ -41,24 +41,33 @@ struct HolderFlow: Flow {
             guard let guest, let question else { break }
             try question.checkAbsence(fault, context)
             return .answer(try context.holder(guest, signals))
-        case .settled, .held, .written, .overtaken, .touched, .time, .spent, .page, .gathered: break
+        case .settled, .held, .written, .overtaken, .marked, .touched, .time, .spent, .page, .gathered: break
         }
         return try judge(event, context)
     }
 
     private mutating func judge(
         _ event: FlowEvent, _ context: some FlowContext
-    ) throws -> FlowStep<Judged<CSRFHolder>> {
-        try judging.next(event, context) { session in
-            .answer(.accepted(CSRFHolder(sid: session.sid, salt: session.record.csrfSalt)))
+    ) throws -> FlowStep<Judged<FormHolder>> {
+        let step: FlowStep<Judged<FormHolder>> = try judging.next(event, context) { session in
+            .answer(
+                .accepted(
+                    FormHolder(
+                        CSRFHolder(sid: session.sid, salt: session.record.csrfSalt),
+                        former: session.record.formerHolders(sid: session.sid))))
         }
+        // Whoever may hold a newer token is the guest of a page with this one.
+        guard case .answer(.refused, _) = step, let copy = judging.copy, let claim = judging.claim else { return step }
+        let aftermath = try context.aftermath(of: copy.session, claim)
+        guard aftermath.mayHoldNewer else { return step }
+        return .answer(.accepted(try context.pageHolder(of: claim.text, former: aftermath.formerHolder)))
     }
 }
 
 extension FlowContext {
     /// A guest that no session was made of.
-    func holder(_ guest: Guest, _ signals: Signals) throws -> Judged<CSRFHolder> {
+    func holder(_ guest: Guest, _ signals: Signals) throws -> Judged<FormHolder> {
         let isMismatch = try stateless.check(guest.bindings, signals, now: guestSeconds).isMismatch
-        return isMismatch ? .refused(.mismatch) : .accepted(CSRFHolder(sid: guest.sid, salt: nil))
+        return isMismatch ? .refused(.mismatch) : .accepted(FormHolder(CSRFHolder(sid: guest.sid)))
     }
 }

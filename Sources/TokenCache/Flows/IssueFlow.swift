@@ -27,7 +27,7 @@ struct IssueFlow: Flow {
             case .live, .ended: throw Unavailable(reason: "a fresh session id was taken already")
             }
         case .failed(let fault): throw fault
-        case .settled, .held, .read, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
+        case .settled, .held, .read, .marked, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
         }
         guard let view else { throw UnexpectedEvent() }
         context.report(.issued(view))
@@ -48,9 +48,22 @@ extension FlowContext {
     ) throws -> (record: SessionRecord, view: SessionView) {
         let now = try now()
         var record = SessionRecord(
-            token: try crypto.digest(token.verifier), subject: request.subject, idle: request.idle ?? policy.idle,
-            absolute: request.absolute ?? policy.absolute, now: now)
+            token: try crypto.digest(token.verifier), subject: request.subject, idle: 0, absolute: 0, now: now)
+        record.take(request.terms(policy, now: now), now: now)
         record.bindings = try stateless.bind(request.signals, now: guestSeconds)
+        record.pageGuest = request.pageGuest
         return (record, SessionView(record, sid: token.sid, now: now, newToken: token, data: []))
     }
+}
+
+extension SessionRequest {
+    /// Limits that were not given are the daemon's; an idle limit never outlasts an absolute one that was given.
+    func terms(_ policy: TokenPolicy, now: Milliseconds) -> LoginTerms {
+        let absolute = absolute ?? policy.absolute
+        return LoginTerms(
+            subject: subject, idle: idle ?? min(policy.idle, absolute), absolute: absolute,
+            isPersistent: isPersistent ?? asksForLimits, authTime: subject.isEmpty ? 0 : authTime ?? now)
+    }
+
+    var asksForLimits: Bool { idle != nil || absolute != nil }
 }

@@ -15,12 +15,15 @@ struct Judging {
     let sid: SessionID
     /// Nil where a worker named the session.
     private(set) var claim: Claim?
+    /// Whose session it must be, where a worker named it and said whose; nil: anybody's.
+    let subject: [UInt8]?
     /// What is judged by Redis's own time, which was asked for.
     private(set) var copy: StoredCopy?
 
-    init(_ sid: SessionID, _ claim: Claim?) {
+    init(_ sid: SessionID, _ claim: Claim?, of subject: [UInt8]? = nil) {
         self.sid = sid
         self.claim = claim
+        self.subject = subject
     }
 
     /// - Parameter accept: goes on with a session that is good.
@@ -47,9 +50,14 @@ struct Judging {
             }
         case .time(let time): now = time
         case .failed(let fault): throw fault
-        case .held, .written, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
+        case .held, .written, .marked, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
         }
         guard let copy else { throw UnexpectedEvent() }
+        if let subject {
+            guard case .live(let record) = copy.session, record.subject == subject else {
+                return .answer(.refused(.unknown))
+            }
+        }
         switch try context.judge(copy.session, claim, now: now) {
         case .refused(let refusal): return .answer(.refused(refusal))
         case .accepted(let record):
@@ -88,8 +96,8 @@ struct GetFlow: Flow {
 
     mutating func next(
         _ event: FlowEvent, _ context: some FlowContext
-    ) throws -> FlowStep<Judged<[RecordField]>> {
-        try judging.next(event, context) { .answer(.accepted($0.data)) }
+    ) throws -> FlowStep<Judged<HeldData>> {
+        try judging.next(event, context) { .answer(.accepted(HeldData(sid: $0.sid, fields: $0.data))) }
     }
 }
 

@@ -22,8 +22,11 @@ struct LoginFlow: Flow {
         /// Of another subject's session.
         case end
         case creation(SessionToken, SessionRecord, SessionView)
-        /// The session that an earlier LOGIN led to.
+        /// The session that an earlier LOGIN led to; and what this one changes of it.
         case repeated(SessionToken, since: Milliseconds)
+        case amendment(SessionRecord, SessionToken, since: Milliseconds)
+        /// In the tombstone of the session whose token was presented.
+        case mark
     }
 
     init(_ claim: Claim?, _ request: SessionRequest, _ context: some FlowContext) throws {
@@ -46,13 +49,15 @@ struct LoginFlow: Flow {
             switch awaited {
             case .repeated(let token, let since):
                 return try answerAgain(copy, token, try presented, since: since, context)
-            case .session, .time, .renewal, .end, .creation: return try judge(copy, context)
+            case .session, .time, .renewal, .end, .creation, .amendment, .mark: return try judge(copy, context)
             }
         case .overtaken(let copy):
-            if case .creation(let token, let record, let view) = awaited {
-                return try occupied(copy, token, record, view, context)
+            switch awaited {
+            case .creation(let token, let record, let view): return try occupied(copy, token, record, view, context)
+            case .amendment(_, let token, let since):
+                return try answerAgain(copy, token, try presented, since: since, context)
+            case .session, .time, .renewal, .end, .repeated, .mark: return try judge(copy, context)
             }
-            return try judge(copy, context)
         case .time(let now):
             guard case .time(let copy) = awaited else { throw UnexpectedEvent() }
             return try decide(copy, try presented, now: now, context)
@@ -61,8 +66,10 @@ struct LoginFlow: Flow {
             case .renewal(let record): return try answer(record, try presented.sid, candidate, context)
             case .end: return try create(SessionToken(sid: newSid, verifier: candidate), context)
             case .creation(_, _, let view): return answer(view, context)
-            case .session, .time, .repeated: throw UnexpectedEvent()
+            case .amendment(let record, let token, _): return try answer(record, token.sid, token.verifier, context)
+            case .session, .time, .repeated, .mark: throw UnexpectedEvent()
             }
+        case .marked: return try create(SessionToken(sid: newSid, verifier: candidate), context)
         case .failed(let fault): throw fault
         case .settled, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
         }
@@ -102,24 +109,27 @@ struct LoginFlow: Flow {
         switch decision {
         case .renew(let record):
             var next = record.loggedIn(
-                to: candidateDigest, csrfSalt: csrfSalt, memo: try memo(claim, leadsTo: claim.sid, now, context),
-                subject: request.subject, idle: request.idle ?? context.policy.idle,
-                absolute: request.absolute ?? context.policy.absolute, policy: context.policy, now: now)
+                to: candidateDigest, csrfSalt: csrfSalt, pageGuest: request.pageGuest,
+                memo: try memo(record, claim, leadsTo: claim.sid, now, context),
+                request.terms(context.policy, now: now), policy: context.policy, now: now)
             next.bindings = record.bindings.replaced(by: try bindings(context))
             return expect(.renewal(next), .write(.login(from: record, to: next, request.data), of: claim.sid))
         case .replace(let record):
             // Ended first: of several racing LOGINs one writes the tombstone, and the others find in it the session
             // that it leads to. Should this daemon die in between, the repeated LOGIN makes it.
-            let memo = try memo(claim, leadsTo: newSid, now, context)
+            let memo = try memo(record, claim, leadsTo: newSid, now, context)
             return expect(.end, .write(.end(record, .login, login: memo), of: claim.sid))
         case .repeatAnswer(let token, let since):
             return expect(.repeated(token, since: since), .read(.anew(token.sid)))
-        case .fresh: return try create(SessionToken(sid: newSid, verifier: candidate), context)
+        case .fresh:
+            // Whoever presents the token from now on may hold the new one.
+            if case .ended = copy.session { return expect(.mark, .mark(claim.sid, claim.digest)) }
+            return try create(SessionToken(sid: newSid, verifier: candidate), context)
         }
     }
 
     /// The answer of the LOGIN that this one repeats. Past the idle limit since then a session that is not there has
-    /// expired; before it, the daemon that was to make it has died in between.
+    /// expired; before it, the daemon that was to make it has died in between. What this LOGIN asks for besides is applied.
     private mutating func answerAgain(
         _ copy: StoredCopy, _ token: SessionToken, _ claim: Claim, since: Milliseconds, _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
@@ -127,10 +137,34 @@ struct LoginFlow: Flow {
         let lifetime = min(request.idle ?? context.policy.idle, request.absolute ?? context.policy.absolute)
         switch copy.session {
         case .live(let record) where try context.crypto.digest(token.verifier) == record.current:
-            return try answer(record, token.sid, token.verifier, context)
+            guard let (next, data) = amendment(of: record, copy.data, now: try context.now()) else {
+                return try answer(record, token.sid, token.verifier, context)
+            }
+            return expect(
+                .amendment(next, token, since: since), .write(.amendment(of: record, to: next, data), of: token.sid))
         case .absent where token.sid != claim.sid && age < lifetime: return try create(token, context)
         default: return try createAnother(context)
         }
+    }
+
+    /// What a repetition changes: limits and data that it gives and that are not so already; nil where nothing.
+    private func amendment(
+        of record: SessionRecord, _ data: [RecordField], now: Milliseconds
+    ) -> (next: SessionRecord, data: [RecordField])? {
+        var next = record
+        if let idle = request.idle { next.idle = idle }
+        if let absolute = request.absolute, record.absoluteEnd != (record.renewedByLogin ?? record.created) + absolute {
+            next.absoluteEnd = now + absolute
+        }
+        if let isPersistent = request.isPersistent ?? (request.asksForLimits ? true : nil) {
+            next.isPersistent = isPersistent
+        }
+        let changed = request.data.filter { field in
+            field.value.isEmpty ? data.contains { $0.name == field.name } : !data.contains(field)
+        }
+        guard next != record || !changed.isEmpty else { return nil }
+        next.revision &+= 1
+        return (next, changed)
     }
 
     // MARK: A new session
@@ -163,13 +197,27 @@ struct LoginFlow: Flow {
 
     // MARK: What all ways need
 
+    /// Sealed under the current token, which the one before it opens where that is presented or still good.
     private func memo(
-        _ claim: Claim, leadsTo sid: SessionID, _ now: Milliseconds, _ context: some FlowContext
+        _ record: SessionRecord, _ claim: Claim, leadsTo sid: SessionID, _ now: Milliseconds,
+        _ context: some FlowContext
     ) throws -> LoginMemo {
-        LoginMemo(
+        let successor = try context.successor(record, of: claim)
+        let step = record.previous.map { LoginMemo.FirstStep(digest: record.current, sealed: $0.sealedSuccessor) }
+        return LoginMemo(
             sid: sid, digest: candidateDigest,
-            sealed: try context.crypto.seal(candidate, under: claim.token.verifier, sid: claim.sid),
-            subjectDigest: subjectDigest, until: now + context.policy.rotationOverlap)
+            sealed: try context.crypto.seal(
+                candidate, under: (successor ?? claim.token).verifier, sid: claim.sid),
+            subjectDigest: subjectDigest, until: now + context.policy.rotationOverlap,
+            firstStep: isStepOpen(record, claim, now, context) ? step : nil)
+    }
+
+    /// Whether the previous token leads on to the new one: not where its overlap is over.
+    private func isStepOpen(
+        _ record: SessionRecord, _ claim: Claim, _ now: Milliseconds, _ context: some FlowContext
+    ) -> Bool {
+        guard let previous = record.previous else { return false }
+        return record.standing(of: previous.digest, policy: context.policy, now: now).isAccepted
     }
 
     private func bindings(_ context: some FlowContext) throws -> Bindings {

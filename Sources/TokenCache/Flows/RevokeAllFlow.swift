@@ -25,7 +25,9 @@ struct RevokeAllFlow: Flow {
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Judged<Int>> {
         if var judging = except {
             var isAccepted = false
-            let step: FlowStep<Judged<Int>> = try judging.next(event, context) { _ in
+            // A token of another subject spares nothing, and would end all.
+            let step: FlowStep<Judged<Int>> = try judging.next(event, context) { session in
+                guard session.record.subject == subject else { return .answer(.refused(.mismatch)) }
                 isAccepted = true
                 return .answer(.accepted(0))
             }
@@ -48,7 +50,7 @@ struct RevokeAllFlow: Flow {
             }
             return try nextPage()
         case .failed(let fault): throw fault
-        case .settled, .held, .read, .written, .overtaken, .touched, .time, .spent: throw UnexpectedEvent()
+        case .settled, .held, .read, .written, .overtaken, .marked, .touched, .time, .spent: throw UnexpectedEvent()
         }
     }
 

@@ -1,12 +1,12 @@
 internal import Tokens
 
-/// REVOKE, and each session of a REVOKEALL: ends a session for whoever holds a token that it once gave out, accepted
-/// still or not. Idempotent.
+/// REVOKE, and each session of a REVOKEALL: ends a session for whoever holds a token that it gave out since its last LOGIN
+/// or ROTATE, accepted still or not. Idempotent.
 struct RevokeFlow: Flow {
     let sid: SessionID
     /// Nil where a worker named the session.
     var claim: Claim?
-    /// For REVOKEALL: only where it is this subject's, which is checked on the revision that is ended.
+    /// Only where it is this subject's, which is checked on the revision that is ended.
     var subject: [UInt8]?
     var reason = EndReason.logout
 
@@ -17,7 +17,7 @@ struct RevokeFlow: Flow {
         case .read(let copy, _), .overtaken(let copy): return try decide(copy, context)
         case .written: return .answer(.revoked(reason))
         case .failed(let fault): throw fault
-        case .settled, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
+        case .settled, .marked, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
         }
     }
 
@@ -38,6 +38,11 @@ struct RevokeFlow: Flow {
                 _ = try context.adopt(copy, for: &owner, now: now)
                 guard record.standing(of: owner.digest, policy: context.policy, now: now).isOwn else {
                     return .answer(.unknown)
+                }
+                // Whoever planted a token from before a LOGIN must not log the victim out.
+                if record.retirement(of: owner.digest, policy: context.policy)?.isByForce == true {
+                    context.count(.replayed)
+                    return .answer(.replayed)
                 }
             }
             return .write(.end(record, reason), of: sid)

@@ -7,6 +7,8 @@ struct RotateFlow: Flow {
     private let candidate: Verifier
     private let candidateDigest: Digest
     private let csrfSalt: Digest
+    /// Of the token presented.
+    private let pageGuest: SessionID?
     private(set) var awaited = Awaited.session
 
     enum Awaited {
@@ -15,8 +17,9 @@ struct RotateFlow: Flow {
         case rotation(SessionRecord)
     }
 
-    init(_ claim: Claim, _ context: some FlowContext) throws {
+    init(_ claim: Claim, pageGuest: SessionID?, _ context: some FlowContext) throws {
         self.claim = claim
+        self.pageGuest = pageGuest
         candidate = try context.randomBytes()
         candidateDigest = try context.crypto.digest(candidate)
         csrfSalt = try context.randomBytes()
@@ -40,7 +43,7 @@ struct RotateFlow: Flow {
             guard case .rotation(let record) = awaited else { throw UnexpectedEvent() }
             return try answer(record, context)
         case .failed(let fault): throw fault
-        case .settled, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
+        case .settled, .marked, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
         }
     }
 
@@ -55,7 +58,8 @@ struct RotateFlow: Flow {
         case .refused(let refusal): return .answer(.refused(refusal))
         case .accepted(let record):
             try context.checkDenials(claim.sid)
-            let next = record.forced(to: candidateDigest, csrfSalt: csrfSalt, policy: context.policy, now: now)
+            let next = record.forced(
+                to: candidateDigest, csrfSalt: csrfSalt, pageGuest: pageGuest, policy: context.policy, now: now)
             awaited = .rotation(next)
             return .write(SessionWrite(kind: .rotateByForce, over: record, next: .live(next)), of: claim.sid)
         }

@@ -65,6 +65,12 @@ extension TokenService {
             run.leftMemory = true
             if write.isForced { hold(sid, run) }
             try self.write(write, of: sid, run)
+        case .mark(let sid, let digest):
+            run.leftMemory = true
+            store.mark(sid, digest, arrival: run.arrival) { [self] result in
+                forget(sid)
+                advance(run, result.event { .marked })
+            }
         case .touch(let sid, let interval):
             run.leftMemory = true
             touch(sid, interval: interval, arrival: run.arrival) { [self] result in

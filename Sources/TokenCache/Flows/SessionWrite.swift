@@ -14,6 +14,8 @@ struct SessionWrite {
         case login
         /// ROTATE: the same.
         case rotateByForce
+        /// Limits, cookie and data of a session, by a repeated LOGIN; the token state stays as it is.
+        case amend
         /// Data fields; the token state stays as it is.
         case setData
         /// The end: a tombstone in the session's place.
@@ -54,21 +56,29 @@ struct SessionWrite {
     static func data(_ data: [RecordField], over record: SessionRecord?) -> SessionWrite {
         SessionWrite(kind: .setData, over: record, next: record.map(StoredSession.live) ?? .absent, data: data)
     }
+    static func amendment(
+        of old: SessionRecord, to next: SessionRecord, _ data: [RecordField]
+    ) -> SessionWrite {
+        SessionWrite(kind: .amend, over: old, next: .live(next), data: data)
+    }
     static func end(_ record: SessionRecord, _ reason: EndReason, login: LoginMemo? = nil) -> SessionWrite {
-        SessionWrite(kind: .end, over: record, next: .ended(Tombstone(reason: reason, login: login)))
+        SessionWrite(
+            kind: .end, over: record,
+            next: .ended(Tombstone(reason: reason, login: login, csrfSalt: login == nil ? nil : record.csrfSalt)))
     }
 
     /// Who brings a token of the session waits until its fate is known.
     var isForced: Bool {
         switch kind {
         case .login, .rotateByForce, .end: true
-        case .create, .confirm, .rotate, .renewBindings, .promote, .setData: false
+        case .create, .confirm, .rotate, .renewBindings, .promote, .amend, .setData: false
         }
     }
     /// Entered into its subject's index, and acknowledged, before it is written: no REVOKEALL can miss it.
     var entersIndex: SessionRecord? {
         switch (kind, next) {
-        case (.create, .live(let record)), (.login, .live(let record)): record.subject.isEmpty ? nil : record
+        case (.create, .live(let record)), (.login, .live(let record)), (.amend, .live(let record)):
+            record.subject.isEmpty ? nil : record
         default: nil
         }
     }
@@ -137,7 +147,7 @@ struct Change {
     /// Whether a full Redis should refuse it.
     var needsMemory: Bool {
         switch (kind, basis) {
-        case (.create, _), (.promote, _), (.login, _), (.setData, _): true
+        case (.create, _), (.promote, _), (.login, _), (.amend, _), (.setData, _): true
         // A guest becomes a session by it.
         case (.rotateByForce, .absent): true
         case (.rotateByForce, _), (.confirm, _), (.rotate, _), (.renewBindings, _), (.end, _): false
@@ -150,7 +160,7 @@ struct Change {
         case .create(let isRepeatable): isRepeatable
         // Done twice it would count no change.
         case .setData: false
-        case .confirm, .rotate, .renewBindings, .promote, .login, .rotateByForce, .end: true
+        case .confirm, .rotate, .renewBindings, .promote, .login, .rotateByForce, .amend, .end: true
         }
     }
 }
@@ -160,7 +170,7 @@ extension SessionWrite.Kind {
     var isAccess: Bool {
         switch self {
         case .confirm, .rotate, .renewBindings: true
-        case .create, .promote, .login, .rotateByForce, .setData, .end: false
+        case .create, .promote, .login, .rotateByForce, .amend, .setData, .end: false
         }
     }
 
@@ -168,7 +178,7 @@ extension SessionWrite.Kind {
     var mayEndGuest: Bool {
         switch self {
         case .promote, .login, .rotateByForce, .end: true
-        case .create, .confirm, .rotate, .renewBindings, .setData: false
+        case .create, .confirm, .rotate, .renewBindings, .amend, .setData: false
         }
     }
 
@@ -176,7 +186,7 @@ extension SessionWrite.Kind {
     var mayHaveKilled: Bool {
         switch self {
         case .create, .login, .rotateByForce, .end: true
-        case .confirm, .rotate, .renewBindings, .promote, .setData: false
+        case .confirm, .rotate, .renewBindings, .promote, .amend, .setData: false
         }
     }
 }

@@ -41,6 +41,7 @@ public struct CachedSession: BitwiseCopyable {
 
     // The same as in `SessionView`, in seconds.
     public var createdSeconds: Int64 { created / 1_000 }
+    public var authSeconds: Int64 { (details?.authTime(created: created) ?? 0) / 1_000 }
     public var modifiedSeconds: Int64 { lastAccess / 1_000 }
     public var expiresIn: Int64 { max(0, untilIdle) / 1_000 }
     public var absoluteIn: Int64 { max(0, untilEnd) / 1_000 }
@@ -53,6 +54,7 @@ extension SessionView {
         generation = cached.generation
         created = cached.createdSeconds
         modified = cached.modifiedSeconds
+        authTime = cached.authSeconds
         expiresIn = cached.expiresIn
         absoluteIn = cached.absoluteIn
         subject = Array(cached.subject)

@@ -5,7 +5,8 @@ internal import Tokens
 /// What a session has beyond its entry, in one block of memory: subject, salt of its CSRF tokens, bindings, the tokens
 /// before the current one, data.
 ///
-/// A block is made for one entry and freed with it, by the table. Layout: a header of 8 bytes, the subject, salt,
+/// A block is made for one entry and freed with it, by the table. Layout: a header of 8 bytes, the subject, when it was
+/// proved, salt,
 /// bindings, forced generation, remembered tokens (oldest first, each by what it differs from the one before), previous
 /// token and data, as far as there are any; numbers in as few bytes as they need (LEB128). Seven remembered tokens take about 90 bytes, as arrays of
 /// objects they took 400.
@@ -27,6 +28,7 @@ struct NearCacheDetails: BitwiseCopyable {
     private static let hasSaltFlag: UInt8 = 8
     private static let isBoundToAddressFlag: UInt8 = 16
     private static let isBoundToAgentFlag: UInt8 = 32
+    private static let isProvedFlag: UInt8 = 64
 
     /// Memory for a session's details was not to be had. The session is not kept: without its bindings it would be
     /// another one.
@@ -43,9 +45,14 @@ struct NearCacheDetails: BitwiseCopyable {
         let hasHistory = record.previous != nil || !record.remembered.isEmpty || record.forcedGeneration > 0
         guard
             !record.subject.isEmpty || !data.isEmpty || hasHistory || record.csrfSalt != nil || !record.bindings.isEmpty
+                || record.authTime > 0
         else { return nil }
         var flags: UInt8 = hasHistory ? Self.hasHistoryFlag : 0
         var writer = CompactBytes()
+        if record.authTime > 0 {
+            flags |= Self.isProvedFlag
+            writer.signed(record.authTime &- record.created, flag: false)
+        }
         if let salt = record.csrfSalt {
             flags |= Self.hasSaltFlag
             salt.withUnsafeBytes { writer.append($0) }
@@ -121,6 +128,14 @@ struct NearCacheDetails: BitwiseCopyable {
     /// Whether the session is bound to anything.
     var isBound: Bool { flags & (Self.isBoundToAddressFlag | Self.isBoundToAgentFlag) != 0 }
 
+    /// When the subject proved who they are; 0 if nobody did.
+    /// - Parameter created: of the session.
+    func authTime(created: Milliseconds) -> Milliseconds {
+        guard flags & Self.isProvedFlag != 0 else { return 0 }
+        var reader = CompactReader(afterSubject)
+        return created &+ reader.signed().value
+    }
+
     var csrfSalt: Digest? {
         var reader = contentReader
         return readSalt(&reader)
@@ -150,6 +165,7 @@ struct NearCacheDetails: BitwiseCopyable {
 
     /// Puts salt, bindings and history into a record whose time of creation is known.
     func complete(_ record: inout SessionRecord) {
+        record.authTime = authTime(created: record.created)
         var reader = contentReader
         record.csrfSalt = readSalt(&reader)
         record.bindings = readBindings(&reader)
@@ -167,9 +183,16 @@ struct NearCacheDetails: BitwiseCopyable {
         var previous: PreviousToken?
     }
 
-    private var contentReader: CompactReader {
+    private var afterSubject: UnsafeRawBufferPointer {
         let content = UnsafeRawBufferPointer(start: block, count: length)
-        return CompactReader(UnsafeRawBufferPointer(rebasing: content[(Self.headerBytes + subject.count)...]))
+        return UnsafeRawBufferPointer(rebasing: content[(Self.headerBytes + subject.count)...])
+    }
+
+    /// At what stands behind the time of the proof.
+    private var contentReader: CompactReader {
+        var reader = CompactReader(afterSubject)
+        if flags & Self.isProvedFlag != 0 { _ = reader.signed() }
+        return reader
     }
 
     private func readSalt(_ reader: inout CompactReader) -> Digest? {

@@ -32,6 +32,7 @@ struct NearCacheEntry: BitwiseCopyable {
         static let hasVerifier = Flags(rawValue: 4)
         static let isPending = Flags(rawValue: 8)
         static let isEnded = Flags(rawValue: 16)
+        static let isPersistent = Flags(rawValue: 32)
     }
 
     /// Nil where a number is too large for its place here, which no daemon has ever written: the session is not kept.
@@ -53,6 +54,7 @@ struct NearCacheEntry: BitwiseCopyable {
         self.confirmed = confirmed
         flags = verifier == nil ? [] : .hasVerifier
         if record.confirmedAt == nil { flags.insert(.isPending) }
+        if record.isPersistent { flags.insert(.isPersistent) }
         reason = 0
         if verifier == nil { storedDigest = record.current }
     }
@@ -169,6 +171,7 @@ struct NearCacheEntry: BitwiseCopyable {
         record.generation = generation
         record.lastAccess = lastAccess
         record.absoluteEnd = absoluteEnd
+        record.isPersistent = flags.contains(.isPersistent)
         details?.complete(&record)
         return record
     }

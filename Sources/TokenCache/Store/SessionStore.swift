@@ -112,6 +112,14 @@ final class SessionStore {
         }
     }
 
+    /// Marks in a tombstone that LOGIN was called with a token of this digest. Does nothing where there is none.
+    func mark(_ sid: SessionID, _ digest: Digest, arrival: MonotonicInstant, _ done: @escaping Completion<Void>) {
+        runInTime(
+            SessionScripts.mark, key: keys.session(sid),
+            arguments: [Array(digest.bytes.prefix(8)), decimal(Int64(8 * Tombstone.maxMarks))], arrival: arrival
+        ) { done($0.map { _ in }) }
+    }
+
     /// Spends a captcha. The completion says whether this attempt was the first.
     /// - Parameters:
     ///   - nonce: of this attempt.

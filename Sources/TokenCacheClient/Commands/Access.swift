@@ -22,7 +22,7 @@ extension TokenCommand where Answer == Visit {
             writer.append(check.csrf.revealedText)
             writer.append(check.form)
         }
-        writer.append("SITE", site)
+        writer.append("FETCH-SITE", site)
         writer.append("CSRF", form)
         writer.append(data)
         return Self(writer, isRepeatable: true, about: token?.sid) { (reply) throws(TokenCacheError) in

@@ -38,7 +38,7 @@ extension TokenCommand where Answer == CSRFVerification {
         writer.append(csrf.revealedText)
         writer.append(bindings)
         writer.append("FORM", form)
-        writer.append("SITE", site)
+        writer.append("FETCH-SITE", site)
         return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let status = try fields.text("status")

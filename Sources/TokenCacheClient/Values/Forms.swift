@@ -19,6 +19,8 @@ public enum CSRFCheck: String, Sendable {
     case failed
     /// It was, too long ago: show the form again.
     case expired
+    /// It was, before a login or a change of privilege: show the form again.
+    case outdated
 }
 
 /// What `CSRF.ISSUE` made.

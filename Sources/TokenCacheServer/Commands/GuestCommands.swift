@@ -9,6 +9,7 @@ extension Dispatcher {
     func issueGuest(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let limit = service.statelessPolicy.guestAbsolute * 1_000
         let options = try options(call, from: 0, [.lifetime, .bind], maxLifetime: limit)
+        try checkBindings(options.signals)
         let view = try orReply { () throws(ServiceFault) in
             try service.issueGuest(lifetime: options.lifetime, options.signals)
         }
@@ -20,34 +21,42 @@ extension Dispatcher {
 
     func issueCSRF(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let options = try options(call, from: 1, [.bind, .form])
-        return try withHolder(call, Presented(try credential(call, 0), options.signals), &writer) {
-            [service] holder, writer throws(ServiceFault) in
-            let (csrf, expiresIn) = try service.issueCSRF(form: options.form, holder)
-            writer.map(3)
-            writer.bulk("status"); writer.bulk("issued")
+        return try withHolder(call, try presented(call, 0, options.signals), &writer) {
+            [service] known, writer throws(ServiceFault) in
+            let (csrf, expiresIn) = try service.issueCSRF(form: options.form, known.holder)
+            writer.map(5)
+            writer.status("issued", accepted: true)
+            writer.sid(known.holder.sid)
             writer.bulk("csrf"); writer.bulk(csrf)
             writer.bulk("expires_in"); writer.integer(expiresIn)
         }
     }
 
     func verifyCSRF(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let options = try options(call, from: 2, [.bind, .form, .site])
-        let form = FormCheck(csrf: call.arguments[1].array, form: options.form, site: options.site)
-        return try withHolder(call, Presented(try credential(call, 0), options.signals), &writer) {
-            [service] holder, writer throws(ServiceFault) in
-            let check = try service.check(form, holder)
-            writer.map(1)
-            writer.bulk("status"); writer.bulk(check.word)
+        let options = try options(call, from: 2, [.bind, .form, .fetchSite])
+        try orReply(service.requireKeys)
+        let form = FormCheck(csrf: call.arguments[1].array, form: options.form, site: options.access.site)
+        let presented = try presented(call, 0, options.signals)
+        let write = { (answer: Judged<CSRFCheck>, writer: inout ReplyWriter) in
+            switch answer {
+            case .refused(let refusal): writer.refusal(refusal)
+            case .accepted(let check):
+                writer.map(1)
+                writer.bulk("status"); writer.bulk(check.word)
+            }
+        }
+        return try now(&writer, write) { () throws(ServiceFault) in
+            try service.verify(form, heldBy: presented, at: call.startedAt, later(call, write))
         }
     }
 
     /// Goes on with the holder of a token; one that is not accepted is answered with its own status.
     private func withHolder(
         _ call: Call, _ presented: Presented, _ writer: inout ReplyWriter,
-        _ write: @escaping (CSRFHolder, inout ReplyWriter) throws(ServiceFault) -> Void
+        _ write: @escaping (FormHolder, inout ReplyWriter) throws(ServiceFault) -> Void
     ) throws(ReplyError) -> Bool {
         try orReply(service.requireKeys)
-        let reply = { [self] (verdict: Judged<CSRFHolder>, writer: inout ReplyWriter) in
+        let reply = { [self] (verdict: Judged<FormHolder>, writer: inout ReplyWriter) in
             switch verdict {
             case .refused(let refusal): writer.refusal(refusal)
             case .accepted(let holder):
@@ -73,6 +82,7 @@ extension Dispatcher {
         guard options.solution == nil || options.length == nil else {
             throw .badArgument("CAPTCHA.ISSUE takes either SOLUTION or LENGTH")
         }
+        try checkBindings(options.signals, service.statelessPolicy.captchaBindings, "captcha.binding or binding")
         var request = CaptchaRequest()
         request.solution = options.solution
         request.length = options.length
@@ -85,9 +95,9 @@ extension Dispatcher {
             }
             return true
         }
-        return try withHolder(call, Presented(try credential(call, index), options.signals), &writer) {
-            [service, request] holder, writer throws(ServiceFault) in
-            writer.captcha(try service.issueCaptcha(request, holder: holder.sid))
+        return try withHolder(call, try presented(call, index, options.signals), &writer) {
+            [service, request] known, writer throws(ServiceFault) in
+            writer.captcha(try service.issueCaptcha(request, holder: known.holder.sid))
         }
     }
 
@@ -112,10 +122,9 @@ extension Dispatcher {
         case .unknown: return refuse(.unknown, &writer)
         }
         let attempt = CaptchaAttempt(
-            captcha: captcha, answer: call.arguments[1].array, form: options.form, holder: nil, signals: options.signals
-        )
+            captcha: captcha, answer: call.arguments[1].array, form: options.form, signals: options.signals)
         let presented = try options.holderIndex.map { index throws(ReplyError) in
-            Presented(try credential(call, index), options.signals)
+            try self.presented(call, index, options.signals)
         }
         let write = { (verdict: CaptchaVerdict, writer: inout ReplyWriter) in writer.captcha(verdict) }
         return try now(&writer, write) { () throws(ServiceFault) in

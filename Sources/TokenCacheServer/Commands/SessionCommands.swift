@@ -31,7 +31,31 @@ extension Dispatcher {
     }
 
     private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let signals = call.arguments.count > 1 ? try options(call, from: 1, [.bind]).signals : Signals()
+        guard call.arguments.count > 1 else { return try validate(call, Signals(), &writer) }
+        let options = try options(call, from: 1, SessionOptions.Allowed.page.union(.require))
+        guard options.asksMore else { return try validate(call, options.signals, &writer) }
+        let write = { [service] (answer: Judged<Page>, writer: inout ReplyWriter) in
+            switch answer {
+            case .refused(let refusal): writer.refusal(refusal)
+            case .accepted(let page):
+                let view = page.holder
+                if let status = options.requirement.unmet(
+                    isAnonymous: view.subject.isEmpty, authTime: view.authTime, now: service.seconds)
+                {
+                    writer.unmet(view, status: status)
+                } else {
+                    writer.page(page, data: options.picked(view))
+                }
+            }
+        }
+        return try now(&writer, write) { () throws(ServiceFault) in
+            try service.validate(
+                call.arguments[0], options.access, options.signals, at: call.startedAt, later(call, write))
+        }
+    }
+
+    /// The token alone is asked about.
+    private func validate(_ call: Call, _ signals: Signals, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         do throws(ServiceFault) {
             switch try service.validate(
                 call.arguments[0], signals, at: call.startedAt, later(call) { $1.verdict($0) })
@@ -51,35 +75,69 @@ extension Dispatcher {
     }
 
     private func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let options = try options(call, from: 1, [.bind, .check, .site, .csrf, .dataNames])
+        let options = try options(call, from: 1, SessionOptions.Allowed.page.union(.post))
         let write = { (answer: VisitAnswer, writer: inout ReplyWriter) in
-            writer.visit(answer, data: options.dataNames == nil ? nil : options.pick(answer.holder.data ?? []))
+            writer.visit(answer, data: options.picked(answer.page.holder))
         }
-        let presented = call.arguments[0].isEmpty ? nil : Presented(try credential(call, 0), options.signals)
         return try now(&writer, write) { () throws(ServiceFault) in
-            try service.visit(presented, options.visit, options.signals, at: call.startedAt, later(call, write))
+            try service.visit(
+                call.arguments[0], options.access, options.signals, at: call.startedAt, later(call, write))
         }
     }
 
     private func issue(_ call: Call) throws(ReplyError) {
-        let options = try options(call, from: 0, [.subject, .idle, .absolute, .bind, .dataPairs])
+        let options = try options(call, from: 0, SessionOptions.Allowed.terms.union([.subject, .dataPairs]))
+        guard options.request.authTime == nil || !options.request.subject.isEmpty else {
+            throw .badArgument("AUTH-TIME says when a subject proved who they are, and needs SUBJECT")
+        }
+        try checkBindings(options.signals)
         try checkSize(options.request.data)
         service.issue(options.request, at: call.startedAt, later(call) { $1.session($0, status: "issued") })
     }
 
     private func login(_ call: Call) throws(ReplyError) {
-        var request = try options(call, from: 2, [.idle, .absolute, .bind, .dataPairs]).request
+        let options = try options(call, from: 2, SessionOptions.Allowed.terms.union([.csrf, .dataPairs]))
+        if options.access.csrfForm != nil { try orReply(service.requireKeys) }
+        var request = options.request
         request.subject = try SessionOptions.subject(call.arguments[1], isRequired: true)
+        request.pageGuest = service.pageGuest(of: call.arguments[0])
+        try checkBindings(options.signals)
         try checkSize(request.data)
         // Whatever the client sent: what cannot be read is nothing to build on.
         let credential = (try? service.credential(call.arguments[0])) ?? .refused(.unknown)
-        service.login(credential, request, at: call.startedAt, later(call) { $1.session($0, status: "issued") })
+        service.login(
+            credential, request, at: call.startedAt,
+            later(call) { [self] view, writer in
+                self.session(view, status: "issued", form: options.access.csrfForm, &writer)
+            })
     }
 
     private func rotate(_ call: Call) throws(ReplyError) {
-        let signals = try options(call, from: 1, [.bind]).signals
+        let options = try options(call, from: 1, [.bind, .csrf])
+        if options.access.csrfForm != nil { try orReply(service.requireKeys) }
         service.rotate(
-            Presented(try credential(call, 0), signals), at: call.startedAt, later(call) { $1.verdict($0) })
+            try presented(call, 0, options.signals), pageGuest: service.pageGuest(of: call.arguments[0]),
+            at: call.startedAt,
+            later(call) { [self] verdict, writer in
+                switch verdict {
+                case .refused(let refusal): writer.refusal(refusal)
+                case .accepted(let view):
+                    self.session(view, status: "rotated", form: options.access.csrfForm, &writer)
+                }
+            })
+    }
+
+    /// A session under a new token, and a CSRF token for the form that comes next.
+    private func session(_ view: SessionView, status: StaticString, form: [UInt8]?, _ writer: inout ReplyWriter) {
+        guard let form else { return writer.session(view, status: status) }
+        do throws(ServiceFault) {
+            let csrf = try service.issueCSRF(form: form, for: view)
+            writer.session(view, status: status, extra: 1)
+            writer.bulk("csrf"); writer.bulk(csrf)
+        } catch {
+            // What was changed is told first of all: a page asks for its CSRF token again.
+            writer.session(view, status: status)
+        }
     }
 
     private func revoke(_ call: Call) throws(ReplyError) {
@@ -90,8 +148,11 @@ extension Dispatcher {
     private func revokeAll(_ call: Call) throws(ReplyError) {
         let subject = try SessionOptions.subject(call.arguments[0], isRequired: true)
         let options = try options(call, from: 1, [.except, .bind])
+        guard options.exceptIndex != nil || options.signals.isEmpty else {
+            throw .badArgument("BIND speaks of the token of EXCEPT, and there is none")
+        }
         let except = try options.exceptIndex.map { index throws(ReplyError) in
-            Presented(try credential(call, index), options.signals)
+            try presented(call, index, options.signals)
         }
         service.revokeAll(
             subject: subject, except: except, at: call.startedAt,
@@ -99,8 +160,8 @@ extension Dispatcher {
                 switch answer {
                 case .refused(let refusal): writer.refusal(refusal)
                 case .accepted(let count):
-                    writer.map(2)
-                    writer.bulk("status"); writer.bulk("revoked")
+                    writer.map(3)
+                    writer.status("revoked", accepted: false)
                     writer.bulk("count"); writer.integer(Int64(count))
                 }
             })
@@ -133,8 +194,8 @@ extension Dispatcher {
 
     private func get(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
         let (reference, options) = try reference(call, [.dataNames])
-        let write = { (answer: Judged<[RecordField]>, writer: inout ReplyWriter) in
-            writer.held(answer.map(options.pick))
+        let write = { (answer: Judged<HeldData>, writer: inout ReplyWriter) in
+            writer.held(answer.map { HeldData(sid: $0.sid, fields: options.pick($0.fields)) })
         }
         return try now(&writer, write) { service.get(reference, at: call.startedAt, later(call, write)) }
     }
@@ -144,7 +205,9 @@ extension Dispatcher {
     func options(
         _ call: Call, from start: Int, _ allowed: SessionOptions.Allowed, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) -> SessionOptions {
-        try SessionOptions(call, from: start, allowed: allowed, policy: service.policy, maxLifetime: maxLifetime)
+        try SessionOptions(
+            call, from: start, allowed: allowed,
+            rules: SessionOptions.Rules(policy: service.policy, now: service.seconds * 1_000), maxLifetime: maxLifetime)
     }
 
     /// The token at an index of the arguments, opened as far as that goes without Redis.
@@ -152,16 +215,38 @@ extension Dispatcher {
         try orReply { () throws(ServiceFault) in try service.credential(call.arguments[index]) }
     }
 
-    /// `token [BIND …]` or `SID sid`, and the options behind. What cannot be a sid belongs to no session.
+    func presented(_ call: Call, _ index: Int, _ signals: Signals) throws(ReplyError) -> Presented {
+        Presented(try credential(call, index), call.arguments[index], signals)
+    }
+
+    /// Where a token is bound strictly, the signal is there when it is made: a forgetful call would unbind it.
+    func checkBindings(_ signals: Signals) throws(ReplyError) {
+        try checkBindings(signals, service.statelessPolicy.bindings, "binding")
+    }
+
+    func checkBindings(_ signals: Signals, _ policy: BindingPolicy, _ key: StaticString) throws(ReplyError) {
+        if policy.ip == .strict, signals.ip == nil {
+            throw .badArgument("\(key) is strict about ip: this command needs BIND ip and the client's address")
+        }
+        if policy.userAgent == .strict, signals.userAgent == nil {
+            throw .badArgument("\(key) is strict about ua: this command needs BIND ua and the client's User-Agent")
+        }
+    }
+
+    /// `token [BIND …]` or `SID sid [SUBJECT subject]`, and the options behind. What cannot be a sid belongs to no session.
     private func reference(
         _ call: Call, _ allowed: SessionOptions.Allowed
     ) throws(ReplyError) -> (SessionReference, SessionOptions) {
-        guard call.arguments.count > 1, call.arguments.isKeyword(0, "SID") else {
+        guard call.arguments.isKeyword(0, "SID") else {
             let options = try options(call, from: 1, allowed.union([.bind]))
-            return (.token(Presented(try credential(call, 0), options.signals)), options)
+            return (.token(try presented(call, 0, options.signals)), options)
         }
-        let options = try options(call, from: 2, allowed)
-        return (SessionID(text: call.arguments[1]).map(SessionReference.sid) ?? .noSession, options)
+        guard call.arguments.count > 1 else {
+            throw .badArgument("SID needs the sid of a session, 32 hex digits; usage: \(call.command.spec.usage)")
+        }
+        let options = try options(call, from: 2, allowed.union([.subject]))
+        guard let sid = SessionID(text: call.arguments[1]) else { return (.noSession, options) }
+        return (.sid(sid, of: options.givenSubject), options)
     }
 
     /// Writes the answer that the service has at once.

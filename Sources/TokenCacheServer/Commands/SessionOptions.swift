@@ -12,8 +12,13 @@ struct SessionOptions {
         case except
         case limit
         case check
-        case site
+        case fetchSite
+        case fetchMode
+        case post
         case csrf
+        case require
+        case cookie
+        case authTime
         case lifetime
         case form
         case holder
@@ -34,8 +39,13 @@ struct SessionOptions {
             case .except: "EXCEPT"
             case .limit: "LIMIT"
             case .check: "CHECK"
-            case .site: "SITE"
+            case .fetchSite: "FETCH-SITE"
+            case .fetchMode: "FETCH-MODE"
+            case .post: "POST"
             case .csrf: "CSRF"
+            case .require: "REQUIRE"
+            case .cookie: "COOKIE"
+            case .authTime: "AUTH-TIME"
             case .lifetime: "LIFETIME"
             case .form: "FORM"
             case .holder: "FOR"
@@ -53,7 +63,7 @@ struct SessionOptions {
         let rawValue: UInt32
 
         init(rawValue: UInt32) { self.rawValue = rawValue }
-        private init(_ option: Option) { rawValue = 1 << option.rawValue }
+        fileprivate init(_ option: Option) { rawValue = 1 << option.rawValue }
 
         func allows(_ option: Option) -> Bool { rawValue >> option.rawValue & 1 == 1 }
 
@@ -64,8 +74,18 @@ struct SessionOptions {
         static var except: Allowed { Allowed(.except) }
         static var limit: Allowed { Allowed(.limit) }
         static var check: Allowed { Allowed(.check) }
-        static var site: Allowed { Allowed(.site) }
+        static var fetchSite: Allowed { Allowed(.fetchSite) }
+        static var fetchMode: Allowed { Allowed(.fetchMode) }
+        static var post: Allowed { Allowed(.post) }
         static var csrf: Allowed { Allowed(.csrf) }
+        static var require: Allowed { Allowed(.require) }
+        static var cookie: Allowed { Allowed(.cookie) }
+        static var authTime: Allowed { Allowed(.authTime) }
+
+        /// What ISSUE and LOGIN say of a session.
+        static var terms: Allowed { [.idle, .absolute, .cookie, .authTime, .bind] }
+        /// What a page asks besides, of VISIT and VALIDATE.
+        static var page: Allowed { [.bind, .check, .fetchSite, .fetchMode, .csrf, .dataNames] }
         static var lifetime: Allowed { Allowed(.lifetime) }
         static var form: Allowed { Allowed(.form) }
         static var holder: Allowed { Allowed(.holder) }
@@ -76,12 +96,12 @@ struct SessionOptions {
     }
 
     var request = SessionRequest()
-    /// What VISIT asks besides; `site` is completed when all options are read.
-    var visit = VisitRequest()
+    /// What VISIT and VALIDATE ask besides; of the form that came back the site is completed when all options are read.
+    var access = AccessRequest()
+    var requirement = Requirement()
     var signals = Signals()
     /// `LIFETIME` of a guest token or a captcha, milliseconds.
     var lifetime: Milliseconds?
-    var site: FetchSite?
     /// `FORM`: the name of a form; empty for the form without a name.
     var form: [UInt8] = []
     /// Argument index of the token after `FOR`.
@@ -99,23 +119,44 @@ struct SessionOptions {
 
     private let call: Call
     private let allowed: Allowed
-    private let policy: TokenPolicy
+    private let rules: Rules
     private let maxLifetime: Milliseconds
     private var index: Int
+    /// Options that were given.
+    private var given: Allowed = []
+
+    /// What options are held against.
+    struct Rules {
+        var policy: TokenPolicy
+        /// Unix milliseconds.
+        var now: Milliseconds
+    }
 
     /// Reads the arguments from `start` on.
     init(
-        _ call: Call, from start: Int, allowed: Allowed, policy: TokenPolicy, maxLifetime: Milliseconds = 0
+        _ call: Call, from start: Int, allowed: Allowed, rules: Rules, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) {
         self.call = call
         self.allowed = allowed
-        self.policy = policy
+        self.rules = rules
         self.maxLifetime = maxLifetime
         index = start
         while index < call.arguments.count { try readOption() }
         request.signals = signals
-        visit.needsData = dataNames != nil
-        visit.check?.site = site
+        access.needsData = dataNames != nil
+        access.check?.site = access.site
+        try checkLimits()
+    }
+
+    /// The idle limit that is asked for is never cut in silence.
+    private func checkLimits() throws(ReplyError) {
+        guard let idle = request.idle else { return }
+        let absolute = request.absolute ?? rules.policy.absolute
+        guard idle > absolute else { return }
+        let text = DurationText.text(.milliseconds(absolute))
+        throw .badArgument(
+            "IDLE \(DurationText.text(.milliseconds(idle))) is longer than "
+                + (request.absolute == nil ? "session.absolute (\(text)): give ABSOLUTE, too" : "ABSOLUTE \(text)"))
     }
 
     private mutating func readOption() throws(ReplyError) {
@@ -126,10 +167,16 @@ struct SessionOptions {
             throw .badArgument("argument \(index + 1) of \(call.command.spec.name) is no option; \(allowedNow)")
         }
         index += 1
+        // One for each signal, and for each kind.
+        if option != .bind, option != .require {
+            guard !given.allows(option) else { throw .givenTwice(option.keyword) }
+            given.insert(Allowed(option))
+        }
         switch option {
         case .subject: request.subject = try Self.subject(try take("SUBJECT"), isRequired: false)
-        case .idle: request.idle = try duration("IDLE", atMost: policy.maxAbsolute, "session.max-absolute")
-        case .absolute: request.absolute = try duration("ABSOLUTE", atMost: policy.maxAbsolute, "session.max-absolute")
+        case .idle: request.idle = try duration("IDLE", atMost: rules.policy.maxAbsolute, "session.max-absolute")
+        case .absolute:
+            request.absolute = try duration("ABSOLUTE", atMost: rules.policy.maxAbsolute, "session.max-absolute")
         case .bind: try readBinding()
         case .except:
             exceptIndex = index
@@ -137,12 +184,18 @@ struct SessionOptions {
         case .limit: limit = try readLimit()
         case .check:
             let csrf = try take("CHECK").array
-            visit.check = FormCheck(csrf: csrf, form: try formName("CHECK"), site: nil)
-        case .site: site = FetchSite(header: try take("SITE"))
-        case .csrf: visit.csrfForm = try formName("CSRF")
+            access.check = FormCheck(csrf: csrf, form: try formName("CHECK"), site: nil)
+        case .fetchSite: access.site = FetchSite(header: try take("FETCH-SITE"))
+        case .fetchMode: access.mode = FetchMode(header: try take("FETCH-MODE"))
+        case .post: access.isPost = true
+        case .csrf: access.csrfForm = try formName("CSRF")
+        case .require: try readRequirement()
+        case .cookie: request.isPersistent = try readCookie()
+        case .authTime: request.authTime = try readAuthTime()
         case .lifetime:
             lifetime = try duration(
-                "LIFETIME", atMost: maxLifetime, call.command == .guestIssue ? "guest.absolute" : "a captcha's longest")
+                "LIFETIME", from: 1_000, atMost: maxLifetime,
+                call.command == .guestIssue ? "guest.absolute" : "a captcha's longest")
         case .form: form = try formName("FORM")
         case .holder:
             holderIndex = index
@@ -166,15 +219,47 @@ struct SessionOptions {
 
     /// More than nothing, at most what the configuration says under `key`.
     private mutating func duration(
-        _ option: StaticString, atMost limit: Milliseconds, _ key: StaticString
+        _ option: StaticString, from least: Milliseconds = 1, atMost limit: Milliseconds, _ key: StaticString
     ) throws(ReplyError) -> Milliseconds {
         let text = try take(option)
-        guard case .success(let value) = DurationText.milliseconds(text), value > 0, value <= limit else {
+        guard case .success(let value) = DurationText.milliseconds(text), value >= least, value <= limit else {
             throw .badArgument(
-                "\(option) takes a duration from 1ms to \(DurationText.text(.milliseconds(limit))) "
-                    + "(\(key)): a number with ms, s, m, h or d, a bare number means seconds")
+                "\(option) takes a duration from \(DurationText.text(.milliseconds(least))) to "
+                    + "\(DurationText.text(.milliseconds(limit))) (\(key)): a number with ms, s, m, h or d, a bare "
+                    + "number means seconds")
         }
         return value
+    }
+
+    private mutating func readRequirement() throws(ReplyError) {
+        let kind = try take("REQUIRE")
+        if kind.isKeyword("SUBJECT") {
+            guard !requirement.subject else { throw .givenTwice("REQUIRE subject") }
+            requirement.subject = true
+        } else if kind.isKeyword("LOGIN-WITHIN") {
+            guard requirement.loginWithin == nil else { throw .givenTwice("REQUIRE login-within") }
+            requirement.loginWithin = try duration(
+                "REQUIRE login-within", atMost: rules.policy.maxAbsolute, "session.max-absolute")
+        } else {
+            throw .badArgument("REQUIRE takes subject, or login-within and a duration")
+        }
+    }
+
+    private mutating func readCookie() throws(ReplyError) -> Bool {
+        let kind = try take("COOKIE")
+        if kind.isKeyword("PERSISTENT") { return true }
+        guard kind.isKeyword("SESSION") else {
+            throw .badArgument("COOKIE takes session (the cookie ends with the browser) or persistent")
+        }
+        return false
+    }
+
+    private mutating func readAuthTime() throws(ReplyError) -> Milliseconds {
+        let text = try take("AUTH-TIME")
+        guard let seconds = Int64(String(decoding: text, as: UTF8.self)), seconds > 0,
+            seconds <= rules.now / 1_000 + Sealer.maxClockLead
+        else { throw .badArgument("AUTH-TIME takes a time that has come, Unix time in whole seconds") }
+        return seconds * 1_000
     }
 
     /// A form's name: text, as it stands in a captcha's JSON.
@@ -213,11 +298,15 @@ struct SessionOptions {
         let signal = try take("BIND")
         let value = try take("BIND")
         if signal.isKeyword("IP") {
+            guard signals.ip == nil else { throw .givenTwice("BIND ip") }
             guard let address = IPAddress(text: value) else {
-                throw .badArgument("BIND ip takes an IPv4 or IPv6 address")
+                throw .badArgument(
+                    "BIND ip takes an IPv4 or IPv6 address, without a zone (%eth0); where a request has none, leave BIND ip "
+                        + "away")
             }
             signals.ip = address
         } else if signal.isKeyword("UA") {
+            guard signals.userAgent == nil else { throw .givenTwice("BIND ua") }
             guard value.count <= Self.maxUserAgent else {
                 throw .badArgument("BIND ua takes at most \(Self.maxUserAgent) bytes, this one has \(value.count)")
             }
@@ -243,6 +332,7 @@ struct SessionOptions {
         var positions: [[UInt8]: Int] = [:]
         while index < call.arguments.count {
             let name = try fieldName(call.arguments[index])
+            try checkNotOption(name)
             let field = RecordField(name: name, value: call.arguments[index + 1].array)
             // A name given twice: the last value counts, as if they had been set one after the other.
             if let position = positions[name] {
@@ -258,10 +348,24 @@ struct SessionOptions {
     private mutating func readNames() throws(ReplyError) {
         var names: [[UInt8]] = []
         while index < call.arguments.count {
-            names.append(try fieldName(call.arguments[index]))
+            let name = try fieldName(call.arguments[index])
+            try checkNotOption(name)
+            guard !names.contains(name) else { throw .givenTwice("a field behind DATA") }
+            names.append(name)
             index += 1
         }
         dataNames = names
+    }
+
+    /// An option that stands behind DATA would be taken for a field.
+    private func checkNotOption(_ name: [UInt8]) throws(ReplyError) {
+        guard
+            let option = Option.all.first(where: { option in
+                allowed.allows(option) && option.keyword.withUTF8Buffer { $0.elementsEqual(name) }
+            })
+        else { return }
+        throw .badArgument(
+            "\(option.keyword) stands behind DATA, which takes all that follows for fields: put it before DATA")
     }
 
     private func fieldName(_ text: UnsafeRawBufferPointer) throws(ReplyError) -> [UInt8] {
@@ -270,6 +374,17 @@ struct SessionOptions {
         }
         return text.array
     }
+
+    /// Nil without `SUBJECT`.
+    var givenSubject: [UInt8]? { given.allows(.subject) ? request.subject : nil }
+
+    /// Whether VALIDATE is asked for more than the token, or told of the request.
+    var asksMore: Bool {
+        dataNames != nil || access.check != nil || access.csrfForm != nil || access.mode != nil || !requirement.isEmpty
+    }
+
+    /// Of the data that was asked for; nil where none was.
+    func picked(_ view: SessionView) -> [RecordField]? { dataNames == nil ? nil : pick(view.data ?? []) }
 
     /// The fields asked for, in the order of asking; those that the session does not have are left out.
     func pick(_ data: [RecordField]) -> [RecordField] {
@@ -281,10 +396,34 @@ struct SessionOptions {
 extension FetchSite {
     /// Reads the value of `Sec-Fetch-Site`; nil where it is empty: the browser did not send it.
     init?(header: UnsafeRawBufferPointer) {
-        guard !header.isEmpty else { return nil }
+        let value = header.trimmed
+        guard !value.isEmpty else { return nil }
         let words: [(StaticString, FetchSite)] = [
             ("SAME-ORIGIN", .sameOrigin), ("SAME-SITE", .sameSite), ("NONE", .userAlone), ("CROSS-SITE", .crossSite),
         ]
-        self = words.first { header.isKeyword($0.0) }?.1 ?? .other
+        self = words.first { value.isKeyword($0.0) }?.1 ?? .other
     }
+}
+
+extension FetchMode {
+    /// Reads the value of `Sec-Fetch-Mode`; nil where it is empty: old browsers, plain HTTP.
+    init?(header: UnsafeRawBufferPointer) {
+        let value = header.trimmed
+        guard !value.isEmpty else { return nil }
+        self = value.isKeyword("NAVIGATE") ? .navigate : .other
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Without the blanks that a header's value may have around it.
+    fileprivate var trimmed: UnsafeRawBufferPointer {
+        let isBlank: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 }
+        let start = drop(while: isBlank).startIndex
+        let end = self[start...].lastIndex { !isBlank($0) }.map { $0 + 1 } ?? start
+        return UnsafeRawBufferPointer(rebasing: self[start..<end])
+    }
+}
+
+extension ReplyError {
+    fileprivate static func givenTwice(_ what: StaticString) -> ReplyError { .badArgument("\(what) is given twice") }
 }

@@ -20,7 +20,7 @@ extension ReplyWriter {
         let subject = session.subject
         let version = version
         write(atMost: 512 + subject.count) { cursor in
-            cursor.map(10, version: version)
+            cursor.map(11, version: version)
             cursor.bulk("status"); cursor.bulk("valid")
             cursor.bulk("accepted"); cursor.integer(1)
             cursor.bulk("kind"); cursor.bulk("session")
@@ -29,6 +29,7 @@ extension ReplyWriter {
             cursor.bulk("generation"); cursor.integer(session.generation)
             cursor.bulk("created"); cursor.integer(session.createdSeconds)
             cursor.bulk("modified"); cursor.integer(session.modifiedSeconds)
+            cursor.bulk("auth_time"); cursor.integer(session.authSeconds)
             cursor.bulk("expires_in"); cursor.integer(session.expiresIn)
             cursor.bulk("absolute_in"); cursor.integer(session.absoluteIn)
         }
@@ -36,24 +37,36 @@ extension ReplyWriter {
 
     /// How many fields `holder` writes.
     static func fieldCount(_ view: SessionView) -> Int {
-        8 + (view.newToken == nil ? 0 : 1) + (view.differs.isEmpty ? 0 : 1) + (view.isStale ? 1 : 0)
+        9 + fieldCount(ofToken: view) + (view.differs.isEmpty ? 0 : 1) + (view.isStale ? 1 : 0)
     }
 
     /// What is known of the holder: every field of an accepted token but `status` and `accepted`.
     mutating func holder(_ view: SessionView) {
         bulk("kind"); bulk(view.isGuest ? "guest" : "session")
-        bulk("sid"); view.sid.withUnsafeBytes { bulkHex($0) }
+        sid(view.sid)
         bulk("subject"); bulk(view.subject)
         bulk("generation"); integer(view.generation)
         bulk("created"); integer(view.created)
         bulk("modified"); integer(view.modified)
+        bulk("auth_time"); integer(view.authTime)
         bulk("expires_in"); integer(view.expiresIn)
         bulk("absolute_in"); integer(view.absoluteIn)
-        if let token = view.newToken { bulk("sessiontoken"); bulk(token.secretText) }
+        token(view)
         if !view.differs.isEmpty {
             bulk("differs"); bulk(view.differs.map(\.rawValue).joined(separator: " "))
         }
         if view.isStale { bulk("stale"); integer(1) }
+    }
+
+    private static func fieldCount(ofToken view: SessionView) -> Int {
+        view.newToken == nil ? 0 : view.isPersistent ? 2 : 1
+    }
+
+    /// The token to hand on, and how long its cookie is to live, where that is longer than the browser's life.
+    private mutating func token(_ view: SessionView) {
+        guard let token = view.newToken else { return }
+        bulk("sessiontoken"); bulk(token.secretText)
+        if view.isPersistent { bulk("max_age"); integer(view.absoluteIn) }
     }
 
     mutating func status(_ status: StaticString, accepted: Bool) {
@@ -81,22 +94,45 @@ extension ReplyWriter {
         }
     }
 
-    /// A page view's answer: `data` is nil where it was not asked for.
+    /// A token that is good, and not good enough for what is required of it. It may have been due.
+    mutating func unmet(_ view: SessionView, status: StaticString) {
+        map(5 + Self.fieldCount(ofToken: view))
+        self.status(status, accepted: false)
+        sid(view.sid)
+        bulk("subject"); bulk(view.subject)
+        bulk("auth_time"); integer(view.authTime)
+        token(view)
+    }
+
+    /// An accepted token and what a page asked besides: `data` is nil where it was not asked for.
+    mutating func page(_ page: Page, data: [RecordField]?) {
+        let status: StaticString = page.holder.newToken == nil ? "valid" : "rotated"
+        session(page.holder, status: status, extra: Self.tailCount(page, data))
+        tail(page, data)
+    }
+
+    /// VISIT: the same, or a refusal with a guest behind.
     mutating func visit(_ answer: VisitAnswer, data: [RecordField]?) {
-        let extra = (data == nil ? 0 : 1) + (answer.check == nil ? 0 : 1) + (answer.csrf == nil ? 0 : 1)
+        let page = answer.page
         switch answer.presented {
-        case .accepted:
-            session(answer.holder, status: answer.holder.newToken == nil ? "valid" : "rotated", extra: extra)
-        case .none:
-            session(answer.holder, status: "none", accepted: false, extra: extra)
+        case .accepted: return self.page(page, data: data)
+        case .none: session(page.holder, status: "none", accepted: false, extra: Self.tailCount(page, data))
         case .refused(let refusal):
-            map(2 + Self.fieldCount(refusal) + Self.fieldCount(answer.holder) + extra)
+            map(2 + Self.fieldCount(refusal) + Self.fieldCount(page.holder) + Self.tailCount(page, data))
             status(refusal.status, accepted: false)
             reason(of: refusal)
-            holder(answer.holder)
+            holder(page.holder)
         }
-        if let check = answer.check { bulk("check"); bulk(check.word) }
-        if let csrf = answer.csrf { bulk("csrf"); bulk(csrf) }
+        tail(page, data)
+    }
+
+    private static func tailCount(_ page: Page, _ data: [RecordField]?) -> Int {
+        (data == nil ? 0 : 1) + (page.check == nil ? 0 : 1) + (page.csrf == nil ? 0 : 1)
+    }
+
+    private mutating func tail(_ page: Page, _ data: [RecordField]?) {
+        if let check = page.check { bulk("check"); bulk(check.word) }
+        if let csrf = page.csrf { bulk("csrf"); bulk(csrf) }
         if let data { self.data(data) }
     }
 
@@ -114,29 +150,36 @@ extension ReplyWriter {
         switch answer {
         case .refused(let refusal): self.refusal(refusal)
         case .accepted(let change):
-            map(change.newToken == nil ? 3 : 4)
+            map(change.newToken == nil ? 4 : 5)
             status("valid", accepted: true)
+            sid(change.sid)
             bulk("changed"); integer(Int64(change.fields))
             if let token = change.newToken { bulk("sessiontoken"); bulk(token.secretText) }
         }
     }
 
     /// GET: the fields that were asked for.
-    mutating func held(_ answer: Judged<[RecordField]>) {
+    mutating func held(_ answer: Judged<HeldData>) {
         switch answer {
         case .refused(let refusal): self.refusal(refusal)
-        case .accepted(let data):
-            map(3)
+        case .accepted(let held):
+            map(4)
             status("valid", accepted: true)
-            self.data(data)
+            sid(held.sid)
+            data(held.fields)
         }
     }
 
     mutating func revocation(_ answer: RevokeAnswer) {
         switch answer {
         case .unknown: refusal(.unknown)
+        case .replayed: refusal(.replayed)
         case .revoked(let reason): refusal(.revoked(reason))
         }
+    }
+
+    mutating func sid(_ sid: SessionID) {
+        bulk("sid"); sid.withUnsafeBytes { bulkHex($0) }
     }
 
     /// The field `data`, a map of names and values.
@@ -154,10 +197,11 @@ extension ReplyWriter {
         array(views.count)
         for view in views {
             let fields = data(view.data)
-            map(fields == nil ? 6 : 7)
-            bulk("sid"); view.sid.withUnsafeBytes { bulkHex($0) }
+            map(fields == nil ? 7 : 8)
+            sid(view.sid)
             bulk("created"); integer(view.created)
             bulk("modified"); integer(view.modified)
+            bulk("auth_time"); integer(view.authTime)
             bulk("expires_in"); integer(view.expiresIn)
             bulk("absolute_in"); integer(view.absoluteIn)
             bulk("generation"); integer(view.generation)
@@ -184,6 +228,7 @@ extension CSRFCheck {
         case .passed: "passed"
         case .failed: "failed"
         case .expired: "expired"
+        case .outdated: "outdated"
         }
     }
 }

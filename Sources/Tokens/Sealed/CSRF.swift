@@ -18,6 +18,8 @@ public enum CSRFCheck: String, Equatable, Sendable {
     /// Of another holder or form, changed, or malformed.
     case failed
     case expired
+    /// Of this holder, from before a LOGIN or ROTATE: the form is to be shown again.
+    case outdated
 }
 
 /// A CSRF token, base64url of: version (1 byte), length of `kid` (1), `kid`, expiry (8, Unix seconds, big-endian), mask

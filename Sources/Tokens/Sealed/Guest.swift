@@ -9,15 +9,21 @@ public struct Guest: Equatable, Sendable {
     public var expires: Int64
     /// The absolute end; a renewed token keeps it.
     public var end: Int64
+    /// When the guest's first token was made; a renewed token keeps it.
+    public var made: Int64
     public var bindings: Bindings
     /// `kid` of the key it was sealed with, set where it was opened.
     public internal(set) var key = ""
 
-    public init(sid: SessionID, issued: Int64, expires: Int64, end: Int64, bindings: Bindings = Bindings()) {
+    /// - Parameter made: nil for a first token.
+    public init(
+        sid: SessionID, issued: Int64, expires: Int64, end: Int64, made: Int64? = nil, bindings: Bindings = Bindings()
+    ) {
         self.sid = sid
         self.issued = issued
         self.expires = expires
         self.end = end
+        self.made = made ?? issued
         self.bindings = bindings
     }
 }
@@ -29,7 +35,7 @@ extension Guest {
         json.reserveCapacity(192)
         json += "{\"jti\":\"".utf8
         json += sid.hex
-        json += "\",\"iat\":\(issued),\"exp\":\(expires),\"end\":\(end)".utf8
+        json += "\",\"iat\":\(issued),\"exp\":\(expires),\"end\":\(end),\"beg\":\(made)".utf8
         bindings.appendClaim(to: &json)
         json.append(UInt8(ascii: "}"))
         return json
@@ -42,6 +48,7 @@ extension Guest {
         var issued: Int64?
         var expires: Int64?
         var end: Int64?
+        var made: Int64?
         var bindings: Bindings?
         try reader.beginObject()
         while let name = try reader.nextMember() {
@@ -53,6 +60,8 @@ extension Guest {
                 try reader.set(&expires, to: try reader.integer())
             } else if name == "end" {
                 try reader.set(&end, to: try reader.integer())
+            } else if name == "beg" {
+                try reader.set(&made, to: try reader.integer())
             } else if name == "bnd" {
                 try reader.set(&bindings, to: try reader.bindings())
             } else {
@@ -60,7 +69,7 @@ extension Guest {
             }
         }
         try reader.end()
-        guard let sid, let issued, let expires, let end else { throw reader.error(.missingMember) }
-        self.init(sid: sid, issued: issued, expires: expires, end: end, bindings: bindings ?? Bindings())
+        guard let sid, let issued, let expires, let end, let made else { throw reader.error(.missingMember) }
+        self.init(sid: sid, issued: issued, expires: expires, end: end, made: made, bindings: bindings ?? Bindings())
     }
 }

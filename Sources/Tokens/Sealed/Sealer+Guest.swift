@@ -58,6 +58,21 @@ extension Sealer {
         return verifiers
     }
 
+    /// Who a token is that is good no longer and must not be given another cookie: its page-only guest, 16 bytes of
+    /// HMAC-SHA256 over the token behind its length, under the signing key first and then under each other key of the
+    /// ring. Nobody without the token meets the same one.
+    /// - Parameter token: a session's 64 bytes, or any other text as it was sent.
+    public func pageGuests(of token: [UInt8], now: Int64) throws(CryptoError) -> [SessionID] {
+        let signing = try signingKey(at: now)
+        var guests: [SessionID] = []
+        for key in [signing] + keys.filter({ $0 !== signing }) {
+            try key.pageGuest.begin()
+            try token.withRawBytes { token throws(CryptoError) in try key.pageGuest.addDelimited(token) }
+            guests.append(SessionID(bytes: try key.pageGuest.finish().bytes.prefix(SessionID.byteCount)) ?? SessionID())
+        }
+        return guests
+    }
+
     /// Whether something issued at this time can have been: clocks of hosts differ a little. The time comes from a
     /// claim, so it is not negative and the difference cannot overflow.
     static func isPast(_ issued: Int64, now: Int64) -> Bool { issued - maxClockLead <= now }

@@ -50,18 +50,25 @@ public final class Sealer {
 
     deinit { scratch.deallocate() }
 
+    /// How early a key may sign where there is no other: clocks differ, and a ring that was just made is to be used.
+    public static let earliness: Int64 = 120
+
     /// Whether a key is active, so that anything can be sealed.
-    public func canSeal(at now: Int64) -> Bool { keys.contains { $0.ringKey.activeFrom <= now } }
+    public func canSeal(at now: Int64) -> Bool { activeKey(at: now) != nil }
 
     /// Whether one key sealed so many captchas in this process that it should be replaced: random nonces are safe for
     /// 2³² messages a key, over all hosts together (RFC 7518 §8.4), and this says so at 2²⁸.
     public var isNonceWarningDue: Bool { keys.contains { $0.nonces >= SealingKey.nonceWarning } }
 
     func signingKey(at now: Int64) throws(CryptoError) -> SealingKey {
-        guard let key = keys.first(where: { $0.ringKey.activeFrom <= now }) else {
-            throw CryptoError(operation: "sealing without an active key")
-        }
+        guard let key = activeKey(at: now) else { throw CryptoError(operation: "sealing without an active key") }
         return key
+    }
+
+    /// The newest that is active; where none is, the one that is soon, and first.
+    private func activeKey(at now: Int64) -> SealingKey? {
+        if let key = keys.first(where: { $0.ringKey.activeFrom <= now }) { return key }
+        return keys.last { $0.ringKey.activeFrom.subtracting(Self.earliness) <= now }
     }
 
     func key(named kid: UnsafeRawBufferPointer) -> SealingKey? {
@@ -77,6 +84,7 @@ final class SealingKey {
         case csrf
         case binding
         case guestVerifier = "guest-verifier"
+        case pageGuest = "page guest"
     }
 
     /// Far from the 2³² random nonces that one key may see: 2²⁸ leaves the other hosts of a site their share.
@@ -90,6 +98,7 @@ final class SealingKey {
     let binding: MessageAuthentication
     let captcha: AuthenticatedEncryption
     let guestVerifier: SecretBytes
+    let pageGuest: MessageAuthentication
     /// The first segments of tokens as they are sealed here, with the dot behind.
     private let guestHeader: [UInt8]
     private let captchaHeader: [UInt8]
@@ -112,6 +121,7 @@ final class SealingKey {
         binding = try MessageAuthentication(key: try derive(.binding))
         captcha = try AuthenticatedEncryption(key: try derive(.captcha))
         guestVerifier = try derive(.guestVerifier)
+        pageGuest = try MessageAuthentication(key: try derive(.pageGuest))
         guestHeader = CompactHeader.guest.segment(kid: key.kid)
         captchaHeader = CompactHeader.captcha.segment(kid: key.kid)
     }

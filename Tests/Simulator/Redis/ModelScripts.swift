@@ -14,6 +14,7 @@ enum ModelScripts {
         case "commit", "store": return call.commit()
         case "touch": return call.touch()
         case "index": return call.index()
+        case "mark": return call.mark()
         case "spend": return call.spend()
         case "beat": return call.beat()
         default: return .error("ERR the model does not know what \(script.name) means")
@@ -151,6 +152,17 @@ enum ModelScripts {
             if isBent(.indexWithoutEnd) { return answer("done") }
             let hasEnd = redis.find(key)?.expireAt != nil
             _ = ModelCommands.expire(key, at: end, onlyLater: hasEnd, redis)
+            return answer("done")
+        }
+
+        func mark() -> ModelReply {
+            guard var entry = redis.find(key), entry[bytes("z")] != nil else { return answer("absent") }
+            let (mark, marks) = (arguments[1], entry[bytes("o")] ?? [])
+            for at in stride(from: 0, to: marks.count, by: 8) where Array(marks[at...].prefix(8)) == mark {
+                return answer("done")
+            }
+            entry.setField(bytes("o"), Array((mark + marks).prefix(count(2))))
+            redis.put(key, entry)
             return answer("done")
         }
 

@@ -17,7 +17,7 @@ enum Asking {
             case .visit: try visit(request, daemon, done)
             case .validate: try validate(request, daemon, done)
             case .get:
-                let write = { (answer: Judged<[RecordField]>) -> Outcome? in
+                let write = { (answer: Judged<HeldData>) -> Outcome? in
                     if case .refused(let refusal) = answer { .refused(refusal, guest: nil) } else { nil }
                 }
                 let known = service.get(.token(try presented(request, service)), at: daemon.loop.now) {
@@ -46,6 +46,7 @@ enum Asking {
                             switch $0 {
                             case .revoked(let reason): .ended(reason)
                             case .unknown: .notFound
+                            case .replayed: .refused(.replayed, guest: nil)
                             }
                         })
                 }
@@ -78,7 +79,7 @@ enum Asking {
     }
 
     private static func reference(_ request: Request, _ service: TokenService) throws -> SessionReference {
-        if case .sid(let sid) = request.brought { return .sid(sid) }
+        if case .sid(let sid) = request.brought { return .sid(sid, of: nil) }
         return .token(try presented(request, service))
     }
 
@@ -87,13 +88,20 @@ enum Asking {
     ) throws {
         let service = daemon.service
         let write = { (answer: VisitAnswer) -> Outcome in
-            if case .refused(let refusal) = answer.presented { return .refused(refusal, guest: answer.holder) }
-            return .accepted(answer.holder)
+            if case .refused(let refusal) = answer.presented { return .refused(refusal, guest: answer.page.holder) }
+            return .accepted(answer.page.holder)
         }
-        var presented: Presented?
-        if case .nothing = request.brought {} else { presented = try self.presented(request, service) }
-        let known = try service.visit(presented, VisitRequest(), Signals(), at: daemon.loop.now) {
-            done(outcome($0) { write($0) })
+        let text: [UInt8] =
+            switch request.brought {
+            case .session(let token): token.secretText
+            case .guest(let text): text
+            case .nothing: []
+            case .sid(let sid): sid.hex
+            }
+        let known = try text.withUnsafeBytes { text in
+            try service.visit(text, AccessRequest(), Signals(), at: daemon.loop.now) {
+                done(outcome($0) { write($0) })
+            }
         }
         if let known { done(write(known)) }
     }

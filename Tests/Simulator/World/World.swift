@@ -217,7 +217,7 @@ final class World {
             if case .guest(let opened) = try text.withUnsafeBytes({ try daemon.service.credential($0) }) {
                 guest = opened
                 sid = opened.sid
-                digest = try daemon.service.claim(opened, Signals()).digest
+                digest = try daemon.service.claim(opened, text, Signals()).digest
             }
         }
         return Request(

@@ -1,0 +1,31 @@
+internal import TokenCrypto
+internal import Tokens
+
+/// What a token that is refused leaves its bearer with.
+struct Aftermath {
+    /// A LOGIN, ROTATE or rotation has replaced it, lately enough that the browser may hold, or be about to hold, the newer
+    /// token: nothing of ours may go over that.
+    var mayHoldNewer = false
+    /// The holder that the token had before a LOGIN, while that may be repeated.
+    var formerHolder: CSRFHolder?
+}
+
+extension FlowContext {
+    /// - Parameter session: what stands there, of which the token was refused.
+    func aftermath(of session: StoredSession, _ claim: Claim) throws -> Aftermath {
+        let now = try now()
+        switch session {
+        case .absent: return Aftermath()
+        case .ended(let tombstone):
+            return Aftermath(
+                mayHoldNewer: tombstone.wasLoggedInWith(claim.digest),
+                formerHolder: try tombstone.formerHolder(of: claim.token, now: now, crypto))
+        case .live(let record):
+            guard let retirement = record.retirement(of: claim.digest, policy: policy) else { return Aftermath() }
+            let (end, isLongAgo) = retirement.at.addingReportingOverflow(policy.replayGrace)
+            return Aftermath(
+                mayHoldNewer: isLongAgo || now < end,
+                formerHolder: try record.formerHolder(of: claim.token, now: now, crypto))
+        }
+    }
+}
