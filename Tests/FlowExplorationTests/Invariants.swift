@@ -32,7 +32,7 @@ enum Invariants {
             }
             world.reference.acknowledge()
         case (.login, .issued(let token)):
-            if let login = world.reference.login, login.from == request.token, world.now < login.until,
+            if let login = world.reference.login, world.reference.repeatsLogin(request.token), world.now < login.until,
                 world.reference.isEnded || world.reference.current.number == login.to, token != login.to,
                 !(world.now >= world.reference.absoluteEnd && !world.reference.isEnded)
             {
@@ -41,7 +41,7 @@ enum Invariants {
             if token == Symbols.elsewhere, !request.right.contains(.refusal) {
                 return violation(.s1, request, "was not taken for a login")
             }
-            if request.mustBeRefused, token != Symbols.elsewhere, world.reference.login?.from != request.token {
+            if request.mustBeRefused, token != Symbols.elsewhere, !world.reference.repeatsLogin(request.token) {
                 return violation(.s5, request, "logged in after its death was acknowledged")
             }
             world.reference.acknowledge()
@@ -54,7 +54,9 @@ enum Invariants {
             }
             world.reference.acknowledge()
         case (.revoke, .refused):
-            if world.reference.generation(of: request.token) != nil, !world.reference.isOver(at: world.now) {
+            if let generation = world.reference.generation(of: request.token),
+                generation >= world.reference.forcedGeneration, !world.reference.isOver(at: world.now)
+            {
                 return violation(.s5, request, "is the session's own and could not end it")
             }
         default: break

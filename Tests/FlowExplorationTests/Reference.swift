@@ -16,8 +16,8 @@ struct Reference {
     private(set) var interruptions: UInt8 = 0
     /// Tokens whose death was acknowledged to somebody, one bit each.
     private(set) var acknowledgedDead: UInt16 = 0
-    /// The last LOGIN: the token it was called with, the one it gave out, until when it is answered alike.
-    private(set) var login: (from: UInt8, to: UInt8, until: Int)?
+    /// The last LOGIN: the tokens that were good then, one bit each, the one it gave out, until when it is answered alike.
+    private(set) var login: (from: UInt16, to: UInt8, until: Int)?
 
     init(absoluteEnd: Int) {
         tokens = [Token(number: 0, isForced: false, confirmedAt: -Ticks.rotationAfter)]
@@ -105,16 +105,31 @@ struct Reference {
         return nil
     }
 
-    mutating func loggedIn(from: UInt8, to: UInt8, decidedAt: Int, absoluteEnd: Int) {
-        login = (from, to, decidedAt + Ticks.overlap)
+    /// A LOGIN was written.
+    mutating func loggedIn(to: UInt8, decidedAt: Int, absoluteEnd: Int) {
+        login = (good(in: tokens.dropLast(), at: decidedAt), to, decidedAt + Ticks.overlap)
         self.absoluteEnd = absoluteEnd
     }
 
-    mutating func ended(replacedBy login: (from: UInt8, to: UInt8, until: Int)?) {
+    /// - Parameter login: of another subject, which leads to another session.
+    mutating func ended(replacedBy login: (to: UInt8, decidedAt: Int)?) {
+        self.login = login.map { (good(in: tokens[...], at: $0.decidedAt), $0.to, $0.decidedAt + Ticks.overlap) }
         isEnded = true
         interruptions += 1
-        self.login = login
     }
+
+    /// The current token of these, and the one before it as long as that is good.
+    private func good(in tokens: ArraySlice<Token>, at now: Int) -> UInt16 {
+        guard let current = tokens.last else { return 0 }
+        var good = UInt16(1) << UInt16(current.number)
+        if tokens.count > 1, !current.isForced, current.confirmedAt.map({ now < $0 + Ticks.overlap }) ?? true {
+            good |= 1 << UInt16(tokens[tokens.endIndex - 2].number)
+        }
+        return good
+    }
+
+    /// Whether a LOGIN with this token repeats the last one.
+    func repeatsLogin(_ number: UInt8) -> Bool { (login?.from ?? 0) >> UInt16(number) & 1 == 1 }
 
     /// A LOGIN, ROTATE or REVOKE was acknowledged: what is dead now must stay dead.
     mutating func acknowledge() {
@@ -133,6 +148,11 @@ struct Reference {
         }
         key += [isEnded ? 1 : 0, UInt8(clamping: absoluteEnd), interruptions]
         key += [UInt8(truncatingIfNeeded: acknowledgedDead >> 8), UInt8(truncatingIfNeeded: acknowledgedDead)]
-        if let login { key += [login.from + 1, login.to, UInt8(clamping: login.until + 1)] } else { key.append(0) }
+        if let login {
+            key += [UInt8(truncatingIfNeeded: login.from >> 8), UInt8(truncatingIfNeeded: login.from)]
+            key += [login.to, UInt8(clamping: login.until + 1)]
+        } else {
+            key.append(0)
+        }
     }
 }

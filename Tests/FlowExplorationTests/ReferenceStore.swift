@@ -30,10 +30,15 @@ extension World {
             let violation = reference.forced(to: candidate, at: commit.decidedAt)
             guard case .live(let record) = commit.next else { return violation }
             let end = Int((record.absoluteEnd - Ticks.milliseconds(0)) / 1_000)
-            reference.loggedIn(from: token, to: candidate, decidedAt: commit.decidedAt, absoluteEnd: end)
+            reference.loggedIn(to: candidate, decidedAt: commit.decidedAt, absoluteEnd: end)
             return violation
-        case .endByLogout: reference.ended(replacedBy: nil)
-        case .endByLogin: reference.ended(replacedBy: (token, candidate, commit.decidedAt + Ticks.overlap))
+        case .endByLogout:
+            let isOutdated = reference.generation(of: token).map { $0 < reference.forcedGeneration } ?? false
+            reference.ended(replacedBy: nil)
+            if isOutdated {
+                return Violation(invariant: .s4, detail: "token \(token) from before a LOGIN ended the session")
+            }
+        case .endByLogin: reference.ended(replacedBy: (candidate, commit.decidedAt))
         case .endByReplay:
             let isDeserved = reference.mayEndSession(token, at: commit.decidedAt)
             reference.ended(replacedBy: nil)

@@ -154,7 +154,7 @@ def make(ring):
 
     def guest_claims(number, **more):
         return {"jti": hashlib.sha256(b"guest %d" % number).hexdigest()[:32], "iat": now, "exp": now + 3600,
-                "end": now + 86400, **more}
+                "end": now + 86400, "beg": now, **more}
 
     def captcha_claims(number, **more):
         return {"jti": hashlib.sha256(b"captcha %d" % number).hexdigest()[:32], "iat": now, "exp": now + 600,

@@ -98,7 +98,7 @@ import Tokens
         let result: Result<Verdict, ServiceFault> = pair.wait { pair.services[0].validate(token, $0) }
         guard case .failure(.unavailable(let reason)) = result else { return #expect(Bool(false), "\(result)") }
         #expect(reason == "a session record is damaged in field g")
-        try pair.redis("HSET", "tc:s:\(token.sid)", "g", "1", "v", "2")
+        try pair.redis("HSET", "tc:s:\(token.sid)", "g", "1", "v", "3")
         let newer: Result<Verdict, ServiceFault> = pair.wait { pair.services[1].validate(token, $0) }
         guard case .failure(.unavailable) = newer else { return #expect(Bool(false), "\(newer)") }
     }

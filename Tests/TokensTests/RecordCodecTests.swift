@@ -104,8 +104,8 @@ import TokenCrypto
 
     @Test func `a record of a newer version is refused, whatever else it holds`() throws {
         var fields = RecordCodec.encode(try Life().record)
-        fields[0] = RecordField("v", Array("2".utf8))
-        #expect(throws: RecordError.newerVersion(2)) { try RecordCodec.decode(fields.hash) }
+        fields[0] = RecordField("v", Array("3".utf8))
+        #expect(throws: RecordError.newerVersion(3)) { try RecordCodec.decode(fields.hash) }
         #expect(throws: RecordError.newerVersion(9)) {
             try RecordCodec.decode([RecordField("v", Array("9".utf8)), RecordField("z", Array("later".utf8))].hash)
         }

@@ -14,19 +14,27 @@ import TokenCrypto
         record.login = LoginMemo(
             sid: life.sid, digest: life.tokens[0].digest, sealed: SealedVerifier(),
             subjectDigest: life.tokens[1].digest,
-            until: life.now)
+            until: life.now,
+            firstStep: LoginMemo.FirstStep(digest: life.tokens[1].digest, sealed: SealedVerifier()))
         record.csrfSalt = life.tokens[0].digest
+        record.formerSalt = life.tokens[1].digest
+        record.pageGuest = life.sid
+        record.authTime = life.now
+        record.renewedByLogin = life.now
         change(&record)
         return RecordCodec.encode(record)
     }
 
-    @Test(arguments: ["v", "r", "d", "g", "t", "a", "i", "e", "s", "n", "w", "m", "y"])
+    @Test(arguments: ["v", "r", "d", "g", "t", "a", "i", "e", "s", "n", "w", "m", "y", "D"])
     func `a missing field is an error`(name: String) throws {
         let rest = try fields().filter { $0.name != Array(name.utf8) }
         #expect(throws: RecordError.self) { try RecordCodec.decode(rest.hash) }
     }
 
-    @Test(arguments: ["v", "r", "d", "c", "g", "t", "a", "i", "e", "p", "s", "n", "o", "w", "f", "l", "m", "y", "x"])
+    @Test(arguments: [
+        "v", "r", "d", "c", "g", "t", "a", "i", "e", "p", "s", "n", "o", "w", "f", "l", "m", "y", "x", "X", "P", "u", "q",
+        "S", "D",
+    ])
     func `a field of a wrong form is an error`(name: String) throws {
         let valid = try fields { $0.forcedGeneration = 1 }
         #expect(valid.contains { $0.name == Array(name.utf8) })
@@ -39,9 +47,21 @@ import TokenCrypto
         }
     }
 
+    @Test func `a reason that a later daemon knows reads as admin`() throws {
+        let tombstone = [RecordField("v", Array("2".utf8)), RecordField("z", Array("sold".utf8))]
+        #expect(try RecordCodec.decode(tombstone.hash).session == .ended(Tombstone(reason: .admin)))
+    }
+
+    @Test(arguments: [7, 9, 64])
+    func `marks of a wrong form are an error`(count: Int) throws {
+        let tombstone =
+            RecordCodec.encode(Tombstone(reason: .logout))
+            + [RecordField("o", [UInt8](repeating: 1, count: count))]
+        #expect(throws: RecordError.damaged(field: "o")) { try RecordCodec.decode(tombstone.hash) }
+    }
+
     @Test func `what no session can be is an error`() throws {
-        for (name, value) in [("v", "0"), ("v", "-1"), ("g", "0"), ("g", "-5"), ("i", "0"), ("i", "-1"), ("z", "sold")]
-        {
+        for (name, value) in [("v", "0"), ("v", "-1"), ("g", "0"), ("g", "-5"), ("i", "0"), ("i", "-1")] {
             let damaged =
                 try fields().filter { $0.name != Array(name.utf8) }
                 + [RecordField(name: Array(name.utf8), value: Array(value.utf8))]

@@ -15,13 +15,7 @@ final class Browser {
     /// When it was given the token of a LOGIN or ROTATE last.
     var forcedAt: SimulatedTime = 0
 
-    /// Whether a renewed guest's token that goes over a session's is overlooked: see `renewed-guest-races-rotate.txt`.
-    let overlooksGuests: Bool
-
-    init(number: Int, overlooksGuests: Bool) {
-        self.number = number
-        self.overlooksGuests = overlooksGuests
-    }
+    init(number: Int) { self.number = number }
 
     /// An answer reached it.
     func receive(_ request: Request, at now: SimulatedTime) {
@@ -47,10 +41,7 @@ final class Browser {
 
     private func put(_ token: HandedToken, _ request: Request, at now: SimulatedTime) {
         let isForced = request.operation == .login || request.operation == .rotate
-        if case .session(let old) = jar {
-            former = old
-            if case .guest = token, overlooksGuests { isOverwritten = true }
-        }
+        if case .session(let old) = jar { former = old }
         switch token {
         case .session(let token): jar = .session(token)
         case .guest(let text): jar = .guest(text)

@@ -55,7 +55,9 @@ extension Checker {
             if source.command == "touch" { fail("S6", "a touch made a session") }
             explain(sid, source, "made", { [.issue, .login, .set, .rotate].contains($0.operation) }, of: record)
         case (.ended, .live): fail("S6", "\(source.command) brought an ended session back")
-        case (.ended(let old), .ended(let new)):
+        case (.ended(let old), .ended(var new)):
+            // That LOGIN was called with a token since, is marked in it.
+            if source.command == "mark" { new.marks = old.marks }
             if old != new { fail("S6", "\(source.command) changed a tombstone") }
         case (.ended, .absent), (.absent, .absent): break
         case (.absent, .ended): break

@@ -45,8 +45,6 @@ struct PlanMaker {
         setup.numbers["cache-bytes"] = chance(15) ? 700 : 65_536
         setup.numbers["password"] = chance(10) ? 1 : 0
         setup.numbers["near-cache"] = chance(5) ? 0 : 1
-        // Until a guest's renewal waits for a read of Redis: `renewed-guest-races-rotate.txt`.
-        setup.numbers["overlook-guests"] = 1
         for browser in 0..<setup.browsers { live(browser) }
         if chance(25) { steal() }
         if chance(35) { forge() }

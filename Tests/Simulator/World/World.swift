@@ -45,8 +45,7 @@ final class World {
         network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] daemon in
             routes.byDaemon[daemon] ?? routes.first ?? redis
         }
-        let overlooksGuests = setup.number("overlook-guests") == 1
-        browsers = (0..<setup.browsers).map { Browser(number: $0, overlooksGuests: overlooksGuests) }
+        browsers = (0..<setup.browsers).map(Browser.init)
         checker = Checker(setup: setup, agenda: agenda, crypto: crypto, offset: redis.clockOffset)
         watch(redis)
         network.onSend = { [checker] path, bytes in checker.sent(bytes, on: path) }

@@ -17,7 +17,7 @@ import TokenCrypto
         #expect(try !forge.opensGuest(Forge.header, Forge.claims.adding(claim)))
     }
 
-    @Test(arguments: ["\"end\":1802592000", "\"sub\":\"x\"", "\"answer\":\"x\"", "\"aud\":\"x\""])
+    @Test(arguments: ["\"end\":1802592000", "\"beg\":1800000000", "\"sub\":\"x\"", "\"answer\":\"x\"", "\"aud\":\"x\""])
     func `an unknown claim of a captcha is refused`(claim: String) throws {
         #expect(try !forge.opensCaptcha(Forge.captchaHeader, Forge.captchaClaims.adding(claim)))
     }
@@ -38,7 +38,7 @@ import TokenCrypto
 
     @Test(arguments: [
         "\"jti\":\"00112233445566778899aabbccddeeff\",", "\"iat\":1800000000,", "\"exp\":1800086400,",
-        ",\"end\":1802592000",
+        ",\"end\":1802592000", ",\"beg\":1800000000",
     ])
     func `a missing claim is refused`(claim: String) throws {
         #expect(try !forge.opensGuest(Forge.header, Forge.claims.replacing(claim, by: "")))

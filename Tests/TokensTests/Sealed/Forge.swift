@@ -11,7 +11,7 @@ struct Forge {
     init(_ site: Site) { self.site = site }
 
     static let claims =
-        "{\"jti\":\"00112233445566778899aabbccddeeff\",\"iat\":1800000000,\"exp\":1800086400,\"end\":1802592000}"
+        "{\"jti\":\"00112233445566778899aabbccddeeff\",\"iat\":1800000000,\"exp\":1800086400,\"end\":1802592000,\"beg\":1800000000}"
     static let captchaClaims =
         "{\"jti\":\"00112233445566778899aabbccddeeff\",\"iat\":1800000000,\"exp\":1800000600,\"sol\":\"K7wXe\"}"
     static let header = "{\"alg\":\"HS256\",\"kid\":\"k1\",\"typ\":\"tc-guest+jwt\"}"
