@@ -10,6 +10,7 @@ extension TokenPolicy {
             rotationAfter: settings.rotation.after.wholeMilliseconds,
             rotationOverlap: settings.rotation.overlap.wholeMilliseconds,
             onReplay: settings.rotation.onReplay == .revoke ? .revoke : .reject,
+            lostSuccessor: settings.rotation.lostSuccessor == .recover ? .recover : .refuse,
             replayGrace: settings.rotation.replayGrace.wholeMilliseconds,
             idle: settings.session.idle.wholeMilliseconds, absolute: settings.session.absolute.wholeMilliseconds,
             maxAbsolute: settings.session.maxAbsolute.wholeMilliseconds,
@@ -28,7 +29,8 @@ extension StatelessPolicy {
             captchaLifetime: settings.captcha.lifetime.components.seconds, captchaLength: settings.captcha.length,
             bindings: BindingPolicy(
                 ip: BindingMode(settings.binding.ip), userAgent: BindingMode(settings.binding.userAgent),
-                prefix4: settings.binding.prefix4, prefix6: settings.binding.prefix6))
+                prefix4: settings.binding.prefix4, prefix6: settings.binding.prefix6),
+            captchaBinding: CaptchaBinding(rawValue: settings.captcha.binding.rawValue) ?? .inherit)
     }
 }
 

@@ -28,7 +28,7 @@ struct CommandTests {
                 token, bindings: Bindings(ip: "::1", userAgent: "x y"), check: (csrf, "f"), site: "none", csrf: "g",
                 data: ["a"]))
         let expected = [
-            "TOKEN.VISIT", text, "BIND", "ip", "::1", "BIND", "ua", "x y", "CHECK", "c", "f", "SITE", "none", "CSRF",
+            "TOKEN.VISIT", text, "BIND", "ip", "::1", "BIND", "ua", "x y", "CHECK", "c", "f", "FETCH-SITE", "none", "CSRF",
             "g", "DATA", "a",
         ]
         #expect(visit == expected)
@@ -57,7 +57,7 @@ struct CommandTests {
         #expect(try words(.issueCSRF(token, form: "f")) == ["CSRF.ISSUE", text, "FORM", "f"])
         #expect(
             try words(.verifyCSRF(csrf, of: token, form: "f", site: "none"))
-                == ["CSRF.VERIFY", text, "c", "FORM", "f", "SITE", "none"])
+                == ["CSRF.VERIFY", text, "c", "FORM", "f", "FETCH-SITE", "none"])
         #expect(
             try words(.verifyCSRF(csrf, of: token, form: "f", bindings: Bindings(ip: "192.0.2.1")))
                 == ["CSRF.VERIFY", text, "c", "BIND", "ip", "192.0.2.1", "FORM", "f"])

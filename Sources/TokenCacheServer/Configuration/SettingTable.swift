@@ -71,6 +71,9 @@ extension SettingKey {
             "rotation.on-replay", \.rotation.onReplay, .choice, default: .reject, .reload,
             "what a retired token that comes back does"),
         SettingKey(
+            "rotation.lost-successor", \.rotation.lostSuccessor, .choice, default: .refuse, .reload,
+            "what the token before does when its successor was used, and is lost"),
+        SettingKey(
             "rotation.replay-grace", \.rotation.replayGrace, .duration(.zero...longest), default: .minutes(10),
             .reload, "how long after its retirement a token ends no session"),
     ]
@@ -115,6 +118,9 @@ extension SettingKey {
         SettingKey(
             "captcha.length", \.captcha.length, .integer(1...CaptchaAlphabet.longest), default: 5, .reload,
             "characters of a captcha's solution"),
+        SettingKey(
+            "captcha.binding", \.captcha.binding, .choice, default: .inherit, .reload,
+            "whether captchas are bound to the network they were made for"),
         SettingKey(
             "keyring.file", \.keyring.file,
             .path(empty: "$CREDENTIALS_DIRECTORY/keyring, or with redis.url: embedded keyring.json in state-dir"),

@@ -76,6 +76,7 @@ public struct Settings: Sendable, Equatable {
         /// How long the old token is accepted after its successor was first used.
         public var overlap = Duration.zero
         public var onReplay = OnReplay.reject
+        public var lostSuccessor = LostSuccessor.refuse
         /// Under `revoke`: a retired token ends its session only this long after its retirement.
         public var replayGrace = Duration.zero
     }
@@ -86,6 +87,14 @@ public struct Settings: Sendable, Equatable {
         case reject
         /// It also ends the session.
         case revoke
+    }
+
+    /// What the token before does when its successor was used, and its overlap is over.
+    public enum LostSuccessor: String, Sendable, Equatable, CaseIterable {
+        /// It is refused.
+        case refuse
+        /// It is told its successor again.
+        case recover
     }
 
     public struct Session: Sendable, Equatable {
@@ -129,6 +138,15 @@ public struct Settings: Sendable, Equatable {
         public var lifetime = Duration.zero
         /// Characters of a solution.
         public var length = 0
+        public var binding = BindCaptcha.inherit
+    }
+
+    /// Whether a captcha is bound to the network it was made for.
+    public enum BindCaptcha: String, Sendable, Equatable, CaseIterable {
+        /// As all tokens are.
+        case inherit
+        case off
+        case strict
     }
 
     public struct Keyring: Sendable, Equatable {

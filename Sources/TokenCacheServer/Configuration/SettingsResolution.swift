@@ -108,6 +108,14 @@ struct SettingsResolution {
                 "session.touch-interval, \(DurationText.text(session.touchInterval)), is more than a tenth of "
                     + "session.idle, \(DurationText.text(session.idle)), and is cut to that")
         }
+        if rotation.lostSuccessor == .recover, rotation.onReplay == .revoke {
+            let origin = sources.origin(of: "rotation.lost-successor") ?? sources.origin(of: "rotation.on-replay")
+            problems.append(
+                SettingsProblem(
+                    key: "rotation.lost-successor", origin: origin,
+                    "recover cannot go with rotation.on-replay: revoke: what one tells again, the other ends the session for"
+                ))
+        }
         if rotation.after <= rotation.overlap {
             warn(
                 "rotation.after, \(DurationText.text(rotation.after)), is not longer than rotation.overlap, "

@@ -154,11 +154,11 @@ struct G6PromotionTests {
             let guest = try client.guest()
             var count = try WriteCount(world.requireServer())
             let empty = try client.call("TOKEN.SET", guest, "DATA", "a", "", "b", "")
-            try expectShape(empty, ["status", "accepted", "changed"])
+            try expectShape(empty, ["status", "accepted", "sid", "changed"])
             #expect(try Fields(empty).integer("changed") == 0)
             #expect(try count.writes() == [:] && count.size() == count.keys)
             let first = try client.call("TOKEN.SET", guest, "DATA", "a", "1", "b", "")
-            try expectShape(first, ["status", "accepted", "changed", "sessiontoken"])
+            try expectShape(first, ["status", "accepted", "sid", "changed", "sessiontoken"])
             #expect(try Fields(first).integer("changed") == 1)
             try count.restart()
             for token in [guest, try Fields(first).newToken()] {

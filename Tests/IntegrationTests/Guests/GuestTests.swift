@@ -21,7 +21,7 @@ struct GuestTests {
                 #expect(reply.status == "valid" && reply.sid == first.sid && reply.text("kind") == "guest")
                 try expectShape(client.call("TOKEN.VISIT", token), acceptedFields)
                 try expectShape(client.call("TOKEN.INSPECT", token), acceptedFields + ["successor", "data_fields"])
-                try expectShape(client.call("TOKEN.GET", token), ["status", "accepted", "data"])
+                try expectShape(client.call("TOKEN.GET", token), ["status", "accepted", "sid", "data"])
             }
             let brief = try client.fields("GUEST.ISSUE", "LIFETIME", "90s")
             #expect(brief.integer("expires_in") == 90)

@@ -35,9 +35,9 @@ struct ReplyShapeTests {
             let bySID = try client.call("TOKEN.INSPECT", "SID", TokenText.sid(token))
             try expectShape(bySID, acceptedFields + ["successor", "data_fields"], resp3: resp3)
 
-            try expectShape(try client.call("TOKEN.GET", token), ["status", "accepted", "data"], resp3: resp3)
+            try expectShape(try client.call("TOKEN.GET", token), ["status", "accepted", "sid", "data"], resp3: resp3)
             let set = try client.call("TOKEN.SET", token, "DATA", "a", "2")
-            try expectShape(set, ["status", "accepted", "changed"], resp3: resp3)
+            try expectShape(set, ["status", "accepted", "sid", "changed"], resp3: resp3)
             let revoked = try client.call("TOKEN.REVOKE", token)
             try expectShape(revoked, ["status", "accepted", "reason"], resp3: resp3)
             try expectShape(try client.call("TOKEN.VALIDATE", token), ["status", "accepted", "reason"], resp3: resp3)
@@ -55,7 +55,7 @@ struct ReplyShapeTests {
             try expectShape(rotated, acceptedFields + ["sessiontoken"], resp3: resp3)
             #expect(try Fields(rotated).status == "rotated")
 
-            let listed = ["sid", "created", "modified", "expires_in", "absolute_in", "generation"]
+            let listed = ["sid", "created", "modified", "auth_time", "expires_in", "absolute_in", "generation"]
             for (command, names) in [
                 (["TOKEN.LIST", "ann"], listed), (["TOKEN.LIST", "ann", "LIMIT", "3", "DATA", "a"], listed + ["data"]),
             ] {
@@ -66,7 +66,7 @@ struct ReplyShapeTests {
                 for session in sessions { try expectShape(session, names, resp3: resp3) }
             }
             let all = try client.call("TOKEN.REVOKEALL", "ann")
-            try expectShape(all, ["status", "count"], resp3: resp3)
+            try expectShape(all, ["status", "accepted", "count"], resp3: resp3)
             #expect(try Fields(all).status == "revoked" && Fields(all).integer("count") == 1)
         }
     }
@@ -95,7 +95,7 @@ struct ReplyShapeTests {
             #expect(holder.text("kind") == "guest" && holder.generation == 0)
             try expectShape(try client.call("TOKEN.VISIT", token), acceptedFields, resp3: resp3)
             let set = try client.call("TOKEN.SET", token, "DATA", "a", "1")
-            try expectShape(set, ["status", "accepted", "changed", "sessiontoken"], resp3: resp3)
+            try expectShape(set, ["status", "accepted", "sid", "changed", "sessiontoken"], resp3: resp3)
             let promoted = try Fields(set).newToken()
             #expect(promoted.hasPrefix(holder.sid ?? "?"), "the session is the guest's")
             let withData = try client.call("TOKEN.VISIT", promoted, "DATA", "a")

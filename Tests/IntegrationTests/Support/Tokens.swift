@@ -78,7 +78,8 @@ extension RESPClient {
 
 /// The fields of a reply about an accepted token, before those that are there only at times.
 let acceptedFields = [
-    "status", "accepted", "kind", "sid", "subject", "generation", "created", "modified", "expires_in", "absolute_in",
+    "status", "accepted", "kind", "sid", "subject", "generation", "created", "modified", "auth_time", "expires_in",
+    "absolute_in",
 ]
 
 /// What protocol.md says of every field, wherever it occurs.
@@ -87,8 +88,8 @@ enum FieldKind {
 
     static func of(_ name: String) -> FieldKind {
         switch name {
-        case "accepted", "generation", "created", "modified", "expires_in", "absolute_in", "changed", "count",
-            "data_fields", "stale":
+        case "accepted", "generation", "created", "modified", "auth_time", "expires_in", "absolute_in", "max_age",
+            "changed", "count", "data_fields", "stale":
             .number
         case "data": .map
         default: .text
