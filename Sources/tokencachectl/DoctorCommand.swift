@@ -44,6 +44,10 @@ struct Doctor: ParsableCommand {
         do throws(TokenCacheError) {
             findings.append(try Self.ping(connection))
             findings += try Self.roleAndRedis(connection, isSelf: account.isSelf)
+            let trial = try Self.probe(connection)
+            // It tells more than that a session was looked up.
+            if !trial.isEmpty { findings.removeAll { $0.check == "redis answer" } }
+            findings += trial
             findings += try Self.info(connection)
         } catch {
             findings.append(
@@ -131,6 +135,14 @@ struct Doctor: ParsableCommand {
                 "role", "none: every command is refused\(note)",
                 remedy: "give the user or its group the role worker under `access` in the daemon's configuration")
         }
+    }
+
+    /// What an admin may ask: a trial that writes. Nothing where it is not permitted, or the daemon does not know it.
+    private static func probe(_ connection: TokenCacheConnection) throws(TokenCacheError) -> [Finding] {
+        guard let fields = try connection.exchange([["PROBE".bytes]]).first?.fields, fields.status != nil else {
+            return []
+        }
+        return ProbeFindings.all(fields)
     }
 
     private static func info(_ connection: TokenCacheConnection) throws(TokenCacheError) -> [Finding] {

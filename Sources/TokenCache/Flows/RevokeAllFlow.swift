@@ -56,7 +56,7 @@ struct RevokeAllFlow: Flow {
         guard let cursor else { return .answer(.accepted(ended)) }
         pages += 1
         guard pages <= Self.maxPages else {
-            throw Unavailable(reason: "the subject's sessions change faster than they could be ended")
+            throw Unavailable.subjectTooBusy
         }
         return .readIndex(index, .after(cursor))
     }

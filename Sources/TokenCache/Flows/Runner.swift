@@ -101,7 +101,10 @@ extension TokenService {
         _ run: Run<F>, _ result: Result<F.Answer, ServiceFault>, touch: (sid: SessionID, interval: Milliseconds)?
     ) {
         var unknown: ServiceFault?
-        if case .failure(let fault) = result, case .unavailable = fault { unknown = fault }
+        if case .failure(let fault) = result, case .unavailable(let reason) = fault {
+            unknown = fault
+            if !run.isPart { noteUnavailable(reason) }
+        }
         count(run, isAnswered: unknown == nil)
         let released = run.held.isEmpty ? [] : run.held.flatMap { ledger.end($0.number, of: $0.sid) }
         run.tell(result)
@@ -110,7 +113,6 @@ extension TokenService {
     }
 
     private func count<F>(_ run: Run<F>, isAnswered: Bool) {
-        if !isAnswered, !run.isPart { counters.unavailable += 1 }
         guard run.flow.asksNearCache else { return }
         if run.leftMemory { sessions?.countMiss() } else if isAnswered { sessions?.countHit() }
     }
@@ -188,7 +190,7 @@ extension TokenService {
     private func write<F>(_ write: SessionWrite, of sid: SessionID, _ run: Run<F>) throws {
         run.writes += 1
         guard run.writes <= Self.maxAttempts else {
-            throw Unavailable(reason: "the session is being changed faster than this request could follow")
+            throw Unavailable.sessionTooBusy
         }
         let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
         guard let indexed = write.entersIndex else { return commit(write, change, of: sid, run) }

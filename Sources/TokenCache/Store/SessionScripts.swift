@@ -11,7 +11,9 @@ enum SessionScripts {
 
     static let spend = script("spend", PackageResources.spend_lua, flags: "")
 
-    static let all = [commit, store, touch, index, spend]
+    static let mark = script("mark", PackageResources.mark_lua, flags: "")
+
+    static let all = [commit, store, touch, index, spend, mark]
 
     /// The first line makes Redis 7 check the flags before it runs anything.
     private static func script(_ name: String, _ body: [UInt8], flags: String) -> RedisScript {

@@ -75,7 +75,7 @@ final class SessionStore {
     /// Why Redis was never reached.
     var outage: Unavailable {
         if case .down(let fault) = node.state { return Unavailable(reason: fault.description) }
-        return Unavailable(reason: "Redis has not been reached yet")
+        return Unavailable(.notReachedYet)
     }
 
     // MARK: One session
@@ -151,6 +151,9 @@ final class SessionStore {
             done(result.flatMap { $0.isLate ? .failure(ScriptReply.late) : .success($0.verdict == "done") })
         }
     }
+
+    /// How the server is whose clock judges.
+    func askHealth(_ done: @escaping (RedisHealth) -> Void) { node.askHealth(done) }
 
     /// Runs a body in the next turn of the loop.
     func later(_ body: @escaping () -> Void) { scheduler.later(body) }

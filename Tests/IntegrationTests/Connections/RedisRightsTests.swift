@@ -27,6 +27,7 @@ struct RedisRightsTests {
             let rotated = try client.fields("TOKEN.ROTATE", login).newToken()
             #expect(try client.call("TOKEN.LIST", "bob").elements?.count == 1)
             #expect(try client.call("DBSIZE").integer ?? 0 > 0)
+            #expect(try client.fields("PROBE").status == "ok")
             _ = try client.fields("TOKEN.REVOKEALL", "ann", "EXCEPT", rotated)
             #expect(try client.fields("TOKEN.REVOKE", rotated).status == "revoked")
             let guest = try client.guest()
