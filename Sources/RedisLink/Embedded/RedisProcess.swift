@@ -8,6 +8,8 @@ public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConverti
     case directory(path: String, operation: String, number: Int32)
     case executableMissing(name: String)
     case cannotStart(executable: String, number: Int32)
+    /// Its version lacks what the scripts need.
+    case tooOld(executable: String, fault: RedisFault)
     /// It ends again and again; the last lines of its log.
     case keepsFailing(end: String, lines: [String])
     /// A server left over from before does not end.
@@ -26,6 +28,7 @@ public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConverti
                 + "or set redis.url to a Redis that runs elsewhere"
         case .cannotStart(let executable, let number):
             "\(executable) cannot be started: \(String(cString: strerror(number)))"
+        case .tooOld(let executable, let fault): "\(executable): \(fault): \(fault.remedy)"
         case .keepsFailing(let end, let lines):
             "the embedded redis-server keeps failing (\(end)); it said last: \(lines.joined(separator: " | "))"
         case .leftOver(let processID):
