@@ -140,7 +140,8 @@ public final class Daemon {
             sampleRates(parts.dispatcher)
             if let marking = parts.marking { every(DaemonMarking.interval) { marking.leave() } }
         } catch {
-            logger.critical("the daemon cannot start: \(error)")
+            let reason = (error as? KeyRingError)?.description(of: settings.keyring.file) ?? "\(error)"
+            logger.critical("the daemon cannot start: \(reason)")
             exitStatus = error is KeyRingError ? 78 : 71
             loop.stop()
         }
@@ -268,7 +269,7 @@ public final class Daemon {
     // MARK: End
 
     private func watchSignals() {
-        for number in [SIGTERM, SIGINT] {
+        for number in [SIGTERM, SIGINT, SIGQUIT] {
             signals.append(
                 loop.onSignal(number) { [weak self] in
                     guard let self else { return }
@@ -280,6 +281,11 @@ public final class Daemon {
                         endNow()
                     }
                 })
+        }
+        // Somebody who means another daemon by it must not end this one, and leave its Redis behind.
+        for (number, name) in [(SIGUSR1, "SIGUSR1"), (SIGUSR2, "SIGUSR2")] {
+            signals.append(
+                loop.onSignal(number) { [weak self] in self?.logger.notice("\(name) means nothing to this daemon") })
         }
         signals.append(
             loop.onSignal(SIGHUP) { [weak self] in _ = self?.reload() })
@@ -306,8 +312,9 @@ public final class Daemon {
                         merged, isInForce: parts?.dispatcher.service.keyFingerprint != nil, logger: logger),
                     serveStale: merged.nearCache.serveStale)
             } catch {
-                logger.error("nothing was changed: \(error)")
-                return .refused(problems: ["\(error)"])
+                let reason = (error as? KeyRingError)?.description(of: merged.keyring.file) ?? "\(error)"
+                logger.error("nothing was changed: \(reason)")
+                return .refused(problems: [reason])
             }
             settings = merged
             log.level = merged.log.level

@@ -53,7 +53,7 @@ struct Doctor: ParsableCommand {
             findings.append(
                 .fail(
                     "answer", Failure(error, socketPath: path).message,
-                    remedy: "`journalctl -u tokencached` says what the daemon is doing"))
+                    remedy: "its log says what the daemon is doing: \(ServiceManager.current.log())"))
         }
         return findings
     }

@@ -164,6 +164,6 @@ enum InfoFindings {
         guard version != ownVersion else { return .ok("version", "tokencached and tokencachectl \(ownVersion)") }
         return .warn(
             "version", "tokencached \(Layout.printable(version)), tokencachectl \(ownVersion)",
-            remedy: "restart the daemon after an update: `systemctl restart tokencached`")
+            remedy: "restart the daemon after an update: \(ServiceManager.current.restart)")
     }
 }

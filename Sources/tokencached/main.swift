@@ -35,6 +35,22 @@ func serve(_ settings: Settings) -> Int32 {
     }
 }
 
+/// `--check-config --json`.
+func checkAsJSON() -> Int32 {
+    var report = CheckReport(sources: arguments.sources(environment: environment))
+    switch arguments.load(environment: environment) {
+    case .failure(let errors):
+        for problem in errors.problems { report.add(problem) }
+    case .success((let settings, let warnings)):
+        report.warnings = warnings
+        if let problem = settings.fileProblem { report.problems.append(CheckReport.Problem(message: problem)) }
+    }
+    report.write()
+    return report.valid ? 0 : configurationError
+}
+
+if arguments.json { exit(checkAsJSON()) }
+
 switch arguments.load(environment: environment) {
 case .failure(let errors):
     for problem in errors.problems { say("\(problem)") }

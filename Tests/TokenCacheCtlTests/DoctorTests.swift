@@ -63,6 +63,26 @@ struct DoctorTests {
         #expect(missing.detail == "/run/other does not exist")
     }
 
+    @Test("what is said about a folder's rights opens it: no circle")
+    func folderRights() throws {
+        func remedy(_ mode: UInt32, group: UInt32) throws -> String {
+            let facts: (String) -> FileFacts.Lookup = { path in
+                guard path == "/run/tc" else { return Self.facts()(path) }
+                return .found(
+                    FileFacts(
+                        kind: .folder, mode: mode, owner: 0, group: group, ownerName: "root", groupName: "g\(group)"))
+            }
+            return try #require(Doctor.rights(to: Self.path, for: Self.worker, facts: facts).first).remedy
+        }
+        let names = [33, 500].map { Account.groupName($0) }.sorted().joined(separator: ", ")
+        // The mode is right already, and the group has nobody in it.
+        #expect(try remedy(0o750, group: 0) == "`chgrp GROUP /run/tc`, GROUP being one of \(names)")
+        #expect(
+            try remedy(0o700, group: 0) == "`chgrp GROUP /run/tc && chmod g+x /run/tc`, GROUP being one of \(names)")
+        #expect(try remedy(0o700, group: 500) == "`chmod g+x /run/tc`")
+        #expect(try remedy(0o750, group: 501).contains("`adduser www-data g501`"))
+    }
+
     @Test("doors left open are warned of")
     func openDoors() {
         let world = Doctor.rights(to: Self.path, for: Self.worker, facts: Self.facts(folder: 0o777, socket: 0o666))

@@ -8,6 +8,19 @@ extension SettingKey {
         socketKeys + redisKeys + rotationKeys + sessionKeys + guestKeys + bindingKeys + nearCacheKeys + limitKeys
         + processKeys + accessKeys
 
+    /// The parts before the last dot of every key: `session`, `access`.
+    static let sections: Set<String> = {
+        var sections = Set<String>()
+        for key in all {
+            var name = key.name[...]
+            while let dot = name.lastIndex(of: ".") {
+                name = name[..<dot]
+                sections.insert(String(name))
+            }
+        }
+        return sections
+    }()
+
     /// Name → key.
     static let byName = Dictionary(all.map { ($0.name, $0) }) { first, _ in first }
 

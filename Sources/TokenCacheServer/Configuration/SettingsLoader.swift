@@ -54,6 +54,8 @@ struct SettingSources: Sendable {
         layers.reversed().flatMap(\.problems)
     }
 
+    var warnings: [String] { layers.reversed().flatMap(\.warnings) }
+
     /// The defaults with everything that was given, the strongest source first.
     func settings() -> Settings {
         let reader = ConfigReader(providers: layers.map(Self.provider))

@@ -54,6 +54,22 @@ struct RedisRightsTests {
         }
     }
 
+    @Test("over a Unix socket, too: unix://user:password@/path")
+    func unixSocket() throws {
+        try withWorld(isRestricted: false) { world in
+            let server = try world.requireServer()
+            let keys = ["s", "u", "x", "d"].map { "~\(world.stage.prefix)\($0):*" }
+            let redis = try server.client()
+            _ = try redis.call(
+                ["ACL", "SETUSER", "tokencached", "on", ">p@ss", "&\(world.stage.prefix)none"] + keys + ["+@all"])
+            _ = try redis.call("ACL", "SETUSER", "default", "off")
+            defer { _ = try? redis.call("ACL", "SETUSER", "default", "on") }
+            let daemon = try world.stage.addDaemon(.url("unix://tokencached:p%40ss@\(server.socket)"))
+            #expect(try daemon.client().fields("PROBE").status == "ok")
+            #expect(!daemon.log.contains("p@ss") && !daemon.log.contains("p%40ss"))
+        }
+    }
+
     @Test("after a restart of Redis and after its scripts are gone, too")
     func restart() throws {
         try withWorld(isRestricted: true) { world in
