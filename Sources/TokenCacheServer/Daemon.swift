@@ -318,6 +318,7 @@ public final class Daemon {
             }
             settings = merged
             log.level = merged.log.level
+            log.format = merged.log.format
             parts?.server.apply(merged.limits, AccessRules(merged.access))
             logger.notice("the configuration was reloaded")
             if !needRestart.isEmpty {

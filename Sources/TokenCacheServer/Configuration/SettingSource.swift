@@ -55,6 +55,8 @@ public struct SettingsProblem: Sendable, Equatable, CustomStringConvertible {
 public struct SettingsErrors: Error, Sendable, Equatable, CustomStringConvertible {
     /// At least one.
     public let problems: [SettingsProblem]
+    /// How they are to be told: `log.format`, as far as that is valid.
+    public let logFormat: LogFormat
 
     /// A line each.
     public var description: String {

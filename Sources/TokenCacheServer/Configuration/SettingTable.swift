@@ -190,6 +190,8 @@ extension SettingKey {
             "how long the daemon finishes requests before it ends"),
         SettingKey(
             "log.level", \.log.level, .choice, default: .info, .reload, "the least important messages to log"),
+        SettingKey(
+            "log.format", \.log.format, .choice, default: .text, .reload, "how a line of the log is written"),
     ]
 
     private static let accessKeys = [
