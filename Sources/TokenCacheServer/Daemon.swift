@@ -165,7 +165,7 @@ public final class Daemon {
             logger: logger)
         let marking =
             embedded == nil
-            ? DaemonMarking(service: service, node: node, socketPath: settings.socket.path, logger: logger) : nil
+            ? DaemonMarking(service: service, node: node, socketPath: socket.path, logger: logger) : nil
         return Parts(node: node, server: server, dispatcher: dispatcher, marking: marking)
     }
 

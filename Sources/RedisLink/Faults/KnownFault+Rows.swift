@@ -4,7 +4,8 @@ extension KnownFault {
         unreachable, lost, timeout, silent, loading, busy, outOfMemory, cannotSave, protectedMode, readOnly, masterDown,
         noReplicas, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld, maxClients,
         cluster, clusterDown, notReachedYet, closed, overloaded, scriptLost, scriptRefused, scriptFailed, refused,
-        notAReply, unexpected, late, unconfirmedEnd, subjectTooBusy, sessionTooBusy, recordTooNew, recordDamaged,
+        notAReply, unexpected, firstCommands, noDatabase,
+        late, unconfirmedEnd, subjectTooBusy, sessionTooBusy, recordTooNew, recordDamaged, internalFault,
     ]
 
     static let unreachable = KnownFault(
@@ -100,6 +101,12 @@ extension KnownFault {
     public static let unexpected = KnownFault(
         "Redis answered in a form that is not understood", means: "a reply that no Redis gives",
         remedy: "is there a proxy between, or something that is not Redis?")
+    static let firstCommands = KnownFault(
+        "Redis answered the connection's first commands unexpectedly", means: "the same, as soon as it was connected",
+        remedy: "is there a proxy between, or something that is not Redis?")
+    static let noDatabase = KnownFault(
+        "Redis refuses the database number", means: "the number at the end of `redis.url`",
+        remedy: "leave it out, or raise `databases` in redis.conf; a cluster has only 0")
     public static let late = KnownFault(
         "Redis was reached too late, nothing was changed",
         means: "a command waited so long that its script refused to act",
@@ -119,4 +126,6 @@ extension KnownFault {
     static let recordDamaged = KnownFault(
         "a session record is damaged in field", detail: " …", means: "somebody else wrote to the key",
         remedy: "who writes below `redis.prefix`? REVOKE does not help; delete the key")
+    static let internalFault = KnownFault(
+        "an internal fault", detail: ": …", means: "a mistake of the daemon's", remedy: "report it, with the log")
 }

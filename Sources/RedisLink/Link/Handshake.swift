@@ -123,7 +123,7 @@ struct Handshake {
         return .nothing
     }
 
-    static let unexpected = RedisFault(.protocolError, "Redis answered the connection's first commands unexpectedly")
+    static let unexpected = RedisFault(.protocolError, .firstCommands)
 
     /// The first major version whose scripts have flags.
     static let oldestMajor = 7
@@ -151,7 +151,7 @@ struct Handshake {
         return switch step {
         case .authenticate: RedisFault(.credentials, .wrongPassword)
         case .hello: RedisFault(.other, "Redis does not speak RESP3")
-        case .select: RedisFault(.misconfigured, "Redis refuses the database number")
+        case .select: RedisFault(.misconfigured, .noDatabase)
         case .script(let number): RedisFault(.scriptError, .scriptRefused, " \(scripts[number].name)")
         case .track: RedisFault(.other, "Redis refuses to tell of changes (CLIENT TRACKING)")
         default: verdict.fault

@@ -200,6 +200,13 @@ struct OperatorSightTests {
         #expect(write.contains(text), "\(page)")
         #expect(write.split(separator: "\n").dropFirst().first?.contains(remedy) == true, "\(page)")
         #expect(page.contains("fail  answers"), "\(page)")
+        let status =
+            try Tool.run(
+                world.stage, Daemon.sibling("tokencachectl"), ["--socket", world.daemon.socket, "status"]
+            ).output.split(separator: "\n").first { $0.hasPrefix("last fault") } ?? ""
+        // A Redis that is slow for long is one that does not answer.
+        #expect(status.contains(text) || status.contains("Redis does not answer"), "\(status)")
+        #expect(status.contains(" ago: "), "\(status)")
         return page
     }
 }
