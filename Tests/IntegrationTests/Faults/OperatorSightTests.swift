@@ -158,6 +158,35 @@ struct OperatorSightTests {
         }
     }
 
+    @Test("clocks that differ are told in the log, once, and by doctor")
+    func clocks() throws {
+        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+        guard FileManager.default.fileExists(atPath: library) else {
+            throw HarnessFailure("\(library) is missing: apt-get install faketime")
+        }
+        try withWorld { world in
+            let daemon = try world.stage.addDaemon(
+                .redis(world.requireServer()),
+                environment: ["LD_PRELOAD": library, "FAKETIME": "-20s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"])
+            let words = "this host's clock and Redis's differ"
+            try awaitThat("it is told") { daemon.log.contains(words) }
+            letPass(.milliseconds(1_500))
+            #expect(daemon.log.components(separatedBy: words).count == 2, "\(daemon.log)")
+            #expect(!world.daemon.log.contains(words))
+            let page = try doctor(world, daemon)
+            #expect(page.contains("warn  clock") && page.contains("chrony"), "\(page)")
+        }
+    }
+
+    @Test("a Redis whose CONFIG is renamed away serves all the same")
+    func renamedConfig() throws {
+        try withWorld(redis: ["--rename-command", "CONFIG", ""], isRestricted: false) { world in
+            let client = try world.client()
+            #expect(try client.fields("PROBE").status == "ok")
+            _ = try client.issue("SUBJECT", "ann")
+        }
+    }
+
     @Test("doctor says why the near cache is not armed, and what to do", .needsNearCache)
     func notArmed() throws {
         try withWorld(isRestricted: false) { world in
