@@ -48,7 +48,14 @@ struct Doctor: ParsableCommand {
             // It tells more than that a session was looked up.
             if !trial.isEmpty { findings.removeAll { $0.check == "redis answer" } }
             findings += trial
-            findings += try Self.info(connection)
+            let info = try Self.info(connection)
+            // Whoever may not let the daemon try is told the remedy of the last fault.
+            if let at = findings.firstIndex(where: { $0.check == "redis answer" && $0.level == .fail }),
+                let last = info.first(where: { $0.check == "answers" && $0.level != .ok })
+            {
+                findings[at] = .fail("redis answer", findings[at].detail, remedy: last.remedy)
+            }
+            findings += info
         } catch {
             findings.append(
                 .fail(

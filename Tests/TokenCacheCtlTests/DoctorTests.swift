@@ -196,6 +196,27 @@ struct DoctorTests {
         #expect(result.output.contains("fail  redis answer   Redis did not answer in time"))
     }
 
+    @Test("who may not let the daemon try is told the remedy of the last fault")
+    func remedyForWorkers() throws {
+        let fault = [
+            "unavailable_answers:1", "upstream_last_fault:Redis did not answer in time",
+            "upstream_last_fault_remedy:look at its disk", "upstream_last_fault_seconds_ago:0",
+        ]
+        let info = Self.healthy.filter { !$0.hasPrefix("unavailable_answers") } + fault
+        let server = try ScriptedServer { command in
+            switch command[0] {
+            case "PING": .reply("+PONG\r\n")
+            case "INFO": .reply(AnswerTests.bulk(info.joined(separator: "\r\n")))
+            case "CLIENT", "PROBE": .reply("-NOPERM no\r\n")
+            default: .reply("-UNAVAILABLE Redis did not answer in time\r\n")
+            }
+        }
+        let result = try ControlProgram.run(["doctor", "--socket", server.path])
+        let lines = result.output.split(separator: "\n")
+        let at = try #require(lines.firstIndex { $0.hasPrefix("fail  redis answer") })
+        #expect(lines[at + 1].hasSuffix("→ look at its disk"))
+    }
+
     @Test("durations show their two largest units")
     func durations() {
         let expected: [(Int64, String)] = [
