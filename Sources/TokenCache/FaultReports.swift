@@ -24,6 +24,8 @@ struct FaultReports {
     static let interval = Duration.seconds(10)
 
     private(set) var last: ReportedFault?
+    /// The text of the last reason's row; empty where it has none.
+    private var row = ""
     /// By the text of the row.
     private var told: [String: (at: MonotonicInstant, kept: Int)] = [:]
     private let logger: Logger
@@ -31,8 +33,9 @@ struct FaultReports {
     init(logger: Logger) { self.logger = logger }
 
     mutating func answered(_ reason: String, at now: MonotonicInstant) {
+        // Where one is answered so, many are, with the same words.
+        if last?.reason != reason { row = KnownFault.of(reason)?.text ?? "" }
         last = ReportedFault(reason: reason, at: now)
-        let row = KnownFault.of(reason)?.text ?? ""
         if let earlier = told[row], earlier.at.duration(to: now) < Self.interval {
             told[row] = (earlier.at, earlier.kept + 1)
             return

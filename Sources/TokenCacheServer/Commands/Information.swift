@@ -52,7 +52,7 @@ extension Dispatcher {
         return [
             ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.limits.maxClients)"),
             ("blocked_clients", "\(waiting)"), ("rejected_connections", "\(server.counters.rejectedConnections)"),
-            ("open_descriptors", "\(ProcessFacts.openDescriptors)"),
+            ("open_descriptors", "\(openDescriptors(of: server))"),
             ("descriptor_limit", "\(ProcessFacts.descriptorLimit)"),
         ]
     }
