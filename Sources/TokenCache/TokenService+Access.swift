@@ -128,7 +128,7 @@ extension TokenService {
             return (flow, .read(copy, .memory))
         } catch {
             let fault = ServiceFault(error)
-            if case .unavailable = fault { counters.unavailable += 1 }
+            if case .unavailable(let reason) = fault { noteUnavailable(reason) }
             throw fault
         }
     }

@@ -25,6 +25,7 @@ public final class TokenService {
     /// Guests, CSRF tokens, captchas, bindings.
     let stateless: StatelessTokens
     let logger: Logger
+    var faults: FaultReports
     private var random: any RandomSource
     private let prefix: [UInt8]
     /// What is known of a session beside the near cache. Who waits is told the fault where the fate of the change that it
@@ -81,6 +82,7 @@ public final class TokenService {
         self.timeout = .milliseconds(timeout)
         self.random = random
         self.logger = logger
+        faults = FaultReports(logger: logger)
         sessions?.onChange = { [unowned self] sid in ledger.told(sid, now: guestSeconds) }
         sessions?.onArmed = { [unowned self] in ledger.beginTelling(at: guestSeconds) }
     }
@@ -109,7 +111,7 @@ public final class TokenService {
     ) {
         do { run(try flow(), at: arrival, done) } catch {
             let fault = ServiceFault(error)
-            if case .unavailable = fault { counters.unavailable += 1 }
+            if case .unavailable(let reason) = fault { noteUnavailable(reason) }
             store.later { done(.failure(fault)) }
         }
     }

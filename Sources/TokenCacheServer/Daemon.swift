@@ -42,6 +42,7 @@ public final class Daemon {
     private var isAccepting = false
     private var exitStatus: Int32 = 0
     private var phase = Phase.running
+    private let skewWarnings = RateLimit(perInterval: 1, interval: .seconds(3_600))
 
     private enum Phase {
         case running, draining, stopping
@@ -52,12 +53,16 @@ public final class Daemon {
         let node: RedisNode
         let server: Server
         let dispatcher: Dispatcher
+        /// Nil where Redis is embedded: it is nobody else's.
+        let marking: DaemonMarking?
     }
 
     /// How long clients wait in the backlog for the first connection to Redis, rather than being told that it is out
     /// of reach.
     static let embeddedStartLimit = Duration.seconds(10)
     static let externalStartLimit = Duration.milliseconds(500)
+    /// How far this host's clock may be from Redis's.
+    static let tolerableSkewMilliseconds: UInt64 = 2_000
 
     /// Claims the socket, or takes the one that systemd passes. Nothing is served before `run()`.
     /// - Parameters:
@@ -133,8 +138,10 @@ public final class Daemon {
             parts.node.start()
             after(limit) { [weak self] in self?.startAccepting() }
             sampleRates(parts.dispatcher)
+            if let marking = parts.marking { every(DaemonMarking.interval) { marking.leave() } }
         } catch {
-            logger.critical("the daemon cannot start: \(error)")
+            let reason = (error as? KeyRingError)?.description(of: settings.keyring.file) ?? "\(error)"
+            logger.critical("the daemon cannot start: \(reason)")
             exitStatus = error is KeyRingError ? 78 : 71
             loop.stop()
         }
@@ -156,7 +163,10 @@ public final class Daemon {
         let server = Server(
             loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),
             logger: logger)
-        return Parts(node: node, server: server, dispatcher: dispatcher)
+        let marking =
+            embedded == nil
+            ? DaemonMarking(service: service, node: node, socketPath: socket.path, logger: logger) : nil
+        return Parts(node: node, server: server, dispatcher: dispatcher, marking: marking)
     }
 
     private var hasNearCache: Bool { settings.nearCache.maxMemory > 0 }
@@ -182,7 +192,14 @@ public final class Daemon {
             runID: String(decoding: runID.withUnsafeBytes { Hex.encode($0) }.prefix(40), as: UTF8.self),
             startedAt: startedAt, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
-            upstream: { [unowned node] in node.informationFields },
+            upstream: { [unowned node, weak self] reported in
+                node.informationFields(reported, dataLosses: self?.parts?.marking?.dataLosses ?? 0)
+            },
+            marking: { [weak self] in self?.parts?.marking },
+            renewMark: { [weak self] done in
+                guard let marking = self?.parts?.marking else { return done() }
+                marking.leave(done)
+            },
             keyCount: { [unowned node] done in
                 node.send(RedisCommand("DBSIZE"), repeatable: true) { result in
                     switch result {
@@ -201,7 +218,9 @@ public final class Daemon {
 
     private func nodeChanged(_ state: LinkState) {
         switch state {
-        case .ready: startAccepting()
+        case .ready:
+            startAccepting()
+            parts?.marking?.connected()
         case .down: if embedded == nil { startAccepting() }
         case .connecting, .closed: break
         }
@@ -226,18 +245,31 @@ public final class Daemon {
 
     /// `instantaneous_ops_per_sec` of INFO.
     private func sampleRates(_ dispatcher: Dispatcher) {
-        every(.seconds(1)) {
+        every(.seconds(1)) { [unowned self] in
             dispatcher.operationsPerSecond.sample(total: dispatcher.statistics.totalCalls, now: .now())
             if dispatcher.service.isKeyWorn, dispatcher.wornKeys.admit() != nil {
                 dispatcher.logger.warning("a key of the key ring sealed very many captchas: add a new one")
             }
+            self.warnOfSkew()
         }
+    }
+
+    /// Logs and cookies go by this host's clock, limits by Redis's.
+    private func warnOfSkew() {
+        guard let skew = parts?.node.clockSkewMilliseconds, skew.magnitude > Self.tolerableSkewMilliseconds,
+            skewWarnings.admit() != nil
+        else { return }
+        logger.warning(
+            "this host's clock and Redis's differ",
+            metadata: [
+                "skew_ms": "\(skew)", "remedy": "run a time service (chrony, systemd-timesyncd) on both hosts",
+            ])
     }
 
     // MARK: End
 
     private func watchSignals() {
-        for number in [SIGTERM, SIGINT] {
+        for number in [SIGTERM, SIGINT, SIGQUIT] {
             signals.append(
                 loop.onSignal(number) { [weak self] in
                     guard let self else { return }
@@ -249,6 +281,11 @@ public final class Daemon {
                         endNow()
                     }
                 })
+        }
+        // Somebody who means another daemon by it must not end this one, and leave its Redis behind.
+        for (number, name) in [(SIGUSR1, "SIGUSR1"), (SIGUSR2, "SIGUSR2")] {
+            signals.append(
+                loop.onSignal(number) { [weak self] in self?.logger.notice("\(name) means nothing to this daemon") })
         }
         signals.append(
             loop.onSignal(SIGHUP) { [weak self] in _ = self?.reload() })
@@ -275,11 +312,13 @@ public final class Daemon {
                         merged, isInForce: parts?.dispatcher.service.keyFingerprint != nil, logger: logger),
                     serveStale: merged.nearCache.serveStale)
             } catch {
-                logger.error("nothing was changed: \(error)")
-                return .refused(problems: ["\(error)"])
+                let reason = (error as? KeyRingError)?.description(of: merged.keyring.file) ?? "\(error)"
+                logger.error("nothing was changed: \(reason)")
+                return .refused(problems: [reason])
             }
             settings = merged
             log.level = merged.log.level
+            log.format = merged.log.format
             parts?.server.apply(merged.limits, AccessRules(merged.access))
             logger.notice("the configuration was reloaded")
             if !needRestart.isEmpty {

@@ -13,12 +13,19 @@ enum Process {
 
     /// Undoes what a parent may have left: blocked signals, through which no SIGTERM would come.
     ///
+    /// What ends a process unless it is said otherwise, and means nothing to this one, is ignored: it would leave the
+    /// embedded Redis behind.
+    ///
     /// And ends a crash in silence: the Swift runtime's handlers print registers and the memory they point to, where
     /// tokens may be.
     static func resetSignals() {
         var none = sigset_t()
         sigemptyset(&none)
         sigprocmask(SIG_SETMASK, &none, nil)
+        for idle in [SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR, SIGSTKFLT, SIGXCPU, SIGXFSZ] {
+            signal(idle, SIG_IGN)
+        }
+        for number in __libc_current_sigrtmin()...__libc_current_sigrtmax() { signal(number, SIG_IGN) }
         for fatal in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV] { signal(fatal, SIG_DFL) }
     }
 

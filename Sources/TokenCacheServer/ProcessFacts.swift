@@ -30,6 +30,24 @@ enum ProcessFacts {
         return pages * sysconf(Int32(_SC_PAGESIZE))
     }
 
+    /// Descriptors that are open, the one that counts them not among them.
+    static var openDescriptors: Int {
+        guard let folder = opendir("/proc/self/fd") else { return 0 }
+        defer { closedir(folder) }
+        var count = -1
+        while let entry = readdir(folder) {
+            if withUnsafeBytes(of: &entry.pointee.d_name, { $0.first }) != UInt8(ascii: ".") { count += 1 }
+        }
+        return max(0, count)
+    }
+
+    /// `RLIMIT_NOFILE`.
+    static var descriptorLimit: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 0 }
+        return Int(clamping: limit.rlim_cur)
+    }
+
     static var peakResidentBytes: Int { usage.ru_maxrss * 1_024 }
 
     /// CPU time used so far in the kernel and in the program, seconds with six decimals.

@@ -28,6 +28,14 @@ public enum KeyRingError: Error, Equatable, Sendable, CustomStringConvertible {
     case system(path: String, operation: String, reason: String)
     case cryptography(CryptoError)
 
+    /// The description, and the path of the ring where it does not name it itself.
+    public func description(of path: String) -> String {
+        switch self {
+        case .missing, .exists, .notRegular, .exposed, .system: description
+        case .key, .noKeys, .tooManyKeys, .tooLong, .malformed, .cryptography: "\(path): \(description)"
+        }
+    }
+
     public var description: String {
         switch self {
         case .key(let fault, let name?): "key \"\(name)\" of the key ring: \(fault.rawValue)"

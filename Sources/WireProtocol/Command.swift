@@ -18,7 +18,7 @@ public enum Command: UInt8, CaseIterable, Sendable {
     case tokenRevokeAll, tokenList, tokenInspect
     case csrfVerify, csrfIssue, guestIssue, captchaVerify, captchaIssue, captchaOpen
     case ping, echo, hello, auth, select, quit, reset, client
-    case command, config, info, dbsize, slowlog, latency, reload, shutdown
+    case command, config, info, dbsize, slowlog, latency, probe, reload, shutdown
     /// In the table only so that they are refused in words of their own.
     case multi, exec, discard, watch
 }

@@ -198,6 +198,11 @@ extension CommandTable {
             arguments: "LATEST | HISTORY event | RESET [event …] | HISTOGRAM [command …] | DOCTOR", since: "0.1.0",
             complexity: "O(1)", flags: [.noscript, .loading, .stale]),
         CommandSpec(
+            command: .probe, name: "PROBE", minimumArguments: 0, maximumArguments: 0,
+            role: .admin, group: .server,
+            summary: "Makes, reads and ends a session of nobody in Redis, and says what was in the way", arguments: "",
+            since: "0.1.0", complexity: "O(N) with N the daemons", flags: [.admin, .noscript, .loading, .stale]),
+        CommandSpec(
             command: .reload, name: "RELOAD", minimumArguments: 0, maximumArguments: 0,
             role: .admin, group: .server,
             summary: "Reads the configuration again and takes over what can change at run time", arguments: "",

@@ -53,6 +53,6 @@ extension Failure {
             return (obstacle.problem(for: account), obstacle.remedy(for: account))
         }
         let reason = if case .connection(let reason) = error { reason } else { error.description }
-        return (reason, "is the daemon running? `systemctl status tokencached`")
+        return (reason, "is the daemon running? \(ServiceManager.current.status)")
     }
 }

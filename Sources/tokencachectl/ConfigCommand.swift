@@ -16,7 +16,10 @@ struct ConfigCheck: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Let tokencached check a configuration file.",
-        discussion: "The exit status is that of `tokencached --check-config`: 0 if valid, 78 if not.")
+        discussion: """
+            The exit status is that of `tokencached --check-config`: 0 if valid, 78 if not. With --json an object says \
+            what is wrong: valid, problems (each with key, origin and message, as far as there are), warnings, sources.
+            """)
 
     @Argument(help: "The file (default: the one tokencached reads by itself).")
     var file: String?
@@ -25,7 +28,8 @@ struct ConfigCheck: ParsableCommand {
 
     func run() throws {
         let program = try Self.daemonPath()
-        let arguments = [program, "--check-config"] + (file.map { ["--config", $0] } ?? [])
+        let arguments =
+            [program, "--check-config"] + (global.json ? ["--json"] : []) + (file.map { ["--config", $0] } ?? [])
         // The daemon takes this process's place: its output and status are the answer, unchanged.
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         execv(program, &pointers)

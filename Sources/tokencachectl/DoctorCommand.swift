@@ -44,12 +44,23 @@ struct Doctor: ParsableCommand {
         do throws(TokenCacheError) {
             findings.append(try Self.ping(connection))
             findings += try Self.roleAndRedis(connection, isSelf: account.isSelf)
-            findings += try Self.info(connection)
+            let trial = try Self.probe(connection)
+            // It tells more than that a session was looked up.
+            if !trial.isEmpty { findings.removeAll { $0.check == "redis answer" } }
+            findings += trial
+            let info = try Self.info(connection)
+            // Whoever may not let the daemon try is told the remedy of the last fault.
+            if let at = findings.firstIndex(where: { $0.check == "redis answer" && $0.level == .fail }),
+                let last = info.first(where: { $0.check == "answers" && $0.level != .ok })
+            {
+                findings[at] = .fail("redis answer", findings[at].detail, remedy: last.remedy)
+            }
+            findings += info
         } catch {
             findings.append(
                 .fail(
                     "answer", Failure(error, socketPath: path).message,
-                    remedy: "`journalctl -u tokencached` says what the daemon is doing"))
+                    remedy: "its log says what the daemon is doing: \(ServiceManager.current.log())"))
         }
         return findings
     }
@@ -131,6 +142,14 @@ struct Doctor: ParsableCommand {
                 "role", "none: every command is refused\(note)",
                 remedy: "give the user or its group the role worker under `access` in the daemon's configuration")
         }
+    }
+
+    /// What an admin may ask: a trial that writes. Nothing where it is not permitted, or the daemon does not know it.
+    private static func probe(_ connection: TokenCacheConnection) throws(TokenCacheError) -> [Finding] {
+        guard let fields = try connection.exchange([["PROBE".bytes]]).first?.fields, fields.status != nil else {
+            return []
+        }
+        return ProbeFindings.all(fields)
     }
 
     private static func info(_ connection: TokenCacheConnection) throws(TokenCacheError) -> [Finding] {

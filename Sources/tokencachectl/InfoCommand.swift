@@ -12,14 +12,22 @@ struct InfoPage: ParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() throws {
-        guard !global.json else {
-            return try Terminal.print(try global.info(section: section).json.text)
-        }
         let arguments = ["INFO"] + (section.map { [$0] } ?? [])
         guard let text = try global.call(arguments.map(\.bytes)).string else {
             throw Failure(.protocolViolation, socketPath: global.socketPath)
         }
+        if let section, text.isEmpty { throw try unknown(section) }
+        guard !global.json else { return try Terminal.print(Info(parsing: text).json.text) }
         let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         try Terminal.print(lines.map { Layout.printable(String($0)) }.joined(separator: "\n"))
+    }
+
+    /// The daemon says nothing, as Redis does, about a section that it does not have.
+    private func unknown(_ section: String) throws -> Failure {
+        let names = try global.info(section: "all").sections.map { $0.name.lowercased() }
+        return Failure(
+            status: .usage,
+            message: "the daemon's INFO has no section \(Layout.printable(section)); there are: "
+                + "\(names.joined(separator: ", ")), all")
     }
 }

@@ -2,7 +2,7 @@
 enum InfoFindings {
     /// Limits compare times of Redis's clock, but logs and cookies live by this host's.
     static let tolerableSkewMs: Int64 = 2_000
-    /// Client-side caching with redirection needs 6.0; 7.0 is what the daemon is tested with.
+    /// The scripts use what Redis 7.0 brought.
     static let oldestRedis = 7
 
     static func all(_ info: Info, ownVersion: String) -> [Finding] {
@@ -11,8 +11,11 @@ enum InfoFindings {
         }
         // What a link that is not ready last heard of Redis may be old, or nothing: one finding is enough then.
         let isReady = info["upstream_state"] == "ready"
-        let redis = isReady ? [role(info), policy(info), redisVersion(info), skew(info)] : []
-        return [link(info)] + redis + [keyRing(info), clients(info), version(info, ownVersion)]
+        let redis =
+            isReady
+            ? [role(info), policy(info), redisVersion(info), dataLosses(info), skew(info), nearCache(info)] : []
+        return [link(info), answers(info)] + redis
+            + [keyRing(info), clients(info), descriptors(info), version(info, ownVersion)]
     }
 
     private static func silent(_ check: String, _ field: String) -> Finding {
@@ -23,17 +26,75 @@ enum InfoFindings {
 
     static func link(_ info: Info) -> Finding {
         let fault = info["upstream_last_fault"].map { ", last fault: \(Layout.printable($0))" } ?? ""
+        let remedy = info["upstream_last_fault_remedy"].map { Layout.printable($0) }
         switch info["upstream_state"] {
         case "ready": return .ok("redis link", "ready, \(info.text("upstream_reconnects")) reconnects\(fault)")
         case "connecting":
             return .fail(
-                "redis link", "connecting\(fault)", remedy: "wait a moment; if it stays so, check redis.url and Redis")
+                "redis link", "connecting\(fault)",
+                remedy: remedy ?? "wait a moment; if it stays so, check redis.url and Redis")
         case let state?:
             return .fail(
                 "redis link", "\(Layout.printable(state))\(fault)",
-                remedy: "check that Redis runs and that redis.url and its password are right")
+                remedy: remedy ?? "check that Redis runs and that redis.url and its password are right")
         case nil: return silent("redis link", "upstream_state")
         }
+    }
+
+    /// Whether visitors were told that nobody knows, and why last.
+    static func answers(_ info: Info) -> Finding {
+        guard let count = info.number("unavailable_answers") else { return silent("answers", "unavailable_answers") }
+        guard count > 0 else { return .ok("answers", "none was UNAVAILABLE since the start") }
+        let age = info.number("upstream_last_fault_seconds_ago")
+        let last =
+            age.map { ", the last \(Layout.duration(seconds: $0)) ago: \(info.text("upstream_last_fault"))" } ?? ""
+        let detail = "\(count) were UNAVAILABLE since the start\(last)"
+        let remedy = info["upstream_last_fault_remedy"].map { Layout.printable($0) } ?? "the log has the reasons"
+        switch age {
+        case .some(..<60): return .fail("answers", detail, remedy: remedy)
+        case .some(..<3_600): return .warn("answers", detail, remedy: remedy)
+        default: return .ok("answers", detail)
+        }
+    }
+
+    static func dataLosses(_ info: Info) -> Finding {
+        guard let count = info.number("upstream_data_losses") else {
+            return silent("redis data", "upstream_data_losses")
+        }
+        guard count > 0 else { return .ok("redis data", "never lost since the daemon's start") }
+        return .fail(
+            "redis data", "Redis was started anew without what was written before, \(count) times",
+            remedy: "let Redis keep its data: `appendonly yes` in redis.conf; was its folder emptied?")
+    }
+
+    static func nearCache(_ info: Info) -> Finding {
+        guard let isEnabled = info["near_cache_enabled"], let isArmed = info["near_cache_armed"] else {
+            return silent("near cache", "near_cache_armed")
+        }
+        if isEnabled == "0" { return .ok("near cache", "off (near-cache.max-memory)") }
+        if isArmed == "1" { return .ok("near cache", "armed, \(info.text("near_cache_entries")) sessions") }
+        return .warn(
+            "near cache",
+            "not armed, every access asks Redis: \(info["near_cache_fault"].map { Layout.printable($0) } ?? "no reason is known")",
+            remedy: info["near_cache_remedy"].map { Layout.printable($0) }
+                ?? "look again in a second; the log has the reason")
+    }
+
+    static func descriptors(_ info: Info) -> Finding {
+        guard let open = info.number("open_descriptors"), let limit = info.number("descriptor_limit"), limit > 0 else {
+            return silent("descriptors", "open_descriptors")
+        }
+        let detail = "\(open) of \(limit) open"
+        if Double(open) > 0.8 * Double(limit) {
+            return .warn(
+                "descriptors", detail, remedy: "raise the limit of open files: `LimitNOFILE=` of the unit, ulimit -n")
+        }
+        if let clients = info.number("maxclients"), clients > limit {
+            return .warn(
+                "descriptors", "\(detail), less than limits.max-clients, \(clients)",
+                remedy: "raise the limit of open files: `LimitNOFILE=` of the unit, ulimit -n")
+        }
+        return .ok("descriptors", detail)
     }
 
     static func role(_ info: Info) -> Finding {
@@ -64,9 +125,9 @@ enum InfoFindings {
         }
         let major = version.split(separator: ".").first.flatMap { Int($0) }
         guard let major, major < oldestRedis else { return .ok("redis version", Layout.printable(version)) }
-        return .warn(
+        return .fail(
             "redis version", "\(Layout.printable(version)) is older than \(oldestRedis).0",
-            remedy: "use Redis \(oldestRedis) or newer")
+            remedy: "update Redis to \(oldestRedis).0 or newer")
     }
 
     static func skew(_ info: Info) -> Finding {
@@ -103,6 +164,6 @@ enum InfoFindings {
         guard version != ownVersion else { return .ok("version", "tokencached and tokencachectl \(ownVersion)") }
         return .warn(
             "version", "tokencached \(Layout.printable(version)), tokencachectl \(ownVersion)",
-            remedy: "restart the daemon after an update: `systemctl restart tokencached`")
+            remedy: "restart the daemon after an update: \(ServiceManager.current.restart)")
     }
 }

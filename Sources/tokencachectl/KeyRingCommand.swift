@@ -30,7 +30,7 @@ struct KeyRingOptions: ParsableArguments {
         do throws(KeyRingError) {
             return try KeyRingFile.load(path: path, isCredential: false)
         } catch {
-            throw Failure(error)
+            throw Failure(error, path: path)
         }
     }
 
@@ -38,7 +38,7 @@ struct KeyRingOptions: ParsableArguments {
         do throws(KeyRingError) {
             try KeyRingFile.write(ring, path: path, mustBeNew: mustBeNew)
         } catch {
-            throw Failure(error)
+            throw Failure(error, path: path)
         }
     }
 }
@@ -63,7 +63,7 @@ struct KeyRingInit: ParsableCommand {
         let now = Layout.now
         let key = try makeKey(now: now, activeFrom: now)
         let made: KeyRing
-        do throws(KeyRingError) { made = try KeyRing(keys: [key]) } catch { throw Failure(error) }
+        do throws(KeyRingError) { made = try KeyRing(keys: [key]) } catch { throw Failure(error, path: options.path) }
         try options.write(made, mustBeNew: true)
         try KeyRingPage(path: options.path, ring: made, new: key).show(
             asJSON: global.json, advice: "copy it to every host of the site, and tell the daemons: SIGHUP")
@@ -99,7 +99,7 @@ struct KeyRingRotate: ParsableCommand {
         let newest = old.keys.map(\.activeFrom).filter { $0 <= start }.max() ?? 0
         let key = try makeKey(now: now, activeFrom: min(max(start, newest + 1), RingKey.maxTime))
         let new: KeyRing
-        do throws(KeyRingError) { new = try old.adding(key) } catch { throw Failure(error) }
+        do throws(KeyRingError) { new = try old.adding(key) } catch { throw Failure(error, path: ring.path) }
         try ring.write(new, mustBeNew: false)
         try KeyRingPage(path: ring.path, ring: new, new: key).show(
             asJSON: global.json,
@@ -130,11 +130,12 @@ struct KeyRingList: ParsableCommand {
             return try Terminal.print(JSONText.array(rows).text)
         }
         try Terminal.print(
-            Layout.table(
-                heading: ["KID", "CREATED", "ACTIVE_FROM", "STATE"],
-                rows: zip(keys.keys, states).map { key, state in
-                    [key.kid, Layout.localTime(key.created), Layout.localTime(key.activeFrom), state.rawValue]
-                }))
+            "\(Layout.printable(ring.path))\n"
+                + Layout.table(
+                    heading: ["KID", "CREATED", "ACTIVE_FROM", "STATE"],
+                    rows: zip(keys.keys, states).map { key, state in
+                        [key.kid, Layout.localTime(key.created), Layout.localTime(key.activeFrom), state.rawValue]
+                    }))
     }
 }
 
@@ -183,8 +184,9 @@ func makeKey(now: Int64, activeFrom: Int64) throws -> RingKey {
 
 extension Failure {
     /// What a key ring that cannot be used means to the person or script that named it.
-    init(_ error: KeyRingError) {
-        let text = Layout.printable(error.description)
+    /// - Parameter path: of the ring; nil where the fault is not about a file.
+    init(_ error: KeyRingError, path: String? = nil) {
+        let text = Layout.printable(path.map { error.description(of: $0) } ?? error.description)
         switch error {
         case .missing:
             self.init(status: .other, message: "\(text): `tokencachectl keyring init` makes one, --file names another")

@@ -4,7 +4,7 @@ import TokenCacheClient
 /// `sessions`: those of one subject, or the counters of all.
 struct Sessions: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the sessions of a subject, newest first, or summarise all of them.",
+        abstract: "List the sessions of a subject, newest first, or show what this daemon counted.",
         usage: "tokencachectl sessions [<options>] (--subject <subject> [--limit <n>] [--data <field>]… | --summary)")
 
     @Option(help: "Whose sessions to list.")
@@ -16,7 +16,9 @@ struct Sessions: ParsableCommand {
     @Option(help: ArgumentHelp("Show this data field too; may be given several times.", valueName: "field"))
     var data: [String] = []
 
-    @Flag(help: "Counters of all sessions, from INFO.")
+    @Flag(
+        help:
+            "What this daemon counted since its start, from INFO; other daemons before the same Redis count their own.")
     var summary = false
 
     @OptionGroup var global: GlobalOptions
@@ -84,6 +86,10 @@ struct Sessions: ParsableCommand {
                 (label: Layout.printable(field.name), text: Layout.printable(field.value))
             }
         }
-        try Terminal.print(rows.isEmpty ? "the daemon says nothing about its sessions" : Layout.page(rows))
+        guard !rows.isEmpty else { return try Terminal.print("the daemon says nothing about its sessions") }
+        let uptime = info.number("uptime_in_seconds").map { ", \(Layout.duration(seconds: $0)) ago" } ?? ""
+        try Terminal.print(
+            "Counted by this daemon since its start\(uptime); others before the same Redis count their own.\n"
+                + Layout.page(rows))
     }
 }

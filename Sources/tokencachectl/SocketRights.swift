@@ -76,11 +76,11 @@ extension SocketRights.Obstacle {
     /// What to do about it.
     func remedy(for account: Account) -> String {
         switch self {
-        case .missing: "is the daemon running (`systemctl status tokencached`), and is --socket right?"
+        case .missing: "is the daemon running (\(ServiceManager.current.status)), and is --socket right?"
         case .notAFolder, .notASocket: "is --socket right?"
         case .cannotLook: "run this as root"
-        case .mayNotSearch(_, let facts):
-            facts.remedy(for: account, bit: 0o1, otherwise: "let its group search that folder (mode 0750)")
+        case .mayNotSearch(let folder, let facts):
+            facts.remedy(for: account, bit: 0o1, otherwise: facts.openFolder(Layout.printable(folder), to: account))
         case .mayNotConnect(_, let facts):
             facts.remedy(
                 for: account, bit: 0o2, otherwise: "set socket.mode to 0660 and socket.group to a group of its callers")
@@ -107,6 +107,20 @@ extension FileFacts {
         return lacksGroup(account, bit: bit)
             ? "\(who) is not in group \(groupName)"
             : "\(who) may not \(action) (mode \(octalMode), \(ownerName):\(groupName))"
+    }
+
+    /// How a folder is opened to an account whose own group it must have: a mode alone is of no use to those who are
+    /// not in its group.
+    fileprivate func openFolder(_ path: String, to account: Account) -> String {
+        let needsMode = mode & 0o010 == 0
+        let needsGroup = group == 0 || !account.groups.contains(group)
+        let names = account.groups.subtracting([0]).map(Account.groupName).sorted().map { Layout.printable($0) }
+        if account.uid == owner { return "`chmod u+x \(path)`" }
+        var commands: [String] = []
+        if needsGroup { commands.append("chgrp \(names.count == 1 ? names[0] : "GROUP") \(path)") }
+        if needsMode { commands.append("chmod g+x \(path)") }
+        let groups = needsGroup && names.count > 1 ? ", GROUP being one of \(names.joined(separator: ", "))" : ""
+        return "`\(commands.joined(separator: " && "))`\(groups)"
     }
 
     fileprivate func remedy(for account: Account, bit: UInt32, otherwise: String) -> String {

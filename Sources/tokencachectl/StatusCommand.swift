@@ -19,6 +19,7 @@ struct Status: ParsableCommand {
         "tokencached_version", "process_id", "uptime_in_seconds", "config_file",
         "upstream_state", "upstream_role", "upstream_redis_version", "upstream_maxmemory_policy",
         "upstream_clock_skew_ms", "upstream_round_trips", "upstream_reconnects", "upstream_last_fault",
+        "upstream_last_fault_seconds_ago", "upstream_last_fault_remedy",
         "connected_clients", "maxclients", "rejected_connections",
         "total_commands_processed", "instantaneous_ops_per_sec", "total_error_replies",
         "keyspace_hits", "keyspace_misses", "used_memory_rss",
@@ -48,9 +49,9 @@ struct Status: ParsableCommand {
             ("redis", link.joined(separator: ", ")),
             (
                 "redis link",
-                "\(info.text("upstream_round_trips")) round trips, \(info.text("upstream_reconnects")) reconnects, "
-                    + "last fault \(info.text("upstream_last_fault"))"
+                "\(info.text("upstream_round_trips")) round trips, \(info.text("upstream_reconnects")) reconnects"
             ),
+            ("last fault", lastFault(info, colours: colours)),
             (
                 "clients",
                 "\(info.text("connected_clients")) of \(info.text("maxclients")), "
@@ -73,6 +74,16 @@ struct Status: ParsableCommand {
             rows.append((Layout.printable(label), Layout.printable(field.value)))
         }
         return rows
+    }
+
+    /// Why a connection was lost or visitors were answered UNAVAILABLE last, and what to do about it.
+    private static func lastFault(_ info: Info, colours: Bool) -> String {
+        guard let fault = info["upstream_last_fault"] else { return Layout.absent }
+        let age = info.number("upstream_last_fault_seconds_ago")
+        let colour: Colour = (age ?? .max) < 60 ? .red : .yellow
+        let text = colour.paint(Layout.printable(fault), isWanted: colours)
+        let remedy = info["upstream_last_fault_remedy"].map { ": \(Layout.printable($0))" } ?? ""
+        return text + (age.map { ", \(Layout.duration(seconds: $0)) ago" } ?? "") + remedy
     }
 
     private static func memory(_ bytes: Int64?) -> String {

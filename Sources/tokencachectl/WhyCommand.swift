@@ -36,7 +36,9 @@ struct Why: ParsableCommand {
     }
 
     /// Where the log of this session is.
-    static func logCommand(_ sid: Selector) -> String { "journalctl -u tokencached | grep sid=\(sid.text)" }
+    static func logCommand(_ sid: Selector, _ manager: ServiceManager = .current) -> String {
+        manager.log(of: "sid=\(sid.text)")
+    }
 
     /// What the reply means, one thought a sentence.
     static func sentences(_ fields: ReplyFields, now: Int64) -> [String] {

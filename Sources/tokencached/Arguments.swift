@@ -38,7 +38,11 @@ struct Arguments: ParsableCommand {
     @Flag(help: "Check the configuration, say what is wrong with it, and exit.")
     var checkConfig = false
 
+    @Flag(help: "With --check-config: say it as a JSON object on standard output.")
+    var json = false
+
     func validate() throws {
+        guard checkConfig || !json else { throw ValidationError("--json goes with --check-config") }
         // What was written is not repeated: it may be a password.
         for assignment in assignments where assignment.prefix(while: { $0 != "=" }).isEmpty || !assignment.contains("=")
         {

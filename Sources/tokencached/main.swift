@@ -9,18 +9,19 @@ let configurationError: Int32 = 78
 let arguments = Arguments.parseOrExit()
 let environment = ProcessInfo.processInfo.environment
 
-/// One line about the start: for people, or with a priority where the journal reads it.
-func say(_ text: String, level: Logger.Level = .error) {
-    let log = LogOutput(level: .trace, journalStream: environment["JOURNAL_STREAM"])
-    switch log.style {
-    case .journal: log.logger(label: "tokencached").log(level: level, "\(text)")
-    case .readable: FileHandle.standardError.write(Data("tokencached: \(text)\n".utf8))
+/// One line about the start: for people, or as a line of the log where the journal or a program reads it.
+func say(_ text: String, level: Logger.Level = .error, format: LogFormat) {
+    let log = LogOutput(level: .trace, format: format, journalStream: environment["JOURNAL_STREAM"])
+    switch (log.style, format) {
+    case (.journal, _), (_, .json): log.logger(label: "tokencached").log(level: level, "\(text)")
+    case (.readable, .text): FileHandle.standardError.write(Data("tokencached: \(text)\n".utf8))
     }
 }
 
 func serve(_ settings: Settings) -> Int32 {
     let service = ServiceContext.take(from: environment)
-    let log = LogOutput(level: settings.log.level, journalStream: environment["JOURNAL_STREAM"])
+    let log = LogOutput(
+        level: settings.log.level, format: settings.log.format, journalStream: environment["JOURNAL_STREAM"])
     do throws(StartError) {
         let daemon = try Daemon(
             settings: settings, configurationFile: arguments.file(environment: environment) ?? "", log: log,
@@ -30,20 +31,40 @@ func serve(_ settings: Settings) -> Int32 {
         }
         return daemon.run()
     } catch {
-        say("\(error)")
+        say("\(error)", format: settings.log.format)
         return error.exitStatus
     }
 }
 
+/// `--check-config --json`.
+func checkAsJSON() -> Int32 {
+    var report = CheckReport(sources: arguments.sources(environment: environment))
+    switch arguments.load(environment: environment) {
+    case .failure(let errors):
+        for problem in errors.problems { report.add(problem) }
+    case .success((let settings, let warnings)):
+        report.warnings = warnings
+        if let problem = settings.fileProblem { report.problems.append(CheckReport.Problem(message: problem)) }
+    }
+    report.write()
+    return report.valid ? 0 : configurationError
+}
+
+if arguments.json { exit(checkAsJSON()) }
+
 switch arguments.load(environment: environment) {
 case .failure(let errors):
-    for problem in errors.problems { say("\(problem)") }
+    for problem in errors.problems { say("\(problem)", format: errors.logFormat) }
     exit(configurationError)
 case .success((let settings, let warnings)):
-    for warning in warnings { say("warning: \(warning)", level: .warning) }
+    for warning in warnings {
+        say(
+            settings.log.format == .json ? warning : "warning: \(warning)", level: .warning, format: settings.log.format
+        )
+    }
     if arguments.checkConfig {
         if let problem = settings.fileProblem {
-            say(problem)
+            say(problem, format: settings.log.format)
             exit(configurationError)
         }
         print("configuration ok (\(arguments.sources(environment: environment)))")

@@ -161,7 +161,7 @@ struct Daemon {
                 return nil
             case .askTime: event = .time(ground.time)
             // Of a tombstone, for what VISIT tells: of no weight here.
-            case .mark: event = .marked
+            case .noteLogin: event = .noted
             case .touch:
                 world.touch()
                 event = .touched

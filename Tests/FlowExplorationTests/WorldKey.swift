@@ -95,7 +95,7 @@ extension World {
                 key += [15, token.sid == symbols.sid ? 0 : 1, Ticks.tick(since)]
                 key += token.verifier.bytes.prefix(2)
             case .amendment(let record, _, _): append(16, .live(record), symbols, to: &key)
-            case .mark: key.append(17)
+            case .note: key.append(17)
             }
         case .rotate(let flow):
             switch flow.awaited {

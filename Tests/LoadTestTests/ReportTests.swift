@@ -61,6 +61,19 @@ struct ReportTests {
         #expect(page.components(separatedBy: "<polyline").count - 1 == Contender.allCases.count)
     }
 
+    @Test(
+        "on a telephone, 390 px wide, pictures and tables are pushed aside in frames of their own, not shrunk or cut off"
+    )
+    func narrow() throws {
+        let page = try Self.report().html()
+        let pictures = page.components(separatedBy: "<svg").count - 1
+        #expect(pictures > 0 && page.components(separatedBy: "<div class=\"wide\"><svg").count - 1 == pictures)
+        #expect(
+            page.components(separatedBy: "<div class=\"wide\"><table>").count
+                == page.components(separatedBy: "<table>").count)
+        #expect(page.contains(".wide { overflow-x: auto; }") && page.contains("figure svg { min-width: 40rem; }"))
+    }
+
     /// HTML's void elements and doctype as XML wants them; all else must be well formed as it is.
     private static func asXML(_ page: String) -> String {
         page.replacing("<!doctype html>", with: "")

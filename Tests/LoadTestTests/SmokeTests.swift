@@ -68,6 +68,39 @@ struct SmokeTests {
         #expect(try String(contentsOfFile: "\(folder)/a.html", encoding: .utf8).contains("<polyline"))
     }
 
+    @Test(
+        "at somebody's daemon it ends the sessions that it made", arguments: ["validate", "issue", "rotate", "mixed"])
+    func leavesNothing(_ workload: String) async throws {
+        let folder = "/tmp/load-left-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let daemon = Foundation.Process()
+        daemon.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencached")
+        daemon.arguments = [
+            "--socket", "\(folder)/tokencached.sock", "--state-dir", "\(folder)/state", "--redis", "embedded", "--set",
+            "redis.timeout=10s",
+        ]
+        daemon.standardError = FileHandle.nullDevice
+        try daemon.run()
+        defer {
+            daemon.terminate()
+            daemon.waitUntilExit()
+        }
+        let socket = try await Self.socket(in: folder)
+        let outcome = try Self.load(
+            [workload, "--socket", socket, "-d", "500ms", "--no-pin", "-c", "4", "--json"]
+                + (workload == "issue" ? [] : ["--sessions", "200"]))
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let store = try ControlConnection(path: "\(folder)/state/redis/redis.sock")
+        guard case .list(let keys) = try store.demand("KEYS", "tc:s:*") else { throw LoadTestError.refused("KEYS") }
+        for key in keys.compactMap(\.string) where !key.contains("~") {
+            // What is left of a session that was ended: its reason.
+            let reason = try store.demand("HGET", key, "z")
+            #expect(reason.string == "logout", "\(key) is still a session")
+        }
+        #expect(!keys.isEmpty)
+    }
+
     @Test("several threads share the work")
     func threads() throws {
         let outcome = try Self.load(["mixed", "-t", "2", "-p", "4", "-d", "1s", "--sessions", "500"] + Self.sizes)

@@ -130,10 +130,13 @@ public enum KeyAudit {
         return keys.sorted()
     }
 
-    /// Without the beats, which daemons write all the time.
+    /// Without what daemons write for themselves: beats and marks.
     public static func keysOfUsers(_ redis: RESPClient) throws -> [String] {
-        try allKeys(redis).filter { !isBeat($0) }
+        try allKeys(redis).filter { !isOfDaemons($0) }
     }
+
+    /// A beat, or the marks of the daemons.
+    public static func isOfDaemons(_ key: String) -> Bool { isBeat(key) || key.hasSuffix("d:marks") }
 
     /// The key of a beat: the prefix of sessions, `~` and a number.
     public static func isBeat(_ key: String) -> Bool { key.contains("s:~") }

@@ -28,7 +28,8 @@ struct CommandTests {
                 token, bindings: Bindings(ip: "::1", userAgent: "x y"), check: (csrf, "f"), site: "none", csrf: "g",
                 data: ["a"]))
         let expected = [
-            "TOKEN.VISIT", text, "BIND", "ip", "::1", "BIND", "ua", "x y", "CHECK", "c", "f", "FETCH-SITE", "none", "CSRF",
+            "TOKEN.VISIT", text, "BIND", "ip", "::1", "BIND", "ua", "x y", "CHECK", "c", "f", "FETCH-SITE", "none",
+            "CSRF",
             "g", "DATA", "a",
         ]
         #expect(visit == expected)

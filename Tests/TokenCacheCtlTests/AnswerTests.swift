@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import tokencachectl
+
 /// What the subcommands send, print and return when the daemon answers.
 @Suite("tokencachectl: answers", .timeLimit(.minutes(10)))
 struct AnswerTests {
@@ -163,7 +165,52 @@ struct AnswerTests {
         #expect(result.output.contains("nobody's by name: created 2023-11-14 22:13:20"))
         #expect(result.output.contains("Its token has been replaced 2 times; the newest one was sent"))
         #expect(result.output.contains("It carries 1 data field."))
-        #expect(result.output.contains("journalctl -u tokencached | grep sid=\(Self.sid)\n"))
+        #expect(result.output.contains("The log knows more: \(ServiceManager.current.log(of: "sid=\(Self.sid)"))\n"))
+    }
+
+    @Test("what to do next names systemd where it is, and only there")
+    func serviceManagers() throws {
+        let sid = try Selector(Self.sid)
+        #expect(Why.logCommand(sid, .systemd) == "journalctl -u tokencached | grep sid=\(Self.sid)")
+        for text in [
+            Why.logCommand(sid, .none), ServiceManager.none.status, ServiceManager.none.restart,
+            ServiceManager.none.log(),
+        ] { #expect(!text.contains("ctl")) }
+        #expect(Why.logCommand(sid, .none).contains("sid=\(Self.sid)"))
+    }
+
+    @Test("info of a section that there is not says so, and which there are", arguments: [[], ["--json"]])
+    func noSection(options: [String]) throws {
+        let server = try ScriptedServer { command in
+            .reply(Self.bulk(command == ["INFO", "all"] ? Self.info : ""))
+        }
+        let result = try ControlProgram.run(["info", "nosuch", "--socket", server.path] + options)
+        #expect(result.status == 2 && result.output.isEmpty)
+        #expect(
+            result.errors.contains("no section nosuch; there are: server, upstream, tokens, all"), "\(result.errors)")
+    }
+
+    @Test("a summary says whose it is")
+    func whoseSummary() throws {
+        let summary = try run(["sessions", "--summary"], reply: Self.bulk(Self.info)).result
+        #expect(
+            summary.output.hasPrefix("Counted by this daemon since its start, 1d 1h ago; others before the same Redis"))
+    }
+
+    @Test("config check as JSON says what is wrong, where")
+    func configCheckAsJSON() throws {
+        let path = "/tmp/tc-check-\(UUID().uuidString).yaml"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try "sesion:\n  idle: 2h\n".write(toFile: path, atomically: true, encoding: .utf8)
+        let wrong = try ControlProgram.run(["--json", "config", "check", path])
+        let report = try #require(try wrong.json() as? NSDictionary)
+        #expect(wrong.status == 78 && wrong.errors.isEmpty && report["valid"] as? Bool == false)
+        let problem = try #require((report["problems"] as? [NSDictionary])?.first)
+        #expect(problem["origin"] as? String == "\(path):1" && problem["key"] as? String == "sesion")
+        try "session:\n  idle: 2h\n".write(toFile: path, atomically: true, encoding: .utf8)
+        let right = try ControlProgram.run(["config", "check", path, "--json"])
+        let good = try right.json() as? NSDictionary
+        #expect(right.status == 0 && good?["valid"] as? Bool == true, "\(right)")
     }
 
     @Test("help and version are 0 and go to standard output; help has the table of exit statuses")

@@ -63,6 +63,26 @@ struct DoctorTests {
         #expect(missing.detail == "/run/other does not exist")
     }
 
+    @Test("what is said about a folder's rights opens it: no circle")
+    func folderRights() throws {
+        func remedy(_ mode: UInt32, group: UInt32) throws -> String {
+            let facts: (String) -> FileFacts.Lookup = { path in
+                guard path == "/run/tc" else { return Self.facts()(path) }
+                return .found(
+                    FileFacts(
+                        kind: .folder, mode: mode, owner: 0, group: group, ownerName: "root", groupName: "g\(group)"))
+            }
+            return try #require(Doctor.rights(to: Self.path, for: Self.worker, facts: facts).first).remedy
+        }
+        let names = [33, 500].map { Account.groupName($0) }.sorted().joined(separator: ", ")
+        // The mode is right already, and the group has nobody in it.
+        #expect(try remedy(0o750, group: 0) == "`chgrp GROUP /run/tc`, GROUP being one of \(names)")
+        #expect(
+            try remedy(0o700, group: 0) == "`chgrp GROUP /run/tc && chmod g+x /run/tc`, GROUP being one of \(names)")
+        #expect(try remedy(0o700, group: 500) == "`chmod g+x /run/tc`")
+        #expect(try remedy(0o750, group: 501).contains("`adduser www-data g501`"))
+    }
+
     @Test("doors left open are warned of")
     func openDoors() {
         let world = Doctor.rights(to: Self.path, for: Self.worker, facts: Self.facts(folder: 0o777, socket: 0o666))
@@ -74,26 +94,30 @@ struct DoctorTests {
     static let healthy = [
         "tokencached_version:1", "upstream_state:ready", "upstream_role:master", "upstream_redis_version:7.0.15",
         "upstream_maxmemory_policy:noeviction", "upstream_clock_skew_ms:-3", "connected_clients:3", "maxclients:10",
-        "guests_issued:0", "keyring_fingerprint:0123456789abcdef",
+        "guests_issued:0", "keyring_fingerprint:0123456789abcdef", "unavailable_answers:0", "upstream_data_losses:0",
+        "near_cache_enabled:1", "near_cache_armed:1", "near_cache_entries:0", "open_descriptors:20",
+        "descriptor_limit:10042",
     ]
 
     @Test("a healthy daemon passes every check")
     func health() {
         let findings = InfoFindings.all(Info(parsing: Self.healthy.joined(separator: "\n")), ownVersion: "1")
-        #expect(findings.count == 8 && findings.allSatisfy { $0.level == .ok })
+        #expect(findings.count == 12 && findings.allSatisfy { $0.level == .ok })
     }
 
     @Test(
         "each ill is found, and only it",
         arguments: [
             ("upstream_state:down", "redis link", .fail), ("upstream_state:connecting", "redis link", .fail),
-            ("upstream_role:slave", "redis role", .fail), ("upstream_redis_version:6.2.1", "redis version", .warn),
+            ("upstream_role:slave", "redis role", .fail), ("upstream_redis_version:6.2.1", "redis version", .fail),
             ("upstream_maxmemory_policy:allkeys-lru", "redis memory", .fail),
             ("upstream_clock_skew_ms:-2001", "clock", .warn),
             ("upstream_clock_skew_ms:-9223372036854775808", "clock", .warn),
             ("upstream_clock_skew_ms:", "clock", .warn), ("connected_clients:9", "clients", .warn),
             ("maxclients:0", "clients", .warn), ("keyring_fingerprint:", "key ring", .warn),
-            ("tokencached_version:2", "version", .warn),
+            ("tokencached_version:2", "version", .warn), ("near_cache_armed:0", "near cache", .warn),
+            ("open_descriptors:9000", "descriptors", .warn), ("descriptor_limit:0", "descriptors", .warn),
+            ("upstream_data_losses:1", "redis data", .fail),
         ] as [(String, String, Finding.Level)])
     func ills(line: String, check: String, level: Finding.Level) {
         let name = line.prefix { $0 != ":" } + ":"
@@ -102,6 +126,29 @@ struct DoctorTests {
         let bad = findings.filter { $0.level != .ok }
         #expect(bad.map(\.check) == [check] && bad.map(\.level) == [level])
         #expect(bad.allSatisfy { !$0.remedy.isEmpty })
+    }
+
+    @Test("answers that were UNAVAILABLE are a finding, with the fault's remedy", arguments: [5, 100, 4_000])
+    func unavailable(age: Int) throws {
+        let fault = [
+            "unavailable_answers:7", "upstream_last_fault:Redis did not answer in time",
+            "upstream_last_fault_remedy:look at its disk", "upstream_last_fault_seconds_ago:\(age)",
+        ]
+        let lines = Self.healthy.filter { !$0.hasPrefix("unavailable_answers") } + fault
+        let finding = InfoFindings.answers(Info(parsing: lines.joined(separator: "\n")))
+        #expect(finding.level == (age < 60 ? .fail : age < 3_600 ? .warn : .ok))
+        #expect(finding.detail.contains("7 were UNAVAILABLE") && finding.detail.contains("did not answer in time"))
+        #expect(finding.remedy == (age < 3_600 ? "look at its disk" : ""))
+    }
+
+    @Test("a near cache that is off is no ill; one that is not armed says why")
+    func nearCache() {
+        let off = Info(parsing: "near_cache_enabled:0\nnear_cache_armed:0")
+        #expect(InfoFindings.nearCache(off).level == .ok)
+        let refused = Info(
+            parsing: "near_cache_enabled:1\nnear_cache_armed:0\nnear_cache_fault:no right\nnear_cache_remedy:give it")
+        #expect(InfoFindings.nearCache(refused).detail.hasSuffix("no right"))
+        #expect(InfoFindings.nearCache(refused).remedy == "give it")
     }
 
     @Test("a Redis in the daemon's place is recognised")
@@ -147,6 +194,27 @@ struct DoctorTests {
         #expect(result.status == 1)
         #expect(result.output.contains("ok    role           worker"))
         #expect(result.output.contains("fail  redis answer   Redis did not answer in time"))
+    }
+
+    @Test("who may not let the daemon try is told the remedy of the last fault")
+    func remedyForWorkers() throws {
+        let fault = [
+            "unavailable_answers:1", "upstream_last_fault:Redis did not answer in time",
+            "upstream_last_fault_remedy:look at its disk", "upstream_last_fault_seconds_ago:0",
+        ]
+        let info = Self.healthy.filter { !$0.hasPrefix("unavailable_answers") } + fault
+        let server = try ScriptedServer { command in
+            switch command[0] {
+            case "PING": .reply("+PONG\r\n")
+            case "INFO": .reply(AnswerTests.bulk(info.joined(separator: "\r\n")))
+            case "CLIENT", "PROBE": .reply("-NOPERM no\r\n")
+            default: .reply("-UNAVAILABLE Redis did not answer in time\r\n")
+            }
+        }
+        let result = try ControlProgram.run(["doctor", "--socket", server.path])
+        let lines = result.output.split(separator: "\n")
+        let at = try #require(lines.firstIndex { $0.hasPrefix("fail  redis answer") })
+        #expect(lines[at + 1].hasSuffix("→ look at its disk"))
     }
 
     @Test("durations show their two largest units")

@@ -109,16 +109,30 @@ struct KeyRingTests {
         _ = try write([2_000, 1_000, -3_600])
         let table = try keyring("list", "--file", path)
         let lines = table.output.split(separator: "\n").map(String.init)
-        #expect(table.status == 0 && lines.count == 4)
-        #expect(lines[0].hasPrefix("KID  CREATED") && lines[0].hasSuffix("STATE"))
-        #expect(lines[1].hasPrefix("k0 ") && lines[1].hasSuffix(" verifies"))
-        #expect(lines[2].hasPrefix("k1 ") && lines[2].hasSuffix(" signs"))
-        #expect(lines[3].hasPrefix("k2 ") && lines[3].hasSuffix(" waits"))
+        #expect(table.status == 0 && lines.count == 5)
+        #expect(lines[0] == path)
+        #expect(lines[1].hasPrefix("KID  CREATED") && lines[1].hasSuffix("STATE"))
+        #expect(lines[2].hasPrefix("k0 ") && lines[2].hasSuffix(" verifies"))
+        #expect(lines[3].hasPrefix("k1 ") && lines[3].hasSuffix(" signs"))
+        #expect(lines[4].hasPrefix("k2 ") && lines[4].hasSuffix(" waits"))
         let json = try #require(try keyring("list", "--json", "--file", path).json() as? [NSDictionary])
         #expect(json.map { $0["kid"] as? String } == ["k0", "k1", "k2"])
         #expect(json.map { $0["state"] as? String } == ["verifies", "signs", "waits"])
         #expect(json.map { $0["active_from"] as? Int64 } == [now - 2_000, now - 1_000, now + 3_600])
         #expect(json[0].count == 4)
+    }
+
+    @Test(
+        "whatever is wrong with a ring is said with its path",
+        arguments: ["", "{}", "{\"keys\":[]}", "{\"keys\":[{\"kid\":\"a b\"}]}"])
+    func paths(text: String) throws {
+        #expect(
+            FileManager.default.createFile(
+                atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]))
+        for command in ["list", "check", "rotate", "prune"] {
+            let result = try keyring(command, "--file", path)
+            #expect(result.status == 78 && result.errors.contains(path), "\(command): \(result.errors)")
+        }
     }
 
     @Test("check shows the fingerprint; 1 where no key signs yet, 78 where a daemon would refuse the file")

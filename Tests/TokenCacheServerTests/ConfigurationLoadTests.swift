@@ -145,6 +145,33 @@ struct ConfigurationLoadTests {
         #expect(Loaded(yaml: yaml).problems == [problem])
     }
 
+    @Test(
+        "a mistyped section gets a hint, too",
+        arguments: [("sesion:\n  idle: 2h\n", "session"), ("near_cach: {max-memory: 0}\n", "near-cache")])
+    func sections(yaml: String, meant: String) {
+        #expect(Loaded(yaml: yaml).problems.first?.hasSuffix("unknown key; did you mean \(meant)?") == true)
+    }
+
+    @Test("what a container platform sets for a service of our name is passed over, and said; typing errors are not")
+    func containers() {
+        let platform = [
+            "TOKENCACHED_PORT": "tcp://10.0.0.1:6379", "TOKENCACHED_SERVICE_HOST": "10.0.0.1",
+            "TOKENCACHED_SERVICE_PORT": "6379", "TOKENCACHED_SERVICE_PORT_RESP": "6379",
+            "TOKENCACHED_PORT_6379_TCP": "tcp://10.0.0.1:6379", "TOKENCACHED_PORT_6379_TCP_PROTO": "tcp",
+            "TOKENCACHED_PORT_6379_TCP_PORT": "6379", "TOKENCACHED_PORT_6379_TCP_ADDR": "10.0.0.1",
+            "TOKENCACHED_REDIS_SERVICE_HOST": "10.0.0.2", "TOKENCACHED_REDIS_PORT": "tcp://10.0.0.2:6379",
+        ]
+        let loaded = Loaded(environment: platform)
+        #expect(loaded.problems == [])
+        #expect(loaded.warnings.count == platform.count)
+        for name in platform.keys {
+            #expect(loaded.warnings.contains { $0.hasPrefix("\(name) is ignored: a container platform sets it") })
+        }
+        for wrong in ["TOKENCACHED_PORT", "TOKENCACHED_SESSION_IDEL", "TOKENCACHED_PORT_X_TCP"] {
+            #expect(Loaded(environment: [wrong: "6379"]).problems.count == 1)
+        }
+    }
+
     @Test("access maps come from nested YAML, --set and the environment, name by name, resolved to numbers")
     func access() throws {
         let yaml = "access: {default: none, users: {alice: validator, 7: worker}, groups: {www-data: worker}}\n"

@@ -10,6 +10,8 @@ struct ConfigurationSecretTests {
         "every documented form is understood",
         arguments: [
             ("embedded", "embedded"), ("unix:///run/redis/redis.sock", "unix:///run/redis/redis.sock"),
+            ("unix://app@/run/a@b/r.sock", "unix://app@/run/a@b/r.sock"),
+            ("unix://app:hunter2@/run/r.sock", "unix://app:<secret>@/run/r.sock"),
             ("redis://h:1/3", "redis://h:1/3"), ("redis://h", "redis://h:6379"), ("rediss://h:6380", "rediss://h:6380"),
             ("redis://[::1]:7000", "redis://[::1]:7000"), ("redis://app@h:1", "redis://app@h:1"),
             ("redis://app:hunter2@h:1", "redis://app:<secret>@h:1"), ("redis://:hunter2@h:1", "redis://:<secret>@h:1"),
@@ -30,7 +32,17 @@ struct ConfigurationSecretTests {
             #expect(url.user == "app")
             #expect(url.password?.reveal() == meant)
             #expect(url.database == 2 && url.tls)
+            let local = try RedisURL.parse("unix://app:\(written)@/run/r.sock").get()
+            #expect(local.user == "app" && local.password?.reveal() == meant)
+            #expect(local.target == .unix(path: "/run/r.sock"))
         }
+    }
+
+    @Test("where a separator in a password may be what is wrong, that is said", arguments: ["pa:ss@w:x/1", "p@:0"])
+    func separators(password: String) {
+        let problems = Loaded(set: "redis.url", "redis://user:\(password)").problems
+        #expect(problems.count == 1 && problems[0].contains("must be percent-encoded (@ is %40)"), "\(problems)")
+        #expect(!Loaded(set: "redis.url", "redis://h:x").problems.joined().contains("percent"))
     }
 
     @Test(

@@ -44,6 +44,41 @@ struct LoggingTests {
         #expect(lines.last == "\(prefix)up n=1\n")
     }
 
+    @Test("log.format: json writes an object a line, whole whatever it holds, bounded, and switched while it runs")
+    func json() throws {
+        let lines = Lines()
+        let output = lines.output(.readable)
+        let logger = output.logger(label: "test")
+        output.format = .json
+        logger.info("listening", metadata: ["socket": "/run/x.sock", "level": "mine"])
+        #expect(
+            lines.last == #"{"time":"2026-11-21T10:00:00.123Z","level":"info","message":"listening","#
+                + #""_level":"mine","socket":"/run/x.sock"}"# + "\n")
+        var random = SeededRandom(seed: 5)
+        let pieces = [
+            "\n", "\u{1b}[2J", "\0", "\u{85}", "\u{2028}", "\u{202e}", "\"", "\\", "é", "🙂", "{",
+            String(repeating: "x", count: 900),
+        ]
+        for _ in 0..<500 {
+            let text = (0..<12).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+            logger.error(
+                "\(text)", metadata: ["a": "\(text)", "b": "\(text)", "c": "\(text)", "d": "\(text)", "\(text)": "1"])
+            let line = try #require(lines.last)
+            #expect(line.utf8.count <= LogLine.maxBytes && line.last == "\n")
+            #expect(!line.dropLast().unicodeScalars.contains(where: PrintableText.isDangerous))
+            let fields = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String])
+            #expect(fields["level"] == "error")
+            #expect(text.utf8.count > 900 || fields["message"] == text)
+        }
+        output.format = .text
+        logger.info("x")
+        #expect(lines.last == "2026-11-21T10:00:00.123Z info  x\n")
+        let journal = lines.output(.journal)
+        journal.format = .json
+        journal.logger(label: "test").warning("x")
+        #expect(lines.last?.hasPrefix("<4>{\"time\":") == true)
+    }
+
     @Test("S7 log injection is impossible: whatever is logged stays on one line, without controls")
     func injection() {
         var random = SeededRandom(seed: 3)

@@ -191,4 +191,31 @@ import Tokens
             try pair.redis("ZRANGE", "u", "0", "-1") == .array([.bulk(Array("x".utf8)), .bulk(Array("young".utf8))]))
         #expect(try pair.integer("PEXPIRETIME", "u") == later, "a key without a TTL gets one")
     }
+
+    // MARK: mark.lua
+
+    private func mark(_ name: String, lifetime: Int64 = 60_000, notAfter: String? = nil) throws -> String {
+        verdict(
+            try pair.script(
+                SessionScripts.mark, key: "d", [notAfter ?? self.notAfter, name, "0.1.0 f00d", String(lifetime)]))
+    }
+
+    @Test func `a mark says whether it stood there, and is kept for its lifetime`() throws {
+        let now = try pair.time()
+        #expect(try mark("a") == "done")
+        #expect(try mark("a") == "known")
+        let text = String(decoding: try pair.hash("d")["a"] ?? [], as: UTF8.self)
+        #expect(text.hasSuffix(" 0.1.0 f00d") && (Int64(text.prefix { $0 != " " }) ?? 0) >= now)
+        #expect(try pair.integer("PEXPIRETIME", "d") >= now + 60_000)
+        #expect(try mark("b", notAfter: String(now - 1)) == "late")
+        #expect(try pair.hash("d").count == 1)
+    }
+
+    @Test func `marks that nobody renewed leave, and so does what is none`() throws {
+        let now = try pair.time()
+        try pair.redis(
+            "HSET", "d", "old", "\(now - 61_000) 0.1.0 f00d", "young", "\(now - 1_000) 0.1.0 f00d", "odd", "x")
+        #expect(try mark("a") == "done")
+        #expect(Set(try pair.hash("d").keys) == ["young", "a"])
+    }
 }

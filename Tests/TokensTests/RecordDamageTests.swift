@@ -32,7 +32,8 @@ import TokenCrypto
     }
 
     @Test(arguments: [
-        "v", "r", "d", "c", "g", "t", "a", "i", "e", "p", "s", "n", "o", "w", "f", "l", "m", "y", "x", "X", "P", "u", "q",
+        "v", "r", "d", "c", "g", "t", "a", "i", "e", "p", "s", "n", "o", "w", "f", "l", "m", "y", "x", "X", "P", "u",
+        "q",
         "S", "D",
     ])
     func `a field of a wrong form is an error`(name: String) throws {

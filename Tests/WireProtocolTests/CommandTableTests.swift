@@ -107,7 +107,7 @@ struct CommandTableTests {
         for command in Command.allCases {
             switch command {
             case .tokenValidate, .tokenInspect, .csrfVerify: #expect(command.spec.role == .validator)
-            case .shutdown, .reload: #expect(command.spec.role == .admin)
+            case .shutdown, .reload, .probe: #expect(command.spec.role == .admin)
             default:
                 #expect(command.spec.role == ([.session, .guest].contains(command.spec.group) ? .worker : .validator))
             }

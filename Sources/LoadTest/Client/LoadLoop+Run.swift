@@ -118,7 +118,7 @@ extension LoadLoop {
     /// leaving it out would flatter the server.
     private mutating func drain() throws(LoadTestError) {
         isClosing = true
-        guard shape.pace != .closed || shape.mostRequests != nil else { return }
+        guard shape.pace != .closed || shape.mostRequests != nil || shape.collectsTokens else { return }
         let end = Clock.now() + LoadShape.grace.nanoseconds
         while inFlight > 0, Clock.now() < end {
             try turn(waiting: 10_000_000)

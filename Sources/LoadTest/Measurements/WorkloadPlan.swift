@@ -2,7 +2,8 @@
 public struct WorkloadPlan: Sendable {
     public var workload: Workload
     public var socketPath: String
-    /// Whether the daemon is ours: else the sessions that are made for the test end by themselves after an hour.
+    /// Whether the daemon is ours: else the sessions that are made for the test are ended with it, and after an hour by
+    /// themselves.
     public var ownsDaemon = false
     /// Nil: as many as the workload usually has.
     public var sessions: Int?

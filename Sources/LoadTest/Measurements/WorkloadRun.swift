@@ -4,6 +4,7 @@ public struct WorkloadRun {
     private let progress: Progress
     private let control: ControlConnection
     private let process: Int32?
+    private let made = SessionsMade()
 
     /// Connects to the daemon. Throws if it cannot be reached.
     public init(_ plan: WorkloadPlan, progress: Progress) throws(LoadTestError) {
@@ -18,11 +19,26 @@ public struct WorkloadRun {
 
     /// The result, and the histogram for those who want it whole.
     public func measure() throws(LoadTestError) -> (WorkloadResult, LatencyHistogram) {
+        let measured: Result<(WorkloadResult, LatencyHistogram), LoadTestError>
+        do throws(LoadTestError) { measured = .success(try measureAlone()) } catch { measured = .failure(error) }
+        if !plan.ownsDaemon { progress.phase("\(plan.workload.rawValue): ending its sessions") }
+        let left = plan.ownsDaemon ? 0 : made.end(at: plan.socketPath)
+        progress.clear()
+        var (result, latencies) = try measured.get()
+        if left > 0 { result.notes.append("\(left) of its sessions could not be ended: they end within an hour") }
+        return (result, latencies)
+    }
+
+    private func measureAlone() throws(LoadTestError) -> (WorkloadResult, LatencyHistogram) {
         let sessions = plan.workload == .rotate ? plan.rotatingCount : plan.sessions ?? plan.workload.usualSessions
         let lanes = try lanes(sessions)
         let before = try DaemonInformation.nearCache(control)
         progress.phase("\(plan.workload.rawValue): measuring", seconds: (plan.duration + plan.warmUp).inSeconds)
-        let sample = try Sample.take(plan.shape, lanes: lanes, process: process, progress: progress.update)
+        var shape = plan.shape
+        // To be ended: they are all that is known of a session that the measurement itself made.
+        shape.collectsTokens = plan.workload == .issue && !plan.ownsDaemon
+        let sample = try Sample.take(shape, lanes: lanes, process: process, progress: progress.update)
+        made.note(TokenPool(bytes: sample.outcome.tokens))
         progress.clear()
         let after = try DaemonInformation.nearCache(control)
         return (result(sample, sessions, before, after), sample.outcome.latencies)
@@ -72,7 +88,8 @@ public struct WorkloadRun {
         progress.phase("\(plan.workload.rawValue): making \(count) sessions")
         return try SessionSource.issue(
             count, shape: plan.preparation(count),
-            row: plan.ownsDaemon ? WorkloadLanes.issueRow : WorkloadLanes.briefIssueRow, progress: progress)
+            row: plan.ownsDaemon ? WorkloadLanes.issueRow : WorkloadLanes.briefIssueRow, progress: progress,
+            made: made)
     }
 
     private func warm(_ tokens: TokenPool) throws(LoadTestError) {
@@ -120,7 +137,7 @@ enum SessionSource {
     private static let attempts = 5
 
     static func issue(
-        _ count: Int, shape: LoadShape, row: RequestRows, progress: Progress? = nil
+        _ count: Int, shape: LoadShape, row: RequestRows, progress: Progress? = nil, made: SessionsMade? = nil
     ) throws(LoadTestError) -> TokenPool {
         var shape = shape
         shape.collectsTokens = true
@@ -132,6 +149,7 @@ enum SessionSource {
             shape.mostRequests = count - tokens.count
             let outcome = try Load.run(shape, lanes: [WorkloadLanes.issue(row)], observer: observer)
             tokens.bytes += outcome.tokens
+            made?.note(TokenPool(bytes: outcome.tokens))
             if let failure = outcome.mostFrequentFailure { reason = failure }
         }
         guard tokens.count == count else {

@@ -92,7 +92,7 @@ extension Report {
         """
         <h2>\(Markup.escape(title))</h2>
         <figure>
-        \(picture.inline)<figcaption>\(Markup.escape(caption))</figcaption>
+        <div class="wide">\(picture.inline)</div><figcaption>\(Markup.escape(caption))</figcaption>
         </figure>
 
         """

@@ -8,6 +8,8 @@ public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConverti
     case directory(path: String, operation: String, number: Int32)
     case executableMissing(name: String)
     case cannotStart(executable: String, number: Int32)
+    /// Its version lacks what the scripts need.
+    case tooOld(executable: String, fault: RedisFault)
     /// It ends again and again; the last lines of its log.
     case keepsFailing(end: String, lines: [String])
     /// A server left over from before does not end.
@@ -26,6 +28,7 @@ public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConverti
                 + "or set redis.url to a Redis that runs elsewhere"
         case .cannotStart(let executable, let number):
             "\(executable) cannot be started: \(String(cString: strerror(number)))"
+        case .tooOld(let executable, let fault): "\(executable): \(fault): \(fault.remedy)"
         case .keepsFailing(let end, let lines):
             "the embedded redis-server keeps failing (\(end)); it said last: \(lines.joined(separator: " | "))"
         case .leftOver(let processID):
@@ -52,6 +55,7 @@ final class RedisFolder {
     /// Makes the folder if it is missing, only for its owner, and locks it against other daemons.
     init(stateDirectory: String) throws(EmbeddedRedisError) {
         path = stateDirectory + "/redis"
+        Self.makeParents(of: stateDirectory)
         for folder in [stateDirectory, path] where mkdir(folder, 0o700) != 0 && errno != EEXIST {
             throw .directory(path: folder, operation: "make", number: errno)
         }
@@ -68,6 +72,16 @@ final class RedisFolder {
             close(lock)
             close(descriptor)
             throw number == EWOULDBLOCK ? .inUse(path: path) : .directory(path: path, operation: "lock", number: number)
+        }
+    }
+
+    /// Makes the folders above one where they are missing, as `~/.local/state` is for a user who is new. That one of them
+    /// cannot be made is said of what stands in it.
+    private static func makeParents(of path: String) {
+        var parent = ""
+        for name in path.split(separator: "/").dropLast() {
+            parent += (parent.isEmpty && !path.hasPrefix("/") ? "" : "/") + name
+            mkdir(parent, 0o755)
         }
     }
 
@@ -158,7 +172,7 @@ final class RedisFolder {
         var signals = sigset_t()
         sigemptyset(&signals)
         posix_spawnattr_setsigmask(&attributes, &signals)
-        for number in [SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2] { sigaddset(&signals, number) }
+        sigfillset(&signals)
         posix_spawnattr_setsigdefault(&attributes, &signals)
         posix_spawnattr_setpgroup(&attributes, 0)
         posix_spawnattr_setflags(

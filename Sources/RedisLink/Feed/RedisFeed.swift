@@ -35,6 +35,8 @@ final class RedisFeed {
     private var machine: FeedMachine
     private var timer: (any SchedulerTimer)?
     private var lastWarning: MonotonicInstant?
+    /// Why changes are not told; nil while they are.
+    private(set) var fault: RedisFault?
 
     /// - Parameters:
     ///   - prefix: of the keys whose changes are told.
@@ -89,9 +91,11 @@ final class RedisFeed {
             case .pingRefused(let fault): onEvent(.pingRefused(fault))
             case .subscribed(let runID):
                 logger.debug("changes are told", metadata: ["redis": "\(endpoint)"])
+                fault = nil
                 onEvent(.subscribed(runID: runID))
             case .lost(let fault):
                 logger.notice("changes are not told: \(fault)", metadata: ["redis": "\(endpoint)"])
+                self.fault = fault
                 onEvent(.lost)
             case .failed(let fault): warn(fault)
             }
@@ -102,12 +106,14 @@ final class RedisFeed {
     /// What keeps the near cache from working is said, but not with every attempt. That Redis is out of reach the
     /// data connection says.
     private func warn(_ fault: RedisFault) {
+        self.fault = fault
         guard fault.kind != .unreachable, fault.kind != .closed else { return }
         let now = host.scheduler.now
         if let lastWarning, lastWarning.duration(to: now) < .seconds(60) { return }
         lastWarning = now
         logger.warning(
-            "the near cache cannot work: Redis does not tell of changes: \(fault)", metadata: ["redis": "\(endpoint)"])
+            "the near cache cannot work: Redis does not tell of changes: \(fault)",
+            metadata: ["redis": "\(endpoint)", "remedy": "\(fault.remedy)"])
     }
 }
 

@@ -16,10 +16,11 @@ struct Backoff {
     /// An attempt succeeded, or is the first.
     mutating func reset() { failures = 0 }
 
-    /// How long to wait after one more failure. Refused credentials are not tried sooner than at the longest wait.
+    /// How long to wait after one more failure. What only an operator mends is not tried sooner than
+    /// at the longest wait.
     mutating func delay(after fault: RedisFault) -> Duration {
         failures += 1
-        if fault.kind == .credentials { return maximum }
+        if fault.needsOperator { return maximum }
         var delay = minimum
         for _ in 1..<min(failures, 32) where delay < maximum { delay = min(delay * 2, maximum) }
         return delay - delay / 4096 * Int(generator.next() % 1024)

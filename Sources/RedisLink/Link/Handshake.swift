@@ -107,6 +107,7 @@ struct Handshake {
         case .server:
             server.runID = InformationText.field("run_id", in: reply)
             server.version = InformationText.field("redis_version", in: reply)
+            if let fault = server.version.flatMap(Self.tooOld) { return .failed(fault) }
         case .replication: server.role = InformationText.field("role", in: reply)
         case .evictionPolicy:
             if case .array(let pair) = reply, pair.count == 2, case .bulk(let policy) = pair[1] {
@@ -122,7 +123,17 @@ struct Handshake {
         return .nothing
     }
 
-    static let unexpected = RedisFault(.protocolError, "Redis answered the connection's first commands unexpectedly")
+    static let unexpected = RedisFault(.protocolError, .firstCommands)
+
+    /// The first major version whose scripts have flags.
+    static let oldestMajor = 7
+
+    /// The fault of a server whose version is known and lacks what the scripts need.
+    private static func tooOld(_ version: String) -> RedisFault? {
+        guard let major = Int(version.prefix { $0 != "." }), major < oldestMajor else { return nil }
+        let shown = version.prefix(16).filter { $0.isASCII && ($0.isNumber || $0 == ".") }
+        return RedisFault(.tooOld, .tooOld, ": \(shown), and \(oldestMajor).0 is the least")
+    }
 
     private func failure(of step: Step, text: String) -> RedisFault? {
         let verdict = RedisFault.classify(error: text)
@@ -136,11 +147,12 @@ struct Handshake {
         default: break
         }
         if step.isOptional { return nil }
+        if KnownFault.of(verdict.fault.description) == .unknownCommand { return verdict.fault }
         return switch step {
-        case .authenticate: RedisFault(.credentials, "Redis refuses user or password")
+        case .authenticate: RedisFault(.credentials, .wrongPassword)
         case .hello: RedisFault(.other, "Redis does not speak RESP3")
-        case .select: RedisFault(.misconfigured, "Redis refuses the database number")
-        case .script(let number): RedisFault(.scriptError, "Redis refuses the script \(scripts[number].name)")
+        case .select: RedisFault(.misconfigured, .noDatabase)
+        case .script(let number): RedisFault(.scriptError, .scriptRefused, " \(scripts[number].name)")
         case .track: RedisFault(.other, "Redis refuses to tell of changes (CLIENT TRACKING)")
         default: verdict.fault
         }

@@ -12,7 +12,7 @@ extension LinkMachine {
         let isReady: Bool
         switch state {
         case .closed:
-            return refuse(waiter, RedisFault(.closed, "the link to Redis is closed"))
+            return refuse(waiter, RedisFault(.closed, .closed))
         case .down(let fault): return refuse(waiter, fault)
         case .connecting: isReady = false
         case .ready: isReady = true
@@ -22,7 +22,7 @@ extension LinkMachine {
         guard inFlight.count + waiting.count < settings.maxPending, pendingBytes + size <= settings.maxPendingBytes
         else {
             counters.overloads += 1
-            return refuse(waiter, RedisFault(.overloaded, "too many requests wait for Redis"))
+            return refuse(waiter, RedisFault(.overloaded, .overloaded))
         }
         counters.requests += 1
         let request = RequestTable.Request(body: body, waiter: waiter, isRepeatable: isRepeatable)
@@ -59,7 +59,7 @@ extension LinkMachine {
     mutating func expireRequests(now: MonotonicInstant) {
         while let request = requests.removeExpired(now: now) {
             counters.timeouts += 1
-            actions.append(.complete(request.waiter, .failure(RedisFault(.timeout, "Redis did not answer in time"))))
+            actions.append(.complete(request.waiter, .failure(RedisFault(.timeout, .timeout))))
         }
     }
 

@@ -133,7 +133,7 @@ struct LinkMachine<Waiter> {
         guard phase != .closed else { return }
         phase = .closed
         forgetConnection()
-        failAll(RedisFault(.closed, "the link to Redis is closed"))
+        failAll(RedisFault(.closed, .closed))
         actions.append(.disconnect)
         setState(.closed)
     }
@@ -160,7 +160,7 @@ struct LinkMachine<Waiter> {
     /// The connection delivered what is no reply.
     mutating func garbage(now: MonotonicInstant) {
         counters.protocolErrors += 1
-        lose(RedisFault(.protocolError, "Redis sent something that is not a reply"), now: now)
+        lose(RedisFault(.protocolError, .notAReply), now: now)
     }
 
     /// Time has passed.
@@ -170,12 +170,12 @@ struct LinkMachine<Waiter> {
         case .closed: break
         case .connecting(let since), .preparing(let since):
             guard now >= since + settings.connectTimeout else { break }
-            lose(RedisFault(.timeout, "Redis does not answer"), now: now)
+            lose(RedisFault(.timeout, .silent), now: now)
         case .backoff(let until):
             if now >= until { attempt(now: now) }
         case .ready(let since, let nextHeartbeat):
             if let oldest = inFlight.first, now >= tooLate(oldest) {
-                lose(RedisFault(.timeout, "Redis does not answer"), now: now)
+                lose(RedisFault(.timeout, .silent), now: now)
             } else if now >= nextHeartbeat {
                 phase = .ready(since: since, nextHeartbeat: now + settings.heartbeat)
                 sendHeartbeat(now: now)
@@ -243,7 +243,7 @@ struct LinkMachine<Waiter> {
 
     private mutating func becomeReady(now: MonotonicInstant) {
         if settings.requiresMaster, serverInfo.role == "slave" {
-            return lose(RedisFault(.readOnly, "Redis is a read-only replica"), now: now)
+            return lose(RedisFault(.readOnly, .readOnly), now: now)
         }
         phase = .ready(since: now, nextHeartbeat: now + settings.heartbeat)
         counters.connects += 1
@@ -269,7 +269,7 @@ struct LinkMachine<Waiter> {
                 backoff.reset()
                 hasRetriedAtOnce = false
             }
-            isFirstLoss = !hasRetriedAtOnce && fault.kind != .credentials
+            isFirstLoss = !hasRetriedAtOnce && !fault.needsOperator
         }
         counters.failures += 1
         counters.lastFault = LinkCounters.LastFault(description: fault.description, at: now)

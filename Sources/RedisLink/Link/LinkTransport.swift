@@ -52,9 +52,9 @@ final class LinkTransport: ByteStreamDelegate {
         let fault =
             switch reason {
             case .endOfFile, .failed(_, connecting: false):
-                RedisFault(.closed, "the connection to Redis was lost")
+                RedisFault(.closed, .lost)
             case .connectTimeout, .unresolved, .failed(_, connecting: true):
-                RedisFault(.unreachable, "Redis is out of reach: \(reason)")
+                RedisFault(.unreachable, .unreachable, ": \(reason)")
             }
         close()
         owner?.transportClosed(fault)

@@ -195,7 +195,8 @@ public final class RedisLink {
             let now = scheduler.now
             if let last = lastRefusalLogged, now - last < .seconds(30) { return }
             lastRefusalLogged = now
-            logger.error("Redis refused a command: \(fault)", metadata: ["redis": "\(endpoint)"])
+            logger.error(
+                "Redis refused a command: \(fault)", metadata: ["redis": "\(endpoint)", "remedy": "\(fault.remedy)"])
         }
     }
 
@@ -222,9 +223,14 @@ public final class RedisLink {
                     "Redis may evict sessions: maxmemory-policy is \(policy), it must be noeviction",
                     metadata: metadata)
             }
-        case .down(let fault) where fault.kind == .credentials:
-            logger.error("Redis refuses the daemon: \(fault); check user, password and rights", metadata: metadata)
-        case .down(let fault): logger.warning("Redis is unavailable: \(fault)", metadata: metadata)
+        case .down(let fault):
+            var metadata = metadata
+            metadata["remedy"] = "\(fault.remedy)"
+            if fault.needsOperator {
+                logger.error("Redis refuses the daemon: \(fault)", metadata: metadata)
+            } else {
+                logger.warning("Redis is unavailable: \(fault)", metadata: metadata)
+            }
         }
     }
 }

@@ -69,17 +69,19 @@ extension RedisNode {
     }
 
     private func refused(_ fault: RedisFault) {
-        warn("nothing is answered from memory: \(fault)")
+        warn("nothing is answered from memory: \(fault)", remedy: fault.remedy)
         beat.refused(fault)
         provedUntil = nil
         update()
     }
 
-    private func warn(_ text: String) {
+    private func warn(_ text: String, remedy: String? = nil) {
         let now = scheduler.now
         if let lastWarning, lastWarning.text == text, lastWarning.at.duration(to: now) < .seconds(60) { return }
         lastWarning = (now, text)
-        logger.warning("\(text)", metadata: ["redis": "\(endpoint)"])
+        var metadata: Logger.Metadata = ["redis": "\(endpoint)"]
+        if let remedy { metadata["remedy"] = "\(remedy)" }
+        logger.warning("\(text)", metadata: metadata)
     }
 
     // MARK: What is told

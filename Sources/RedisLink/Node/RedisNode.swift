@@ -160,6 +160,12 @@ public final class RedisNode {
         isArmed && beat.refusal == nil && (!isBeating || scheduler.now <= freshUntil)
     }
 
+    /// Why what is remembered does not answer, in plain words; nil while it does, and where nothing is known.
+    public var nearCacheFault: String? {
+        if isProved { return nil }
+        return (beat.refusal ?? feed?.fault)?.description ?? (isArmed ? lastWarning?.text : nil)
+    }
+
     /// Nothing is heard of the server, as far as is known.
     private var isSilent: Bool {
         switch link.state {

@@ -56,7 +56,7 @@ struct AccessFlow: Flow {
             return try decide(copy, now: nil, context)
         case .failed(let fault): return try answerStale(fault, context)
         case .written, .overtaken, .touched, .time: origin = .redis(mayBeKept: false)
-        case .held, .marked, .spent, .page, .gathered: throw UnexpectedEvent()
+        case .held, .noted, .spent, .page, .gathered: throw UnexpectedEvent()
         }
         // Redis has answered for this request alone.
         switch (event, awaited) {

@@ -27,8 +27,8 @@ enum FlowStep<Answer> {
     case read(ReadSource)
     /// Write a change over what it was decided on: `written`, or `overtaken` with what stands there.
     case write(SessionWrite, of: SessionID)
-    /// Mark in a tombstone that LOGIN was called with this token since: `marked`.
-    case mark(SessionID, Digest)
+    /// Note in a tombstone that LOGIN was called with this token since: `noted`.
+    case noteLogin(SessionID, Digest)
     /// Record an access: `touched`.
     case touch(SessionID, interval: Milliseconds)
     /// Redis's own time: `time`.
@@ -49,7 +49,7 @@ enum FlowStep<Answer> {
         case .hold(let sid, let claim): .hold(sid, claim)
         case .read(let source): .read(source)
         case .write(let write, let sid): .write(write, of: sid)
-        case .mark(let sid, let digest): .mark(sid, digest)
+        case .noteLogin(let sid, let digest): .noteLogin(sid, digest)
         case .touch(let sid, let interval): .touch(sid, interval: interval)
         case .askTime: .askTime
         case .spend(let captcha, let ttl): .spend(captcha, ttl: ttl)
@@ -86,7 +86,7 @@ enum FlowEvent {
     /// `changedData`: how many data fields really changed.
     case written(changedData: Int)
     case overtaken(StoredCopy)
-    case marked
+    case noted
     case touched
     case time(Milliseconds)
     case spent(isFirst: Bool)

@@ -62,7 +62,7 @@ extension FlowContext {
     /// Refuses to call a session good whose end was asked for.
     func checkDenials(_ sid: SessionID) throws(Unavailable) {
         guard isDenied(sid) else { return }
-        throw Unavailable(reason: "the end of this session was asked for, and Redis has not confirmed it")
+        throw Unavailable.unconfirmedEnd
     }
 
     /// The time by which a token is judged: the estimate; nil where that would refuse a previous token because its

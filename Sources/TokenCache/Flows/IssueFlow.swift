@@ -27,7 +27,7 @@ struct IssueFlow: Flow {
             case .live, .ended: throw Unavailable(reason: "a fresh session id was taken already")
             }
         case .failed(let fault): throw fault
-        case .settled, .held, .read, .marked, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
+        case .settled, .held, .read, .noted, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
         }
         guard let view else { throw UnexpectedEvent() }
         context.report(.issued(view))

@@ -38,7 +38,7 @@ struct ListFlow: Flow {
             return .answer(
                 newest.map { SessionView($0.record, sid: $0.sid, now: now, newToken: nil, data: $0.data) })
         case .failed(let fault): throw fault
-        case .settled, .held, .read, .written, .overtaken, .marked, .touched, .time, .spent: throw UnexpectedEvent()
+        case .settled, .held, .read, .written, .overtaken, .noted, .touched, .time, .spent: throw UnexpectedEvent()
         }
     }
 }
@@ -56,7 +56,7 @@ struct ListedFlow: Flow {
             guard case .live(let record) = copy.session, record.subject == subject else { return .answer(nil) }
             return .answer(ListedSession(sid: sid, record: record, data: withData ? copy.data : []))
         case .failed(let fault): throw fault
-        case .settled, .held, .written, .overtaken, .marked, .touched, .time, .spent, .page, .gathered:
+        case .settled, .held, .written, .overtaken, .noted, .touched, .time, .spent, .page, .gathered:
             throw UnexpectedEvent()
         }
     }

@@ -26,7 +26,7 @@ struct LoginFlow: Flow {
         case repeated(SessionToken, since: Milliseconds)
         case amendment(SessionRecord, SessionToken, since: Milliseconds)
         /// In the tombstone of the session whose token was presented.
-        case mark
+        case note
     }
 
     init(_ claim: Claim?, _ request: SessionRequest, _ context: some FlowContext) throws {
@@ -49,14 +49,14 @@ struct LoginFlow: Flow {
             switch awaited {
             case .repeated(let token, let since):
                 return try answerAgain(copy, token, try presented, since: since, context)
-            case .session, .time, .renewal, .end, .creation, .amendment, .mark: return try judge(copy, context)
+            case .session, .time, .renewal, .end, .creation, .amendment, .note: return try judge(copy, context)
             }
         case .overtaken(let copy):
             switch awaited {
             case .creation(let token, let record, let view): return try occupied(copy, token, record, view, context)
             case .amendment(_, let token, let since):
                 return try answerAgain(copy, token, try presented, since: since, context)
-            case .session, .time, .renewal, .end, .repeated, .mark: return try judge(copy, context)
+            case .session, .time, .renewal, .end, .repeated, .note: return try judge(copy, context)
             }
         case .time(let now):
             guard case .time(let copy) = awaited else { throw UnexpectedEvent() }
@@ -67,9 +67,9 @@ struct LoginFlow: Flow {
             case .end: return try create(SessionToken(sid: newSid, verifier: candidate), context)
             case .creation(_, _, let view): return answer(view, context)
             case .amendment(let record, let token, _): return try answer(record, token.sid, token.verifier, context)
-            case .session, .time, .repeated, .mark: throw UnexpectedEvent()
+            case .session, .time, .repeated, .note: throw UnexpectedEvent()
             }
-        case .marked: return try create(SessionToken(sid: newSid, verifier: candidate), context)
+        case .noted: return try create(SessionToken(sid: newSid, verifier: candidate), context)
         case .failed(let fault): throw fault
         case .settled, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
         }
@@ -123,7 +123,7 @@ struct LoginFlow: Flow {
             return expect(.repeated(token, since: since), .read(.anew(token.sid)))
         case .fresh:
             // Whoever presents the token from now on may hold the new one.
-            if case .ended = copy.session { return expect(.mark, .mark(claim.sid, claim.digest)) }
+            if case .ended = copy.session { return expect(.note, .noteLogin(claim.sid, claim.digest)) }
             return try create(SessionToken(sid: newSid, verifier: candidate), context)
         }
     }

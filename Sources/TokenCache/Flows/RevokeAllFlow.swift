@@ -50,7 +50,7 @@ struct RevokeAllFlow: Flow {
             }
             return try nextPage()
         case .failed(let fault): throw fault
-        case .settled, .held, .read, .written, .overtaken, .marked, .touched, .time, .spent: throw UnexpectedEvent()
+        case .settled, .held, .read, .written, .overtaken, .noted, .touched, .time, .spent: throw UnexpectedEvent()
         }
     }
 
@@ -58,7 +58,7 @@ struct RevokeAllFlow: Flow {
         guard let cursor else { return .answer(.accepted(ended)) }
         pages += 1
         guard pages <= Self.maxPages else {
-            throw Unavailable(reason: "the subject's sessions change faster than they could be ended")
+            throw Unavailable.subjectTooBusy
         }
         return .readIndex(index, .after(cursor))
     }

@@ -17,7 +17,7 @@ struct RevokeFlow: Flow {
         case .read(let copy, _), .overtaken(let copy): return try decide(copy, context)
         case .written: return .answer(.revoked(reason))
         case .failed(let fault): throw fault
-        case .settled, .marked, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
+        case .settled, .noted, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
         }
     }
 

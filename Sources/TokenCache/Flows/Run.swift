@@ -142,7 +142,3 @@ final class RunQueue {
         timer?.start(after: max(.zero, scheduler.now.duration(to: first.deadline)))
     }
 }
-
-extension Unavailable {
-    static let timeIsUp = Unavailable(reason: "Redis did not answer in time", isSilence: true)
-}

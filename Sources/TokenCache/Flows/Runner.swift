@@ -65,11 +65,11 @@ extension TokenService {
             run.leftMemory = true
             if write.isForced { hold(sid, run) }
             try self.write(write, of: sid, run)
-        case .mark(let sid, let digest):
+        case .noteLogin(let sid, let digest):
             run.leftMemory = true
-            store.mark(sid, digest, arrival: run.arrival) { [self] result in
+            store.noteLogin(sid, digest, arrival: run.arrival) { [self] result in
                 forget(sid)
-                advance(run, result.event { .marked })
+                advance(run, result.event { .noted })
             }
         case .touch(let sid, let interval):
             run.leftMemory = true
@@ -107,7 +107,10 @@ extension TokenService {
         _ run: Run<F>, _ result: Result<F.Answer, ServiceFault>, touch: (sid: SessionID, interval: Milliseconds)?
     ) {
         var unknown: ServiceFault?
-        if case .failure(let fault) = result, case .unavailable = fault { unknown = fault }
+        if case .failure(let fault) = result, case .unavailable(let reason) = fault {
+            unknown = fault
+            if !run.isPart { noteUnavailable(reason) }
+        }
         count(run, isAnswered: unknown == nil)
         let released = run.held.isEmpty ? [] : run.held.flatMap { ledger.end($0.number, of: $0.sid) }
         run.tell(result)
@@ -116,7 +119,6 @@ extension TokenService {
     }
 
     private func count<F>(_ run: Run<F>, isAnswered: Bool) {
-        if !isAnswered, !run.isPart { counters.unavailable += 1 }
         guard run.flow.asksNearCache else { return }
         if run.leftMemory { sessions?.countMiss() } else if isAnswered { sessions?.countHit() }
     }
@@ -194,7 +196,7 @@ extension TokenService {
     private func write<F>(_ write: SessionWrite, of sid: SessionID, _ run: Run<F>) throws {
         run.writes += 1
         guard run.writes <= Self.maxAttempts else {
-            throw Unavailable(reason: "the session is being changed faster than this request could follow")
+            throw Unavailable.sessionTooBusy
         }
         let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
         guard let indexed = write.entersIndex else { return commit(write, change, of: sid, run) }

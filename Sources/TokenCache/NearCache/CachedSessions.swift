@@ -21,6 +21,8 @@ public struct NearCacheCounters: Sendable, Equatable {
     public var bytes = 0
     public var maxBytes = 0
     public var isArmed = false
+    /// Why it is not armed, as far as is known.
+    public var fault: String?
 
     public init() {}
 }
@@ -82,6 +84,7 @@ final class CachedSessions {
         counters.bytes = cache.bytes
         counters.evictions = cache.evictions
         counters.isArmed = node.isProved
+        counters.fault = node.nearCacheFault
         return counters
     }
 

@@ -1,22 +1,29 @@
--- Marks in the tombstone of an ended session that LOGIN was called with one of its tokens since: who presents that token
--- may hold, or be about to hold, a newer one.
--- Flagged allow-oom: a few bytes, without which a login could be lost.
+-- Leaves the mark of a daemon, by which the others know that it is there and what it is like. Marks that nobody renewed
+-- leave on the way.
 --
--- KEYS[1]   the session
+-- KEYS[1]   the marks: a hash of daemon by "<Unix ms> <what it says>"
 -- ARGV[1]   not-after, Unix ms by Redis's clock
--- ARGV[2]   first 8 bytes of the token's digest
--- ARGV[3]   most bytes of all marks; the oldest leave
+-- ARGV[2]   which daemon
+-- ARGV[3]   what it says of itself
+-- ARGV[4]   how long a mark is kept, ms
 --
--- Reply     {"done" | "absent" | "late", now ms}
+-- Reply     {"done" | "known" | "late", now ms, {daemon, mark, ...}}   known: this daemon's stood there already
 local key = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[1]) then return {'late', now} end
 
-if redis.call('HEXISTS', key, 'z') == 0 then return {'absent', now} end
-local mark, marks = ARGV[2], redis.call('HGET', key, 'o') or ''
-for at = 1, #marks, 8 do
-  if string.sub(marks, at, at + 7) == mark then return {'done', now} end
+local verdict = redis.call('HGET', key, ARGV[2]) and 'known' or 'done'
+redis.call('HSET', key, ARGV[2], string.format('%.0f', now) .. ' ' .. ARGV[3])
+local marks, kept = redis.call('HGETALL', key), {}
+for at = 1, #marks, 2 do
+  local left_at = tonumber(string.match(marks[at + 1], '^%d+'))
+  if left_at and now - left_at < tonumber(ARGV[4]) then
+    kept[#kept + 1] = marks[at]
+    kept[#kept + 1] = marks[at + 1]
+  else
+    redis.call('HDEL', key, marks[at])
+  end
 end
-redis.call('HSET', key, 'o', string.sub(mark .. marks, 1, tonumber(ARGV[3])))
-return {'done', now}
+redis.call('PEXPIREAT', key, string.format('%.0f', now + ARGV[4]))
+return {verdict, now, kept}

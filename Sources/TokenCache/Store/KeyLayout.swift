@@ -13,4 +13,6 @@ struct KeyLayout {
     func index(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
     /// The mark of a captcha that was spent.
     func captcha(_ captcha: CaptchaID) -> [UInt8] { prefix + Array("x:".utf8) + captcha.hex }
+    /// The marks of the daemons: a hash.
+    var marks: [UInt8] { prefix + Array("d:marks".utf8) }
 }

@@ -8,8 +8,8 @@ struct ScriptReply {
     let serverTime: Milliseconds
     let detail: RedisReply?
 
-    static let unexpected = Unavailable(reason: "Redis answered in a form that is not understood")
-    static let late = Unavailable(reason: "Redis was reached too late, nothing was changed")
+    static let unexpected = Unavailable(.unexpected)
+    static let late = Unavailable(.late)
 
     init(_ reply: RedisReply) throws {
         guard case .array(let parts) = reply, parts.count >= 2, case .bulk(let verdict) = parts[0],
@@ -44,6 +44,14 @@ extension StoredCopy {
 }
 
 extension Unavailable {
+    /// In the words of the fault's row.
+    init(_ row: KnownFault, isSilence: Bool = false) { self.init(reason: row.text, isSilence: isSilence) }
+
+    static let timeIsUp = Unavailable(.timeout, isSilence: true)
+    static let unconfirmedEnd = Unavailable(.unconfirmedEnd)
+    static let subjectTooBusy = Unavailable(.subjectTooBusy)
+    static let sessionTooBusy = Unavailable(.sessionTooBusy)
+
     /// Any error of reading from Redis, as the reason a client is told.
     init(_ error: any Error) {
         self =

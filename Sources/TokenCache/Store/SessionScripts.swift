@@ -9,10 +9,12 @@ enum SessionScripts {
     static let touch = script("touch", PackageResources.touch_lua, flags: "flags=allow-oom")
     static let index = script("index", PackageResources.index_lua, flags: "")
 
-    static let mark = script("mark", PackageResources.mark_lua, flags: "flags=allow-oom")
+    static let note = script("note", PackageResources.note_lua, flags: "flags=allow-oom")
     static let spend = script("spend", PackageResources.spend_lua, flags: "")
 
-    static let all = [commit, store, touch, index, mark, spend]
+    static let mark = script("mark", PackageResources.mark_lua, flags: "")
+
+    static let all = [commit, store, touch, index, note, spend, mark]
 
     /// The first line makes Redis 7 check the flags before it runs anything.
     private static func script(_ name: String, _ body: [UInt8], flags: String) -> RedisScript {

@@ -78,7 +78,7 @@ final class SessionStore {
     /// Why Redis was never reached.
     var outage: Unavailable {
         if case .down(let fault) = node.state { return Unavailable(reason: fault.description) }
-        return Unavailable(reason: "Redis has not been reached yet")
+        return Unavailable(.notReachedYet)
     }
 
     // MARK: One session
@@ -112,10 +112,10 @@ final class SessionStore {
         }
     }
 
-    /// Marks in a tombstone that LOGIN was called with a token of this digest. Does nothing where there is none.
-    func mark(_ sid: SessionID, _ digest: Digest, arrival: MonotonicInstant, _ done: @escaping Completion<Void>) {
+    /// Notes in a tombstone that LOGIN was called with a token of this digest. Does nothing where there is none.
+    func noteLogin(_ sid: SessionID, _ digest: Digest, arrival: MonotonicInstant, _ done: @escaping Completion<Void>) {
         runInTime(
-            SessionScripts.mark, key: keys.session(sid),
+            SessionScripts.note, key: keys.session(sid),
             arguments: [Array(digest.bytes.prefix(8)), decimal(Int64(8 * Tombstone.maxMarks))], arrival: arrival
         ) { done($0.map { _ in }) }
     }
@@ -146,6 +146,9 @@ final class SessionStore {
             runInTime(script, key: key, arguments: arguments, arrival: arrival, mayRepeat: false, done)
         }
     }
+
+    /// How the server is whose clock judges.
+    func askHealth(_ done: @escaping (RedisHealth) -> Void) { node.askHealth(done) }
 
     /// Runs a body in the next turn of the loop.
     func later(_ body: @escaping () -> Void) { scheduler.later(body) }

@@ -38,6 +38,9 @@ extension Dispatcher {
             logger.notice("shutdown was asked for", metadata: ["uid": "\(call.client.peer.userID)"])
             // Redis answers nothing: the connection closes when it is done.
             environment.shutDown()
+        case .probe:
+            probe(call)
+            return .later
         case .reload: try reload(&writer)
         case .multi, .discard, .watch: throw ReplyError(code: "ERR", message: "use a pipeline without a transaction")
         // The code by which client libraries report what was wrong with MULTI.

@@ -19,7 +19,12 @@ struct DaemonEnvironment {
     /// Configuration keys that match a glob, with their values; secrets are redacted.
     var configuration: (_ pattern: String) -> [(key: String, value: String)]
     /// The fields of INFO's section `# Upstream`, in order.
-    var upstream: () -> [(String, String)]
+    /// - Parameter reported: the last reason for which somebody was answered `UNAVAILABLE`.
+    var upstream: (_ reported: ReportedFault?) -> [(String, String)]
+    /// What is known of all daemons before the same Redis; nil for an embedded one.
+    var marking: () -> DaemonMarking?
+    /// Renews this daemon's mark, and reads the others'.
+    var renewMark: (_ done: @escaping () -> Void) -> Void
     /// Number of keys in the Redis database, asked now.
     var keyCount: (_ done: @escaping (Result<Int64, ServiceFault>) -> Void) -> Void
     /// Reads the configuration again.

@@ -13,12 +13,22 @@ final class Dispatcher {
     var statistics = CommandStatistics()
     var operationsPerSecond = RateSampler()
     let ignoredAuthentications = RateLimit(perInterval: 1, interval: .seconds(60))
+    /// Descriptors that are no client's, counted at the first question: to count all of them takes long where there are many.
+    private var otherDescriptors: Int?
     let wornKeys = RateLimit(perInterval: 1, interval: .seconds(3_600))
 
     init(service: TokenService, environment: DaemonEnvironment, logger: Logger) {
         self.service = service
         self.environment = environment
         self.logger = logger
+    }
+
+    /// About as many descriptors as are open.
+    func openDescriptors(of server: Server) -> Int {
+        let clients = server.connections.count
+        let others = otherDescriptors ?? max(0, ProcessFacts.openDescriptors - clients)
+        otherDescriptors = others
+        return others + clients
     }
 
     /// Carries out one request, whose reply is written now or has its place reserved.

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Glibc
+internal import RedisLink
 internal import TokenCache
 internal import WireProtocol
 
@@ -14,6 +15,9 @@ extension Dispatcher {
             ("Tokens", tokenFields),
         ]
     }
+    private static let nearCacheRemedy =
+        "the Redis user needs the rule in conf/redis-users.acl, and nothing may hold back what Redis tells; every access "
+        + "asks Redis until then"
     /// Not shown unless asked for, as in Redis.
     private static let quiet = ["commandstats", "latencystats"]
 
@@ -48,6 +52,8 @@ extension Dispatcher {
         return [
             ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.limits.maxClients)"),
             ("blocked_clients", "\(waiting)"), ("rejected_connections", "\(server.counters.rejectedConnections)"),
+            ("open_descriptors", "\(openDescriptors(of: server))"),
+            ("descriptor_limit", "\(ProcessFacts.descriptorLimit)"),
         ]
     }
 
@@ -117,13 +123,17 @@ extension Dispatcher {
     /// Tools expect the section. The number of keys is Redis's to tell: `DBSIZE` asks it.
     private func keyspaceFields(_ server: Server) -> [(String, String)] { [] }
 
-    private func upstreamFields(_ server: Server) -> [(String, String)] { environment.upstream() }
+    private func upstreamFields(_ server: Server) -> [(String, String)] {
+        environment.upstream(service.lastFault)
+    }
 
     private func nearCacheFields(_ server: Server) -> [(String, String)] {
         let counters = service.nearCacheCounters
         return [
             ("near_cache_enabled", counters.maxBytes > 0 ? "1" : "0"),
-            ("near_cache_armed", counters.isArmed ? "1" : "0"), ("near_cache_entries", "\(counters.entries)"),
+            ("near_cache_armed", counters.isArmed ? "1" : "0"), ("near_cache_fault", counters.fault ?? ""),
+            ("near_cache_remedy", counters.fault.map { KnownFault.of($0)?.remedy ?? Self.nearCacheRemedy } ?? ""),
+            ("near_cache_entries", "\(counters.entries)"),
             ("near_cache_bytes", "\(counters.bytes)"), ("near_cache_max_bytes", "\(counters.maxBytes)"),
             ("near_cache_hits", "\(counters.hits)"), ("near_cache_misses", "\(counters.misses)"),
             ("near_cache_invalidations", "\(counters.invalidations)"),

@@ -11,11 +11,31 @@ public enum EnvironmentSource {
             if name == fileVariable { continue }
             if let key = keysByVariable[name] {
                 layer.take(key.name, text, .environment(name))
+            } else if isOfContainers(name, text) {
+                layer.warnings.append(
+                    "\(SettingLayer.shown(name)) is ignored: a container platform sets it for a service of that name")
             } else {
                 layer.problems.append(problem(unknown: name))
             }
         }
         return layer
+    }
+
+    /// Whether a container platform tells by it where a service is whose name begins with ours: `TOKENCACHED_PORT`,
+    /// `TOKENCACHED_SERVICE_HOST`, `TOKENCACHED_REDIS_PORT_6379_TCP_ADDR`. Source: Kubernetes, "Accessing the Service"; Docker,
+    /// legacy container links.
+    private static func isOfContainers(_ name: String, _ text: String) -> Bool {
+        if name.hasSuffix("_SERVICE_HOST") || name.hasSuffix("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
+            return true
+        }
+        let schemes = ["tcp://", "udp://", "sctp://"]
+        if name.hasSuffix("_PORT"), schemes.contains(where: text.hasPrefix) { return true }
+        // …_PORT_6379_TCP, and that with _PROTO, _PORT, _ADDR.
+        let words = name.split(separator: "_")
+        return words.indices.contains { at in
+            words[at] == "PORT" && words.count > at + 2 && UInt16(words[at + 1]) != nil
+                && ["TCP", "UDP", "SCTP"].contains(words[at + 2])
+        }
     }
 
     /// The names of the variables in `environment` that give a key, sorted.

@@ -20,7 +20,7 @@ public struct RedisURL: Sendable, Equatable {
     }
 
     public var target: Target
-    /// The ACL user; nil is Redis's default user. For Sentinel: the user at master and replicas.
+    /// The ACL user; nil is Redis's default user. With `unix://`, they stand before the path. For Sentinel: the user at master and replicas.
     public var user: String?
     public var password: SecretText?
     /// The database of a standalone server, 0…9999.
@@ -31,7 +31,7 @@ public struct RedisURL: Sendable, Equatable {
     public static let embedded = RedisURL(target: .embedded)
 
     static let allowed =
-        "embedded, unix:///path, redis://[user:password@]host:port[/db], rediss://…, "
+        "embedded, unix://[user:password@]/path, redis://[user:password@]host:port[/db], rediss://…, "
         + "sentinel://[user:password@]host:port,…/master, cluster://[user:password@]host:port,… (both with ?tls=true)"
 
     static let maxBytes = 2048
@@ -45,7 +45,9 @@ extension RedisURL: CustomStringConvertible {
         var place = ""
         switch target {
         case .embedded: return "embedded"
-        case .unix(let path): return "unix://" + PrintableText.escaped(path)
+        case .unix(let path):
+            scheme = "unix"
+            place = PrintableText.escaped(path)
         case .standalone(let endpoint):
             scheme = tls ? "rediss" : "redis"
             place = "\(endpoint)" + (database == 0 ? "" : "/\(database)")

@@ -10,7 +10,7 @@ extension RedisURL {
         let rest = text[mark.upperBound...]
         do {
             switch text[..<mark.lowerBound] {
-            case "unix": return .success(RedisURL(target: .unix(path: try socketPath(rest))))
+            case "unix": return .success(try unix(rest))
             case "redis": return .success(try standalone(rest, tls: false))
             case "rediss": return .success(try standalone(rest, tls: true))
             case "sentinel": return .success(try sentinel(rest))
@@ -20,6 +20,17 @@ extension RedisURL {
         } catch {
             return .failure(error)
         }
+    }
+
+    /// `[user:password@]/path`; an `@` in the path is one.
+    private static func unix(_ rest: Substring) throws(ValueFault) -> RedisURL {
+        guard !rest.hasPrefix("/"), let mark = rest.firstRange(of: "@/") else {
+            return RedisURL(target: .unix(path: try socketPath(rest)))
+        }
+        var credentials = Credentials()
+        try credentials.read(rest[..<mark.lowerBound])
+        let path = try socketPath(rest[rest.index(after: mark.lowerBound)...])
+        return RedisURL(target: .unix(path: path), user: credentials.user, password: credentials.password)
     }
 
     private static func socketPath(_ rest: Substring) throws(ValueFault) -> String {
@@ -70,10 +81,42 @@ extension RedisURL {
         return Int(text)
     }
 
-    /// `[user:password@]host:port[,host:port…][/path][?tls=true]`
-    private struct Parts {
+    /// `user`, `user:password` or `:password`, with %-escapes.
+    private struct Credentials {
         var user: String?
         var password: SecretText?
+
+        mutating func read(_ text: Substring) throws(ValueFault) {
+            let colon = text.firstIndex(of: ":")
+            guard let user = Self.unescaped(text[..<(colon ?? text.endIndex)]),
+                let password = Self.unescaped(colon.map { text[text.index(after: $0)...] } ?? "")
+            else { throw ValueFault("has a broken %-escape in user or password") }
+            self.user = user.isEmpty ? nil : user
+            self.password = password.isEmpty ? nil : SecretText(password)
+        }
+
+        /// `text` with `%41` and its like replaced, or nil if an escape is cut short, no hex, or the result no UTF-8.
+        private static func unescaped(_ text: Substring) -> String? {
+            var bytes: [UInt8] = []
+            var rest = text.utf8
+            while let byte = rest.popFirst() {
+                if byte != UInt8(ascii: "%") {
+                    bytes.append(byte)
+                    continue
+                }
+                guard let high = rest.popFirst(), let low = rest.popFirst(),
+                    let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16),
+                    high != UInt8(ascii: "+")
+                else { return nil }
+                bytes.append(value)
+            }
+            return String(validating: bytes, as: UTF8.self)
+        }
+    }
+
+    /// `[user:password@]host:port[,host:port…][/path][?tls=true]`
+    private struct Parts {
+        var credentials = Credentials()
         var endpoints: [Endpoint] = []
         var path: Substring = ""
         var tls = false
@@ -82,7 +125,7 @@ extension RedisURL {
             var rest = text
             // The last @: a password with an unescaped @, / or ? in it still ends up in the password, not in a message.
             if let at = rest.lastIndex(of: "@") {
-                try readCredentials(rest[..<at])
+                try credentials.read(rest[..<at])
                 rest = rest[rest.index(after: at)...]
             }
             if let mark = rest.firstIndex(of: "?") {
@@ -97,20 +140,18 @@ extension RedisURL {
             guard places.count <= RedisURL.maxEndpoints else {
                 throw ValueFault("names more than \(RedisURL.maxEndpoints) servers")
             }
-            for place in places { endpoints.append(try Self.endpoint(place, defaultPort)) }
+            do throws(ValueFault) {
+                for place in places { endpoints.append(try Self.endpoint(place, defaultPort)) }
+            } catch {
+                // What was taken for the end of the credentials may stand within the password.
+                guard text.contains("@") else { throw error }
+                throw ValueFault(
+                    "\(error.text); @, /, : and ? in user or password must be percent-encoded (@ is %40)")
+            }
         }
 
         func url(_ target: Target) -> RedisURL {
-            RedisURL(target: target, user: user, password: password, tls: tls)
-        }
-
-        private mutating func readCredentials(_ text: Substring) throws(ValueFault) {
-            let colon = text.firstIndex(of: ":")
-            guard let user = Self.unescaped(text[..<(colon ?? text.endIndex)]),
-                let password = Self.unescaped(colon.map { text[text.index(after: $0)...] } ?? "")
-            else { throw ValueFault("has a broken %-escape in user or password") }
-            self.user = user.isEmpty ? nil : user
-            self.password = password.isEmpty ? nil : SecretText(password)
+            RedisURL(target: target, user: credentials.user, password: credentials.password, tls: tls)
         }
 
         private mutating func readQuery(_ text: Substring, isAllowed: Bool) throws(ValueFault) {
@@ -151,24 +192,6 @@ extension RedisURL {
             case UInt8(ascii: ":"), UInt8(ascii: "%"): inBrackets
             default: false
             }
-        }
-
-        /// `text` with `%41` and its like replaced, or nil if an escape is cut short, no hex, or the result no UTF-8.
-        private static func unescaped(_ text: Substring) -> String? {
-            var bytes: [UInt8] = []
-            var rest = text.utf8
-            while let byte = rest.popFirst() {
-                if byte != UInt8(ascii: "%") {
-                    bytes.append(byte)
-                    continue
-                }
-                guard let high = rest.popFirst(), let low = rest.popFirst(),
-                    let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16),
-                    high != UInt8(ascii: "+")
-                else { return nil }
-                bytes.append(value)
-            }
-            return String(validating: bytes, as: UTF8.self)
         }
     }
 }

@@ -55,6 +55,8 @@ public struct SettingsProblem: Sendable, Equatable, CustomStringConvertible {
 public struct SettingsErrors: Error, Sendable, Equatable, CustomStringConvertible {
     /// At least one.
     public let problems: [SettingsProblem]
+    /// How they are to be told: `log.format`, as far as that is valid.
+    public let logFormat: LogFormat
 
     /// A line each.
     public var description: String {
@@ -68,6 +70,8 @@ struct SettingLayer: Sendable {
     var name: String
     var entries: [SettingEntry] = []
     var problems: [SettingsProblem] = []
+    /// What was passed over, for the log.
+    var warnings: [String] = []
 
     init(_ name: String) {
         self.name = name
@@ -89,8 +93,11 @@ struct SettingLayer: Sendable {
         }
     }
 
+    /// Keys, and sections, which are mistyped as easily.
+    private static let names = SettingKey.all.map(\.name) + SettingKey.sections.sorted()
+
     mutating func refuse(unknown name: String, _ origin: SettingOrigin) {
-        let meant = NearestName.of(name, in: SettingKey.all.map(\.name)).map { "; did you mean \($0)?" } ?? ""
+        let meant = NearestName.of(name, in: Self.names).map { "; did you mean \($0)?" } ?? ""
         problems.append(SettingsProblem(key: Self.shown(name), origin: origin, "unknown key\(meant)"))
     }
 

@@ -8,6 +8,19 @@ extension SettingKey {
         socketKeys + redisKeys + rotationKeys + sessionKeys + guestKeys + bindingKeys + nearCacheKeys + limitKeys
         + processKeys + accessKeys
 
+    /// The parts before the last dot of every key: `session`, `access`.
+    static let sections: Set<String> = {
+        var sections = Set<String>()
+        for key in all {
+            var name = key.name[...]
+            while let dot = name.lastIndex(of: ".") {
+                name = name[..<dot]
+                sections.insert(String(name))
+            }
+        }
+        return sections
+    }()
+
     /// Name → key.
     static let byName = Dictionary(all.map { ($0.name, $0) }) { first, _ in first }
 
@@ -183,6 +196,8 @@ extension SettingKey {
             "how long the daemon finishes requests before it ends"),
         SettingKey(
             "log.level", \.log.level, .choice, default: .info, .reload, "the least important messages to log"),
+        SettingKey(
+            "log.format", \.log.format, .choice, default: .text, .reload, "how a line of the log is written"),
     ]
 
     private static let accessKeys = [

@@ -203,6 +203,7 @@ public struct Settings: Sendable, Equatable {
 
     public struct Log: Sendable, Equatable {
         public var level = Logger.Level.info
+        public var format = LogFormat.text
     }
 
     /// Who may do what, by the peer's user and groups.

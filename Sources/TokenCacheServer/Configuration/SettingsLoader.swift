@@ -23,10 +23,11 @@ public enum SettingsLoader {
             flags: FlagSource.read(overrides),
             environment: EnvironmentSource.read(environment),
             file: file.map { read(file: $0, host: host) } ?? SettingLayer("file"))
-        var resolution = SettingsResolution(settings: sources.settings(), sources: sources, host: host)
+        let settings = sources.settings()
+        var resolution = SettingsResolution(settings: settings, sources: sources, host: host)
         resolution.resolve(DefaultPaths(environment: environment, host: host))
         let problems = sources.problems + resolution.problems
-        if !problems.isEmpty { return .failure(SettingsErrors(problems: problems)) }
+        if !problems.isEmpty { return .failure(SettingsErrors(problems: problems, logFormat: settings.log.format)) }
         return .success((resolution.settings, warnings: resolution.warnings))
     }
 
@@ -53,6 +54,8 @@ struct SettingSources: Sendable {
     var problems: [SettingsProblem] {
         layers.reversed().flatMap(\.problems)
     }
+
+    var warnings: [String] { layers.reversed().flatMap(\.warnings) }
 
     /// The defaults with everything that was given, the strongest source first.
     func settings() -> Settings {

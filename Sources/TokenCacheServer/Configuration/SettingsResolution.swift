@@ -9,6 +9,7 @@ struct SettingsResolution {
     init(settings: Settings, sources: SettingSources, host: LocalHost) {
         self.settings = settings
         self.sources = sources
+        warnings = sources.warnings
         self.host = host
     }
 
@@ -134,7 +135,7 @@ struct SettingsResolution {
             }
         guard let missing else { return }
         let message =
-            "this version does not speak \(missing) yet; allowed now: embedded, unix:///path, "
+            "this version does not speak \(missing) yet; allowed now: embedded, unix://[user:password@]/path, "
             + "redis://[user:password@]host:port[/db]"
         problems.append(SettingsProblem(key: "redis.url", origin: sources.origin(of: "redis.url"), message))
     }

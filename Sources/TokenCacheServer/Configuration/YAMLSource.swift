@@ -22,19 +22,6 @@ enum YAMLSource {
         return walk.layer
     }
 
-    /// Section → true: the parts before the last dot of every key (`access`, and `access.users` as a map).
-    private static let sections: Set<String> = {
-        var sections = Set<String>()
-        for key in SettingKey.all {
-            var name = key.name[...]
-            while let dot = name.lastIndex(of: ".") {
-                name = name[..<dot]
-                sections.insert(String(name))
-            }
-        }
-        return sections
-    }()
-
     private struct Walk {
         let path: String
         var layer = SettingLayer("file")
@@ -66,7 +53,7 @@ enum YAMLSource {
         }
 
         private mutating func visit(_ name: String, _ value: Node, line: Int?) {
-            let isSection = YAMLSource.sections.contains(name)
+            let isSection = SettingKey.sections.contains(name)
             let isMap = SettingKey.byName[name]?.isMap == true
             switch value {
             case .mapping(let mapping) where isSection || isMap: visit(mapping, below: name)

@@ -2,12 +2,13 @@ internal import Glibc
 public import Logging
 internal import Synchronization
 
-/// Where the log goes: one descriptor, one style, one level for all loggers made from it. Several threads may write.
+/// Where the log goes: one descriptor, one style, one format, one level for all loggers made from it. Several threads may write.
 public final class LogOutput: Sendable {
     public let style: LogStyle
     private let sink: @Sendable (String) -> Void
     private let now: @Sendable () -> LogTime
     private let threshold: Atomic<Int>
+    private let isJSON: Atomic<Bool>
 
     /// The level below which nothing is written. May be set at any time, from any thread; holds for every logger that
     /// has no level of its own.
@@ -16,21 +17,28 @@ public final class LogOutput: Sendable {
         set { threshold.store(Self.rank(newValue), ordering: .relaxed) }
     }
 
+    /// `log.format`; may be set at any time, from any thread.
+    public var format: LogFormat {
+        get { isJSON.load(ordering: .relaxed) ? .json : .text }
+        set { isJSON.store(newValue == .json, ordering: .relaxed) }
+    }
+
     /// The log on standard error, in the journal's style if that is the journal.
     /// - Parameter journalStream: the value of `JOURNAL_STREAM`, `device:inode`, which systemd sets (systemd.exec(5)).
-    public convenience init(level: Logger.Level, journalStream: String?) {
+    public convenience init(level: Logger.Level, format: LogFormat = .text, journalStream: String?) {
         let style: LogStyle = Self.isJournal(journalStream, descriptor: STDERR_FILENO) ? .journal : .readable
-        self.init(style: style, level: level, now: LogTime.now) { Self.write($0, to: STDERR_FILENO) }
+        self.init(style: style, format: format, level: level, now: LogTime.now) { Self.write($0, to: STDERR_FILENO) }
     }
 
     init(
-        style: LogStyle, level: Logger.Level, now: @escaping @Sendable () -> LogTime,
+        style: LogStyle, format: LogFormat = .text, level: Logger.Level, now: @escaping @Sendable () -> LogTime,
         sink: @escaping @Sendable (String) -> Void
     ) {
         self.style = style
         self.sink = sink
         self.now = now
         threshold = Atomic(Self.rank(level))
+        isJSON = Atomic(format == .json)
     }
 
     /// A logger that writes here.
@@ -44,7 +52,12 @@ public final class LogOutput: Sendable {
     }
 
     func write(level: Logger.Level, message: String, metadata: Logger.Metadata) {
-        sink(LogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
+        switch format {
+        case .text:
+            sink(LogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
+        case .json:
+            sink(JSONLogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
+        }
     }
 
     /// True if `stream` names the file behind `descriptor`: then the journal reads it, and priorities are understood.

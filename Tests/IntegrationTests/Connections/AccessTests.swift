@@ -34,7 +34,7 @@ struct AccessTests {
         try withWorld(settings: ["socket.mode": "0666"]) { world in
             #expect(try asNobody(world, "PING") == "PONG\n")
             #expect(try asNobody(world, "TOKEN.ISSUE").contains("sessiontoken"))
-            for command in [["SHUTDOWN"], ["CLIENT", "LIST"], ["CLIENT", "KILL", "ID", "1"], ["RELOAD"]] {
+            for command in [["SHUTDOWN"], ["CLIENT", "LIST"], ["CLIENT", "KILL", "ID", "1"], ["RELOAD"], ["PROBE"]] {
                 let reply = try Tool.run(
                     world.stage, "setpriv",
                     [

@@ -1,8 +1,45 @@
+import Foundation
 import TestSupport
 import Testing
 
 @Suite("The log as an auditor reads it", .parallel)
 struct AuditLogTests {
+    @Test("log.format: json: every line from the first to the last is an object")
+    func json() throws {
+        try withWorld(settings: ["log.format": "json", "log.level": "debug", "session.idle": "20d"]) { world in
+            let client = try world.client()
+            _ = try client.issue("SUBJECT", "a\n\"b")
+            try world.requireServer().kill9()
+            expectError("UNAVAILABLE", try client.call("TOKEN.ISSUE"))
+            try world.requireServer().start()
+            try client.awaitService()
+            try world.daemon.stop()
+            let lines = world.daemon.log.split(separator: "\n")
+            var messages: [String] = []
+            for line in lines {
+                let fields = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String]
+                messages.append(try #require(fields?["message"], "\(line)"))
+                #expect(fields?["time"] != nil && fields?["level"] != nil)
+            }
+            for part in ["session.idle, 20d, never matters", "serves", "session issued", "UNAVAILABLE", "draining"] {
+                #expect(messages.contains { $0.contains(part) }, "\(part): \(messages)")
+            }
+        }
+    }
+
+    @Test("a start that fails says so in the form that was asked for")
+    func failedStart() throws {
+        try withWorld { world in
+            let folder = try world.stage.folder.folder("wrong")
+            let child = try ChildProcess(
+                Daemon.program, ["--set", "log.format=json", "--set", "session.idle=soon"], name: "wrong",
+                folder: folder)
+            #expect(try child.wait() == .exited(78))
+            let fields = try JSONSerialization.jsonObject(with: Data(child.errors.utf8)) as? [String: String]
+            #expect(fields?["message"]?.contains("session.idle") == true && fields?["level"] == "error")
+        }
+    }
+
     @Test("issue with a subject, login, end and replay have a line each with the sid; anonymous sessions have none")
     func lines() throws {
         try withWorld(settings: ["rotation.after": "1ms", "rotation.overlap": "0"]) { world in

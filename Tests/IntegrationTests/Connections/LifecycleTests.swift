@@ -105,6 +105,54 @@ struct LifecycleTests {
         }
     }
 
+    @Test("signals that mean nothing to it end neither the daemon nor its Redis", arguments: Backend.allCases)
+    func strangeSignals(_ backend: Backend) throws {
+        try withWorld(backend) { world in
+            let client = try world.client()
+            let token = try client.issue()
+            let signals = [SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR, SIGSTKFLT, SIGPIPE, 34, 64]
+            for number in signals {
+                world.daemon.signal(number)
+                #expect(try client.call("PING") == .simple("PONG"), "signal \(number)")
+            }
+            try awaitThat("it is said") { world.daemon.log.contains("SIGUSR1 means nothing to this daemon") }
+            #expect(try client.answered("TOKEN.VALIDATE", token).status == "valid")
+        }
+    }
+
+    @Test("SIGQUIT ends it as SIGTERM does, its Redis too")
+    func quit() throws {
+        try withWorld(.embedded) { world in
+            _ = try world.client().issue()
+            world.daemon.signal(SIGQUIT)
+            #expect(try world.daemon.wait(.seconds(10)) == .exited(0))
+        }
+    }
+
+    @Test(
+        "a state folder is made with the folders above it, for its owner alone; where a container sets variables of our name"
+    )
+    func freshUser() throws {
+        try withWorld { world in
+            let folder = try world.stage.folder.folder("home")
+            let child = try ChildProcess(
+                Daemon.program, ["--socket", "\(folder)/s", "--redis", "embedded"], name: "fresh", folder: folder,
+                environment: [
+                    "STATE_DIRECTORY": "\(folder)/.local/state/tokencached", "TOKENCACHED_PORT": "tcp://10.0.0.1:1",
+                    "TOKENCACHED_SERVICE_HOST": "10.0.0.1",
+                ])
+            try awaitThat("it serves") {
+                if let end = child.ended { throw HarnessFailure("\(end): \(child.errors)") }
+                return (try? RESPClient(path: "\(folder)/s").call("TOKEN.ISSUE").errorText == nil) == true
+            }
+            #expect(child.errors.contains("TOKENCACHED_PORT is ignored"), "\(child.errors)")
+            let attributes = try FileManager.default.attributesOfItem(atPath: "\(folder)/.local/state/tokencached")
+            #expect(attributes[.posixPermissions] as? Int == 0o700)
+            child.signal(SIGTERM)
+            #expect(try child.wait() == .exited(0))
+        }
+    }
+
     @Test(
         "a wrong configuration is refused with status 78, key, value and range",
         arguments: [

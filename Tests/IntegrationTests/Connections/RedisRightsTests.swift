@@ -27,6 +27,7 @@ struct RedisRightsTests {
             let rotated = try client.fields("TOKEN.ROTATE", login).newToken()
             #expect(try client.call("TOKEN.LIST", "bob").elements?.count == 1)
             #expect(try client.call("DBSIZE").integer ?? 0 > 0)
+            #expect(try client.fields("PROBE").status == "ok")
             _ = try client.fields("TOKEN.REVOKEALL", "ann", "EXCEPT", rotated)
             #expect(try client.fields("TOKEN.REVOKE", rotated).status == "revoked")
             let guest = try client.guest()
@@ -50,6 +51,22 @@ struct RedisRightsTests {
             try there.letInvalidationsCome()
             #expect(try there.validate(other).status == "revoked")
             try Self.expectNoDenial(world)
+        }
+    }
+
+    @Test("over a Unix socket, too: unix://user:password@/path")
+    func unixSocket() throws {
+        try withWorld(isRestricted: false) { world in
+            let server = try world.requireServer()
+            let keys = ["s", "u", "x", "d"].map { "~\(world.stage.prefix)\($0):*" }
+            let redis = try server.client()
+            _ = try redis.call(
+                ["ACL", "SETUSER", "tokencached", "on", ">p@ss", "&\(world.stage.prefix)none"] + keys + ["+@all"])
+            _ = try redis.call("ACL", "SETUSER", "default", "off")
+            defer { _ = try? redis.call("ACL", "SETUSER", "default", "on") }
+            let daemon = try world.stage.addDaemon(.url("unix://tokencached:p%40ss@\(server.socket)"))
+            #expect(try daemon.client().fields("PROBE").status == "ok")
+            #expect(!daemon.log.contains("p@ss") && !daemon.log.contains("p%40ss"))
         }
     }
 

@@ -27,7 +27,7 @@ enum AppendLog {
         return writes
     }
 
-    /// The first word of each command, upper case. An incomplete one at the end is left out, and so are beats.
+    /// The first word of each command, upper case. An incomplete one at the end is left out, and so are beats and marks.
     private static func commands(_ bytes: [UInt8]) -> [String] {
         var names: [String] = []
         var position = 0
@@ -46,7 +46,7 @@ enum AppendLog {
                 guard let length = number(), position + length + 2 <= bytes.count else { return names }
                 let word = String(decoding: bytes[position..<position + length], as: UTF8.self)
                 if index == 0 { names.append(word.uppercased()) }
-                if index == 1, KeyAudit.isBeat(word) { names.removeLast() }
+                if index == 1, KeyAudit.isOfDaemons(word) { names.removeLast() }
                 position += length + 2
             }
         }

@@ -14,7 +14,7 @@ enum ModelScripts {
         case "commit", "store": return call.commit()
         case "touch": return call.touch()
         case "index": return call.index()
-        case "mark": return call.mark()
+        case "note": return call.note()
         case "spend": return call.spend()
         case "beat": return call.beat()
         default: return .error("ERR the model does not know what \(script.name) means")
@@ -155,7 +155,7 @@ enum ModelScripts {
             return answer("done")
         }
 
-        func mark() -> ModelReply {
+        func note() -> ModelReply {
             guard var entry = redis.find(key), entry[bytes("z")] != nil else { return answer("absent") }
             let (mark, marks) = (arguments[1], entry[bytes("o")] ?? [])
             for at in stride(from: 0, to: marks.count, by: 8) where Array(marks[at...].prefix(8)) == mark {

@@ -57,7 +57,7 @@ extension Checker {
         case (.ended, .live): fail("S6", "\(source.command) brought an ended session back")
         case (.ended(let old), .ended(var new)):
             // That LOGIN was called with a token since, is marked in it.
-            if source.command == "mark" { new.marks = old.marks }
+            if source.command == "note" { new.marks = old.marks }
             if old != new { fail("S6", "\(source.command) changed a tombstone") }
         case (.ended, .absent), (.absent, .absent): break
         case (.absent, .ended): break

@@ -31,6 +31,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case cluster
         /// `CLUSTERDOWN`: the node is cut off, or not all slots have a master.
         case clusterDown
+        /// A version that lacks what the scripts need.
+        case tooOld
         /// Bytes that are no reply, or a reply past a limit.
         case protocolError
         /// A script failed or cannot be loaded.
@@ -86,6 +88,9 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Trying again soon is of no use: credentials or the version must be changed first.
+    var needsOperator: Bool { kind == .credentials || kind == .tooOld }
+
     public init(_ kind: Kind, _ description: String) {
         self.kind = kind
         self.description = description
@@ -107,27 +112,22 @@ extension RedisFault {
     static func classify(error text: String) -> (fault: RedisFault, consequence: Consequence) {
         let code = text.prefix { ("A"..."Z").contains($0) }
         switch code {
-        case "NOSCRIPT": return (RedisFault(.scriptError, "Redis does not keep its scripts"), .loadScript)
-        case "LOADING": return (RedisFault(.loading, "Redis is loading its data"), .reconnect)
-        case "BUSY", "UNKILLABLE": return (RedisFault(.busy, "Redis is busy with a long script"), .none)
-        case "OOM": return (RedisFault(.outOfMemory, "Redis has reached its memory limit"), .none)
-        case "READONLY": return (RedisFault(.readOnly, "Redis is a read-only replica"), .reconnect)
-        case "MASTERDOWN":
-            return (RedisFault(.masterDown, "Redis is a replica and has lost its master"), .reconnect)
+        case "NOSCRIPT": return (RedisFault(.scriptError, .scriptLost), .loadScript)
+        case "LOADING": return (RedisFault(.loading, .loading), .reconnect)
+        case "BUSY", "UNKILLABLE": return (RedisFault(.busy, .busy), .none)
+        case "OOM": return (RedisFault(.outOfMemory, .outOfMemory), .none)
+        case "READONLY": return (RedisFault(.readOnly, .readOnly), .reconnect)
+        case "MASTERDOWN": return (RedisFault(.masterDown, .masterDown), .reconnect)
         case "NOREPLICAS", "NOGOODSLAVE", "NOREPLICASOK":
-            return (RedisFault(.noReplicas, "Redis has too few replicas to accept writes"), .none)
-        case "MISCONF":
-            return (RedisFault(.misconfigured, "Redis refuses writes because it cannot save to disk"), .none)
-        case "DENIED": return (RedisFault(.misconfigured, "Redis is in protected mode"), .reconnect)
-        case "NOAUTH": return (RedisFault(.credentials, "Redis asks for a password (NOAUTH)"), .reconnect)
-        case "WRONGPASS":
-            return (RedisFault(.credentials, "Redis refuses user or password (WRONGPASS)"), .reconnect)
-        case "NOPERM":
-            return (RedisFault(.credentials, "the Redis user lacks a permission (NOPERM)"), .none)
-        case "CLUSTERDOWN":
-            return (RedisFault(.clusterDown, "the Redis cluster is down (CLUSTERDOWN)"), .none)
+            return (RedisFault(.noReplicas, .noReplicas), .none)
+        case "MISCONF": return (RedisFault(.misconfigured, .cannotSave), .none)
+        case "DENIED": return (RedisFault(.misconfigured, .protectedMode), .reconnect)
+        case "NOAUTH": return (RedisFault(.credentials, .noPassword), .reconnect)
+        case "WRONGPASS": return (RedisFault(.credentials, .wrongPassword, " (WRONGPASS)"), .reconnect)
+        case "NOPERM": return (RedisFault(.credentials, .noPermission, " (NOPERM)"), .none)
+        case "CLUSTERDOWN": return (RedisFault(.clusterDown, .clusterDown), .none)
         case "MOVED", "ASK", "TRYAGAIN", "CROSSSLOT":
-            var fault = RedisFault(.cluster, "Redis is a cluster node and refuses (\(code))")
+            var fault = RedisFault(.cluster, .cluster, " (\(code))")
             fault.redirection = Redirection(error: text)
             return (fault, .none)
         default: return (classifyPlain(text, code: code), .none)
@@ -136,16 +136,20 @@ extension RedisFault {
 
     private static func classifyPlain(_ text: String, code: Substring) -> RedisFault {
         if text.hasPrefix("ERR max number of clients") {
-            return RedisFault(.maxClients, "Redis has reached its limit of clients")
+            return RedisFault(.maxClients, .maxClients)
         }
         if text.hasPrefix("ERR The user executing the script can't") || text.hasPrefix("ERR AUTH <password> called")
             || text.hasPrefix("ERR invalid password") || text.hasPrefix("ERR Client sent AUTH")
         {
-            return RedisFault(.credentials, "the Redis user lacks a permission or has no password")
+            return RedisFault(.credentials, .noScriptPermission)
+        }
+        // Redis names the command, and quotes arguments with it.
+        if text.lowercased().hasPrefix("err unknown command") || text.hasPrefix("ERR Unknown Redis command called") {
+            return RedisFault(.other, .unknownCommand)
         }
         if text.contains("script") || text.contains("user_function") || text.hasPrefix("ERR Error compiling") {
-            return RedisFault(.scriptError, "a Redis script failed\(code.isEmpty ? "" : " (\(code.prefix(24)))")")
+            return RedisFault(.scriptError, .scriptFailed, code.isEmpty ? "" : " (\(code.prefix(24)))")
         }
-        return RedisFault(.other, "Redis refused the command\(code.isEmpty ? "" : " (\(code.prefix(24)))")")
+        return RedisFault(.other, .refused, code.isEmpty ? "" : " (\(code.prefix(24)))")
     }
 }

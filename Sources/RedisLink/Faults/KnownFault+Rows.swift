@@ -1,0 +1,131 @@
+extension KnownFault {
+    /// Every row, in the order of the manual.
+    public static let all = [
+        unreachable, lost, timeout, silent, loading, busy, outOfMemory, cannotSave, protectedMode, readOnly, masterDown,
+        noReplicas, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld, maxClients,
+        cluster, clusterDown, notReachedYet, closed, overloaded, scriptLost, scriptRefused, scriptFailed, refused,
+        notAReply, unexpected, firstCommands, noDatabase,
+        late, unconfirmedEnd, subjectTooBusy, sessionTooBusy, recordTooNew, recordDamaged, internalFault,
+    ]
+
+    static let unreachable = KnownFault(
+        "Redis is out of reach", detail: ": …", means: "nobody listens there, no route, no rights to its socket",
+        remedy: "is Redis running? is `redis.url` right? may the daemon's user write to its socket?")
+    static let lost = KnownFault(
+        "the connection to Redis was lost", means: "it ended while the question was under way",
+        remedy: "usually over by itself; Redis's log says why, if it ended")
+    public static let timeout = KnownFault(
+        "Redis did not answer in time", means: "no answer within `redis.timeout` (250ms)",
+        remedy:
+            "a slow disk, a long command, a busy host? `redis-cli --latency` and `SLOWLOG GET` at Redis show it; raise "
+            + "`redis.timeout` only together with the time-outs of the workers")
+    static let silent = KnownFault(
+        "Redis does not answer", means: "the connection was silent for too long and was closed",
+        remedy: "does Redis hang, or drop the network its packets? `redis-cli ping` from this host")
+    static let loading = KnownFault(
+        "Redis is loading its data", means: "it has just been started", remedy: "wait; Redis's log says how far it is")
+    static let busy = KnownFault(
+        "Redis is busy with a long script", means: "a script of somebody else blocks it",
+        remedy: "find whose script it is and make it shorter; the daemon never kills it, `redis-cli SCRIPT KILL` does")
+    static let outOfMemory = KnownFault(
+        "Redis has reached its memory limit",
+        means: "`maxmemory`; ISSUE, LOGIN and SET are refused, validation and logout go on",
+        remedy: "raise `maxmemory` at Redis, give it less to keep besides, or shorten `session.idle`")
+    static let cannotSave = KnownFault(
+        "Redis refuses writes because it cannot save to disk", means: "MISCONF",
+        remedy: "is Redis's disk full, or its folder gone or not writable? Redis's log names the file")
+    static let protectedMode = KnownFault(
+        "Redis is in protected mode", means: "it has no password and takes no client from another host",
+        remedy: "give it a user with a password (conf/redis-users.acl), or use its Unix socket")
+    static let readOnly = KnownFault(
+        "Redis is a read-only replica", means: "`redis.url` leads to a replica, or the master was demoted",
+        remedy: "point `redis.url` to the master")
+    static let masterDown = KnownFault(
+        "Redis is a replica and has lost its master", means: "MASTERDOWN",
+        remedy: "point `redis.url` to the master, or bring the master back")
+    static let noReplicas = KnownFault(
+        "Redis has too few replicas to accept writes", means: "`min-replicas-to-write`",
+        remedy: "bring the replicas back, or lower `min-replicas-to-write` at Redis")
+    static let noPassword = KnownFault(
+        "Redis asks for a password (NOAUTH)", means: "the daemon has none, or the user was taken away",
+        remedy: "give user and password: `redis.url` and `redis.password-file`")
+    static let wrongPassword = KnownFault(
+        "Redis refuses user or password", detail: " (WRONGPASS)", means: "one of them is wrong, or the user is off",
+        remedy: "compare `redis.url` and `redis.password-file` with `ACL LIST` at Redis")
+    static let noPermission = KnownFault(
+        "the Redis user lacks a permission", detail: " (NOPERM)", means: "its ACL misses a command or a key",
+        remedy: "give it the rule in conf/redis-users.acl; `ACL LOG` at Redis names what was refused")
+    static let noScriptPermission = KnownFault(
+        "the Redis user lacks a permission or has no password", means: "the same, inside a script",
+        remedy: "give it the rule in conf/redis-users.acl; `ACL LOG` at Redis names what was refused")
+    static let unknownCommand = KnownFault(
+        "Redis does not know a command that the daemon needs",
+        means: "it was renamed or switched off (`rename-command`), or something else than Redis answers",
+        remedy: "take `rename-command` for it out of redis.conf and restart Redis; take rights away by its ACL instead")
+    static let tooOld = KnownFault(
+        "Redis is too old", detail: ": 6.0.16, and 7.0 is the least", means: "the scripts use what Redis 7.0 brought",
+        remedy: "update Redis to 7.0 or newer")
+    static let maxClients = KnownFault(
+        "Redis has reached its limit of clients", means: "its `maxclients`",
+        remedy: "raise `maxclients` at Redis, or find who keeps so many connections: `CLIENT LIST`")
+    static let cluster = KnownFault(
+        "Redis is a cluster node and refuses", detail: " (MOVED)", means: "a cluster",
+        remedy: "give the address of a Redis that is no cluster: this version does not speak to one")
+    static let clusterDown = KnownFault(
+        "the Redis cluster is down (CLUSTERDOWN)",
+        means: "a node of a cluster that is cut off, or not all slots have a master",
+        remedy: "mend the cluster: `redis-cli --cluster check`")
+    public static let notReachedYet = KnownFault(
+        "Redis has not been reached yet", means: "Redis was not reached since the start",
+        remedy: "is Redis running? is `redis.url` right? the log has the reason")
+    static let closed = KnownFault(
+        "the link to Redis is closed", means: "the daemon is about to end", remedy: "nothing; it was told to end")
+    static let overloaded = KnownFault(
+        "too many requests wait for Redis", means: "65,536 requests or 64 MiB wait",
+        remedy: "Redis is slower than the load: `redis-cli --latency`, more daemons do not help")
+    static let scriptLost = KnownFault(
+        "Redis does not keep its scripts", means: "a script was loaded, and gone again at once",
+        remedy: "who runs `SCRIPT FLUSH` all the time? is there a proxy between?")
+    static let scriptRefused = KnownFault(
+        "Redis refuses the script", detail: " commit", means: "it could not be loaded",
+        remedy: "Redis 7.0 or newer is needed; is there a proxy between, or something that is not Redis?")
+    static let scriptFailed = KnownFault(
+        "a Redis script failed", detail: " (ERR)", means: "something unusual is in the way of scripts",
+        remedy: "Redis's log; is there a proxy between? who else writes below `redis.prefix`?")
+    static let refused = KnownFault(
+        "Redis refused the command", detail: " (ERR)", means: "in words that no row of this table is for",
+        remedy: "send the same by hand: `redis-cli` with the daemon's user; Redis's log")
+    static let notAReply = KnownFault(
+        "Redis sent something that is not a reply", means: "what listens there speaks another protocol",
+        remedy: "is `redis.url` right? does that port want TLS?")
+    public static let unexpected = KnownFault(
+        "Redis answered in a form that is not understood", means: "a reply that no Redis gives",
+        remedy: "is there a proxy between, or something that is not Redis?")
+    static let firstCommands = KnownFault(
+        "Redis answered the connection's first commands unexpectedly", means: "the same, as soon as it was connected",
+        remedy: "is there a proxy between, or something that is not Redis?")
+    static let noDatabase = KnownFault(
+        "Redis refuses the database number", means: "the number at the end of `redis.url`",
+        remedy: "leave it out, or raise `databases` in redis.conf; a cluster has only 0")
+    public static let late = KnownFault(
+        "Redis was reached too late, nothing was changed",
+        means: "a command waited so long that its script refused to act",
+        remedy: "as for \"Redis did not answer in time\"; did Redis's clock jump?")
+    public static let unconfirmedEnd = KnownFault(
+        "the end of this session was asked for, and Redis has not confirmed it",
+        means: "a REVOKE, LOGIN or ROTATE went without an answer", remedy: "log out again once Redis answers")
+    public static let subjectTooBusy = KnownFault(
+        "the subject's sessions change faster than they could be ended",
+        means: "somebody logs in all the time while REVOKEALL runs", remedy: "repeat it")
+    public static let sessionTooBusy = KnownFault(
+        "the session is being changed faster than this request could follow", means: "32 changes came first",
+        remedy: "hardly ever; report it")
+    static let recordTooNew = KnownFault(
+        "a session record has version", detail: " 9, this daemon reads up to 1", means: "a newer daemon wrote it",
+        remedy: "update this daemon")
+    static let recordDamaged = KnownFault(
+        "a session record is damaged in field", detail: " …", means: "somebody else wrote to the key",
+        remedy: "who writes below `redis.prefix`? REVOKE does not help; delete the key")
+    static let internalFault = KnownFault(
+        "an internal fault", detail: ": …", means: "a mistake of the daemon's", remedy: "report it, with the log")
+}

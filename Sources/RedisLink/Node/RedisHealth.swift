@@ -1,0 +1,57 @@
+/// What a server says of its disk and its memory, asked now; nil where it would not say.
+public struct RedisHealth: Equatable, Sendable {
+    /// What is left of its data after a crash.
+    public enum Persistence: String, Sendable {
+        /// An append-only file.
+        case aof
+        /// Snapshots from time to time: what came after the last one is lost.
+        case rdb
+        /// Nothing.
+        case none
+    }
+
+    public var persistence: Persistence?
+    /// Whether its last attempt to write its data to disk failed.
+    public var isDiskFailing: Bool?
+    /// Bytes.
+    public var usedMemory: Int64?
+    /// Bytes; 0: no limit.
+    public var maxMemory: Int64?
+
+    public init() {}
+}
+
+extension RedisNode {
+    /// Asks the server how it is. Calls back once, from the loop.
+    public func askHealth(_ done: @escaping (RedisHealth) -> Void) {
+        var health = RedisHealth()
+        var hasLog: Bool?
+        send(RedisCommand("INFO", "persistence"), repeatable: true) { result in
+            guard let reply = try? result.get() else { return }
+            hasLog = InformationText.field("aof_enabled", in: reply).map { $0 == "1" }
+            let states = ["aof_last_write_status", "rdb_last_bgsave_status"].compactMap {
+                InformationText.field($0, in: reply)
+            }
+            if !states.isEmpty { health.isDiskFailing = states.contains { $0 != "ok" } }
+        }
+        send(RedisCommand("INFO", "memory"), repeatable: true) { result in
+            guard let reply = try? result.get() else { return }
+            health.usedMemory = InformationText.field("used_memory", in: reply).flatMap { Int64($0) }
+            health.maxMemory = InformationText.field("maxmemory", in: reply).flatMap { Int64($0) }
+        }
+        // Requests complete in the order in which they were sent, or all of them at their deadline.
+        send(RedisCommand("CONFIG", "GET", "save"), repeatable: true) { result in
+            var snapshots: Bool?
+            if case .success(.array(let pair)) = result, pair.count == 2, case .bulk(let rules) = pair[1] {
+                snapshots = !rules.isEmpty
+            }
+            switch (hasLog, snapshots) {
+            case (true?, _): health.persistence = .aof
+            case (_, true?): health.persistence = .rdb
+            case (false?, false?): health.persistence = RedisHealth.Persistence.none
+            default: break
+            }
+            done(health)
+        }
+    }
+}

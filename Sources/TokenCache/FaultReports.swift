@@ -1,0 +1,60 @@
+public import EventLoop
+internal import Logging
+internal import RedisLink
+
+/// The last reason for which somebody was answered `UNAVAILABLE`.
+public struct ReportedFault: Sendable, Equatable {
+    public let reason: String
+    public let at: MonotonicInstant
+
+    public init(reason: String, at: MonotonicInstant) {
+        self.reason = reason
+        self.at = at
+    }
+
+    /// What the operator does about it.
+    public var remedy: String { KnownFault.remedy(for: reason) }
+}
+
+/// Tells the operator of every reason for which visitors are answered `UNAVAILABLE`, at a bounded rate.
+///
+/// Without it a Redis that refuses writes, or is slow, is seen by visitors only: its connection is good.
+struct FaultReports {
+    /// A reason is told at once, and then so often at most.
+    static let interval = Duration.seconds(10)
+
+    private(set) var last: ReportedFault?
+    /// The text of the last reason's row; empty where it has none.
+    private var row = ""
+    /// By the text of the row.
+    private var told: [String: (at: MonotonicInstant, kept: Int)] = [:]
+    private let logger: Logger
+
+    init(logger: Logger) { self.logger = logger }
+
+    mutating func answered(_ reason: String, at now: MonotonicInstant) {
+        // Where one is answered so, many are, with the same words.
+        if last?.reason != reason { row = KnownFault.of(reason)?.text ?? "" }
+        last = ReportedFault(reason: reason, at: now)
+        if let earlier = told[row], earlier.at.duration(to: now) < Self.interval {
+            told[row] = (earlier.at, earlier.kept + 1)
+            return
+        }
+        let answers = 1 + (told[row]?.kept ?? 0)
+        told[row] = (now, 0)
+        logger.warning(
+            "visitors are answered UNAVAILABLE: \(reason)",
+            metadata: ["answers": "\(answers)", "remedy": "\(KnownFault.remedy(for: reason))"])
+    }
+}
+
+extension TokenService {
+    /// Counts an answer that nobody knows, and tells why.
+    func noteUnavailable(_ reason: String) {
+        counters.unavailable += 1
+        faults.answered(reason, at: store.instant)
+    }
+
+    /// The last reason for which somebody was answered `UNAVAILABLE`; nil where nobody was.
+    public var lastFault: ReportedFault? { faults.last }
+}

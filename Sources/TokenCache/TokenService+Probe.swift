@@ -1,0 +1,133 @@
+internal import EventLoop
+public import RedisLink
+internal import TokenCrypto
+internal import Tokens
+
+/// What a trial of Redis by an operator came to.
+public struct ProbeReport: Sendable {
+    /// Why a session could not be made, read and ended; nil where it could.
+    public var fault: Unavailable?
+    /// How long that took.
+    public var took: Duration
+    public var health: RedisHealth
+
+    /// What the operator does about the fault.
+    public var remedy: String { fault.map { KnownFault.remedy(for: $0.reason) } ?? "" }
+}
+
+/// PROBE: everything that sessions need of Redis, done for real with a session of nobody, which lives for ten seconds.
+extension TokenService {
+    /// How long the keys of a trial live, milliseconds.
+    static let probeLifetime: Milliseconds = 10_000
+
+    /// - Parameter done: called once, from the loop. What failed is in the report.
+    public func probe(_ done: @escaping (ProbeReport) -> Void) {
+        let start = store.instant
+        let finish = { [self] (fault: Unavailable?) in
+            let took = start.duration(to: store.instant)
+            // Whoever said nothing will not say more.
+            if let fault, fault.isSilence {
+                return done(ProbeReport(fault: fault, took: took, health: RedisHealth()))
+            }
+            store.askHealth { done(ProbeReport(fault: fault, took: took, health: $0)) }
+        }
+        do {
+            let now = try now()
+            let sid: SessionID = try randomBytes()
+            let verifier: Verifier = try randomBytes()
+            let captcha: CaptchaID = try randomBytes()
+            let trial = ProbeTrial(
+                store: store, sid: sid,
+                record: SessionRecord(
+                    token: try crypto.digest(verifier), subject: [], idle: Self.probeLifetime,
+                    absolute: Self.probeLifetime, now: now),
+                index: try SubjectIndex(subject: sid.bytes, crypto: crypto), captcha: captcha, nonce: try randomBytes())
+            trial.run(finish)
+        } catch {
+            let fault = Unavailable(error)
+            store.later { finish(fault) }
+        }
+    }
+}
+
+/// The steps of a trial, one behind the other: one for each script and each command that sessions need.
+private struct ProbeTrial {
+    let store: SessionStore
+    let sid: SessionID
+    let record: SessionRecord
+    let index: SubjectIndex
+    let captcha: CaptchaID
+    let nonce: SessionID
+
+    private static let dataName = Array("probe".utf8)
+
+    func run(_ done: @escaping (Unavailable?) -> Void) {
+        perform([enterIndex, create, removeData, touch, read, end, note, readIndex, spend][...], done)
+    }
+
+    private typealias Step = (@escaping (Result<Bool, Unavailable>) -> Void) -> Void
+
+    private func perform(_ steps: ArraySlice<Step>, _ done: @escaping (Unavailable?) -> Void) {
+        guard let step = steps.first else { return done(nil) }
+        step { result in
+            switch result {
+            case .success(true): perform(steps.dropFirst(), done)
+            case .success(false): done(ScriptReply.unexpected)
+            case .failure(let fault): done(fault)
+            }
+        }
+    }
+
+    private func enterIndex(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        store.addToIndex(index, sid: sid, absoluteEnd: record.absoluteEnd, arrival: store.instant, done)
+    }
+
+    private func create(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        let data = [RecordField(name: Self.dataName, value: Self.dataName)]
+        commit(.create(record, data, isRepeatable: true), done)
+    }
+
+    private func removeData(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        commit(.data([RecordField(name: Self.dataName, value: [])], over: record), done)
+    }
+
+    private func touch(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        store.touch(sid, interval: 0, arrival: store.instant, done)
+    }
+
+    private func read(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        store.load(sid) { result in
+            done(result.map { copy in if case .live = copy.session { true } else { false } })
+        }
+    }
+
+    private func end(_ done: @escaping (Result<Bool, Unavailable>) -> Void) { commit(.end(record, .admin), done) }
+
+    private func note(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        store.noteLogin(sid, record.current, arrival: store.instant) { result in done(result.map { true }) }
+    }
+
+    private func readIndex(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        store.read(index, .newest(1)) { result in
+            done(result.map { $0.sids == [sid] })
+            store.removeFromIndex(index, [sid])
+        }
+    }
+
+    private func spend(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        store.spend(
+            captcha, nonce: nonce, ttl: TokenService.probeLifetime, arrival: store.instant, done)
+    }
+
+    private func commit(_ write: SessionWrite, _ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        do {
+            let change = try write.change(tombstoneEnd: record.absoluteEnd)
+            store.commit(change, of: sid, maxData: .max, arrival: store.instant) { result in
+                done(result.map { outcome in if case .done = outcome { true } else { false } })
+            }
+        } catch {
+            let fault = Unavailable(error)
+            store.later { done(.failure(fault)) }
+        }
+    }
+}

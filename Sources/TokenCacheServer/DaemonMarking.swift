@@ -1,0 +1,81 @@
+internal import EventLoop
+internal import Glibc
+internal import Logging
+internal import RedisLink
+internal import TokenCache
+
+/// Leaves the mark of this daemon in a Redis that several may share, and learns of the others from theirs; tells where
+/// a Redis came back without what stood there.
+///
+/// Belongs to its loop's thread.
+final class DaemonMarking {
+    /// How often the mark is renewed.
+    static let interval = Duration.seconds(60)
+    /// Past this age, seconds, nobody is behind a mark any more.
+    static let aliveFor: Int64 = 180
+
+    /// Of the daemons that are alive, this one's too, as read last.
+    private(set) var marks: [DaemonMark] = []
+    /// How often Redis was started anew without the data.
+    private(set) var dataLosses: UInt64 = 0
+    let name: String
+
+    private let service: TokenService
+    private let node: RedisNode
+    private let logger: Logger
+    /// Which start of Redis has the mark, and since when.
+    private var marked: (runID: String?, at: MonotonicInstant)?
+    /// The user has no right to leave one: tried again with the next connection.
+    private var isForbidden = false
+
+    init(service: TokenService, node: RedisNode, socketPath: String, logger: Logger) {
+        self.service = service
+        self.node = node
+        self.logger = logger
+        name = "\(Self.hostName):\(socketPath)"
+    }
+
+    /// The connection is new.
+    func connected() {
+        isForbidden = false
+        leave()
+    }
+
+    /// Renews the mark, and calls back once it is there or is known not to come.
+    func leave(_ done: @escaping () -> Void = {}) {
+        guard !isForbidden, node.state == .ready else { return done() }
+        let runID = node.serverInfo.runID
+        let mark = DaemonMark(
+            name: name, fingerprint: service.keyFingerprint ?? "", version: Version.current)
+        service.leaveMark(mark) { [weak self] result in
+            self?.left(result, runID)
+            done()
+        }
+    }
+
+    private func left(_ result: Result<DaemonMarks, Unavailable>, _ runID: String?) {
+        switch result {
+        case .success(let found):
+            marks = found.all.filter { $0.age < Self.aliveFor }
+            let now = MonotonicInstant.now()
+            if let marked, let runID, marked.runID != nil, marked.runID != runID, !found.wasKnown,
+                marked.at.duration(to: now) < .milliseconds(TokenService.markLifetime)
+            {
+                dataLosses += 1
+                logger.error(
+                    "Redis was started anew and is without what was written before: sessions are lost",
+                    metadata: ["redis": "\(node.endpoint)", "remedy": "\(Self.lossRemedy)"])
+            }
+            marked = (runID, now)
+        case .failure(let fault): isForbidden = KnownFault.of(fault.reason)?.isAboutRights == true
+        }
+    }
+
+    static let lossRemedy = "let Redis keep its data: `appendonly yes` in redis.conf; was its folder emptied?"
+
+    private static var hostName: String {
+        var text = [CChar](repeating: 0, count: 256)
+        guard gethostname(&text, text.count - 1) == 0 else { return "unknown" }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

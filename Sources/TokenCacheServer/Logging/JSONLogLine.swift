@@ -1,0 +1,64 @@
+internal import Logging
+
+/// `log.format`.
+public enum LogFormat: String, Sendable, Equatable, CaseIterable {
+    /// For people: words and `key=value`.
+    case text
+    /// For programs: an object a line.
+    case json
+}
+
+/// Builds one line of the log as a JSON object: `time`, `level`, `message`, then the metadata in the order of their keys,
+/// every value a string. Whole JSON whatever it holds, and no longer than a line of text.
+enum JSONLogLine {
+    /// Bytes of one value in its escaped form; a longer one ends in `…`.
+    static let maxValueBytes = 1024
+    /// What stands at the end where metadata were left out for their length.
+    private static let cutMark = ",\"cut\":\"true\"}"
+
+    static func text(
+        style: LogStyle, level: Logger.Level, message: String, metadata: Logger.Metadata, time: LogTime
+    ) -> String {
+        var line = style == .journal ? "<\(LogLine.priority(level))>" : ""
+        line += "{\"time\":\"\(time.text)\",\"level\":\"\(level.rawValue)\",\"message\":"
+        line += quoted(message)
+        var isCut = false
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+            let name = ["time", "level", "message", "cut"].contains(key) ? "_\(key)" : key
+            let field = ",\(quoted(name)):\(quoted(value.description))"
+            if line.utf8.count + field.utf8.count + cutMark.utf8.count < LogLine.maxBytes {
+                line += field
+            } else {
+                isCut = true
+            }
+        }
+        return line + (isCut ? cutMark : "}") + "\n"
+    }
+
+    /// A JSON string. What a terminal would obey is escaped, too.
+    private static func quoted(_ text: String) -> String {
+        var out = "\""
+        for scalar in text.unicodeScalars {
+            guard out.utf8.count < maxValueBytes else {
+                out += "…"
+                break
+            }
+            switch scalar {
+            case "\"": out += "\\\""
+            case "\\": out += "\\\\"
+            case "\n": out += "\\n"
+            case "\r": out += "\\r"
+            case "\t": out += "\\t"
+            default:
+                if PrintableText.isDangerous(scalar) {
+                    // All of them are in the basic plane.
+                    let digits = String(scalar.value, radix: 16)
+                    out += "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+                } else {
+                    out.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        return out + "\""
+    }
+}

@@ -1,0 +1,71 @@
+import TokenCacheClient
+
+/// What `doctor` reads out of PROBE: whether a session can be made, read and ended, and what Redis says of itself.
+enum ProbeFindings {
+    static func all(_ fields: ReplyFields) -> [Finding] {
+        [write(fields), disk(fields), memory(fields), keyRings(fields)].compactMap { $0 }
+    }
+
+    static func write(_ fields: ReplyFields) -> Finding {
+        guard fields.status == "ok" else {
+            return .fail("redis write", text(fields, "fault"), remedy: text(fields, "remedy"))
+        }
+        return .ok("redis write", "a session was made, read and ended in \(fields["microseconds"]?.number ?? 0) µs")
+    }
+
+    static func disk(_ fields: ReplyFields) -> Finding? {
+        if fields["disk"]?.string == "failing" {
+            return .fail(
+                "redis disk", "Redis could not save to its disk",
+                remedy: "is Redis's disk full, or its folder gone or not writable? Redis's log names the file")
+        }
+        switch fields["persistence"]?.string {
+        case "aof": return .ok("redis disk", "append-only file")
+        case "rdb":
+            return .warn(
+                "redis disk",
+                "snapshots only: after a crash, what came after the last one is gone, ends of sessions too",
+                remedy: "`appendonly yes` in redis.conf")
+        case "none":
+            return .warn(
+                "redis disk", "Redis keeps nothing on disk: after a restart every session is gone",
+                remedy: "`appendonly yes` in redis.conf")
+        default: return nil
+        }
+    }
+
+    static func memory(_ fields: ReplyFields) -> Finding? {
+        guard let used = fields["used_memory"]?.number, let limit = fields["maxmemory"]?.number, used >= 0, limit >= 0
+        else { return nil }
+        guard limit > 0 else { return .ok("redis space", "\(used >> 20) MiB, without a limit (maxmemory)") }
+        let detail = "\(used >> 20) of \(limit >> 20) MiB (maxmemory)"
+        guard Double(used) > 0.9 * Double(limit) else { return .ok("redis space", detail) }
+        return .warn(
+            "redis space", detail,
+            remedy: "raise `maxmemory` at Redis, give it less to keep besides, or shorten `session.idle`")
+    }
+
+    /// The rings of all daemons before the same Redis, by the marks that they leave in it.
+    static func keyRings(_ fields: ReplyFields) -> Finding? {
+        let daemons = fields["daemons"]?.elements?.compactMap(\.fields) ?? []
+        guard daemons.count > 1 else { return nil }
+        let own = fields["name"]?.string
+        guard let mine = daemons.first(where: { $0["name"]?.string == own })?["fingerprint"]?.string else { return nil }
+        let others = daemons.filter { $0["fingerprint"]?.string != mine }
+        guard !others.isEmpty else { return .ok("key rings", "the same at all \(daemons.count) daemons of this Redis") }
+        let names = others.map { daemon in
+            let fingerprint = text(daemon, "fingerprint")
+            return "\(text(daemon, "name")) has \(fingerprint == Layout.absent ? "none" : fingerprint)"
+        }
+        return .fail(
+            "key rings", "this daemon has \(mine.isEmpty ? "none" : mine), \(names.joined(separator: ", "))",
+            remedy:
+                "copy one key ring to every host, then `tokencachectl reload` on each: guests, forms and captchas of one "
+                + "are refused by the other")
+    }
+
+    private static func text(_ fields: ReplyFields, _ name: String) -> String {
+        guard let text = fields[name]?.string, !text.isEmpty else { return Layout.absent }
+        return Layout.printable(text)
+    }
+}
