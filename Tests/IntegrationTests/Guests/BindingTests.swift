@@ -94,14 +94,48 @@ struct BindingTests {
     func unbound() throws {
         try withWorld(settings: ["binding.ip": "strict", "binding.ua": "strict"]) { world in
             let client = try world.client()
-            for kind in Self.kinds {
-                let token = try Self.holder(kind, client, ["BIND", "ua", "Firefox"])
-                #expect(
-                    try client.validateGuest(token, "BIND", "ua", "Firefox", "BIND", "ip", "203.0.113.9").isAccepted)
-                #expect(try client.validateGuest(token, "BIND", "ua", "Firefox").isAccepted)
-                #expect(try client.validateGuest(token, "BIND", "ip", "203.0.113.9").status == "mismatch")
-                #expect(try client.validateGuest(Self.holder(kind, client, [])).isAccepted)
+            let token = try Self.holder("visit", client, ["BIND", "ua", "Firefox"])
+            #expect(
+                try client.validateGuest(token, "BIND", "ua", "Firefox", "BIND", "ip", "203.0.113.9").isAccepted)
+            #expect(try client.validateGuest(token, "BIND", "ua", "Firefox").isAccepted)
+            #expect(try client.validateGuest(token, "BIND", "ip", "203.0.113.9").status == "mismatch")
+            let free = try Self.holder("visit", client, [])
+            #expect(try client.validateGuest(free).isAccepted)
+            let session = try client.fields("TOKEN.SET", free, "DATA", "a", "1").newToken()
+            #expect(try client.validate(session).isAccepted)
+        }
+    }
+
+    @Test("where a binding is strict, one forgetful call cannot lose it")
+    func required() throws {
+        try withWorld(settings: ["binding.ip": "strict", "binding.ua": "strict"]) { world in
+            let client = try world.client()
+            let guest = try Self.holder("visit", client, [])
+            for command in [
+                ["TOKEN.ISSUE"], ["TOKEN.LOGIN", guest, "ann"], ["GUEST.ISSUE"], ["CAPTCHA.ISSUE"],
+            ] {
+                for (given, missing) in [
+                    ([], "ip"), (["BIND", "ip", "192.0.2.1"], "ua"), (["BIND", "ua", "Firefox"], "ip"),
+                ] as [([String], String)] {
+                    let text = try client.call(command + given).errorText ?? ""
+                    #expect(text.hasPrefix("ERR ") && text.contains("needs BIND \(missing)"), "\(command): \(text)")
+                }
+                let both = ["BIND", "ip", "192.0.2.1", "BIND", "ua", "Firefox"]
+                #expect(try client.fields(command + both).status == "issued")
             }
+        }
+    }
+
+    @Test("captchas have a switch of their own", arguments: ["inherit", "off", "strict"])
+    func captchas(_ binding: String) throws {
+        try withWorld(settings: ["captcha.binding": binding]) { world in
+            let client = try world.client()
+            let bare = try client.call("CAPTCHA.ISSUE", "SOLUTION", "abc")
+            #expect((bare.errorText == nil) == (binding != "strict"), "\(bare)")
+            let captcha = try client.fields("CAPTCHA.ISSUE", "SOLUTION", "abc", "BIND", "ip", "192.0.2.1")
+            let text = try #require(captcha.text("captcha"))
+            let elsewhere = try client.fields("CAPTCHA.VERIFY", text, "abc", "BIND", "ip", "203.0.113.9").status
+            #expect(elsewhere == (binding == "strict" ? "mismatch" : "passed"))
         }
     }
 

@@ -123,7 +123,7 @@ struct G6PromotionTests {
             try awaitThat("its retirement there") { try !other.fields("TOKEN.GET", guest).isAccepted }
             for command in [
                 ["TOKEN.GET", guest], ["TOKEN.SET", guest, "DATA", "c", "3"], ["TOKEN.INSPECT", guest],
-                ["CSRF.ISSUE", guest], ["TOKEN.ROTATE", guest],
+                ["TOKEN.ROTATE", guest],
             ] {
                 expectRefused("replayed", try client.fields(command))
                 expectRefused("replayed", try other.fields(command))

@@ -13,8 +13,13 @@ struct GuestEndedElsewhereTests {
             let reply = try client.fields(command, guest)
             #expect(!reply.isAccepted && reply.status == end.statusAfter, "\(command) after \(end): \(reply)")
         }
-        #expect(try client.verify(guest, csrf) == end.statusAfter)
-        #expect(try client.fields("CAPTCHA.ISSUE", "FOR", guest).status == end.statusAfter)
+        // Of a token that was replaced lately the holder is the guest of its page; LOGIN's form is good while it may be
+        // repeated.
+        let isReplaced = end.statusAfter == "replayed"
+        let verified = try client.verify(guest, csrf)
+        #expect(isReplaced ? ["failed", "passed"].contains(verified) : verified == end.statusAfter)
+        #expect(
+            try client.fields("CAPTCHA.ISSUE", "FOR", guest).status == (isReplaced ? "issued" : end.statusAfter))
     }
 
     /// Guests that were seen at a daemon, with a form of theirs.
@@ -176,22 +181,24 @@ struct GuestEndedElsewhereTests {
 
     @Test("while Redis is away they are guests, but for those who are known to be somebody")
     func outage() throws {
-        try withWorld(settings: ["guest.lifetime": "5s", "redis.timeout": "200ms"]) { world in
+        try withWorld(settings: ["guest.lifetime": "10s", "redis.timeout": "200ms"]) { world in
             let client = try world.client()
             let guest = try client.guest()
             let ended = try client.guest()
             _ = try client.fields("TOKEN.LOGIN", ended, "ann").newToken()
             let server = try world.requireServer()
             server.kill9()
-            try awaitThat("renewal") {
+            // Nobody knows whether a LOGIN elsewhere has given its bearer a newer token: it is not renewed.
+            try awaitThat("half of its life") {
                 let reply = try client.validateGuest(guest)
-                #expect(reply.isAccepted, "\(reply)")
-                return reply.status == "rotated"
+                #expect(reply.status == "valid" && reply.sessionToken == nil, "\(reply)")
+                return (reply.integer("expires_in") ?? 0) < 4
             }
             expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", ended))
             try server.start()
             try awaitThat("the end is told again") { try client.call("TOKEN.VALIDATE", ended).errorText == nil }
             #expect(try !client.validateGuest(ended).isAccepted)
+            #expect(try client.validateGuest(guest).status == "rotated", "renewed after a look at Redis")
         }
     }
 }

@@ -42,7 +42,9 @@ struct GuestEndingTests {
                         let reply = try clients.1.fields(["TOKEN.\(command[0])", guest] + command.dropFirst())
                         #expect(!reply.isAccepted && reply.status == end.statusAfter, "\(command[0]): \(reply)")
                     }
-                    #expect(try clients.1.verify(guest, csrf) == end.statusAfter)
+                    // LOGIN's form is good while it may be repeated.
+                    let wanted = [End.login: "passed", .rotate: "failed"][end] ?? end.statusAfter
+                    #expect(try clients.1.verify(guest, csrf) == wanted)
                 }
             }
         }

@@ -53,7 +53,7 @@ struct S9TimeToLiveTests {
             let prefix = world.stage.prefix
             func lifetime(_ key: String) throws -> Int { try #require(try redis.call("PTTL", key).integer) }
 
-            let short = try client.issue("IDLE", "1h", "ABSOLUTE", "30m", "SUBJECT", "ann")
+            let short = try client.issue("ABSOLUTE", "30m", "SUBJECT", "ann")
             #expect((1_790_000...1_800_500).contains(try lifetime("\(prefix)s:\(TokenText.sid(short))")))
             for _ in 0..<5 {
                 letPass(.milliseconds(10))
@@ -64,7 +64,7 @@ struct S9TimeToLiveTests {
             #expect(touched <= 1_800_500, "a touch moved the key past the absolute end: \(touched)")
             let long = try client.issue("IDLE", "1h", "ABSOLUTE", "10d", "SUBJECT", "ann")
             #expect((3_590_000...3_600_500).contains(try lifetime("\(prefix)s:\(TokenText.sid(long))")))
-            _ = try client.issue("IDLE", "1h", "ABSOLUTE", "20m", "SUBJECT", "ann")
+            _ = try client.issue("ABSOLUTE", "20m", "SUBJECT", "ann")
             let index = try #require(try KeyAudit.allKeys(redis).first { $0.hasPrefix("\(prefix)u:") })
             #expect(try lifetime(index) > 863_000_000, "a shorter session shortened the index")
 

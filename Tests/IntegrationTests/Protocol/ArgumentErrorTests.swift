@@ -74,7 +74,7 @@ struct ArgumentErrorTests {
             for (options, text) in [
                 (["IDLE", "2h", "ABSOLUTE", "10m"], "IDLE 2h is longer than ABSOLUTE 10m"),
                 // 30 days became 24 hours without a word, on the command that "remember me" calls.
-                (["IDLE", "30d"], "IDLE 30d is longer than session.absolute (1d): give ABSOLUTE, too"),
+                (["IDLE", "30d"], "IDLE 30d is longer than session.absolute (24h): give ABSOLUTE, too"),
             ] {
                 let issue = try client.call(["TOKEN.ISSUE"] + options)
                 #expect(issue.errorText == "ERR " + text)

@@ -90,7 +90,7 @@ struct ListInspectVisitTests {
             ] as [(String, String, String?)] {
                 let reply = try client.fields("TOKEN.VISIT", token)
                 #expect(reply.status == status && reply.integer("accepted") == 0 && reply.reason == reason)
-                #expect(reply.names.suffix(9) == (acceptedFields.dropFirst(2) + ["sessiontoken"])[...])
+                #expect(reply.names.suffix(10) == (acceptedFields.dropFirst(2) + ["sessiontoken"])[...])
                 #expect(reply.text("kind") == "guest" && reply.text("subject") == "" && reply.generation == 0)
                 let fresh = try reply.newToken()
                 #expect(reply.sid?.count == 32 && reply.sid != TokenText.sid(token))
