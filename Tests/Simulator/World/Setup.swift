@@ -16,6 +16,7 @@ struct Setup: Sendable {
         "rotation-after": 3_000, "overlap": 1_000, "replay-grace": 1_500, "idle": 6_000, "absolute": 20_000,
         "touch-interval": 500, "tombstone": 4_000, "serve-stale": 2_000, "guest-lifetime": 8_000,
         "guest-absolute": 30_000, "revoke-on-replay": 0, "cache-bytes": 65_536, "password": 0, "near-cache": 1,
+        "recover": 0,
     ]
 
     func number(_ name: String) -> Int64 { numbers[name] ?? 0 }
@@ -23,7 +24,8 @@ struct Setup: Sendable {
     var policy: TokenPolicy {
         TokenPolicy(
             rotationAfter: number("rotation-after"), rotationOverlap: number("overlap"),
-            onReplay: number("revoke-on-replay") == 1 ? .revoke : .reject, replayGrace: number("replay-grace"),
+            onReplay: number("revoke-on-replay") == 1 ? .revoke : .reject,
+            lostSuccessor: number("recover") == 1 ? .recover : .refuse, replayGrace: number("replay-grace"),
             idle: number("idle"), absolute: number("absolute"), touchInterval: number("touch-interval"),
             tombstone: number("tombstone"))
     }
