@@ -35,6 +35,8 @@ public final class Daemon {
     private let service: ServiceContext
     private var watchdog: LoopTimer?
     private let startedAt = MonotonicInstant.now()
+    /// `limits.max-clients`, or fewer where descriptors are short.
+    private var maxClients: Int
     private var embedded: EmbeddedRedis?
     private var parts: Parts?
     private var timers: [LoopTimer] = []
@@ -77,8 +79,7 @@ public final class Daemon {
         endpoint = settings.redis.endpoint
         Process.resetSignals()
         Process.forbidCoreDumps()
-        Process.raiseDescriptorLimit(
-            to: settings.limits.maxClients + Server.reservedDescriptors, logger: logger)
+        maxClients = Process.placesForClients(settings.limits, logger: logger)
         do {
             loop = try EventLoop()
         } catch { throw StartError("\(error)", exitStatus: 71) }
@@ -154,8 +155,8 @@ public final class Daemon {
             logger: log.limitedLogger(label: "tokencached"))
         let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(node), logger: logger)
         let server = Server(
-            loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),
-            logger: logger)
+            loop: loop, dispatcher: dispatcher, limits: settings.limits, maxClients: maxClients,
+            access: AccessRules(settings.access), logger: logger)
         return Parts(node: node, server: server, dispatcher: dispatcher)
     }
 
@@ -280,7 +281,8 @@ public final class Daemon {
             }
             settings = merged
             log.level = merged.log.level
-            parts?.server.apply(merged.limits, AccessRules(merged.access))
+            maxClients = Process.placesForClients(merged.limits, logger: logger)
+            parts?.server.apply(merged.limits, maxClients: maxClients, AccessRules(merged.access))
             logger.notice("the configuration was reloaded")
             if !needRestart.isEmpty {
                 logger.warning("these keys change with a restart only: \(needRestart.joined(separator: ", "))")

@@ -22,24 +22,35 @@ enum Process {
         for fatal in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV] { signal(fatal, SIG_DFL) }
     }
 
+    /// The clients that descriptors suffice for: `limits.max-clients`, or fewer where the limit of open files cannot be
+    /// raised to match. What the daemon itself needs, and admins' places, are kept out of it.
+    static func placesForClients(_ limits: Settings.Limits, logger: Logger) -> Int {
+        let kept = Server.reservedDescriptors + ClientPlaces.forAdmins
+        let needed = limits.maxClients + kept
+        let allowed = raiseDescriptorLimit(to: needed)
+        guard allowed < needed else { return limits.maxClients }
+        let places = max(1, allowed - kept)
+        logger.warning(
+            "the limit of open files is lower than limits.max-clients needs: fewer clients are served",
+            metadata: ["limit": "\(allowed)", "needed": "\(needed)", "maxclients": "\(places)"])
+        return places
+    }
+
     /// Raises `RLIMIT_NOFILE` as far as is needed and allowed.
-    static func raiseDescriptorLimit(to needed: Int, logger: Logger) {
+    /// - Returns: what it is then.
+    private static func raiseDescriptorLimit(to needed: Int) -> Int {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()
-        guard getrlimit(resource, &limit) == 0, limit.rlim_cur < UInt(clamping: needed) else { return }
+        guard getrlimit(resource, &limit) == 0 else { return 0 }
+        guard limit.rlim_cur < UInt(clamping: needed) else { return needed }
         var wanted = limit
         wanted.rlim_cur = UInt(clamping: needed)
         // Root may raise the hard limit, too.
         wanted.rlim_max = max(limit.rlim_max, wanted.rlim_cur)
-        if setrlimit(resource, &wanted) == 0 { return }
+        if setrlimit(resource, &wanted) == 0 { return needed }
         wanted.rlim_max = limit.rlim_max
         wanted.rlim_cur = min(limit.rlim_max, UInt(clamping: needed))
-        _ = setrlimit(resource, &wanted)
-        if wanted.rlim_cur < UInt(clamping: needed) {
-            logger.warning(
-                "the limit of open files is lower than limits.max-clients needs",
-                metadata: ["limit": "\(wanted.rlim_cur)", "needed": "\(needed)"])
-        }
+        return Int(clamping: setrlimit(resource, &wanted) == 0 ? wanted.rlim_cur : limit.rlim_cur)
     }
 
     /// The kernel cuts the listen backlog to `net.core.somaxconn` without a word.

@@ -19,7 +19,7 @@ struct Status: ParsableCommand {
         "tokencached_version", "process_id", "uptime_in_seconds", "config_file",
         "upstream_state", "upstream_role", "upstream_redis_version", "upstream_maxmemory_policy",
         "upstream_clock_skew_ms", "upstream_round_trips", "upstream_reconnects", "upstream_last_fault",
-        "connected_clients", "maxclients", "rejected_connections",
+        "connected_clients", "maxclients", "maxclients_configured", "rejected_connections",
         "total_commands_processed", "instantaneous_ops_per_sec", "total_error_replies",
         "keyspace_hits", "keyspace_misses", "used_memory_rss",
     ]
@@ -54,7 +54,7 @@ struct Status: ParsableCommand {
             (
                 "clients",
                 "\(info.text("connected_clients")) of \(info.text("maxclients")), "
-                    + "\(info.text("rejected_connections")) rejected"
+                    + "\(info.text("rejected_connections")) rejected" + shortage(info)
             ),
             (
                 "commands",
@@ -73,6 +73,14 @@ struct Status: ParsableCommand {
             rows.append((Layout.printable(label), Layout.printable(field.value)))
         }
         return rows
+    }
+
+    /// The limit of open files lets fewer clients in than the configuration.
+    private static func shortage(_ info: Info) -> String {
+        guard let places = info.number("maxclients"), let wanted = info.number("maxclients_configured"),
+            places < wanted
+        else { return "" }
+        return "; limits.max-clients is \(wanted), the limit of open files allows no more"
     }
 
     private static func memory(_ bytes: Int64?) -> String {

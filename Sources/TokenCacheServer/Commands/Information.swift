@@ -46,7 +46,9 @@ extension Dispatcher {
     private func clientFields(_ server: Server) -> [(String, String)] {
         let waiting = server.connections.values.count { $0.pendingReplies > 0 }
         return [
-            ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.limits.maxClients)"),
+            ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.places.limit)"),
+            ("maxclients_configured", "\(server.limits.maxClients)"),
+            ("admin_places", "\(ClientPlaces.forAdmins)"), ("admin_places_taken", "\(server.places.admins)"),
             ("blocked_clients", "\(waiting)"), ("rejected_connections", "\(server.counters.rejectedConnections)"),
         ]
     }

@@ -150,6 +150,9 @@ extension SettingKey {
             "limits.max-clients", \.limits.maxClients, .integer(1...1_000_000), default: 10_000, .reload,
             "connections at a time"),
         SettingKey(
+            "limits.max-clients-per-user", \.limits.maxClientsPerUser, .integer(0...1_000_000, zeroMeans: "off"),
+            default: 0, .reload, "connections of one user that is no admin"),
+        SettingKey(
             "limits.max-bulk", \.limits.maxBulk, .byteSize((4 << 10)...(16 << 20)), default: 128 << 10, .reload,
             "bytes of one argument of a command"),
         SettingKey(

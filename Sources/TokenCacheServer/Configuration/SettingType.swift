@@ -64,9 +64,10 @@ extension SettingType where Value == Int {
             show: ByteSizeText.text)
     }
 
-    static func integer(_ range: ClosedRange<Int>) -> Self {
+    static func integer(_ range: ClosedRange<Int>, zeroMeans: String? = nil) -> Self {
         SettingType(
-            name: "integer", allowed: "\(range.lowerBound) to \(range.upperBound)",
+            name: "integer",
+            allowed: "\(range.lowerBound) to \(range.upperBound)" + (zeroMeans.map { " (0: \($0))" } ?? ""),
             parse: { text in
                 var rest = text.utf8[...]
                 guard case .number(let number, let overflowed) = DurationText.takeDigits(&rest), rest.isEmpty else {

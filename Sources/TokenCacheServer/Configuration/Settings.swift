@@ -171,6 +171,8 @@ public struct Settings: Sendable, Equatable {
     public struct Limits: Sendable, Equatable {
         /// Connections at a time.
         public var maxClients = 0
+        /// Of one user that is no admin; zero is no limit.
+        public var maxClientsPerUser = 0
         /// Bytes of one bulk string of a request.
         public var maxBulk = 0
         /// Age at which an incomplete command closes its connection.

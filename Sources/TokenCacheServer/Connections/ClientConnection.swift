@@ -39,6 +39,7 @@ final class ClientConnection: DescriptorHandler {
 
     let id: UInt64
     let peer: Peer
+    let place: ClientPlaces.Place
     let openedAt: MonotonicInstant
     /// What the client told about itself (`HELLO`, `CLIENT SETNAME`, `CLIENT SETINFO`).
     var name: [UInt8] = []
@@ -55,10 +56,11 @@ final class ClientConnection: DescriptorHandler {
         case closed
     }
 
-    init(id: UInt64, descriptor: Int32, peer: Peer, role: Role, server: Server) {
+    init(id: UInt64, descriptor: Int32, peer: Peer, role: Role, place: ClientPlaces.Place, server: Server) {
         self.id = id
         self.descriptor = descriptor
         self.peer = peer
+        self.place = place
         self.role = role
         self.server = server
         openedAt = .now()

@@ -23,6 +23,7 @@ final class Server {
     let loop: EventLoop
     let dispatcher: Dispatcher
     private(set) var limits: Settings.Limits
+    private(set) var places: ClientPlaces
     private var access: AccessRules
     let readBuffer = ReadBuffer(count: Server.readBufferBytes)
     /// Parses what is read into it, between requests whenever a connection begins its turn.
@@ -48,10 +49,15 @@ final class Server {
     private var onDrained: (() -> Void)?
     private let rejections = RateLimit(perInterval: 1, interval: .seconds(10))
 
-    init(loop: EventLoop, dispatcher: Dispatcher, limits: Settings.Limits, access: AccessRules, logger: Logger) {
+    /// - Parameter maxClients: the clients that descriptors suffice for, `limits.max-clients` at most.
+    init(
+        loop: EventLoop, dispatcher: Dispatcher, limits: Settings.Limits, maxClients: Int, access: AccessRules,
+        logger: Logger
+    ) {
         self.loop = loop
         self.dispatcher = dispatcher
         self.limits = limits
+        places = ClientPlaces(limit: maxClients, perUser: limits.maxClientsPerUser)
         self.access = access
         self.logger = logger
         parser = Self.parser(limits)
@@ -73,8 +79,10 @@ final class Server {
     var isDraining: Bool { onDrained != nil }
 
     /// Takes over what a reload may change. Connections stay; what their peers may do follows the new rules.
-    func apply(_ limits: Settings.Limits, _ access: AccessRules) {
+    func apply(_ limits: Settings.Limits, maxClients: Int, _ access: AccessRules) {
         self.limits = limits
+        places.limit = maxClients
+        places.limitPerUser = limits.maxClientsPerUser
         self.access = access
         // Not now: it may be the one that read the command to reload.
         loop.later { [self] in renewParser() }
@@ -103,30 +111,21 @@ final class Server {
 
     private func accept(_ descriptor: Int32) {
         guard !isDraining else { return reject(descriptor, nil) }
-        guard connections.count < limits.maxClients else {
-            counters.rejectedConnections &+= 1
-            if let suppressed = rejections.admit() {
-                logger.warning(
-                    "a client was turned away: limits.max-clients is reached",
-                    metadata: ["max-clients": "\(limits.maxClients)", "suppressed": "\(suppressed)"])
-            }
-            return reject(
-                descriptor, "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n")
-        }
         guard let peer = Peer(descriptor: descriptor, withGroups: !access.groups.isEmpty) else {
             return reject(descriptor, nil)
         }
         let role = access.role(of: peer)
         guard role > .none else {
             counters.deniedConnections &+= 1
-            if let suppressed = rejections.admit() {
-                logger.warning(
-                    "a peer was denied", metadata: ["uid": "\(peer.userID)", "suppressed": "\(suppressed)"])
-            }
+            note("a peer was denied", ["uid": "\(peer.userID)"])
             return reject(descriptor, "-NOPERM this user may not use the daemon (access)\r\n")
         }
+        let place: ClientPlaces.Place
+        do throws(ClientPlaces.Refusal) { place = try places.place(for: role, user: peer.userID) } catch {
+            return turnAway(descriptor, peer, error)
+        }
         let connection = ClientConnection(
-            id: nextID, descriptor: descriptor, peer: peer, role: role, server: self)
+            id: nextID, descriptor: descriptor, peer: peer, role: role, place: place, server: self)
         guard !connection.isClosed else {
             if let suppressed = rejections.admit() {
                 logger.error(
@@ -138,6 +137,39 @@ final class Server {
         counters.acceptedConnections &+= 1
         nextID &+= 1
         connections[connection.id] = connection
+        places.take(place, user: peer.userID)
+    }
+
+    /// Descriptors allow fewer clients than `limits.max-clients`.
+    private var isShortOfDescriptors: Bool { places.limit < limits.maxClients }
+
+    private func turnAway(_ descriptor: Int32, _ peer: Peer, _ refusal: ClientPlaces.Refusal) {
+        counters.rejectedConnections &+= 1
+        switch refusal {
+        case .userIsFull:
+            note(
+                "a client was turned away: limits.max-clients-per-user is reached",
+                ["uid": "\(peer.userID)", "max-clients-per-user": "\(places.limitPerUser)"])
+            reject(
+                descriptor,
+                "-OVERLOADED this user has as many connections as one user may (limits.max-clients-per-user)\r\n")
+        case .full where isShortOfDescriptors:
+            note(
+                "a client was turned away: the limit of open files allows no more",
+                ["maxclients": "\(places.limit)", "max-clients": "\(limits.maxClients)"])
+            reject(
+                descriptor, "-OVERLOADED the daemon serves as many clients as it may (its limit of open files)\r\n")
+        case .full:
+            note(
+                "a client was turned away: limits.max-clients is reached", ["max-clients": "\(limits.maxClients)"])
+            reject(descriptor, "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n")
+        }
+    }
+
+    /// A warning at the rate that peers may cause.
+    private func note(_ message: Logger.Message, _ metadata: Logger.Metadata) {
+        guard let suppressed = rejections.admit() else { return }
+        logger.warning(message, metadata: metadata.merging(["suppressed": "\(suppressed)"]) { first, _ in first })
     }
 
     private func reject(_ descriptor: Int32, _ reply: StaticString?) {
@@ -172,6 +204,7 @@ final class Server {
 
     func forget(_ connection: ClientConnection) {
         guard connections.removeValue(forKey: connection.id) != nil else { return }
+        places.free(connection.place, user: connection.peer.userID)
         watched[connection.id] = nil
         retired.append(connection)
         planTurnEnd()
