@@ -49,6 +49,8 @@ extension Dispatcher {
             ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.places.limit)"),
             ("maxclients_configured", "\(server.limits.maxClients)"),
             ("admin_places", "\(ClientPlaces.forAdmins)"), ("admin_places_taken", "\(server.places.admins)"),
+            ("incomplete_requests", "\(server.incomplete.count)"),
+            ("incomplete_requests_bytes", "\(server.incomplete.bytes)"),
             ("blocked_clients", "\(waiting)"), ("rejected_connections", "\(server.counters.rejectedConnections)"),
         ]
     }
@@ -74,6 +76,7 @@ extension Dispatcher {
             ("rejected_connections", "\(counters.rejectedConnections)"),
             ("denied_connections", "\(counters.deniedConnections)"),
             ("timed_out_connections", "\(counters.timedOutConnections)"),
+            ("input_limit_connections", "\(counters.inputLimitConnections)"),
             ("protocol_errors", "\(counters.protocolErrors)"), ("unknown_commands", "\(statistics.unknownCommands)"),
             ("total_error_replies", "\(statistics.totalErrors)"),
         ]

@@ -156,6 +156,9 @@ extension SettingKey {
             "limits.max-bulk", \.limits.maxBulk, .byteSize((4 << 10)...(16 << 20)), default: 128 << 10, .reload,
             "bytes of one argument of a command"),
         SettingKey(
+            "limits.max-input", \.limits.maxInput, .byteSize((1 << 20)...(64 << 30)), default: 64 << 20, .reload,
+            "memory for the incomplete commands of all clients together"),
+        SettingKey(
             "limits.request-timeout", \.limits.requestTimeout, .duration(.milliseconds(10)...(.hours(1))),
             default: .seconds(10), .reload, "age at which an incomplete command closes its connection"),
         SettingKey(

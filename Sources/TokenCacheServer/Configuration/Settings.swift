@@ -175,6 +175,8 @@ public struct Settings: Sendable, Equatable {
         public var maxClientsPerUser = 0
         /// Bytes of one bulk string of a request.
         public var maxBulk = 0
+        /// Memory for the incomplete requests of all clients together.
+        public var maxInput = 0
         /// Age at which an incomplete command closes its connection.
         public var requestTimeout = Duration.zero
         /// A connection without a command for this long is closed; zero keeps it.

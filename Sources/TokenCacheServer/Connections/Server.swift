@@ -34,6 +34,10 @@ final class Server {
     var sideWriter = ReplyWriter(capacity: 16_384)
     var counters = ServerCounters()
 
+    /// What incomplete requests take, all together.
+    var incomplete: IncompleteInput
+    let memory: MemoryReturn
+
     private let logger: Logger
     private var listener: Listener?
     private(set) var connections: [UInt64: ClientConnection] = [:]
@@ -60,6 +64,8 @@ final class Server {
         places = ClientPlaces(limit: maxClients, perUser: limits.maxClientsPerUser)
         self.access = access
         self.logger = logger
+        incomplete = IncompleteInput(limit: limits.maxInput)
+        memory = MemoryReturn(loop: loop)
         parser = Self.parser(limits)
     }
 
@@ -76,6 +82,18 @@ final class Server {
     /// The longest request, all its arguments together: room for the largest SET, and for a few large values.
     var maxRequestBytes: Int { max(1 << 20, limits.maxBulk &* 4) }
 
+    /// What a client is told about bytes that are no request: a limit with its value and key.
+    func text(of error: ProtocolError) -> String {
+        let limit =
+            switch error {
+            case .tooLongBulk: ": at most \(limits.maxBulk) bytes (limits.max-bulk)"
+            case .tooManyElements: ": at most \(ProtocolLimits().maxElements) arguments"
+            case .tooBigInline, .tooBigMultibulkCount, .tooBigBulkCount: ": at most \(ProtocolLimits().maxLine) bytes"
+            default: ""
+            }
+        return "\(error.message)\(limit)"
+    }
+
     var isDraining: Bool { onDrained != nil }
 
     /// Takes over what a reload may change. Connections stay; what their peers may do follows the new rules.
@@ -83,6 +101,7 @@ final class Server {
         self.limits = limits
         places.limit = maxClients
         places.limitPerUser = limits.maxClientsPerUser
+        incomplete.limit = limits.maxInput
         self.access = access
         // Not now: it may be the one that read the command to reload.
         loop.later { [self] in renewParser() }
@@ -210,6 +229,29 @@ final class Server {
         planTurnEnd()
     }
 
+    // MARK: Limit of input
+
+    /// Takes down what a connection's incomplete request takes. Where all of them take more than `limits.max-input`, the
+    /// oldest are given up: those that were all sent at once are complete soon.
+    func holdIncomplete(_ bytes: Int, of connection: ClientConnection) {
+        incomplete.hold(bytes, of: connection.id)
+        while let oldest = incomplete.oldestPastLimit() {
+            guard let victim = connections[oldest] else {
+                incomplete.release(oldest)
+                continue
+            }
+            counters.inputLimitConnections &+= 1
+            note(
+                "incomplete requests take more than limits.max-input: the oldest are closed",
+                ["uid": "\(victim.peer.userID)", "max-input": "\(limits.maxInput)"])
+            victim.cutOff(
+                "OVERLOADED",
+                "the incomplete requests of all clients take more than \(limits.maxInput) bytes, this was the oldest "
+                    + "(limits.max-input)")
+            incomplete.release(oldest)
+        }
+    }
+
     // MARK: Limits of time
 
     func watchTimeouts(of connection: ClientConnection) {
@@ -280,6 +322,8 @@ struct ServerCounters {
     var deniedConnections: UInt64 = 0
     var timedOutConnections: UInt64 = 0
     var protocolErrors: UInt64 = 0
+    /// Closed because of `limits.max-input`.
+    var inputLimitConnections: UInt64 = 0
     var inputBytes: UInt64 = 0
     var outputBytes: UInt64 = 0
 }

@@ -43,12 +43,13 @@ struct Crowd {
         process = try ChildProcess(
             "setpriv",
             [
-                "--reuid", Self.nobody, "--regid", Self.nobody, "--clear-groups", "python3", "-c", Self.script,
+                "--reuid", Self.nobody, "--regid", Self.nobody, "--clear-groups", "/usr/bin/python3", "-c", Self.script,
                 world.daemon.socket, "\(count)",
             ], name: "crowd\(UInt32.random(in: 0 ... .max))", folder: world.stage.clientFolder())
         let process = process
         let figures = try eventually(within: .seconds(60), "the crowd") { () -> [Int]? in
             let output = process.output
+            if let end = process.ended { throw HarnessFailure("the crowd ended with \(end): \(process.errors)") }
             return output.hasSuffix("\n") ? output.split(whereSeparator: \.isWhitespace).compactMap { Int($0) } : nil
         }
         guard figures.count == 4 else { throw HarnessFailure("the crowd said \(process.output) \(process.errors)") }
