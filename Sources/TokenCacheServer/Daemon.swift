@@ -166,7 +166,18 @@ public final class Daemon {
         var node = RedisNode.Settings()
         node.link.timeout = settings.redis.timeout
         let passwordFile = settings.redis.passwordFile
-        if !passwordFile.isEmpty { node.link.password = { PasswordFile.read(passwordFile).map(RedisPassword.init) } }
+        if !passwordFile.isEmpty {
+            let isCredential = settings.redis.isPasswordCredential
+            let logger = log.limitedLogger(label: "tokencached")
+            node.link.password = {
+                switch PasswordFile.read(passwordFile, isCredential: isCredential) {
+                case .success(let password): return RedisPassword(password)
+                case .failure(let fault):
+                    logger.error("redis.password-file \(fault.text)", metadata: ["file": "\(passwordFile)"])
+                    return nil
+                }
+            }
+        }
         node.prefix = prefix
         node.hasFeed = hasNearCache
         // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.

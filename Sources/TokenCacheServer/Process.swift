@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Host
 internal import Logging
 
 /// What the daemon asks of the kernel for its own process.
@@ -81,12 +82,20 @@ enum SocketFolder {
 enum PasswordFile {
     static let maxBytes = 4_096
 
-    /// Its first line; nil where it cannot be read.
-    static func read(_ path: String) -> [UInt8]? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
+    /// Its first line, or why it is not used.
+    /// - Parameter isCredential: the service manager sees to who may read it.
+    static func read(_ path: String, isCredential: Bool) -> Result<[UInt8], ValueFault> {
+        // A pipe would otherwise keep the daemon waiting for somebody who writes.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else { return .failure(ValueFault("cannot be read: \(HostFiles.text(errno))")) }
+        defer { close(descriptor) }
+        do throws(FileFault) { if !isCredential { try FileTrust.judgeSecret(descriptor) } } catch {
+            return .failure(ValueFault("is not used: \(error)"))
+        }
         var bytes = [UInt8](repeating: 0, count: maxBytes)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") })
+        let count = Glibc.read(descriptor, &bytes, bytes.count)
+        guard count >= 0 else { return .failure(ValueFault("cannot be read: \(HostFiles.text(errno))")) }
+        return .success(
+            Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }))
     }
 }

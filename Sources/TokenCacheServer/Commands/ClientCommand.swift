@@ -27,7 +27,8 @@ extension Dispatcher {
             try kill(arguments, by: client, &writer)
         } else {
             throw .badArgument(
-                "CLIENT takes ID, SETNAME name, GETNAME, SETINFO attribute value, INFO, LIST, KILL ID id or KILL USER user")
+                "CLIENT takes ID, SETNAME name, GETNAME, SETINFO attribute value, INFO, LIST, KILL ID id or KILL USER user"
+            )
         }
     }
 

@@ -52,6 +52,8 @@ public struct Settings: Sendable, Equatable {
         public var url = RedisURL.embedded
         /// Absolute path of a file whose first line is the password, or empty. Read again whenever Redis refuses it.
         public var passwordFile = ""
+        /// It lies among systemd's credentials: who may read it is systemd's business.
+        public var isPasswordCredential = false
         /// Before every key; 1–64 printable ASCII characters without space, `{` or `}`.
         public var prefix = ""
         /// From sending a request to its reply; then the answer is `UNAVAILABLE`.

@@ -387,7 +387,9 @@ final class ClientConnection: DescriptorHandler {
     /// Gives up an incomplete request, tells why behind the replies that are owed, and takes no more.
     func cutOff(_ code: StaticString, _ message: String) {
         guard phase == .open else { return }
-        encodeAside(version) { server.dispatcher.fail(code, message, &$0) } into: {
+        encodeAside(version) {
+            server.dispatcher.fail(code, message, &$0)
+        } into: {
             if replies.isEmpty { output += $0 } else { replies.append($0) }
         }
         finish()

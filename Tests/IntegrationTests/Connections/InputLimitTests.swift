@@ -20,7 +20,8 @@ struct InputLimitTests {
         return try #require(Int(line.dropFirst(name.count + 1)))
     }
 
-    @Test("past limits.max-input the oldest half commands are told why and closed; the youngest is finished and answered")
+    @Test(
+        "past limits.max-input the oldest half commands are told why and closed; the youngest is finished and answered")
     func oldestGo() throws {
         try withWorld(settings: ["limits.max-input": "4MiB"]) { world in
             let watcher = try world.client()
@@ -87,7 +88,8 @@ struct InputLimitTests {
     @Test("a protocol error about a limit names the limit and its key")
     func namedLimits() throws {
         try withWorld(settings: ["limits.max-bulk": "8KiB"]) { world in
-            let many = Self.halfCommand(18) + Array(String(repeating: "$8192\r\n" + text(8192) + "\r\n", count: 140).utf8)
+            let many =
+                Self.halfCommand(18) + Array(String(repeating: "$8192\r\n" + text(8192) + "\r\n", count: 140).utf8)
             let cases: [([UInt8], String)] = [
                 (Array("*1\r\n$8193\r\n".utf8), "invalid bulk length: at most 8192 bytes (limits.max-bulk)"),
                 (Array("*1025\r\n".utf8), "invalid multibulk length: at most 1024 arguments"),
