@@ -18,8 +18,9 @@ struct ConfigurationTableTests {
 
     @Test("every property of the settings is set by a key or resolved from one")
     func complete() {
-        // socket.groupID, access.userIDs, access.groupIDs, keyring.isCredential, keyring.isMadeIfMissing
-        let resolved = 5
+        // socket.groupID, access.userIDs, access.groupIDs, keyring.isCredential, keyring.isMadeIfMissing,
+        // redis.isPasswordCredential
+        let resolved = 6
         let leaves = Mirror(reflecting: Settings.defaults).children.reduce(0) { count, child in
             let name = String(describing: type(of: child.value))
             let isSection = [
