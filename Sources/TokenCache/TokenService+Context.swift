@@ -25,23 +25,27 @@ extension TokenService: FlowContext {
 
     func report(_ notice: FlowNotice) {
         switch notice {
-        case .replayed(let sid): logger.notice("a retired token came back", metadata: ["sid": "\(sid)"])
+        case .replayed(let sid, let subject):
+            audit?(AuditEvent(.replay, sid: sid, subject: subject, peer: asking))
+            logger.notice("a retired token came back", metadata: ["sid": "\(sid)"])
         case .endedByReplay(let sid):
+            audit?(AuditEvent(.replay, sid: sid, peer: asking))
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(sid)"])
         case .loggedIn(let view):
             counters.logins += 1
-            audit("login", view)
+            note(.login, "login", view)
         case .issued(let view):
             counters.issued += 1
-            audit("session issued", view)
+            note(.issue, "session issued", view)
         case .guestAskedAbout: counters.guestsLookedUp &+= 1
         case .promoted: counters.guestsPromoted &+= 1
         case .captcha(let verdict): countCaptcha(verdict)
         }
     }
 
-    private func audit(_ event: Logger.Message, _ view: SessionView) {
+    private func note(_ kind: AuditEvent.Kind, _ event: Logger.Message, _ view: SessionView) {
         guard !view.subject.isEmpty else { return }
+        audit?(AuditEvent(kind, sid: view.sid, subject: view.subject, peer: asking))
         logger.info(
             event, metadata: ["sid": "\(view.sid)", "subject": "\(String(decoding: view.subject, as: UTF8.self))"])
     }

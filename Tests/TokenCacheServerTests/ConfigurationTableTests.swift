@@ -25,7 +25,7 @@ struct ConfigurationTableTests {
             let name = String(describing: type(of: child.value))
             let isSection = [
                 "Socket", "Redis", "Rotation", "Session", "Guest", "CSRF", "Captcha", "Keyring", "Binding", "NearCache",
-                "Limits", "Log", "Access",
+                "Limits", "Log", "Audit", "Access",
             ].contains(name)
             return count + (isSection ? Mirror(reflecting: child.value).children.count : 1)
         }

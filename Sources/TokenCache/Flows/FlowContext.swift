@@ -43,7 +43,7 @@ protocol FlowContext: AnyObject {
 }
 
 enum FlowNotice {
-    case replayed(SessionID)
+    case replayed(SessionID, subject: [UInt8])
     case endedByReplay(SessionID)
     case loggedIn(SessionView)
     case issued(SessionView)

@@ -38,7 +38,7 @@ extension Dispatcher {
             logger.notice("shutdown was asked for", metadata: ["uid": "\(call.client.peer.userID)"])
             // Redis answers nothing: the connection closes when it is done.
             environment.shutDown()
-        case .reload: try reload(&writer)
+        case .reload: try reload(by: call.client, &writer)
         case .multi, .discard, .watch: throw ReplyError(code: "ERR", message: "use a pipeline without a transaction")
         // The code by which client libraries report what was wrong with MULTI.
         case .exec: throw ReplyError(code: "EXECABORT", message: "use a pipeline without a transaction")
@@ -148,8 +148,8 @@ extension Dispatcher {
         }
     }
 
-    private func reload(_ writer: inout ReplyWriter) throws(ReplyError) {
-        switch environment.reload() {
+    private func reload(by client: ClientConnection, _ writer: inout ReplyWriter) throws(ReplyError) {
+        switch environment.reload(AuditPeer(client.peer)) {
         case .changed(let needRestart) where needRestart.isEmpty: writer.ok()
         case .changed(let needRestart):
             writer.bulk("OK, but these keys change with a restart only: " + needRestart.joined(separator: ", "))

@@ -77,6 +77,7 @@ extension Dispatcher {
             ("denied_connections", "\(counters.deniedConnections)"),
             ("timed_out_connections", "\(counters.timedOutConnections)"),
             ("input_limit_connections", "\(counters.inputLimitConnections)"),
+            ("audit_events", "\(audit.written)"), ("audit_lost", "\(audit.lost)"),
             ("protocol_errors", "\(counters.protocolErrors)"), ("unknown_commands", "\(statistics.unknownCommands)"),
             ("total_error_replies", "\(statistics.totalErrors)"),
         ]

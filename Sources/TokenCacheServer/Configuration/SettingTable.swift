@@ -183,6 +183,9 @@ extension SettingKey {
             "how long the daemon finishes requests before it ends"),
         SettingKey(
             "log.level", \.log.level, .choice, default: .info, .reload, "the least important messages to log"),
+        SettingKey(
+            "audit.target", \.audit.target, .auditTarget, default: .off, .reload,
+            "where events go that an auditor wants to know of"),
     ]
 
     private static let accessKeys = [

@@ -152,6 +152,30 @@ extension SettingType where Value == String {
     }
 }
 
+extension SettingType where Value == Settings.AuditTarget {
+    static var auditTarget: Self {
+        let path = SettingType<String>.path(empty: "")
+        return SettingType(
+            name: "target", allowed: "off, log, or file: and an absolute path of at most 1024 bytes",
+            examples: "file:/var/lib/tokencached/audit.jsonl",
+            parse: { text in
+                switch text {
+                case "off": return .success(.off)
+                case "log": return .success(.log)
+                case _ where text.hasPrefix("file:/"): return path.parse(String(text.dropFirst(5))).map { .file($0) }
+                default: return .failure(ValueFault("is no target"))
+                }
+            },
+            show: { target in
+                switch target {
+                case .off: "off"
+                case .log: "log"
+                case .file(let path): "file:\(path)"
+                }
+            })
+    }
+}
+
 extension SettingType where Value == RedisURL {
     static var redisURL: Self {
         SettingType(name: "address", allowed: RedisURL.allowed, parse: RedisURL.parse, show: \.description)

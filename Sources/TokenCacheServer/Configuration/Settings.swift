@@ -19,6 +19,7 @@ public struct Settings: Sendable, Equatable {
     /// How long a drain may take at shutdown.
     public var drainTimeout = Duration.zero
     public var log = Log()
+    public var audit = Audit()
     public var access = Access()
 
     /// Everything zero or empty: only the table's defaults make it valid.
@@ -191,6 +192,19 @@ public struct Settings: Sendable, Equatable {
 
     public struct Log: Sendable, Equatable {
         public var level = Logger.Level.info
+    }
+
+    /// Where events go that an auditor wants to know of.
+    public struct Audit: Sendable, Equatable {
+        public var target = AuditTarget.off
+    }
+
+    public enum AuditTarget: Sendable, Equatable {
+        case off
+        /// The daemon's own log.
+        case log
+        /// An absolute path.
+        case file(String)
     }
 
     /// Who may do what, by the peer's user and groups.

@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import Glibc
 internal import Logging
+internal import TokenCache
 internal import WireProtocol
 
 /// The RESP listener: accepts clients, owns their connections and the buffers they share, enforces the limits.
@@ -136,6 +137,7 @@ final class Server {
         let role = access.role(of: peer)
         guard role > .none else {
             counters.deniedConnections &+= 1
+            dispatcher.audit.record(AuditEvent(.denied, peer: AuditPeer(peer), reason: "role none"))
             note("a peer was denied", ["uid": "\(peer.userID)"])
             return reject(descriptor, "-NOPERM this user may not use the daemon (access)\r\n")
         }
