@@ -31,6 +31,11 @@ extension TokenService: FlowContext {
         case .endedByReplay(let sid):
             audit?(AuditEvent(.replay, sid: sid, peer: asking))
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(sid)"])
+        case .noSession(let sid, let subject):
+            logger.error(
+                "a session's key holds something of another type: it was taken out of its subject's index, and left",
+                metadata: ["sid": "\(sid)"])
+            if let index = try? SubjectIndex(subject: subject, crypto: crypto) { store.removeFromIndex(index, [sid]) }
         case .loggedIn(let view):
             counters.logins += 1
             note(.login, "login", view)

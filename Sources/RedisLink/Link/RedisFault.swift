@@ -35,6 +35,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case protocolError
         /// A script failed or cannot be loaded.
         case scriptError
+        /// `WRONGTYPE`: the key holds something else than what belongs there.
+        case wrongType
         /// The daemon's own bound of waiting requests is reached; nothing was sent.
         case overloaded
         case other
@@ -126,6 +128,8 @@ extension RedisFault {
             return (RedisFault(.credentials, "the Redis user lacks a permission (NOPERM)"), .none)
         case "CLUSTERDOWN":
             return (RedisFault(.clusterDown, "the Redis cluster is down (CLUSTERDOWN)"), .none)
+        case "WRONGTYPE":
+            return (RedisFault(.wrongType, "a key holds something of another type (WRONGTYPE)"), .none)
         case "MOVED", "ASK", "TRYAGAIN", "CROSSSLOT":
             var fault = RedisFault(.cluster, "Redis is a cluster node and refuses (\(code))")
             fault.redirection = Redirection(error: text)

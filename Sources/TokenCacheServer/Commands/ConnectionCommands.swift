@@ -6,6 +6,9 @@ internal import WireProtocol
 extension Dispatcher {
     /// The version of Redis whose protocol is spoken here: clients choose features by it.
     static let redisVersion = "7.0.15"
+    /// Patterns of one `CONFIG GET`, and bytes of each.
+    static let maxPatterns = 16
+    static let maxPatternBytes = 128
 
     /// - Returns: false where the command is about sessions, or its reply comes later.
     func answerConnectionCommand(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Answering {
@@ -128,6 +131,14 @@ extension Dispatcher {
     private func config(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
         guard arguments.isKeyword(0, "GET"), arguments.count > 1 else {
             throw .badArgument("CONFIG GET pattern is all there is; the configuration is changed in its file")
+        }
+        // Each is held against every key.
+        guard arguments.count - 1 <= Self.maxPatterns,
+            (1..<arguments.count).allSatisfy({ arguments[$0].count <= Self.maxPatternBytes })
+        else {
+            throw .badArgument(
+                "CONFIG GET takes at most \(Self.maxPatterns) patterns of at most \(Self.maxPatternBytes) bytes; * is all keys"
+            )
         }
         var found: [(key: String, value: String)] = []
         for index in 1..<arguments.count {

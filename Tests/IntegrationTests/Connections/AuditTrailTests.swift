@@ -124,8 +124,10 @@ struct AuditTrailTests {
         let settings = ["log.level": "critical"].merging(isFile ? [:] : ["audit.target": "log"]) { _, new in new }
         try withTrail(settings: settings) { _, daemon, path in
             let client = try daemon.client()
-            let tokens = try client.pipeline((0..<2_000).map { ["TOKEN.ISSUE", "SUBJECT", "ann\($0)"] }).map {
-                try Fields($0).newToken()
+            var tokens: [String] = []
+            for start in stride(from: 0, to: 2_000, by: 100) {
+                let commands = (start..<start + 100).map { ["TOKEN.ISSUE", "SUBJECT", "ann\($0)"] }
+                tokens += try client.pipeline(commands).map { try Fields($0).newToken() }
             }
             let lines =
                 isFile
