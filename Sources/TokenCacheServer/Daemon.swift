@@ -84,6 +84,7 @@ public final class Daemon {
         } catch { throw StartError(Self.refusal(of: settings.audit.target, error), exitStatus: 78) }
         Process.resetSignals()
         Process.forbidCoreDumps()
+        Process.returnLargeBuffers()
         maxClients = Process.placesForClients(settings.limits, logger: logger)
         do {
             loop = try EventLoop()

@@ -12,6 +12,17 @@ enum Process {
         _ = process_control(PR_SET_DUMPABLE, 0)
     }
 
+    /// Large buffers come from the kernel one by one and go back to it as soon as they are freed.
+    ///
+    /// Left alone, the allocator begins to keep them after the first: many half commands then leave a heap full of holes
+    /// (mallopt(3), the dynamic threshold).
+    static func returnLargeBuffers() {
+        _ = mallopt(M_MMAP_THRESHOLD, largeBuffer)
+    }
+
+    /// Bytes; the allocator's own threshold at the start.
+    private static let largeBuffer: Int32 = 128 << 10
+
     /// Undoes what a parent may have left: blocked signals, through which no SIGTERM would come.
     ///
     /// And ends a crash in silence: the Swift runtime's handlers print registers and the memory they point to, where
