@@ -25,12 +25,15 @@ enum Process {
 
     /// Undoes what a parent may have left: blocked signals, through which no SIGTERM would come.
     ///
+    /// A file past a limit of size is an error of that write, not the end of the daemon.
+    ///
     /// And ends a crash in silence: the Swift runtime's handlers print registers and the memory they point to, where
     /// tokens may be.
     static func resetSignals() {
         var none = sigset_t()
         sigemptyset(&none)
         sigprocmask(SIG_SETMASK, &none, nil)
+        signal(SIGXFSZ, SIG_IGN)
         for fatal in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV] { signal(fatal, SIG_DFL) }
     }
 

@@ -40,6 +40,8 @@ final class AuditTrail {
     var clock: () -> Milliseconds = { HostClock.milliseconds }
 
     private var sink: Sink
+    /// The file ends in the middle of a line.
+    private var isTorn = false
     private let output: LogOutput
     private let logger: Logger
     private let failures = RateLimit(perInterval: 1, interval: .seconds(10))
@@ -57,6 +59,9 @@ final class AuditTrail {
     func replace(_ sink: Sink) {
         self.sink.close()
         self.sink = sink
+        // Unless it is the same file.
+        if case .file(let descriptor, _) = sink, lseek(descriptor, 0, SEEK_END) > 0 { return }
+        isTorn = false
     }
 
     func record(_ event: AuditEvent) {
@@ -67,13 +72,27 @@ final class AuditTrail {
             output.write(level: .notice, message: "audit \(Self.line(event, at: clock()))", metadata: [:])
             written &+= 1
         case .file(let descriptor, let path):
-            if Self.write(Array((Self.line(event, at: clock()) + "\n").utf8), to: descriptor) {
-                written &+= 1
-            } else {
-                lost &+= 1
-                noteFailure(errno, path)
-            }
+            let line = (isTorn ? "\n" : "") + Self.line(event, at: clock()) + "\n"
+            write(Array(line.utf8), to: descriptor, path)
         }
+    }
+
+    /// Counts the line, written or lost. The daemon goes on without it.
+    private func write(_ bytes: [UInt8], to descriptor: Int32, _ path: String) {
+        var start = 0
+        while start < bytes.count {
+            let count = bytes[start...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                let number = errno
+                lost &+= 1
+                if start > 0 { isTorn = true }
+                return noteFailure(number, path)
+            }
+            start += count
+        }
+        isTorn = false
+        written &+= 1
     }
 
     private func noteFailure(_ number: Int32, _ path: String) {
@@ -81,17 +100,6 @@ final class AuditTrail {
         logger.error(
             "an audit event could not be written (audit.target)",
             metadata: ["file": "\(path)", "error": "\(HostFiles.text(number))", "suppressed": "\(suppressed)"])
-    }
-
-    private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-        var start = 0
-        while start < bytes.count {
-            let count = bytes[start...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return false }
-            start += count
-        }
-        return true
     }
 
     /// One JSON object without a line end. What is not known is left out.

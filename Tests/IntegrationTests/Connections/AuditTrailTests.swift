@@ -29,14 +29,15 @@ struct AuditTrailTests {
     private func events(at path: String) throws -> [Event] { try events(String(contentsOfFile: path, encoding: .utf8)) }
 
     private func withTrail(
-        settings: [String: String] = [:], environment: [String: String] = [:],
+        settings: [String: String] = [:], environment: [String: String] = [:], launcher: [String] = [],
         _ body: (Stage, Daemon, _ path: String) throws -> Void
     ) throws {
         let stage = try Stage()
         let path = "\(try stage.folder.folder("trail"))/\(Self.file)"
         var all = ["audit.target": "file:\(path)"]
         all.merge(settings) { _, new in new }
-        let daemon = try stage.addDaemon(.redis(stage.addRedis()), settings: all, environment: environment)
+        let daemon = try stage.addDaemon(
+            .redis(stage.addRedis()), settings: all, environment: environment, launcher: launcher)
         try body(stage, daemon, path)
         let problems = stage.finish()
         if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
@@ -159,6 +160,23 @@ struct AuditTrailTests {
             }
             var status = stat()
             #expect(stat(path, &status) == 0 && status.st_mode & 0o7777 == 0o600)
+        }
+    }
+
+    @Test("what cannot be written is counted and said, the daemon goes on, and every whole line is one event")
+    func full() throws {
+        // The disk is full at 4 KiB.
+        try withTrail(launcher: ["prlimit", "--fsize=4096"]) { _, daemon, path in
+            let client = try daemon.client()
+            for round in 0..<60 { _ = try client.issue("SUBJECT", "ann\(round)") }
+            let info = try client.call("INFO", "stats").text ?? ""
+            let figures = info.split(separator: "\r\n").filter { $0.hasPrefix("audit_") }.compactMap {
+                Int($0.drop { $0 != ":" }.dropFirst())
+            }
+            #expect(figures.count == 2 && figures[1] > 0 && figures.reduce(0, +) == 61, "\(info)")
+            #expect(daemon.log.contains("an audit event could not be written (audit.target)"))
+            let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+            #expect(try events(lines.prefix(figures[0]).joined(separator: "\n")).count == figures[0])
         }
     }
 
