@@ -49,6 +49,27 @@ struct LaunchTests {
         }
     }
 
+    /// The programs under test share the Swift runtime, which looks for its arguments before any preloaded library runs.
+    /// Those that are installed have it in them, and it looks later.
+    @Test("in a program that has the Swift runtime in it, as installed, the library hides Swift's arguments, not ours")
+    func preloadedStatic() throws {
+        try withStage { stage in
+            let agent = try agent(stage)
+            let folder = try stage.clientFolder()
+            let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..").standardized
+            let main = "\(folder)/main.swift"
+            let text = "print(CommandLine.arguments.count, LaunchArguments.words)\n"
+            try Data(text.utf8).write(to: URL(filePath: main))
+            let source = root.appending(path: "Sources/Host/LaunchArguments.swift").path
+            let made = try Tool.run(
+                stage, "swiftc", ["-static-stdlib", "-o", "\(folder)/probe", main, source], limit: .seconds(120))
+            guard made.end == .exited(0) else { throw HarnessFailure(made.errors) }
+            let probe = ["LD_PRELOAD=\(agent)", "\(folder)/probe", "--set", "a=b c", "", "ü"]
+            let said = try Tool.run(stage, "/usr/bin/env", probe)
+            #expect(said.output.hasSuffix(" [\"--set\", \"a=b c\", \"\", \"ü\"]\n"), "\(said.output) \(said.errors)")
+        }
+    }
+
     @Test("with such a library the daemon starts the Redis that its command line names, and none at default paths")
     func preloadedDaemon() throws {
         try withStage { stage in
