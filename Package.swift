@@ -47,12 +47,13 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         // One-way order: each target imports only what stands above it.
+        .target(name: "Host", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "WireProtocol", swiftSettings: strict),
-        .target(name: "TokenCrypto", dependencies: ["COpenSSL"], swiftSettings: strict + [lived]),
+        .target(name: "TokenCrypto", dependencies: ["COpenSSL", "Host"], swiftSettings: strict + [lived]),
         .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict + [lived]),
-        .target(name: "EventLoop", dependencies: ["CLibevent", "CLinux"], swiftSettings: daemon),
+        .target(name: "EventLoop", dependencies: ["Host", "CLibevent", "CLinux"], swiftSettings: daemon),
         .target(
-            name: "RedisLink", dependencies: ["EventLoop", "WireProtocol", "CHiredis", deque, logging],
+            name: "RedisLink", dependencies: ["Host", "EventLoop", "WireProtocol", "CHiredis", deque, logging],
             resources: [.embedInCode("Scripts")], swiftSettings: daemon + [lived]),
         .target(
             name: "TokenCache",
@@ -62,25 +63,28 @@ let package = Package(
         .target(
             name: "TokenCacheServer",
             dependencies: [
-                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "CLinux", deque,
-                logging, configuration, yams,
+                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "Host", "CLinux",
+                deque, logging, configuration, yams,
             ],
             swiftSettings: daemon),
         .target(name: "TokenCacheClient", dependencies: ["CHiredis", "CLinux"], swiftSettings: strict),
         .executableTarget(
-            name: "tokencached", dependencies: ["TokenCacheServer", argumentParser, logging], swiftSettings: strict),
+            name: "tokencached", dependencies: ["TokenCacheServer", "Host", argumentParser, logging],
+            swiftSettings: strict),
         .executableTarget(
-            name: "tokencachectl", dependencies: ["TokenCacheClient", "TokenCrypto", argumentParser],
+            name: "tokencachectl", dependencies: ["TokenCacheClient", "TokenCrypto", "Host", argumentParser],
             swiftSettings: strict),
 
         // The load test: a client of its own, so that it measures servers and not a library.
         .target(
             name: "LoadTest", dependencies: ["CLinux", histogram],
             resources: [.embedInCode("Scripts"), .embedInCode("Pages")], swiftSettings: strict),
-        .executableTarget(name: "tokencache-load", dependencies: ["LoadTest", argumentParser], swiftSettings: strict),
+        .executableTarget(
+            name: "tokencache-load", dependencies: ["LoadTest", "Host", argumentParser], swiftSettings: strict),
         // The client library beside bare hiredis.
         .executableTarget(
-            name: "client-benchmark", dependencies: ["TokenCacheClient", "LoadTest", "CHiredis", argumentParser],
+            name: "client-benchmark",
+            dependencies: ["TokenCacheClient", "LoadTest", "Host", "CHiredis", argumentParser],
             swiftSettings: strict),
 
         // What tests of several targets begin a random choice from.
@@ -118,7 +122,8 @@ let package = Package(
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(
-            name: "TokenCacheServerTests", dependencies: ["TokenCacheServer", "SeededRandom", configuration, logging],
+            name: "TokenCacheServerTests",
+            dependencies: ["TokenCacheServer", "WireProtocol", "SeededRandom", configuration, logging],
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheClientTests", dependencies: ["TokenCacheClient", "SeededRandom"], swiftSettings: strict),
@@ -142,7 +147,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "TestSupport", "tokencached", "tokencachectl", "TokenCacheClient", "Tokens",
+                "TestSupport", "tokencached", "tokencachectl", "tokencache-load", "TokenCacheClient", "Tokens",
                 "TokenCrypto",
             ],
             exclude: ["Faults/servers.txt"], swiftSettings: strict),

@@ -23,6 +23,11 @@ struct peer_credentials {
     unsigned int gid;
 };
 
+// openat(2) with the mode of a file that it makes.
+static inline int openat_with_mode(int folder, const char *path, int flags, unsigned int mode) {
+    return openat(folder, path, flags, mode);
+}
+
 // prctl(2), for options with one argument.
 static inline int process_control(int option, unsigned long argument) {
     return prctl(option, argument, 0, 0, 0);

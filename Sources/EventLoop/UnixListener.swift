@@ -1,5 +1,6 @@
 internal import CLibevent
 internal import Glibc
+public import Host
 
 /// Why a Unix-domain socket could not be bound.
 public enum UnixListenerError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -9,6 +10,8 @@ public enum UnixListenerError: Error, Equatable, Sendable, CustomStringConvertib
     case notASocket(path: String)
     /// The path has more than 107 bytes (`sun_path` holds 108 with its end), or is empty or holds a NUL.
     case invalidPath(path: String)
+    /// The socket's folder is another user's, or others may write to it.
+    case untrustedFolder(path: String, Distrust)
     /// A system call failed: what was tried, and the error number.
     case system(path: String, operation: String, number: Int32)
 
@@ -20,6 +23,8 @@ public enum UnixListenerError: Error, Equatable, Sendable, CustomStringConvertib
             "\(path): exists and is not a socket; it is left as it is"
         case .invalidPath(let path):
             "\(path): a socket path has 1 to \(UnixListener.longestPath) bytes, this one has \(path.utf8.count)"
+        case .untrustedFolder(let path, let distrust):
+            "\(path): its folder is not used: \(distrust)"
         case .system(let path, let operation, let number):
             "\(path): \(operation): \(describe(errno: number))"
         }
@@ -84,8 +89,14 @@ public struct UnixListener: Sendable {
         let name = slash.map { path[path.index(after: $0)...] } ?? path[...]
         guard !name.isEmpty else { throw .notASocket(path: path) }
         let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw .system(path: path, operation: "open its folder", number: errno) }
+        let folder: Int32
+        // The socket is made there under a new name, so a folder like /tmp will do.
+        do throws(FileFault) { folder = try FileTrust.openFolder(parent, allowsSticky: true) } catch {
+            switch error {
+            case .system(_, let number): throw .system(path: path, operation: "open its folder", number: number)
+            case .untrusted(let distrust): throw .untrustedFolder(path: path, distrust)
+            }
+        }
         // Advisory and best effort: whoever may read the folder may hold this lock, and must not be able to stop us.
         for _ in 0..<20 where flock(folder, LOCK_EX | LOCK_NB) != 0 {
             guard errno == EWOULDBLOCK else { break }

@@ -25,26 +25,35 @@ extension TokenService: FlowContext {
 
     func report(_ notice: FlowNotice) {
         switch notice {
-        case .replayed(let sid): logger.notice("a retired token came back", metadata: ["sid": "\(sid)"])
+        case .replayed(let sid, let subject):
+            audit?(AuditEvent(.replay, sid: sid, subject: subject, peer: asking))
+            logger.notice("a retired token came back", metadata: ["sid": "\(sid)"])
         case .recovered(let sid):
             counters.recoveries &+= 1
             logger.notice("a token came back whose successor was used: it is told again", metadata: ["sid": "\(sid)"])
         case .endedByReplay(let sid):
+            audit?(AuditEvent(.replay, sid: sid, peer: asking))
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(sid)"])
+        case .noSession(let sid, let subject):
+            logger.error(
+                "a session's key holds something of another type: it was taken out of its subject's index, and left",
+                metadata: ["sid": "\(sid)"])
+            if let index = try? SubjectIndex(subject: subject, crypto: crypto) { store.removeFromIndex(index, [sid]) }
         case .loggedIn(let view):
             counters.logins += 1
-            audit("login", view)
+            note(.login, "login", view)
         case .issued(let view):
             counters.issued += 1
-            audit("session issued", view)
+            note(.issue, "session issued", view)
         case .guestAskedAbout: counters.guestsLookedUp &+= 1
         case .promoted: counters.guestsPromoted &+= 1
         case .captcha(let verdict): countCaptcha(verdict)
         }
     }
 
-    private func audit(_ event: Logger.Message, _ view: SessionView) {
+    private func note(_ kind: AuditEvent.Kind, _ event: Logger.Message, _ view: SessionView) {
         guard !view.subject.isEmpty else { return }
+        audit?(AuditEvent(kind, sid: view.sid, subject: view.subject, peer: asking))
         logger.info(
             event, metadata: ["sid": "\(view.sid)", "subject": "\(String(decoding: view.subject, as: UTF8.self))"])
     }

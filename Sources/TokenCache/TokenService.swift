@@ -26,6 +26,10 @@ public final class TokenService {
     let stateless: StatelessTokens
     let logger: Logger
     var faults: FaultReports
+    /// Takes what an auditor wants to know of; nil where nobody does.
+    public var audit: ((AuditEvent) -> Void)?
+    /// Whose request is being carried out.
+    public var asking: AuditPeer?
     private var random: any RandomSource
     private let prefix: [UInt8]
     /// What is known of a session beside the near cache. Who waits is told the fault where the fate of the change that it

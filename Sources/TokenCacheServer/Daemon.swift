@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Glibc
+internal import Host
 internal import Logging
 internal import RedisLink
 internal import TokenCache
@@ -27,6 +28,7 @@ public final class Daemon {
     private let configurationFile: String
     private let reread: () -> Result<Settings, SettingsErrors>
     private let log: LogOutput
+    private let audit: AuditTrail
     /// Nil for the embedded server.
     private let endpoint: RedisEndpoint?
     private let logger: Logger
@@ -35,6 +37,8 @@ public final class Daemon {
     private let service: ServiceContext
     private var watchdog: LoopTimer?
     private let startedAt = MonotonicInstant.now()
+    /// `limits.max-clients`, or fewer where descriptors are short.
+    private var maxClients: Int
     private var embedded: EmbeddedRedis?
     private var parts: Parts?
     private var timers: [LoopTimer] = []
@@ -80,15 +84,24 @@ public final class Daemon {
         self.service = service
         logger = log.logger(label: "tokencached")
         endpoint = settings.redis.endpoint
+        do throws(FileFault) {
+            audit = AuditTrail(try .open(settings.audit.target), output: log, logger: logger)
+        } catch { throw StartError(Self.refusal(of: settings.audit.target, error), exitStatus: 78) }
         Process.resetSignals()
         Process.forbidCoreDumps()
-        Process.raiseDescriptorLimit(
-            to: settings.limits.maxClients + Server.reservedDescriptors, logger: logger)
+        Process.returnLargeBuffers()
+        maxClients = Process.placesForClients(settings.limits, logger: logger)
         do {
             loop = try EventLoop()
         } catch { throw StartError("\(error)", exitStatus: 71) }
         if let passed = try service.socket() { socket = passed } else { socket = try Self.bind(settings.socket) }
         Process.warnOfShortBacklog(logger: logger)
+    }
+
+    /// Why the file of `audit.target` is not written.
+    private static func refusal(of target: Settings.AuditTarget, _ fault: FileFault) -> String {
+        guard case .file(let path) = target else { return "audit.target: \(fault)" }
+        return "audit.target: \(path) is not used: \(fault)"
     }
 
     private static func bind(_ socket: Settings.Socket) throws(StartError) -> UnixListener {
@@ -159,14 +172,29 @@ public final class Daemon {
                 ? TokenService.NearCacheOptions(
                     maxBytes: settings.nearCache.maxMemory, serveStale: settings.nearCache.serveStale) : nil,
             logger: log.limitedLogger(label: "tokencached"))
-        let dispatcher = Dispatcher(service: service, environment: try makeEnvironment(node), logger: logger)
+        audit.clock = { [unowned service] in service.auditTime }
+        follow(service)
+        recordKeys(of: service, "loaded")
+        let dispatcher = Dispatcher(
+            service: service, environment: try makeEnvironment(node), audit: audit, logger: logger)
         let server = Server(
-            loop: loop, dispatcher: dispatcher, limits: settings.limits, access: AccessRules(settings.access),
-            logger: logger)
+            loop: loop, dispatcher: dispatcher, limits: settings.limits, maxClients: maxClients,
+            access: AccessRules(settings.access), logger: logger)
         let marking =
             embedded == nil
             ? DaemonMarking(service: service, node: node, socketPath: socket.path, logger: logger) : nil
         return Parts(node: node, server: server, dispatcher: dispatcher, marking: marking)
+    }
+
+    /// Hands on what the service has for an auditor, where there is one.
+    private func follow(_ service: TokenService) {
+        service.asking = nil
+        service.audit = audit.isOn ? { [audit] in audit.record($0) } : nil
+    }
+
+    private func recordKeys(of service: TokenService, _ reason: String) {
+        guard let fingerprint = service.keyFingerprint else { return }
+        audit.record(AuditEvent(.keyring, reason: reason, fingerprint: fingerprint))
     }
 
     private var hasNearCache: Bool { settings.nearCache.maxMemory > 0 }
@@ -175,7 +203,18 @@ public final class Daemon {
         var node = RedisNode.Settings()
         node.link.timeout = settings.redis.timeout
         let passwordFile = settings.redis.passwordFile
-        if !passwordFile.isEmpty { node.link.password = { PasswordFile.read(passwordFile).map(RedisPassword.init) } }
+        if !passwordFile.isEmpty {
+            let isCredential = settings.redis.isPasswordCredential
+            let logger = log.limitedLogger(label: "tokencached")
+            node.link.password = {
+                switch PasswordFile.read(passwordFile, isCredential: isCredential) {
+                case .success(let password): return RedisPassword(password)
+                case .failure(let fault):
+                    logger.error("redis.password-file \(fault.text)", metadata: ["file": "\(passwordFile)"])
+                    return nil
+                }
+            }
+        }
         node.prefix = prefix
         node.hasFeed = hasNearCache
         // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.
@@ -209,7 +248,7 @@ public final class Daemon {
                     }
                 }
             },
-            reload: { [weak self] in self?.reload() ?? .refused(problems: []) },
+            reload: { [weak self] in self?.reload(by: $0) ?? .refused(problems: []) },
             shutDown: { [weak self] in
                 // After the command: its own connection is among those that drain.
                 self?.loop.later { self?.drain() }
@@ -288,12 +327,26 @@ public final class Daemon {
                 loop.onSignal(number) { [weak self] in self?.logger.notice("\(name) means nothing to this daemon") })
         }
         signals.append(
-            loop.onSignal(SIGHUP) { [weak self] in _ = self?.reload() })
+            loop.onSignal(SIGHUP) { [weak self] in _ = self?.reload(by: nil) })
     }
 
     // MARK: Reload
 
     /// Reads the configuration again and swaps in what can change at run time. What is wrong changes nothing.
+    /// - Parameter peer: who asked for it; nil for a signal.
+    private func reload(by peer: AuditPeer?) -> ReloadOutcome {
+        let before = parts?.dispatcher.service.keyFingerprint
+        let outcome = reload()
+        switch outcome {
+        case .changed: audit.record(AuditEvent(.reload, peer: peer, reason: "done"))
+        case .refused: audit.record(AuditEvent(.reload, peer: peer, reason: "refused, nothing was changed"))
+        }
+        if let service = parts?.dispatcher.service, service.keyFingerprint != before {
+            recordKeys(of: service, "changed")
+        }
+        return outcome
+    }
+
     private func reload() -> ReloadOutcome {
         // Before the daemon serves, "ready" would be taken for the start's.
         if isAccepting, phase == .running { service.notifier.tell(.reloadingNow()) }
@@ -305,6 +358,12 @@ public final class Daemon {
             return .refused(problems: errors.problems.map(\.description))
         case .success(let new):
             let (merged, needRestart) = settings.reloaded(with: new)
+            let sink: AuditTrail.Sink
+            do throws(FileFault) { sink = try .open(merged.audit.target) } catch {
+                let problem = Self.refusal(of: merged.audit.target, error)
+                logger.error("nothing was changed: \(problem)")
+                return .refused(problems: [problem])
+            }
             do {
                 try parts?.dispatcher.service.apply(
                     TokenPolicy(merged), StatelessPolicy(merged),
@@ -312,14 +371,18 @@ public final class Daemon {
                         merged, isInForce: parts?.dispatcher.service.keyFingerprint != nil, logger: logger),
                     serveStale: merged.nearCache.serveStale)
             } catch {
+                sink.close()
                 let reason = (error as? KeyRingError)?.description(of: merged.keyring.file) ?? "\(error)"
                 logger.error("nothing was changed: \(reason)")
                 return .refused(problems: [reason])
             }
             settings = merged
+            audit.replace(sink)
+            if let service = parts?.dispatcher.service { follow(service) }
             log.level = merged.log.level
             log.format = merged.log.format
-            parts?.server.apply(merged.limits, AccessRules(merged.access))
+            maxClients = Process.placesForClients(merged.limits, logger: logger)
+            parts?.server.apply(merged.limits, maxClients: maxClients, AccessRules(merged.access))
             logger.notice("the configuration was reloaded")
             if !needRestart.isEmpty {
                 logger.warning("these keys change with a restart only: \(needRestart.joined(separator: ", "))")

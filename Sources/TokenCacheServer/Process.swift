@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Host
 internal import Logging
 
 /// What the daemon asks of the kernel for its own process.
@@ -11,10 +12,22 @@ enum Process {
         _ = process_control(PR_SET_DUMPABLE, 0)
     }
 
+    /// Large buffers come from the kernel one by one and go back to it as soon as they are freed.
+    ///
+    /// Left alone, the allocator begins to keep them after the first: many half commands then leave a heap full of holes
+    /// (mallopt(3), the dynamic threshold).
+    static func returnLargeBuffers() {
+        _ = mallopt(M_MMAP_THRESHOLD, largeBuffer)
+    }
+
+    /// Bytes; the allocator's own threshold at the start.
+    private static let largeBuffer: Int32 = 128 << 10
+
     /// Undoes what a parent may have left: blocked signals, through which no SIGTERM would come.
     ///
     /// What ends a process unless it is said otherwise, and means nothing to this one, is ignored: it would leave the
     /// embedded Redis behind.
+    /// A file past a limit of size is an error of that write, not the end of the daemon.
     ///
     /// And ends a crash in silence: the Swift runtime's handlers print registers and the memory they point to, where
     /// tokens may be.
@@ -29,24 +42,35 @@ enum Process {
         for fatal in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV] { signal(fatal, SIG_DFL) }
     }
 
+    /// The clients that descriptors suffice for: `limits.max-clients`, or fewer where the limit of open files cannot be
+    /// raised to match. What the daemon itself needs, and admins' places, are kept out of it.
+    static func placesForClients(_ limits: Settings.Limits, logger: Logger) -> Int {
+        let kept = Server.reservedDescriptors + ClientPlaces.forAdmins
+        let needed = limits.maxClients + kept
+        let allowed = raiseDescriptorLimit(to: needed)
+        guard allowed < needed else { return limits.maxClients }
+        let places = max(1, allowed - kept)
+        logger.warning(
+            "the limit of open files is lower than limits.max-clients needs: fewer clients are served",
+            metadata: ["limit": "\(allowed)", "needed": "\(needed)", "maxclients": "\(places)"])
+        return places
+    }
+
     /// Raises `RLIMIT_NOFILE` as far as is needed and allowed.
-    static func raiseDescriptorLimit(to needed: Int, logger: Logger) {
+    /// - Returns: what it is then.
+    private static func raiseDescriptorLimit(to needed: Int) -> Int {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()
-        guard getrlimit(resource, &limit) == 0, limit.rlim_cur < UInt(clamping: needed) else { return }
+        guard getrlimit(resource, &limit) == 0 else { return 0 }
+        guard limit.rlim_cur < UInt(clamping: needed) else { return needed }
         var wanted = limit
         wanted.rlim_cur = UInt(clamping: needed)
         // Root may raise the hard limit, too.
         wanted.rlim_max = max(limit.rlim_max, wanted.rlim_cur)
-        if setrlimit(resource, &wanted) == 0 { return }
+        if setrlimit(resource, &wanted) == 0 { return needed }
         wanted.rlim_max = limit.rlim_max
         wanted.rlim_cur = min(limit.rlim_max, UInt(clamping: needed))
-        _ = setrlimit(resource, &wanted)
-        if wanted.rlim_cur < UInt(clamping: needed) {
-            logger.warning(
-                "the limit of open files is lower than limits.max-clients needs",
-                metadata: ["limit": "\(wanted.rlim_cur)", "needed": "\(needed)"])
-        }
+        return Int(clamping: setrlimit(resource, &wanted) == 0 ? wanted.rlim_cur : limit.rlim_cur)
     }
 
     /// The kernel cuts the listen backlog to `net.core.somaxconn` without a word.
@@ -77,12 +101,20 @@ enum SocketFolder {
 enum PasswordFile {
     static let maxBytes = 4_096
 
-    /// Its first line; nil where it cannot be read.
-    static func read(_ path: String) -> [UInt8]? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
+    /// Its first line, or why it is not used.
+    /// - Parameter isCredential: the service manager sees to who may read it.
+    static func read(_ path: String, isCredential: Bool) -> Result<[UInt8], ValueFault> {
+        // A pipe would otherwise keep the daemon waiting for somebody who writes.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else { return .failure(ValueFault("cannot be read: \(HostFiles.text(errno))")) }
+        defer { close(descriptor) }
+        do throws(FileFault) { if !isCredential { try FileTrust.judgeSecret(descriptor) } } catch {
+            return .failure(ValueFault("is not used: \(error)"))
+        }
         var bytes = [UInt8](repeating: 0, count: maxBytes)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") })
+        let count = Glibc.read(descriptor, &bytes, bytes.count)
+        guard count >= 0 else { return .failure(ValueFault("cannot be read: \(HostFiles.text(errno))")) }
+        return .success(
+            Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }))
     }
 }

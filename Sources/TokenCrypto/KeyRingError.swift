@@ -22,7 +22,9 @@ public enum KeyRingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// It is there already, and must not be replaced.
     case exists(path: String)
     case notRegular(path: String)
-    /// Others than its owner may read or change it. `mode`: the lower twelve bits.
+    /// It belongs to neither the user of this process nor root.
+    case foreign(path: String, user: UInt32)
+    /// Others than its owner, and a group that this process is in, may read or change it. `mode`: the lower twelve bits.
     case exposed(path: String, mode: UInt32)
     /// The system refused `operation`.
     case system(path: String, operation: String, reason: String)
@@ -31,7 +33,7 @@ public enum KeyRingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The description, and the path of the ring where it does not name it itself.
     public func description(of path: String) -> String {
         switch self {
-        case .missing, .exists, .notRegular, .exposed, .system: description
+        case .missing, .exists, .notRegular, .foreign, .exposed, .system: description
         case .key, .noKeys, .tooManyKeys, .tooLong, .malformed, .cryptography: "\(path): \(description)"
         }
     }
@@ -49,7 +51,10 @@ public enum KeyRingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .exists(let path): "there is a file \(path) already"
         case .notRegular(let path): "the key ring \(path) is no regular file"
         case .exposed(let path, let mode):
-            "the key ring \(path) has mode 0\(String(mode, radix: 8)): only its owner may have rights to it (chmod 600)"
+            "the key ring \(path) has mode 0\(String(mode, radix: 8)): others may have no rights to it, a group only to "
+                + "read it, and only one that the daemon is in (chmod 600)"
+        case .foreign(let path, let user):
+            "the key ring \(path) belongs to user \(user), not to the daemon's user or root"
         case .system(let path, let operation, let reason): "the key ring \(path): \(operation): \(reason)"
         case .cryptography(let error): "the key ring: \(error)"
         }

@@ -1,19 +1,23 @@
 internal import Glibc
+internal import Host
 
 /// The file that holds a key ring.
 public enum KeyRingFile {
-    /// Reads a key ring.
-    /// - Parameter isCredential: the service manager gave the file (systemd's `LoadCredential=`): it sees to who may
-    ///   read it. Otherwise a file to which group or others have rights is refused.
-    public static func load(path: String, isCredential: Bool) throws(KeyRingError) -> KeyRing {
+    /// Reads a key ring, through whatever links lead to it.
+    /// - Parameters:
+    ///   - isCredential: the service manager gave the file (systemd's `LoadCredential=`): it sees to who may read it.
+    ///     Otherwise a file is refused that is not this user's or root's, that others have rights to, or a group that
+    ///     this process is not in.
+    ///   - byAdministrator: root looks after the ring of a daemon that runs as somebody else, who may own it.
+    public static func load(
+        path: String, isCredential: Bool, byAdministrator: Bool = false
+    ) throws(KeyRingError) -> KeyRing {
         // A pipe would otherwise keep the caller waiting for somebody who writes.
         let descriptor = try retrying(path, "open") { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) }
         defer { close(descriptor) }
         let facts = try facts(of: descriptor, path: path)
         guard facts.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
-        guard isCredential || facts.st_mode & 0o077 == 0 else {
-            throw .exposed(path: path, mode: facts.st_mode & 0o7777)
-        }
+        if !isCredential { try judge(descriptor, path, byAdministrator: byAdministrator) }
         // One byte more than allowed tells a file that is too long, whatever it says about itself.
         var length = 0
         let text = try SecretBytes(count: KeyRing.maxEncodedCount + 1) { buffer throws(KeyRingError) in
@@ -29,8 +33,22 @@ public enum KeyRingFile {
         }
     }
 
+    private static func judge(_ descriptor: Int32, _ path: String, byAdministrator: Bool) throws(KeyRingError) {
+        do throws(FileFault) {
+            try FileTrust.judgeSecret(descriptor, byAdministrator: byAdministrator)
+        } catch {
+            switch error {
+            case .untrusted(.foreign(let user)), .untrusted(.foreignLink(let user)):
+                throw .foreign(path: path, user: user)
+            case .untrusted(.exposed(let mode)): throw .exposed(path: path, mode: mode)
+            case .untrusted(.wrongKind): throw .notRegular(path: path)
+            case .system: throw .system(path: path, operation: "stat", reason: "\(error)")
+            }
+        }
+    }
+
     /// Writes a key ring, whole or not at all: a new file beside it, mode 0600, on disk before it takes the name. It
-    /// keeps the owner of the file that it replaces.
+    /// keeps the owner of the file that it replaces, and its group's right to read. A link in its place is refused.
     /// - Parameter mustBeNew: throw `exists` rather than replace a file.
     public static func write(_ ring: KeyRing, path: String, mustBeNew: Bool) throws(KeyRingError) {
         var encoded = ring.encoded()
@@ -41,6 +59,7 @@ public enum KeyRingFile {
         do throws(CryptoError) { name = try .random(count: 9, from: &random) } catch { throw .cryptography(error) }
         let suffix = String(decoding: name.withUnsafeBytes { Base64URL.encode($0) }, as: UTF8.self)
         let temporary = "\(path).\(suffix)"
+        try judgeFolder(of: path)
         let descriptor = try retrying(path, "create a file beside it") {
             open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         }
@@ -52,13 +71,14 @@ public enum KeyRingFile {
         // The mode does not depend on the caller's umask.
         _ = try retrying(path, "chmod") { fchmod(descriptor, 0o600) }
         var replaced = stat()
-        if !mustBeNew, stat(path, &replaced) == 0 {
+        if !mustBeNew, lstat(path, &replaced) == 0 {
             guard replaced.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
             // Root changes the ring of a daemon that runs as another user.
             let own = try facts(of: descriptor, path: path)
             if own.st_uid != replaced.st_uid || own.st_gid != replaced.st_gid {
                 _ = try retrying(path, "keep its owner") { fchown(descriptor, replaced.st_uid, replaced.st_gid) }
             }
+            if replaced.st_mode & 0o040 != 0 { _ = try retrying(path, "chmod") { fchmod(descriptor, 0o640) } }
         }
         var written = 0
         while written < text.count {
@@ -79,10 +99,23 @@ public enum KeyRingFile {
         try syncFolder(of: path)
     }
 
+    private static func openFolder(of path: String) throws(KeyRingError) -> Int32 {
+        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        return try retrying(path, "open its folder") { open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    }
+
+    /// Whoever may write to the folder could put another ring in the place of this one.
+    private static func judgeFolder(of path: String) throws(KeyRingError) {
+        let descriptor = try openFolder(of: path)
+        defer { close(descriptor) }
+        do throws(FileFault) { try FileTrust.judgeFolder(descriptor) } catch {
+            throw .system(path: path, operation: "its folder is not used", reason: "\(error)")
+        }
+    }
+
     /// The name itself must be on disk, too.
     private static func syncFolder(of path: String) throws(KeyRingError) {
-        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let descriptor = try retrying(path, "open its folder") { open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        let descriptor = try openFolder(of: path)
         defer { close(descriptor) }
         _ = try retrying(path, "fsync of its folder") { fsync(descriptor) }
     }

@@ -161,7 +161,7 @@ extension CommandTable {
             command: .client, name: "CLIENT", minimumArguments: 1, maximumArguments: nil,
             role: .validator, group: .connection,
             summary: "Names and shows connections; LIST and KILL are for admins",
-            arguments: "ID | INFO | GETNAME | SETNAME name | SETINFO attribute value | LIST | KILL filter …",
+            arguments: "ID | INFO | GETNAME | SETNAME name | SETINFO attribute value | LIST | KILL <ID id | USER user>",
             since: "0.1.0", complexity: "O(1), O(N) for LIST and KILL with N the connections",
             flags: [.noscript, .loading, .stale]),
 

@@ -3,10 +3,14 @@
 /// The wording is Redis's (`networking.c`) where Redis has one, so that client libraries and people recognise it.
 /// The peer's bytes are never repeated in it.
 public enum ProtocolError: Error, Equatable, Sendable, CaseIterable {
-    /// The count after `*` is not a plain decimal, or exceeds `ProtocolLimits.maxElements`.
+    /// The count after `*` is not a plain decimal.
     case invalidMultibulkLength
-    /// The length after `$` is not a plain decimal, or exceeds `ProtocolLimits.maxBulk`.
+    /// The count after `*` exceeds `ProtocolLimits.maxElements`.
+    case tooManyElements
+    /// The length after `$` is not a plain decimal.
     case invalidBulkLength
+    /// The length after `$` exceeds `ProtocolLimits.maxBulk`.
+    case tooLongBulk
     /// An inline request is longer than `ProtocolLimits.maxLine` or has more than `maxElements` words.
     case tooBigInline
     /// A `*` line does not end within `ProtocolLimits.maxLine` bytes.
@@ -23,11 +27,11 @@ public enum ProtocolError: Error, Equatable, Sendable, CaseIterable {
     /// the connection without an answer.
     case httpRequest
 
-    /// What to write after `ERR Protocol error: `.
+    /// What to write after `ERR Protocol error: `. Where a limit is exceeded, the server adds which.
     public var message: StaticString {
         switch self {
-        case .invalidMultibulkLength: "invalid multibulk length"
-        case .invalidBulkLength: "invalid bulk length"
+        case .invalidMultibulkLength, .tooManyElements: "invalid multibulk length"
+        case .invalidBulkLength, .tooLongBulk: "invalid bulk length"
         case .tooBigInline: "too big inline request"
         case .tooBigMultibulkCount: "too big mbulk count string"
         case .tooBigBulkCount: "too big bulk count string"

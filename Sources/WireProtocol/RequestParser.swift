@@ -127,7 +127,7 @@ public struct RequestParser: Sendable {
         if phase == .count {
             switch readHeader(bytes) {
             case .value(let count):
-                guard count <= limits.maxElements else { return fail(.invalidMultibulkLength) }
+                guard count <= limits.maxElements else { return fail(.tooManyElements) }
                 remaining = count
             case .null: remaining = 0
             case .incomplete: return .incomplete
@@ -149,7 +149,7 @@ public struct RequestParser: Sendable {
             if phase == .length {
                 switch readHeader(bytes) {
                 case .value(let length):
-                    guard length <= limits.maxBulk else { return fail(.invalidBulkLength) }
+                    guard length <= limits.maxBulk else { return fail(.tooLongBulk) }
                     bulk = length
                 case .incomplete: return .incomplete
                 case .null, .invalid: return fail(.invalidBulkLength)

@@ -1,13 +1,14 @@
 internal import ArgumentParser
 internal import Glibc
+internal import Host
 internal import LoadTest
 
 // Started to become a server: never anything else, and before anything else.
-if CommandLine.arguments.count > 1, CommandLine.arguments[1] == ServerLaunch.verb {
-    exit(ServerLaunch.run(Array(CommandLine.arguments.dropFirst(2))))
+if LaunchArguments.words.first == ServerLaunch.verb {
+    exit(ServerLaunch.run(Array(LaunchArguments.words.dropFirst())))
 }
 
-let arguments = Arguments.parseOrExit()
+let arguments = Arguments.parseOrExit(LaunchArguments.words)
 Interruption.watch()
 do {
     exit(try await arguments.measure())

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Host
 internal import LoadTest
 
 /// One call of the program, from its arguments to its exit status.
@@ -173,6 +174,6 @@ struct Session {
 
     /// How to repeat this run.
     private var command: String {
-        (["tokencache-load"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
+        (["tokencache-load"] + LaunchArguments.words).joined(separator: " ")
     }
 }

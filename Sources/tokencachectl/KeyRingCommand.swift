@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import TokenCrypto
 
 /// `keyring`: the file with the keys that seal guests, CSRF tokens and captchas.
@@ -28,7 +29,7 @@ struct KeyRingOptions: ParsableArguments {
 
     func load() throws -> KeyRing {
         do throws(KeyRingError) {
-            return try KeyRingFile.load(path: path, isCredential: false)
+            return try KeyRingFile.load(path: path, isCredential: false, byAdministrator: geteuid() == 0)
         } catch {
             throw Failure(error, path: path)
         }
@@ -199,7 +200,7 @@ extension Failure {
             self.init(status: .other, message: "\(text): run it as the ring's owner, or as root")
         case .system, .cryptography:
             self.init(status: .other, message: text)
-        case .key, .noKeys, .tooLong, .malformed, .notRegular, .exposed:
+        case .key, .noKeys, .tooLong, .malformed, .notRegular, .foreign, .exposed:
             self.init(status: .badConfiguration, message: text)
         }
     }

@@ -20,7 +20,7 @@ struct Status: ParsableCommand {
         "upstream_state", "upstream_role", "upstream_redis_version", "upstream_maxmemory_policy",
         "upstream_clock_skew_ms", "upstream_round_trips", "upstream_reconnects", "upstream_last_fault",
         "upstream_last_fault_seconds_ago", "upstream_last_fault_remedy",
-        "connected_clients", "maxclients", "rejected_connections",
+        "connected_clients", "maxclients", "maxclients_configured", "rejected_connections",
         "total_commands_processed", "instantaneous_ops_per_sec", "total_error_replies",
         "keyspace_hits", "keyspace_misses", "used_memory_rss",
     ]
@@ -55,7 +55,7 @@ struct Status: ParsableCommand {
             (
                 "clients",
                 "\(info.text("connected_clients")) of \(info.text("maxclients")), "
-                    + "\(info.text("rejected_connections")) rejected"
+                    + "\(info.text("rejected_connections")) rejected" + shortage(info)
             ),
             (
                 "commands",
@@ -84,6 +84,14 @@ struct Status: ParsableCommand {
         let text = colour.paint(Layout.printable(fault), isWanted: colours)
         let remedy = info["upstream_last_fault_remedy"].map { ": \(Layout.printable($0))" } ?? ""
         return text + (age.map { ", \(Layout.duration(seconds: $0)) ago" } ?? "") + remedy
+    }
+
+    /// The limit of open files lets fewer clients in than the configuration.
+    private static func shortage(_ info: Info) -> String {
+        guard let places = info.number("maxclients"), let wanted = info.number("maxclients_configured"),
+            places < wanted
+        else { return "" }
+        return "; limits.max-clients is \(wanted), the limit of open files allows no more"
     }
 
     private static func memory(_ bytes: Int64?) -> String {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Host
 
 /// The root of the command line: it has no action of its own.
 struct TokenCacheCtl: ParsableCommand {
@@ -33,7 +34,8 @@ enum ProgramVersion {
 @main
 enum Program {
     static func main() {
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        _ = StandardDescriptors.fill()
+        let arguments = LaunchArguments.words
         guard !ArgumentScreen.holdsToken(arguments) else {
             end(.usage, saying: ArgumentScreen.refusal)
         }

@@ -1,12 +1,17 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Host
 internal import Logging
 internal import TokenCacheServer
 
 /// Exit status for a wrong configuration (EX_CONFIG of sysexits.h).
 let configurationError: Int32 = 78
 
-let arguments = Arguments.parseOrExit()
+/// Exit status where the system refuses what the daemon cannot do without (EX_OSERR).
+let systemError: Int32 = 71
+
+guard StandardDescriptors.fill() else { exit(systemError) }
+let arguments = Arguments.parseOrExit(LaunchArguments.words)
 let environment = ProcessInfo.processInfo.environment
 
 /// One line about the start: for people, or as a line of the log where the journal or a program reads it.

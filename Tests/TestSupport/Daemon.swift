@@ -27,6 +27,7 @@ public final class Daemon: Sendable {
     public let stateFolder: String
     private let arguments: [String]
     private let environment: [String: String]
+    private let launcher: [String]
     private let store: Store
     private let book: SecretBook
     private let process = Mutex<ChildProcess?>(nil)
@@ -42,12 +43,13 @@ public final class Daemon: Sendable {
 
     init(
         name: String, folder: String, store: Store, settings: [String: String], environment: [String: String],
-        book: SecretBook, readiness: Readiness
+        launcher: [String], book: SecretBook, readiness: Readiness
     ) throws {
         self.name = name
         self.folder = folder
         self.store = store
         self.environment = environment
+        self.launcher = launcher
         self.book = book
         socket = "\(folder)/t.sock"
         stateFolder = "\(folder)/state"
@@ -64,8 +66,9 @@ public final class Daemon: Sendable {
     }
 
     public func start(_ readiness: Readiness = .serves) throws {
+        let words = launcher + [Self.program] + arguments
         let child = try ChildProcess(
-            Self.program, arguments, name: name, folder: folder, environment: environment)
+            words[0], Array(words.dropFirst()), name: name, folder: folder, environment: environment)
         process.withLock { $0 = child }
         _ = try eventually(within: .seconds(30), "\(name) \(readiness)") { () throws -> Bool? in
             if let end = child.ended {

@@ -37,9 +37,10 @@ public final class Stage: Sendable {
         return server
     }
 
+    /// - Parameter launcher: a program, with its arguments, that becomes the daemon (prlimit, setpriv).
     public func addDaemon(
         _ store: Daemon.Store, settings: [String: String] = [:], environment: [String: String] = [:],
-        readiness: Daemon.Readiness = .serves
+        launcher: [String] = [], readiness: Daemon.Readiness = .serves
     ) throws -> Daemon {
         let number = state.withLock { $0.daemons.count + 1 }
         var all = Self.settings
@@ -50,7 +51,7 @@ public final class Stage: Sendable {
         all.merge(settings) { _, new in new }
         let daemon = try Daemon(
             name: "d\(number)", folder: folder.folder("d\(number)"), store: store, settings: all,
-            environment: environment, book: book, readiness: readiness)
+            environment: environment, launcher: launcher, book: book, readiness: readiness)
         state.withLock { $0.daemons.append(daemon) }
         return daemon
     }

@@ -144,9 +144,9 @@ struct KeyRingTests {
         let early = try keyring("check", "--file", path)
         #expect(early.status == 1 && early.output.contains("signing      none yet"))
 
-        chmod(path, 0o640)
+        chmod(path, 0o644)
         let open = try keyring("check", "--file", path)
-        #expect(open.status == 78 && open.errors.contains("mode 0640") && open.errors.contains("chmod 600"))
+        #expect(open.status == 78 && open.errors.contains("mode 0644") && open.errors.contains("chmod 600"))
         chmod(path, 0o600)
         try Data("{\"keys\":[{\"kid\":\"a\",\"key\":\"c2VjcmV0\"}]}".utf8).write(to: URL(fileURLWithPath: path))
         let broken = try keyring("check", "--file", path)

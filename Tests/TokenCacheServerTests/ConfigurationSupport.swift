@@ -19,8 +19,9 @@ func testHost(files: [String: String] = [:], folders: Set<String> = ["/run/token
         readFile: { path, _ in
             files[path].map { .success($0) } ?? .failure(ValueFault("cannot be read: No such file or directory"))
         },
-        readableFileMode: { path in
-            files[path] != nil ? .success(0o600) : .failure(ValueFault("cannot be read: No such file or directory"))
+        isReadable: { files[$0] != nil },
+        judgeSecret: { path, _ in
+            files[path] != nil ? .success(()) : .failure(ValueFault("cannot be read: No such file or directory"))
         })
 }
 

@@ -73,7 +73,7 @@ import TokenCrypto
         #expect(folder.entries == ["keyring.json"])
     }
 
-    @Test(arguments: [0o640, 0o604, 0o644, 0o660, 0o602, 0o620, 0o666, 0o777, 0o444] as [mode_t])
+    @Test(arguments: [0o604, 0o644, 0o660, 0o602, 0o620, 0o666, 0o777, 0o444, 0o610] as [mode_t])
     func `a file that group or others have rights to is refused, unless it is a credential`(mode: mode_t) throws {
         let path = folder.file()
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
@@ -82,10 +82,48 @@ import TokenCrypto
             try KeyRingFile.load(path: path, isCredential: false)
         }
         #expect(try KeyRingFile.load(path: path, isCredential: true) == ring)
-        for allowed in [0o600, 0o400, 0o700] as [mode_t] {
+        for allowed in [0o600, 0o400, 0o700, 0o640, 0o440] as [mode_t] {
             chmod(path, allowed)
             #expect(try KeyRingFile.load(path: path, isCredential: false) == ring)
         }
+    }
+
+    @Test
+    func `a group that this process is not in must not read it; another user's is refused, but for an administrator`()
+        throws
+    {
+        // Only root can give files away; CI and containers run as root.
+        guard geteuid() == 0 else { return }
+        let path = folder.file()
+        try KeyRingFile.write(ring, path: path, mustBeNew: true)
+        #expect(chown(path, 0, 12_346) == 0 && chmod(path, 0o640) == 0)
+        #expect(throws: KeyRingError.exposed(path: path, mode: 0o640)) {
+            try KeyRingFile.load(path: path, isCredential: false)
+        }
+        #expect(chown(path, 12_345, 12_346) == 0)
+        #expect(throws: KeyRingError.foreign(path: path, user: 12_345)) {
+            try KeyRingFile.load(path: path, isCredential: false)
+        }
+        #expect(try KeyRingFile.load(path: path, isCredential: false, byAdministrator: true) == ring)
+        // Whoever may read it may read the next one.
+        try KeyRingFile.write(ring, path: path, mustBeNew: false)
+        var facts = stat()
+        #expect(stat(path, &facts) == 0 && facts.st_mode & 0o7777 == 0o640 && facts.st_gid == 12_346)
+    }
+
+    @Test func `a ring is written neither through a link nor into a folder that everybody may write to`() throws {
+        let elsewhere = folder.file("elsewhere")
+        try KeyRingFile.write(ring, path: elsewhere, mustBeNew: true)
+        #expect(symlink(elsewhere, folder.file()) == 0)
+        #expect(throws: KeyRingError.notRegular(path: folder.file())) {
+            try KeyRingFile.write(ring, path: folder.file(), mustBeNew: false)
+        }
+        unlink(folder.file())
+        chmod(folder.path, 0o777)
+        let error = #expect(throws: KeyRingError.self) {
+            try KeyRingFile.write(ring, path: folder.file(), mustBeNew: true)
+        }
+        #expect("\(error.map(String.init(describing:)) ?? "")".contains("its mode 0777"))
     }
 
     @Test func `what is not there is missing, which is another error than what cannot be read`() throws {

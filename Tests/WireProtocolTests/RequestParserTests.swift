@@ -103,9 +103,9 @@ struct RequestParserTests {
     func limits() {
         let limits = ProtocolLimits(maxLine: 20, maxElements: 3, maxBulk: 5)
         #expect(read("*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n", limits: limits).requests.count == 1)
-        #expect(read("*4\r\n", limits: limits).error == .invalidMultibulkLength)
+        #expect(read("*4\r\n", limits: limits).error == .tooManyElements)
         #expect(read("*1\r\n$5\r\nabcde\r\n", limits: limits).requests.count == 1)
-        #expect(read("*1\r\n$6\r\n", limits: limits).error == .invalidBulkLength)
+        #expect(read("*1\r\n$6\r\n", limits: limits).error == .tooLongBulk)
         let line = String(repeating: "x", count: 20)
         #expect(read(line + "\n", limits: limits).requests.count == 1)
         #expect(read(line + "\r\n", limits: limits).requests.count == 1)
@@ -139,7 +139,7 @@ struct RequestParserTests {
     @Test("absurd limits do not overflow")
     func absurdLimits() {
         let limits = ProtocolLimits(maxLine: .max, maxElements: .max, maxBulk: .max)
-        #expect(read("*1\r\n$999999999999999999\r\n", limits: limits).error == .invalidBulkLength)
+        #expect(read("*1\r\n$999999999999999999\r\n", limits: limits).error == .tooLongBulk)
         #expect(read("*1073741824\r\n$1073741824\r\n", limits: limits).left == 26)
         #expect(read("*1\r\n", limits: ProtocolLimits(maxLine: -1, maxElements: -1, maxBulk: -1)).left == 4)
     }

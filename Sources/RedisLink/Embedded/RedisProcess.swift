@@ -1,11 +1,14 @@
 internal import EventLoop
 internal import Glibc
+public import Host
 
 /// Why the private Redis cannot be used.
 public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Another daemon uses this state directory.
     case inUse(path: String)
     case directory(path: String, operation: String, number: Int32)
+    /// The folder, or a file in it, is another user's, or others may write to it.
+    case untrusted(path: String, Distrust)
     case executableMissing(name: String)
     case cannotStart(executable: String, number: Int32)
     /// Its version lacks what the scripts need.
@@ -23,6 +26,8 @@ public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConverti
             "\(path) is in use by another daemon; each needs a state directory of its own"
         case .directory(let path, let operation, let number):
             "\(path): cannot \(operation) it: \(String(cString: strerror(number)))"
+        case .untrusted(let path, let distrust):
+            "\(path) is not used: \(distrust)"
         case .executableMissing(let name):
             "\(name) not found: install the package redis-server (Debian, Ubuntu) or redis (Fedora, Alpine), "
                 + "or set redis.url to a Redis that runs elsewhere"
@@ -56,16 +61,27 @@ final class RedisFolder {
     init(stateDirectory: String) throws(EmbeddedRedisError) {
         path = stateDirectory + "/redis"
         Self.makeParents(of: stateDirectory)
-        for folder in [stateDirectory, path] where mkdir(folder, 0o700) != 0 && errno != EEXIST {
-            throw .directory(path: folder, operation: "make", number: errno)
+        if mkdir(stateDirectory, 0o700) != 0, errno != EEXIST {
+            throw .directory(path: stateDirectory, operation: "make", number: errno)
         }
-        descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .directory(path: path, operation: "open", number: errno) }
-        lock = openat(descriptor, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard lock >= 0 else {
-            let number = errno
+        let parent = try Self.trusting(stateDirectory) { () throws(FileFault) in
+            try FileTrust.openFolder(stateDirectory)
+        }
+        defer { close(parent) }
+        if mkdirat(parent, "redis", 0o700) != 0, errno != EEXIST {
+            throw .directory(path: path, operation: "make", number: errno)
+        }
+        let descriptor = try Self.trusting(path) { () throws(FileFault) in
+            try FileTrust.openFolder("redis", in: parent)
+        }
+        self.descriptor = descriptor
+        do throws(EmbeddedRedisError) {
+            lock = try Self.trusting(path + "/lock") { () throws(FileFault) in
+                try FileTrust.openToWrite("lock", in: descriptor, flags: O_RDWR)
+            }
+        } catch {
             close(descriptor)
-            throw .directory(path: path + "/lock", operation: "open", number: number)
+            throw error
         }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             let number = errno
@@ -93,6 +109,17 @@ final class RedisFolder {
         close(descriptor)
     }
 
+    private static func trusting(
+        _ path: String, _ open: () throws(FileFault) -> Int32
+    ) throws(EmbeddedRedisError) -> Int32 {
+        do throws(FileFault) { return try open() } catch {
+            switch error {
+            case .system(let operation, let number): throw .directory(path: path, operation: operation, number: number)
+            case .untrusted(let distrust): throw .untrusted(path: path, distrust)
+            }
+        }
+    }
+
     /// Where to connect: the socket's path, or a short way round through the open folder where that is too long.
     var socketPath: String {
         let full = path + "/" + RedisFolder.socketName
@@ -102,8 +129,10 @@ final class RedisFolder {
 
     /// Notes the server's process number, for whoever looks after the daemon; `leftOvers` does not depend on it.
     func note(processID: Int32) {
-        let file = openat(descriptor, RedisFolder.processFileName, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard file >= 0 else { return }
+        guard
+            let file = try? FileTrust.openToWrite(
+                RedisFolder.processFileName, in: descriptor, flags: O_WRONLY | O_TRUNC)
+        else { return }
         let text = Array("\(processID)\n".utf8)
         _ = write(file, text, text.count)
         close(file)
@@ -160,10 +189,13 @@ final class RedisFolder {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        let logPath = "/proc/self/fd/\(descriptor)/" + RedisFolder.logName
+        let output = try Self.trusting(path + "/" + RedisFolder.logName) { () throws(FileFault) in
+            try FileTrust.openToWrite(RedisFolder.logName, in: descriptor, flags: O_WRONLY | O_APPEND)
+        }
+        defer { close(output) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, logPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        posix_spawn_file_actions_adddup2(&actions, output, 2)
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -186,6 +218,9 @@ final class RedisFolder {
         // Nothing of the daemon's environment: it may hold secrets.
         let environment = ["PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C"]
         var processID: pid_t = 0
+        // What it makes is for its user alone: it names no mode of its own.
+        let before = umask(0o077)
+        defer { _ = umask(before) }
         let number = withCStrings(arguments) { arguments in
             withCStrings(environment) { environment in
                 posix_spawn(&processID, executable, &actions, &attributes, arguments, environment)

@@ -4,7 +4,7 @@ extension KnownFault {
         unreachable, lost, timeout, silent, loading, busy, outOfMemory, cannotSave, protectedMode, readOnly, masterDown,
         noReplicas, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld, maxClients,
         cluster, clusterDown, notReachedYet, closed, overloaded, scriptLost, scriptRefused, scriptFailed, refused,
-        notAReply, unexpected, firstCommands, noDatabase,
+        notAReply, unexpected, firstCommands, noDatabase, wrongType,
         late, unconfirmedEnd, subjectTooBusy, sessionTooBusy, recordTooNew, recordDamaged, internalFault,
     ]
 
@@ -43,6 +43,10 @@ extension KnownFault {
     static let masterDown = KnownFault(
         "Redis is a replica and has lost its master", means: "MASTERDOWN",
         remedy: "point `redis.url` to the master, or bring the master back")
+    static let wrongType = KnownFault(
+        "a key holds something of another type (WRONGTYPE)",
+        means: "something else than a daemon wrote under the prefix",
+        remedy: "give the site a `redis.prefix` of its own; `TYPE` at Redis shows what the key is")
     static let noReplicas = KnownFault(
         "Redis has too few replicas to accept writes", means: "`min-replicas-to-write`",
         remedy: "bring the replicas back, or lower `min-replicas-to-write` at Redis")

@@ -37,6 +37,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case protocolError
         /// A script failed or cannot be loaded.
         case scriptError
+        /// `WRONGTYPE`: the key holds something else than what belongs there.
+        case wrongType
         /// The daemon's own bound of waiting requests is reached; nothing was sent.
         case overloaded
         case other
@@ -126,6 +128,7 @@ extension RedisFault {
         case "WRONGPASS": return (RedisFault(.credentials, .wrongPassword, " (WRONGPASS)"), .reconnect)
         case "NOPERM": return (RedisFault(.credentials, .noPermission, " (NOPERM)"), .none)
         case "CLUSTERDOWN": return (RedisFault(.clusterDown, .clusterDown), .none)
+        case "WRONGTYPE": return (RedisFault(.wrongType, .wrongType), .none)
         case "MOVED", "ASK", "TRYAGAIN", "CROSSSLOT":
             var fault = RedisFault(.cluster, .cluster, " (\(code))")
             fault.redirection = Redirection(error: text)

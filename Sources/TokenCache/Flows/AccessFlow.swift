@@ -176,7 +176,7 @@ struct AccessFlow: Flow {
                 return expect(.time(of: copy), .askTime)
             }
             if decision == .endReplayed { return expect(.end, .write(.end(record, .replay), of: claim.sid)) }
-            context.report(.replayed(claim.sid))
+            context.report(.replayed(claim.sid, subject: record.subject))
             return refuse(.replayed, context)
         }
     }

@@ -41,7 +41,8 @@ extension TokenService {
     }
 
     /// A change stands.
-    func written(_ write: SessionWrite, of sid: SessionID) {
+    /// - Parameter peer: who asked for it.
+    func written(_ write: SessionWrite, of sid: SessionID, by peer: AuditPeer?) {
         switch write.kind {
         case .confirm: counters.confirmations += 1
         case .rotate: counters.rotations += 1
@@ -50,6 +51,7 @@ extension TokenService {
         case .create, .renewBindings, .promote, .amend, .setData: break
         }
         guard case .ended(let tombstone) = write.next, let old = write.over else { return }
+        audit?(AuditEvent(.end, sid: sid, subject: old.subject, peer: peer, reason: tombstone.reason.rawValue))
         logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])
         // A member left behind leaves by its score.
         if !old.subject.isEmpty, let index = try? SubjectIndex(subject: old.subject, crypto: crypto) {

@@ -47,10 +47,12 @@ protocol FlowContext: AnyObject {
 }
 
 enum FlowNotice {
-    case replayed(SessionID)
+    case replayed(SessionID, subject: [UInt8])
     /// A lost successor was told again.
     case recovered(SessionID)
     case endedByReplay(SessionID)
+    /// Under the key of a session in the subject's index stands something that is none.
+    case noSession(SessionID, subject: [UInt8])
     case loggedIn(SessionView)
     case issued(SessionView)
     case guestAskedAbout

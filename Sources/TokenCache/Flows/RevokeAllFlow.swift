@@ -45,11 +45,17 @@ struct RevokeAllFlow: Flow {
             }
             return parts.isEmpty ? try nextPage() : .each(parts)
         case .gathered(let answers):
+            var first: ServiceFault?
             for answer in answers {
-                if case .revoked(.revoked) = try answer.get() { ended += 1 }
+                switch answer {
+                case .success(.revoked(.revoked)): ended += 1
+                case .success: break
+                case .failure(let fault): first = first ?? fault
+                }
             }
+            if let first { throw soFar(first) }
             return try nextPage()
-        case .failed(let fault): throw fault
+        case .failed(let fault): throw soFar(ServiceFault(fault))
         case .settled, .held, .read, .written, .overtaken, .noted, .touched, .time, .spent: throw UnexpectedEvent()
         }
     }
@@ -58,8 +64,14 @@ struct RevokeAllFlow: Flow {
         guard let cursor else { return .answer(.accepted(ended)) }
         pages += 1
         guard pages <= Self.maxPages else {
-            throw Unavailable.subjectTooBusy
+            throw soFar(ServiceFault(Unavailable.subjectTooBusy))
         }
         return .readIndex(index, .after(cursor))
+    }
+
+    /// Whoever is told that it could not be finished is told how far it came.
+    private func soFar(_ fault: ServiceFault) -> ServiceFault {
+        guard ended > 0, case .unavailable(let reason) = fault else { return fault }
+        return .unavailable("\(reason); count so far: \(ended)")
     }
 }

@@ -16,7 +16,11 @@ struct RevokeFlow: Flow {
         case .held: return .read(.anew(sid))
         case .read(let copy, _), .overtaken(let copy): return try decide(copy, context)
         case .written: return .answer(.revoked(reason))
-        case .failed(let fault): throw fault
+        case .failed(let fault):
+            // Nobody can be let in by it, and it must not keep the subject's sessions from being ended.
+            guard let subject, fault.isWrongType else { throw fault }
+            context.report(.noSession(sid, subject: subject))
+            return .answer(.unknown)
         case .settled, .noted, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
         }
     }

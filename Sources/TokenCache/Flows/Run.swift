@@ -26,6 +26,8 @@ final class Run<F: Flow>: TimedRun {
     var leftMemory = false
     /// One of the parts of a command, which is counted as one.
     var isPart = false
+    /// Whose request it is.
+    var peer: AuditPeer?
     var writes = 0
     /// The write that is on its way.
     var writing: (kind: SessionWrite.Kind, sid: SessionID)?
@@ -55,6 +57,7 @@ final class Batch: TimedRun {
     let parts: [FlowPart]
     let arrival: MonotonicInstant
     let deadline: MonotonicInstant
+    let peer: AuditPeer?
     private(set) var started = 0
     private var answers: [Result<PartAnswer, ServiceFault>?]
     private var left: Int
@@ -62,12 +65,13 @@ final class Batch: TimedRun {
     private let gathered: ([Result<PartAnswer, ServiceFault>]) -> Void
 
     init(
-        _ parts: [FlowPart], arrival: MonotonicInstant, deadline: MonotonicInstant,
+        _ parts: [FlowPart], arrival: MonotonicInstant, deadline: MonotonicInstant, peer: AuditPeer?,
         _ gathered: @escaping ([Result<PartAnswer, ServiceFault>]) -> Void
     ) {
         self.parts = parts
         self.arrival = arrival
         self.deadline = deadline
+        self.peer = peer
         self.gathered = gathered
         answers = Array(repeating: nil, count: parts.count)
         open = Array(repeating: nil, count: parts.count)

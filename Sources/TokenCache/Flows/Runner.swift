@@ -11,6 +11,7 @@ extension TokenService {
         _ flow: F, at arrival: MonotonicInstant?, first: FlowEvent = .begin, _ done: @escaping Completion<F.Answer>
     ) {
         let run = Run(flow, arrival: arrival ?? store.instant, done)
+        run.peer = asking
         advance(run, first)
         run.mayAnswer = true
         if !run.isOver { limit(run) }
@@ -24,6 +25,7 @@ extension TokenService {
 
     private func advance<F>(_ run: Run<F>, _ first: FlowEvent) {
         guard !run.isOver else { return }
+        asking = run.peer
         do {
             var event: FlowEvent? = first
             while let known = event { event = try perform(try run.flow.next(known, self), run) }
@@ -34,6 +36,7 @@ extension TokenService {
     /// fate is taken in when it comes.
     func giveUp<F>(_ run: Run<F>) {
         guard !run.isOver else { return }
+        asking = run.peer
         if let write = run.writing { loseSight(of: write.kind, write.sid) }
         let fault = Unavailable.timeIsUp
         do {
@@ -135,7 +138,7 @@ extension TokenService {
     private func gather<F>(_ parts: [FlowPart], _ run: Run<F>) {
         let now = store.instant
         run.deadline = .latest
-        let batch = Batch(parts, arrival: now, deadline: now + timeout) { [self] answers in
+        let batch = Batch(parts, arrival: now, deadline: now + timeout, peer: run.peer) { [self] answers in
             advance(run, .gathered(answers))
         }
         deadlines.append(batch)
@@ -159,6 +162,7 @@ extension TokenService {
             beginParts(of: batch)
         }
         run.isPart = true
+        run.peer = batch.peer
         batch.began(part, run)
         advance(run, .begin)
         run.mayAnswer = true
@@ -222,7 +226,7 @@ extension TokenService {
             settle(kind, of: sid, result, isGivenUp: run.isOver)
             switch result {
             case .success(.done(let changedData)):
-                written(write, of: sid)
+                written(write, of: sid, by: run.peer)
                 advance(run, .written(changedData: changedData))
             case .success(.overtaken(let copy)):
                 counters.overtaken += 1

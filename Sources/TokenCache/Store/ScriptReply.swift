@@ -58,7 +58,8 @@ extension Unavailable {
             switch error {
             case let error as Unavailable: error
             case let fault as RedisFault:
-                Unavailable(reason: fault.description, isSilence: fault.isSilence)
+                Unavailable(
+                    reason: fault.description, isSilence: fault.isSilence, isWrongType: fault.kind == .wrongType)
             case let error as RecordError: Unavailable(reason: error.description)
             default: Unavailable(reason: "an internal fault: \(error)")
             }

@@ -9,10 +9,13 @@ public struct Unavailable: Error, Equatable, Sendable {
     public let reason: String
     /// Redis said nothing at all: what was asked for may have happened, or was never sent.
     public let isSilence: Bool
+    /// What stands under the session's key is no session, and never was one.
+    public let isWrongType: Bool
 
-    public init(reason: String, isSilence: Bool = false) {
+    public init(reason: String, isSilence: Bool = false, isWrongType: Bool = false) {
         self.reason = reason
         self.isSilence = isSilence
+        self.isWrongType = isWrongType
     }
 }
 

@@ -27,7 +27,8 @@ extension Dispatcher {
             try kill(arguments, by: client, &writer)
         } else {
             throw .badArgument(
-                "CLIENT takes ID, SETNAME name, GETNAME, SETINFO attribute value, INFO, LIST or KILL ID id")
+                "CLIENT takes ID, SETNAME name, GETNAME, SETINFO attribute value, INFO, LIST, KILL ID id or KILL USER user"
+            )
         }
     }
 
@@ -51,13 +52,36 @@ extension Dispatcher {
     private func kill(
         _ arguments: Arguments, by client: ClientConnection, _ writer: inout ReplyWriter
     ) throws(ReplyError) {
+        if arguments.count == 3, arguments.isKeyword(1, "USER") {
+            let user = try userID(arguments[2])
+            return writer.integer(Int64(kill(user: user, but: client)))
+        }
         guard arguments.count == 3, arguments.isKeyword(1, "ID"),
             let id = UInt64(String(decoding: arguments[2], as: UTF8.self))
-        else { throw .badArgument("CLIENT KILL takes ID and the id of a client, see CLIENT LIST") }
+        else {
+            throw .badArgument(
+                "CLIENT KILL takes ID and the id of a client, see CLIENT LIST, or USER and a user of this host")
+        }
         guard let victim = client.server.connections[id] else { return writer.integer(0) }
         writer.integer(1)
         // The one that asks gets its answer first.
         if victim === client { victim.finishAfterReply() } else { victim.close() }
+    }
+
+    private func userID(_ text: UnsafeRawBufferPointer) throws(ReplyError) -> UInt32 {
+        let name = String(decoding: text, as: UTF8.self)
+        guard HostNames.isName(name), case .success(let user) = HostNames.userID(name) else {
+            throw .badArgument("CLIENT KILL USER takes the name or number of a user of this host")
+        }
+        return user
+    }
+
+    /// Closes every connection of a user but the one that asks, as Redis does.
+    /// - Returns: how many.
+    private func kill(user: UInt32, but asking: ClientConnection) -> Int {
+        let victims = asking.server.connections.values.filter { $0.peer.userID == user && $0 !== asking }
+        for victim in victims { victim.close() }
+        return victims.count
     }
 
     /// A client as Redis prints it, with the user instead of an address.

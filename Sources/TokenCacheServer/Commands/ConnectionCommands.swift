@@ -6,6 +6,9 @@ internal import WireProtocol
 extension Dispatcher {
     /// The version of Redis whose protocol is spoken here: clients choose features by it.
     static let redisVersion = "7.0.15"
+    /// Patterns of one `CONFIG GET`, and bytes of each.
+    static let maxPatterns = 16
+    static let maxPatternBytes = 128
 
     /// - Returns: false where the command is about sessions, or its reply comes later.
     func answerConnectionCommand(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Answering {
@@ -41,7 +44,7 @@ extension Dispatcher {
         case .probe:
             probe(call)
             return .later
-        case .reload: try reload(&writer)
+        case .reload: try reload(by: call.client, &writer)
         case .multi, .discard, .watch: throw ReplyError(code: "ERR", message: "use a pipeline without a transaction")
         // The code by which client libraries report what was wrong with MULTI.
         case .exec: throw ReplyError(code: "EXECABORT", message: "use a pipeline without a transaction")
@@ -132,6 +135,14 @@ extension Dispatcher {
         guard arguments.isKeyword(0, "GET"), arguments.count > 1 else {
             throw .badArgument("CONFIG GET pattern is all there is; the configuration is changed in its file")
         }
+        // Each is held against every key.
+        guard arguments.count - 1 <= Self.maxPatterns,
+            (1..<arguments.count).allSatisfy({ arguments[$0].count <= Self.maxPatternBytes })
+        else {
+            throw .badArgument(
+                "CONFIG GET takes at most \(Self.maxPatterns) patterns of at most \(Self.maxPatternBytes) bytes; * is all keys"
+            )
+        }
         var found: [(key: String, value: String)] = []
         for index in 1..<arguments.count {
             let pattern = String(decoding: arguments[index], as: UTF8.self)
@@ -151,8 +162,8 @@ extension Dispatcher {
         }
     }
 
-    private func reload(_ writer: inout ReplyWriter) throws(ReplyError) {
-        switch environment.reload() {
+    private func reload(by client: ClientConnection, _ writer: inout ReplyWriter) throws(ReplyError) {
+        switch environment.reload(AuditPeer(client.peer)) {
         case .changed(let needRestart) where needRestart.isEmpty: writer.ok()
         case .changed(let needRestart):
             writer.bulk("OK, but these keys change with a restart only: " + needRestart.joined(separator: ", "))

@@ -28,7 +28,7 @@ struct DaemonEnvironment {
     /// Number of keys in the Redis database, asked now.
     var keyCount: (_ done: @escaping (Result<Int64, ServiceFault>) -> Void) -> Void
     /// Reads the configuration again.
-    var reload: () -> ReloadOutcome
+    var reload: (_ peer: AuditPeer?) -> ReloadOutcome
     /// Begins the shutdown.
     var shutDown: () -> Void
 }

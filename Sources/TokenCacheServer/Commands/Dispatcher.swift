@@ -10,6 +10,7 @@ final class Dispatcher {
     let service: TokenService
     let logger: Logger
     let environment: DaemonEnvironment
+    let audit: AuditTrail
     var statistics = CommandStatistics()
     var operationsPerSecond = RateSampler()
     let ignoredAuthentications = RateLimit(perInterval: 1, interval: .seconds(60))
@@ -17,8 +18,9 @@ final class Dispatcher {
     private var otherDescriptors: Int?
     let wornKeys = RateLimit(perInterval: 1, interval: .seconds(3_600))
 
-    init(service: TokenService, environment: DaemonEnvironment, logger: Logger) {
+    init(service: TokenService, environment: DaemonEnvironment, audit: AuditTrail, logger: Logger) {
         self.service = service
+        self.audit = audit
         self.environment = environment
         self.logger = logger
     }
@@ -52,6 +54,7 @@ final class Dispatcher {
         }
         let call = Call(
             command: command, arguments: arguments, client: client, startedAt: client.lastRequestAt)
+        if audit.isOn { service.asking = AuditPeer(client.peer) }
         do throws(ReplyError) {
             let answered =
                 spec.group == .session ? try answerSessionCommand(call, &writer) : try answer(call, &writer)

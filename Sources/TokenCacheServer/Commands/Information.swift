@@ -50,7 +50,11 @@ extension Dispatcher {
     private func clientFields(_ server: Server) -> [(String, String)] {
         let waiting = server.connections.values.count { $0.pendingReplies > 0 }
         return [
-            ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.limits.maxClients)"),
+            ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.places.limit)"),
+            ("maxclients_configured", "\(server.limits.maxClients)"),
+            ("admin_places", "\(ClientPlaces.forAdmins)"), ("admin_places_taken", "\(server.places.admins)"),
+            ("incomplete_requests", "\(server.incomplete.count)"),
+            ("incomplete_requests_bytes", "\(server.incomplete.bytes)"),
             ("blocked_clients", "\(waiting)"), ("rejected_connections", "\(server.counters.rejectedConnections)"),
             ("open_descriptors", "\(openDescriptors(of: server))"),
             ("descriptor_limit", "\(ProcessFacts.descriptorLimit)"),
@@ -78,6 +82,8 @@ extension Dispatcher {
             ("rejected_connections", "\(counters.rejectedConnections)"),
             ("denied_connections", "\(counters.deniedConnections)"),
             ("timed_out_connections", "\(counters.timedOutConnections)"),
+            ("input_limit_connections", "\(counters.inputLimitConnections)"),
+            ("audit_events", "\(audit.written)"), ("audit_lost", "\(audit.lost)"),
             ("protocol_errors", "\(counters.protocolErrors)"), ("unknown_commands", "\(statistics.unknownCommands)"),
             ("total_error_replies", "\(statistics.totalErrors)"),
         ]

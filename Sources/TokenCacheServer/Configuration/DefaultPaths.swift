@@ -45,8 +45,12 @@ struct DefaultPaths {
     func credential(_ name: String) -> String? {
         guard let folder = systemd("CREDENTIALS_DIRECTORY") else { return nil }
         let path = Self.joined(folder, name)
-        guard case .success = host.readableFileMode(path) else { return nil }
-        return path
+        return host.isReadable(path) ? path : nil
+    }
+
+    /// Whether a file lies among the credentials of the unit.
+    func isCredential(_ path: String) -> Bool {
+        systemd("CREDENTIALS_DIRECTORY").map { path.hasPrefix(Self.joined($0, "")) } ?? false
     }
 
     /// The first of the folders that systemd made for the unit (they are separated by colons, systemd.exec(5)).

@@ -10,12 +10,15 @@ struct LocalHost: Sendable {
     var isUsableFolder: @Sendable (String) -> Bool
     /// A text file of at most so many bytes.
     var readFile: @Sendable (_ path: String, _ maxBytes: Int) -> Result<String, ValueFault>
-    /// The permission bits of a file that this process can read.
-    var readableFileMode: @Sendable (String) -> Result<UInt32, ValueFault>
+    /// Whether this process can read the file.
+    var isReadable: @Sendable (String) -> Bool
+    /// Whether a file with a secret is fit to be used.
+    var judgeSecret: @Sendable (_ path: String, _ isCredential: Bool) -> Result<Void, ValueFault>
 
     static let real = LocalHost(
         userID: HostNames.userID, groupID: HostNames.groupID, isUsableFolder: HostFiles.isUsableFolder,
-        readFile: HostFiles.read, readableFileMode: HostFiles.readableMode)
+        readFile: HostFiles.read, isReadable: { access($0, R_OK) == 0 },
+        judgeSecret: { path, isCredential in PasswordFile.read(path, isCredential: isCredential).map { _ in } })
 }
 
 /// Names of users and groups, from whatever the host's nsswitch.conf asks.
@@ -109,15 +112,6 @@ enum HostFiles {
             return .failure(ValueFault("is not UTF-8 text"))
         }
         return .success(content)
-    }
-
-    static func readableMode(_ path: String) -> Result<UInt32, ValueFault> {
-        var status = stat()
-        guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
-            return .failure(ValueFault("cannot be read: \(text(errno))"))
-        }
-        guard status.st_mode & S_IFMT != S_IFDIR else { return .failure(ValueFault("is a folder")) }
-        return .success(status.st_mode & 0o7777)
     }
 
     /// `No such file or directory`.

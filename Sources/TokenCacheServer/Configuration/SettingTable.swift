@@ -169,8 +169,14 @@ extension SettingKey {
             "limits.max-clients", \.limits.maxClients, .integer(1...1_000_000), default: 10_000, .reload,
             "connections at a time"),
         SettingKey(
+            "limits.max-clients-per-user", \.limits.maxClientsPerUser, .integer(0...1_000_000, zeroMeans: "off"),
+            default: 0, .reload, "connections of one user that is no admin"),
+        SettingKey(
             "limits.max-bulk", \.limits.maxBulk, .byteSize((4 << 10)...(16 << 20)), default: 128 << 10, .reload,
             "bytes of one argument of a command"),
+        SettingKey(
+            "limits.max-input", \.limits.maxInput, .byteSize((1 << 20)...(64 << 30)), default: 64 << 20, .reload,
+            "memory for the incomplete commands of all clients together"),
         SettingKey(
             "limits.request-timeout", \.limits.requestTimeout, .duration(.milliseconds(10)...(.hours(1))),
             default: .seconds(10), .reload, "age at which an incomplete command closes its connection"),
@@ -198,6 +204,9 @@ extension SettingKey {
             "log.level", \.log.level, .choice, default: .info, .reload, "the least important messages to log"),
         SettingKey(
             "log.format", \.log.format, .choice, default: .text, .reload, "how a line of the log is written"),
+        SettingKey(
+            "audit.target", \.audit.target, .auditTarget, default: .off, .reload,
+            "where events go that an auditor wants to know of"),
     ]
 
     private static let accessKeys = [

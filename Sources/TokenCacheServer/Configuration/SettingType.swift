@@ -64,9 +64,10 @@ extension SettingType where Value == Int {
             show: ByteSizeText.text)
     }
 
-    static func integer(_ range: ClosedRange<Int>) -> Self {
+    static func integer(_ range: ClosedRange<Int>, zeroMeans: String? = nil) -> Self {
         SettingType(
-            name: "integer", allowed: "\(range.lowerBound) to \(range.upperBound)",
+            name: "integer",
+            allowed: "\(range.lowerBound) to \(range.upperBound)" + (zeroMeans.map { " (0: \($0))" } ?? ""),
             parse: { text in
                 var rest = text.utf8[...]
                 guard case .number(let number, let overflowed) = DurationText.takeDigits(&rest), rest.isEmpty else {
@@ -148,6 +149,30 @@ extension SettingType where Value == String {
                     ? .success(text) : .failure(ValueFault("is longer than \(maxBytes) bytes"))
             },
             show: { $0 })
+    }
+}
+
+extension SettingType where Value == Settings.AuditTarget {
+    static var auditTarget: Self {
+        let path = SettingType<String>.path(empty: "")
+        return SettingType(
+            name: "target", allowed: "off, log, or file: and an absolute path of at most 1024 bytes",
+            examples: "file:/var/lib/tokencached/audit.jsonl",
+            parse: { text in
+                switch text {
+                case "off": return .success(.off)
+                case "log": return .success(.log)
+                case _ where text.hasPrefix("file:/"): return path.parse(String(text.dropFirst(5))).map { .file($0) }
+                default: return .failure(ValueFault("is no target"))
+                }
+            },
+            show: { target in
+                switch target {
+                case .off: "off"
+                case .log: "log"
+                case .file(let path): "file:\(path)"
+                }
+            })
     }
 }
 

@@ -19,6 +19,7 @@ public struct Settings: Sendable, Equatable {
     /// How long a drain may take at shutdown.
     public var drainTimeout = Duration.zero
     public var log = Log()
+    public var audit = Audit()
     public var access = Access()
 
     /// Everything zero or empty: only the table's defaults make it valid.
@@ -52,6 +53,8 @@ public struct Settings: Sendable, Equatable {
         public var url = RedisURL.embedded
         /// Absolute path of a file whose first line is the password, or empty. Read again whenever Redis refuses it.
         public var passwordFile = ""
+        /// It lies among systemd's credentials: who may read it is systemd's business.
+        public var isPasswordCredential = false
         /// Before every key; 1–64 printable ASCII characters without space, `{` or `}`.
         public var prefix = ""
         /// From sending a request to its reply; then the answer is `UNAVAILABLE`.
@@ -189,8 +192,12 @@ public struct Settings: Sendable, Equatable {
     public struct Limits: Sendable, Equatable {
         /// Connections at a time.
         public var maxClients = 0
+        /// Of one user that is no admin; zero is no limit.
+        public var maxClientsPerUser = 0
         /// Bytes of one bulk string of a request.
         public var maxBulk = 0
+        /// Memory for the incomplete requests of all clients together.
+        public var maxInput = 0
         /// Age at which an incomplete command closes its connection.
         public var requestTimeout = Duration.zero
         /// A connection without a command for this long is closed; zero keeps it.
@@ -204,6 +211,19 @@ public struct Settings: Sendable, Equatable {
     public struct Log: Sendable, Equatable {
         public var level = Logger.Level.info
         public var format = LogFormat.text
+    }
+
+    /// Where events go that an auditor wants to know of.
+    public struct Audit: Sendable, Equatable {
+        public var target = AuditTarget.off
+    }
+
+    public enum AuditTarget: Sendable, Equatable {
+        case off
+        /// The daemon's own log.
+        case log
+        /// An absolute path.
+        case file(String)
     }
 
     /// Who may do what, by the peer's user and groups.

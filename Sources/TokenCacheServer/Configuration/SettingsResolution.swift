@@ -18,7 +18,7 @@ struct SettingsResolution {
         resolveNames()
         checkLimits()
         checkRedis()
-        checkPasswords()
+        checkPasswords(paths)
         resolveKeyring(paths)
         checkGuests()
     }
@@ -28,6 +28,7 @@ struct SettingsResolution {
         let isEmbedded = settings.redis.url.target == .embedded
         if !settings.keyring.file.isEmpty {
             settings.keyring.isMadeIfMissing = false
+            settings.keyring.isCredential = paths.isCredential(settings.keyring.file)
         } else if let credential = paths.credential("keyring") {
             settings.keyring.file = credential
             settings.keyring.isCredential = true
@@ -140,7 +141,7 @@ struct SettingsResolution {
         problems.append(SettingsProblem(key: "redis.url", origin: sources.origin(of: "redis.url"), message))
     }
 
-    private mutating func checkPasswords() {
+    private mutating func checkPasswords(_ paths: DefaultPaths) {
         let file = settings.redis.passwordFile
         let hasPassword = settings.redis.url.password != nil
         if hasPassword, case .flag(let flag)? = sources.origin(of: "redis.url") {
@@ -154,9 +155,9 @@ struct SettingsResolution {
         if hasPassword {
             warn("redis.url and redis.password-file both give a password; the file's is used")
         }
-        if let mode = take(host.readableFileMode(file), "redis.password-file", shown: file), mode & 0o004 != 0 {
-            warn("redis.password-file, \(PrintableText.quoted(file)), can be read by every user of this host")
-        }
+        settings.redis.isPasswordCredential = paths.isCredential(file)
+        let verdict = host.judgeSecret(file, settings.redis.isPasswordCredential)
+        _ = take(verdict, "redis.password-file", shown: file)
     }
 
     private mutating func warn(_ text: String) {

@@ -39,6 +39,7 @@ final class ClientConnection: DescriptorHandler {
 
     let id: UInt64
     let peer: Peer
+    let place: ClientPlaces.Place
     let openedAt: MonotonicInstant
     /// What the client told about itself (`HELLO`, `CLIENT SETNAME`, `CLIENT SETINFO`).
     var name: [UInt8] = []
@@ -55,10 +56,11 @@ final class ClientConnection: DescriptorHandler {
         case closed
     }
 
-    init(id: UInt64, descriptor: Int32, peer: Peer, role: Role, server: Server) {
+    init(id: UInt64, descriptor: Int32, peer: Peer, role: Role, place: ClientPlaces.Place, server: Server) {
         self.id = id
         self.descriptor = descriptor
         self.peer = peer
+        self.place = place
         self.role = role
         self.server = server
         openedAt = .now()
@@ -143,7 +145,7 @@ final class ClientConnection: DescriptorHandler {
             inputStart = start + consumed
             if inputStart == input.count {
                 // A large request's storage is given back.
-                if input.capacity > Server.keptBuffer { input = [] } else { input.removeAll(keepingCapacity: true) }
+                if input.capacity > Server.keptBuffer { dropInput() } else { input.removeAll(keepingCapacity: true) }
                 inputStart = 0
             } else if inputStart > Server.keptBuffer {
                 input.removeFirst(inputStart)
@@ -172,11 +174,13 @@ final class ClientConnection: DescriptorHandler {
                 start: bytes.baseAddress.map { $0 + consumed }, count: bytes.count - consumed)
             switch parser.parse(rest) {
             case .incomplete:
-                if rest.count > server.maxRequestBytes { refuse(protocolError: "too big request") }
+                if rest.count > server.maxRequestBytes {
+                    refuse(protocolError: "too big request: at most \(server.maxRequestBytes) bytes (limits.max-bulk)")
+                }
                 return consumed
             case .failed(let error):
                 // An HTTP client gets no byte of ours: a browser may have been made to send this.
-                if error == .httpRequest { close() } else { refuse(protocolError: "\(error.message)") }
+                if error == .httpRequest { close() } else { refuse(protocolError: server.text(of: error)) }
                 return consumed
             case .request(let length):
                 parser.withArguments { arguments in
@@ -221,13 +225,28 @@ final class ClientConnection: DescriptorHandler {
         guard phase != .closed else { return }
         let isIncomplete = phase == .open && unparsedBytes > 0 && !hasBacklog
         if !isIncomplete {
-            incompleteSince = nil
-        } else if incompleteSince == nil {
-            incompleteSince = .now()
-            server.watchTimeouts(of: self)
+            forgetIncomplete()
+        } else {
+            if incompleteSince == nil {
+                incompleteSince = .now()
+                server.watchTimeouts(of: self)
+            }
+            server.holdIncomplete(input.capacity, of: self)
         }
         adjustReading()
         if isDraining, !hasBacklog { finish() }
+    }
+
+    private func forgetIncomplete() {
+        guard incompleteSince != nil else { return }
+        incompleteSince = nil
+        server.incomplete.release(id)
+    }
+
+    private func dropInput() {
+        server.memory.released(input.capacity)
+        input = []
+        inputStart = 0
     }
 
     /// Nothing is waited for but the next request, and that is being listened for.
@@ -304,7 +323,12 @@ final class ClientConnection: DescriptorHandler {
 
     private func afterSending(progress: Bool) {
         if unsentBytes == 0 {
-            if output.capacity > Server.keptBuffer { output = [] } else { output.removeAll(keepingCapacity: true) }
+            if output.capacity > Server.keptBuffer {
+                server.memory.released(output.capacity)
+                output = []
+            } else {
+                output.removeAll(keepingCapacity: true)
+            }
             outputStart = 0
             stalledSince = nil
             watch?.setWriting(false)
@@ -354,11 +378,22 @@ final class ClientConnection: DescriptorHandler {
         guard phase == .open else { return }
         phase = .closing
         watch?.setReading(false)
-        input = []
-        inputStart = 0
+        dropInput()
         unfinished = nil
-        incompleteSince = nil
+        forgetIncomplete()
         finishIfDone()
+    }
+
+    /// Gives up an incomplete request, tells why behind the replies that are owed, and takes no more.
+    func cutOff(_ code: StaticString, _ message: String) {
+        guard phase == .open else { return }
+        encodeAside(version) {
+            server.dispatcher.fail(code, message, &$0)
+        } into: {
+            if replies.isEmpty { output += $0 } else { replies.append($0) }
+        }
+        finish()
+        server.flushLater(self)
     }
 
     /// The same from within a command, whose reply is still being written.
@@ -386,11 +421,12 @@ final class ClientConnection: DescriptorHandler {
         watch?.cancel()
         watch = nil
         Glibc.close(descriptor)
-        input = []
+        forgetIncomplete()
+        dropInput()
         unfinished = nil
+        server.memory.released(output.capacity)
         output = []
         outputStart = 0
-        inputStart = 0
         server.forget(self)
     }
 }

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import TokenCache
 
 /// Who is at the other end of a Unix socket, as the kernel tells (`SO_PEERCRED`, `SO_PEERGROUPS`): the process that
 /// connected, at the time it did.
@@ -46,4 +47,8 @@ struct Peer: Equatable, Sendable {
         }
         return []
     }
+}
+
+extension AuditPeer {
+    init(_ peer: Peer) { self.init(userID: peer.userID, processID: peer.processID) }
 }

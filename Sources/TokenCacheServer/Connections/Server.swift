@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import Glibc
 internal import Logging
+internal import TokenCache
 internal import WireProtocol
 
 /// The RESP listener: accepts clients, owns their connections and the buffers they share, enforces the limits.
@@ -23,6 +24,7 @@ final class Server {
     let loop: EventLoop
     let dispatcher: Dispatcher
     private(set) var limits: Settings.Limits
+    private(set) var places: ClientPlaces
     private var access: AccessRules
     let readBuffer = ReadBuffer(count: Server.readBufferBytes)
     /// Parses what is read into it, between requests whenever a connection begins its turn.
@@ -32,6 +34,10 @@ final class Server {
     /// One reply that has to wait for others before it goes out.
     var sideWriter = ReplyWriter(capacity: 16_384)
     var counters = ServerCounters()
+
+    /// What incomplete requests take, all together.
+    var incomplete: IncompleteInput
+    let memory: MemoryReturn
 
     private let logger: Logger
     private var listener: Listener?
@@ -48,12 +54,19 @@ final class Server {
     private var onDrained: (() -> Void)?
     private let rejections = RateLimit(perInterval: 1, interval: .seconds(10))
 
-    init(loop: EventLoop, dispatcher: Dispatcher, limits: Settings.Limits, access: AccessRules, logger: Logger) {
+    /// - Parameter maxClients: the clients that descriptors suffice for, `limits.max-clients` at most.
+    init(
+        loop: EventLoop, dispatcher: Dispatcher, limits: Settings.Limits, maxClients: Int, access: AccessRules,
+        logger: Logger
+    ) {
         self.loop = loop
         self.dispatcher = dispatcher
         self.limits = limits
+        places = ClientPlaces(limit: maxClients, perUser: limits.maxClientsPerUser)
         self.access = access
         self.logger = logger
+        incomplete = IncompleteInput(limit: limits.maxInput)
+        memory = MemoryReturn(loop: loop)
         parser = Self.parser(limits)
     }
 
@@ -70,11 +83,26 @@ final class Server {
     /// The longest request, all its arguments together: room for the largest SET, and for a few large values.
     var maxRequestBytes: Int { max(1 << 20, limits.maxBulk &* 4) }
 
+    /// What a client is told about bytes that are no request: a limit with its value and key.
+    func text(of error: ProtocolError) -> String {
+        let limit =
+            switch error {
+            case .tooLongBulk: ": at most \(limits.maxBulk) bytes (limits.max-bulk)"
+            case .tooManyElements: ": at most \(ProtocolLimits().maxElements) arguments"
+            case .tooBigInline, .tooBigMultibulkCount, .tooBigBulkCount: ": at most \(ProtocolLimits().maxLine) bytes"
+            default: ""
+            }
+        return "\(error.message)\(limit)"
+    }
+
     var isDraining: Bool { onDrained != nil }
 
     /// Takes over what a reload may change. Connections stay; what their peers may do follows the new rules.
-    func apply(_ limits: Settings.Limits, _ access: AccessRules) {
+    func apply(_ limits: Settings.Limits, maxClients: Int, _ access: AccessRules) {
         self.limits = limits
+        places.limit = maxClients
+        places.limitPerUser = limits.maxClientsPerUser
+        incomplete.limit = limits.maxInput
         self.access = access
         // Not now: it may be the one that read the command to reload.
         loop.later { [self] in renewParser() }
@@ -103,30 +131,22 @@ final class Server {
 
     private func accept(_ descriptor: Int32) {
         guard !isDraining else { return reject(descriptor, nil) }
-        guard connections.count < limits.maxClients else {
-            counters.rejectedConnections &+= 1
-            if let suppressed = rejections.admit() {
-                logger.warning(
-                    "a client was turned away: limits.max-clients is reached",
-                    metadata: ["max-clients": "\(limits.maxClients)", "suppressed": "\(suppressed)"])
-            }
-            return reject(
-                descriptor, "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n")
-        }
         guard let peer = Peer(descriptor: descriptor, withGroups: !access.groups.isEmpty) else {
             return reject(descriptor, nil)
         }
         let role = access.role(of: peer)
         guard role > .none else {
             counters.deniedConnections &+= 1
-            if let suppressed = rejections.admit() {
-                logger.warning(
-                    "a peer was denied", metadata: ["uid": "\(peer.userID)", "suppressed": "\(suppressed)"])
-            }
+            dispatcher.audit.record(AuditEvent(.denied, peer: AuditPeer(peer), reason: "role none"))
+            note("a peer was denied", ["uid": "\(peer.userID)"])
             return reject(descriptor, "-NOPERM this user may not use the daemon (access)\r\n")
         }
+        let place: ClientPlaces.Place
+        do throws(ClientPlaces.Refusal) { place = try places.place(for: role, user: peer.userID) } catch {
+            return turnAway(descriptor, peer, error)
+        }
         let connection = ClientConnection(
-            id: nextID, descriptor: descriptor, peer: peer, role: role, server: self)
+            id: nextID, descriptor: descriptor, peer: peer, role: role, place: place, server: self)
         guard !connection.isClosed else {
             if let suppressed = rejections.admit() {
                 logger.error(
@@ -138,6 +158,39 @@ final class Server {
         counters.acceptedConnections &+= 1
         nextID &+= 1
         connections[connection.id] = connection
+        places.take(place, user: peer.userID)
+    }
+
+    /// Descriptors allow fewer clients than `limits.max-clients`.
+    private var isShortOfDescriptors: Bool { places.limit < limits.maxClients }
+
+    private func turnAway(_ descriptor: Int32, _ peer: Peer, _ refusal: ClientPlaces.Refusal) {
+        counters.rejectedConnections &+= 1
+        switch refusal {
+        case .userIsFull:
+            note(
+                "a client was turned away: limits.max-clients-per-user is reached",
+                ["uid": "\(peer.userID)", "max-clients-per-user": "\(places.limitPerUser)"])
+            reject(
+                descriptor,
+                "-OVERLOADED this user has as many connections as one user may (limits.max-clients-per-user)\r\n")
+        case .full where isShortOfDescriptors:
+            note(
+                "a client was turned away: the limit of open files allows no more",
+                ["maxclients": "\(places.limit)", "max-clients": "\(limits.maxClients)"])
+            reject(
+                descriptor, "-OVERLOADED the daemon serves as many clients as it may (its limit of open files)\r\n")
+        case .full:
+            note(
+                "a client was turned away: limits.max-clients is reached", ["max-clients": "\(limits.maxClients)"])
+            reject(descriptor, "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n")
+        }
+    }
+
+    /// A warning at the rate that peers may cause.
+    private func note(_ message: Logger.Message, _ metadata: Logger.Metadata) {
+        guard let suppressed = rejections.admit() else { return }
+        logger.warning(message, metadata: metadata.merging(["suppressed": "\(suppressed)"]) { first, _ in first })
     }
 
     private func reject(_ descriptor: Int32, _ reply: StaticString?) {
@@ -172,9 +225,33 @@ final class Server {
 
     func forget(_ connection: ClientConnection) {
         guard connections.removeValue(forKey: connection.id) != nil else { return }
+        places.free(connection.place, user: connection.peer.userID)
         watched[connection.id] = nil
         retired.append(connection)
         planTurnEnd()
+    }
+
+    // MARK: Limit of input
+
+    /// Takes down what a connection's incomplete request takes. Where all of them take more than `limits.max-input`, the
+    /// oldest are given up: those that were all sent at once are complete soon.
+    func holdIncomplete(_ bytes: Int, of connection: ClientConnection) {
+        incomplete.hold(bytes, of: connection.id)
+        while let oldest = incomplete.oldestPastLimit() {
+            guard let victim = connections[oldest] else {
+                incomplete.release(oldest)
+                continue
+            }
+            counters.inputLimitConnections &+= 1
+            note(
+                "incomplete requests take more than limits.max-input: the oldest are closed",
+                ["uid": "\(victim.peer.userID)", "max-input": "\(limits.maxInput)"])
+            victim.cutOff(
+                "OVERLOADED",
+                "the incomplete requests of all clients take more than \(limits.maxInput) bytes, this was the oldest "
+                    + "(limits.max-input)")
+            incomplete.release(oldest)
+        }
     }
 
     // MARK: Limits of time
@@ -247,6 +324,8 @@ struct ServerCounters {
     var deniedConnections: UInt64 = 0
     var timedOutConnections: UInt64 = 0
     var protocolErrors: UInt64 = 0
+    /// Closed because of `limits.max-input`.
+    var inputLimitConnections: UInt64 = 0
     var inputBytes: UInt64 = 0
     var outputBytes: UInt64 = 0
 }

@@ -8,12 +8,7 @@ struct AccessTests {
 
     /// One command as another user, by redis-cli. Needs root, as a CI container has it.
     private func asNobody(_ world: World, _ arguments: String...) throws -> String {
-        // The test's folders are closed to others; the way to the socket must not be what stops them.
-        let parts = world.daemon.folder.split(separator: "/").count
-        for depth in 2...parts {
-            let path = "/" + world.daemon.folder.split(separator: "/").prefix(depth).joined(separator: "/")
-            try FileManager.default.setAttributes([.posixPermissions: 0o711], ofItemAtPath: path)
-        }
+        try world.openTheWay()
         let user = ["--reuid", Self.nobody, "--regid", Self.nobody, "--clear-groups"]
         let tool = try Tool.run(
             world.stage, "setpriv", user + ["redis-cli", "-s", world.daemon.socket] + arguments)

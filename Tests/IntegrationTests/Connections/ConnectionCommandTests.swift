@@ -101,6 +101,21 @@ struct ConnectionCommandTests {
         }
     }
 
+    @Test("CONFIG GET with 1,000 patterns is refused at once: it names how many it takes")
+    func manyPatterns() throws {
+        try withWorld { world in
+            let client = try world.client()
+            let most = ["CONFIG", "GET"] + (0..<16).map { _ in "limits.*" }
+            #expect(try client.call(most).elements?.isEmpty == false)
+            for patterns in [17, 1_000] {
+                let reply = try client.call(["CONFIG", "GET"] + (0..<patterns).map { "*\($0)*" })
+                #expect(reply.errorText?.contains("at most 16 patterns") == true, "\(reply)")
+            }
+            let long = try client.call("CONFIG", "GET", String(repeating: "[a-z]", count: 20_000))
+            #expect(long.errorText?.contains("at most 128 bytes") == true, "\(long)")
+        }
+    }
+
     @Test("CLIENT KILL closes that connection and no other")
     func kill() throws {
         try withWorld { world in

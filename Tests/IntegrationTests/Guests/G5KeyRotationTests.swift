@@ -155,7 +155,7 @@ struct G5KeyRotationTests {
 
     @Test(
         "a ring that others can read, or that is no file, is refused: at a reload and at the start",
-        arguments: [0o640, 0o604, 0o620])
+        arguments: [0o604, 0o620, 0o660])
     func exposed(_ mode: Int) throws {
         try withWorld { world in
             let ring = try TestRing(world.stage)

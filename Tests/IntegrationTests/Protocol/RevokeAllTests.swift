@@ -53,6 +53,65 @@ struct RevokeAllTests {
         }
     }
 
+    @Test("a record of the wrong type blocks neither REVOKEALL nor LIST: it leaves the index, is said, and is left")
+    func wrongType() throws {
+        try withWorld { world in
+            let client = try world.client()
+            let tokens = try (0..<5).map { _ in try client.issue("SUBJECT", "ann") }
+            let redis = try world.requireServer().client()
+            let index = try Self.index(redis, world)
+            let sid = TokenText.sid(tokens[2])
+            let key = "\(world.stage.prefix)s:\(sid)"
+            #expect(try redis.call("DEL", key) == .integer(1))
+            #expect(try redis.call("SET", key, "of somebody else", "PX", "600000") == .simple("OK"))
+            #expect(try client.call("TOKEN.LIST", "ann").elements?.count == 4)
+            #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 4)
+            for (index, token) in tokens.enumerated() where index != 2 {
+                #expect(try client.validate(token).status == "revoked")
+            }
+            _ = try eventually("the index is empty") { try redis.call("ZCARD", index) == .integer(0) ? true : nil }
+            #expect(try redis.call("GET", key).text == "of somebody else")
+            #expect(
+                world.daemon.log.contains(
+                    "a session's key holds something of another type: it was taken out of its subject's index, and left "
+                        + "sid=\(sid)"))
+            #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 0)
+            // Nobody is let in by it.
+            expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", tokens[2]))
+        }
+    }
+
+    @Test("REVOKEALL that ends with UNAVAILABLE after some sessions says how many were ended so far")
+    func countSoFar() throws {
+        try withWorld(settings: ["redis.timeout": "1s"]) { world in
+            let client = try world.client()
+            let server = try world.requireServer()
+            var said: Int?
+            for _ in 0..<5 where said == nil {
+                let tokens = try Self.issue(client)
+                let redis = try server.client()
+                let index = try Self.index(redis, world)
+                try client.send("TOKEN.REVOKEALL", "ann")
+                var left = Self.count
+                for _ in 0..<1_000_000 where left > Self.count * 8 / 10 {
+                    left = try redis.call("ZCARD", index).integer ?? 0
+                }
+                server.pause()
+                let reply = try client.readReply()
+                server.resume()
+                if let text = reply.errorText {
+                    #expect(text.hasPrefix("UNAVAILABLE Redis did not answer in time; count so far: "), "\(text)")
+                    said = text.split(separator: " ").last.flatMap { Int($0) }
+                }
+                try client.awaitService()
+                _ = try client.answered("TOKEN.REVOKEALL", "ann")
+                #expect(try Self.living(tokens, client) == 0)
+            }
+            let count = try #require(said, "Redis came to a stop too late each time")
+            #expect((1..<Self.count).contains(count))
+        }
+    }
+
     @Test("many sessions with one absolute end are ended, page by page")
     func equalScores() throws {
         try withWorld(settings: ["redis.timeout": "10s"]) { world in

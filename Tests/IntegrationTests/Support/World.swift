@@ -37,6 +37,7 @@ struct World: Sendable {
 func withWorld(
     _ backend: Backend = .standalone, daemons count: Int = 1, settings: [String: String] = [:],
     redis options: [String] = [], readiness: Daemon.Readiness = .serves, isRestricted: Bool? = nil,
+    launcher: [String] = [],
     _ body: (World) throws -> Void
 ) throws {
     let stage = try Stage(isRestricted: isRestricted)
@@ -44,9 +45,9 @@ func withWorld(
     do {
         let server = backend == .standalone ? try stage.addRedis(options) : nil
         let store: Daemon.Store = server.map { .redis($0) } ?? .embedded
-        let daemon = try stage.addDaemon(store, settings: settings, readiness: readiness)
+        let daemon = try stage.addDaemon(store, settings: settings, launcher: launcher, readiness: readiness)
         let others = try (1..<max(1, count)).map { _ in
-            try stage.addDaemon(store, settings: settings, readiness: readiness)
+            try stage.addDaemon(store, settings: settings, launcher: launcher, readiness: readiness)
         }
         try body(World(stage: stage, server: server, daemon: daemon, others: others))
     } catch {

@@ -1,0 +1,134 @@
+internal import EventLoop
+internal import Glibc
+internal import Host
+internal import Logging
+internal import TokenCache
+internal import Tokens
+
+/// Where `audit.target` sends events: nowhere, to the log, or to the end of a file, a line of JSON each.
+///
+/// None is left out, whatever the rate and `log.level`. A file is opened anew at each reload, after it was moved away.
+/// Belongs to the loop's thread.
+final class AuditTrail {
+    /// An opened target.
+    enum Sink {
+        case none
+        case log
+        case file(descriptor: Int32, path: String)
+
+        /// - Throws: why the file is not used.
+        static func open(_ target: Settings.AuditTarget) throws(FileFault) -> Sink {
+            switch target {
+            case .off: return .none
+            case .log: return .log
+            case .file(let path):
+                return .file(
+                    descriptor: try FileTrust.openToWrite(path, flags: O_WRONLY | O_APPEND), path: path)
+            }
+        }
+
+        func close() {
+            if case .file(let descriptor, _) = self { Glibc.close(descriptor) }
+        }
+    }
+
+    /// Lines written since the start.
+    private(set) var written: UInt64 = 0
+    /// Lines that could not be written.
+    private(set) var lost: UInt64 = 0
+    /// Redis's time, or this host's before Redis was reached.
+    var clock: () -> Milliseconds = { HostClock.milliseconds }
+
+    private var sink: Sink
+    /// The file ends in the middle of a line.
+    private var isTorn = false
+    private let output: LogOutput
+    private let logger: Logger
+    private let failures = RateLimit(perInterval: 1, interval: .seconds(10))
+
+    init(_ sink: Sink, output: LogOutput, logger: Logger) {
+        self.sink = sink
+        self.output = output
+        self.logger = logger
+    }
+
+    deinit { sink.close() }
+
+    var isOn: Bool { if case .none = sink { false } else { true } }
+
+    func replace(_ sink: Sink) {
+        self.sink.close()
+        self.sink = sink
+        // Unless it is the same file.
+        if case .file(let descriptor, _) = sink, lseek(descriptor, 0, SEEK_END) > 0 { return }
+        isTorn = false
+    }
+
+    func record(_ event: AuditEvent) {
+        switch sink {
+        case .none: return
+        case .log:
+            // Not through a logger: no level and no rate holds it back.
+            output.write(level: .notice, message: "audit \(Self.line(event, at: clock()))", metadata: [:])
+            written &+= 1
+        case .file(let descriptor, let path):
+            let line = (isTorn ? "\n" : "") + Self.line(event, at: clock()) + "\n"
+            write(Array(line.utf8), to: descriptor, path)
+        }
+    }
+
+    /// Counts the line, written or lost. The daemon goes on without it.
+    private func write(_ bytes: [UInt8], to descriptor: Int32, _ path: String) {
+        var start = 0
+        while start < bytes.count {
+            let count = bytes[start...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                let number = errno
+                lost &+= 1
+                if start > 0 { isTorn = true }
+                return noteFailure(number, path)
+            }
+            start += count
+        }
+        isTorn = false
+        written &+= 1
+    }
+
+    private func noteFailure(_ number: Int32, _ path: String) {
+        guard let suppressed = failures.admit() else { return }
+        logger.error(
+            "an audit event could not be written (audit.target)",
+            metadata: ["file": "\(path)", "error": "\(HostFiles.text(number))", "suppressed": "\(suppressed)"])
+    }
+
+    /// One JSON object without a line end. What is not known is left out.
+    static func line(_ event: AuditEvent, at time: Milliseconds) -> String {
+        let moment = LogTime(seconds: Int(time / 1_000), milliseconds: Int(time % 1_000))
+        var fields = ["\"time\":\"\(moment.text)\"", "\"event\":\"\(event.kind.rawValue)\""]
+        if let sid = event.sid { fields.append("\"sid\":\"\(sid)\"") }
+        if !event.subject.isEmpty {
+            fields.append("\"subject\":\(text(String(decoding: event.subject, as: UTF8.self)))")
+        }
+        if let peer = event.peer { fields.append("\"peer\":{\"uid\":\(peer.userID),\"pid\":\(peer.processID)}") }
+        if let reason = event.reason { fields.append("\"reason\":\(text(reason))") }
+        if let fingerprint = event.fingerprint { fields.append("\"fingerprint\":\(text(fingerprint))") }
+        return "{\(fields.joined(separator: ","))}"
+    }
+
+    /// A JSON string in which nothing can end the line or move a terminal's cursor.
+    private static func text(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            if scalar == "\"" || scalar == "\\" {
+                quoted += "\\\(scalar)"
+            } else if PrintableText.isDangerous(scalar) {
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+            } else {
+                quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+}
