@@ -89,7 +89,11 @@ extension TokenService {
             return .asked(access, first: first)
         }
         if let page { return .page(page) }
-        // Whether the form is from before a LOGIN is known to Redis.
+        // Whether the form is from before a LOGIN is known to Redis, which answers and counts instead.
+        if case .hit = answer {
+            sessions?.takeBackHit()
+            counters.valid &-= 1
+        }
         let (access, first) = try question(presented, request, Found())
         return .asked(access, first: first)
     }

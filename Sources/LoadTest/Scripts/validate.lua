@@ -16,5 +16,6 @@ if now >= absolute_end or now - access >= idle then return {'status', 'expired',
 return {
   'status', 'valid', 'accepted', 1, 'kind', 'session', 'sid', string.sub(KEYS[1], 3), 'subject', record[7],
   'generation', tonumber(record[6]), 'created', math.floor(record[5] / 1000), 'modified', math.floor(access / 1000),
+  'auth_time', 0,
   'expires_in', math.floor((access + idle - now) / 1000), 'absolute_in', math.floor((absolute_end - now) / 1000),
 }

@@ -1,3 +1,5 @@
+// Normalisation is in the standard library, for its comparison of strings, and public to those who ask for it.
+@_spi(_Unicode) internal import Swift
 public import TokenCrypto
 
 /// The name under which a captcha is spent, 16 bytes. Not secret.
@@ -62,7 +64,8 @@ public struct Captcha: Equatable, Sendable, CustomStringConvertible, CustomRefle
 }
 
 extension Captcha {
-    /// Whether this is the answer: compared without case and without space around it, in constant time.
+    /// Whether this is the answer: compared without case, however its characters are composed, and without space around it,
+    /// in constant time. `ß` is `ss`, and `é` the same as `e` with an accent behind it.
     public func isSolved(by answer: [UInt8]) -> Bool {
         let given = Self.plain(answer)
         let expected = Self.plain(solution)
@@ -72,7 +75,9 @@ extension Captcha {
     private static func plain(_ text: [UInt8]) -> [UInt8] {
         let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0d).contains($0) }
         let trimmed = text.drop(while: isSpace).reversed().drop(while: isSpace).reversed()
-        return Array(String(decoding: trimmed, as: UTF8.self).lowercased().utf8)
+        // Upper case first: it is that which folds ß and final sigma (Unicode, SpecialCasing).
+        let folded = String(decoding: trimmed, as: UTF8.self).uppercased().lowercased()
+        return folded._nfd.flatMap { Array(UTF8.encode($0) ?? UTF8.encodedReplacementCharacter) }
     }
 
     /// The claims of its token.

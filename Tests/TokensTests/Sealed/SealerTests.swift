@@ -103,6 +103,14 @@ import TokenCrypto
         captcha.solution = Array("Äpfel".utf8)
         #expect(captcha.isSolved(by: Array("äPFEL".utf8)))
         #expect(!captcha.isSolved(by: [0xff]))
+        // A phone's keyboard composes an accent in another way than the page did.
+        for (solution, answer) in [
+            ("\u{e9}t\u{e9}", "E\u{301}te\u{301}"), ("Straße", "STRASSE"), ("strasse", "Straße"), ("ΟΔΟΣ", "οδος"),
+            ("ΟΔΟΣ", "οδοσ"),
+        ] {
+            captcha.solution = Array(solution.utf8)
+            #expect(captcha.isSolved(by: Array(answer.utf8)), "\(solution) \(answer)")
+        }
     }
 
     @Test func `S7: the solution is not in a captcha's token or in what prints of it`() throws {
