@@ -34,6 +34,15 @@ public struct StatelessPolicy: Sendable, Equatable {
         self.captchaBinding = captchaBinding
     }
 
+    /// Whether a form is refused because of where its request comes from, whatever its token.
+    func refuses(_ site: FetchSite?) -> Bool {
+        switch site {
+        case .crossSite?: true
+        case .sameSite?, .other?: requiresSameOrigin
+        case .sameOrigin?, .userAlone?, nil: false
+        }
+    }
+
     /// Of captchas.
     public var captchaBindings: BindingPolicy {
         var policy = bindings
@@ -182,11 +191,7 @@ final class StatelessTokens {
 
     func check(_ form: FormCheck, holder: FormHolder, now: Int64) throws(ServiceFault) -> CSRFCheck {
         let ring = try ring()
-        switch form.site {
-        case .crossSite?: return .failed
-        case .sameSite?, .other?: if policy.requiresSameOrigin { return .failed }
-        case .sameOrigin?, .userAlone?, nil: break
-        }
+        guard !policy.refuses(form.site) else { return .failed }
         func check(_ holder: CSRFHolder) -> CSRFCheck {
             form.csrf.withUnsafeBytes { ring.checkCSRF($0, form: form.form, holder: holder, now: now) }
         }

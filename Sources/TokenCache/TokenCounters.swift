@@ -20,6 +20,9 @@ public struct TokenCounters: Sendable, Equatable {
     public var unavailable: UInt64 = 0
     public var expired: UInt64 = 0
     public var mismatch: UInt64 = 0
+    /// Good, and not what REQUIRE asked for: counted there and not as valid or rotated.
+    public var anonymous: UInt64 = 0
+    public var reauthenticate: UInt64 = 0
     public var guestsIssued: UInt64 = 0
     public var guestsRenewed: UInt64 = 0
     /// Guests without a token of their own, for a page only.

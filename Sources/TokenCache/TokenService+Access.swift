@@ -8,42 +8,46 @@ extension TokenService {
     /// - Parameters:
     ///   - text: the token as the client sent it.
     ///   - signals: what the call says of the client.
+    ///   - isNavigation: a page that a browser goes to, or what may be one.
     ///   - arrival: when the request was read.
     ///   - done: asked for where Redis has to be asked.
     /// - Returns: the answer where the near cache or a guest's token has it: the session is here and asks for nothing to be
     ///   written before the reply. No refusal but that of a tombstone, or of what can be no token: the cache and this
     ///   host's clock may raise a question, not answer no.
     public func validate(
-        _ text: UnsafeRawBufferPointer, _ signals: Signals, at arrival: MonotonicInstant,
+        _ text: UnsafeRawBufferPointer, _ signals: Signals, isNavigation: Bool = true, at arrival: MonotonicInstant,
         _ done: @autoclosure () -> Completion<Verdict>
     ) throws(ServiceFault) -> KnownAnswer {
         guard let token = SessionToken(text: text) else {
-            return try validate(Presented(try credential(text), signals), at: arrival, done())
+            return try validate(
+                Presented(try credential(text), signals), isNavigation: isNavigation, at: arrival, done())
         }
         var found = Found()
-        if let session = hit(token, signals, needsData: false, isNavigation: true, at: arrival, &found) {
+        if let session = hit(token, signals, needsData: false, isNavigation: isNavigation, at: arrival, &found) {
             return .hit(session)
         }
-        return try ask(Presented(.session(token), signals), at: arrival, found, done())
+        return try ask(Presented(.session(token), signals), isNavigation: isNavigation, at: arrival, found, done())
     }
 
     /// The same for a token that was read before.
     func validate(
-        _ presented: Presented, at arrival: MonotonicInstant, _ done: @autoclosure () -> Completion<Verdict>
+        _ presented: Presented, isNavigation: Bool = true, at arrival: MonotonicInstant,
+        _ done: @autoclosure () -> Completion<Verdict>
     ) throws(ServiceFault) -> KnownAnswer {
         var found = Found()
-        let known = try look(presented, AccessRequest(), at: arrival, usesTombstones: true, &found)
+        let request = AccessRequest(isNavigation: isNavigation)
+        let known = try look(presented, request, at: arrival, usesTombstones: true, &found)
         guard case .asked = known else { return known }
-        return try ask(presented, at: arrival, found, done())
+        return try ask(presented, isNavigation: isNavigation, at: arrival, found, done())
     }
 
     @inline(never)
     private func ask(
-        _ presented: Presented, at arrival: MonotonicInstant, _ found: Found,
+        _ presented: Presented, isNavigation: Bool, at arrival: MonotonicInstant, _ found: Found,
         _ done: @autoclosure () -> Completion<Verdict>
     ) throws(ServiceFault) -> KnownAnswer {
         if let refusal = tombstone(found) { return .refused(refusal) }
-        let (flow, first) = try question(presented, AccessRequest(), found)
+        let (flow, first) = try question(presented, AccessRequest(isNavigation: isNavigation), found)
         run(flow, at: arrival, first: first, done())
         return .asked
     }

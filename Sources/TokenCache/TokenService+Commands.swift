@@ -34,7 +34,7 @@ extension TokenService {
         }
     }
 
-    /// REVOKE: ends the session of a token it once gave out, whether that is still accepted or not. Idempotent.
+    /// REVOKE: ends the session of a token that it gave out since its last LOGIN or ROTATE, accepted still or not. Idempotent.
     public func revoke(
         _ reference: SessionReference, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<RevokeAnswer>
     ) {

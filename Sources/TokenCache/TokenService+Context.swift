@@ -21,7 +21,10 @@ extension TokenService: FlowContext {
         }
     }
 
-    func countAccepted(isRotated: Bool) { if isRotated { counters.rotated += 1 } else { counters.valid += 1 } }
+    func countAccepted(isRotated: Bool, isTakenBack: Bool) {
+        let count = isRotated ? \TokenCounters.rotated : \.valid
+        counters[keyPath: count] &+= isTakenBack ? .max : 1
+    }
 
     func report(_ notice: FlowNotice) {
         switch notice {

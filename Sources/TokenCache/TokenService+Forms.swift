@@ -92,7 +92,9 @@ extension TokenService {
     ) throws(ServiceFault) -> Judged<CSRFCheck>? {
         switch try knownHolder(presented, at: arrival) {
         case .refused(let refusal)?: return .refused(refusal)
-        case .accepted(let holder)?: if let check = try check(form, holder) { return .accepted(check) }
+        case .accepted(let holder)?:
+            if let check = try check(form, holder) { return .accepted(check) }
+            if case .session = presented.credential { sessions?.takeBackHit() }
         case nil: break
         }
         let done = done()
@@ -127,10 +129,12 @@ extension TokenService {
     /// - Returns: nil where the form is none of the holder's, and whether it was is known to Redis only.
     func check(_ form: FormCheck, _ holder: FormHolder) throws(ServiceFault) -> CSRFCheck? {
         let check = try stateless.check(form, holder: holder, now: guestSeconds)
+        // What the browser says of itself needs nobody else.
+        let isFinal = stateless.policy.refuses(form.site) || holder.former != nil
         switch check {
         case .passed: counters.csrfPassed &+= 1
         case .outdated: counters.csrfOutdated &+= 1
-        case .failed where holder.former == nil: return nil
+        case .failed where !isFinal: return nil
         case .failed, .expired: counters.csrfFailed &+= 1
         }
         return check

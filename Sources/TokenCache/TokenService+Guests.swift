@@ -7,6 +7,16 @@ extension TokenService {
     /// Seconds by Redis's clock as far as it is known, else by this host's: guests are answered without Redis.
     var guestSeconds: Int64 { store.bestClock / 1_000 }
 
+    /// An accepted token is not what was required of it.
+    public func countUnmet(_ view: SessionView, isAnonymous: Bool) {
+        if view.isGuest {
+            counters.guestsValid &-= 1
+        } else {
+            countAccepted(isRotated: view.newToken != nil, isTakenBack: true)
+        }
+        if isAnonymous { counters.anonymous &+= 1 } else { counters.reauthenticate &+= 1 }
+    }
+
     /// The same for callers.
     public var seconds: Int64 { guestSeconds }
 

@@ -123,7 +123,14 @@ private struct ProbeTrial {
         do {
             let change = try write.change(tombstoneEnd: record.absoluteEnd)
             store.commit(change, of: sid, maxData: .max, arrival: store.instant) { result in
-                done(result.map { outcome in if case .done = outcome { true } else { false } })
+                done(
+                    result.flatMap { outcome in
+                        switch outcome {
+                        case .done: .success(true)
+                        case .late: .failure(ScriptReply.late)
+                        case .overtaken, .tooLarge: .success(false)
+                        }
+                    })
             }
         } catch {
             let fault = Unavailable(error)

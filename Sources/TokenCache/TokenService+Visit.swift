@@ -19,8 +19,10 @@ public struct AccessRequest: Sendable {
 
     public init() {}
 
+    init(isNavigation: Bool) { mode = isNavigation ? nil : .other }
+
     var needsKeys: Bool { check != nil || csrfForm != nil }
-    var isNavigation: Bool { mode != .other }
+    public var isNavigation: Bool { mode != .other }
 }
 
 /// VISIT and VALIDATE with all that a page asks besides: one page view, one round trip.
@@ -92,7 +94,7 @@ extension TokenService {
         // Whether the form is from before a LOGIN is known to Redis, which answers and counts instead.
         if case .hit = answer {
             sessions?.takeBackHit()
-            counters.valid &-= 1
+            countAccepted(isRotated: false, isTakenBack: true)
         }
         let (access, first) = try question(presented, request, Found())
         return .asked(access, first: first)

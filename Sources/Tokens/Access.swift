@@ -25,6 +25,14 @@ public enum AccessDecision: Equatable, Sendable {
     /// Refuse, and end the session first.
     case endReplayed
     case refuseUnknown
+
+    /// Whether it lets the bearer in, sooner or later: what the token is bound to is asked before.
+    public var isAcceptance: Bool {
+        switch self {
+        case .accept, .acceptAwaitingSuccessor, .acceptRecovering, .confirm, .rotate: true
+        case .refuseReplayed, .endReplayed, .refuseUnknown: false
+        }
+    }
 }
 
 extension SessionRecord {

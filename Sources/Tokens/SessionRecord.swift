@@ -76,7 +76,8 @@ public struct SessionRecord: Equatable, Sendable {
         bindings = guest.bindings
     }
 
-    /// Whether there is no such record in Redis: what is decided on it is written only if that is still so.
+    /// Whether there is such a record in Redis. Where not, it is a guest's, and what is decided on it is written only if there
+    /// is none still.
     public var isStored: Bool { revision > 0 }
 
     /// When Redis removes the session by itself: the native TTL of its key.

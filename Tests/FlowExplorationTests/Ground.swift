@@ -39,7 +39,7 @@ final class Ground: FlowContext {
     func keep(_ tombstone: Tombstone, sid: SessionID) {}
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
     func count(_ refusal: Refusal) {}
-    func countAccepted(isRotated: Bool) {}
+    func countAccepted(isRotated: Bool, isTakenBack: Bool) {}
     func isRenewalDue(_ guest: Guest, isNavigation: Bool) -> Bool { false }
     func verdict(on guest: Guest, _ signals: Signals, renews: Bool) -> Verdict { .refused(.unknown) }
     func page(_ view: SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page? { throw .noKeys }

@@ -37,7 +37,9 @@ struct AccessFlow: Flow {
     }
 
     /// Asks Redis again: what the near cache has is not all.
-    mutating func lookAgain<Answer>() -> FlowStep<Answer> {
+    /// - Parameter answer: that was made of it, and is not given.
+    mutating func lookAgain<Answer>(insteadOf answer: SessionView, _ context: some FlowContext) -> FlowStep<Answer> {
+        context.countAccepted(isRotated: answer.newToken != nil, isTakenBack: true)
         awaited = .copy
         return .read(.anew(claim.sid))
     }
@@ -126,7 +128,9 @@ struct AccessFlow: Flow {
         if let guest = claim.guest, !record.isStored {
             return .answer(try verdict(on: guest, renews: false, context))
         }
-        if record.standing(of: claim.digest, policy: context.policy, now: now).isAccepted {
+        let decision = record.decideAccess(
+            digest: claim.digest, isNavigation: isNavigation, policy: context.policy, now: now)
+        if decision.isAcceptance {
             let bindings = try context.checkBindings(record, claim)
             if bindings.isMismatch { return refuse(.mismatch, context) }
             if let renewed = bindings.renewed {
@@ -138,8 +142,6 @@ struct AccessFlow: Flow {
             }
             differs = bindings.differs
         }
-        let decision = record.decideAccess(
-            digest: claim.digest, isNavigation: isNavigation, policy: context.policy, now: now)
         switch decision {
         case .accept(let touch):
             keep(record, copy.data, touch, now: now, context)
@@ -204,7 +206,7 @@ struct AccessFlow: Flow {
         var view = SessionView(record, sid: claim.sid, now: try context.now(), newToken: successor, data: data)
         view.differs = differs
         if isPartial { view.formerHolders = nil }
-        context.countAccepted(isRotated: successor != nil)
+        context.countAccepted(isRotated: successor != nil, isTakenBack: false)
         return .answer(
             .accepted(view), touch: touch == .afterReply && !wasTouched ? (claim.sid, interval) : nil)
     }

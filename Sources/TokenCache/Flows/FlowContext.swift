@@ -34,7 +34,8 @@ protocol FlowContext: AnyObject {
 
     // What is told.
     func count(_ refusal: Refusal)
-    func countAccepted(isRotated: Bool)
+    /// - Parameter isTakenBack: it was counted, and is not answered after all.
+    func countAccepted(isRotated: Bool, isTakenBack: Bool)
     func isRenewalDue(_ guest: Guest, isNavigation: Bool) -> Bool
     func verdict(on guest: Guest, _ signals: Signals, renews: Bool) throws(ServiceFault) -> Verdict
     func page(_ view: SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page?

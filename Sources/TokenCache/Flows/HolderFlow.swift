@@ -57,7 +57,11 @@ struct HolderFlow: Flow {
                         former: session.record.formerHolders(sid: session.sid))))
         }
         // Whoever may hold a newer token is the guest of a page with this one.
-        guard case .answer(.refused, _) = step, let copy = judging.copy, let claim = judging.claim else { return step }
+        switch step {
+        case .answer(.refused(.replayed), _), .answer(.refused(.revoked), _): break
+        default: return step
+        }
+        guard let copy = judging.copy, let claim = judging.claim else { return step }
         let aftermath = try context.aftermath(of: copy.session, claim)
         guard aftermath.mayHoldNewer else { return step }
         return .answer(.accepted(try context.pageHolder(of: claim.text, former: aftermath.formerHolder)))

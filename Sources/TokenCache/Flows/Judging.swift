@@ -17,7 +17,7 @@ struct Judging {
     private(set) var claim: Claim?
     /// Whose session it must be, where a worker named it and said whose; nil: anybody's.
     let subject: [UInt8]?
-    /// What is judged by Redis's own time, which was asked for.
+    /// What was judged last, or is to be by Redis's own time, which was asked for.
     private(set) var copy: StoredCopy?
 
     init(_ sid: SessionID, _ claim: Claim?, of subject: [UInt8]? = nil) {

@@ -66,7 +66,8 @@ struct LoginFlow: Flow {
             case .renewal(let record): return try answer(record, try presented.sid, candidate, context)
             case .end: return try create(SessionToken(sid: newSid, verifier: candidate), context)
             case .creation(_, _, let view): return answer(view, context)
-            case .amendment(let record, let token, _): return try answer(record, token.sid, token.verifier, context)
+            case .amendment(let record, let token, _):
+                return try answer(record, token.sid, token.verifier, isRepeated: true, context)
             case .session, .time, .repeated, .note: throw UnexpectedEvent()
             }
         case .noted: return try create(SessionToken(sid: newSid, verifier: candidate), context)
@@ -137,8 +138,8 @@ struct LoginFlow: Flow {
         let lifetime = min(request.idle ?? context.policy.idle, request.absolute ?? context.policy.absolute)
         switch copy.session {
         case .live(let record) where try context.crypto.digest(token.verifier) == record.current:
-            guard let (next, data) = amendment(of: record, copy.data, now: try context.now()) else {
-                return try answer(record, token.sid, token.verifier, context)
+            guard let (next, data) = try amendment(of: record, copy.data, context) else {
+                return try answer(record, token.sid, token.verifier, isRepeated: true, context)
             }
             return expect(
                 .amendment(next, token, since: since), .write(.amendment(of: record, to: next, data), of: token.sid))
@@ -147,22 +148,28 @@ struct LoginFlow: Flow {
         }
     }
 
-    /// What a repetition changes: limits and data that it gives and that are not so already; nil where nothing.
+    /// What a repetition changes: limits, bindings and data that it gives and that are not so already; nil where nothing.
+    /// An absolute limit counts from the login, so that a third LOGIN finds it as it should be.
     private func amendment(
-        of record: SessionRecord, _ data: [RecordField], now: Milliseconds
-    ) -> (next: SessionRecord, data: [RecordField])? {
+        of record: SessionRecord, _ data: [RecordField], _ context: some FlowContext
+    ) throws -> (next: SessionRecord, data: [RecordField])? {
+        let now = try context.now()
         var next = record
         if let idle = request.idle { next.idle = idle }
-        if let absolute = request.absolute, record.absoluteEnd != (record.renewedByLogin ?? record.created) + absolute {
-            next.absoluteEnd = now + absolute
+        if let absolute = request.absolute {
+            let end = (record.renewedByLogin ?? record.created) &+ absolute
+            next.absoluteEnd = end > now ? end : now &+ absolute
         }
         if let isPersistent = request.isPersistent ?? (request.asksForLimits ? true : nil) {
             next.isPersistent = isPersistent
         }
+        next.bindings = record.bindings.replaced(by: try bindings(context))
         let changed = request.data.filter { field in
             field.value.isEmpty ? data.contains { $0.name == field.name } : !data.contains(field)
         }
         guard next != record || !changed.isEmpty else { return nil }
+        // Else a shorter idle limit could end it at once.
+        next.lastAccess = max(record.lastAccess, now)
         next.revision &+= 1
         return (next, changed)
     }
@@ -224,11 +231,14 @@ struct LoginFlow: Flow {
         try context.stateless.bind(request.signals, now: context.guestSeconds)
     }
 
+    /// - Parameter isRepeated: the login was reported before.
     private func answer(
-        _ record: SessionRecord, _ sid: SessionID, _ verifier: Verifier, _ context: some FlowContext
+        _ record: SessionRecord, _ sid: SessionID, _ verifier: Verifier, isRepeated: Bool = false,
+        _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
         let token = SessionToken(sid: sid, verifier: verifier)
-        return answer(SessionView(record, sid: sid, now: try context.now(), newToken: token, data: []), context)
+        let view = SessionView(record, sid: sid, now: try context.now(), newToken: token, data: [])
+        return isRepeated ? .answer(view) : answer(view, context)
     }
 
     private func answer(_ view: SessionView, _ context: some FlowContext) -> FlowStep<SessionView> {

@@ -9,6 +9,8 @@ struct RevokeFlow: Flow {
     /// Only where it is this subject's, which is checked on the revision that is ended.
     var subject: [UInt8]?
     var reason = EndReason.logout
+    /// Its own end was sent: a tombstone may be from that.
+    private(set) var hasEnded = false
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<RevokeAnswer> {
         switch event {
@@ -30,7 +32,7 @@ struct RevokeFlow: Flow {
     ) throws -> FlowStep<RevokeAnswer> {
         switch copy.session {
         case .absent: return .answer(.unknown)
-        case .ended where subject != nil: return .answer(.unknown)
+        case .ended where subject != nil && !hasEnded: return .answer(.unknown)
         case .ended(let tombstone):
             if claim?.guest != nil { context.noteSession(ofGuest: sid) }
             return .answer(.revoked(tombstone.reason))
@@ -49,6 +51,7 @@ struct RevokeFlow: Flow {
                     return .answer(.replayed)
                 }
             }
+            hasEnded = true
             return .write(.end(record, reason), of: sid)
         }
     }

@@ -34,10 +34,11 @@ struct SetFlow: Flow {
             context.report(.promoted)
             return answer(fields, token)
         case (.overtaken(let copy), .dataByName):
-            guard case .refused(let refusal) = try context.judge(copy.session, nil, now: try context.now()) else {
-                throw Unavailable(reason: RecordError.damaged(field: "r").description)
+            switch try context.judge(copy.session, nil, now: try context.now()) {
+            case .refused(let refusal): return .answer(.refused(refusal))
+            // It lives, and the write came too late by Redis's clock, which is put right.
+            case .accepted: return .write(.data(data, over: nil), of: judging.sid)
             }
-            return .answer(.refused(refusal))
         case (.overtaken(let copy), .promotion(let token, let digest, let fields)):
             // The same candidate stands there: an earlier try of ours was carried out after all.
             if case .live(let standing) = copy.session, standing.current == digest { return answer(fields, token) }

@@ -21,7 +21,9 @@ struct PageFlow: Flow {
         switch verdict {
         case .refused(let refusal): return .answer(.refused(refusal))
         case .accepted(let view):
-            guard let page = try context.page(view, request) else { return access.lookAgain() }
+            guard let page = try context.page(view, request) else {
+                return access.lookAgain(insteadOf: view, context)
+            }
             return .answer(.accepted(page), touch: touch)
         }
     }

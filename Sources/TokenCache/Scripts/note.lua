@@ -13,7 +13,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[1]) then return {'late', now} end
 
-if redis.call('HEXISTS', key, 'z') == 0 then return {'absent', now} end
+if not redis.call('HGET', key, 'z') then return {'absent', now} end
 local mark, marks = ARGV[2], redis.call('HGET', key, 'o') or ''
 for at = 1, #marks, 8 do
   if string.sub(marks, at, at + 7) == mark then return {'done', now} end

@@ -31,21 +31,23 @@ extension Dispatcher {
     }
 
     private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        guard call.arguments.count > 1 else { return try validate(call, Signals(), &writer) }
+        guard call.arguments.count > 1 else { return try validateToken(call, nil, &writer) }
         let options = try options(call, from: 1, SessionOptions.Allowed.page.union(.require))
-        guard options.asksMore else { return try validate(call, options.signals, &writer) }
-        let write = { [service] (answer: Judged<Page>, writer: inout ReplyWriter) in
+        // A validator reads no data and makes no forms: those are a worker's.
+        guard call.client.role >= .worker || (options.dataNames == nil && options.access.csrfForm == nil) else {
+            throw ReplyError(
+                code: "NOPERM",
+                message:
+                    "DATA and CSRF of \(call.command.spec.name) need the role worker, this peer has \(call.client.role)"
+            )
+        }
+        guard options.asksForPage else { return try validateToken(call, options, &writer) }
+        let write = { [self] (answer: Judged<Page>, writer: inout ReplyWriter) in
             switch answer {
             case .refused(let refusal): writer.refusal(refusal)
             case .accepted(let page):
-                let view = page.holder
-                if let status = options.requirement.unmet(
-                    isAnonymous: view.subject.isEmpty, authTime: view.authTime, now: service.seconds)
-                {
-                    writer.unmet(view, status: status)
-                } else {
-                    writer.page(page, data: options.picked(view))
-                }
+                if refuse(page.holder, options.requirement, &writer) { return }
+                writer.page(page, data: options.picked(page.holder))
             }
         }
         return try now(&writer, write) { () throws(ServiceFault) in
@@ -55,23 +57,42 @@ extension Dispatcher {
     }
 
     /// The token alone is asked about.
-    private func validate(_ call: Call, _ signals: Signals, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+    private func validateToken(
+        _ call: Call, _ options: SessionOptions?, _ writer: inout ReplyWriter
+    ) throws(ReplyError) -> Bool {
+        let requirement = options?.requirement ?? Requirement()
+        // No closure: a hit would pay for one that it has no use for.
+        func write(_ verdict: Verdict, _ writer: inout ReplyWriter) {
+            if case .accepted(let view) = verdict, refuse(view, requirement, &writer) { return }
+            writer.verdict(verdict)
+        }
         do throws(ServiceFault) {
             switch try service.validate(
-                call.arguments[0], signals, at: call.startedAt, later(call) { $1.verdict($0) })
+                call.arguments[0], options?.signals ?? Signals(), isNavigation: options?.access.isNavigation ?? true,
+                at: call.startedAt, later(call, write))
             {
             case .hit(let session):
-                if session.isAsBound {
+                if session.isAsBound, requirement.isEmpty || requirement.unmet(by: session, now: service.seconds) == nil
+                {
                     writer.validSession(session)
                 } else {
-                    writer.session(SessionView(session), status: "valid")
+                    write(.accepted(SessionView(session)), &writer)
                 }
-            case .accepted(let view): writer.verdict(.accepted(view))
+            case .accepted(let view): write(.accepted(view), &writer)
             case .refused(let refusal): writer.refusal(refusal)
             case .asked: return false
             }
             return true
         } catch { throw ReplyError(error) }
+    }
+
+    /// Answers an accepted token that is not what is required of it.
+    /// - Returns: whether it is not.
+    private func refuse(_ view: SessionView, _ requirement: Requirement, _ writer: inout ReplyWriter) -> Bool {
+        guard !requirement.isEmpty, let unmet = requirement.unmet(by: view, now: service.seconds) else { return false }
+        service.countUnmet(view, isAnonymous: unmet == .anonymous)
+        writer.unmet(view, status: unmet.status)
+        return true
     }
 
     private func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {

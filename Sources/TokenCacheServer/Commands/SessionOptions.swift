@@ -217,6 +217,12 @@ struct SessionOptions {
 
     // MARK: Values
 
+    /// A number of digits alone; nil for anything else.
+    private static func number(_ text: UnsafeRawBufferPointer) -> Int? {
+        guard !text.isEmpty, text.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return Int(String(decoding: text, as: UTF8.self))
+    }
+
     /// More than nothing, at most what the configuration says under `key`.
     private mutating func duration(
         _ option: StaticString, from least: Milliseconds = 1, atMost limit: Milliseconds, _ key: StaticString
@@ -256,7 +262,7 @@ struct SessionOptions {
 
     private mutating func readAuthTime() throws(ReplyError) -> Milliseconds {
         let text = try take("AUTH-TIME")
-        guard let seconds = Int64(String(decoding: text, as: UTF8.self)), seconds > 0,
+        guard let seconds = Self.number(text).map(Int64.init), seconds > 0,
             seconds <= rules.now / 1_000 + Sealer.maxClockLead
         else { throw .badArgument("AUTH-TIME takes a time that has come, Unix time in whole seconds") }
         return seconds * 1_000
@@ -281,7 +287,7 @@ struct SessionOptions {
 
     private mutating func readLength() throws(ReplyError) -> Int {
         let text = try take("LENGTH")
-        guard let length = Int(String(decoding: text, as: UTF8.self)), (1...CaptchaAlphabet.longest).contains(length)
+        guard let length = Self.number(text), (1...CaptchaAlphabet.longest).contains(length)
         else { throw .badArgument("LENGTH takes a number from 1 to \(CaptchaAlphabet.longest)") }
         return length
     }
@@ -318,7 +324,7 @@ struct SessionOptions {
 
     private mutating func readLimit() throws(ReplyError) -> Int {
         let text = try take("LIMIT")
-        guard let limit = Int(String(decoding: text, as: UTF8.self)), limit >= 1, limit <= TokenService.maxListed else {
+        guard let limit = Self.number(text), limit >= 1, limit <= TokenService.maxListed else {
             throw .badArgument("LIMIT takes a number from 1 to \(TokenService.maxListed)")
         }
         return limit
@@ -378,10 +384,8 @@ struct SessionOptions {
     /// Nil without `SUBJECT`.
     var givenSubject: [UInt8]? { given.allows(.subject) ? request.subject : nil }
 
-    /// Whether VALIDATE is asked for more than the token, or told of the request.
-    var asksMore: Bool {
-        dataNames != nil || access.check != nil || access.csrfForm != nil || access.mode != nil || !requirement.isEmpty
-    }
+    /// Whether VALIDATE is asked for more than the token.
+    var asksForPage: Bool { dataNames != nil || access.check != nil || access.csrfForm != nil }
 
     /// Of the data that was asked for; nil where none was.
     func picked(_ view: SessionView) -> [RecordField]? { dataNames == nil ? nil : pick(view.data ?? []) }

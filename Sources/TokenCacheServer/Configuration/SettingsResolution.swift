@@ -37,8 +37,17 @@ struct SettingsResolution {
             settings.keyring.isMadeIfMissing = true
         }
         let binding = settings.binding
-        guard settings.keyring.file.isEmpty, binding.ip != .off || binding.userAgent != .off else { return }
-        let key = binding.ip != .off ? "binding.ip" : "binding.ua"
+        let key: String
+        if binding.ip != .off {
+            key = "binding.ip"
+        } else if binding.userAgent != .off {
+            key = "binding.ua"
+        } else if settings.captcha.binding == .strict {
+            key = "captcha.binding"
+        } else {
+            return
+        }
+        guard settings.keyring.file.isEmpty else { return }
         problems.append(
             SettingsProblem(
                 key: key, origin: sources.origin(of: key),

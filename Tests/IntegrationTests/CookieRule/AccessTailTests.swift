@@ -28,6 +28,24 @@ struct AccessTailTests {
         }
     }
 
+    @Test("a validator reads no data and makes no forms; each answer is counted once, by its status")
+    func rolesAndCounts() throws {
+        try withWorld(settings: ["access.default": "validator", "rotation.after": "50ms"]) { world in
+            let client = try world.client()
+            let ann = try client.issue("SUBJECT", "ann")
+            _ = try client.fields("TOKEN.LOGIN", ann, "ann")
+            let before = try DaemonFacts(client, "tokens")
+            let anonymous = try client.issue()
+            _ = try client.validateGuest(anonymous, "REQUIRE", "subject")
+            _ = try client.validateGuest(anonymous, "REQUIRE", "login-within", "1m")
+            let after = try DaemonFacts(client, "tokens")
+            for (name, count) in [
+                ("tokens_validated_anonymous", 1), ("tokens_validated_reauthenticate", 1),
+                ("tokens_validated_valid", 0),
+            ] { #expect(after.number(name) - before.number(name) == count, "\(name)") }
+        }
+    }
+
     @Test("a login that is too long ago asks to prove it again, and a token that was due is handed on")
     func loginWithin() throws {
         try withWorld(settings: ["rotation.after": "50ms"]) { world in

@@ -93,6 +93,38 @@ struct NavigationTests {
         }
     }
 
+    @Test("recover asks for bindings as every acceptance does", arguments: ["strict", "log"])
+    func recoverIsBound(_ binding: String) throws {
+        let settings = [
+            "rotation.after": "100ms", "rotation.overlap": "100ms", "rotation.lost-successor": "recover",
+            "binding.ip": binding,
+        ]
+        try withWorld(settings: settings) { world in
+            let client = try world.client()
+            let home = ["BIND", "ip", "192.0.2.1"]
+            let away = ["BIND", "ip", "203.0.113.1"]
+            let old = try client.issue("SUBJECT", "ann", "BIND", "ip", "192.0.2.1")
+            let next = try eventually(every: .milliseconds(10), "rotation") {
+                try client.fields(["TOKEN.VALIDATE", old] + home).sessionToken
+            }
+            _ = try client.fields(["TOKEN.VALIDATE", next] + home)
+            // Within the overlap a token that is bound elsewhere has no page of its own either.
+            if binding == "strict" {
+                expectRefused("mismatch", try client.fields(["CSRF.ISSUE", old] + away))
+            }
+            letPass(.milliseconds(250))
+            for _ in 0..<3 {
+                let reply = try client.fields(["TOKEN.VISIT", old] + away)
+                if binding == "strict" {
+                    #expect(reply.status == "mismatch" && reply.sessionToken != next, "\(reply)")
+                } else {
+                    #expect(reply.status == "rotated" && reply.text("differs") == "ip", "\(reply)")
+                }
+            }
+            #expect(try client.fields(["TOKEN.VISIT", old] + home).sessionToken == next)
+        }
+    }
+
     @Test("recover and on-replay: revoke do not go together")
     func contradiction() throws {
         let stage = try Stage()

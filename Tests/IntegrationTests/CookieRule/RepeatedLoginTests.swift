@@ -86,6 +86,22 @@ struct RepeatedLoginTests {
         }
     }
 
+    @Test("a repetition with a short IDLE ends nothing, and is no second login")
+    func shortIdle() throws {
+        try withWorld { world in
+            let client = try world.client()
+            let guest = try client.guest()
+            _ = try client.fields("TOKEN.SET", guest, "DATA", "cart", "1")
+            let first = try client.fields("TOKEN.LOGIN", guest, "bob")
+            let logins = try DaemonFacts(client, "tokens").number("tokens_logins")
+            letPass(.milliseconds(1_200))
+            let second = try client.fields("TOKEN.LOGIN", guest, "bob", "IDLE", "1s")
+            #expect(second.sessionToken == first.sessionToken)
+            #expect(try client.fields("TOKEN.GET", first.newToken()).data() == ["cart": "1"])
+            #expect(try DaemonFacts(client, "tokens").number("tokens_logins") == logins)
+        }
+    }
+
     @Test("a repetition with the same limits and data writes nothing; others are applied")
     func amendments() throws {
         try withWorld { world in
@@ -109,6 +125,11 @@ struct RepeatedLoginTests {
             #expect((7_100...7_200).contains(longer.integer("expires_in") ?? 0))
             #expect(longer.integer("auth_time") == first.integer("auth_time"), "nobody proved anything since")
             #expect(try client.fields("TOKEN.GET", first.newToken()).data() == ["a": "2", "b": "3"])
+            let again = try client.fields(command + ["IDLE", "2h", "ABSOLUTE", "60d", "DATA", "a", "2", "b", "3"])
+            #expect(again.sessionToken == first.sessionToken)
+            let settled = try revision()
+            _ = try client.fields(command + ["ABSOLUTE", "60d"])
+            #expect(try revision() == settled, "a third one writes nothing, and moves no end")
             let shortLived = try client.fields(command + ["COOKIE", "session"])
             #expect(shortLived.sessionToken == first.sessionToken && shortLived["max_age"] == nil)
             let index = try #require(
