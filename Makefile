@@ -24,7 +24,7 @@ BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
 RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
-WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli php-redis rakudo \
+WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached

@@ -57,7 +57,9 @@ enum Lane: CaseIterable {
     /// The clock is read once for so many calls, the same for all.
     private static let batch = 32
 
-    private static func hiredis(_ socket: String, _ tokens: [SessionToken], until end: ContinuousClock.Instant) throws -> Int {
+    private static func hiredis(_ socket: String, _ tokens: [SessionToken], until end: ContinuousClock.Instant) throws
+        -> Int
+    {
         guard let context = redisConnectUnix(socket), context.pointee.err == 0 else {
             throw Failure(description: "hiredis cannot connect")
         }
@@ -83,7 +85,8 @@ enum Lane: CaseIterable {
         return count
     }
 
-    private static func blocking(_ socket: String, _ tokens: [SessionToken], until end: ContinuousClock.Instant) throws -> Int
+    private static func blocking(_ socket: String, _ tokens: [SessionToken], until end: ContinuousClock.Instant) throws
+        -> Int
     {
         let client = BlockingClient(socketPath: socket)
         var count = 0

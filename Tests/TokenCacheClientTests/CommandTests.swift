@@ -17,7 +17,8 @@ struct CommandTests {
         let rotated = WireReply.holder(
             "rotated", sid: sid, subject: "ann", authTime: 9,
             more: [("sessiontoken", .text(successor)), ("differs", "ip ua new")])
-        guard case .session(let holder, .replace(let new, maxAge: nil), _) = try answer(.validate(token), rotated) else {
+        guard case .session(let holder, .replace(let new, maxAge: nil), _) = try answer(.validate(token), rotated)
+        else {
             Issue.record("no successor")
             return
         }
@@ -68,7 +69,8 @@ struct CommandTests {
     @Test("VALIDATE answers what a page asks besides")
     func validatedPage() throws {
         let wire = WireReply.holder(
-            sid: sid, subject: "ann", more: [("check", "outdated"), ("csrf", "xyz"), ("data", .map([("cart", "apple")]))])
+            sid: sid, subject: "ann",
+            more: [("check", "outdated"), ("csrf", "xyz"), ("data", .map([("cart", "apple")]))])
         guard case .session(_, .keep, let page) = try answer(.validate(token, data: .all), wire) else {
             Issue.record("refused")
             return
@@ -108,7 +110,8 @@ struct CommandTests {
             return
         }
         let late = WireReply.holder("replayed", accepted: 0, kind: "guest", sid: sid, more: new)
-        guard case .refused(.replayed, let guest, .replace(let given, maxAge: nil), _) = try answer(
+        guard
+            case .refused(.replayed, let guest, .replace(let given, maxAge: nil), _) = try answer(
                 .visit(WireReply.token(9)), late)
         else {
             Issue.record("not refused")
@@ -159,11 +162,14 @@ struct CommandTests {
             return
         }
         let entry = WireReply.map([
-            ("sid", .text(sid)), ("created", 1), ("modified", 2), ("auth_time", 6), ("expires_in", 3), ("absolute_in", 4),
+            ("sid", .text(sid)), ("created", 1), ("modified", 2), ("auth_time", 6), ("expires_in", 3),
+            ("absolute_in", 4),
             ("generation", 5), ("data", .map([("a", "b")])),
         ])
         let list = try answer(.list(subject: "ann"), "*2\r\n" + entry + entry)
-        #expect(list.count == 2 && list[1].sid == WireReply.id(7) && list[1].authTime == UnixTime(seconds: 6) && list[1].data["a"] == "b" && list[1].generation == 5)
+        #expect(
+            list.count == 2 && list[1].sid == WireReply.id(7) && list[1].authTime == UnixTime(seconds: 6)
+                && list[1].data["a"] == "b" && list[1].generation == 5)
         let stored = WireReply.map([("status", "valid"), ("accepted", 1), ("sid", .text(sid)), ("changed", 2)])
         guard case .stored(2, .keep) = try answer(.set(token, ["a": "b"]), stored) else {
             Issue.record("not stored")
@@ -182,7 +188,8 @@ struct CommandTests {
         }
         #expect(holder == WireReply.id(7))
         #expect(
-            try answer(.revokeAll(subject: "a"), WireReply.map([("status", "revoked"), ("accepted", 0), ("count", 4)])) == .ended(4))
+            try answer(.revokeAll(subject: "a"), WireReply.map([("status", "revoked"), ("accepted", 0), ("count", 4)]))
+                == .ended(4))
         let passed = WireReply.map([("status", "passed")])
         #expect(try answer(.verifyCSRF(CSRFToken("c"), of: token), passed) == .checked(.passed))
         let form = CSRFToken("c")

@@ -27,7 +27,8 @@ struct TokenTests {
     @Test(
         "other text may be a token but has no sid",
         arguments: [
-            "x", "eyJh.b.c", "0x", String(hex.dropLast()), "..", "a.eyJqdGkiOiIw.c", "a.eyJzdWIiOiIwMTIzNDU2.c", "a.!.c",
+            "x", "eyJh.b.c", "0x", String(hex.dropLast()), "..", "a.eyJqdGkiOiIw.c", "a.eyJzdWIiOiIwMTIzNDU2.c",
+            "a.!.c",
         ])
     func withoutSelector(text: String) throws {
         #expect(try #require(SessionToken(text)).sid == nil)

@@ -47,7 +47,9 @@ enum WireReply {
     static func token(_ number: Int) -> SessionToken {
         let digits = String(number, radix: 16)
         let sid = String(repeating: "0", count: 32 - digits.count) + digits
-        guard let token = SessionToken(sid + String(repeating: "ab", count: 48)) else { preconditionFailure("no token") }
+        guard let token = SessionToken(sid + String(repeating: "ab", count: 48)) else {
+            preconditionFailure("no token")
+        }
         return token
     }
 

@@ -94,7 +94,9 @@ struct CommandRepliesTests {
         for nothing in [["MODULE", "x"], ["ACLCAT", "nosuch"], ["PATTERN", "nosuch"]] {
             #expect(describe(["LIST", "FILTERBY"] + nothing) == "*0\r\n")
         }
-        for wrong in [["FILTERBY"], ["FILTERBY", "PATTERN"], ["FILTERBY", "NAME", "x"], ["FILTERBY", "PATTERN", "a", "b"]] {
+        for wrong in [
+            ["FILTERBY"], ["FILTERBY", "PATTERN"], ["FILTERBY", "NAME", "x"], ["FILTERBY", "PATTERN", "a", "b"],
+        ] {
             #expect(describe(["LIST"] + wrong) == "-ERR syntax error\r\n")
         }
     }

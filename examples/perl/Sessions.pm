@@ -62,7 +62,7 @@ sub set_cookie {
 
 sub removal { my ($name) = @_; return "$name=; Max-Age=0" . attributes($name) }
 
-sub attributes { return '; Path=/; HttpOnly; SameSite=Lax' . ($_[0] =~ /\A__Host-/ ? '; Secure' : '') }
+sub attributes { return '; Path=/' . ($_[0] =~ /\A__Host-/ ? '; Secure' : '') . '; HttpOnly; SameSite=Lax' }
 
 # After any error the connection is closed: a late reply must not answer the next question.
 sub give_up {

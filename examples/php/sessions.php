@@ -89,7 +89,7 @@ class Cookie
     public function __construct(bool $development = false)
     {
         $this->name = $development ? 'tc' : '__Host-tc';
-        $this->attributes = '; Path=/; HttpOnly; SameSite=Lax' . ($development ? '' : '; Secure');
+        $this->attributes = '; Path=/' . ($development ? '' : '; Secure') . '; HttpOnly; SameSite=Lax';
     }
 
     public function of(array $fields): ?string

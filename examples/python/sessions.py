@@ -84,7 +84,7 @@ class Cookie:
 
     def __init__(self, development=False):
         self.name = "tc" if development else "__Host-tc"
-        self.attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("" if development else "; Secure")
+        self.attributes = "; Path=/" + ("" if development else "; Secure") + "; HttpOnly; SameSite=Lax"
 
     def token(self, header):
         pairs = (pair.strip().partition("=") for pair in header.split(";"))

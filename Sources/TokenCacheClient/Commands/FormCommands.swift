@@ -33,7 +33,8 @@ extension TokenCommand where Answer == CSRFVerification {
     ///   - site: The browser's `Sec-Fetch-Site` header.
     ///   - signals: The request's signals.
     public static func verifyCSRF(
-        _ csrf: CSRFToken, of token: SessionToken, form: String? = nil, site: String? = nil, signals: Signals = Signals()
+        _ csrf: CSRFToken, of token: SessionToken, form: String? = nil, site: String? = nil,
+        signals: Signals = Signals()
     ) -> Self {
         var writer = RequestWriter("CSRF.VERIFY")
         writer.append(token)

@@ -8,7 +8,8 @@ extension Dispatcher {
     private static var sections: [(name: StaticString, fields: (Dispatcher) -> (Server) -> [(String, String)])] {
         [
             ("Server", serverFields), ("Clients", clientFields), ("Memory", memoryFields), ("Stats", statsFields),
-            ("Replication", replicationFields), ("CPU", cpuFields), ("Commandstats", commandFields), ("Latencystats", latencyFields),
+            ("Replication", replicationFields), ("CPU", cpuFields), ("Commandstats", commandFields),
+            ("Latencystats", latencyFields),
             ("Errorstats", errorFields), ("Keyspace", keyspaceFields), ("Upstream", upstreamFields),
             ("Nearcache", nearCacheFields),
             ("Tokens", tokenFields),

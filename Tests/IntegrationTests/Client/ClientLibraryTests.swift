@@ -126,7 +126,8 @@ struct ClientLibraryTests {
         try withWorld(.embedded) { world in
             let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
             let login = try client.call(
-                .login(nil, subject: "ann", limits: SessionLimits(cookie: .session), authTime: UnixTime(seconds: 1_000)))
+                .login(nil, subject: "ann", limits: SessionLimits(cookie: .session), authTime: UnixTime(seconds: 1_000))
+            )
             world.stage.book.note(login.token.revealedBytes)
             #expect(login.maxAge == nil && login.holder.authTime == UnixTime(seconds: 1_000))
             guard case .session = try client.call(.validate(login.token)),
@@ -196,7 +197,9 @@ struct ClientLibraryTests {
             #expect(try client.call(.verifyCSRF(csrf, of: guest.token, form: "g")) == .checked(.failed))
             guard let forged = SessionToken(TokenText.random()) else { throw HarnessFailure("no token") }
             #expect(try client.call(.verifyCSRF(csrf, of: forged, form: "f")) == .refused(.unknown))
-            guard case .guest(_, .keep, let page) = try client.call(.visit(guest.token, check: FormCheck(csrf, form: "f"), csrf: "g"))
+            guard
+                case .guest(_, .keep, let page) = try client.call(
+                    .visit(guest.token, check: FormCheck(csrf, form: "f"), csrf: "g"))
             else { throw HarnessFailure("no guest") }
             #expect(page.check == .passed && page.csrf != nil)
 
@@ -214,7 +217,9 @@ struct ClientLibraryTests {
                 throw HarnessFailure("a made-up captcha was opened")
             }
 
-            guard case .stored(changed: 1, change: .replace(let token, _)) = try client.call(.set(guest.token, ["a": "b"]))
+            guard
+                case .stored(changed: 1, change: .replace(let token, _)) = try client.call(
+                    .set(guest.token, ["a": "b"]))
             else { throw HarnessFailure("the guest is no session now") }
             world.stage.book.note(token.revealedBytes)
             #expect(token.sid == guest.holder.sid)
@@ -249,7 +254,8 @@ struct ClientLibraryTests {
                 task.cancel()
             }
             do {
-                guard case .session(let holder, .keep, _) = try await task.value, holder.subject == "user \(index)" else {
+                guard case .session(let holder, .keep, _) = try await task.value, holder.subject == "user \(index)"
+                else {
                     throw HarnessFailure("the answer is another's")
                 }
             } catch is CancellationError {}

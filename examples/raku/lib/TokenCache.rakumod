@@ -68,7 +68,7 @@ method set-cookie(%fields, Str $name = '__Host-tc' --> Str) {
 #| The value of Set-Cookie that takes the cookie away: after a REVOKE that answered revoked.
 method removal(Str $name = '__Host-tc' --> Str) { "$name=; Max-Age=0" ~ attributes($name) }
 
-sub attributes(Str $name) { '; Path=/; HttpOnly; SameSite=Lax' ~ ($name.starts-with('__Host-') ?? '; Secure' !! '') }
+sub attributes(Str $name) { '; Path=/' ~ ($name.starts-with('__Host-') ?? '; Secure' !! '') ~ '; HttpOnly; SameSite=Lax' }
 
 method !call(@words, &read) {
     $!deadline = now + $!timeout;
