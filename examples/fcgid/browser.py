@@ -41,6 +41,8 @@ class Visitor:
         # Every session token that the site gave.
         self.tokens = set()
         self.renewals = 0
+        # The token that the last change of privilege replaced.
+        self.before_renewal = None
         self.lock = threading.Lock()
 
     # One request.
@@ -138,6 +140,7 @@ class Visitor:
                 self.wrong["another visitor's data"] += 1
 
     def renew(self):
+        self.before_renewal = self.token
         self.frontend = self.api("renew").get("frontend")
         self.renewals += 1
 

@@ -90,9 +90,13 @@ def somebody_else(example, stage):
                 words = staging.read_reply(stream) if stream.peek() else None
                 if words is None:
                     return
-                # A library's own words on connect, which not every server knows.
-                is_ours = words[0].upper().startswith("TOKEN")
-                connection.sendall(replies.pop(0) if is_ours else b"-ERR unknown command\r\n")
+                # A library's own words on connect come first.
+                if words[0].upper() == "HELLO":
+                    connection.sendall(b"%1\r\n$5\r\nproto\r\n:3\r\n")
+                elif words[0].upper() == "CLIENT":
+                    connection.sendall(b"+OK\r\n")
+                else:
+                    connection.sendall(replies.pop(0))
             stream.read()
 
     def serve(listener):
@@ -106,6 +110,8 @@ def somebody_else(example, stage):
         server.start()
         require_503(example, path, "an answer about somebody else")
         server.join(END_SECONDS)
+        if replies:
+            raise staging.Failed(f"{example} did not ask twice")
     os.unlink(path)
 
 
@@ -131,6 +137,9 @@ for path, expected in (sys.argv[2], b"none"), (sys.argv[2] + ".none", None):
     exec(lines.replace("/run/tokencached/tokencached.sock", path), names)
     fields = names["visit"]("")
     assert (fields["status"] if fields else None) == expected, fields
+    if expected:
+        # The library reads every field of Redis's line.
+        assert names["daemon"].client_info()["resp"] in ("2", "3") and names["daemon"].client_list(_type="normal")
 """
 
 

@@ -16,7 +16,8 @@ my $pages = dirname(__FILE__) . '/../pages';
 my $json  = JSON::PP->new->canonical;
 
 # Serves until mod_fcgid ends the process. Each function gets the request:
-#   page    returns { frontend, captcha, name }, and sessiontoken, max_age where the browser is to have a new one
+#   page    returns { frontend, captcha, name }, and sessiontoken, max_age where the browser is to have a new one;
+#           or { again }, and the browser is sent to the same page once
 #   picture returns the letters of $request->{fields}{c}, or nothing
 #   api     returns what is sent as JSON; sessiontoken in it goes back the way the old one came
 # A Sessions::Unavailable is answered 503: nobody knows, and the cookie stays. Any other death is 500.
@@ -50,6 +51,7 @@ sub request {
         fields      => { map { fields_of($_) } $environment->{QUERY_STRING} // '', $body },
         token       => $header // $cookie // '',
         holds_token => defined $header,
+        again       => scalar(($environment->{QUERY_STRING} // '') =~ /\bagain=/),
         frontend    => $environment->{HTTP_X_FRONTEND_TOKEN} // '',
         site        => $environment->{HTTP_SEC_FETCH_SITE} // '',
         mode        => $environment->{HTTP_SEC_FETCH_MODE} // '',
@@ -68,6 +70,7 @@ sub answer {
     my ($functions, $request) = @_;
     if ($request->{route} eq 'GET /feedback') {
         my $page = $functions->{page}->($request);
+        return { status => 303, type => 'text/plain', body => '', headers => ['Location: /feedback?again=1'] } if $page->{again};
         return {
             type => 'text/html; charset=utf-8', cookie => $page,
             body => filled('feedback.html', map { $_ => escaped($page->{$_} // '') } qw(frontend captcha name)),

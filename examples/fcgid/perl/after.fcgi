@@ -21,6 +21,8 @@ sub page {
     my ($request) = @_;
     my $visit = $sessions->ask_about(
         'token_visit', $request->{token}, fetch_of($request), CSRF => 'feedback', DATA => 'name');
+    # The browser has a newer token than the one it sent, or is about to: let it come again, once.
+    return { again => 1 } if !$visit->{accepted} && !defined $visit->{sessiontoken} && !$request->{again};
     # For the rest of the request the newest token that is known.
     my $token = $visit->{sessiontoken} // $request->{token};
     return {

@@ -19,6 +19,8 @@ sub news(%holder) { %holder<sid sessiontoken max_age>:p }
 sub page($visit) {
     my %holder = $sessions.ask-about(
         'TOKEN.VISIT', $visit.token, |fetch-of($visit), 'CSRF', 'feedback', 'DATA', 'name');
+    # The browser has a newer token than the one it sent, or is about to: let it come again, once.
+    return %( again => True ) if !%holder<accepted> && !%holder<sessiontoken>.defined && !$visit.fields<again>;
     # For the rest of the request the newest token that is known.
     my $token = %holder<sessiontoken> // $visit.token;
     %(

@@ -55,7 +55,8 @@ sub decoded(Str $text --> Str) {
 }
 
 #| Serves until mod_fcgid ends the process. Each function gets the visit:
-#|   page    returns frontend, captcha, name, and set-cookie where the browser is to have a new one
+#|   page    returns frontend, captcha, name, and set-cookie where the browser is to have a new one;
+#|           or again, and the browser is sent to the same page once
 #|   picture returns the letters of the field c, or an undefined value
 #|   api     returns what is sent as JSON; sessiontoken, max_age in it go back the way the old one came
 #| TokenCache::Unavailable is answered 503: nobody knows, and the cookie stays. Anything else that is thrown is 500.
@@ -78,6 +79,7 @@ sub answer(Visit $visit, &page, &picture, &api) {
     given $visit.route {
         when 'GET /feedback' {
             my %page = page($visit);
+            return %( status => 303, type => 'text/plain', body => '', location => '/feedback?again=1' ) if %page<again>;
             my $body = filled('feedback.html', %page);
             %( type => 'text/html; charset=utf-8', set-cookie => %page<set-cookie>, :$body )
         }
@@ -124,6 +126,7 @@ sub encoded(%response --> Blob) {
         # Which of the processes it was.
         "X-Worker: $*PID";
     @headers.push: 'Retry-After: 1' if %response<retry>;
+    @headers.push: "Location: $_" with %response<location>;
     @headers.push: "Set-Cookie: $_" with %response<set-cookie>;
     (@headers.join("\r\n") ~ "\r\n\r\n" ~ %response<body>).encode('utf8-c8')
 }
