@@ -1,4 +1,5 @@
-/// What a visitor holds, `sessiontoken` in replies: the token of a session or of a guest. **A secret**: whoever has it *is* the visitor.
+/// What a visitor holds, `sessiontoken` in replies: the token of a session or of a guest. **A secret**: whoever has it *is*
+/// the visitor.
 ///
 /// It prints, interpolates, dumps and reflects as `<token>`, so that no log line, error text or crash report
 /// can carry one by accident. The text leaves it through
