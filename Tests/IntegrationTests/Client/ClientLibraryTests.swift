@@ -118,6 +118,10 @@ struct ClientLibraryTests {
             let image = try client.call(.visit(nil, fetch: FetchMetadata(site: "same-origin", mode: "no-cors")))
             guard case .guest(let shown, .keep, _) = image else { throw HarnessFailure("an image got a cookie") }
             #expect(shown.isPageOnly)
+            // On the way back from a payment page browsers hold the cookie back.
+            let back = try client.call(
+                .visit(nil, fetch: FetchMetadata(site: "cross-site", mode: "navigate", isPost: true)))
+            guard case .guest(_, .keep, _) = back else { throw HarnessFailure("a payment's return got a cookie") }
         }
     }
 
