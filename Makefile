@@ -24,7 +24,7 @@ BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
 RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
-WEB_PACKAGES   = redis-server python3 python3-redis perl libredis-perl php-cli php-redis rakudo \
+WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
@@ -37,9 +37,10 @@ DEBUG      = --scratch-path $(BUILD) -Xswiftc -warnings-as-errors
 RELEASEDIR = $(BUILD)/release
 FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 RUNDIR     = tmp/run
+DOCS       = tmp/docs
 
 .PHONY: help run test simulate test-long test-asan test-systemd test-examples test-web build lint format
-.PHONY: bench bench-guests bench-scale bench-client
+.PHONY: bench bench-guests bench-scale bench-client docs
 .PHONY: fuzz fuzz-request fuzz-push fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
 
@@ -55,6 +56,7 @@ help:
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
+	@echo 'make docs       the Swift client library for the browser, in $(DOCS)/html'
 	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
 	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
@@ -128,6 +130,21 @@ lint: build-packages lint-packages
 
 format:
 	$(SWIFT) format --in-place --parallel --recursive $(FORMATTED)
+
+# What reads the docstrings, and what renders them, are parts of Swift's toolchain.
+TOOLCHAIN = $(dir $(realpath $(shell command -v $(SWIFT))))
+docs: build-packages
+	@test -x $(TOOLCHAIN)docc || { echo 'this Swift toolchain brings no docc' >&2; exit 1; }
+	$(SWIFT) build $(DEBUG) --target TokenCacheClient
+	@rm -rf $(DOCS) && mkdir -p $(DOCS)/symbols
+	$(TOOLCHAIN)swift-symbolgraph-extract -module-name TokenCacheClient -minimum-access-level public -skip-inherited-docs \
+	  -target $$($(SWIFT) -print-target-info | sed -n 's/.*"triple": "\(.*\)",/\1/p' | head -n 1) \
+	  -I $(BUILD)/debug/Modules $(foreach c,CHiredis CLinux,-Xcc -fmodule-map-file=$(CURDIR)/Sources/$(c)/module.modulemap) \
+	  -output-dir $(DOCS)/symbols
+	$(TOOLCHAIN)docc convert Sources/TokenCacheClient/TokenCacheClient.docc --additional-symbol-graph-dir $(DOCS)/symbols \
+	  --output-dir $(DOCS)/html --fallback-display-name TokenCacheClient \
+	  --fallback-bundle-identifier tokencached.TokenCacheClient --warnings-as-errors --transform-for-static-hosting
+	@echo 'look at it: python3 -m http.server --directory $(DOCS)/html, then /documentation/tokencacheclient'
 
 bench: bench-packages build
 	$(RELEASEDIR)/tokencache-load --compare --docs docs/benchmarks

@@ -20,10 +20,9 @@ extension CommandTable {
             guard names.isEmpty else { return writeArityError("count", to: &writer) }
             writer.integer(Int64(listed.count))
         } else if ASCII.equal(subcommand, "LIST") {
-            // Redis can filter the list; no client asks this daemon to.
-            guard names.isEmpty else { return writer.error("ERR", "syntax error") }
-            writer.array(listed.count)
-            for spec in listed { writer.bulk(lowerCase(spec.name)) }
+            guard let specs = filter(Array(names)) else { return writer.error("ERR", "syntax error") }
+            writer.array(specs.count)
+            for spec in specs { writer.bulk(lowerCase(spec.name)) }
         } else if ASCII.equal(subcommand, "INFO") {
             writeInfo(names.isEmpty ? listed : names.map(find), to: &writer)
         } else if ASCII.equal(subcommand, "DOCS") {
@@ -36,6 +35,23 @@ extension CommandTable {
         } else {
             writer.error("ERR", "unknown subcommand. Try COMMAND HELP.")
         }
+    }
+
+    /// The commands of `LIST [FILTERBY MODULE name | ACLCAT category | PATTERN glob]`; nil where that is not what it says.
+    private static func filter(_ words: [UnsafeRawBufferPointer]) -> [CommandSpec]? {
+        guard !words.isEmpty else { return listed }
+        guard words.count == 3, ASCII.equal(words[0], "FILTERBY") else { return nil }
+        let value = String(decoding: words[2], as: UTF8.self)
+        if ASCII.equal(words[1], "PATTERN") {
+            let pattern = GlobPattern(value)
+            return listed.filter { pattern.matches(lowerCase($0.name)) }
+        }
+        if ASCII.equal(words[1], "ACLCAT") {
+            let category = "@" + value.lowercased()
+            return listed.filter { spec in categories(of: spec).contains { $0.description == category } }
+        }
+        // There are no modules.
+        return ASCII.equal(words[1], "MODULE") ? [] : nil
     }
 
     private static func find(_ name: UnsafeRawBufferPointer) -> CommandSpec? {
@@ -122,8 +138,8 @@ extension CommandTable {
         writer.simple("    Return details about all commands.")
         writer.simple("COUNT")
         writer.simple("    Return the total number of commands.")
-        writer.simple("LIST")
-        writer.simple("    Return a list of all commands.")
+        writer.simple("LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]")
+        writer.simple("    Return a list of all commands, or of some.")
         writer.simple("INFO [<command-name> ...]")
         writer.simple("    Return details about commands, about all if none is named.")
         writer.simple("DOCS [<command-name> ...]")

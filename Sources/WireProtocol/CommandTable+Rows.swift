@@ -161,7 +161,10 @@ extension CommandTable {
             command: .client, name: "CLIENT", minimumArguments: 1, maximumArguments: nil,
             role: .validator, group: .connection,
             summary: "Names and shows connections; LIST and KILL are for admins",
-            arguments: "ID | INFO | GETNAME | SETNAME name | SETINFO attribute value | LIST | KILL <ID id | USER user>",
+            arguments: """
+                ID | INFO | GETNAME | SETNAME name | SETINFO attribute value | LIST [ID id … | TYPE type] | \
+                KILL <ID id | USER user>
+                """,
             since: "0.1.0", complexity: "O(1), O(N) for LIST and KILL with N the connections",
             flags: [.noscript, .loading, .stale]),
 
@@ -169,7 +172,7 @@ extension CommandTable {
             command: .command, name: "COMMAND", minimumArguments: 0, maximumArguments: nil,
             role: .validator, group: .server,
             summary: "Describes the commands",
-            arguments: "[COUNT | LIST | INFO [name …] | DOCS [name …] | HELP]", since: "0.1.0",
+            arguments: "[COUNT | LIST [FILTERBY kind value] | INFO [name …] | DOCS [name …] | HELP]", since: "0.1.0",
             complexity: "O(N) with N the commands", flags: [.loading, .stale]),
         CommandSpec(
             command: .config, name: "CONFIG", minimumArguments: 1, maximumArguments: nil,

@@ -54,7 +54,7 @@ struct Arguments: ParsableCommand {
         return report(figures)
     }
 
-    private static func issue(_ count: Int, at socket: String) throws -> [Token] {
+    private static func issue(_ count: Int, at socket: String) throws -> [SessionToken] {
         let client = BlockingClient(socketPath: socket)
         return try (0..<count).map { _ in try client.call(.issue()).token }
     }

@@ -33,7 +33,7 @@ enum Lane: CaseIterable {
         let microseconds: Double
     }
 
-    func run(at socket: String, tokens: [Token], callers: Int, duration: Duration) async throws -> Figures {
+    func run(at socket: String, tokens: [SessionToken], callers: Int, duration: Duration) async throws -> Figures {
         let start = ContinuousClock.now
         let used = Self.processorSeconds
         let end = start + duration
@@ -57,7 +57,9 @@ enum Lane: CaseIterable {
     /// The clock is read once for so many calls, the same for all.
     private static let batch = 32
 
-    private static func hiredis(_ socket: String, _ tokens: [Token], until end: ContinuousClock.Instant) throws -> Int {
+    private static func hiredis(_ socket: String, _ tokens: [SessionToken], until end: ContinuousClock.Instant) throws
+        -> Int
+    {
         guard let context = redisConnectUnix(socket), context.pointee.err == 0 else {
             throw Failure(description: "hiredis cannot connect")
         }
@@ -83,13 +85,14 @@ enum Lane: CaseIterable {
         return count
     }
 
-    private static func blocking(_ socket: String, _ tokens: [Token], until end: ContinuousClock.Instant) throws -> Int
+    private static func blocking(_ socket: String, _ tokens: [SessionToken], until end: ContinuousClock.Instant) throws
+        -> Int
     {
         let client = BlockingClient(socketPath: socket)
         var count = 0
         while ContinuousClock.now < end {
             for _ in 0..<batch {
-                guard case .session = try client.call(.validate(tokens[count % tokens.count])) else {
+                guard case .session = try client.call(.validate(tokens[count % tokens.count], require: .anyone)) else {
                     throw Failure(description: "BlockingClient: a token was refused")
                 }
                 count += 1
@@ -99,7 +102,7 @@ enum Lane: CaseIterable {
     }
 
     private static func async(
-        _ socket: String, _ tokens: [Token], _ callers: Int, until end: ContinuousClock.Instant
+        _ socket: String, _ tokens: [SessionToken], _ callers: Int, until end: ContinuousClock.Instant
     ) async throws -> Int {
         let client = try AsyncClient(socketPath: socket)
         let count = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -109,7 +112,7 @@ enum Lane: CaseIterable {
                     while ContinuousClock.now < end {
                         for _ in 0..<batch {
                             let token = tokens[(caller * 31 + count) % tokens.count]
-                            guard case .session = try await client.call(.validate(token)) else {
+                            guard case .session = try await client.call(.validate(token, require: .anyone)) else {
                                 throw Failure(description: "AsyncClient: a token was refused")
                             }
                             count += 1

@@ -31,9 +31,9 @@ struct Doctor: ParsableCommand {
     private func examine(_ account: Account) -> [Finding] {
         let path = global.socketPath
         var findings = Self.rights(to: path, for: account, facts: FileFacts.read)
-        let connection: TokenCacheConnection
+        let connection: BlockingConnection
         do throws(TokenCacheError) {
-            connection = try TokenCacheConnection(socketPath: path, timeout: global.timeout.duration)
+            connection = try BlockingConnection(socketPath: path, timeout: global.timeout.duration)
         } catch {
             // The obstacle that was just named needs no second name.
             if account.isSelf, findings.first?.level == .fail { return findings }
@@ -91,7 +91,7 @@ struct Doctor: ParsableCommand {
         return findings
     }
 
-    private static func ping(_ connection: TokenCacheConnection) throws(TokenCacheError) -> Finding {
+    private static func ping(_ connection: BlockingConnection) throws(TokenCacheError) -> Finding {
         let clock = ContinuousClock()
         let start = clock.now
         let reply = try connection.exchange([["PING".bytes]]).first
@@ -108,7 +108,7 @@ struct Doctor: ParsableCommand {
     ]
 
     private static func roleAndRedis(
-        _ connection: TokenCacheConnection, isSelf: Bool
+        _ connection: BlockingConnection, isSelf: Bool
     ) throws(TokenCacheError) -> [Finding] {
         let replies = try connection.exchange(probes.map { $0.command.map(\.bytes) })
         return [role(replies, isSelf: isSelf)] + [redisAnswer(replies)].compactMap { $0 }
@@ -145,14 +145,14 @@ struct Doctor: ParsableCommand {
     }
 
     /// What an admin may ask: a trial that writes. Nothing where it is not permitted, or the daemon does not know it.
-    private static func probe(_ connection: TokenCacheConnection) throws(TokenCacheError) -> [Finding] {
+    private static func probe(_ connection: BlockingConnection) throws(TokenCacheError) -> [Finding] {
         guard let fields = try connection.exchange([["PROBE".bytes]]).first?.fields, fields.status != nil else {
             return []
         }
         return ProbeFindings.all(fields)
     }
 
-    private static func info(_ connection: TokenCacheConnection) throws(TokenCacheError) -> [Finding] {
+    private static func info(_ connection: BlockingConnection) throws(TokenCacheError) -> [Finding] {
         switch try connection.exchange([["INFO".bytes]]).first {
         case .text(let bytes):
             return InfoFindings.all(

@@ -21,10 +21,10 @@ struct GlobalOptions: ParsableArguments {
     }
 
     /// Opens a connection of its own.
-    func connect() throws -> TokenCacheConnection {
+    func connect() throws -> BlockingConnection {
         let path = socketPath
         do throws(TokenCacheError) {
-            return try TokenCacheConnection(socketPath: path, timeout: timeout.duration)
+            return try BlockingConnection(socketPath: path, timeout: timeout.duration)
         } catch {
             throw Failure.cannotConnect(to: path, because: error)
         }

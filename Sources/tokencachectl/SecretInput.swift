@@ -8,13 +8,13 @@ nonisolated(unsafe) private var caughtSignal: sig_atomic_t = 0
 enum SecretInput {
     /// One line, without the white space around it. On a terminal it is asked for and not shown.
     /// - Parameter what: how a person calls it: a visitor's token, or something sealed that looks like one.
-    static func token(_ what: String = "Token") throws -> Token {
+    static func token(_ what: String = "Token") throws -> SessionToken {
         let text = try line(what)
-        guard let token = Token(bytes: text) else {
+        guard let token = SessionToken(bytes: text) else {
             throw Failure(
                 status: .usage,
                 message: "standard input holds no \(Self.within(what)): expected is one line of at most "
-                    + "\(Token.maximumLength) characters without spaces")
+                    + "\(SessionToken.maximumLength) characters without spaces")
         }
         return token
     }
@@ -54,7 +54,7 @@ enum SecretInput {
     private static func readLine() -> [UInt8] {
         var line: [UInt8] = []
         var byte: UInt8 = 0
-        while line.count <= 2 * Token.maximumLength {
+        while line.count <= 2 * SessionToken.maximumLength {
             let count = read(STDIN_FILENO, &byte, 1)
             if count == 1 && byte != 0x0a {
                 line.append(byte)

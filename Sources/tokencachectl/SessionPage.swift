@@ -27,8 +27,9 @@ struct SessionPage {
     static func text(of value: ReplyValue, named name: String = "", now: Int64 = 0) -> String {
         if let number = value.number {
             switch name {
-            case "created", "modified": return Layout.past(number, now: now)
-            case "expires_in", "absolute_in": return Layout.future(in: number, now: now)
+            case "auth_time" where number == 0: return "never"
+            case "created", "modified", "auth_time": return Layout.past(number, now: now)
+            case "expires_in", "absolute_in", "max_age": return Layout.future(in: number, now: now)
             case "accepted", "stale": return number == 1 ? "yes" : "no"
             default: return String(number)
             }
@@ -39,8 +40,8 @@ struct SessionPage {
     }
 
     /// A reply about one token must be about that token: its `sid` stands in the token itself.
-    static func check(_ fields: ReplyFields, answers token: Token, socketPath: String) throws {
-        guard let expected = token.sid, let actual = fields["sid"]?.string, actual != expected else { return }
+    static func check(_ fields: ReplyFields, answers token: SessionToken, socketPath: String) throws {
+        guard let expected = token.sid?.text, let actual = fields["sid"]?.string, actual != expected else { return }
         throw Failure(.protocolViolation, socketPath: socketPath)
     }
 }

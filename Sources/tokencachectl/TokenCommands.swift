@@ -101,7 +101,7 @@ struct Dash: ExpressibleByArgument {
 struct TokenOrSelector: ParsableArguments {
     enum Target {
         case selector(Selector)
-        case token(Token)
+        case token(SessionToken)
     }
 
     @Argument(help: "The session's selector, 32 hex digits; - reads a token from standard input.")

@@ -9,7 +9,7 @@ import Testing
 struct AsyncClientTests {
     /// Whose session the answer is about; every scripted answer names its session's number as the subject.
     private static func subject(_ validation: Validation) -> String? {
-        if case .session(let holder, _) = validation { holder.subject } else { nil }
+        if case .session(let holder, _, _) = validation { holder.subject } else { nil }
     }
 
     @Test("many callers share a connection and get their own answers", arguments: [1, 3])

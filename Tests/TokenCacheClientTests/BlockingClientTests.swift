@@ -6,7 +6,7 @@ import Testing
 @Suite("Blocking client", .timeLimit(.minutes(10)))
 struct BlockingClientTests {
     private static func sid(_ validation: Validation) -> String? {
-        if case .session(let holder, _) = validation { holder.sid } else { nil }
+        if case .session(let holder, _, _) = validation { holder.sid.text } else { nil }
     }
 
     @Test("one connection serves call after call, and is made when it is needed")

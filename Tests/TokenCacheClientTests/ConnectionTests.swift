@@ -5,8 +5,8 @@ import Testing
 
 @Suite("Connection", .timeLimit(.minutes(10)))
 struct ConnectionTests {
-    private func connect(_ server: ScriptedServer, timeout: Duration = .seconds(5)) throws -> TokenCacheConnection {
-        try TokenCacheConnection(socketPath: server.path, timeout: timeout)
+    private func connect(_ server: ScriptedServer, timeout: Duration = .seconds(5)) throws -> BlockingConnection {
+        try BlockingConnection(socketPath: server.path, timeout: timeout)
     }
 
     @Test("every kind of reply arrives, whole or byte by byte")
@@ -125,7 +125,7 @@ struct ConnectionTests {
     @Test("a full listen queue is waited for, but not for ever")
     func fullQueue() throws {
         let server = try ScriptedServer(backlog: 0, isAccepting: false) { _ in .silence }
-        var open: [TokenCacheConnection] = []
+        var open: [BlockingConnection] = []
         #expect(throws: TokenCacheError.connection(reason: "no answer in time")) {
             for _ in 0..<8 { open.append(try connect(server, timeout: .milliseconds(30))) }
         }
@@ -144,12 +144,12 @@ struct ConnectionTests {
         ])
     func nowhere(path: String, reason: String) {
         #expect(throws: TokenCacheError.connection(reason: reason)) {
-            _ = try TokenCacheConnection(socketPath: path, timeout: .seconds(1))
+            _ = try BlockingConnection(socketPath: path, timeout: .seconds(1))
         }
     }
 
     @Test(
-        "what cannot be sent is refused before anything is", arguments: [0, TokenCacheConnection.maximumArguments + 1])
+        "what cannot be sent is refused before anything is", arguments: [0, BlockingConnection.maximumArguments + 1])
     func bounds(count: Int) throws {
         let server = try ScriptedServer { _ in .reply("+OK\r\n") }
         #expect(throws: TokenCacheError.self) {

@@ -11,33 +11,46 @@ struct TokenTests {
 
     @Test("the sid is read from every accepted form", arguments: [hex, hex.uppercased(), "0x" + hex, base64])
     func selector(text: String) throws {
-        let token = try #require(Token(text))
-        #expect(token.sid == "0123456789abcdef0123456789abcdef")
+        let token = try #require(SessionToken(text))
+        #expect(token.sid?.text == "0123456789abcdef0123456789abcdef")
         #expect(token.revealedBytes == Array(text.utf8))
     }
 
-    @Test("other text may be a token but has no sid", arguments: ["x", "eyJh.b.c", "0x", String(hex.dropLast())])
+    @Test("a guest's token has its sid in it")
+    func guestSelector() throws {
+        // {"jti":"0123456789abcdef0123456789abcdef","iat":1}
+        let claims = "eyJqdGkiOiIwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZiIsImlhdCI6MX0"
+        let token = try #require(SessionToken("eyJhbGciOiJIUzI1NiJ9.\(claims).c2ln"))
+        #expect(token.sid?.text == "0123456789abcdef0123456789abcdef")
+    }
+
+    @Test(
+        "other text may be a token but has no sid",
+        arguments: [
+            "x", "eyJh.b.c", "0x", String(hex.dropLast()), "..", "a.eyJqdGkiOiIw.c", "a.eyJzdWIiOiIwMTIzNDU2.c",
+            "a.!.c",
+        ])
     func withoutSelector(text: String) throws {
-        #expect(try #require(Token(text)).sid == nil)
+        #expect(try #require(SessionToken(text)).sid == nil)
     }
 
     @Test("what can be no token is none", arguments: ["", " ", "a b", "a\n", "é", "a\u{0}"])
     func noToken(text: String) {
-        #expect(Token(text) == nil)
+        #expect(SessionToken(text) == nil)
     }
 
     @Test("length is bounded")
     func bounded() {
-        #expect(Token(String(repeating: "a", count: Token.maximumLength)) != nil)
-        #expect(Token(String(repeating: "a", count: Token.maximumLength + 1)) == nil)
+        #expect(SessionToken(String(repeating: "a", count: SessionToken.maximumLength)) != nil)
+        #expect(SessionToken(String(repeating: "a", count: SessionToken.maximumLength + 1)) == nil)
     }
 
     @Test("S7 a token never prints")
     func secret() throws {
-        let token = try #require(Token(Self.hex))
+        let token = try #require(SessionToken(Self.hex))
         var dumped = ""
         dump(token, to: &dumped)
-        struct Holder { let token: Token? }
+        struct Holder { let token: SessionToken? }
         for text in ["\(token)", String(reflecting: token), dumped, "\(Holder(token: token))", "\([token])"] {
             #expect(!text.contains("0123456789"))
             #expect(text.contains("<token>") || text == dumped)

@@ -28,13 +28,14 @@ enum WireReply {
     /// The fields of an accepted token or a new holder.
     static func holder(
         _ status: String = "valid", accepted: Int = 1, kind: String = "session", sid: String, subject: String = "",
-        more: [(String, Value)] = []
+        authTime: Int = 0, more: [(String, Value)] = []
     ) -> String {
         map(
             [
                 ("status", .text(status)), ("accepted", .number(accepted)), ("kind", .text(kind)), ("sid", .text(sid)),
                 ("subject", .text(subject)), ("generation", 1), ("created", 1_795_267_126),
-                ("modified", 1_795_267_126), ("expires_in", 7_200), ("absolute_in", 86_400),
+                ("modified", 1_795_267_126), ("auth_time", .number(authTime)), ("expires_in", 7_200),
+                ("absolute_in", 86_400),
             ] + more)
     }
 
@@ -43,18 +44,21 @@ enum WireReply {
     }
 
     /// A session token whose `sid` and verifier tell the number.
-    static func token(_ number: Int) -> Token {
+    static func token(_ number: Int) -> SessionToken {
         let digits = String(number, radix: 16)
         let sid = String(repeating: "0", count: 32 - digits.count) + digits
-        guard let token = Token(sid + String(repeating: "ab", count: 48)) else { preconditionFailure("no token") }
+        guard let token = SessionToken(sid + String(repeating: "ab", count: 48)) else {
+            preconditionFailure("no token")
+        }
         return token
     }
 
-    static func sid(_ number: Int) -> String { token(number).sid ?? "" }
+    static func sid(_ number: Int) -> String { token(number).sid?.text ?? "" }
+    static func id(_ number: Int) -> SessionID? { token(number).sid }
 
     /// Answers VALIDATE about the session that was asked about, its number as the subject.
     static func validation(_ command: [String]) -> String {
-        let sid = String((command.last ?? "").prefix(32))
+        let sid = String(command[1].prefix(32))
         return holder(sid: sid, subject: "\(Int(sid, radix: 16) ?? -1)")
     }
 }

@@ -85,6 +85,22 @@ struct CommandRepliesTests {
         #expect(describe(["DOCS"], .three).hasPrefix("%\(names.count)\r\n"))
     }
 
+    @Test("the list is filtered as in Redis")
+    func filters() {
+        #expect(
+            describe(["LIST", "FILTERBY", "PATTERN", "CSRF.*"])
+                == "*2\r\n$11\r\ncsrf.verify\r\n$10\r\ncsrf.issue\r\n")
+        #expect(describe(["list", "filterby", "aclcat", "admin"]) == "*2\r\n$6\r\nreload\r\n$8\r\nshutdown\r\n")
+        for nothing in [["MODULE", "x"], ["ACLCAT", "nosuch"], ["PATTERN", "nosuch"]] {
+            #expect(describe(["LIST", "FILTERBY"] + nothing) == "*0\r\n")
+        }
+        for wrong in [
+            ["FILTERBY"], ["FILTERBY", "PATTERN"], ["FILTERBY", "NAME", "x"], ["FILTERBY", "PATTERN", "a", "b"],
+        ] {
+            #expect(describe(["LIST"] + wrong) == "-ERR syntax error\r\n")
+        }
+    }
+
     @Test("what cannot be answered is refused, and nothing of it repeated")
     func refusals() {
         #expect(describe(["GETKEYS", "PING"]) == "-ERR The command has no key arguments\r\n")

@@ -41,12 +41,16 @@ class Visitor:
         # Every session token that the site gave.
         self.tokens = set()
         self.renewals = 0
+        # The token that the last change of privilege replaced.
+        self.before_renewal = None
         self.lock = threading.Lock()
 
     # One request.
 
     def call(self, method, path, fields=None):
-        headers = {}
+        # As browsers say it: a page is a navigation, its picture and what its scripts ask for is not.
+        mode = "cors" if method == "POST" else "navigate" if path == "/feedback" else "no-cors"
+        headers = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": mode}
         with self.lock:
             if self.token and self.keeps_token:
                 headers["X-Session-Token"] = self.token
@@ -54,7 +58,7 @@ class Visitor:
                 headers["Cookie"] = f"__Host-tc={self.token}"
         body = None
         if method == "POST":
-            headers |= {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["X-Frontend-Token"] = self.frontend or ""
             body = urllib.parse.urlencode(fields or {})
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_SECONDS)
@@ -136,6 +140,7 @@ class Visitor:
                 self.wrong["another visitor's data"] += 1
 
     def renew(self):
+        self.before_renewal = self.token
         self.frontend = self.api("renew").get("frontend")
         self.renewals += 1
 

@@ -9,6 +9,7 @@ one temporary folder and leaves nothing running.
 import argparse
 import collections
 import concurrent.futures
+import http.client
 import os
 import pathlib
 import shutil
@@ -21,7 +22,7 @@ import time
 here = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(here), str(here.parent / "testing")]
 import stage as staging  # noqa: E402
-from browser import Visitor  # noqa: E402
+from browser import REQUEST_SECONDS, Visitor  # noqa: E402
 
 VISITORS = 20
 FRONT_ENDS = 4
@@ -163,6 +164,7 @@ def after(stage, worker, requests):
     require(seen["FastCGI processes"] == 3, f"{seen['FastCGI processes']} processes answered, not 3")
     require(seen["tokens replaced for their age"] > 0, "no token was replaced for its age")
     check_sessions(stage, visitors)
+    old_tab(port, visitors)
 
     answered = total(visitors, "requests")
     outage(stage, visitors)
@@ -171,6 +173,22 @@ def after(stage, worker, requests):
     check_sessions(stage, visitors)
     requests = total(visitors, "requests") - answered
     return seen | {"in the outage: answered": requests.total() - requests["503"], "in the outage: 503": requests["503"]}
+
+
+def old_tab(port, visitors):
+    """A page that is asked for with a token from before a change of privilege: the browser is sent to it once more, then shown a
+    guest's page; its cookie stays, which is that of the newer token."""
+    visitor = next(visitor for visitor in visitors if visitor.before_renewal)
+    for address, status in (("/feedback", 303), ("/feedback?again=1", 200)):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
+        connection.request("GET", address, headers={
+            "Cookie": f"__Host-tc={visitor.before_renewal}", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"})
+        response = connection.getresponse()
+        body = response.read().decode()
+        connection.close()
+        require(response.status == status, f"{address} with an old token: {response.status}")
+        require(response.getheader("Set-Cookie") is None, f"{address} with an old token: a cookie goes over the newer one")
+        require(visitor.name not in body, "an old token was shown the name of the session")
 
 
 def table(columns):

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# A visitor's life, with the module beside this file:
+# A visitor's life with the site beside this file, printed:
 #
 #     perl sessions.pl /run/tokencached/tokencached.sock
 use strict;
@@ -7,29 +7,50 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use Sessions;
+use Site;
 
-my $sessions = Sessions->new($ARGV[0]);
-eval {
-    # Whatever the browser sent, even nothing. Whenever sessiontoken is in a reply, hand it on.
-    my $fields = $sessions->ask_about('token_visit', '');
-    my $cookie = $fields->{sessiontoken};
-    print "first visit: $fields->{status} - set the cookie\n";
-    $fields = $sessions->ask_about('token_visit', $cookie);
-    print "second visit: $fields->{status} - new cookie: ", (defined $fields->{sessiontoken} ? 'yes' : 'no'), "\n";
+my $site = Site->new(Sessions->new($ARGV[0]));
+# What the browser holds, and the form of the page that it shows.
+my ($jar, $csrf) = ('', '');
 
-    # After the password was checked. Not ask_about: a login may end the session that was, and begin another.
-    my $old = $cookie;
-    $cookie = $sessions->ask('token_login', $cookie, 'ann')->{sessiontoken};
-    print "old cookie after login: ", $sessions->ask_about('token_validate', $old)->{status}, "\n";
-    $fields = $sessions->ask_about('token_visit', $cookie);
-    print "visit after login: $fields->{status}, subject $fields->{subject}\n";
+# Sends a request with the cookie that the browser held when it was made, and follows redirects.
+sub go {
+    my ($what, $method, $path, $cookies, %form) = @_;
+    my @marks;
+    my $query = '';
+    while (1) {
+        my $response = $site->respond({
+            method => $method, path => $path, query => $query, cookies => $cookies, site => 'same-origin',
+            mode => 'navigate', form => \%form });
+        if ($response->{status} == 503) {
+            print STDERR "503 Service Unavailable; the cookie stays: $response->{body}";
+            exit 1;
+        }
+        if (my ($pair) = ($response->{headers}{'Set-Cookie'} // '') =~ /\A([^;]*)/) {
+            push @marks, $pair =~ /=\z/ ? 'cookie deleted' : 'cookie set' if length $pair;
+            $jar = $cookies = $pair =~ /=\z/ ? '' : $pair if length $pair;
+        }
+        push @marks, 'the form again' if $response->{body} =~ /send it again/;
+        if (!defined $response->{headers}{Location}) {
+            ($csrf) = $response->{body} =~ /name="csrf" value="([^"]*)"/;
+            my ($who) = $response->{body} =~ m{<b>(.*)</b>};
+            return print "$what: $who, ", join(', ', @marks) || 'cookie kept', "\n";
+        }
+        ($method, %form) = ('GET');
+        ($path, $query) = split /\?/, $response->{headers}{Location};
+        push @marks, 'asked to come again' if length($query //= '');
+    }
+}
 
-    $sessions->ask('token_revoke', $cookie);
-    $fields = $sessions->ask_about('token_validate', $cookie);
-    print "after logout: $fields->{status}, $fields->{reason}\n";
-    1;
-} or do {
-    die $@ unless ref $@;
-    print STDERR "503 Service Unavailable; the cookie stays: $@->{why}\n";
-    exit 1;
-};
+my @ann = (name => 'ann', password => 'apple');
+go('first visit', 'GET', '/', $jar);
+go('second visit', 'GET', '/', $jar);
+my ($before, $sent) = ($jar, $csrf);
+go('a forged form', 'POST', '/login', $jar, csrf => 'forged', @ann);
+go('login', 'POST', '/login', $jar, csrf => $csrf, @ann);
+# The second click was sent with the cookie of before; so was the request of another tab.
+go('second click', 'POST', '/login', $before, csrf => $sent, @ann);
+go('late request', 'GET', '/', $before);
+go('visit after login', 'GET', '/', $jar);
+go('logout', 'POST', '/logout', $jar, csrf => $csrf);
+go('after logout', 'GET', '/', $jar);

@@ -1,18 +1,28 @@
 #!/usr/bin/python3
-"""Sessions of a web worker in Python, with the redis library (Debian: python3-redis).
+"""Sessions of a site in Python, with the redis library, Debian's python3-redis or the newest of PyPI. A WSGI application:
 
-    python3 sessions.py /run/tokencached/tokencached.sock
+    python3 sessions.py serve [SOCKET]    on http://localhost:8000; log in as ann with the password apple
+    python3 sessions.py SOCKET            a visitor's life, printed
 
 One Sessions object per worker process or thread: it keeps one connection.
 """
+import base64
+import html
+import os
 import re
 import sys
+import urllib.parse
+import wsgiref.simple_server
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 SESSION_TOKEN = re.compile("[0-9a-fA-F]{128}")
+GUEST_SID = re.compile(rb'{"jti":"([0-9a-f]{32})"')
+# One form name serves the whole site.
+FORM = "site"
+MOST_BODY = 16384
 
 
 class Unavailable(Exception):
@@ -22,58 +32,156 @@ class Unavailable(Exception):
 class Sessions:
     def __init__(self, path, timeout=2.0):
         # The time-out is longer than the daemon's redis.timeout. No retries of the library's own: a command that is
-        # sent again is a second command.
+        # sent again is a second command. A relative path would depend on the folder that the worker was started in.
         self.redis = redis.Redis(
-            unix_socket_path=path, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
+            unix_socket_path=os.path.abspath(path), socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
 
     def ask(self, *command):
         try:
-            reply = self.redis.execute_command(*command)
+            return fields_of(self.redis.execute_command(*command))
         except BaseException as error:
             # After any exception, be it a worker's own time limit: a late reply must not answer the next question.
             self.redis.connection_pool.disconnect()
-            if isinstance(error, redis.RedisError):
-                raise Unavailable(str(error)) from None
+            if isinstance(error, Exception):
+                raise Unavailable(f"{type(error).__name__}: {error}") from error
             raise
-        return {reply[i].decode(): reply[i + 1] for i in range(0, len(reply), 2)}
 
     def ask_about(self, command, token, *arguments):
-        """As ask. A reply about an accepted session token names that session; otherwise it answers somebody else's
-        question. A guest's token does not begin with its sid, so that there is nothing to compare."""
+        """As ask. A reply about an accepted token names its session; otherwise it answers somebody else's question."""
         fields = self.ask(command, token, *arguments)
-        if (fields["accepted"] == 1 and "sid" in fields and SESSION_TOKEN.fullmatch(token)
-                and fields["sid"].decode() != token[:32].lower()):
+        if fields["accepted"] == 1 and sid_of(token) not in (None, fields["sid"]):
             self.redis.connection_pool.disconnect()
             raise Unavailable("the reply is about another session")
         return fields
 
-    def visit(self, token):
-        """One page view. Returns the holder's fields, and the token to hand on, or None if it stays."""
-        fields = self.ask_about("TOKEN.VISIT", token)
-        successor = fields.get("sessiontoken")
-        return fields, successor.decode() if successor else None
 
-    def login(self, token, subject):
-        """After the password was checked. Returns the token to hand on."""
-        return self.ask("TOKEN.LOGIN", token, subject)["sessiontoken"].decode()
+def fields_of(reply):
+    """The fields of a reply: a dict in RESP3, which newer libraries choose, and [name, value, …] in RESP2."""
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    return {text(name): fields_of(value) if text(name) == "data" else text(value) for name, value in pairs}
 
-    def logout(self, token):
-        self.ask("TOKEN.REVOKE", token)
+
+def text(value):
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+
+
+def sid_of(token):
+    """The sid that stands in a token: of a session the first 32 digits, of a guest the claim jti."""
+    if SESSION_TOKEN.fullmatch(token):
+        return token[:32].lower()
+    parts = token.split(".")
+    try:
+        claims = base64.urlsafe_b64decode(parts[1] + "==") if len(parts) == 3 else b""
+    except ValueError:
+        return None
+    found = GUEST_SID.match(claims)
+    return found[1].decode() if found else None
+
+
+class Cookie:
+    """The whole cookie, written from a reply. `development` is for http://localhost, where not all browsers take a cookie
+    that is for HTTPS; never for a site that others use."""
+
+    def __init__(self, development=False):
+        self.name = "tc" if development else "__Host-tc"
+        self.attributes = "; Path=/" + ("" if development else "; Secure") + "; HttpOnly; SameSite=Lax"
+
+    def token(self, header):
+        pairs = (pair.strip().partition("=") for pair in header.split(";"))
+        return next((value for name, _, value in pairs if name == self.name), "")
+
+    def of(self, fields):
+        """Set-Cookie, or None where the cookie stays as it is: whenever sessiontoken is in a reply, and only then."""
+        if "sessiontoken" not in fields:
+            return None
+        age = f"; Max-Age={fields['max_age']}" if "max_age" in fields else ""
+        return f"{self.name}={fields['sessiontoken']}{age}{self.attributes}"
+
+    def removal(self):
+        return f"{self.name}=; Max-Age=0{self.attributes}"
+
+
+def check_password(name, password):
+    return name if (name, password) == ("ann", "apple") else None
+
+
+class Site:
+    def __init__(self, sessions, cookie, check_password=check_password):
+        self.sessions, self.cookie, self.check_password = sessions, cookie, check_password
+
+    def __call__(self, environ, start_response):
+        try:
+            status, headers, body = self.answer(environ)
+        except Unavailable as error:
+            print(f"503 Service Unavailable; the cookie stays: {error}", file=environ["wsgi.errors"])
+            status, headers, body = "503 Service Unavailable", [("Retry-After", "1")], "try again"
+        # Beside every token, and every page that a form of this visitor is in.
+        start_response(status, [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), *headers])
+        return [body.encode()]
+
+    def answer(self, environ):
+        path, query = environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", "")
+        is_post = environ["REQUEST_METHOD"] not in ("GET", "HEAD")
+        site, mode = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_SEC_FETCH_MODE")
+        form = form_of(environ) if is_post else {}
+        # One question a page: who is it, is the form that came genuine, and a token for the form that goes.
+        token = self.cookie.token(environ.get("HTTP_COOKIE", ""))
+        options = [*(["CHECK", form.get("csrf", ""), FORM] if is_post else []),
+                   *(["FETCH-SITE", site] if site else []), *(["FETCH-MODE", mode] if mode else []),
+                   *(["POST"] if is_post else []), "CSRF", FORM]
+        visit = self.sessions.ask_about("TOKEN.VISIT", token, *options)
+        set_cookie = self.cookie.of(visit)
+        # For the rest of the request the newest token that is known.
+        token = visit.get("sessiontoken", token)
+        # The browser has a newer token than the one it sent, or is about to: let it come again, once.
+        page_only = visit["accepted"] == 0 and "sessiontoken" not in visit
+        if page_only and not is_post and mode in (None, "navigate") and "again" not in query:
+            return redirect(path + "?again=1", set_cookie)
+        # Logged in means accepted, and a subject.
+        subject = visit["subject"] if visit["accepted"] == 1 else ""
+        if is_post and path == "/login":
+            # The second click of two: whatever became of its form.
+            if subject:
+                return redirect("/", set_cookie)
+            # failed, expired, outdated: nothing is carried out, and the form is shown again, as it was filled.
+            name = visit["check"] == "passed" and self.check_password(form.get("name"), form.get("password"))
+            if not name:
+                return self.page(visit, set_cookie, subject, form.get("name", ""), "Please send it again.")
+            # Once in a response: the cookie of the last reply.
+            return redirect("/", self.cookie.of(self.sessions.ask("TOKEN.LOGIN", token, name)))
+        if is_post and path == "/logout" and visit["check"] == "passed":
+            # A token from before a login ends nothing (`replayed`), and the cookie stays.
+            if self.sessions.ask("TOKEN.REVOKE", token)["status"] == "revoked":
+                set_cookie = self.cookie.removal()
+            return redirect("/", set_cookie)
+        return self.page(visit, set_cookie, subject)
+
+    def page(self, visit, set_cookie, subject, name="", notice=""):
+        csrf = f'<input type="hidden" name="csrf" value="{visit["csrf"]}">'
+        if subject:
+            form = f'<form method="post" action="/logout">{csrf}<button>Log out</button></form>'
+        else:
+            form = (f'<form method="post" action="/login">{csrf}<input name="name" value="{html.escape(name)}">'
+                    '<input name="password" type="password"><button>Log in</button></form>')
+        body = f"<!doctype html><title>Sessions</title><p>{notice} Hello, <b>{html.escape(subject or 'guest')}</b>.</p>{form}"
+        return "200 OK", [("Set-Cookie", set_cookie)] if set_cookie else [], body
+
+
+def redirect(address, set_cookie):
+    return "303 See Other", [("Location", address), *([("Set-Cookie", set_cookie)] if set_cookie else [])], ""
+
+
+def form_of(environ):
+    length = min(int(environ.get("CONTENT_LENGTH") or 0), MOST_BODY)
+    pairs = urllib.parse.parse_qsl(environ["wsgi.input"].read(length).decode("utf-8", "replace"), keep_blank_values=True)
+    return dict(pairs)
 
 
 if __name__ == "__main__":
-    sessions = Sessions(sys.argv[1])
-    try:
-        fields, cookie = sessions.visit("")
-        print(f"first visit: {fields['status'].decode()} - set the cookie")
-        fields, successor = sessions.visit(cookie)
-        print(f"second visit: {fields['status'].decode()} - new cookie: {'yes' if successor else 'no'}")
-        old, cookie = cookie, sessions.login(cookie, "ann")
-        print(f"old cookie after login: {sessions.ask_about('TOKEN.VALIDATE', old)['status'].decode()}")
-        fields, _ = sessions.visit(cookie)
-        print(f"visit after login: {fields['status'].decode()}, subject {fields['subject'].decode()}")
-        sessions.logout(cookie)
-        fields = sessions.ask_about("TOKEN.VALIDATE", cookie)
-        print(f"after logout: {fields['status'].decode()}, {fields['reason'].decode()}")
-    except Unavailable as error:
-        sys.exit(f"503 Service Unavailable ({error}); the cookie stays")
+    if sys.argv[1] == "serve":
+        path = sys.argv[2] if len(sys.argv) > 2 else "/run/tokencached/tokencached.sock"
+        site = Site(Sessions(path), Cookie(development=True))
+        with wsgiref.simple_server.make_server("localhost", 8000, site) as server:
+            server.serve_forever()
+    import life
+    life.live(Site(Sessions(sys.argv[1]), Cookie()))

@@ -1,30 +1,56 @@
 #!/usr/bin/raku
-# A visitor's life, with the module beside this file:
+# A visitor's life with the modules beside this file, printed:
 #
 #     raku sessions.raku /run/tokencached/tokencached.sock
 use lib $?FILE.IO.parent.add('lib');
+use Site;
 use TokenCache;
 
-sub MAIN(Str $socket) {
-    my $sessions = TokenCache.new(path => $socket);
-    CATCH {
-        when TokenCache::Unavailable { note "503 Service Unavailable; the cookie stays: {.why}"; exit 1 }
+my Site $site;
+# What the browser holds, and the form of the page that it shows.
+my ($jar, $csrf) = '', '';
+
+# Sends a request with the cookie that the browser held when it was made, and follows redirects.
+sub go($what, $method is copy, $path is copy, $cookies is copy, *%form is copy) {
+    my @marks;
+    my $query = '';
+    loop {
+        my %response = $site.respond: %(
+            :$method, :$path, :$query, :$cookies, site => 'same-origin', mode => 'navigate', :%form );
+        if %response<status> == 503 {
+            note "503 Service Unavailable; the cookie stays: %response<body>";
+            exit 1;
+        }
+        with %response<headers><Set-Cookie> {
+            $jar = $cookies = .split(';')[0];
+            $jar = $cookies = '' if $jar.ends-with('=');
+            @marks.push: $jar ?? 'cookie set' !! 'cookie deleted';
+        }
+        @marks.push: 'the form again' if %response<body>.contains('send it again');
+        without %response<headers><Location> {
+            $csrf = ~(%response<body> ~~ / 'name="csrf" value="' <( <-["]>* )> /);
+            say "$what: {%response<body> ~~ / '<b>' <( .*? )> '</b>' /}, {@marks.join(', ') || 'cookie kept'}";
+            return;
+        }
+        $method = 'GET';
+        %form = ();
+        ($path, $query) = |%response<headers><Location>.split('?'), '';
+        @marks.push: 'asked to come again' if $query;
     }
-    # Whatever the browser sent, even nothing. Whenever sessiontoken is in a reply, hand it on.
-    my %fields = $sessions.ask-about('TOKEN.VISIT', '');
-    my $cookie = %fields<sessiontoken>;
-    say "first visit: %fields<status> - set the cookie";
-    %fields = $sessions.ask-about('TOKEN.VISIT', $cookie);
-    say "second visit: %fields<status> - new cookie: ", %fields<sessiontoken> ?? 'yes' !! 'no';
+}
 
-    # After the password was checked. Not ask-about: a login may end the session that was, and begin another.
-    my $old = $cookie;
-    $cookie = $sessions.ask('TOKEN.LOGIN', $cookie, 'ann')<sessiontoken>;
-    say "old cookie after login: ", $sessions.ask-about('TOKEN.VALIDATE', $old)<status>;
-    %fields = $sessions.ask-about('TOKEN.VISIT', $cookie);
-    say "visit after login: %fields<status>, subject %fields<subject>";
-
-    $sessions.ask('TOKEN.REVOKE', $cookie);
-    %fields = $sessions.ask-about('TOKEN.VALIDATE', $cookie);
-    say "after logout: %fields<status>, %fields<reason>";
+sub MAIN(Str $socket) {
+    $site = Site.new(sessions => TokenCache.new(path => $socket));
+    my %ann = name => 'ann', password => 'apple';
+    go 'first visit', 'GET', '/', $jar;
+    go 'second visit', 'GET', '/', $jar;
+    my ($before, $sent) = $jar, $csrf;
+    go 'a forged form', 'POST', '/login', $jar, csrf => 'forged', |%ann;
+    go 'login', 'POST', '/login', $jar, :$csrf, |%ann;
+    # The second click was sent with the cookie of before; so was the request of another tab.
+    go 'second click', 'POST', '/login', $before, csrf => $sent, |%ann;
+    go 'late request', 'GET', '/', $before;
+    go 'visit after login', 'GET', '/', $jar;
+    go 'logout', 'POST', '/logout', $jar, :$csrf;
+    go 'after logout', 'GET', '/', $jar;
 }

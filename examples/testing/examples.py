@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """Runs the examples against a real daemon, and then where the daemon is silent, away, or answers about somebody else.
 
-    examples.py --programs .build/release [--examples perl,php,python,raku,swift] [--swift-programs FOLDER]
+    examples.py --programs .build/release [--examples perl,php,python,python-newest,raku,swift] [--swift-programs FOLDER]
+
+Python runs twice: with Debian's python3-redis, and with the newest redis-py of the package index, in a virtual environment
+that is made beside the programs, once.
 """
 import argparse
 import os
@@ -18,17 +21,23 @@ import stage as staging
 examples = pathlib.Path(__file__).resolve().parent.parent
 COMMANDS = {
     "perl": ["perl", f"{examples}/perl/sessions.pl"],
-    "php": ["php", f"{examples}/php/sessions.php"],
+    "php": ["php", f"{examples}/php/life.php"],
     # Debian's, which has python3-redis.
     "python": ["/usr/bin/python3", f"{examples}/python/sessions.py"],
+    # Its interpreter comes first when the environment is made.
+    "python-newest": [f"{examples}/python/sessions.py"],
     "raku": ["raku", f"{examples}/raku/sessions.raku"],
 }
 LIFE = """\
-first visit: none - set the cookie
-second visit: valid - new cookie: no
-old cookie after login: replayed
-visit after login: valid, subject ann
-after logout: revoked, logout
+first visit: guest, cookie set
+second visit: guest, cookie kept
+a forged form: guest, the form again
+login: ann, cookie set
+second click: ann, cookie set
+late request: guest, asked to come again
+visit after login: ann, cookie kept
+logout: guest, cookie deleted, cookie set
+after logout: guest, cookie kept
 """
 # The examples' own time-out is two seconds; the rest is for the interpreter to start on a busy machine.
 SILENCE_SECONDS = 2
@@ -74,14 +83,25 @@ def somebody_else(example, stage):
     path = f"{stage.folder}/other.sock"
     replies = [visit("none", 0, "a" * 32, "a" * 128), visit("valid", 1, "b" * 32)]
 
-    def serve(listener):
-        connection, _ = listener.accept()
+    def answer(connection):
+        """Until the client hangs up: one may connect for each request."""
         with connection, connection.makefile("rb") as stream:
-            for reply in replies:
-                staging.read_reply(stream)
-                connection.sendall(reply)
-            # The client hangs up.
+            while replies:
+                words = staging.read_reply(stream) if stream.peek() else None
+                if words is None:
+                    return
+                # A library's own words on connect come first.
+                if words[0].upper() == "HELLO":
+                    connection.sendall(b"%1\r\n$5\r\nproto\r\n:3\r\n")
+                elif words[0].upper() == "CLIENT":
+                    connection.sendall(b"+OK\r\n")
+                else:
+                    connection.sendall(replies.pop(0))
             stream.read()
+
+    def serve(listener):
+        while replies:
+            answer(listener.accept()[0])
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -90,19 +110,58 @@ def somebody_else(example, stage):
         server.start()
         require_503(example, path, "an answer about somebody else")
         server.join(END_SECONDS)
+        if replies:
+            raise staging.Failed(f"{example} did not ask twice")
     os.unlink(path)
 
 
 def visit(status, accepted, sid, token=None):
     pairs = {
         "status": status, "accepted": accepted, "kind": "session", "sid": sid, "subject": "", "generation": 1,
-        "created": 1, "modified": 1, "expires_in": 1, "absolute_in": 1}
+        "created": 1, "modified": 1, "auth_time": 0, "expires_in": 1, "absolute_in": 1}
     if token:
         pairs["sessiontoken"] = token
+    pairs["csrf"] = "c"
     words = [word for pair in pairs.items() for word in pair]
     return b"*%d\r\n" % len(words) + b"".join(
         b":%d\r\n" % word if isinstance(word, int) else b"$%d\r\n%s\r\n" % (len(word), word.encode())
         for word in words)
+
+
+# Run by a Python: the README's lines, at a daemon, then at none.
+SNIPPET_CHECK = """
+import sys
+lines = open(sys.argv[1]).read()
+for path, expected in (sys.argv[2], b"none"), (sys.argv[2] + ".none", None):
+    names = {}
+    exec(lines.replace("/run/tokencached/tokencached.sock", path), names)
+    fields = names["visit"]("")
+    assert (fields["status"] if fields else None) == expected, fields
+    if expected:
+        # The library reads every field of Redis's line.
+        assert names["daemon"].client_info()["resp"] in ("2", "3") and names["daemon"].client_list(_type="normal")
+"""
+
+
+def readme_snippet(example, stage):
+    text = (examples.parent / "README.md").read_text()
+    lines = f"{stage.folder}/snippet.py"
+    pathlib.Path(lines).write_text(text.split("```python\n")[1].split("```")[0])
+    done = subprocess.run(
+        [COMMANDS[example][0], "-c", SNIPPET_CHECK, lines, stage.socket], capture_output=True, text=True,
+        timeout=END_SECONDS)
+    if done.returncode != 0:
+        raise staging.Failed(f"README, {example}\n{done.stdout}{done.stderr}")
+
+
+def newest_python(programs):
+    """The interpreter of an environment with the libraries of libraries.txt."""
+    script = examples.parent / "Tests/IndependentLibraryTests/environment.sh"
+    done = subprocess.run(
+        ["sh", script, f"{programs}/example-libraries", examples / "testing/libraries.txt"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise staging.Failed(f"the newest redis-py\n{done.stderr}")
+    return done.stdout.strip()
 
 
 def raku_module(stage):
@@ -128,6 +187,10 @@ def main():
             # Patience with a busy machine; the examples wait for twice as long.
             stage.start_daemon(("redis.timeout=1s",))
             for example in arguments.examples.split(",") if arguments.examples else COMMANDS:
+                if example == "python-newest":
+                    COMMANDS[example].insert(0, newest_python(arguments.programs))
+                if example.startswith("python"):
+                    readme_snippet(example, stage)
                 for scenario in (lives, silence, nobody, somebody_else):
                     scenario(example, stage)
                 if example == "raku":

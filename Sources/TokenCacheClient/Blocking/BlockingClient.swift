@@ -6,11 +6,8 @@
 ///
 /// ```swift
 /// let client = BlockingClient()
-/// switch try client.call(.visit(cookie.token(inHeader: header))) {
-/// case .session(let holder, let change, _): …
-/// case .guest(let holder, let change, _): …
-/// case .refused(_, let holder, let change, _): …
-/// }
+/// let visit = try client.call(.visit(cookie.token(inHeader: header)))
+/// response.setCookie = visit.setCookie(cookie)      // nil: the cookie stays
 /// ```
 ///
 /// After anything that is thrown the connection is closed and the next call makes a new one: a late reply cannot be

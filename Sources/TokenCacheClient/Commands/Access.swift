@@ -1,28 +1,25 @@
 extension TokenCommand where Answer == Visit {
     /// `TOKEN.VISIT`: one page view in one round trip. Is the token good, who is the holder, is the form genuine.
     ///
-    /// An access: it renews, rotates and confirms. Safe to repeat.
+    /// An access: it renews, rotates and confirms. Once per request. Safe to repeat.
     ///
     /// - Parameters:
     ///   - token: What the browser sent, `nil` if nothing.
-    ///   - bindings: The request's signals.
-    ///   - check: The token of a form that was sent, and the form's name, empty for none.
-    ///   - site: The browser's `Sec-Fetch-Site` header.
-    ///   - form: Gives the page a token for the form of this name, see ``Page/csrf``; empty for a form without a name.
+    ///   - signals: The request's signals.
+    ///   - check: The form that was sent.
+    ///   - fetch: What the browser says of the request.
+    ///   - form: Gives the page a token for the form of this name, see ``PageAnswers/csrf``; empty for a form without a
+    ///     name.
     ///   - data: Gives the page these fields of the session's data.
     public static func visit(
-        _ token: Token?, bindings: Bindings = Bindings(), check: (csrf: CSRFToken, form: String)? = nil,
-        site: String? = nil, csrf form: String? = nil, data: DataSelection? = nil
+        _ token: SessionToken?, signals: Signals = Signals(), check: FormCheck? = nil,
+        fetch: FetchMetadata = FetchMetadata(), csrf form: String? = nil, data: DataSelection? = nil
     ) -> Self {
         var writer = RequestWriter("TOKEN.VISIT")
         writer.append(token)
-        writer.append(bindings)
-        if let check {
-            writer.append("CHECK")
-            writer.append(check.csrf.revealedText)
-            writer.append(check.form)
-        }
-        writer.append("FETCH-SITE", site)
+        writer.append(signals)
+        writer.append(check, fetch)
+        if fetch.isPost { writer.append("POST") }
         writer.append("CSRF", form)
         writer.append(data)
         return Self(writer, isRepeatable: true, about: token?.sid) { (reply) throws(TokenCacheError) in
@@ -30,55 +27,81 @@ extension TokenCommand where Answer == Visit {
             let (status, isAccepted) = try fields.standing()
             guard !isAccepted else {
                 let holder = try fields.holder()
-                return Visit(holder, try fields.change(for: holder), try fields.page())
+                return Visit(holder, try fields.change(of: holder.sid), try fields.page())
             }
             let refusal = status == "none" ? nil : try fields.refusal(status: status)
             // One who had no token is not refused; one who had one is not without.
             guard (refusal == nil) == (token == nil) else { throw .protocolViolation }
-            let issued = try fields.issued()
+            let isPageOnly = fields.position(of: "sessiontoken") == nil
+            let holder = try fields.holder(isPageOnly: isPageOnly)
+            let change = try fields.change(of: holder.sid)
             let page = try fields.page()
-            guard let refusal else { return Visit(issued.holder, issued.change, page) }
-            return .refused(refusal, instead: issued.holder, token: issued.change, page: page)
+            guard let refusal else { return Visit(holder, change, page) }
+            return .refused(refusal, instead: holder, change: change, page: page)
         }
     }
 }
 
 extension TokenCommand where Answer == Validation {
-    /// `TOKEN.VALIDATE`: is the token good? For an API; a page asks by ``visit(_:bindings:check:site:csrf:data:)``.
+    /// `TOKEN.VALIDATE`: is the token good, and is somebody logged in? For an API; a page asks by
+    /// ``visit(_:signals:check:fetch:csrf:data:)``.
     ///
-    /// An access: it renews, rotates and confirms. Safe to repeat.
-    public static func validate(_ token: Token, bindings: Bindings = Bindings()) -> Self {
+    /// An access: it renews, rotates and confirms. Once per request. Safe to repeat.
+    ///
+    /// - Parameters:
+    ///   - token: What the client sent.
+    ///   - requirement: What must be so for the answer to be yes. That guests and anonymous sessions are good enough, too,
+    ///     is to be said: ``Requirement/anyone``.
+    ///   - signals: The request's signals.
+    ///   - check: The form that was sent.
+    ///   - fetch: What the browser says of the request.
+    ///   - form: Gives the answer a token for the form of this name.
+    ///   - data: Gives the answer these fields of the session's data.
+    public static func validate(
+        _ token: SessionToken, require requirement: Requirement = .subject, signals: Signals = Signals(),
+        check: FormCheck? = nil, fetch: FetchMetadata = FetchMetadata(), csrf form: String? = nil,
+        data: DataSelection? = nil
+    ) -> Self {
         var writer = RequestWriter("TOKEN.VALIDATE")
         writer.append(token)
-        writer.append(bindings)
+        writer.append(signals)
+        writer.append(requirement)
+        writer.append(check, fetch)
+        writer.append("CSRF", form)
+        writer.append(data)
         return Self(writer, isRepeatable: true, about: token.sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
-            guard isAccepted else { return .refused(try fields.refusal(status: status)) }
+            guard isAccepted else { return try fields.unaccepted(status) }
             let holder = try fields.holder()
-            let change = try fields.change(for: holder)
-            return holder.kind == .session ? .session(holder, token: change) : .guest(holder, token: change)
+            guard !requirement.needsSubject || holder.subject != nil else { throw .protocolViolation }
+            let change = try fields.change(of: holder.sid)
+            let page = try fields.page()
+            switch holder.kind {
+            case .session: return .session(holder, change: change, page: page)
+            case .guest: return .guest(holder, change: change, page: page)
+            }
         }
     }
 }
 
 extension TokenCommand where Answer == Inspection {
     /// `TOKEN.INSPECT` of a token: renews, rotates and reveals nothing.
-    public static func inspect(_ token: Token, bindings: Bindings = Bindings()) -> Self {
+    public static func inspect(_ token: SessionToken, signals: Signals = Signals()) -> Self {
         var writer = RequestWriter("TOKEN.INSPECT")
         writer.append(token)
-        writer.append(bindings)
+        writer.append(signals)
         return inspection(writer, about: token.sid)
     }
 
-    /// `TOKEN.INSPECT SID`: a session by its public name.
-    public static func inspect(sid: String) -> Self {
+    /// `TOKEN.INSPECT SID`: a session by its public name; with a `subject` only if it is theirs.
+    public static func inspect(sid: SessionID, subject: String? = nil) -> Self {
         var writer = RequestWriter("TOKEN.INSPECT")
-        writer.append("SID", sid)
-        return inspection(writer, about: sid.lowercased())
+        writer.append(sid, subject)
+        return inspection(writer, about: sid)
     }
 
-    private static func inspection(_ writer: RequestWriter, about sid: String?) -> Self {
+    private static func inspection(_ writer: RequestWriter, about sid: SessionID?) -> Self {
         Self(writer, isRepeatable: true, about: sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
@@ -93,21 +116,33 @@ extension TokenCommand where Answer == Inspection {
 }
 
 extension Visit {
-    fileprivate init(_ holder: Holder, _ change: TokenChange, _ page: Page) {
+    fileprivate init(_ holder: Holder, _ change: TokenChange, _ page: PageAnswers) {
         switch holder.kind {
-        case .session: self = .session(holder, token: change, page: page)
-        case .guest: self = .guest(holder, token: change, page: page)
+        case .session: self = .session(holder, change: change, page: page)
+        case .guest: self = .guest(holder, change: change, page: page)
         }
     }
 }
 
 extension FieldCursor {
-    fileprivate mutating func page() throws(TokenCacheError) -> Page {
-        var check: CSRFCheck?
-        if let word = try optionalText("check") {
-            check = CSRFCheck(rawValue: word)
-            guard check != nil else { throw .protocolViolation }
+    /// VALIDATE's `accepted 0`.
+    fileprivate mutating func unaccepted(_ status: String) throws(TokenCacheError) -> Validation {
+        switch status {
+        case "anonymous":
+            let bearer = try bearer()
+            return .anonymous(bearer, change: try change(of: bearer.sid))
+        case "reauthenticate":
+            let bearer = try bearer()
+            return .reauthenticate(bearer, change: try change(of: bearer.sid))
+        default: return .refused(try refusal(status: status))
         }
-        return Page(check: check, csrf: try optionalText("csrf").map(CSRFToken.init), data: try data())
+    }
+}
+
+extension RequestWriter {
+    /// `SID sid [SUBJECT subject]`.
+    mutating func append(_ sid: SessionID, _ subject: String?) {
+        append("SID", sid.text)
+        append("SUBJECT", subject)
     }
 }

@@ -1,37 +1,36 @@
 extension TokenCommand where Answer == Storing {
-    /// `TOKEN.SET`: sets fields of the session's data; an empty value removes its field. A guest becomes a session.
+    /// `TOKEN.SET`: sets fields of the session's data; an empty value removes its field. A guest becomes a session. Use the
+    /// newest token that the request knows.
     ///
     /// - Parameters:
     ///   - token: The current, the pending or the previous token.
     ///   - data: At least one field.
-    ///   - bindings: The request's signals.
-    public static func set(_ token: Token, _ data: SessionData, bindings: Bindings = Bindings()) -> Self {
+    ///   - signals: The request's signals.
+    public static func set(_ token: SessionToken, _ data: SessionData, signals: Signals = Signals()) -> Self {
         var writer = RequestWriter("TOKEN.SET")
         writer.append(token)
-        writer.append(bindings)
-        return storing(writer, data, token: token)
+        writer.append(signals)
+        return storing(writer, data, about: token.sid)
     }
 
-    /// `TOKEN.SET SID`: for a worker that validated the token minutes ago.
-    public static func set(sid: String, _ data: SessionData) -> Self {
+    /// `TOKEN.SET SID`: for a worker that validated the token minutes ago; with a `subject` only if the session is theirs.
+    public static func set(sid: SessionID, subject: String? = nil, _ data: SessionData) -> Self {
         var writer = RequestWriter("TOKEN.SET")
-        writer.append("SID", sid)
-        return storing(writer, data, token: nil)
+        writer.append(sid, subject)
+        return storing(writer, data, about: sid)
     }
 
-    private static func storing(_ writer: RequestWriter, _ data: SessionData, token: Token?) -> Self {
+    private static func storing(_ writer: RequestWriter, _ data: SessionData, about sid: SessionID?) -> Self {
         var writer = writer
         writer.append(data)
         // Not repeated: between the two, another's newer value may have been stored.
-        return Self(writer, isRepeatable: false) { (reply) throws(TokenCacheError) in
+        return Self(writer, isRepeatable: false, about: sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
             guard isAccepted else { return .refused(try fields.refusal(status: status)) }
+            let sid = try fields.sid()
             let changed = try fields.number("changed")
-            let successor = try fields.optionalToken("sessiontoken")
-            // This reply has no `sid`: its token must speak for it.
-            if let asked = token?.sid, let answered = successor?.sid, asked != answered { throw .protocolViolation }
-            return .stored(changed: changed, token: TokenChange(successor))
+            return .stored(changed: changed, change: try fields.change(of: sid))
         }
     }
 }
@@ -42,25 +41,25 @@ extension TokenCommand where Answer == StoredData {
     /// - Parameters:
     ///   - token: The current, the pending or the previous token.
     ///   - data: Which fields.
-    ///   - bindings: The request's signals.
-    public static func get(_ token: Token, _ data: DataSelection = .all, bindings: Bindings = Bindings()) -> Self {
+    ///   - signals: The request's signals.
+    public static func get(_ token: SessionToken, _ data: DataSelection = .all, signals: Signals = Signals()) -> Self {
         var writer = RequestWriter("TOKEN.GET")
         writer.append(token)
-        writer.append(bindings)
-        return reading(writer, data)
+        writer.append(signals)
+        return reading(writer, data, about: token.sid)
     }
 
-    /// `TOKEN.GET SID`: for a worker that validated the token minutes ago.
-    public static func get(sid: String, _ data: DataSelection = .all) -> Self {
+    /// `TOKEN.GET SID`: for a worker that validated the token minutes ago; with a `subject` only if the session is theirs.
+    public static func get(sid: SessionID, subject: String? = nil, _ data: DataSelection = .all) -> Self {
         var writer = RequestWriter("TOKEN.GET")
-        writer.append("SID", sid)
-        return reading(writer, data)
+        writer.append(sid, subject)
+        return reading(writer, data, about: sid)
     }
 
-    private static func reading(_ writer: RequestWriter, _ data: DataSelection) -> Self {
+    private static func reading(_ writer: RequestWriter, _ data: DataSelection, about sid: SessionID?) -> Self {
         var writer = writer
         if !data.names.isEmpty { writer.append(data) }
-        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
+        return Self(writer, isRepeatable: true, about: sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
             guard isAccepted else { return .refused(try fields.refusal(status: status)) }

@@ -4,19 +4,21 @@ extension TokenCommand where Answer == CSRFIssue {
     /// - Parameters:
     ///   - token: The visitor's, a guest's or a session's.
     ///   - form: The form's name; `nil` for a form without a name.
-    ///   - bindings: The request's signals.
+    ///   - signals: The request's signals.
     public static func issueCSRF(
-        _ token: Token, form: String? = nil, bindings: Bindings = Bindings()
+        _ token: SessionToken, form: String? = nil, signals: Signals = Signals()
     ) -> Self {
         var writer = RequestWriter("CSRF.ISSUE")
         writer.append(token)
-        writer.append(bindings)
+        writer.append(signals)
         writer.append("FORM", form)
         return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let status = try fields.text("status")
             guard status == "issued" else { return .refused(try fields.refusal(status: status)) }
-            return .issued(CSRFToken(try fields.text("csrf")), expiresIn: try fields.duration("expires_in"))
+            let sid = try fields.sid()
+            return .issued(
+                CSRFToken(try fields.text("csrf")), holder: sid, expiresIn: try fields.duration("expires_in"))
         }
     }
 }
@@ -29,14 +31,15 @@ extension TokenCommand where Answer == CSRFVerification {
     ///   - token: The visitor's, a guest's or a session's.
     ///   - form: The form's name, as it was issued.
     ///   - site: The browser's `Sec-Fetch-Site` header.
-    ///   - bindings: The request's signals.
+    ///   - signals: The request's signals.
     public static func verifyCSRF(
-        _ csrf: CSRFToken, of token: Token, form: String? = nil, site: String? = nil, bindings: Bindings = Bindings()
+        _ csrf: CSRFToken, of token: SessionToken, form: String? = nil, site: String? = nil,
+        signals: Signals = Signals()
     ) -> Self {
         var writer = RequestWriter("CSRF.VERIFY")
         writer.append(token)
         writer.append(csrf.revealedText)
-        writer.append(bindings)
+        writer.append(signals)
         writer.append("FORM", form)
         writer.append("FETCH-SITE", site)
         return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
@@ -46,7 +49,7 @@ extension TokenCommand where Answer == CSRFVerification {
             if try fields.optionalNumber("accepted") == 0, let refusal = try? fields.refusal(status: status) {
                 return .refused(refusal)
             }
-            if let check = CSRFCheck(rawValue: status) { return .checked(check) }
+            if let check = FormVerdict(rawValue: status) { return .checked(check) }
             return .refused(try fields.refusal(status: status))
         }
     }
@@ -60,10 +63,10 @@ extension TokenCommand where Answer == CaptchaIssue {
     ///   - form: Only for the form of this name.
     ///   - token: Only for this visitor.
     ///   - lifetime: How long it is good; `nil` for `captcha.lifetime`.
-    ///   - bindings: The signals it is bound to.
+    ///   - signals: The signals it is bound to.
     public static func issueCaptcha(
-        _ text: CaptchaText = .random(), form: String? = nil, for token: Token? = nil, lifetime: Duration? = nil,
-        bindings: Bindings = Bindings()
+        _ text: CaptchaText = .random(), form: String? = nil, for token: SessionToken? = nil, lifetime: Duration? = nil,
+        signals: Signals = Signals()
     ) -> Self {
         var writer = RequestWriter("CAPTCHA.ISSUE")
         switch text {
@@ -72,7 +75,7 @@ extension TokenCommand where Answer == CaptchaIssue {
         }
         writer.append(form: form, token: token)
         writer.append("LIFETIME", lifetime)
-        writer.append(bindings)
+        writer.append(signals)
         return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let status = try fields.text("status")
@@ -110,16 +113,16 @@ extension TokenCommand where Answer == CaptchaVerdict {
     ///   - answer: What the visitor typed.
     ///   - form: The form's name, as it was issued.
     ///   - token: The visitor, if it was issued for one.
-    ///   - bindings: The request's signals.
+    ///   - signals: The request's signals.
     public static func verifyCaptcha(
-        _ captcha: Captcha, answer: String, form: String? = nil, for token: Token? = nil,
-        bindings: Bindings = Bindings()
+        _ captcha: Captcha, answer: String, form: String? = nil, for token: SessionToken? = nil,
+        signals: Signals = Signals()
     ) -> Self {
         var writer = RequestWriter("CAPTCHA.VERIFY")
         writer.append(captcha.revealedText)
         writer.append(answer)
         writer.append(form: form, token: token)
-        writer.append(bindings)
+        writer.append(signals)
         return Self(writer, isRepeatable: false) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             guard let verdict = CaptchaVerdict(rawValue: try fields.text("status")) else { throw .protocolViolation }
@@ -129,7 +132,7 @@ extension TokenCommand where Answer == CaptchaVerdict {
 }
 
 extension RequestWriter {
-    fileprivate mutating func append(form: String?, token: Token?) {
+    fileprivate mutating func append(form: String?, token: SessionToken?) {
         append("FORM", form)
         guard let token else { return }
         append("FOR")

@@ -3,20 +3,23 @@ extension TokenCommand where Answer == Issued {
     ///
     /// - Parameters:
     ///   - subject: Whose it is, at most 256 bytes; `nil` for an anonymous one.
-    ///   - limits: How long it may live.
-    ///   - bindings: The signals it is bound to.
+    ///   - limits: How long it and its cookie may live.
+    ///   - time: When the subject proved who they are; `nil` for now.
+    ///   - signals: The signals it is bound to.
     ///   - data: Its first data.
     public static func issue(
-        subject: String? = nil, limits: SessionLimits = SessionLimits(), bindings: Bindings = Bindings(),
-        data: SessionData = SessionData()
+        subject: String? = nil, limits: SessionLimits = SessionLimits(), authTime time: UnixTime? = nil,
+        signals: Signals = Signals(), data: SessionData = SessionData()
     ) -> Self {
         var writer = RequestWriter("TOKEN.ISSUE")
         writer.append("SUBJECT", subject)
-        writer.append(limits, bindings, data)
+        writer.append(limits, time, signals)
+        writer.append(data)
         return issued(writer, isRepeatable: false)
     }
 
-    /// `TOKEN.LOGIN`: call it after the credentials were checked, with whatever token the client sent.
+    /// `TOKEN.LOGIN`: call it after the credentials were checked, with whatever token the client sent, or the newest that
+    /// the request knows.
     ///
     /// The old token is dead when this returns. After a ``TokenCacheError/connection(reason:)`` the same login may be
     /// called again with the same token: within `rotation.overlap` it leads to the same session.
@@ -24,17 +27,22 @@ extension TokenCommand where Answer == Issued {
     /// - Parameters:
     ///   - token: What the client sent, `nil` if nothing.
     ///   - subject: Who has logged in, 1 to 256 bytes.
-    ///   - limits: How long the session may live from now on.
-    ///   - bindings: The signals it is bound to.
+    ///   - limits: How long the session and its cookie may live from now on.
+    ///   - time: When the subject proved who they are, if that was not now: at a central login, for example.
+    ///   - signals: The signals it is bound to.
+    ///   - form: Gives the answer a token for the form of this name: those from before the login are `outdated`.
     ///   - data: Data to add.
     public static func login(
-        _ token: Token?, subject: String, limits: SessionLimits = SessionLimits(), bindings: Bindings = Bindings(),
+        _ token: SessionToken?, subject: String, limits: SessionLimits = SessionLimits(),
+        authTime time: UnixTime? = nil, signals: Signals = Signals(), csrf form: String? = nil,
         data: SessionData = SessionData()
     ) -> Self {
         var writer = RequestWriter("TOKEN.LOGIN")
         writer.append(token)
         writer.append(subject)
-        writer.append(limits, bindings, data)
+        writer.append(limits, time, signals)
+        writer.append("CSRF", form)
+        writer.append(data)
         return Self(writer, isRepeatable: false) { (reply) throws(TokenCacheError) in
             let issued = try Self.read(reply)
             guard issued.holder.subject == subject else { throw .protocolViolation }
@@ -43,15 +51,15 @@ extension TokenCommand where Answer == Issued {
     }
 
     /// `GUEST.ISSUE`: a guest's token, which costs the store nothing. A page gets one from
-    /// ``visit(_:bindings:check:site:csrf:data:)`` by itself.
+    /// ``visit(_:signals:check:fetch:csrf:data:)`` by itself.
     ///
     /// - Parameters:
     ///   - lifetime: How long it lives; `nil` for `guest.lifetime`.
-    ///   - bindings: The signals it is bound to.
-    public static func issueGuest(lifetime: Duration? = nil, bindings: Bindings = Bindings()) -> Self {
+    ///   - signals: The signals it is bound to.
+    public static func issueGuest(lifetime: Duration? = nil, signals: Signals = Signals()) -> Self {
         var writer = RequestWriter("GUEST.ISSUE")
         writer.append("LIFETIME", lifetime)
-        writer.append(bindings)
+        writer.append(signals)
         return issued(writer, isRepeatable: true)
     }
 
@@ -68,36 +76,47 @@ extension TokenCommand where Answer == Issued {
 
 extension TokenCommand where Answer == Rotation {
     /// `TOKEN.ROTATE`: a new token at once, for a change of privilege other than a login. Limits and data stay.
-    public static func rotate(_ token: Token, bindings: Bindings = Bindings()) -> Self {
+    ///
+    /// - Parameters:
+    ///   - token: The newest that the request knows.
+    ///   - signals: The request's signals.
+    ///   - form: Gives the answer a token for the form of this name: those from before are `outdated`.
+    public static func rotate(_ token: SessionToken, signals: Signals = Signals(), csrf form: String? = nil) -> Self {
         var writer = RequestWriter("TOKEN.ROTATE")
         writer.append(token)
-        writer.append(bindings)
+        writer.append(signals)
+        writer.append("CSRF", form)
         return Self(writer, isRepeatable: false, about: token.sid) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
             let (status, isAccepted) = try fields.standing()
             guard isAccepted else { return .refused(try fields.refusal(status: status)) }
-            let holder = try fields.holder()
-            guard case .replace(let successor) = try fields.change(for: holder) else { throw .protocolViolation }
-            return .rotated(holder, token: successor)
+            return .rotated(try fields.issued())
         }
     }
 }
 
 extension TokenCommand where Answer == Refusal {
-    /// `TOKEN.REVOKE`: logout. Any token that the session still remembers ends it, so logout works in an old tab, too.
+    /// `TOKEN.REVOKE`: logout. Any token that the session still remembers ends it, so logout works in an old tab, too;
+    /// only those from before a login or a change of privilege do not.
     ///
-    /// The answer is what the token is from now on: ``Refusal/revoked(_:)``, or ``Refusal/unknown``. Safe to repeat.
-    public static func revoke(_ token: Token, bindings: Bindings = Bindings()) -> Self {
+    /// The answer is what the token is from now on: ``Refusal/revoked(_:)``, and then the cookie may go;
+    /// ``Refusal/replayed``, and the session lives on, under a newer token; or ``Refusal/unknown``. Safe to repeat.
+    public static func revoke(_ token: SessionToken, signals: Signals = Signals()) -> Self {
         var writer = RequestWriter("TOKEN.REVOKE")
         writer.append(token)
-        writer.append(bindings)
+        writer.append(signals)
         return revocation(writer)
     }
 
     /// `TOKEN.REVOKE SID`: ends a session by its public name. Safe to repeat.
-    public static func revoke(sid: String) -> Self {
+    ///
+    /// - Parameters:
+    ///   - sid: Which.
+    ///   - subject: Ends it only if it is theirs, else it is ``Refusal/unknown``: for a `sid` that came with a form ("my
+    ///     devices").
+    public static func revoke(sid: SessionID, subject: String? = nil) -> Self {
         var writer = RequestWriter("TOKEN.REVOKE")
-        writer.append("SID", sid)
+        writer.append(sid, subject)
         return revocation(writer)
     }
 
@@ -117,13 +136,18 @@ extension TokenCommand where Answer == MassRevocation {
     ///
     /// - Parameters:
     ///   - subject: Whose, 1 to 256 bytes.
-    ///   - token: The session to spare, for "log out everywhere else"; `nil` spares none.
-    public static func revokeAll(subject: String, except token: Token? = nil) -> Self {
+    ///   - token: The session to spare, for "log out everywhere else"; `nil` spares none. One of another subject is
+    ///     ``Refusal/mismatch``, and nothing is ended.
+    ///   - signals: The signals of the request, for that token.
+    public static func revokeAll(
+        subject: String, except token: SessionToken? = nil, signals: Signals = Signals()
+    ) -> Self {
         var writer = RequestWriter("TOKEN.REVOKEALL")
         writer.append(subject)
         if token != nil {
             writer.append("EXCEPT")
             writer.append(token)
+            writer.append(signals)
         }
         return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
             var fields = try FieldCursor(reply)
@@ -163,17 +187,19 @@ extension TokenCommand where Answer == [ListedSession] {
 extension FieldCursor {
     fileprivate mutating func listedSession() throws(TokenCacheError) -> ListedSession {
         ListedSession(
-            sid: try text("sid"), created: try time("created"), modified: try time("modified"),
+            sid: try sid(), created: try time("created"), modified: try time("modified"), authTime: try authTime(),
             expiresIn: try duration("expires_in"), absoluteIn: try duration("absolute_in"),
             generation: try number("generation"), data: try data())
     }
 }
 
 extension RequestWriter {
-    fileprivate mutating func append(_ limits: SessionLimits, _ bindings: Bindings, _ data: SessionData) {
+    /// What ISSUE and LOGIN say of a session.
+    fileprivate mutating func append(_ limits: SessionLimits, _ authTime: UnixTime?, _ signals: Signals) {
         append("IDLE", limits.idle)
         append("ABSOLUTE", limits.absolute)
-        append(bindings)
-        append(data)
+        append("COOKIE", limits.cookie?.rawValue)
+        append("AUTH-TIME", authTime.map { String($0.seconds) })
+        append(signals)
     }
 }

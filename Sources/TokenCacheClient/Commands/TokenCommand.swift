@@ -3,7 +3,7 @@
 ///
 /// ```swift
 /// switch try client.call(.validate(token)) {
-/// case .session(let holder, let change): …
+/// case .session(let holder, let change, _): …
 /// ```
 ///
 /// Commands are values: they can be made ahead, kept and called more than once. One that holds a token is as secret as
@@ -16,7 +16,7 @@ public struct TokenCommand<Answer: Sendable>: Sendable {
     private let read: @Sendable (Reply) throws(TokenCacheError) -> Answer
 
     init(
-        _ writer: consuming RequestWriter, isRepeatable: Bool, about sid: String? = nil,
+        _ writer: consuming RequestWriter, isRepeatable: Bool, about sid: SessionID? = nil,
         read: @escaping @Sendable (Reply) throws(TokenCacheError) -> Answer
     ) {
         request = writer.finished()
@@ -39,7 +39,7 @@ public struct TokenCommand<Answer: Sendable>: Sendable {
 struct Expectation: Sendable {
     /// The session that was asked about: a reply that accepts its token names it in `sid`. `nil` where a reply may be
     /// about another session, or names none.
-    let sid: String?
+    let sid: SessionID?
 
     /// Whether this may be the reply. If not, the connection gives answers to other questions.
     func isMet(by reply: Reply) -> Bool {
@@ -49,7 +49,7 @@ struct Expectation: Sendable {
         guard var fields = try? FieldCursor(reply) else { return false }
         guard let accepted = fields.position(of: "accepted"), reply[accepted] == .integer(1) else { return true }
         guard let position = fields.position(of: "sid") else { return false }
-        return reply.bytes(at: position).elementsEqual(sid.utf8)
+        return SessionID(digits: reply.bytes(at: position), isStrict: true) == sid
     }
 }
 
@@ -61,17 +61,11 @@ extension TokenCommand: CustomStringConvertible, CustomReflectable {
 }
 
 extension FieldCursor {
-    /// The change that `sessiontoken` asks for. The new token stands for the same holder.
-    mutating func change(for holder: Holder) throws(TokenCacheError) -> TokenChange {
-        guard let token = try optionalToken("sessiontoken") else { return .keep }
-        if let sid = token.sid, sid != holder.sid { throw .protocolViolation }
-        return .replace(token)
-    }
-
     /// The new holder of a reply that always has a token.
     mutating func issued() throws(TokenCacheError) -> Issued {
         let holder = try holder()
-        guard case .replace(let token) = try change(for: holder) else { throw .protocolViolation }
-        return Issued(holder: holder, token: token)
+        guard case .replace(let token, let maxAge) = try change(of: holder.sid) else { throw .protocolViolation }
+        return Issued(
+            holder: holder, token: token, maxAge: maxAge, csrf: try optionalText("csrf").map(CSRFToken.init))
     }
 }

@@ -11,22 +11,22 @@ public struct CSRFToken: Sendable {
     }
 }
 
-/// Whether a form is genuine.
-public enum CSRFCheck: String, Sendable {
+/// Whether a form is genuine. Anything but ``passed``: carry nothing out and show the form again, filled as it came.
+public enum FormVerdict: String, Sendable {
     /// It was given to this visitor, for this form.
     case passed
     /// It was not.
     case failed
-    /// It was, too long ago: show the form again.
+    /// It was, too long ago.
     case expired
-    /// It was, before a login or a change of privilege: show the form again.
+    /// It was, before a login or a change of privilege: an honest second tab.
     case outdated
 }
 
 /// What `CSRF.ISSUE` made.
 public enum CSRFIssue: Sendable {
-    /// A token for the form, good for so long.
-    case issued(CSRFToken, expiresIn: Duration)
+    /// A token for the form of this holder, good for so long.
+    case issued(CSRFToken, holder: SessionID, expiresIn: Duration)
     /// The holder's token is not accepted.
     case refused(Refusal)
 }
@@ -34,7 +34,7 @@ public enum CSRFIssue: Sendable {
 /// What `CSRF.VERIFY` found.
 public enum CSRFVerification: Sendable, Equatable {
     /// The token of the form was looked at.
-    case checked(CSRFCheck)
+    case checked(FormVerdict)
     /// The holder's token is not accepted.
     case refused(Refusal)
 }

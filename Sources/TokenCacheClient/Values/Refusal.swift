@@ -4,7 +4,8 @@ public enum Refusal: Sendable, Equatable {
     case expired
     /// The session was ended; `nil` where the reply does not say why.
     case revoked(EndReason?)
-    /// A retired token came back. Do not clear the browser's cookie for it: a newer one may be there already.
+    /// A retired token came back: the browser holds a newer one, or is about to. Of a logout: this token is from before a
+    /// login or a change of privilege, and does not end the session.
     case replayed
     /// A binding in `strict` mode differs, or its signal was not given.
     case mismatch
@@ -35,6 +36,8 @@ public enum EndReason: String, Sendable {
     case login
     /// A retired token came back, under `rotation.on-replay: revoke`.
     case replay
+    /// The subject logged in more often than it may.
+    case limit
     /// An operator.
     case admin
 }

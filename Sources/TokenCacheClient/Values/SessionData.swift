@@ -81,7 +81,7 @@ public struct DataSelection: Sendable, ExpressibleByArrayLiteral {
 public enum Storing: Sendable {
     /// Stored; `changed` values really differ from before. A guest becomes a session by its first field: then the
     /// response must carry its new token.
-    case stored(changed: Int64, token: TokenChange)
+    case stored(changed: Int64, change: TokenChange)
     /// Not accepted; nothing was stored.
     case refused(Refusal)
 }

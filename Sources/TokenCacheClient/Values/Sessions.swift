@@ -1,18 +1,27 @@
-/// A new session, login or guest: who it is and the token, **which the response must carry**.
+/// A new token at once, of an issue, a login, a rotation or a new guest: who it is for, and the token itself, **which the
+/// response must carry**.
 public struct Issued: Sendable {
     /// The holder that the token stands for.
     public let holder: Holder
-    /// The new token.
-    public let token: Token
+    /// The new token: the newest that the request knows.
+    public let token: SessionToken
+    /// How long the cookie outlives the browser; `nil` if it ends with it.
+    public let maxAge: Duration?
+    /// The token for the form that the page shows next; `nil` if none was asked for, or if none could be made: then
+    /// ``TokenCommand/issueCSRF(_:form:signals:)``.
+    public let csrf: CSRFToken?
 
-    /// The same as a change, for ``SessionCookie/header(_:for:)``.
-    public var change: TokenChange { .replace(token) }
+    /// The same as a change.
+    public var change: TokenChange { .replace(token, maxAge: maxAge) }
+
+    /// The value of the response's `Set-Cookie` header.
+    public func setCookie(_ cookie: SessionCookie) -> String? { cookie.header(change) }
 }
 
 /// What `TOKEN.ROTATE` did.
 public enum Rotation: Sendable {
-    /// The old token is dead; this one takes its place, and the response must carry it.
-    case rotated(Holder, token: Token)
+    /// The old token is dead; this one takes its place.
+    case rotated(Issued)
     /// Not accepted; nothing was changed.
     case refused(Refusal)
 }
@@ -27,12 +36,14 @@ public enum MassRevocation: Sendable, Equatable {
 
 /// One living session of a subject, as `TOKEN.LIST` shows it. It never holds a token.
 public struct ListedSession: Sendable {
-    /// The public name of the session, for `TOKEN.REVOKE SID`.
-    public let sid: String
+    /// The public name of the session, for ``TokenCommand/revoke(sid:subject:)``.
+    public let sid: SessionID
     /// When it was made.
     public let created: UnixTime
     /// The last access on record.
     public let modified: UnixTime
+    /// When the subject last proved who they are; `nil` if nobody did.
+    public let authTime: UnixTime?
     /// How long it lives without another access.
     public let expiresIn: Duration
     /// How long it lives in any case.
@@ -45,28 +56,25 @@ public struct ListedSession: Sendable {
 
 /// How long a new session may live. What is `nil` is the daemon's default.
 public struct SessionLimits: Sendable, Equatable {
+    /// How long its cookie lives.
+    public enum CookieLife: String, Sendable {
+        /// As long as the browser.
+        case session
+        /// As long as the session.
+        case persistent
+    }
+
     /// Without an access: `session.idle`, 2 h unless configured.
     public var idle: Duration?
     /// In any case: `session.absolute`, 24 h unless configured.
     public var absolute: Duration?
+    /// `nil`: the cookie outlives the browser if one of the two limits is given ("remember me"), else it does not.
+    public var cookie: CookieLife?
 
     /// Both from 1 ms to `session.max-absolute` (400 d); sent in whole milliseconds.
-    public init(idle: Duration? = nil, absolute: Duration? = nil) {
+    public init(idle: Duration? = nil, absolute: Duration? = nil, cookie: CookieLife? = nil) {
         self.idle = idle
         self.absolute = absolute
-    }
-}
-
-/// The signals of a request that a token may be bound to. What is `nil` is not sent.
-public struct Bindings: Sendable, Equatable {
-    /// The client's address, as text.
-    public var ip: String?
-    /// The `User-Agent` header.
-    public var userAgent: String?
-
-    /// Whether they have an effect is the daemon's configuration (`binding.ip`, `binding.ua`).
-    public init(ip: String? = nil, userAgent: String? = nil) {
-        self.ip = ip
-        self.userAgent = userAgent
+        self.cookie = cookie
     }
 }

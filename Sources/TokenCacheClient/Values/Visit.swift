@@ -1,50 +1,48 @@
 /// What `TOKEN.VISIT` says of a page view.
 ///
-/// Every case carries the holder that the page is for and the ``TokenChange`` that the response must carry out.
+/// Every case carries the holder that the page is for and the ``TokenChange`` that the response must carry out. A handler
+/// that treats all visitors alike needs no switch: ``holder``, ``page``, ``setCookie(_:)``.
 public enum Visit: Sendable {
-    /// The token is that of a session, or (`token` being ``TokenChange/replace(_:)``) a new one was made for a visitor
-    /// without a token.
-    case session(Holder, token: TokenChange, page: Page)
-    /// The visitor is a guest, or (`token` being ``TokenChange/replace(_:)``) has become one with this page.
-    case guest(Holder, token: TokenChange, page: Page)
-    /// The token presented is not accepted. The visitor goes on as another holder, whose token the response carries.
-    case refused(Refusal, instead: Holder, token: TokenChange, page: Page)
-}
+    /// The token is that of a session.
+    case session(Holder, change: TokenChange, page: PageAnswers)
+    /// The visitor is a guest, or comes without a token and is one from this page on.
+    case guest(Holder, change: TokenChange, page: PageAnswers)
+    /// The token presented is not accepted. The page is for another holder, a guest. Where the change is to keep the
+    /// cookie, the browser holds, or is about to hold, a newer token: see ``Holder/isPageOnly``.
+    case refused(Refusal, instead: Holder, change: TokenChange, page: PageAnswers)
 
-/// What a page view asked for beside the holder.
-public struct Page: Sendable {
-    /// Whether the form that was sent is genuine; `nil` if no check was asked for.
-    public let check: CSRFCheck?
-    /// The token for the form in this page; `nil` if none was asked for.
-    public let csrf: CSRFToken?
-    /// The fields asked for that the session has; empty if none were asked for.
-    public let data: SessionData
-}
-
-/// What `TOKEN.VALIDATE` says of a token.
-public enum Validation: Sendable {
-    /// The token of a living session.
-    case session(Holder, token: TokenChange)
-    /// The token of a guest.
-    case guest(Holder, token: TokenChange)
-    /// Not accepted.
-    case refused(Refusal)
-}
-
-/// What `TOKEN.INSPECT` says of a session or token. Nothing was renewed or rotated.
-public enum Inspection: Sendable, Equatable {
-    /// Where the session's rotation stands.
-    public enum Successor: String, Sendable {
-        /// Not rotated lately.
-        case none
-        /// Its successor waits to be used for the first time.
-        case pending
-        /// Its successor has been used.
-        case confirmed
+    /// Whom the page is for.
+    public var holder: Holder {
+        switch self {
+        case .session(let holder, _, _), .guest(let holder, _, _), .refused(_, let holder, _, _): holder
+        }
     }
 
-    /// It lives.
-    case accepted(Holder, successor: Successor, dataFields: Int64)
-    /// Not accepted.
-    case refused(Refusal)
+    /// What the response does with the cookie.
+    public var change: TokenChange {
+        switch self {
+        case .session(_, let change, _), .guest(_, let change, _), .refused(_, _, let change, _): change
+        }
+    }
+
+    /// What the page asked for beside the holder.
+    public var page: PageAnswers {
+        switch self {
+        case .session(_, _, let page), .guest(_, _, let page), .refused(_, _, _, let page): page
+        }
+    }
+
+    /// Why the token presented is not accepted; `nil` if it is, or if there was none.
+    public var refusal: Refusal? {
+        if case .refused(let refusal, _, _, _) = self { refusal } else { nil }
+    }
+
+    /// Who is logged in: **the token is accepted and has a subject**. `nil` for guests and anonymous sessions, which are
+    /// accepted, too.
+    public var subject: String? {
+        if case .session(let holder, _, _) = self { holder.subject } else { nil }
+    }
+
+    /// The value of the response's `Set-Cookie` header; `nil` if the cookie stays as it is.
+    public func setCookie(_ cookie: SessionCookie) -> String? { cookie.header(change) }
 }

@@ -88,9 +88,9 @@ struct FieldCursor {
     }
 
     /// A token that may be missing.
-    mutating func optionalToken(_ name: StaticString) throws(TokenCacheError) -> Token? {
+    mutating func optionalToken(_ name: StaticString) throws(TokenCacheError) -> SessionToken? {
         guard let position = position(of: name) else { return nil }
-        guard case .text = reply[position], let token = Token(bytes: Array(reply.bytes(at: position))) else {
+        guard case .text = reply[position], let token = SessionToken(bytes: Array(reply.bytes(at: position))) else {
             throw .protocolViolation
         }
         return token

@@ -84,7 +84,7 @@ struct RequestWriter {
     }
 
     /// The token, or an empty argument for none.
-    mutating func append(_ token: Token?) {
+    mutating func append(_ token: SessionToken?) {
         append(token?.revealedBytes ?? [])
     }
 
@@ -100,19 +100,6 @@ struct RequestWriter {
         guard let text else { return }
         append(option)
         append(text)
-    }
-
-    mutating func append(_ bindings: Bindings) {
-        if let ip = bindings.ip {
-            append("BIND")
-            append("ip")
-            append(ip)
-        }
-        if let userAgent = bindings.userAgent {
-            append("BIND")
-            append("ua")
-            append(userAgent)
-        }
     }
 
     /// `DATA field value …`; nothing if there are none.

@@ -20,8 +20,8 @@ extension Dispatcher {
             writer.verbatim(line(client) + "\n")
         } else if arguments.isKeyword(0, "LIST") {
             try requireAdmin(client)
-            let lines = client.server.connections.values.sorted { $0.id < $1.id }.map { line($0) + "\n" }
-            writer.verbatim(lines.joined())
+            let listed = try listed(arguments, of: client.server)
+            writer.verbatim(listed.sorted { $0.id < $1.id }.map { line($0) + "\n" }.joined())
         } else if arguments.isKeyword(0, "KILL") {
             try requireAdmin(client)
             try kill(arguments, by: client, &writer)
@@ -82,21 +82,5 @@ extension Dispatcher {
         let victims = asking.server.connections.values.filter { $0.peer.userID == user && $0 !== asking }
         for victim in victims { victim.close() }
         return victims.count
-    }
-
-    /// A client as Redis prints it, with the user instead of an address.
-    private func line(_ client: ClientConnection) -> String {
-        let now = MonotonicInstant.now()
-        let age = client.openedAt.duration(to: now).components.seconds
-        let idle = client.lastRequestAt.duration(to: now).components.seconds
-        let command = client.lastCommand.map { "\($0.spec.name)".lowercased() } ?? "NULL"
-        return [
-            "id=\(client.id)", "addr=unix:\(client.peer.processID)", "fd=\(client.socket)",
-            "name=\(String(decoding: client.name, as: UTF8.self))", "age=\(age)", "idle=\(idle)", "db=0",
-            "qbuf=\(client.unparsedBytes)", "obl=\(client.unsentBytes)", "oll=\(client.pendingReplies)",
-            "cmd=\(command)", "user=\(client.peer.userID)", "role=\(client.role)", "resp=\(client.version.rawValue)",
-            "lib-name=\(String(decoding: client.libraryName, as: UTF8.self))",
-            "lib-ver=\(String(decoding: client.libraryVersion, as: UTF8.self))",
-        ].joined(separator: " ")
     }
 }

@@ -87,14 +87,15 @@ extension Dispatcher {
         client.version = version
         writer.version = version
         if let name { client.name = name }
-        writer.map(7)
+        writer.map(8)
         writer.bulk("server"); writer.bulk("tokencached")
-        writer.bulk("version"); writer.bulk(Version.current)
+        writer.bulk("version"); writer.bulk(Self.redisVersion)
         writer.bulk("proto"); writer.integer(Int64(version.rawValue))
         writer.bulk("id"); writer.integer(Int64(clamping: client.id))
         writer.bulk("mode"); writer.bulk("standalone")
         writer.bulk("role"); writer.bulk("master")
         writer.bulk("modules"); writer.array(0)
+        writer.bulk("tokencached_version"); writer.bulk(Version.current)
     }
 
     /// Access goes by the peer's credentials; a password is neither needed nor kept.

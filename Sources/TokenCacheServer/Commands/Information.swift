@@ -9,7 +9,8 @@ extension Dispatcher {
     private static var sections: [(name: StaticString, fields: (Dispatcher) -> (Server) -> [(String, String)])] {
         [
             ("Server", serverFields), ("Clients", clientFields), ("Memory", memoryFields), ("Stats", statsFields),
-            ("CPU", cpuFields), ("Commandstats", commandFields), ("Latencystats", latencyFields),
+            ("Replication", replicationFields), ("CPU", cpuFields), ("Commandstats", commandFields),
+            ("Latencystats", latencyFields),
             ("Errorstats", errorFields), ("Keyspace", keyspaceFields), ("Upstream", upstreamFields),
             ("Nearcache", nearCacheFields),
             ("Tokens", tokenFields),
@@ -87,6 +88,11 @@ extension Dispatcher {
             ("protocol_errors", "\(counters.protocolErrors)"), ("unknown_commands", "\(statistics.unknownCommands)"),
             ("total_error_replies", "\(statistics.totalErrors)"),
         ]
+    }
+
+    /// Clients wait for a master before they send anything. Redis's own role is in Upstream.
+    private func replicationFields(_ server: Server) -> [(String, String)] {
+        [("role", "master"), ("connected_slaves", "0")]
     }
 
     private func cpuFields(_ server: Server) -> [(String, String)] {

@@ -20,14 +20,22 @@ struct ClientLibraryTests {
             let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
             let first = try issue(client, world)
             #expect(first.holder.subject == nil && first.holder.kind == .session && first.holder.generation == 1)
-            guard case .session(let seen, .keep) = try client.call(.validate(first.token)) else {
+            guard case .session(let seen, .keep, _) = try client.call(.validate(first.token, require: .anyone)) else {
                 throw HarnessFailure("the new token is not valid")
             }
             #expect(seen.sid == first.holder.sid && seen.sid == first.token.sid)
 
+            guard case .anonymous(let nobody, .keep) = try client.call(.validate(first.token)) else {
+                throw HarnessFailure("nobody has logged in")
+            }
+            #expect(nobody.sid == seen.sid && nobody.subject == nil && nobody.authTime == nil)
+
             let login = try client.call(
                 .login(
-                    first.token, subject: "ann", limits: SessionLimits(idle: .seconds(600), absolute: .seconds(6_000))))
+                    first.token, subject: "ann", limits: SessionLimits(idle: .seconds(600), absolute: .seconds(6_000)),
+                    csrf: "f"))
+            #expect(login.csrf != nil && login.holder.authTime != nil)
+            #expect(login.maxAge.map { $0 <= .seconds(6_000) && $0 > .seconds(5_900) } == true)
             world.stage.book.note(login.token.revealedBytes)
             #expect(login.holder.sid == first.holder.sid && login.holder.subject == "ann")
             #expect(login.holder.absoluteIn <= .seconds(6_000) && login.holder.absoluteIn > .seconds(5_900))
@@ -36,19 +44,27 @@ struct ClientLibraryTests {
             }
 
             #expect(try client.call(.get(login.token)) == .data(["cart": "apple"]))
-            guard case .stored(changed: 2, token: .keep) = try client.call(.set(login.token, ["cart": "", "n": "1"]))
+            guard case .stored(changed: 2, change: .keep) = try client.call(.set(login.token, ["cart": "", "n": "1"]))
             else { throw HarnessFailure("not stored") }
             #expect(try client.call(.get(sid: login.holder.sid, ["n", "cart"])) == .data(["n": "1"]))
 
-            guard case .rotated(_, let rotated) = try client.call(.rotate(login.token)) else {
+            guard case .rotated(let rotation) = try client.call(.rotate(login.token, csrf: "f")) else {
                 throw HarnessFailure("not rotated")
             }
+            let rotated = rotation.token
+            #expect(rotation.csrf != nil)
             world.stage.book.note(rotated.revealedBytes)
             guard case .accepted(let holder, _, dataFields: 1) = try client.call(.inspect(rotated)) else {
                 throw HarnessFailure("not inspected")
             }
             let listed = try client.call(.list(subject: "ann", data: .all))
             #expect(listed.map(\.sid) == [holder.sid] && listed.first?.data["n"] == "1")
+            #expect(listed.first?.authTime == login.holder.authTime)
+            // Whoever planted a token before the login must not log the visitor out with it.
+            #expect(try client.call(.revoke(first.token)) == .replayed)
+            #expect(try client.call(.revoke(sid: holder.sid, subject: "bob")) == .unknown)
+            #expect(try client.call(.inspect(sid: holder.sid, subject: "bob")) == .refused(.unknown))
+            #expect(try client.call(.get(sid: holder.sid, subject: "ann", ["n"])) == .data(["n": "1"]))
             #expect(try client.call(.revoke(rotated)) == .revoked(.logout))
             #expect(try client.call(.inspect(sid: holder.sid)) == .refused(.revoked(.logout)))
             #expect(try client.call(.list(subject: "ann")).isEmpty)
@@ -64,24 +80,70 @@ struct ClientLibraryTests {
     func visit() throws {
         try withWorld { world in
             let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
-            let change: TokenChange
-            let sid: String
-            switch try client.call(.visit(nil, data: .all)) {
-            case .session(let holder, let given, let page), .guest(let holder, let given, let page):
-                (sid, change) = (holder.sid, given)
-                #expect(page.data.isEmpty)
-            case .refused: throw HarnessFailure("a first visit is no refusal")
-            }
-            guard let token = change.replacement else { throw HarnessFailure("no token") }
+            let first = try client.call(.visit(nil, data: .all))
+            #expect(first.page.data.isEmpty && first.refusal == nil && first.holder.kind == .guest)
+            guard let token = first.change.replacement else { throw HarnessFailure("no token") }
+            let sid = first.holder.sid
+            #expect(token.sid == sid)
             world.stage.book.note(token.revealedBytes)
-            switch try client.call(.visit(token)) {
-            case .session(let holder, .keep, _), .guest(let holder, .keep, _): #expect(holder.sid == sid)
-            default: throw HarnessFailure("not known by the token")
+            guard case .guest(let holder, .keep, _) = try client.call(.visit(token)), holder.sid == sid else {
+                throw HarnessFailure("not known by the token")
             }
-            guard let forged = Token(TokenText.random()),
+            guard let forged = SessionToken(TokenText.random()),
                 case .refused(.unknown, let other, .replace, _) = try client.call(.visit(forged))
             else { throw HarnessFailure("a made-up token is not refused") }
-            #expect(other.sid != forged.sid)
+            #expect(other.sid != forged.sid && !other.isPageOnly)
+        }
+    }
+
+    @Test("a token from before a login: the page has a guest, the cookie stays, and one can log in again")
+    func pageOnly() throws {
+        try withWorld(.embedded) { world in
+            let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
+            guard let guest = try client.call(.visit(nil)).change.replacement else { throw HarnessFailure("no token") }
+            let login = try client.call(.login(guest, subject: "ann", csrf: "f"))
+            for token in [guest.revealedBytes, login.token.revealedBytes] { world.stage.book.note(token) }
+            let visit = try client.call(.visit(guest, csrf: "login"))
+            guard case .refused(.replayed, let holder, .keep, let page) = visit, let csrf = page.csrf else {
+                throw HarnessFailure("the page has no guest")
+            }
+            #expect(holder.isPageOnly && holder.sid != login.holder.sid)
+            #expect(visit.setCookie(SessionCookie()) == nil && visit.subject == nil)
+            let again = try client.call(.visit(guest, check: FormCheck(csrf, form: "login")))
+            #expect(again.page.check == .passed && again.holder.sid == holder.sid)
+            guard case .refused(.replayed) = try client.call(.set(guest, ["a": "b"])) else {
+                throw HarnessFailure("a page-only guest stored something")
+            }
+            // An image of the page is no place for a cookie either.
+            let image = try client.call(.visit(nil, fetch: FetchMetadata(site: "same-origin", mode: "no-cors")))
+            guard case .guest(let shown, .keep, _) = image else { throw HarnessFailure("an image got a cookie") }
+            #expect(shown.isPageOnly)
+            // On the way back from a payment page browsers hold the cookie back.
+            let back = try client.call(
+                .visit(nil, fetch: FetchMetadata(site: "cross-site", mode: "navigate", isPost: true)))
+            guard case .guest(_, .keep, _) = back else { throw HarnessFailure("a payment's return got a cookie") }
+        }
+    }
+
+    @Test("a step up: who logged in long ago is asked for the password again")
+    func stepUp() throws {
+        try withWorld(.embedded) { world in
+            let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
+            let login = try client.call(
+                .login(nil, subject: "ann", limits: SessionLimits(cookie: .session), authTime: UnixTime(seconds: 1_000))
+            )
+            world.stage.book.note(login.token.revealedBytes)
+            #expect(login.maxAge == nil && login.holder.authTime == UnixTime(seconds: 1_000))
+            guard case .session = try client.call(.validate(login.token)),
+                case .reauthenticate(let bearer, .keep) = try client.call(
+                    .validate(login.token, require: .login(within: .seconds(600))))
+            else { throw HarnessFailure("the login is fresh enough") }
+            #expect(bearer.subject == "ann" && bearer.authTime == UnixTime(seconds: 1_000))
+            let again = try client.call(.login(login.token, subject: "ann"))
+            world.stage.book.note(again.token.revealedBytes)
+            guard
+                case .session = try client.call(.validate(again.token, require: .login(within: .seconds(600))))
+            else { throw HarnessFailure("asked for the password again") }
         }
     }
 
@@ -100,7 +162,7 @@ struct ClientLibraryTests {
             } catch TokenCacheError.unavailable {}
             try world.requireServer().restart()
             try world.client().awaitService()
-            guard case .session = try client.call(.validate(issued.token)) else {
+            guard case .session = try client.call(.validate(issued.token, require: .anyone)) else {
                 throw HarnessFailure("the session is gone")
             }
         }
@@ -129,16 +191,19 @@ struct ClientLibraryTests {
             let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
             let guest = try client.call(.issueGuest(lifetime: .seconds(600)))
             #expect(guest.holder.kind == .guest && guest.holder.generation == 0)
-            guard case .issued(let csrf, _) = try client.call(.issueCSRF(guest.token, form: "f")) else {
+            guard case .issued(let csrf, let holder, _) = try client.call(.issueCSRF(guest.token, form: "f")) else {
                 throw HarnessFailure("no token for the form")
             }
-            let bindings = Bindings(ip: "192.0.2.1")
-            let verify = TokenCommand.verifyCSRF(csrf, of: guest.token, form: "f", site: "none", bindings: bindings)
+            #expect(holder == guest.holder.sid)
+            let signals = Signals(ip: "192.0.2.1")
+            let verify = TokenCommand.verifyCSRF(csrf, of: guest.token, form: "f", site: "none", signals: signals)
             #expect(try client.call(verify) == .checked(.passed))
             #expect(try client.call(.verifyCSRF(csrf, of: guest.token, form: "g")) == .checked(.failed))
-            guard let forged = Token(TokenText.random()) else { throw HarnessFailure("no token") }
+            guard let forged = SessionToken(TokenText.random()) else { throw HarnessFailure("no token") }
             #expect(try client.call(.verifyCSRF(csrf, of: forged, form: "f")) == .refused(.unknown))
-            guard case .guest(_, .keep, let page) = try client.call(.visit(guest.token, check: (csrf, "f"), csrf: "g"))
+            guard
+                case .guest(_, .keep, let page) = try client.call(
+                    .visit(guest.token, check: FormCheck(csrf, form: "f"), csrf: "g"))
             else { throw HarnessFailure("no guest") }
             #expect(page.check == .passed && page.csrf != nil)
 
@@ -156,7 +221,9 @@ struct ClientLibraryTests {
                 throw HarnessFailure("a made-up captcha was opened")
             }
 
-            guard case .stored(changed: 1, token: .replace(let token)) = try client.call(.set(guest.token, ["a": "b"]))
+            guard
+                case .stored(changed: 1, change: .replace(let token, _)) = try client.call(
+                    .set(guest.token, ["a": "b"]))
             else { throw HarnessFailure("the guest is no session now") }
             world.stage.book.note(token.revealedBytes)
             #expect(token.sid == guest.holder.sid)
@@ -182,7 +249,7 @@ struct ClientLibraryTests {
         }
     }
 
-    private static func ask(_ client: AsyncClient, _ tokens: [Token], caller: Int) async throws {
+    private static func ask(_ client: AsyncClient, _ tokens: [SessionToken], caller: Int) async throws {
         for turn in 0..<20 {
             let index = (caller * 7 + turn * 13) % tokens.count
             let task = Task { try await client.call(.validate(tokens[index])) }
@@ -191,7 +258,8 @@ struct ClientLibraryTests {
                 task.cancel()
             }
             do {
-                guard case .session(let holder, .keep) = try await task.value, holder.subject == "user \(index)" else {
+                guard case .session(let holder, .keep, _) = try await task.value, holder.subject == "user \(index)"
+                else {
                     throw HarnessFailure("the answer is another's")
                 }
             } catch is CancellationError {}

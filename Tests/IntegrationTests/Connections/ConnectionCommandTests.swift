@@ -17,6 +17,9 @@ struct ConnectionCommandTests {
             for name in ["server", "version", "id", "mode", "role", "modules"] {
                 #expect(fields[name] != nil, "\(name)")
             }
+            // Clients choose features by it; ours is told beside.
+            #expect(fields.text("version")?.hasPrefix("7.0.") == true)
+            #expect(fields.text("tokencached_version")?.hasPrefix("0.") == true)
             #expect(fields.text("role") == "master" && fields.integer("id") != nil)
             let named = try client.call("HELLO", "3", "AUTH", "default", "secret", "SETNAME", "worker-1")
             #expect(try Fields(named).integer("proto") == 3)
@@ -116,6 +119,41 @@ struct ConnectionCommandTests {
         }
     }
 
+    @Test("CLIENT INFO and LIST have every field of Redis 7.0, in its order")
+    func clientLine() throws {
+        try withWorld { world in
+            let redis = try #require(try world.requireServer().client().call("CLIENT", "INFO").text)
+            let ours = try #require(try world.client().call("CLIENT", "INFO").text)
+            func names(_ line: String) -> [String] {
+                line.split(whereSeparator: \.isWhitespace).map { String($0.prefix { $0 != "=" }) }
+            }
+            let theirs = names(redis)
+            #expect(Array(names(ours).prefix(theirs.count)) == theirs)
+            #expect(ours.contains(" lib-name= lib-ver= role=admin") && ours.contains(" flags=U "))
+        }
+    }
+
+    @Test("CLIENT LIST shows some clients, or those of a type")
+    func clientList() throws {
+        try withWorld { world in
+            let client = try world.client()
+            let other = try world.client()
+            let id = try #require(try client.call("CLIENT", "ID").integer)
+            let second = try #require(try other.call("CLIENT", "ID").integer)
+            func ids(_ words: String...) throws -> [String] {
+                let text = try #require(try client.call(["CLIENT", "LIST"] + words).text)
+                return text.split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) }
+            }
+            #expect(try ids("ID", "\(id)") == ["id=\(id)"])
+            #expect(try ids("id", "\(second)", "\(id)", "987654", "\(id)") == ["id=\(id)", "id=\(second)"])
+            #expect(try ids("TYPE", "normal").contains("id=\(second)"))
+            for type in ["master", "replica", "slave", "pubsub"] { #expect(try ids("TYPE", type).isEmpty) }
+            for wrong in [["ID"], ["ID", "x"], ["TYPE"], ["TYPE", "x"], ["x"], ["TYPE", "normal", "x"]] {
+                expectError("ERR", try client.call(["CLIENT", "LIST"] + wrong))
+            }
+        }
+    }
+
     @Test("CLIENT KILL closes that connection and no other")
     func kill() throws {
         try withWorld { world in
@@ -199,6 +237,9 @@ struct ConnectionCommandTests {
             for name in ["all", "everything", "default"] {
                 #expect(try client.call("INFO", name).text?.contains("# Server") == true)
             }
+            // Clients wait for it before they send anything else.
+            let replication = try #require(try client.call("INFO", "replication").text)
+            #expect(replication == "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")
             #expect(try client.call("INFO", "nonsense").text ?? "?" == "")
             #expect(try client.call("INFO", "commandstats").text?.lowercased().contains("token.validate") == true)
         }

@@ -6,6 +6,8 @@ use warnings;
 use FCGI;
 use File::Basename qw(dirname);
 use JSON::PP;
+use lib dirname(__FILE__) . '/../../perl';
+use Sessions;
 
 # Bytes of a request's body that are read; a feedback is short.
 use constant MAX_BODY => 16_384;
@@ -14,7 +16,8 @@ my $pages = dirname(__FILE__) . '/../pages';
 my $json  = JSON::PP->new->canonical;
 
 # Serves until mod_fcgid ends the process. Each function gets the request:
-#   page    returns { frontend, captcha, name }, and sessiontoken where the browser is to have a new one
+#   page    returns { frontend, captcha, name }, and sessiontoken, max_age where the browser is to have a new one;
+#           or { again }, and the browser is sent to the same page once
 #   picture returns the letters of $request->{fields}{c}, or nothing
 #   api     returns what is sent as JSON; sessiontoken in it goes back the way the old one came
 # A Sessions::Unavailable is answered 503: nobody knows, and the cookie stays. Any other death is 500.
@@ -48,8 +51,10 @@ sub request {
         fields      => { map { fields_of($_) } $environment->{QUERY_STRING} // '', $body },
         token       => $header // $cookie // '',
         holds_token => defined $header,
+        again       => scalar(($environment->{QUERY_STRING} // '') =~ /\bagain=/),
         frontend    => $environment->{HTTP_X_FRONTEND_TOKEN} // '',
         site        => $environment->{HTTP_SEC_FETCH_SITE} // '',
+        mode        => $environment->{HTTP_SEC_FETCH_MODE} // '',
     };
 }
 
@@ -65,8 +70,9 @@ sub answer {
     my ($functions, $request) = @_;
     if ($request->{route} eq 'GET /feedback') {
         my $page = $functions->{page}->($request);
+        return { status => 303, type => 'text/plain', body => '', headers => ['Location: /feedback?again=1'] } if $page->{again};
         return {
-            type => 'text/html; charset=utf-8', sessiontoken => $page->{sessiontoken},
+            type => 'text/html; charset=utf-8', cookie => $page,
             body => filled('feedback.html', map { $_ => escaped($page->{$_} // '') } qw(frontend captcha name)),
         };
     }
@@ -81,7 +87,12 @@ sub answer {
         my $reply = $functions->{api}->($request, $1);
         my %response = (status => $reply->{error} ? 403 : 200, type => 'application/json');
         # A cookie's successor goes into the cookie, out of reach of scripts.
-        $response{sessiontoken} = delete $reply->{sessiontoken} unless $request->{holds_token} || $1 eq 'session';
+        my $token = { map { $_ => delete $reply->{$_} } qw(sessiontoken max_age) };
+        if ($request->{holds_token} || $1 eq 'session') {
+            $reply->{sessiontoken} = $token->{sessiontoken} if defined $token->{sessiontoken};
+        } else {
+            $response{cookie} = $token;
+        }
         return { %response, body => $json->encode($reply) };
     }
     return { status => 404, type => 'text/plain', body => "not found\n" };
@@ -102,8 +113,8 @@ sub send_out {
         'Status: ' . ($response->{status} // 200), "Content-Type: $response->{type}", 'Cache-Control: no-store',
         # Which of the processes it was.
         "X-Worker: $$", @{ $response->{headers} // [] });
-    push @headers, "Set-Cookie: __Host-tc=$response->{sessiontoken}; Path=/; Secure; HttpOnly; SameSite=Lax"
-        if defined $response->{sessiontoken};
+    my $set_cookie = Sessions::set_cookie($response->{cookie} // {}, '__Host-tc');
+    push @headers, "Set-Cookie: $set_cookie" if defined $set_cookie;
     print join("\r\n", @headers), "\r\n\r\n", $response->{body};
 }
 

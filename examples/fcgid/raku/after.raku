@@ -8,18 +8,26 @@ my $sessions = TokenCache.new(path => %*ENV<TOKENCACHED_SOCKET>);
 
 sub new-captcha($token) { $sessions.ask('CAPTCHA.ISSUE', 'FORM', 'feedback', 'FOR', $token)<captcha> }
 
-# A ROTATE ends the frontend tokens of before with the session token.
-sub new-frontend($token) { $sessions.ask('CSRF.ISSUE', $token, 'FORM', 'feedback')<csrf> }
+# What the browser says of its request.
+sub fetch-of($visit) {
+    |($visit.site ?? ('FETCH-SITE', $visit.site) !! ()), |($visit.mode ?? ('FETCH-MODE', $visit.mode) !! ())
+}
+
+# Of a reply what an answer hands on.
+sub news(%holder) { %holder<sid sessiontoken max_age>:p }
 
 sub page($visit) {
-    my %holder = $sessions.ask-about('TOKEN.VISIT', $visit.token, 'CSRF', 'feedback', 'DATA', 'name');
-    # Within this request the token that was sent, if it was good.
-    my $token = %holder<accepted> ?? $visit.token !! %holder<sessiontoken>;
+    my %holder = $sessions.ask-about(
+        'TOKEN.VISIT', $visit.token, |fetch-of($visit), 'CSRF', 'feedback', 'DATA', 'name');
+    # The browser has a newer token than the one it sent, or is about to: let it come again, once.
+    return %( again => True ) if !%holder<accepted> && !%holder<sessiontoken>.defined && !$visit.fields<again>;
+    # For the rest of the request the newest token that is known.
+    my $token = %holder<sessiontoken> // $visit.token;
     %(
         frontend     => %holder<csrf>,
         captcha      => new-captcha($token),
         name         => %holder<data><name>,
-        sessiontoken => %holder<sessiontoken>,
+        set-cookie   => $sessions.set-cookie(%holder),
     )
 }
 
@@ -28,19 +36,29 @@ sub picture($visit) { $sessions.ask('CAPTCHA.OPEN', $visit.fields<c> // '')<solu
 sub api($visit, $action) {
     # For a front end that keeps a token of its own instead of a cookie.
     return start() if $action eq 'session';
-    my $token = $visit.token;
-    my %check = $sessions.ask('CSRF.VERIFY', $token, $visit.frontend, 'FORM', 'feedback', 'SITE', $visit.site);
-    return %( error => 'invalid frontend token' ) if %check<status> ne 'passed';
-    # A change of privilege replaces the token at once; any other call does so when it is due.
-    my %holder = $sessions.ask-about($action eq 'renew' ?? 'TOKEN.ROTATE' !! 'TOKEN.VALIDATE', $token);
+    return renew($visit) if $action eq 'renew';
+    # Guests may give feedback, too: a site for those who are logged in adds 'REQUIRE', 'subject'.
+    my %holder = $sessions.ask-about(
+        'TOKEN.VALIDATE', $visit.token, 'CHECK', $visit.frontend, 'feedback', |fetch-of($visit));
     return %( error => "session %holder<status>" ) unless %holder<accepted>;
-    my %reply = %holder<sid sessiontoken>:p;
-    given $action {
-        when 'captcha' { %reply<captcha> = new-captcha($token) }
-        when 'renew'   { %reply<frontend> = new-frontend(%reply<sessiontoken>) }
-        default        { feedback($visit, %reply) }
-    }
+    my %reply = news(%holder);
+    # For the rest of the request the newest token that is known.
+    my $token = %holder<sessiontoken> // $visit.token;
+    if %holder<check> ne 'passed' { %reply<error> = 'invalid frontend token' }
+    elsif $action eq 'captcha'    { %reply<captcha> = new-captcha($token) }
+    else                          { feedback($visit.fields, $token, %reply) }
     %reply
+}
+
+# A change of privilege replaces the token at once; any other call does so when it is due. The frontend tokens of before are
+# outdated by it: the answer brings the next.
+sub renew($visit) {
+    my @site = $visit.site ?? ('FETCH-SITE', $visit.site) !! ();
+    my %check = $sessions.ask('CSRF.VERIFY', $visit.token, $visit.frontend, 'FORM', 'feedback', |@site);
+    return %( error => 'invalid frontend token' ) if %check<status> ne 'passed';
+    my %holder = $sessions.ask-about('TOKEN.ROTATE', $visit.token, 'CSRF', 'feedback');
+    return %( error => "session %holder<status>" ) unless %holder<accepted>;
+    %( |news(%holder), frontend => %holder<csrf> )
 }
 
 sub start() {
@@ -49,16 +67,16 @@ sub start() {
 }
 
 # The first thing worth remembering makes a session of a guest; then this reply has the new token.
-sub feedback($visit, %reply) {
-    my %fields = $visit.fields;
+sub feedback(%fields, $token, %reply) {
     my %verdict = $sessions.ask(
-        'CAPTCHA.VERIFY', %fields<captcha> // '', %fields<answer> // '', 'FORM', 'feedback', 'FOR', $visit.token);
+        'CAPTCHA.VERIFY', %fields<captcha> // '', %fields<answer> // '', 'FORM', 'feedback', 'FOR', $token);
     return %reply<error> = "captcha %verdict<status>" if %verdict<status> ne 'passed';
-    my %kept = $sessions.ask('TOKEN.SET', $visit.token, 'DATA', 'name', %fields<name> // '');
+    my %kept = $sessions.ask('TOKEN.SET', $token, 'DATA', 'name', %fields<name> // '');
     return %reply<error> = "session %kept<status>" unless %kept<accepted>;
     %reply<outcome> = 'thank you';
-    %reply<name> = $sessions.ask('TOKEN.GET', $visit.token, 'DATA', 'name')<data><name>;
-    %reply<sessiontoken> = $_ with %kept<sessiontoken>;
+    my $newest = %kept<sessiontoken> // $token;
+    %reply<name> = $sessions.ask('TOKEN.GET', $newest, 'DATA', 'name')<data><name>;
+    %reply = |%reply, |(%kept<sessiontoken max_age>:p) with %kept<sessiontoken>;
 }
 
 serve-feedback(:&page, :&picture, :&api);

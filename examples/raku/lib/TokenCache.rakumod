@@ -38,15 +38,37 @@ method ask(*@words --> Hash) { self!call(@words, &fields) }
 #| The same for TOKEN.LIST, whose reply is a list of such hashes.
 method ask-list(*@words --> List) { self!call(@words, -> @maps { @maps.map(&fields).List }) }
 
-#| As ask, about a token. A reply about an accepted session token names that session; otherwise it answers somebody else's
-#| question. A guest's token does not begin with its sid, so that there is nothing to compare.
+#| As ask, about a token. A reply about an accepted token names its session; otherwise it answers somebody else's question.
 method ask-about(Str $command, Str $token, *@words --> Hash) {
     my %fields = self.ask($command, $token, |@words);
-    my $names-itself = $token.chars == 128 && !$token.contains('.');
-    self.give-up('the reply is about another session')
-        if %fields<accepted> && %fields<sid>.defined && $names-itself && %fields<sid> ne $token.substr(0, 32).lc;
+    my $sid = sid-of($token);
+    self.give-up('the reply is about another session') if %fields<accepted> && $sid.defined && %fields<sid> ne $sid;
     %fields
 }
+
+#| The sid that stands in a token: of a session the first 32 digits, of a guest the claim jti.
+sub sid-of(Str $token --> Str) {
+    my @parts = $token.split('.');
+    return $token.chars == 128 ?? $token.substr(0, 32).lc !! Str if @parts != 3;
+    # Six bits a character; the claims begin with {"jti":" and 32 hex digits, 40 bytes.
+    constant DIGITS = ('A'..'Z', 'a'..'z', '0'..'9', '-', '_').flat.antipairs.hash;
+    my $bits = @parts[1].comb.head(56).map({ (DIGITS{$_} // return Str).fmt('%06b') }).join;
+    my $claims = $bits.comb(8).map({ .parse-base(2).chr }).join;
+    $claims ~~ / ^ '{"jti":"' (<[0..9a..f]> ** 32) / ?? ~$0 !! Str
+}
+
+#| The value of Set-Cookie for a reply, undefined where the cookie stays as it is: whenever sessiontoken is in a reply, and
+#| only then. A cookie named __Host-… is for HTTPS; on http://localhost it is called tc.
+method set-cookie(%fields, Str $name = '__Host-tc' --> Str) {
+    return Str without %fields<sessiontoken>;
+    my $age = %fields<max_age>.defined ?? "; Max-Age=%fields<max_age>" !! '';
+    "$name=%fields<sessiontoken>$age" ~ attributes($name)
+}
+
+#| The value of Set-Cookie that takes the cookie away: after a REVOKE that answered revoked.
+method removal(Str $name = '__Host-tc' --> Str) { "$name=; Max-Age=0" ~ attributes($name) }
+
+sub attributes(Str $name) { '; Path=/' ~ ($name.starts-with('__Host-') ?? '; Secure' !! '') ~ '; HttpOnly; SameSite=Lax' }
 
 method !call(@words, &read) {
     $!deadline = now + $!timeout;
@@ -72,7 +94,7 @@ method close() {
 method !connect() {
     $!received = Buf.new;
     $!position = 0;
-    $!socket = IO::Socket::INET.connect($!path, 0, :family(PF_UNIX));
+    $!socket = IO::Socket::INET.connect($!path.IO.absolute, 0, :family(PF_UNIX));
     # Raku's sockets know no time-out; the system's do. struct timeval: seconds, microseconds.
     my $time = Buf.new;
     $time.write-int64(0, $!timeout.Int);

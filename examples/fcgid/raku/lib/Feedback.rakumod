@@ -22,6 +22,7 @@ class Visit is export {
     has Bool $.keeps-token;
     has Str $.frontend;
     has Str $.site;
+    has Str $.mode;
 
     method of(FastCGI::Request $request --> Visit) {
         my $header = $request.parameter('HTTP_X_SESSION_TOKEN');
@@ -34,6 +35,7 @@ class Visit is export {
             keeps-token => ?$header,
             frontend    => $request.parameter('HTTP_X_FRONTEND_TOKEN'),
             site        => $request.parameter('HTTP_SEC_FETCH_SITE'),
+            mode        => $request.parameter('HTTP_SEC_FETCH_MODE'),
         )
     }
 }
@@ -53,9 +55,10 @@ sub decoded(Str $text --> Str) {
 }
 
 #| Serves until mod_fcgid ends the process. Each function gets the visit:
-#|   page    returns frontend, captcha, name, and sessiontoken where the browser is to have a new one
+#|   page    returns frontend, captcha, name, and set-cookie where the browser is to have a new one;
+#|           or again, and the browser is sent to the same page once
 #|   picture returns the letters of the field c, or an undefined value
-#|   api     returns what is sent as JSON; sessiontoken in it goes back the way the old one came
+#|   api     returns what is sent as JSON; sessiontoken, max_age in it go back the way the old one came
 #| TokenCache::Unavailable is answered 503: nobody knows, and the cookie stays. Anything else that is thrown is 500.
 sub serve-feedback(:&page!, :&picture!, :&api!) is export {
     serve -> $request { $request.send: encoded(response-to($request, &page, &picture, &api)) }
@@ -76,8 +79,9 @@ sub answer(Visit $visit, &page, &picture, &api) {
     given $visit.route {
         when 'GET /feedback' {
             my %page = page($visit);
+            return %( status => 303, type => 'text/plain', body => '', location => '/feedback?again=1' ) if %page<again>;
             my $body = filled('feedback.html', %page);
-            %( type => 'text/html; charset=utf-8', sessiontoken => %page<sessiontoken>, :$body )
+            %( type => 'text/html; charset=utf-8', set-cookie => %page<set-cookie>, :$body )
         }
         when 'GET /captcha' {
             my $letters = picture($visit);
@@ -89,7 +93,12 @@ sub answer(Visit $visit, &page, &picture, &api) {
             my %reply = api($visit, ~$0);
             my %response = status => (%reply<error> ?? 403 !! 200), type => 'application/json';
             # A cookie's successor goes into the cookie, out of reach of scripts.
-            %response<sessiontoken> = %reply<sessiontoken>:delete unless $visit.keeps-token || $0 eq 'session';
+            my %token = <sessiontoken max_age>.map({ $_ => %reply{$_}:delete });
+            if !$visit.keeps-token && $0 ne 'session' {
+                %response<set-cookie> = TokenCache.set-cookie(%token);
+            } elsif %token<sessiontoken>.defined {
+                %reply<sessiontoken> = %token<sessiontoken>;
+            }
             %( |%response, body => json(%reply) )
         }
         default { %( status => 404, type => 'text/plain', body => "not found\n" ) }
@@ -117,6 +126,7 @@ sub encoded(%response --> Blob) {
         # Which of the processes it was.
         "X-Worker: $*PID";
     @headers.push: 'Retry-After: 1' if %response<retry>;
-    @headers.push: "Set-Cookie: __Host-tc=$_; Path=/; Secure; HttpOnly; SameSite=Lax" with %response<sessiontoken>;
+    @headers.push: "Location: $_" with %response<location>;
+    @headers.push: "Set-Cookie: $_" with %response<set-cookie>;
     (@headers.join("\r\n") ~ "\r\n\r\n" ~ %response<body>).encode('utf8-c8')
 }

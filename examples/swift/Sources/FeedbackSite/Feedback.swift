@@ -1,8 +1,8 @@
 /// What the two workers do differently: where tokens and captchas live. Whatever is thrown is answered 503: nobody knows,
 /// and the cookie stays.
 public protocol Feedback {
-    /// The page of a visitor.
-    func page(for request: Request) throws -> FeedbackPage
+    /// The page of a visitor; `nil` sends the browser to the same page once.
+    func page(for request: Request) throws -> FeedbackPage?
     /// The letters of a captcha's picture, `nil` if there is no such captcha.
     func letters(of captcha: String) throws -> String?
     /// The answer to a script of the page.

@@ -17,6 +17,8 @@ public struct Request {
     public let frontend: String
     /// The `Sec-Fetch-Site` header.
     public let site: String?
+    /// The `Sec-Fetch-Mode` header.
+    public let mode: String?
 
     init(_ input: UnsafeMutablePointer<FCGX_Stream>?, _ parameters: FCGX_ParamArray?) {
         func parameter(_ name: String) -> String? {
@@ -33,6 +35,7 @@ public struct Request {
         sessionToken = parameter("HTTP_X_SESSION_TOKEN")
         frontend = parameter("HTTP_X_FRONTEND_TOKEN") ?? ""
         site = parameter("HTTP_SEC_FETCH_SITE")
+        mode = parameter("HTTP_SEC_FETCH_MODE")
     }
 
     static func fields(of form: some Collection<UInt8>) -> [String: String] {

@@ -38,7 +38,9 @@ public struct Site<Worker: Feedback> {
     private func response(to request: Request) throws -> Response {
         switch request.route {
         case "GET /feedback":
-            let shown = try worker.page(for: request)
+            guard let shown = try worker.page(for: request) else {
+                return Response(status: 303, body: "", headers: ["Location: /feedback?again=1"])
+            }
             let places = ["frontend": shown.frontend, "captcha": shown.captcha, "name": shown.name]
             return Response(type: "text/html; charset=utf-8", body: page.filled(places), setCookie: shown.setCookie)
         case "GET /captcha":

@@ -8,15 +8,16 @@ struct After: Feedback {
     let cookie = SessionCookie()
     let form = "feedback"
 
-    func page(for request: Request) throws -> FeedbackPage {
+    func page(for request: Request) throws -> FeedbackPage? {
         let presented = token(of: request)
-        switch try client.call(.visit(presented, csrf: form, data: ["name"])) {
-        case .session(let holder, let change, let page), .guest(let holder, let change, let page):
-            // Within this request the token that was sent.
-            return try show(page, to: presented ?? change.replacement, cookie.header(change, for: holder))
-        case .refused(_, let holder, let change, let page):
-            return try show(page, to: change.replacement, cookie.header(change, for: holder))
-        }
+        let visit = try client.call(.visit(presented, fetch: request.fetch, csrf: form, data: ["name"]))
+        // The browser has a newer token than the one it sent, or is about to: let it come again, once.
+        if visit.holder.isPageOnly, request.fields["again"] == nil { return nil }
+        // For the rest of the request the newest token that is known.
+        let newest = visit.change.newest(after: presented)
+        return FeedbackPage(
+            frontend: visit.page.csrf?.revealedText ?? "", captcha: try newCaptcha(for: newest),
+            name: visit.page.data["name"] ?? "", setCookie: visit.setCookie(cookie))
     }
 
     func letters(of captcha: String) throws -> String? {
@@ -27,59 +28,58 @@ struct After: Feedback {
     func reply(to action: Action, _ request: Request) throws -> Reply {
         // For a front end that keeps a token of its own instead of a cookie.
         if action == .session { return try start() }
-        guard let token = token(of: request) else { return .refused("no session") }
-        let frontend = CSRFToken(request.frontend)
-        guard case .checked(.passed) = try client.call(.verifyCSRF(frontend, of: token, form: form, site: request.site))
-        else { return .refused("invalid frontend token") }
-        // A change of privilege replaces the token at once; any other call does so when it is due.
-        if action == .renew { return try renew(token, request) }
-        switch try client.call(.validate(token)) {
-        case .refused(let why):
-            return .refused("session \(why)")
-        case .session(let holder, let change), .guest(let holder, let change):
-            var reply = Reply(["sid": holder.sid])
-            handOn(change, of: holder, to: request, &reply)
-            if action == .captcha {
-                reply.fields["captcha"] = try newCaptcha(for: token)
-            } else {
-                try takeFeedback(request, token, holder, &reply)
+        guard let presented = token(of: request) else { return .refused("no session") }
+        if action == .renew { return try renew(presented, request) }
+        let check = FormCheck(CSRFToken(request.frontend), form: form)
+        // Guests may give feedback, too.
+        let answer = try client.call(.validate(presented, require: .anyone, check: check, fetch: request.fetch))
+        var reply: Reply
+        switch answer {
+        case .session(let holder, let change, let page), .guest(let holder, let change, let page):
+            reply = Reply(["sid": holder.sid.text])
+            handOn(change, to: request, &reply)
+            guard page.check == .passed else {
+                reply.fields["error"] = "invalid frontend token"
+                return reply
             }
-            return reply
+        case .refused(let why): return .refused("session \(why)")
+        case .anonymous, .reauthenticate: return .refused("no login")
         }
-    }
-
-    private func show(_ page: Page, to token: Token?, _ header: String?) throws -> FeedbackPage {
-        FeedbackPage(
-            frontend: page.csrf?.revealedText ?? "", captcha: try newCaptcha(for: token), name: page.data["name"] ?? "",
-            setCookie: header)
-    }
-
-    private func start() throws -> Reply {
-        switch try client.call(.visit(nil, csrf: form)) {
-        case .session(let holder, let change, let page), .guest(let holder, let change, let page),
-            .refused(_, let holder, let change, let page):
-            return Reply([
-                "sid": holder.sid, "sessiontoken": change.replacement?.revealedText,
-                "frontend": page.csrf?.revealedText,
-            ])
-        }
-    }
-
-    /// A ROTATE ends the frontend tokens of before with the session token.
-    private func renew(_ token: Token, _ request: Request) throws -> Reply {
-        guard case .rotated(let holder, let successor) = try client.call(.rotate(token)) else {
-            return .refused("session over")
-        }
-        var reply = Reply(["sid": holder.sid])
-        handOn(.replace(successor), of: holder, to: request, &reply)
-        if case .issued(let frontend, _) = try client.call(.issueCSRF(successor, form: form)) {
-            reply.fields["frontend"] = frontend.revealedText
+        // For the rest of the request the newest token that is known.
+        let token = answer.change.newest(after: presented) ?? presented
+        if action == .captcha {
+            reply.fields["captcha"] = try newCaptcha(for: token)
+        } else {
+            try takeFeedback(request, token, &reply)
         }
         return reply
     }
 
+    private func start() throws -> Reply {
+        let visit = try client.call(.visit(nil, csrf: form))
+        return Reply([
+            "sid": visit.holder.sid.text, "sessiontoken": visit.change.replacement?.revealedText,
+            "frontend": visit.page.csrf?.revealedText,
+        ])
+    }
+
+    /// A change of privilege replaces the token at once; any other call does so when it is due. The frontend tokens of before
+    /// are outdated by it: the answer brings the next.
+    private func renew(_ token: SessionToken, _ request: Request) throws -> Reply {
+        let frontend = CSRFToken(request.frontend)
+        guard
+            case .checked(.passed) = try client.call(.verifyCSRF(frontend, of: token, form: form, site: request.site))
+        else { return .refused("invalid frontend token") }
+        guard case .rotated(let rotated) = try client.call(.rotate(token, csrf: form)) else {
+            return .refused("session over")
+        }
+        var reply = Reply(["sid": rotated.holder.sid.text, "frontend": rotated.csrf?.revealedText])
+        handOn(rotated.change, to: request, &reply)
+        return reply
+    }
+
     /// The first thing worth remembering makes a session of a guest; then this reply has the new token.
-    private func takeFeedback(_ request: Request, _ token: Token, _ holder: Holder, _ reply: inout Reply) throws {
+    private func takeFeedback(_ request: Request, _ token: SessionToken, _ reply: inout Reply) throws {
         let captcha = Captcha(request.fields["captcha"] ?? "")
         let verdict = try client.call(
             .verifyCaptcha(captcha, answer: request.fields["answer"] ?? "", form: form, for: token))
@@ -88,36 +88,41 @@ struct After: Feedback {
             return
         }
         guard case .stored(_, let change) = try client.call(.set(token, ["name": request.fields["name"] ?? ""])),
-            case .data(let data) = try client.call(.get(token, ["name"]))
+            case .data(let data) = try client.call(.get(change.newest(after: token) ?? token, ["name"]))
         else {
             reply.fields["error"] = "session over"
             return
         }
-        handOn(change, of: holder, to: request, &reply)
+        handOn(change, to: request, &reply)
         reply.fields["outcome"] = "thank you"
         reply.fields["name"] = data["name"]
     }
 
-    private func newCaptcha(for token: Token?) throws -> String {
+    private func newCaptcha(for token: SessionToken?) throws -> String {
         guard case .issued(let captcha, _, _) = try client.call(.issueCaptcha(form: form, for: token)) else {
             return ""
         }
         return captcha.revealedText
     }
 
-    private func token(of request: Request) -> Token? {
-        request.sessionToken.map { Token($0) } ?? cookie.token(inHeader: request.cookie)
+    private func token(of request: Request) -> SessionToken? {
+        request.sessionToken.map { SessionToken($0) } ?? cookie.token(inHeader: request.cookie)
     }
 
     /// A successor goes back the way the token came. A cookie's is out of reach of scripts.
-    private func handOn(_ change: TokenChange, of holder: Holder, to request: Request, _ reply: inout Reply) {
+    private func handOn(_ change: TokenChange, to request: Request, _ reply: inout Reply) {
         guard let token = change.replacement else { return }
         if request.sessionToken != nil {
             reply.fields["sessiontoken"] = token.revealedText
         } else {
-            reply.setCookie = cookie.header(change, for: holder)
+            reply.setCookie = cookie.header(change)
         }
     }
+}
+
+extension Request {
+    /// What the browser says of its request.
+    fileprivate var fetch: FetchMetadata { FetchMetadata(site: site, mode: mode, isPost: !route.hasPrefix("GET ")) }
 }
 
 let socketPath = ProcessInfo.processInfo.environment["TOKENCACHED_SOCKET"] ?? SocketPath.standard

@@ -5,7 +5,7 @@ final class Before: Feedback {
     private let frontend = randomHex(64)
     private var solutions: [String: String] = [:]
 
-    func page(for request: Request) -> FeedbackPage { FeedbackPage(frontend: frontend, captcha: newCaptcha()) }
+    func page(for request: Request) -> FeedbackPage? { FeedbackPage(frontend: frontend, captcha: newCaptcha()) }
 
     func letters(of captcha: String) -> String? { solutions[captcha] }
 

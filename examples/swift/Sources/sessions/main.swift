@@ -1,4 +1,4 @@
-// A visitor's life, with TokenCacheClient:
+// A visitor's life with a site on top of TokenCacheClient:
 //
 //     swift run --package-path examples/swift sessions /run/tokencached/tokencached.sock
 //
@@ -7,47 +7,27 @@
 import Glibc
 import TokenCacheClient
 
-/// The holder's subject and what the response must do with the cookie, whoever the holder is.
-func outcome(_ visit: Visit) -> (status: String, subject: String?, change: TokenChange) {
-    switch visit {
-    case .session(let holder, let change, _), .guest(let holder, let change, _):
-        ("valid", holder.subject, change)
-    case .refused(let why, let holder, let change, _):
-        ("\(why)", holder.subject, change)
-    }
-}
-
-func text(_ validation: Validation) -> String {
-    switch validation {
-    case .session, .guest: "valid"
-    case .refused(.revoked(let reason)): "revoked, \(reason?.rawValue ?? "")"
-    case .refused(let why): "\(why)"
-    }
-}
-
-func live(_ client: BlockingClient) throws {
-    // Whatever the browser sent, even nothing. A change that replaces the token goes into the response.
-    let first = outcome(try client.call(.visit(nil)))
-    guard let cookie = first.change.replacement else { return print("first visit: no token") }
-    print("first visit: none - set the cookie")
-    let second = outcome(try client.call(.visit(cookie)))
-    print("second visit: \(second.status) - new cookie: \(second.change.replacement == nil ? "no" : "yes")")
-
-    // After the password was checked.
-    let login = try client.call(.login(cookie, subject: "ann"))
-    print("old cookie after login: \(text(try client.call(.validate(cookie))))")
-    let third = outcome(try client.call(.visit(login.token)))
-    print("visit after login: \(third.status), subject \(third.subject ?? "")")
-
-    _ = try client.call(.revoke(login.token))
-    print("after logout: \(text(try client.call(.validate(login.token))))")
+func live(at path: String) throws {
+    var browser = Browser(Site(BlockingClient(socketPath: path)))
+    let ann = ["name": "ann", "password": "apple"]
+    try browser.go("first visit", "GET", "/", cookies: nil)
+    try browser.go("second visit", "GET", "/", cookies: browser.jar)
+    let (before, sent) = (browser.jar, browser.csrf)
+    let form = { (csrf: String) in ann.merging(["csrf": csrf]) { $1 } }
+    try browser.go("a forged form", "POST", "/login", cookies: browser.jar, form: form("forged"))
+    try browser.go("login", "POST", "/login", cookies: browser.jar, form: form(browser.csrf))
+    // The second click was sent with the cookie of before; so was the request of another tab.
+    try browser.go("second click", "POST", "/login", cookies: before, form: form(sent))
+    try browser.go("late request", "GET", "/", cookies: before)
+    try browser.go("visit after login", "GET", "/", cookies: browser.jar)
+    try browser.go("logout", "POST", "/logout", cookies: browser.jar, form: ["csrf": browser.csrf])
+    try browser.go("after logout", "GET", "/", cookies: browser.jar)
 }
 
 do {
-    let path = CommandLine.arguments.dropFirst().first ?? SocketPath.standard
-    try live(BlockingClient(socketPath: path))
-} catch {
-    let line = Array("503 Service Unavailable; the cookie stays: \(error)\n".utf8)
+    try live(at: CommandLine.arguments.dropFirst().first ?? SocketPath.standard)
+} catch let stopped as Browser.Stopped {
+    let line = Array("503 Service Unavailable; the cookie stays: \(stopped.why)\n".utf8)
     _ = write(STDERR_FILENO, line, line.count)
     exit(1)
 }

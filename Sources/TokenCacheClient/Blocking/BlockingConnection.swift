@@ -1,4 +1,5 @@
-/// One blocking connection for commands of any kind, replies as they stand. For tools; workers use ``BlockingClient``.
+/// One blocking connection for commands of any kind, replies as they stand. For tools and for commands that this
+/// library does not know; workers use ``BlockingClient``.
 ///
 /// Not thread-safe: one thread uses it at a time. It speaks RESP2 and never reconnects by itself: whatever is
 /// thrown, the connection is closed by then and every later call throws. So a reply that comes late can never
@@ -6,7 +7,7 @@
 ///
 /// The time-out must be longer than the daemon's `redis.timeout` (250 ms unless configured), or a slow Redis
 /// looks like a dead daemon.
-public final class TokenCacheConnection {
+public final class BlockingConnection {
     /// Commands that one ``exchange(_:)`` may carry: beyond the socket's buffers both sides would wait for
     /// each other.
     public static let maximumPipeline = 1_000
