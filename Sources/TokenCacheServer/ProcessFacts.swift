@@ -48,7 +48,19 @@ enum ProcessFacts {
         return Int(clamping: limit.rlim_cur)
     }
 
-    static var peakResidentBytes: Int { usage.ru_maxrss * 1_024 }
+    /// The most bytes that were in memory. Not `ru_maxrss`: that survives exec(2), and is the parent's where it was larger.
+    static var peakResidentBytes: Int {
+        guard let file = fopen("/proc/self/status", "r") else { return 0 }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        while fgets(&line, Int32(line.count), file) != nil {
+            let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            guard text.hasPrefix("VmHWM:") else { continue }
+            let number = text.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
+            return number.multipliedReportingOverflow(by: 1_024).partialValue
+        }
+        return 0
+    }
 
     /// CPU time used so far in the kernel and in the program, seconds with six decimals.
     static var cpuSeconds: (system: String, user: String) {

@@ -27,6 +27,7 @@ struct IndependentLibraryTests {
         var iat: Int64?
         var exp: Int64?
         var end: Int64?
+        var beg: Int64?
         var sol: String?
         var frm: String?
         var `for`: String?
@@ -88,7 +89,8 @@ struct IndependentLibraryTests {
                 Entry(
                     kind: "guest", kid: kid, token: text(try sealer.seal(guest, now: time)),
                     claims: Claims(
-                        jti: guest.sid.description, iat: time, exp: guest.expires, end: guest.end, bnd: bound)))
+                        jti: guest.sid.description, iat: time, exp: guest.expires, end: guest.end, beg: guest.made,
+                        bnd: bound)))
             let form = ["", "contact", "ünïcode \"\\\n\u{1}🍏/"][number % 3]
             let captcha = Captcha(
                 id: try random.bytes(), issued: time, expires: now + 600, solution: Array("K7wXe".utf8),
@@ -133,7 +135,8 @@ struct IndependentLibraryTests {
 
     private func guestClaims(_ token: [UInt8]) -> Claims? {
         guard case .valid(let guest) = openGuest(token) else { return nil }
-        return Claims(jti: guest.sid.description, iat: guest.issued, exp: guest.expires, end: guest.end)
+        return Claims(
+            jti: guest.sid.description, iat: guest.issued, exp: guest.expires, end: guest.end, beg: guest.made)
     }
 
     private func captchaClaims(_ token: [UInt8]) -> Claims? {
