@@ -88,10 +88,10 @@ struct AsyncClientTests {
             return .reply(WireReply.validation(command))
         }
         let client = try AsyncClient(socketPath: server.path, timeout: .seconds(30))
+        let start = ContinuousClock.now
         await #expect(throws: TokenCacheError.connection(reason: "no answer in time")) {
             try await client.call(.validate(WireReply.token(1)), timeout: .milliseconds(20))
         }
-        let start = ContinuousClock.now
         async let next = client.call(.validate(WireReply.token(2)))
         gate.signal()
         #expect(try await Self.subject(next) == "2")
