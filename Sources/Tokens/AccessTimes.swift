@@ -29,7 +29,7 @@ public struct AccessTimes: BitwiseCopyable, Sendable {
     @inline(__always)
     public func isRotationDue(_ policy: TokenPolicy, isNavigation: Bool, now: Milliseconds) -> Bool {
         let age = now.subtracting(confirmedAt)
-        return (isNavigation ? age : age / 2) >= policy.rotationAfter
+        return age >= policy.rotationAfter && (isNavigation || age / 2 >= policy.rotationAfter)
     }
 
     /// When the access has to be recorded.

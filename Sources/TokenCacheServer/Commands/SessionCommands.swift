@@ -31,7 +31,7 @@ extension Dispatcher {
     }
 
     private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        guard call.arguments.count > 1 else { return try validateToken(call, nil, &writer) }
+        guard call.arguments.count > 1 else { return try validateToken(call, Signals(), Requirement(), &writer) }
         let options = try options(call, from: 1, SessionOptions.Allowed.page.union(.require))
         // A validator reads no data and makes no forms: those are a worker's.
         guard call.client.role >= .worker || (options.dataNames == nil && options.access.csrfForm == nil) else {
@@ -41,7 +41,10 @@ extension Dispatcher {
                     "DATA and CSRF of \(call.command.spec.name) need the role worker, this peer has \(call.client.role)"
             )
         }
-        guard options.asksForPage else { return try validateToken(call, options, &writer) }
+        guard options.asksForPage else {
+            return try validateToken(
+                call, options.signals, isNavigation: options.access.isNavigation, options.requirement, &writer)
+        }
         let write = { [self] (answer: Judged<Page>, writer: inout ReplyWriter) in
             switch answer {
             case .refused(let refusal): writer.refusal(refusal)
@@ -56,11 +59,12 @@ extension Dispatcher {
         }
     }
 
-    /// The token alone is asked about.
+    /// The token alone is asked about. Without the options: a hit would pay for handing them on.
+    @inline(__always)
     private func validateToken(
-        _ call: Call, _ options: SessionOptions?, _ writer: inout ReplyWriter
+        _ call: Call, _ signals: Signals, isNavigation: Bool = true, _ requirement: Requirement,
+        _ writer: inout ReplyWriter
     ) throws(ReplyError) -> Bool {
-        let requirement = options?.requirement ?? Requirement()
         // No closure: a hit would pay for one that it has no use for.
         func write(_ verdict: Verdict, _ writer: inout ReplyWriter) {
             if case .accepted(let view) = verdict, refuse(view, requirement, &writer) { return }
@@ -68,8 +72,7 @@ extension Dispatcher {
         }
         do throws(ServiceFault) {
             switch try service.validate(
-                call.arguments[0], options?.signals ?? Signals(), isNavigation: options?.access.isNavigation ?? true,
-                at: call.startedAt, later(call, write))
+                call.arguments[0], signals, isNavigation: isNavigation, at: call.startedAt, later(call, write))
             {
             case .hit(let session):
                 if session.isAsBound, requirement.isEmpty || requirement.unmet(by: session, now: service.seconds) == nil
