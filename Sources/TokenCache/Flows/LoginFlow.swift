@@ -216,13 +216,11 @@ struct LoginFlow: Flow {
             sealed: try context.crypto.seal(
                 candidate, under: (successor ?? claim.token).verifier, sid: claim.sid),
             subjectDigest: subjectDigest, until: now + context.policy.rotationOverlap,
-            firstStep: isStepOpen(record, claim, now, context) ? step : nil)
+            firstStep: isStepOpen(record, now, context) ? step : nil)
     }
 
     /// Whether the previous token leads on to the new one: not where its overlap is over.
-    private func isStepOpen(
-        _ record: SessionRecord, _ claim: Claim, _ now: Milliseconds, _ context: some FlowContext
-    ) -> Bool {
+    private func isStepOpen(_ record: SessionRecord, _ now: Milliseconds, _ context: some FlowContext) -> Bool {
         guard let previous = record.previous else { return false }
         return record.standing(of: previous.digest, policy: context.policy, now: now).isAccepted
     }

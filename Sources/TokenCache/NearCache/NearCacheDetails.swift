@@ -6,10 +6,9 @@ internal import Tokens
 /// before the current one, data.
 ///
 /// A block is made for one entry and freed with it, by the table. Layout: a header of 8 bytes, the subject, when it was
-/// proved, salt,
-/// bindings, forced generation, remembered tokens (oldest first, each by what it differs from the one before), previous
-/// token and data, as far as there are any; numbers in as few bytes as they need (LEB128). Seven remembered tokens take about 90 bytes, as arrays of
-/// objects they took 400.
+/// proved, salt, bindings, forced generation, remembered tokens (oldest first, each by what it differs from the one
+/// before), previous token and data, as far as there are any; numbers in as few bytes as they need (LEB128). Seven
+/// remembered tokens take about 90 bytes, as arrays of objects they took 400.
 struct NearCacheDetails: BitwiseCopyable {
     private let block: UnsafeMutableRawPointer
 
