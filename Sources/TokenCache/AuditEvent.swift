@@ -37,6 +37,8 @@ public struct AuditEvent: Equatable, Sendable {
     public var reason: String?
     /// Of the key ring.
     public var fingerprint: String?
+    /// Redis did not say whether it came to pass: a later line does, or nobody knows.
+    public var isUnconfirmed = false
 
     public init(
         _ kind: Kind, sid: SessionID? = nil, subject: [UInt8] = [], peer: AuditPeer? = nil, reason: String? = nil,

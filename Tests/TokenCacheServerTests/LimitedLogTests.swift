@@ -11,8 +11,11 @@ struct LimitedLogTests {
         var texts: [String] { all.withLock { $0 } }
 
         func logger() -> Logger {
-            LogOutput(style: .journal, level: .info, now: LogTime.now) { line in self.all.withLock { $0.append(line) } }
-                .limitedLogger(label: "test")
+            LogOutput(style: .journal, level: .info, now: LogTime.now) { line in
+                self.all.withLock { $0.append(line) }
+                return true
+            }
+            .limitedLogger(label: "test")
         }
     }
 

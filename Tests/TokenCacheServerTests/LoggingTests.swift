@@ -16,6 +16,7 @@ private final class Lines: Sendable {
         let moment = LogTime(seconds: 1_795_255_200, milliseconds: 123)
         return LogOutput(style: style, level: level, now: { moment }) { line in
             self.lines.withLock { $0.append(line) }
+            return true
         }
     }
 }
@@ -167,8 +168,36 @@ struct LoggingTests {
         }
         #expect(!LogOutput.isJournal("1:1", descriptor: -1))
 
-        LogOutput.write("one line\n", to: descriptor)
+        #expect(LogOutput.write("one line\n", to: descriptor))
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "one line\n")
-        LogOutput.write("nobody listens\n", to: -1)
+        #expect(!LogOutput.write("nobody listens\n", to: -1))
+    }
+
+    @Test("a reader that stops reading loses lines, and holds nobody up")
+    func stoppedReader() throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let line = String(repeating: "x", count: 999) + "\n"
+        let written = (0..<1_000).count { _ in LogOutput.write(line, to: ends[1]) }
+        #expect((16...128).contains(written), "a pipe holds 64 KiB: \(written)")
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
+        #expect(read(ends[0], &bytes, bytes.count) > 0)
+        #expect(LogOutput.write(line, to: ends[1]), "it reads again")
+    }
+
+    @Test("an auditor's event is whole in either format, whatever its length", arguments: LogFormat.allCases)
+    func auditEvent(_ format: LogFormat) throws {
+        let lines = Lines()
+        let output = lines.output(.readable)
+        output.format = format
+        let event =
+            "{\"event\":\"login\",\"subject\":\"\(String(repeating: "\\u001b", count: 250))\",\"peer\":{\"uid\":1}}"
+        #expect(output.write(audit: event))
+        let line = try #require(lines.last)
+        #expect(line.hasSuffix("\"peer\":{\"uid\":1}}\n"))
+        let object = try #require(line.firstIndex(of: "{"))
+        let json = try JSONSerialization.jsonObject(with: Data(line[object...].utf8)) as? [String: Any]
+        #expect(json?["event"] as? String == "login")
     }
 }

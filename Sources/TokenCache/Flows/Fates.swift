@@ -40,6 +40,15 @@ extension TokenService {
         ledger.deny(sid, at: store.instant, for: .milliseconds(span))
     }
 
+    /// An end was asked for, and Redis has not confirmed it: the auditor is told, since nobody may ask again.
+    func noteUnconfirmed(_ write: SessionWrite, of sid: SessionID, by peer: AuditPeer?) {
+        guard let audit, case .ended(let tombstone) = write.next else { return }
+        var event = AuditEvent(
+            .end, sid: sid, subject: write.over?.subject ?? [], peer: peer, reason: tombstone.reason.rawValue)
+        event.isUnconfirmed = true
+        audit(event)
+    }
+
     /// A change stands.
     /// - Parameter peer: who asked for it.
     func written(_ write: SessionWrite, of sid: SessionID, by peer: AuditPeer?) {

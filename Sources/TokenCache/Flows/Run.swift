@@ -30,7 +30,7 @@ final class Run<F: Flow>: TimedRun {
     var peer: AuditPeer?
     var writes = 0
     /// The write that is on its way.
-    var writing: (kind: SessionWrite.Kind, sid: SessionID)?
+    var writing: (write: SessionWrite, sid: SessionID)?
     /// Sessions that others wait for until this flow has answered.
     var held: [(sid: SessionID, number: UInt64)] = []
 

@@ -37,7 +37,10 @@ extension TokenService {
     func giveUp<F>(_ run: Run<F>) {
         guard !run.isOver else { return }
         asking = run.peer
-        if let write = run.writing { loseSight(of: write.kind, write.sid) }
+        if let (write, sid) = run.writing {
+            loseSight(of: write.kind, sid)
+            noteUnconfirmed(write, of: sid, by: run.peer)
+        }
         let fault = Unavailable.timeIsUp
         do {
             guard case .answer(let answer, let touch) = try run.flow.next(.failed(fault), self) else { throw fault }
@@ -219,7 +222,7 @@ extension TokenService {
     private func commit<F>(_ write: SessionWrite, _ change: Change, of sid: SessionID, _ run: Run<F>) {
         let kind = write.kind
         begin(kind, of: sid)
-        run.writing = (kind, sid)
+        run.writing = (write, sid)
         let limit = policy.maxData
         store.commit(change, of: sid, maxData: limit, arrival: run.arrival) { [self] result in
             run.writing = nil
@@ -234,7 +237,10 @@ extension TokenService {
             case .success(.late): decideAnew(sid, run)
             case .success(.tooLarge(let bytes)):
                 if !run.isOver { fail(run, ServiceFault.dataTooLarge(bytes: bytes, limit: limit)) }
-            case .failure(let fault): advance(run, .failed(fault))
+            case .failure(let fault):
+                // What was given up is noted already.
+                if !run.isOver { noteUnconfirmed(write, of: sid, by: run.peer) }
+                advance(run, .failed(fault))
             }
         }
     }

@@ -18,7 +18,8 @@ redis.call('HSET', key, ARGV[2], string.format('%.0f', now) .. ' ' .. ARGV[3])
 local marks, kept = redis.call('HGETALL', key), {}
 for at = 1, #marks, 2 do
   local left_at = tonumber(string.match(marks[at + 1], '^%d+'))
-  if left_at and now - left_at < tonumber(ARGV[4]) then
+  -- One from the future is from before the clock went back.
+  if left_at and now - left_at < tonumber(ARGV[4]) and left_at - now < 60000 then
     kept[#kept + 1] = marks[at]
     kept[#kept + 1] = marks[at + 1]
   else

@@ -45,9 +45,10 @@ struct IncompleteInput {
     }
 
     /// The connection that has to go, if all together take more than they may.
-    func oldestPastLimit() -> UInt64? {
+    mutating func oldestPastLimit() -> UInt64? {
         guard bytes > limit else { return nil }
-        return order.first { held[$0.connection]?.ticket == $0.ticket }?.connection
+        forgetComplete()
+        return order.first?.connection
     }
 
     /// A client that completes one request after the other leaves an entry each time: at most as many as live ones stay.

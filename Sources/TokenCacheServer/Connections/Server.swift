@@ -52,7 +52,8 @@ final class Server {
     private var watched: [UInt64: ClientConnection] = [:]
     private var timeoutTimer: LoopTimer?
     private var onDrained: (() -> Void)?
-    private let rejections = RateLimit(perInterval: 1, interval: .seconds(10))
+    /// Of each warning that peers may cause: one does not hide another.
+    private var warnings: [String: RateLimit] = [:]
 
     /// - Parameter maxClients: the clients that descriptors suffice for, `limits.max-clients` at most.
     init(
@@ -120,7 +121,7 @@ final class Server {
     func listen(on descriptor: Int32) {
         let listener = loop.listen(on: descriptor) { [unowned self] in accept($0) }
         listener.onExhausted = { [unowned self] number in
-            guard let suppressed = rejections.admit() else { return }
+            guard let suppressed = admit("descriptors") else { return }
             logger.error(
                 "no descriptor left for a new client; accepting pauses",
                 metadata: ["errno": "\(number)", "suppressed": "\(suppressed)"])
@@ -148,7 +149,7 @@ final class Server {
         let connection = ClientConnection(
             id: nextID, descriptor: descriptor, peer: peer, role: role, place: place, server: self)
         guard !connection.isClosed else {
-            if let suppressed = rejections.admit() {
+            if let suppressed = admit("watches") {
                 logger.error(
                     "the kernel does not watch a new client (memory, or fs.epoll.max_user_watches)",
                     metadata: ["suppressed": "\(suppressed)"])
@@ -187,9 +188,15 @@ final class Server {
         }
     }
 
+    private func admit(_ warning: String) -> Int? {
+        let limit = warnings[warning] ?? RateLimit(perInterval: 1, interval: .seconds(10))
+        warnings[warning] = limit
+        return limit.admit()
+    }
+
     /// A warning at the rate that peers may cause.
     private func note(_ message: Logger.Message, _ metadata: Logger.Metadata) {
-        guard let suppressed = rejections.admit() else { return }
+        guard let suppressed = admit(message.description) else { return }
         logger.warning(message, metadata: metadata.merging(["suppressed": "\(suppressed)"]) { first, _ in first })
     }
 

@@ -22,8 +22,14 @@ final class AuditTrail {
             case .off: return .none
             case .log: return .log
             case .file(let path):
+                // The folder, too: a link in it would lead what is written elsewhere.
+                let slash = path.lastIndex(of: "/")
+                let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+                let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+                let parent = try FileTrust.openFolder(folder, allowsSticky: true)
+                defer { Glibc.close(parent) }
                 return .file(
-                    descriptor: try FileTrust.openToWrite(path, flags: O_WRONLY | O_APPEND), path: path)
+                    descriptor: try FileTrust.openToWrite(name, in: parent, flags: O_RDWR | O_APPEND), path: path)
             }
         }
 
@@ -48,6 +54,7 @@ final class AuditTrail {
 
     init(_ sink: Sink, output: LogOutput, logger: Logger) {
         self.sink = sink
+        isTorn = Self.isTorn(sink)
         self.output = output
         self.logger = logger
     }
@@ -59,9 +66,15 @@ final class AuditTrail {
     func replace(_ sink: Sink) {
         self.sink.close()
         self.sink = sink
-        // Unless it is the same file.
-        if case .file(let descriptor, _) = sink, lseek(descriptor, 0, SEEK_END) > 0 { return }
-        isTorn = false
+        isTorn = Self.isTorn(sink)
+    }
+
+    /// Whether a file ends in the middle of a line: a full disk, and a daemon that was started anew since.
+    private static func isTorn(_ sink: Sink) -> Bool {
+        guard case .file(let descriptor, _) = sink else { return false }
+        var last: UInt8 = 0
+        let end = lseek(descriptor, 0, SEEK_END)
+        return end > 0 && pread(descriptor, &last, 1, end - 1) == 1 && last != UInt8(ascii: "\n")
     }
 
     func record(_ event: AuditEvent) {
@@ -69,8 +82,7 @@ final class AuditTrail {
         case .none: return
         case .log:
             // Not through a logger: no level and no rate holds it back.
-            output.write(level: .notice, message: "audit \(Self.line(event, at: clock()))", metadata: [:])
-            written &+= 1
+            if output.write(audit: Self.line(event, at: clock())) { written &+= 1 } else { lost &+= 1 }
         case .file(let descriptor, let path):
             let line = (isTorn ? "\n" : "") + Self.line(event, at: clock()) + "\n"
             write(Array(line.utf8), to: descriptor, path)
@@ -112,6 +124,7 @@ final class AuditTrail {
         }
         if let peer = event.peer { fields.append("\"peer\":{\"uid\":\(peer.userID),\"pid\":\(peer.processID)}") }
         if let reason = event.reason { fields.append("\"reason\":\(text(reason))") }
+        if event.isUnconfirmed { fields.append("\"outcome\":\"unknown\"") }
         if let fingerprint = event.fingerprint { fields.append("\"fingerprint\":\(text(fingerprint))") }
         return "{\(fields.joined(separator: ","))}"
     }

@@ -5,7 +5,8 @@ internal import Synchronization
 /// Where the log goes: one descriptor, one style, one format, one level for all loggers made from it. Several threads may write.
 public final class LogOutput: Sendable {
     public let style: LogStyle
-    private let sink: @Sendable (String) -> Void
+    /// Whether the line was written.
+    private let sink: @Sendable (String) -> Bool
     private let now: @Sendable () -> LogTime
     private let threshold: Atomic<Int>
     private let isJSON: Atomic<Bool>
@@ -32,7 +33,7 @@ public final class LogOutput: Sendable {
 
     init(
         style: LogStyle, format: LogFormat = .text, level: Logger.Level, now: @escaping @Sendable () -> LogTime,
-        sink: @escaping @Sendable (String) -> Void
+        sink: @escaping @Sendable (String) -> Bool
     ) {
         self.style = style
         self.sink = sink
@@ -54,9 +55,23 @@ public final class LogOutput: Sendable {
     func write(level: Logger.Level, message: String, metadata: Logger.Metadata) {
         switch format {
         case .text:
-            sink(LogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
+            _ = sink(LogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
         case .json:
-            sink(JSONLogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
+            _ = sink(JSONLogLine.text(style: style, level: level, message: message, metadata: metadata, time: now()))
+        }
+    }
+
+    /// Writes an event of the trail for auditors whole, whatever its length, past every level and rate.
+    /// - Parameter event: a JSON object.
+    /// - Returns: whether it was written.
+    func write(audit event: String) -> Bool {
+        switch format {
+        case .text:
+            let empty = LogLine.text(style: style, level: .notice, message: "audit", metadata: [:], time: now())
+            return sink(empty.dropLast() + " " + event + "\n")
+        case .json:
+            let priority = style == .journal ? "<\(LogLine.priority(.notice))>" : ""
+            return sink(priority + "{\"level\":\"notice\",\"message\":\"audit\"," + event.dropFirst() + "\n")
         }
     }
 
@@ -71,10 +86,20 @@ public final class LogOutput: Sendable {
         return status.st_dev == device && status.st_ino == inode
     }
 
-    /// One write(2) for one line. A line that the reader has no room for is lost: the daemon never waits for its log.
-    static func write(_ line: String, to descriptor: Int32) {
+    /// One write(2) for one line. A line that the reader has no room for is lost: whoever stops reading the log does not
+    /// stop the daemon. The descriptor is others', too, so it is not set to non-blocking: a pipe or socket is asked for room
+    /// first, and has it for a whole line then (pipe(7), PIPE_BUF).
+    /// - Returns: whether the line was written.
+    static func write(_ line: String, to descriptor: Int32) -> Bool {
         let bytes = Array(line.utf8)
-        while bytes.withUnsafeBytes({ Glibc.write(descriptor, $0.baseAddress, $0.count) }) < 0 && errno == EINTR {}
+        var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard poll(&room, 1, 0) > 0 else { return false }
+        var count = -1
+        repeat {
+            count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        } while count < 0
+            && errno == EINTR
+        return count == bytes.count
     }
 
     private static let levels = Logger.Level.allCases

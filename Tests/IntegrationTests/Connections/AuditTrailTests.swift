@@ -18,6 +18,7 @@ struct AuditTrailTests {
         let peer: Peer?
         let reason: String?
         let fingerprint: String?
+        let outcome: String?
     }
 
     private static let file = "audit.jsonl"
@@ -39,6 +40,44 @@ struct AuditTrailTests {
         let daemon = try stage.addDaemon(
             .redis(stage.addRedis()), settings: all, environment: environment, launcher: launcher)
         try body(stage, daemon, path)
+        let problems = stage.finish()
+        if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
+    }
+
+    @Test("an end of which Redis did not say whether it came to pass has a line, and one more when that is known")
+    func unconfirmedEnd() throws {
+        let stage = try Stage()
+        let server = try stage.addRedis()
+        let proxy = try RedisProxy(stage, to: server)
+        let path = "\(try stage.folder.folder("trail"))/\(Self.file)"
+        let daemon = try stage.addDaemon(
+            .url(proxy.url), settings: ["audit.target": "file:\(path)", "redis.timeout": "600ms"])
+        let client = try daemon.client()
+        let token = try client.issue("SUBJECT", "ann")
+        // The read is answered in time, the write behind it is not.
+        proxy.treat(.data) { $0.delay = .milliseconds(400) }
+        expectError("UNAVAILABLE", try client.call("TOKEN.REVOKE", token))
+        proxy.treat(.data) { $0.delay = .zero }
+        _ = try eventually("the late answer") { () throws -> Bool? in
+            let ends = try events(at: path).filter { $0.event == "end" }
+            return ends.map(\.outcome) == ["unknown", nil] && ends.allSatisfy { $0.reason == "logout" } ? true : nil
+        }
+        let problems = stage.finish()
+        if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
+    }
+
+    @Test("a file that ends in the middle of a line: the next event stands on a line of its own, after a restart too")
+    func tornFile() throws {
+        let stage = try Stage()
+        let path = "\(try stage.folder.folder("trail"))/\(Self.file)"
+        try Data("{\"time\":\"torn".utf8).write(to: URL(fileURLWithPath: path))
+        chmod(path, 0o600)
+        _ = try stage.addDaemon(.redis(stage.addRedis()), settings: ["audit.target": "file:\(path)"]).client().issue(
+            "SUBJECT", "ann")
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let whole = text.split(separator: "\n").dropFirst().joined(separator: "\n")
+        #expect(text.hasPrefix("{\"time\":\"torn\n{"), "\(text)")
+        #expect(try events(whole).last?.event == "issue")
         let problems = stage.finish()
         if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
     }
