@@ -125,7 +125,7 @@ extension KnownFault {
         "the session is being changed faster than this request could follow", means: "32 changes came first",
         remedy: "hardly ever; report it")
     static let recordTooNew = KnownFault(
-        "a session record has version", detail: " 9, this daemon reads up to 1", means: "a newer daemon wrote it",
+        "a session record has version", detail: " 9, this daemon reads up to 2", means: "a newer daemon wrote it",
         remedy: "update this daemon")
     static let recordDamaged = KnownFault(
         "a session record is damaged in field", detail: " …", means: "somebody else wrote to the key",

@@ -115,7 +115,7 @@ extension SettingKey {
     private static let guestKeys = [
         SettingKey(
             "guest.lifetime", \.guest.lifetime, .duration(.seconds(1)...longest), default: .hours(24), .reload,
-            "how long a guest token is good; past half of it a visit renews it"),
+            "how long a guest token is good; past half of it a page view renews it"),
         SettingKey(
             "guest.absolute", \.guest.absolute, .duration(.seconds(1)...longest), default: .days(30), .reload,
             "a guest is over this long after its first token"),
