@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 
+import crowd
 import stage as staging
 
 examples = pathlib.Path(__file__).resolve().parent.parent
@@ -27,6 +28,14 @@ COMMANDS = {
     # Its interpreter comes first when the environment is made.
     "python-newest": [f"{examples}/python/sessions.py"],
     "raku": ["raku", f"{examples}/raku/sessions.raku"],
+}
+# A site's worker for crowd.py.
+WORKERS = {
+    "perl": ["perl", f"{examples}/testing/workers/worker.pl"],
+    "php": ["php", f"{examples}/testing/workers/worker.php"],
+    "python": ["/usr/bin/python3", f"{examples}/testing/workers/worker.py"],
+    "python-newest": [f"{examples}/testing/workers/worker.py"],
+    "raku": ["raku", f"{examples}/testing/workers/worker.raku"],
 }
 LIFE = """\
 first visit: guest, cookie set
@@ -181,21 +190,29 @@ def main():
     arguments = parser.parse_args()
     if arguments.swift_programs:
         COMMANDS["swift"] = [f"{arguments.swift_programs}/sessions"]
+        WORKERS["swift"] = [f"{arguments.swift_programs}/sessions", "--lines"]
     try:
         with staging.Stage(arguments.programs) as stage:
             stage.start_redis()
             # Patience with a busy machine; the examples wait for twice as long.
             stage.start_daemon(("redis.timeout=1s",))
+            hosts = ("one", "two")
+            for name in hosts:
+                stage.start_daemon(("redis.timeout=1s", *crowd.SETTINGS), name)
             for example in arguments.examples.split(",") if arguments.examples else COMMANDS:
                 if example == "python-newest":
-                    COMMANDS[example].insert(0, newest_python(arguments.programs))
+                    newest = newest_python(arguments.programs)
+                    for commands in (COMMANDS, WORKERS):
+                        commands[example].insert(0, newest)
                 if example.startswith("python"):
                     readme_snippet(example, stage)
                 for scenario in (lives, silence, nobody, somebody_else):
                     scenario(example, stage)
                 if example == "raku":
                     raku_module(stage)
-                print(f"{example}: as it should be", flush=True)
+                seen = crowd.visit(WORKERS[example], [stage.socket_of(name) for name in hosts])
+                print(f"{example}: as it should be; {crowd.BROWSERS} browsers: nobody logged out, {seen['cookies']} cookies "
+                      f"set, {seen['forms again']} forms shown again", flush=True)
     except staging.Failed as failure:
         sys.exit(f"FAILED: {failure}")
 

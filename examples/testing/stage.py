@@ -47,7 +47,7 @@ class Stage:
         self.folder = tempfile.mkdtemp(prefix="tokencached-test-")
         os.chmod(self.folder, 0o755)
         self.redis_socket = f"{self.folder}/redis/redis.sock"
-        self.socket = f"{self.folder}/daemon/tokencached.sock"
+        self.socket = self.socket_of("daemon")
         self.processes = {}
         for name in ("redis", "daemon", "state"):
             os.mkdir(f"{self.folder}/{name}")
@@ -99,14 +99,19 @@ class Stage:
             "--save", "", "--appendonly", "yes", "--appendfsync", "no", "--maxmemory-policy", "noeviction",
         ], lambda: answers(self.redis_socket))
 
-    def start_daemon(self, settings=()):
-        """The settings are key=value, as the daemon's --set takes them."""
+    def socket_of(self, daemon):
+        return f"{self.folder}/{daemon}/tokencached.sock"
+
+    def start_daemon(self, settings=(), name="daemon"):
+        """The settings are key=value, as the daemon's --set takes them. Two of a name each share the Redis and the keys."""
+        os.makedirs(f"{self.folder}/{name}", exist_ok=True)
         ours = (f"socket.group={self.group()}", f"keyring.file={self.key_ring()}")
         sets = [word for setting in (*ours, *settings) for word in ("--set", setting)]
-        self.start("daemon", [
-            f"{self.programs}/tokencached", "--socket", self.socket, "--redis", f"unix://{self.redis_socket}",
+        socket = self.socket_of(name)
+        self.start(name, [
+            f"{self.programs}/tokencached", "--socket", socket, "--redis", f"unix://{self.redis_socket}",
             "--state-dir", f"{self.folder}/state", *sets,
-        ], lambda: answers(self.socket))
+        ], lambda: answers(socket))
 
     def key_ring(self):
         """A daemon that is started again reads the same one, as every host of a site does."""

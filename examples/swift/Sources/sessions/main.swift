@@ -24,8 +24,30 @@ func live(at path: String) throws {
     try browser.go("after logout", "GET", "/", cookies: browser.jar)
 }
 
+/// A worker for the test of many browsers (../../../testing/crowd.py): a line a request, a line a response.
+func serveLines(at path: String) {
+    let site = Site(BlockingClient(socketPath: path))
+    while let line = readLine() {
+        let words = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+        guard words.count == 8 else { return }
+        let response = site.respond(
+            to: Request(
+                method: words[0], path: words[1], query: words[2], cookies: words[3], site: "same-origin", mode: words[4],
+                form: ["csrf": words[5], "name": words[6], "password": words[7]]))
+        print(
+            response.status, response.headers["Set-Cookie"] ?? "", response.headers["Location"] ?? "", response.body,
+            separator: "\t")
+        fflush(nil)
+    }
+}
+
+let arguments = CommandLine.arguments.dropFirst()
 do {
-    try live(at: CommandLine.arguments.dropFirst().first ?? SocketPath.standard)
+    if arguments.first == "--lines" {
+        serveLines(at: arguments.dropFirst().first ?? SocketPath.standard)
+    } else {
+        try live(at: arguments.first ?? SocketPath.standard)
+    }
 } catch let stopped as Browser.Stopped {
     let line = Array("503 Service Unavailable; the cookie stays: \(stopped.why)\n".utf8)
     _ = write(STDERR_FILENO, line, line.count)
