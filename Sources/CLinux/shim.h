@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 int ppoll(struct pollfd *entries, nfds_t count, const struct timespec *limit, const sigset_t *mask);
+int posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *actions, int folder);
 int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 
 // What SO_PEERCRED answers (unix(7)); glibc's own declaration needs _GNU_SOURCE.

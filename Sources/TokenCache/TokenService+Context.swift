@@ -34,8 +34,8 @@ extension TokenService: FlowContext {
         case .recovered(let sid):
             counters.recoveries &+= 1
             logger.notice("a token came back whose successor was used: it is told again", metadata: ["sid": "\(sid)"])
-        case .endedByReplay(let sid):
-            audit?(AuditEvent(.replay, sid: sid, peer: asking))
+        case .endedByReplay(let sid, let subject):
+            audit?(AuditEvent(.replay, sid: sid, subject: subject, peer: asking))
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(sid)"])
         case .noSession(let sid, let subject):
             logger.error(

@@ -86,7 +86,7 @@ public final class Daemon {
         endpoint = settings.redis.endpoint
         do throws(FileFault) {
             audit = AuditTrail(try .open(settings.audit.target), output: log, logger: logger)
-        } catch { throw StartError(Self.refusal(of: settings.audit.target, error), exitStatus: 78) }
+        } catch { throw StartError(AuditTrail.refusal(of: settings.audit.target, error), exitStatus: 78) }
         Process.resetSignals()
         Process.forbidCoreDumps()
         Process.returnLargeBuffers()
@@ -99,11 +99,6 @@ public final class Daemon {
     }
 
     /// Why the file of `audit.target` is not written.
-    private static func refusal(of target: Settings.AuditTarget, _ fault: FileFault) -> String {
-        guard case .file(let path) = target else { return "audit.target: \(fault)" }
-        return "audit.target: \(path) is not used: \(fault)"
-    }
-
     private static func bind(_ socket: Settings.Socket) throws(StartError) -> UnixListener {
         SocketFolder.makeIfMissing(for: socket.path)
         do {
@@ -360,7 +355,7 @@ public final class Daemon {
             let (merged, needRestart) = settings.reloaded(with: new)
             let sink: AuditTrail.Sink
             do throws(FileFault) { sink = try .open(merged.audit.target) } catch {
-                let problem = Self.refusal(of: merged.audit.target, error)
+                let problem = AuditTrail.refusal(of: merged.audit.target, error)
                 logger.error("nothing was changed: \(problem)")
                 return .refused(problems: [problem])
             }

@@ -208,6 +208,14 @@ struct ConfigurationLoadTests {
         #expect(Loaded(set: "session.idle", "9m").warnings.count == 1)
         #expect(Loaded(set: "session.idle", "25h").warnings.count == 1)
         #expect(Loaded(set: "session.idle", "10m").warnings == [])
+        #expect(Loaded(set: "limits.max-input", "1MiB").warnings == [])
+        #expect(Loaded(set: "limits.max-bulk", "16MiB").warnings == [])
+        let tight = Loaded(environment: [
+            "TOKENCACHED_LIMITS_MAX_INPUT": "1MiB", "TOKENCACHED_LIMITS_MAX_BULK": "1MiB",
+        ])
+        #expect(
+            tight.warnings.count == 1
+                && tight.warnings.contains { $0.contains("1MiB, is less than") && $0.contains("4MiB") })
     }
 
     @Test("socket and state are where systemd says, else under /run and /var/lib, else at the user's")

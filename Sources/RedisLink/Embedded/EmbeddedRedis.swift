@@ -71,7 +71,7 @@ public final class EmbeddedRedis {
 
     /// Where it answers. Stays the same over restarts.
     public var endpoint: RedisEndpoint {
-        .unix(path: folder?.socketPath ?? directory + "/redis/" + RedisFolder.socketName)
+        .unix(path: directory + "/redis/" + RedisFolder.socketName, route: folder?.socketRoute)
     }
 
     /// Starts the server and keeps it running until `stop`.

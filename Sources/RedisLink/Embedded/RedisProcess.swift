@@ -1,4 +1,4 @@
-internal import EventLoop
+internal import CLinux
 internal import Glibc
 public import Host
 
@@ -120,12 +120,9 @@ final class RedisFolder {
         }
     }
 
-    /// Where to connect: the socket's path, or a short way round through the open folder where that is too long.
-    var socketPath: String {
-        let full = path + "/" + RedisFolder.socketName
-        if full.utf8.count <= UnixListener.longestPath { return full }
-        return "/proc/self/fd/\(descriptor)/" + RedisFolder.socketName
-    }
+    /// The way to the socket through the open folder: as long as it needs to be, and the folder that was judged, whatever
+    /// its path means by now.
+    var socketRoute: String { "/proc/self/fd/\(descriptor)/" + RedisFolder.socketName }
 
     /// Notes the server's process number, for whoever looks after the daemon; `leftOvers` does not depend on it.
     func note(processID: Int32) {
@@ -194,6 +191,8 @@ final class RedisFolder {
         }
         defer { close(output) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        // The folder that was judged: whoever owns one above it could put another under its path.
+        posix_spawn_file_actions_addfchdir_np(&actions, descriptor)
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         posix_spawn_file_actions_adddup2(&actions, output, 2)
 
@@ -211,7 +210,7 @@ final class RedisFolder {
             &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
 
         let arguments = [
-            executable, "--port", "0", "--dir", path, "--unixsocket", RedisFolder.socketName,
+            executable, "--port", "0", "--dir", ".", "--unixsocket", RedisFolder.socketName,
             "--unixsocketperm", "600", "--appendonly", "yes", "--appendfsync", appendFsync.rawValue,
             "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no", "--supervised", "no",
         ]

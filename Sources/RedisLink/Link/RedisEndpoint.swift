@@ -37,18 +37,19 @@ public struct RedisLogin: Equatable, Sendable {
 
 /// One Redis to connect to. Its description holds no secret.
 public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
-    case unix(path: String, login: RedisLogin = RedisLogin())
+    /// - Parameter route: the same socket by way of an open folder, where the folders of `path` are not to be trusted twice.
+    case unix(path: String, login: RedisLogin = RedisLogin(), route: String? = nil)
     case tcp(host: String, port: UInt16, login: RedisLogin = RedisLogin())
 
     public var login: RedisLogin {
         get {
             switch self {
-            case .unix(_, let login), .tcp(_, _, let login): login
+            case .unix(_, let login, _), .tcp(_, _, let login): login
             }
         }
         set {
             switch self {
-            case .unix(let path, _): self = .unix(path: path, login: newValue)
+            case .unix(let path, _, let route): self = .unix(path: path, login: newValue, route: route)
             case .tcp(let host, let port, _): self = .tcp(host: host, port: port, login: newValue)
             }
         }
@@ -57,7 +58,7 @@ public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
     /// Where to connect to.
     public var address: StreamAddress {
         switch self {
-        case .unix(let path, _): .unix(path: path)
+        case .unix(let path, _, let route): .unix(path: route ?? path)
         case .tcp(let host, let port, _): .tcp(host: host, port: port)
         }
     }
@@ -65,7 +66,7 @@ public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         let suffix = login.database == 0 ? "" : " database \(login.database)"
         return switch self {
-        case .unix(let path, _): path + suffix
+        case .unix(let path, _, _): path + suffix
         case .tcp(let host, let port, _): (host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)") + suffix
         }
     }

@@ -24,7 +24,8 @@ struct AccessFlow: Flow {
         case copy
         case touch
         case time(of: StoredCopy)
-        case end
+        /// Of this subject's session.
+        case end(of: [UInt8])
         /// A confirmation or rotation, or bindings under a new key: what stands then.
         case state(StoredCopy), bindings(StoredCopy)
     }
@@ -62,8 +63,8 @@ struct AccessFlow: Flow {
         }
         // Redis has answered for this request alone.
         switch (event, awaited) {
-        case (.written, .end):
-            context.report(.endedByReplay(claim.sid))
+        case (.written, .end(let subject)):
+            context.report(.endedByReplay(claim.sid, subject: subject))
             return refuse(.replayed, context)
         case (.written, .state(let copy)), (.written, .bindings(let copy)): return try decide(copy, now: nil, context)
         case (.overtaken(let copy), _):
@@ -177,7 +178,9 @@ struct AccessFlow: Flow {
             guard time != nil || record.previous?.digest != claim.digest else {
                 return expect(.time(of: copy), .askTime)
             }
-            if decision == .endReplayed { return expect(.end, .write(.end(record, .replay), of: claim.sid)) }
+            if decision == .endReplayed {
+                return expect(.end(of: record.subject), .write(.end(record, .replay), of: claim.sid))
+            }
             context.report(.replayed(claim.sid, subject: record.subject))
             return refuse(.replayed, context)
         }

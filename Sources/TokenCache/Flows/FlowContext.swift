@@ -51,7 +51,7 @@ enum FlowNotice {
     case replayed(SessionID, subject: [UInt8])
     /// A lost successor was told again.
     case recovered(SessionID)
-    case endedByReplay(SessionID)
+    case endedByReplay(SessionID, subject: [UInt8])
     /// Under the key of a session in the subject's index stands something that is none.
     case noSession(SessionID, subject: [UInt8])
     case loggedIn(SessionView)

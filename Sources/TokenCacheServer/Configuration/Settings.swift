@@ -33,8 +33,9 @@ public struct Settings: Sendable, Equatable {
         return settings
     }()
 
-    /// What is wrong with the files that these settings name, as far as that can be seen without starting: the key ring.
-    public var fileProblem: String? { DaemonKeys.problem(self) }
+    /// What is wrong with the files that these settings name, as far as that can be seen without starting: the key ring,
+    /// and the audit trail.
+    public var fileProblem: String? { DaemonKeys.problem(self) ?? AuditTrail.problem(self) }
 
     /// The RESP listener.
     public struct Socket: Sendable, Equatable {
@@ -196,6 +197,8 @@ public struct Settings: Sendable, Equatable {
         public var maxClientsPerUser = 0
         /// Bytes of one bulk string of a request.
         public var maxBulk = 0
+        /// The longest request, all its arguments together: room for the largest SET, and for a few large values.
+        var maxRequest: Int { max(1 << 20, maxBulk &* 4) }
         /// Memory for the incomplete requests of all clients together.
         public var maxInput = 0
         /// Age at which an incomplete command closes its connection.

@@ -127,6 +127,13 @@ struct SettingsResolution {
                     "recover cannot go with rotation.on-replay: revoke: what one tells again, the other ends the session for"
                 ))
         }
+        let limits = settings.limits
+        if limits.maxInput < limits.maxRequest {
+            warn(
+                "limits.max-input, \(ByteSizeText.text(limits.maxInput)), is less than one whole command may take, "
+                    + "\(ByteSizeText.text(limits.maxRequest)) by limits.max-bulk: such a command is refused, OVERLOADED"
+            )
+        }
         if rotation.after <= rotation.overlap {
             warn(
                 "rotation.after, \(DurationText.text(rotation.after)), is not longer than rotation.overlap, "

@@ -174,8 +174,9 @@ final class ClientConnection: DescriptorHandler {
                 start: bytes.baseAddress.map { $0 + consumed }, count: bytes.count - consumed)
             switch parser.parse(rest) {
             case .incomplete:
-                if rest.count > server.maxRequestBytes {
-                    refuse(protocolError: "too big request: at most \(server.maxRequestBytes) bytes (limits.max-bulk)")
+                if rest.count > server.limits.maxRequest {
+                    refuse(
+                        protocolError: "too big request: at most \(server.limits.maxRequest) bytes (limits.max-bulk)")
                 }
                 return consumed
             case .failed(let error):

@@ -81,9 +81,6 @@ final class Server {
     /// Lets go of an incomplete request.
     func renewParser() { parser = newParser }
 
-    /// The longest request, all its arguments together: room for the largest SET, and for a few large values.
-    var maxRequestBytes: Int { max(1 << 20, limits.maxBulk &* 4) }
-
     /// What a client is told about bytes that are no request: a limit with its value and key.
     func text(of error: ProtocolError) -> String {
         let limit =

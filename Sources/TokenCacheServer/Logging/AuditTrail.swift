@@ -22,15 +22,36 @@ final class AuditTrail {
             case .off: return .none
             case .log: return .log
             case .file(let path):
-                // The folder, too: a link in it would lead what is written elsewhere.
-                let slash = path.lastIndex(of: "/")
-                let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-                let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-                let parent = try FileTrust.openFolder(folder, allowsSticky: true)
-                defer { Glibc.close(parent) }
-                return .file(
-                    descriptor: try FileTrust.openToWrite(name, in: parent, flags: O_RDWR | O_APPEND), path: path)
+                let descriptor = try inFolder(of: path) { parent, name throws(FileFault) in
+                    try FileTrust.openToWrite(name, in: parent, flags: O_RDWR | O_APPEND)
+                }
+                return .file(descriptor: descriptor, path: path)
             }
+        }
+
+        /// For `--check-config`: whether it could be opened. What is not there yet is not made.
+        /// - Throws: why not.
+        static func judge(_ target: Settings.AuditTarget) throws(FileFault) {
+            guard case .file(let path) = target else { return }
+            try inFolder(of: path) { parent, name throws(FileFault) in
+                if faccessat(parent, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 {
+                    Glibc.close(try FileTrust.openToWrite(name, in: parent, flags: O_RDWR | O_APPEND))
+                } else if faccessat(parent, ".", W_OK | X_OK, AT_EACCESS) != 0 {
+                    throw .system(operation: "make", number: errno)
+                }
+            }
+        }
+
+        /// The folder is judged, too: a link in it would lead what is written elsewhere.
+        private static func inFolder<Result>(
+            of path: String, _ body: (_ folder: Int32, _ name: String) throws(FileFault) -> Result
+        ) throws(FileFault) -> Result {
+            let slash = path.lastIndex(of: "/")
+            let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+            let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+            let parent = try FileTrust.openFolder(folder, allowsSticky: true)
+            defer { Glibc.close(parent) }
+            return try body(parent, name)
         }
 
         func close() {
@@ -75,6 +96,19 @@ final class AuditTrail {
         var last: UInt8 = 0
         let end = lseek(descriptor, 0, SEEK_END)
         return end > 0 && pread(descriptor, &last, 1, end - 1) == 1 && last != UInt8(ascii: "\n")
+    }
+
+    /// For `--check-config`: why the file of `audit.target` would not be used.
+    static func problem(_ settings: Settings) -> String? {
+        do throws(FileFault) {
+            try Sink.judge(settings.audit.target)
+            return nil
+        } catch { return refusal(of: settings.audit.target, error) }
+    }
+
+    static func refusal(of target: Settings.AuditTarget, _ fault: FileFault) -> String {
+        guard case .file(let path) = target else { return "audit.target: \(fault)" }
+        return "audit.target: \(path) is not used: \(fault)"
     }
 
     func record(_ event: AuditEvent) {

@@ -119,6 +119,51 @@ struct FileTrustTests {
         }
     }
 
+    @Test(
+        "whoever owns a folder above the state folder cannot lead an embedded Redis elsewhere: the open folder counts")
+    func swappedState() throws {
+        try withFolder { stage, folder in
+            let (state, moved) = ("\(folder)/above/state", "\(folder)/above/moved")
+            let arguments = ["--socket", "\(folder)/t.sock", "--state-dir", state, "--redis", "embedded"]
+            let child = try ChildProcess(Daemon.program, arguments, name: "swap", folder: stage.folder.folder("run"))
+            let client = try eventually("the daemon") { try? RESPClient(path: "\(folder)/t.sock", book: stage.book) }
+            let token = try eventually("service") { try? client.issue() }
+            #expect(rename(state, moved) == 0 && mkdir(state, 0o700) == 0 && mkdir("\(state)/redis", 0o700) == 0)
+            let server = try #require(Leftovers.below("\(moved)/redis").first, "it lives in the folder that was moved")
+            kill(server.pid, SIGKILL)
+            _ = try eventually("another server") {
+                Leftovers.below("\(moved)/redis").contains { $0.pid != server.pid } ? true : nil
+            }
+            _ = try eventually("the same session") { try? client.validate(token).isAccepted ? true : nil }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: "\(state)/redis") == [])
+            child.signal(SIGTERM)
+            #expect(try child.wait() == .exited(0))
+        }
+    }
+
+    @Test("--check-config judges the file of audit.target, and makes none")
+    func auditTarget() throws {
+        try withFolder { stage, folder in
+            let arguments = ["--socket", "\(folder)/t.sock", "--state-dir", folder, "--redis", "embedded"]
+            func check(_ path: String, _ name: String) throws -> (exit: ProcessEnd, said: String) {
+                let words = arguments + ["--set", "audit.target=file:\(path)", "--check-config"]
+                let check = try ChildProcess(Daemon.program, words, name: name, folder: stage.folder.folder("run"))
+                return (try check.wait(), check.errors)
+            }
+            let path = "\(folder)/trail"
+            #expect(try check(path, "a").exit == .exited(0))
+            #expect(!FileManager.default.fileExists(atPath: path), "a check makes nothing")
+            #expect(try check("\(folder)/missing/trail", "b").exit == .exited(78))
+            #expect(FileManager.default.createFile(atPath: path, contents: Data()))
+            #expect(try check(path, "c").exit == .exited(0))
+            chown(path, Self.stranger, Self.stranger)
+            let foreign = try check(path, "d")
+            #expect(foreign.exit == .exited(78))
+            #expect(
+                foreign.said.contains("audit.target: \(path) is not used: it belongs to user 12345"), "\(foreign.said)")
+        }
+    }
+
     @Test("a key ring or password file that is a stranger's, or that others or another group can read, is refused")
     func strangersSecrets() throws {
         try withFolder { stage, folder in
