@@ -53,7 +53,8 @@ let package = Package(
         .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict + [lived]),
         .target(name: "EventLoop", dependencies: ["Host", "CLibevent", "CLinux"], swiftSettings: daemon),
         .target(
-            name: "RedisLink", dependencies: ["Host", "EventLoop", "WireProtocol", "CHiredis", "CLinux", deque, logging],
+            name: "RedisLink",
+            dependencies: ["Host", "EventLoop", "WireProtocol", "CHiredis", "CLinux", deque, logging],
             resources: [.embedInCode("Scripts")], swiftSettings: daemon + [lived]),
         .target(
             name: "TokenCache",

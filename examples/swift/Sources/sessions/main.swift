@@ -32,7 +32,8 @@ func serveLines(at path: String) {
         guard words.count == 8 else { return }
         let response = site.respond(
             to: Request(
-                method: words[0], path: words[1], query: words[2], cookies: words[3], site: "same-origin", mode: words[4],
+                method: words[0], path: words[1], query: words[2], cookies: words[3], site: "same-origin",
+                mode: words[4],
                 form: ["csrf": words[5], "name": words[6], "password": words[7]]))
         print(
             response.status, response.headers["Set-Cookie"] ?? "", response.headers["Location"] ?? "", response.body,
