@@ -16,8 +16,8 @@ import Tokens
 
         var text: String {
             func percent(_ count: Int) -> String {
-                let tenths = browsers == 0 ? 0 : (count * 1_000 + browsers / 2) / browsers
-                return "\(tenths / 10).\(tenths % 10) %"
+                let hundredths = browsers == 0 ? 0 : (count * 10_000 + browsers / 2) / browsers
+                return "\(hundredths / 100).\(hundredths % 100 / 10)\(hundredths % 10) %"
             }
             return
                 "lost a login \(percent(lost)) (\(percent(lostToKill)) with their jar), stuck \(percent(stuck)), a form twice \(percent(formsAgain))"
