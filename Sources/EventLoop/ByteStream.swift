@@ -1,4 +1,3 @@
-internal import CLibevent
 internal import Glibc
 
 /// Why a stream ended.
@@ -33,28 +32,22 @@ public protocol ByteStreamDelegate: AnyObject {
     func streamClosed(_ reason: StreamCloseReason)
 }
 
-/// An outgoing byte stream over a bufferevent: Unix-domain or TCP. Belongs to its loop's thread.
+/// An outgoing byte stream: Unix-domain or TCP. Belongs to its loop's thread.
 ///
 /// It connects once: a new connection is a new stream. It may be closed or let go of at any moment, in its own
-/// callbacks too. `open(_:)` is the only place that knows what kind of bufferevent it is, so that TLS
-/// (`bufferevent_openssl_socket_new`) has one place to go to.
+/// callbacks too.
 public final class ByteStream {
     public weak var delegate: (any ByteStreamDelegate)?
 
     private let loop: EventLoop
     private var dialer: StreamDialer?
-    private var channel: OpaquePointer?
-    private var descriptor: Int32 = -1
+    private var channel: SocketChannel?
     private var isClosed = false
     /// What was written before the connection stood.
     private var early: [UInt8] = []
-    private var scratch: [UInt8] = []
 
-    /// What libevent 2.1 reads at most at a time (`EVBUFFER_MAX_READ`).
-    private static let bufferedRead = 4096
-    private static let directRead = 65_536
     /// Others on the loop come between.
-    private static let directReadsPerTurn = 8
+    private static let readsPerTurn = 8
 
     /// Makes an unconnected stream.
     public init(loop: EventLoop) {
@@ -69,16 +62,7 @@ public final class ByteStream {
     public var isConnected: Bool { channel != nil }
 
     /// Bytes written and not yet taken by the kernel.
-    public var pendingOutput: Int {
-        guard let channel else { return early.count }
-        return evbuffer_get_length(bufferevent_get_output(channel))
-    }
-
-    /// Bytes received and not yet handed to the delegate.
-    public var pendingInput: Int {
-        guard let channel else { return 0 }
-        return evbuffer_get_length(bufferevent_get_input(channel))
-    }
+    public var pendingOutput: Int { channel?.unsentBytes ?? early.count }
 
     /// Connects to a Unix-domain socket; the delegate hears the outcome, at the latest after `timeout`.
     public func connect(unixPath path: String, timeout: Duration) {
@@ -98,18 +82,11 @@ public final class ByteStream {
 
     /// Sends bytes; they are taken over before this returns. Nothing is sent on a stream that is closed.
     public func write(_ bytes: UnsafeRawBufferPointer) {
-        guard !isClosed, let start = bytes.baseAddress, !bytes.isEmpty else { return }
-        guard let channel else {
-            early.append(contentsOf: bytes)
-            return
-        }
-        var sent = 0
-        if evbuffer_get_length(bufferevent_get_output(channel)) == 0 {
-            // Straight to the kernel: saves waiting for writability, which an idle socket has anyhow.
-            // An error is left for the bufferevent to meet and to report in its order.
-            sent = max(0, send(descriptor, start, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)))
-        }
-        if sent < bytes.count { bufferevent_write(channel, start + sent, bytes.count - sent) }
+        guard !isClosed, !bytes.isEmpty else { return }
+        guard let outcome = channel?.write(bytes) else { return early.append(contentsOf: bytes) }
+        guard case .failed(let number) = outcome else { return }
+        // Not from within this call, and behind what the peer said last.
+        loop.later { [weak self] in self?.broke(number) }
     }
 
     /// Ends the stream at once, for good; what was not sent is dropped. The delegate is not called any more.
@@ -118,10 +95,8 @@ public final class ByteStream {
         dialer?.cancel()
         dialer = nil
         early = []
-        if let channel {
-            self.channel = nil
-            bufferevent_free(channel)
-        }
+        channel?.close()
+        channel = nil
     }
 
     private func dial(timeout: Duration, start: (StreamDialer) -> Void) {
@@ -139,28 +114,12 @@ public final class ByteStream {
     }
 
     private func open(_ descriptor: Int32) {
-        guard let channel = bufferevent_socket_new(loop.base, descriptor, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue)) else {
-            _ = Glibc.close(descriptor)
+        var channel = SocketChannel(descriptor)
+        guard channel.open(on: loop, handler: self, .first) else {
+            channel.close()
             return ended(.failed(number: ENOMEM, connecting: true))
         }
         self.channel = channel
-        self.descriptor = descriptor
-        bufferevent_setcb(
-            channel,
-            { _, context in
-                guard let context else { return }
-                Unmanaged<ByteStream>.fromOpaque(context).takeUnretainedValue().received()
-            },
-            nil,
-            { _, what, context in
-                let number = errno
-                guard let context else { return }
-                let stream = Unmanaged<ByteStream>.fromOpaque(context).takeUnretainedValue()
-                let failed = Int32(what) & BEV_EVENT_ERROR != 0
-                stream.ended(failed ? .failed(number: number, connecting: false) : .endOfFile)
-            },
-            Unmanaged.passUnretained(self).toOpaque())
-        bufferevent_enable(channel, Int16(EV_READ | EV_WRITE))
         if !early.isEmpty {
             let bytes = early
             early = []
@@ -169,41 +128,43 @@ public final class ByteStream {
         delegate?.streamConnected()
     }
 
-    private func received() {
-        var total = 0
-        while let channel, let input = bufferevent_get_input(channel) {
-            var piece = iovec()
-            guard evbuffer_peek(input, -1, nil, &piece, 1) > 0, piece.iov_len > 0 else { break }
-            delegate?.streamReceived(UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
-            // Closed by its delegate: the buffer is libevent's to free once this callback has returned.
-            guard self.channel != nil else { return }
-            evbuffer_drain(input, piece.iov_len)
-            total += piece.iov_len
-        }
-        if total >= ByteStream.bufferedRead { readOn() }
-    }
-
-    /// Reads what is left beyond libevent's share of a turn, with one call for what would take it sixteen turns.
-    /// End and error are left for the bufferevent to meet.
-    private func readOn() {
-        if scratch.isEmpty { scratch = [UInt8](repeating: 0, count: ByteStream.directRead) }
-        for _ in 0..<ByteStream.directReadsPerTurn where channel != nil {
-            // Taken out, so that no access to it is open while the delegate runs.
-            var buffer = scratch
-            scratch = []
-            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-            if count > 0 {
-                buffer.withUnsafeBytes {
-                    delegate?.streamReceived(UnsafeRawBufferPointer(rebasing: $0[..<count]))
-                }
-            }
-            scratch = buffer
-            if count < scratch.count { return }
-        }
+    private func broke(_ number: Int32) {
+        _ = readable()
+        if channel != nil { ended(.failed(number: number, connecting: false)) }
     }
 
     private func ended(_ reason: StreamCloseReason) {
         close()
         delegate?.streamClosed(reason)
+    }
+}
+
+extension ByteStream: DescriptorHandler {
+    public func readable() -> Bool {
+        for _ in 0..<Self.readsPerTurn {
+            // The delegate may have closed it.
+            guard let outcome = loop.readBuffer.withBytes({ channel?.read(into: $0) }) else { return false }
+            switch outcome {
+            case .bytes(let count):
+                loop.readBuffer.withBytes {
+                    delegate?.streamReceived(UnsafeRawBufferPointer(rebasing: $0[..<min(count, $0.count)]))
+                }
+                if count < EventLoop.readBufferBytes { return false }
+            case .nothing: return false
+            case .interrupted: continue
+            case .end:
+                ended(.endOfFile)
+                return false
+            case .failed(let number):
+                ended(.failed(number: number, connecting: false))
+                return false
+            }
+        }
+        return true
+    }
+
+    public func writable() {
+        guard case .failed(let number)? = channel?.flush() else { return }
+        broke(number)
     }
 }

@@ -10,8 +10,9 @@ internal import Glibc
 /// kernel does not look at each descriptor once more only to find that it was read. With 5,000 connections that is a
 /// seventh of a request's cost; with 50 it makes no difference.
 ///
-/// libevent's events (timers, signals, streams to Redis) come first in every turn. The share of the descriptors here is
-/// bounded by time: who is left is called in the next turn, in the same order, before anybody newer.
+/// libevent's events (timers, signals) come first in every turn, then the urgent descriptors (streams to Redis), which have
+/// a poll of their own, then all others. The share of a poll is bounded by time: who is left is called in the next turn, in
+/// the same order, before anybody newer.
 final class DescriptorPoll {
     /// Few enough that what the kernel touched in finding them is still in the processor's cache when they are handled.
     private static let eventsPerBatch = 64

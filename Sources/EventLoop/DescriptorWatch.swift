@@ -14,6 +14,13 @@ public protocol DescriptorHandler: AnyObject {
     func writable()
 }
 
+/// Before whom a watch is called in a turn.
+public enum Urgency: Sendable {
+    /// Before all others: what many wait for, as a Redis's answers.
+    case first
+    case usual
+}
+
 /// One descriptor in the loop. Belongs to its loop's thread.
 ///
 /// This is the hot path: one indirect call from the event to the handler. The handler is held unowned, so it must
@@ -33,10 +40,13 @@ public final class DescriptorWatch {
     unowned(unsafe) let handler: any DescriptorHandler
     /// Where it stands, to be told without counting a reference.
     let handlerAddress: UnsafeRawPointer
+    /// Kept, so that the poll lives.
     private let loop: EventLoop
+    private let poll: DescriptorPoll
 
-    init(loop: EventLoop, descriptor: Int32, handler: any DescriptorHandler) {
+    init(loop: EventLoop, poll: DescriptorPoll, descriptor: Int32, handler: any DescriptorHandler) {
         self.loop = loop
+        self.poll = poll
         self.descriptor = descriptor
         self.handler = handler
         handlerAddress = UnsafeRawPointer(Unmanaged.passUnretained(handler as AnyObject).toOpaque())
@@ -69,7 +79,7 @@ public final class DescriptorWatch {
     public func activateRead() {
         guard !isCancelled, !isActivated else { return }
         isActivated = true
-        loop.poll.activate(self)
+        poll.activate(self)
     }
 
     /// Ends all calls, for good. The descriptor stays open.
@@ -78,7 +88,7 @@ public final class DescriptorWatch {
         isCancelled = true
         isReading = false
         isWriting = false
-        loop.poll.forget(self, isRegistered: isRegistered, isActivated: isActivated)
+        poll.forget(self, isRegistered: isRegistered, isActivated: isActivated)
     }
 
     /// Tells the kernel what is wanted; what holds already is reported.
@@ -87,7 +97,7 @@ public final class DescriptorWatch {
     func ask() -> Bool {
         let reading = isReading ? EPOLLIN.rawValue | EPOLLRDHUP.rawValue : 0
         let writing = isWriting ? EPOLLOUT.rawValue : 0
-        guard loop.poll.ask(for: reading | writing, of: self, isNew: !isRegistered) else { return false }
+        guard poll.ask(for: reading | writing, of: self, isNew: !isRegistered) else { return false }
         isRegistered = true
         return true
     }

@@ -12,14 +12,21 @@ public struct EventLoopError: Error, Equatable, Sendable, CustomStringConvertibl
 /// Nothing is locked and nothing here is global, apart from signal dispositions, which belong to the process: the
 /// loop ignores SIGPIPE, and at a time only one loop of a process may watch signals.
 ///
-/// A turn is: wait for something, call what is ready (streams, timers, signals), then the watches with events and those
-/// that were activated before, each for some milliseconds (what is left comes in the next turn), then run what was put
-/// off by `later`.
+/// A turn is: wait for something, call what is ready (timers, signals), then the watches with events and those that were
+/// activated before, the urgent ones first, each for some milliseconds (what is left comes in the next turn), then run
+/// what was put off by `later`.
 /// Every object made from the loop keeps it alive; the loop keeps none of them alive.
 public final class EventLoop {
+    /// Bytes read at once.
+    public static let readBufferBytes = 65_536
+
     /// The libevent base; owned.
     let base: OpaquePointer
-    let poll: DescriptorPoll
+    /// Of those that are called first, and of all others.
+    private let urgentPoll: DescriptorPoll
+    private let poll: DescriptorPoll
+    /// For whoever reads next.
+    public let readBuffer = ReadBuffer(count: EventLoop.readBufferBytes)
     private var isStopping = false
     private var deferred: [() -> Void] = []
     /// The emptied array of the turn before, kept for its storage.
@@ -36,18 +43,20 @@ public final class EventLoop {
         guard let base = event_base_new_with_config(configuration) else {
             throw EventLoopError(description: "event loop: \(describe(errno: errno))")
         }
-        guard let poll = DescriptorPoll(base: base) else {
+        guard let urgentPoll = DescriptorPoll(base: base), let poll = DescriptorPoll(base: base) else {
             let number = errno
             event_base_free(base)
             throw EventLoopError(description: "event loop: \(describe(errno: number))")
         }
         self.base = base
+        self.urgentPoll = urgentPoll
         self.poll = poll
         // A peer that has gone is an error of one write, never the end of the process.
         signal(SIGPIPE, SIG_IGN)
     }
 
     deinit {
+        urgentPoll.close()
         poll.close()
         event_base_free(base)
     }
@@ -57,10 +66,12 @@ public final class EventLoop {
     /// A `stop()` before `run()` is remembered and makes it return at once. Afterwards it may be run again.
     public func run() {
         while !isStopping {
-            let isIdle = !poll.beginTurn() && deferred.isEmpty
+            let isBusy = urgentPoll.beginTurn()
+            let isIdle = !poll.beginTurn() && !isBusy && deferred.isEmpty
             let flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (isIdle ? 0 : EVLOOP_NONBLOCK)
             // A failing epoll_wait would fail again at once: leaving is better than burning a core.
             if event_base_loop(base, flags) < 0 { break }
+            urgentPoll.endTurn()
             poll.endTurn()
             if !deferred.isEmpty { runDeferred() }
         }
@@ -92,8 +103,11 @@ public final class EventLoop {
     /// Watches `descriptor` for `handler`, at first for nothing: see `setReading`.
     ///
     /// The descriptor stays the caller's; it is closed only after the watch was cancelled.
-    public func watch(_ descriptor: Int32, handler: any DescriptorHandler) -> DescriptorWatch {
-        DescriptorWatch(loop: self, descriptor: descriptor, handler: handler)
+    public func watch(
+        _ descriptor: Int32, handler: any DescriptorHandler, _ urgency: Urgency = .usual
+    ) -> DescriptorWatch {
+        let poll = urgency == .first ? urgentPoll : poll
+        return DescriptorWatch(loop: self, poll: poll, descriptor: descriptor, handler: handler)
     }
 
     /// Accepts connections on a listening `descriptor`, which becomes the listener's own.

@@ -56,6 +56,7 @@ public final class Daemon {
     private struct Parts {
         let node: RedisNode
         let server: Server
+        let resp: RESPListener
         let dispatcher: Dispatcher
         /// Nil where Redis is embedded: it is nobody else's.
         let marking: DaemonMarking?
@@ -173,12 +174,14 @@ public final class Daemon {
         let dispatcher = Dispatcher(
             service: service, environment: try makeEnvironment(node), audit: audit, logger: logger)
         let server = Server(
-            loop: loop, dispatcher: dispatcher, limits: settings.limits, maxClients: maxClients,
-            access: AccessRules(settings.access), logger: logger)
+            loop: loop, limits: settings.limits, maxClients: maxClients, access: AccessRules(settings.access),
+            audit: audit, logger: logger)
         let marking =
             embedded == nil
             ? DaemonMarking(service: service, node: node, socketPath: socket.path, logger: logger) : nil
-        return Parts(node: node, server: server, dispatcher: dispatcher, marking: marking)
+        return Parts(
+            node: node, server: server, resp: RESPListener(dispatcher: dispatcher, server: server),
+            dispatcher: dispatcher, marking: marking)
     }
 
     /// Hands on what the service has for an auditor, where there is one.
@@ -270,7 +273,7 @@ public final class Daemon {
     private func startAccepting() {
         guard !isAccepting, phase == .running, let parts else { return }
         isAccepting = true
-        parts.server.listen(on: socket.descriptor)
+        parts.server.listen(on: socket.descriptor, as: parts.resp)
         service.notifier.tell(.ready, .status(statusLine))
         logger.notice(
             "tokencached \(Version.current) serves",
@@ -398,7 +401,7 @@ public final class Daemon {
             guard let self, phase == .draining else { return }
             logger.warning(
                 "not all clients were done in time (drain-timeout)",
-                metadata: ["clients": "\(parts.server.connections.count)"])
+                metadata: ["clients": "\(parts.server.sessions.count)"])
             parts.server.closeAll()
         }
         parts.server.drain { [weak self] in self?.stopRedis() }

@@ -5,7 +5,7 @@ internal import WireProtocol
 extension Dispatcher {
     func client(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) {
         let arguments = call.arguments
-        let client = call.client
+        let client = call.session
         if arguments.isKeyword(0, "ID"), arguments.count == 1 {
             writer.integer(Int64(clamping: client.id))
         } else if arguments.isKeyword(0, "SETNAME"), arguments.count == 2 {
@@ -32,13 +32,13 @@ extension Dispatcher {
         }
     }
 
-    private func requireAdmin(_ client: ClientConnection) throws(ReplyError) {
+    private func requireAdmin(_ client: RESPSession) throws(ReplyError) {
         guard client.role >= .admin else {
             throw ReplyError(code: "NOPERM", message: "this command needs the role admin, this peer has \(client.role)")
         }
     }
 
-    private func setInformation(_ arguments: Arguments, _ client: ClientConnection) throws(ReplyError) {
+    private func setInformation(_ arguments: Arguments, _ client: RESPSession) throws(ReplyError) {
         let value = try clientName(arguments[2])
         if arguments.isKeyword(1, "LIB-NAME") {
             client.libraryName = value
@@ -50,7 +50,7 @@ extension Dispatcher {
     }
 
     private func kill(
-        _ arguments: Arguments, by client: ClientConnection, _ writer: inout ReplyWriter
+        _ arguments: Arguments, by client: RESPSession, _ writer: inout ReplyWriter
     ) throws(ReplyError) {
         if arguments.count == 3, arguments.isKeyword(1, "USER") {
             let user = try userID(arguments[2])
@@ -62,7 +62,7 @@ extension Dispatcher {
             throw .badArgument(
                 "CLIENT KILL takes ID and the id of a client, see CLIENT LIST, or USER and a user of this host")
         }
-        guard let victim = client.server.connections[id] else { return writer.integer(0) }
+        guard let victim = client.server.sessions[id] else { return writer.integer(0) }
         writer.integer(1)
         // The one that asks gets its answer first.
         if victim === client { victim.finishAfterReply() } else { victim.close() }
@@ -78,8 +78,8 @@ extension Dispatcher {
 
     /// Closes every connection of a user but the one that asks, as Redis does.
     /// - Returns: how many.
-    private func kill(user: UInt32, but asking: ClientConnection) -> Int {
-        let victims = asking.server.connections.values.filter { $0.peer.userID == user && $0 !== asking }
+    private func kill(user: UInt32, but asking: RESPSession) -> Int {
+        let victims = asking.server.sessions.values.filter { $0.peer.userID == user && $0 !== asking }
         for victim in victims { victim.close() }
         return victims.count
     }

@@ -5,22 +5,23 @@ internal import WireProtocol
 /// `CLIENT LIST` and `CLIENT INFO`: which clients, and the line of each.
 extension Dispatcher {
     /// The clients of `LIST [ID id … | TYPE type]`.
-    func listed(_ arguments: Arguments, of server: Server) throws(ReplyError) -> [ClientConnection] {
-        if arguments.count == 1 { return Array(server.connections.values) }
+    func listed(_ arguments: Arguments, of server: Server) throws(ReplyError) -> [RESPSession] {
+        let all = server.sessions.values.compactMap { $0 as? RESPSession }
+        if arguments.count == 1 { return all }
         if arguments.isKeyword(1, "ID"), arguments.count > 2 {
-            var found: [UInt64: ClientConnection] = [:]
+            var found: [UInt64: RESPSession] = [:]
             for index in 2..<arguments.count {
                 guard let id = UInt64(String(decoding: arguments[index], as: UTF8.self)) else {
                     throw .badArgument("Invalid client ID")
                 }
-                found[id] = server.connections[id]
+                found[id] = server.sessions[id] as? RESPSession
             }
             return Array(found.values)
         }
         guard arguments.isKeyword(1, "TYPE"), arguments.count == 3 else {
             throw .badArgument("CLIENT LIST takes nothing, ID and ids, or TYPE and a type")
         }
-        if arguments.isKeyword(2, "NORMAL") { return Array(server.connections.values) }
+        if arguments.isKeyword(2, "NORMAL") { return all }
         // Types that Redis has and no client here is of.
         let others: [StaticString] = ["MASTER", "REPLICA", "SLAVE", "PUBSUB"]
         guard others.contains(where: { arguments.isKeyword(2, $0) }) else {
@@ -32,14 +33,14 @@ extension Dispatcher {
     /// A client as Redis 7.0 prints it, every field: libraries fail on one that is missing. Those that mean nothing here
     /// have the value of a client that does nothing. Instead of addresses stand processes, instead of a user's name its
     /// number; our own fields are last.
-    func line(_ client: ClientConnection) -> String {
+    func line(_ client: RESPSession) -> String {
         let now = MonotonicInstant.now()
         let command = client.lastCommand.map { "\($0.spec.name)".lowercased() } ?? "NULL"
         let unsent = client.unsentBytes
         let fields: [(StaticString, String)] = [
             ("id", "\(client.id)"), ("addr", "unix:\(client.peer.processID)"), ("laddr", "unix:\(getpid())"),
-            ("fd", "\(client.socket)"), ("name", Self.text(client.name)),
-            ("age", "\(client.openedAt.duration(to: now).components.seconds)"),
+            ("fd", "\(client.client.descriptor)"), ("name", Self.text(client.name)),
+            ("age", "\(client.client.openedAt.duration(to: now).components.seconds)"),
             ("idle", "\(client.lastRequestAt.duration(to: now).components.seconds)"), ("flags", "U"), ("db", "0"),
             ("sub", "0"), ("psub", "0"), ("ssub", "0"), ("multi", "-1"), ("qbuf", "\(client.unparsedBytes)"),
             ("qbuf-free", "0"), ("argv-mem", "0"), ("multi-mem", "0"), ("rbs", "0"), ("rbp", "0"), ("obl", "\(unsent)"),

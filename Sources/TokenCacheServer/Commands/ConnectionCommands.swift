@@ -19,32 +19,32 @@ extension Dispatcher {
         case .echo: writer.bulk(arguments[0])
         case .hello: try hello(call, &writer)
         case .auth:
-            noteAuthentication(call.client)
+            noteAuthentication(call.session)
             writer.ok()
         case .select: try select(arguments, &writer)
         case .quit:
             writer.ok()
-            call.client.finishAfterReply()
-        case .reset: reset(call.client, &writer)
+            call.session.finishAfterReply()
+        case .reset: reset(call.session, &writer)
         case .client: try client(call, &writer)
         case .command:
             CommandTable.describe(
                 Array(arguments.request.ranges)[arguments.first...], in: arguments.request.bytes, to: &writer)
         case .config: try config(arguments, &writer)
-        case .info: writer.verbatim(information(arguments, of: call.client.server))
+        case .info: writer.verbatim(information(arguments, of: call.session.server))
         case .dbsize:
             countKeys(call)
             return .later
         case .slowlog: try slowlog(arguments, &writer)
         case .latency: try latency(arguments, &writer)
         case .shutdown:
-            logger.notice("shutdown was asked for", metadata: ["uid": "\(call.client.peer.userID)"])
+            logger.notice("shutdown was asked for", metadata: ["uid": "\(call.session.peer.userID)"])
             // Redis answers nothing: the connection closes when it is done.
             environment.shutDown()
         case .probe:
             probe(call)
             return .later
-        case .reload: try reload(by: call.client, &writer)
+        case .reload: try reload(by: call.session, &writer)
         case .multi, .discard, .watch: throw ReplyError(code: "ERR", message: "use a pipeline without a transaction")
         // The code by which client libraries report what was wrong with MULTI.
         case .exec: throw ReplyError(code: "EXECABORT", message: "use a pipeline without a transaction")
@@ -61,7 +61,7 @@ extension Dispatcher {
     // MARK: Handshake
 
     private func hello(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) {
-        let client = call.client
+        let client = call.session
         let arguments = call.arguments
         var version = client.version
         var name: [UInt8]?
@@ -99,7 +99,7 @@ extension Dispatcher {
     }
 
     /// Access goes by the peer's credentials; a password is neither needed nor kept.
-    private func noteAuthentication(_ client: ClientConnection) {
+    private func noteAuthentication(_ client: RESPSession) {
         guard !client.authWasIgnored else { return }
         client.authWasIgnored = true
         guard let suppressed = ignoredAuthentications.admit() else { return }
@@ -115,7 +115,7 @@ extension Dispatcher {
         writer.ok()
     }
 
-    private func reset(_ client: ClientConnection, _ writer: inout ReplyWriter) {
+    private func reset(_ client: RESPSession, _ writer: inout ReplyWriter) {
         client.version = .two
         writer.version = .two
         client.name = []
@@ -163,7 +163,7 @@ extension Dispatcher {
         }
     }
 
-    private func reload(by client: ClientConnection, _ writer: inout ReplyWriter) throws(ReplyError) {
+    private func reload(by client: RESPSession, _ writer: inout ReplyWriter) throws(ReplyError) {
         switch environment.reload(AuditPeer(client.peer)) {
         case .changed(let needRestart) where needRestart.isEmpty: writer.ok()
         case .changed(let needRestart):

@@ -27,14 +27,14 @@ final class Dispatcher {
 
     /// About as many descriptors as are open.
     func openDescriptors(of server: Server) -> Int {
-        let clients = server.connections.count
+        let clients = server.sessions.count
         let others = otherDescriptors ?? max(0, ProcessFacts.openDescriptors - clients)
         otherDescriptors = others
         return others + clients
     }
 
     /// Carries out one request, whose reply is written now or has its place reserved.
-    func execute(_ request: Request, from client: ClientConnection, _ writer: inout ReplyWriter) {
+    func execute(_ request: Request, from client: RESPSession, _ writer: inout ReplyWriter) {
         let second = request.count > 1 ? request[1] : nil
         guard let (command, nameWords) = CommandTable.lookup(first: request[0], second: second) else {
             statistics.unknownCommands &+= 1
@@ -53,7 +53,7 @@ final class Dispatcher {
             return fail("ERR", "wrong number of arguments for \(spec.name); usage: \(spec.usage)", &writer)
         }
         let call = Call(
-            command: command, arguments: arguments, client: client, startedAt: client.lastRequestAt)
+            command: command, arguments: arguments, session: client, startedAt: client.lastRequestAt)
         if audit.isOn { service.asking = AuditPeer(client.peer) }
         do throws(ReplyError) {
             let answered =
@@ -84,7 +84,7 @@ final class Dispatcher {
     func later<Answer>(
         _ call: Call, _ write: @escaping (Answer, inout ReplyWriter) -> Void
     ) -> TokenService.Completion<Answer> {
-        let pending = call.client.deferReply(to: call.command, startedAt: call.startedAt)
+        let pending = call.session.deferReply(to: call.command, startedAt: call.startedAt)
         return { [self] result in
             switch result {
             case .success(let answer):
@@ -93,7 +93,7 @@ final class Dispatcher {
             case .failure(let fault):
                 statistics.countFailure(pending.command)
                 let error = ReplyError(fault)
-                pending.fill { [self] in fail(error.code, error.message, &$0) }
+                pending.fill { fail(error.code, error.message, &$0) }
             }
         }
     }
@@ -104,7 +104,7 @@ struct Call {
     let command: Command
     let arguments: Arguments
     /// It lives while its command is carried out: unchecked, as this is the hot path.
-    unowned(unsafe) let client: ClientConnection
+    unowned(unsafe) let session: RESPSession
     let startedAt: MonotonicInstant
 }
 

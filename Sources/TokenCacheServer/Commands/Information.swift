@@ -49,9 +49,9 @@ extension Dispatcher {
     }
 
     private func clientFields(_ server: Server) -> [(String, String)] {
-        let waiting = server.connections.values.count { $0.pendingReplies > 0 }
+        let waiting = server.sessions.values.count { $0.idleSince == nil }
         return [
-            ("connected_clients", "\(server.connections.count)"), ("maxclients", "\(server.places.limit)"),
+            ("connected_clients", "\(server.sessions.count)"), ("maxclients", "\(server.places.limit)"),
             ("maxclients_configured", "\(server.limits.maxClients)"),
             ("admin_places", "\(ClientPlaces.forAdmins)"), ("admin_places_taken", "\(server.places.admins)"),
             ("incomplete_requests", "\(server.incomplete.count)"),

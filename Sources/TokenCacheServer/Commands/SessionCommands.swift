@@ -34,11 +34,11 @@ extension Dispatcher {
         guard call.arguments.count > 1 else { return try validateToken(call, Signals(), Requirement(), &writer) }
         let options = try options(call, from: 1, SessionOptions.Allowed.page.union(.require))
         // A validator reads no data and makes no forms: those are a worker's.
-        guard call.client.role >= .worker || (options.dataNames == nil && options.access.csrfForm == nil) else {
+        guard call.session.role >= .worker || (options.dataNames == nil && options.access.csrfForm == nil) else {
             throw ReplyError(
                 code: "NOPERM",
                 message:
-                    "DATA and CSRF of \(call.command.spec.name) need the role worker, this peer has \(call.client.role)"
+                    "DATA and CSRF of \(call.command.spec.name) need the role worker, this peer has \(call.session.role)"
             )
         }
         guard options.asksForPage else {

@@ -44,18 +44,26 @@ struct LimitedLogHandler: LogHandler {
 
 /// How often each message was written lately. Several threads may ask.
 final class MessageLimits: Sendable {
-    /// Lines of one message in a second. Six kinds of them stay below the journal's bound.
+    /// Lines of one message in a second, of the daemon's log. Six kinds of them stay below the journal's bound.
     static let linesPerSecond = 50
     /// Messages that are counted each for itself; any further ones share a limit.
     static let maxMessages = 64
 
+    private let lines: Int
+    private let interval: Duration
     private let limits = Mutex<[String: RateLimit]>([:])
+
+    /// Admits so many lines of each message in an interval.
+    init(lines: Int = linesPerSecond, per interval: Duration = .seconds(1)) {
+        self.lines = lines
+        self.interval = interval
+    }
 
     /// The number of lines of this message kept back since the last admitted one, or nil if this one is kept back, too.
     func admit(_ message: String) -> Int? {
         limits.withLock { limits in
             let key = limits[message] != nil || limits.count < Self.maxMessages ? message : ""
-            let limit = limits[key] ?? RateLimit(perInterval: Self.linesPerSecond, interval: .seconds(1))
+            let limit = limits[key] ?? RateLimit(perInterval: lines, interval: interval)
             limits[key] = limit
             return limit.admit()
         }

@@ -35,6 +35,15 @@ struct ReplyQueue {
         bytes += reply.count
     }
 
+    /// Gives up the place of a reply that is the next one, and goes out at once.
+    /// - Returns: false where replies before it are still owed.
+    mutating func takeNext(_ ticket: Ticket) -> Bool {
+        guard ticket == firstTicket, case .waiting? = slots.first else { return false }
+        slots.removeFirst()
+        firstTicket &+= 1
+        return true
+    }
+
     /// Fills a place. A ticket that was filled before is ignored.
     mutating func fill(_ ticket: Ticket, with reply: [UInt8]) {
         let index = Int(truncatingIfNeeded: ticket &- firstTicket)

@@ -1,0 +1,288 @@
+internal import EventLoop
+internal import Glibc
+internal import Logging
+internal import TokenCache
+internal import WireProtocol
+
+/// Accepts clients on listening sockets, whatever they speak there, owns their sessions and enforces the limits.
+///
+/// Owned by the loop's thread.
+final class Server {
+    /// Descriptors kept free for Redis, files and the like.
+    static let reservedDescriptors = 32
+    /// How often overdue clients are looked for while there may be any.
+    static let timeoutCheck = Duration.milliseconds(100)
+
+    let loop: EventLoop
+    private(set) var limits: Settings.Limits
+    private(set) var places: ClientPlaces
+    private var access: AccessRules
+    var counters = ServerCounters()
+    /// What incomplete requests take, all together.
+    private(set) var incomplete: IncompleteInput
+    let memory: MemoryReturn
+
+    private let audit: AuditTrail
+    private let logger: Logger
+    private var listeners: [(listener: Listener, protocol: any ListenerProtocol)] = []
+    private(set) var sessions: [UInt64: any ClientSession] = [:]
+    private var nextID: UInt64 = 1
+    /// Sessions with replies to send at the end of the turn.
+    private var dirty: [any ClientSession] = []
+    /// Closed sessions, kept until the turn is over: their own callbacks may still be running.
+    private var retired: [any ClientSession] = []
+    private var isTurnEndPlanned = false
+    /// Sessions that a limit of time may close.
+    private var watched: [UInt64: any ClientSession] = [:]
+    private var timeoutTimer: LoopTimer?
+    private var onDrained: (() -> Void)?
+    /// Of each warning that peers may cause: one does not hide another.
+    private let messages = MessageLimits(lines: 1, per: .seconds(10))
+
+    /// - Parameter maxClients: the clients that descriptors suffice for, `limits.max-clients` at most.
+    init(
+        loop: EventLoop, limits: Settings.Limits, maxClients: Int, access: AccessRules, audit: AuditTrail,
+        logger: Logger
+    ) {
+        self.loop = loop
+        self.limits = limits
+        places = ClientPlaces(limit: maxClients, perUser: limits.maxClientsPerUser)
+        self.access = access
+        self.audit = audit
+        self.logger = logger
+        incomplete = IncompleteInput(limit: limits.maxInput)
+        memory = MemoryReturn(loop: loop)
+    }
+
+    var isDraining: Bool { onDrained != nil }
+
+    /// Takes over what a reload may change. Sessions stay; what their peers may do follows the new rules.
+    func apply(_ limits: Settings.Limits, maxClients: Int, _ access: AccessRules) {
+        self.limits = limits
+        places.limit = maxClients
+        places.limitPerUser = limits.maxClientsPerUser
+        incomplete.limit = limits.maxInput
+        self.access = access
+        // Not now: it may be a session's turn, which read the command to reload.
+        loop.later { [self] in for entry in listeners { entry.protocol.apply(limits) } }
+        for session in sessions.values {
+            // The groups were left out if no rule asked for them so far.
+            let peer =
+                Peer(descriptor: session.client.descriptor, withGroups: !access.groups.isEmpty) ?? session.peer
+            session.role = access.role(of: peer)
+        }
+        if limits.idleTimeout > .zero { startTimeoutTimer() }
+    }
+
+    // MARK: Accepting
+
+    /// Takes over a listening socket.
+    func listen(on descriptor: Int32, as spoken: any ListenerProtocol) {
+        let listener = loop.listen(on: descriptor) { [unowned self, unowned spoken] in accept($0, spoken) }
+        listener.onExhausted = { [unowned self] number in
+            guard let suppressed = messages.admit("no descriptor left") else { return }
+            logger.error(
+                "no descriptor left for a new client; accepting pauses",
+                metadata: ["errno": "\(number)", "suppressed": "\(suppressed)"])
+        }
+        listeners.append((listener, spoken))
+        if limits.idleTimeout > .zero { startTimeoutTimer() }
+    }
+
+    private func accept(_ descriptor: Int32, _ spoken: any ListenerProtocol) {
+        guard !isDraining, let peer = Peer(descriptor: descriptor, withGroups: !access.groups.isEmpty) else {
+            Glibc.close(descriptor)
+            return
+        }
+        let role = access.role(of: peer)
+        guard role > .none else {
+            counters.deniedConnections &+= 1
+            audit.record(AuditEvent(.denied, peer: AuditPeer(peer), reason: "role none"))
+            note("a peer was denied", ["uid": "\(peer.userID)"])
+            return reject(descriptor, spoken.text(of: .denied))
+        }
+        let place: ClientPlaces.Place
+        do throws(ClientPlaces.Refusal) { place = try places.place(for: role, user: peer.userID) } catch {
+            return turnAway(descriptor, peer, error, spoken)
+        }
+        let client = AcceptedClient(
+            id: nextID, descriptor: descriptor, peer: peer, role: role, place: place, openedAt: .now())
+        let session = spoken.open(client)
+        guard !session.isClosed else {
+            if let suppressed = messages.admit("not watched") {
+                logger.error(
+                    "the kernel does not watch a new client (memory, or fs.epoll.max_user_watches)",
+                    metadata: ["suppressed": "\(suppressed)"])
+            }
+            return
+        }
+        counters.acceptedConnections &+= 1
+        nextID &+= 1
+        sessions[client.id] = session
+        places.take(place, user: peer.userID)
+    }
+
+    private func turnAway(
+        _ descriptor: Int32, _ peer: Peer, _ refusal: ClientPlaces.Refusal, _ spoken: any ListenerProtocol
+    ) {
+        counters.rejectedConnections &+= 1
+        switch refusal {
+        case .userIsFull:
+            note(
+                "a client was turned away: limits.max-clients-per-user is reached",
+                ["uid": "\(peer.userID)", "max-clients-per-user": "\(places.limitPerUser)"])
+            reject(descriptor, spoken.text(of: .userIsFull))
+        case .full where places.limit < limits.maxClients:
+            note(
+                "a client was turned away: the limit of open files allows no more",
+                ["maxclients": "\(places.limit)", "max-clients": "\(limits.maxClients)"])
+            reject(descriptor, spoken.text(of: .shortOfDescriptors))
+        case .full:
+            note(
+                "a client was turned away: limits.max-clients is reached", ["max-clients": "\(limits.maxClients)"])
+            reject(descriptor, spoken.text(of: .full))
+        }
+    }
+
+    /// A warning at the rate that peers may cause.
+    private func note(_ message: Logger.Message, _ metadata: Logger.Metadata) {
+        guard let suppressed = messages.admit(message.description) else { return }
+        logger.warning(message, metadata: metadata.merging(["suppressed": "\(suppressed)"]) { first, _ in first })
+    }
+
+    private func reject(_ descriptor: Int32, _ text: StaticString) {
+        _ = send(descriptor, text.utf8Start, text.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
+        Glibc.close(descriptor)
+    }
+
+    // MARK: Turns
+
+    /// Sends the session's replies at the end of the turn, all at once.
+    func flushLater(_ session: any ClientSession) {
+        dirty.append(session)
+        planTurnEnd()
+    }
+
+    private func planTurnEnd() {
+        guard !isTurnEndPlanned else { return }
+        isTurnEndPlanned = true
+        loop.later { [self] in endTurn() }
+    }
+
+    private func endTurn() {
+        isTurnEndPlanned = false
+        let flushing = dirty
+        dirty.removeAll(keepingCapacity: true)
+        for session in flushing { session.flush() }
+        retired.removeAll()
+        announceIfDrained()
+    }
+
+    func forget(_ session: any ClientSession) {
+        let client = session.client
+        guard sessions.removeValue(forKey: client.id) != nil else { return }
+        places.free(client.place, user: client.peer.userID)
+        watched[client.id] = nil
+        retired.append(session)
+        planTurnEnd()
+    }
+
+    // MARK: Limit of input
+
+    /// Takes down what a session's incomplete request takes. Where all of them take more than `limits.max-input`, the
+    /// oldest are given up: those that were all sent at once are complete soon.
+    func holdIncomplete(_ bytes: Int, of session: any ClientSession) {
+        incomplete.hold(bytes, of: session.id)
+        while let oldest = incomplete.oldestPastLimit() {
+            guard let victim = sessions[oldest] else {
+                incomplete.release(oldest)
+                continue
+            }
+            counters.inputLimitConnections &+= 1
+            note(
+                "incomplete requests take more than limits.max-input: the oldest are closed",
+                ["uid": "\(victim.peer.userID)", "max-input": "\(limits.maxInput)"])
+            victim.cutOff(
+                "OVERLOADED",
+                "the incomplete requests of all clients take more than \(limits.maxInput) bytes, this was the oldest "
+                    + "(limits.max-input)")
+            incomplete.release(oldest)
+        }
+    }
+
+    func releaseIncomplete(of session: any ClientSession) { incomplete.release(session.id) }
+
+    // MARK: Limits of time
+
+    func watchTimeouts(of session: any ClientSession) {
+        watched[session.id] = session
+        startTimeoutTimer()
+    }
+
+    private func startTimeoutTimer() {
+        let timer = timeoutTimer ?? loop.makeTimer { [unowned self] in checkTimeouts() }
+        timeoutTimer = timer
+        if !timer.isActive { timer.start(after: Self.timeoutCheck) }
+    }
+
+    private func checkTimeouts() {
+        let now = MonotonicInstant.now()
+        for session in watched.values {
+            if let since = session.incompleteSince, since.duration(to: now) > limits.requestTimeout {
+                close(session, "an incomplete request was not finished in time (limits.request-timeout)")
+            } else if let since = session.stalledSince, since.duration(to: now) > limits.writeTimeout {
+                close(session, "a client did not read its replies in time (limits.write-timeout)")
+            } else if session.incompleteSince == nil, session.stalledSince == nil {
+                watched[session.id] = nil
+            }
+        }
+        if limits.idleTimeout > .zero {
+            for session in sessions.values {
+                guard let since = session.idleSince, since.duration(to: now) > limits.idleTimeout else { continue }
+                close(session, "a client was idle for too long (limits.idle-timeout)")
+            }
+        }
+        if !watched.isEmpty || limits.idleTimeout > .zero { startTimeoutTimer() }
+    }
+
+    private func close(_ session: any ClientSession, _ reason: Logger.Message) {
+        counters.timedOutConnections &+= 1
+        logger.debug(reason, metadata: ["client": "\(session.id)", "uid": "\(session.peer.userID)"])
+        session.close()
+    }
+
+    // MARK: End
+
+    /// Stops accepting, answers what has arrived, closes the sessions; calls `done` when the last one is gone.
+    func drain(_ done: @escaping () -> Void) {
+        guard onDrained == nil else { return }
+        onDrained = done
+        for entry in listeners { entry.listener.close() }
+        for session in Array(sessions.values) { session.drain() }
+        planTurnEnd()
+    }
+
+    /// Closes what is left, answered or not.
+    func closeAll() {
+        for session in Array(sessions.values) { session.close() }
+    }
+
+    private func announceIfDrained() {
+        guard sessions.isEmpty, let done = onDrained else { return }
+        onDrained = {}
+        done()
+    }
+}
+
+/// What happened at the sockets since the start, for INFO.
+struct ServerCounters {
+    var acceptedConnections: UInt64 = 0
+    var rejectedConnections: UInt64 = 0
+    var deniedConnections: UInt64 = 0
+    var timedOutConnections: UInt64 = 0
+    var protocolErrors: UInt64 = 0
+    /// Closed because of `limits.max-input`.
+    var inputLimitConnections: UInt64 = 0
+    var inputBytes: UInt64 = 0
+    var outputBytes: UInt64 = 0
+}
