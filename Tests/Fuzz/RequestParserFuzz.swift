@@ -54,11 +54,13 @@ private func parse(_ stream: UnsafeRawBufferPointer, pieces: () -> Int) -> Outco
     return outcome
 }
 
-/// The command the arguments name, or 255: the lookup reads a peer's bytes too.
+private let names = NameTable(["TOKEN.VALIDATE", "TOKEN.GET", "CSRF.ISSUE", "PING"])
+
+/// The name that the arguments are, or 255: the lookup reads a peer's bytes too.
 private func look(_ bytes: UnsafeMutableRawBufferPointer, _ first: Range<Int>, _ second: Range<Int>?) -> UInt64 {
     let name = UnsafeRawBufferPointer(rebasing: bytes[first])
     let other = second.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
-    return CommandTable.lookup(first: name, second: other).map { UInt64($0.command.rawValue) } ?? 255
+    return names.lookup(first: name, second: other).map { UInt64($0.index) } ?? 255
 }
 
 /// The entry point of libFuzzer. Aborts if the same bytes give different outcomes.

@@ -3,7 +3,7 @@ internal import WireProtocol
 
 /// `CLIENT …`: what a connection says of itself, and what an admin sees of all.
 extension Dispatcher {
-    func client(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) {
+    func client(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let arguments = call.arguments
         let client = call.session
         if arguments.isKeyword(0, "ID"), arguments.count == 1 {
@@ -30,6 +30,7 @@ extension Dispatcher {
                 "CLIENT takes ID, SETNAME name, GETNAME, SETINFO attribute value, INFO, LIST, KILL ID id or KILL USER user"
             )
         }
+        return .now
     }
 
     private func requireAdmin(_ client: RESPSession) throws(ReplyError) {

@@ -35,7 +35,7 @@ extension Dispatcher {
     /// number; our own fields are last.
     func line(_ client: RESPSession) -> String {
         let now = MonotonicInstant.now()
-        let command = client.lastCommand.map { "\($0.spec.name)".lowercased() } ?? "NULL"
+        let command = client.lastCommand.map { "\($0.row.name)".lowercased() } ?? "NULL"
         let unsent = client.unsentBytes
         let fields: [(StaticString, String)] = [
             ("id", "\(client.id)"), ("addr", "unix:\(client.peer.processID)"), ("laddr", "unix:\(getpid())"),

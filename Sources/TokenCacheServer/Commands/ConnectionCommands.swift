@@ -10,57 +10,44 @@ extension Dispatcher {
     static let maxPatterns = 16
     static let maxPatternBytes = 128
 
-    /// - Returns: false where the command is about sessions, or its reply comes later.
-    func answerConnectionCommand(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Answering {
-        let arguments = call.arguments
-        switch call.command {
-        case .ping:
-            if arguments.count == 0 { writer.simple("PONG") } else { writer.bulk(arguments[0]) }
-        case .echo: writer.bulk(arguments[0])
-        case .hello: try hello(call, &writer)
-        case .auth:
-            noteAuthentication(call.session)
-            writer.ok()
-        case .select: try select(arguments, &writer)
-        case .quit:
-            writer.ok()
-            call.session.finishAfterReply()
-        case .reset: reset(call.session, &writer)
-        case .client: try client(call, &writer)
-        case .command:
-            CommandTable.describe(
-                Array(arguments.request.ranges)[arguments.first...], in: arguments.request.bytes, to: &writer)
-        case .config: try config(arguments, &writer)
-        case .info: writer.verbatim(information(arguments, of: call.session.server))
-        case .dbsize:
-            countKeys(call)
-            return .later
-        case .slowlog: try slowlog(arguments, &writer)
-        case .latency: try latency(arguments, &writer)
-        case .shutdown:
-            logger.notice("shutdown was asked for", metadata: ["uid": "\(call.session.peer.userID)"])
-            // Redis answers nothing: the connection closes when it is done.
-            environment.shutDown()
-        case .probe:
-            probe(call)
-            return .later
-        case .reload: try reload(by: call.session, &writer)
-        case .multi, .discard, .watch: throw ReplyError(code: "ERR", message: "use a pipeline without a transaction")
-        // The code by which client libraries report what was wrong with MULTI.
-        case .exec: throw ReplyError(code: "EXECABORT", message: "use a pipeline without a transaction")
-        default: return .notMine
-        }
+    func ping(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        if call.arguments.count == 0 { writer.simple("PONG") } else { writer.bulk(call.arguments[0]) }
         return .now
     }
 
-    /// How a command was taken.
-    enum Answering {
-        case now, later, notMine
+    func echo(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        writer.bulk(call.arguments[0])
+        return .now
+    }
+
+    func quit(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        writer.ok()
+        call.session.finishAfterReply()
+        return .now
+    }
+
+    func reset(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        call.session.version = .two
+        writer.version = .two
+        call.session.name = []
+        writer.simple("RESET")
+        return .now
+    }
+
+    func describeCommands(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        CommandReplies.describe((0..<call.arguments.count).map { call.arguments[$0] }, to: &writer)
+        return .now
+    }
+
+    func refuseTransaction(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        // The code by which client libraries report what was wrong with MULTI.
+        throw ReplyError(
+            code: call.command == .exec ? "EXECABORT" : "ERR", message: "use a pipeline without a transaction")
     }
 
     // MARK: Handshake
 
-    private func hello(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) {
+    func hello(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let client = call.session
         let arguments = call.arguments
         var version = client.version
@@ -81,7 +68,7 @@ extension Dispatcher {
                 name = try clientName(arguments[index + 1])
                 index += 2
             } else {
-                throw .badArgument("syntax error in HELLO; usage: \(call.command.spec.usage)")
+                throw .badArgument("syntax error in HELLO; usage: \(call.row.usage)")
             }
         }
         client.version = version
@@ -96,6 +83,13 @@ extension Dispatcher {
         writer.bulk("role"); writer.bulk("master")
         writer.bulk("modules"); writer.array(0)
         writer.bulk("tokencached_version"); writer.bulk(Version.current)
+        return .now
+    }
+
+    func authenticate(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        noteAuthentication(call.session)
+        writer.ok()
+        return .now
     }
 
     /// Access goes by the peer's credentials; a password is neither needed nor kept.
@@ -108,18 +102,12 @@ extension Dispatcher {
             metadata: ["uid": "\(client.peer.userID)", "suppressed": "\(suppressed)"])
     }
 
-    private func select(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
-        guard arguments[0].elementsEqual("0".utf8) else {
+    func select(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        guard call.arguments[0].elementsEqual("0".utf8) else {
             throw .badArgument("DB index is out of range; there is 0 only")
         }
         writer.ok()
-    }
-
-    private func reset(_ client: RESPSession, _ writer: inout ReplyWriter) {
-        client.version = .two
-        writer.version = .two
-        client.name = []
-        writer.simple("RESET")
+        return .now
     }
 
     /// As Redis takes it: no spaces, no control characters. Shown in `CLIENT LIST`.
@@ -132,7 +120,8 @@ extension Dispatcher {
 
     // MARK: Operators
 
-    private func config(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
+    func config(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let arguments = call.arguments
         guard arguments.isKeyword(0, "GET"), arguments.count > 1 else {
             throw .badArgument("CONFIG GET pattern is all there is; the configuration is changed in its file")
         }
@@ -161,10 +150,18 @@ extension Dispatcher {
             writer.bulk(key)
             writer.bulk(value)
         }
+        return .now
     }
 
-    private func reload(by client: RESPSession, _ writer: inout ReplyWriter) throws(ReplyError) {
-        switch environment.reload(AuditPeer(client.peer)) {
+    func shutDown(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        logger.notice("shutdown was asked for", metadata: ["uid": "\(call.session.peer.userID)"])
+        // Redis answers nothing: the connection closes when it is done.
+        environment.shutDown()
+        return .now
+    }
+
+    func reload(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        switch environment.reload(AuditPeer(call.session.peer)) {
         case .changed(let needRestart) where needRestart.isEmpty: writer.ok()
         case .changed(let needRestart):
             writer.bulk("OK, but these keys change with a restart only: " + needRestart.joined(separator: ", "))
@@ -172,14 +169,17 @@ extension Dispatcher {
             throw .badArgument(
                 "nothing was changed: the new configuration is wrong: " + problems.joined(separator: "; "))
         }
+        return .now
     }
 
-    private func countKeys(_ call: Call) {
+    func countKeys(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
         let reply: TokenService.Completion<Int64> = later(call) { $1.integer($0) }
         environment.keyCount(reply)
+        return .later
     }
 
-    private func slowlog(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
+    func slowlog(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let arguments = call.arguments
         if arguments.isKeyword(0, "GET") {
             writer.array(0)
         } else if arguments.isKeyword(0, "LEN") {
@@ -189,9 +189,11 @@ extension Dispatcher {
         } else {
             throw .badArgument("SLOWLOG takes GET, LEN or RESET; it is always empty: arguments are kept nowhere")
         }
+        return .now
     }
 
-    private func latency(_ arguments: Arguments, _ writer: inout ReplyWriter) throws(ReplyError) {
+    func latency(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let arguments = call.arguments
         if arguments.isKeyword(0, "LATEST") || arguments.isKeyword(0, "HISTORY") {
             writer.array(0)
         } else if arguments.isKeyword(0, "HISTOGRAM") {
@@ -203,5 +205,6 @@ extension Dispatcher {
         } else {
             throw .badArgument("LATENCY takes LATEST, HISTORY, HISTOGRAM, RESET or DOCTOR")
         }
+        return .now
     }
 }

@@ -11,6 +11,9 @@ final class Dispatcher {
     let logger: Logger
     let environment: DaemonEnvironment
     let audit: AuditTrail
+    /// Constants of its own: a global's first use would be looked at with every request.
+    private let rows = CommandRow.all
+    private let names = NameTable(CommandRow.all.map(\.name))
     var statistics = CommandStatistics()
     var operationsPerSecond = RateSampler()
     let ignoredAuthentications = RateLimit(perInterval: 1, interval: .seconds(60))
@@ -34,43 +37,35 @@ final class Dispatcher {
     }
 
     /// Carries out one request, whose reply is written now or has its place reserved.
-    func execute(_ request: Request, from client: RESPSession, _ writer: inout ReplyWriter) {
+    func execute(_ request: Request, from session: RESPSession, _ writer: inout ReplyWriter) {
         let second = request.count > 1 ? request[1] : nil
-        guard let (command, nameWords) = CommandTable.lookup(first: request[0], second: second) else {
+        guard let (index, words) = names.lookup(first: request[0], second: second),
+            let command = Command(rawValue: UInt8(truncatingIfNeeded: index))
+        else {
             statistics.unknownCommands &+= 1
             return fail("ERR", "unknown command; COMMAND DOCS lists those there are", &writer)
         }
-        client.lastCommand = command
-        let arguments = request.arguments(after: nameWords)
-        let spec = command.spec
-        guard client.role >= spec.role else {
+        session.lastCommand = command
+        let arguments = request.arguments(after: words)
+        guard session.role >= rows[index].role else {
             statistics.reject(command)
-            let roles = "this command needs the role \(spec.role), this peer has \(client.role) (access)"
+            let roles = "this command needs the role \(rows[index].role), this peer has \(session.role) (access)"
             return fail("NOPERM", roles, &writer)
         }
-        guard spec.accepts(argumentCount: arguments.count) else {
+        guard rows[index].arity.accepts(arguments.count) else {
             statistics.reject(command)
-            return fail("ERR", "wrong number of arguments for \(spec.name); usage: \(spec.usage)", &writer)
+            let row = rows[index]
+            return fail("ERR", "wrong number of arguments for \(row.name); usage: \(row.usage)", &writer)
         }
-        let call = Call(
-            command: command, arguments: arguments, session: client, startedAt: client.lastRequestAt)
-        if audit.isOn { service.asking = AuditPeer(client.peer) }
+        let call = Call(command: command, arguments: arguments, session: session, startedAt: session.lastRequestAt)
+        if audit.isOn { service.asking = AuditPeer(session.peer) }
         do throws(ReplyError) {
-            let answered =
-                spec.group == .session ? try answerSessionCommand(call, &writer) : try answer(call, &writer)
-            if answered { statistics.countAtOnce(command, since: call.startedAt) }
+            if try rows[index].answer(self, call, &writer) == .now {
+                statistics.countAtOnce(command, since: call.startedAt)
+            }
         } catch {
             statistics.countFailure(command)
             fail(error.code, error.message, &writer)
-        }
-    }
-
-    /// - Returns: false where the reply comes later.
-    private func answer(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        switch try answerConnectionCommand(call, &writer) {
-        case .now: return true
-        case .later: return false
-        case .notMine: return try answerSessionCommand(call, &writer)
         }
     }
 
@@ -106,6 +101,8 @@ struct Call {
     /// It lives while its command is carried out: unchecked, as this is the hot path.
     unowned(unsafe) let session: RESPSession
     let startedAt: MonotonicInstant
+
+    var row: CommandRow { command.row }
 }
 
 /// An error reply: what was wrong, what is allowed. Never carries an argument.
@@ -137,9 +134,4 @@ struct ReplyError: Error {
             )
         }
     }
-}
-
-extension CommandSpec {
-    /// Name and arguments, as help and error messages show them.
-    var usage: String { "\(name) \(arguments)" }
 }

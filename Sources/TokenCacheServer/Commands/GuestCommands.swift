@@ -6,21 +6,21 @@ internal import WireProtocol
 /// The commands about what is stored nowhere: guests, CSRF tokens, captchas. Redis is asked only for a holder whose
 /// session is not in the near cache, and to spend a captcha.
 extension Dispatcher {
-    func issueGuest(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+    func issueGuest(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let limit = service.statelessPolicy.guestAbsolute * 1_000
-        let options = try options(call, from: 0, [.lifetime, .bind], maxLifetime: limit)
+        let options = try options(call, maxLifetime: limit)
         try checkBindings(options.signals)
         let view = try orReply { () throws(ServiceFault) in
             try service.issueGuest(lifetime: options.lifetime, options.signals)
         }
         writer.session(view, status: "issued")
-        return true
+        return .now
     }
 
     // MARK: CSRF
 
-    func issueCSRF(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let options = try options(call, from: 1, [.bind, .form])
+    func issueCSRF(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call)
         return try withHolder(call, try presented(call, 0, options.signals), &writer) {
             [service] known, writer throws(ServiceFault) in
             let (csrf, expiresIn) = try service.issueCSRF(form: options.form, known.holder)
@@ -32,8 +32,8 @@ extension Dispatcher {
         }
     }
 
-    func verifyCSRF(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let options = try options(call, from: 2, [.bind, .form, .fetchSite])
+    func verifyCSRF(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call)
         try orReply(service.requireKeys)
         let form = FormCheck(csrf: call.arguments[1].array, form: options.form, site: options.access.site)
         let presented = try presented(call, 0, options.signals)
@@ -54,7 +54,7 @@ extension Dispatcher {
     private func withHolder(
         _ call: Call, _ presented: Presented, _ writer: inout ReplyWriter,
         _ write: @escaping (FormHolder, inout ReplyWriter) throws(ServiceFault) -> Void
-    ) throws(ReplyError) -> Bool {
+    ) throws(ReplyError) -> CommandRow.Answered {
         try orReply(service.requireKeys)
         let reply = { [self] (verdict: Judged<FormHolder>, writer: inout ReplyWriter) in
             switch verdict {
@@ -76,9 +76,8 @@ extension Dispatcher {
     /// The longest that a captcha may live, milliseconds: as `captcha.lifetime`.
     private static let longestCaptcha: Milliseconds = 30 * 86_400_000
 
-    func issueCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let options = try options(
-            call, from: 0, [.solution, .length, .form, .holder, .lifetime, .bind], maxLifetime: Self.longestCaptcha)
+    func issueCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call, maxLifetime: Self.longestCaptcha)
         guard options.solution == nil || options.length == nil else {
             throw .badArgument("CAPTCHA.ISSUE takes either SOLUTION or LENGTH")
         }
@@ -93,7 +92,7 @@ extension Dispatcher {
             try orReply { [request] () throws(ServiceFault) in
                 writer.captcha(try service.issueCaptcha(request, holder: nil))
             }
-            return true
+            return .now
         }
         return try withHolder(call, try presented(call, index, options.signals), &writer) {
             [service, request] known, writer throws(ServiceFault) in
@@ -101,7 +100,7 @@ extension Dispatcher {
         }
     }
 
-    func openCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+    func openCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         switch try orReply({ () throws(ServiceFault) in try service.openCaptcha(call.arguments[0]) }) {
         case .valid(let captcha):
             writer.map(2)
@@ -110,11 +109,11 @@ extension Dispatcher {
         case .expired: writer.captcha(.expired)
         case .unknown: writer.captcha(.unknown)
         }
-        return true
+        return .now
     }
 
-    func verifyCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let options = try options(call, from: 2, [.form, .holder, .bind])
+    func verifyCaptcha(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call)
         let captcha: Captcha
         switch try orReply({ () throws(ServiceFault) in try service.openCaptcha(call.arguments[0]) }) {
         case .valid(let opened): captcha = opened
@@ -132,10 +131,10 @@ extension Dispatcher {
         }
     }
 
-    private func refuse(_ verdict: CaptchaVerdict, _ writer: inout ReplyWriter) -> Bool {
+    private func refuse(_ verdict: CaptchaVerdict, _ writer: inout ReplyWriter) -> CommandRow.Answered {
         service.countCaptcha(verdict)
         writer.captcha(verdict)
-        return true
+        return .now
     }
 }
 

@@ -23,7 +23,12 @@ extension Dispatcher {
     private static let quiet = ["commandstats", "latencystats"]
 
     /// The sections asked for; without an argument all but the long ones; `all` and `everything` mean all.
-    func information(_ arguments: Arguments, of server: Server) -> String {
+    func information(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        writer.verbatim(information(call.arguments, of: call.session.server))
+        return .now
+    }
+
+    private func information(_ arguments: Arguments, of server: Server) -> String {
         statistics.settle()
         let asked = (0..<arguments.count).map { String(decoding: arguments[$0], as: UTF8.self).lowercased() }
         let everything = asked.contains { $0 == "all" || $0 == "everything" }
@@ -124,7 +129,7 @@ extension Dispatcher {
         Command.allCases.compactMap { command in
             let row = statistics.rows[Int(command.rawValue)]
             guard row.calls > 0 || row.rejected > 0 else { return nil }
-            return ("\(command.spec.name)".lowercased(), row)
+            return ("\(command.row.name)".lowercased(), row)
         }
     }
 

@@ -4,7 +4,7 @@ internal import WireProtocol
 
 /// PROBE: tries for an operator what sessions need of Redis, and tells how Redis and the other daemons are.
 extension Dispatcher {
-    func probe(_ call: Call) {
+    func probe(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
         let reply: TokenService.Completion<ProbeReport> = later(call) { [self] report, writer in
             writer.probe(report, environment.marking())
         }
@@ -20,6 +20,7 @@ extension Dispatcher {
             report = $0
             finish()
         }
+        return .later
     }
 }
 

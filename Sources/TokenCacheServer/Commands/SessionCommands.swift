@@ -4,41 +4,15 @@ internal import WireProtocol
 
 /// The session commands: arguments in, a question to the service, its answer as a reply.
 extension Dispatcher {
-    /// - Returns: true where the service had the answer at once; false where it comes later. An argument that is refused
-    ///   throws.
-    func answerSessionCommand(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        switch call.command {
-        case .tokenValidate: return try validate(call, &writer)
-        case .tokenVisit: return try visit(call, &writer)
-        case .tokenGet: return try get(call, &writer)
-        case .tokenIssue: try issue(call)
-        case .tokenLogin: try login(call)
-        case .tokenRotate: try rotate(call)
-        case .tokenRevoke: try revoke(call)
-        case .tokenRevokeAll: try revokeAll(call)
-        case .tokenList: try list(call)
-        case .tokenInspect: try inspect(call)
-        case .tokenSet: try set(call)
-        case .csrfVerify: return try verifyCSRF(call, &writer)
-        case .csrfIssue: return try issueCSRF(call, &writer)
-        case .guestIssue: return try issueGuest(call, &writer)
-        case .captchaVerify: return try verifyCaptcha(call, &writer)
-        case .captchaIssue: return try issueCaptcha(call, &writer)
-        case .captchaOpen: return try openCaptcha(call, &writer)
-        default: throw ReplyError(code: "ERR", message: "\(call.command.spec.name) is not carried out by this daemon")
-        }
-        return false
-    }
-
-    private func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
+    func validate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         guard call.arguments.count > 1 else { return try validateToken(call, Signals(), Requirement(), &writer) }
-        let options = try options(call, from: 1, SessionOptions.Allowed.page.union(.require))
+        let options = try options(call)
         // A validator reads no data and makes no forms: those are a worker's.
         guard call.session.role >= .worker || (options.dataNames == nil && options.access.csrfForm == nil) else {
             throw ReplyError(
                 code: "NOPERM",
                 message:
-                    "DATA and CSRF of \(call.command.spec.name) need the role worker, this peer has \(call.session.role)"
+                    "DATA and CSRF of \(call.row.name) need the role worker, this peer has \(call.session.role)"
             )
         }
         guard options.asksForPage else {
@@ -64,7 +38,7 @@ extension Dispatcher {
     private func validateToken(
         _ call: Call, _ signals: Signals, isNavigation: Bool = true, _ requirement: Requirement,
         _ writer: inout ReplyWriter
-    ) throws(ReplyError) -> Bool {
+    ) throws(ReplyError) -> CommandRow.Answered {
         // No closure: a hit would pay for one that it has no use for.
         func write(_ verdict: Verdict, _ writer: inout ReplyWriter) {
             if case .accepted(let view) = verdict, refuse(view, requirement, &writer) { return }
@@ -83,9 +57,9 @@ extension Dispatcher {
                 }
             case .accepted(let view): write(.accepted(view), &writer)
             case .refused(let refusal): writer.refusal(refusal)
-            case .asked: return false
+            case .asked: return .later
             }
-            return true
+            return .now
         } catch { throw ReplyError(error) }
     }
 
@@ -98,8 +72,8 @@ extension Dispatcher {
         return true
     }
 
-    private func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let options = try options(call, from: 1, SessionOptions.Allowed.page.union(.post))
+    func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call)
         let write = { (answer: VisitAnswer, writer: inout ReplyWriter) in
             writer.visit(answer, data: options.picked(answer.page.holder))
         }
@@ -109,18 +83,19 @@ extension Dispatcher {
         }
     }
 
-    private func issue(_ call: Call) throws(ReplyError) {
-        let options = try options(call, from: 0, SessionOptions.Allowed.terms.union([.subject, .dataPairs]))
+    func issue(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call)
         guard options.request.authTime == nil || !options.request.subject.isEmpty else {
             throw .badArgument("AUTH-TIME says when a subject proved who they are, and needs SUBJECT")
         }
         try checkBindings(options.signals)
         try checkSize(options.request.data)
         service.issue(options.request, at: call.startedAt, later(call) { $1.session($0, status: "issued") })
+        return .later
     }
 
-    private func login(_ call: Call) throws(ReplyError) {
-        let options = try options(call, from: 2, SessionOptions.Allowed.terms.union([.csrf, .dataPairs]))
+    func login(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call)
         if options.access.csrfForm != nil { try orReply(service.requireKeys) }
         var request = options.request
         request.subject = try SessionOptions.subject(call.arguments[1], isRequired: true)
@@ -134,10 +109,11 @@ extension Dispatcher {
             later(call) { [self] view, writer in
                 self.session(view, status: "issued", form: options.access.csrfForm, &writer)
             })
+        return .later
     }
 
-    private func rotate(_ call: Call) throws(ReplyError) {
-        let options = try options(call, from: 1, [.bind, .csrf])
+    func rotate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call)
         if options.access.csrfForm != nil { try orReply(service.requireKeys) }
         service.rotate(
             try presented(call, 0, options.signals), pageGuest: service.pageGuest(of: call.arguments[0]),
@@ -149,6 +125,7 @@ extension Dispatcher {
                     self.session(view, status: "rotated", form: options.access.csrfForm, &writer)
                 }
             })
+        return .later
     }
 
     /// A session under a new token, and a CSRF token for the form that comes next.
@@ -164,14 +141,15 @@ extension Dispatcher {
         }
     }
 
-    private func revoke(_ call: Call) throws(ReplyError) {
-        let (reference, _) = try reference(call, [])
+    func revoke(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let (reference, _) = try reference(call)
         service.revoke(reference, at: call.startedAt, later(call) { $1.revocation($0) })
+        return .later
     }
 
-    private func revokeAll(_ call: Call) throws(ReplyError) {
+    func revokeAll(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let subject = try SessionOptions.subject(call.arguments[0], isRequired: true)
-        let options = try options(call, from: 1, [.except, .bind])
+        let options = try options(call)
         guard options.exceptIndex != nil || options.signals.isEmpty else {
             throw .badArgument("BIND speaks of the token of EXCEPT, and there is none")
         }
@@ -189,35 +167,39 @@ extension Dispatcher {
                     writer.bulk("count"); writer.integer(Int64(count))
                 }
             })
+        return .later
     }
 
-    private func list(_ call: Call) throws(ReplyError) {
+    func list(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let subject = try SessionOptions.subject(call.arguments[0], isRequired: true)
-        let options = try options(call, from: 1, [.limit, .dataNames])
+        let options = try options(call)
         service.list(
             subject: subject, limit: options.limit ?? SessionOptions.defaultLimit,
             withData: options.dataNames != nil, at: call.startedAt,
             later(call) { views, writer in
                 writer.list(views) { options.dataNames == nil ? nil : options.pick($0 ?? []) }
             })
+        return .later
     }
 
-    private func inspect(_ call: Call) throws(ReplyError) {
-        let (reference, _) = try reference(call, [])
+    func inspect(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let (reference, _) = try reference(call)
         service.inspect(reference, at: call.startedAt, later(call) { $1.inspection($0) })
+        return .later
     }
 
-    private func set(_ call: Call) throws(ReplyError) {
-        let (reference, options) = try reference(call, [.dataPairs])
+    func set(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let (reference, options) = try reference(call)
         guard !options.request.data.isEmpty else {
             throw .badArgument("TOKEN.SET needs DATA and at least one pair of field and value")
         }
         try checkSize(options.request.data)
         service.set(reference, options.request.data, at: call.startedAt, later(call) { $1.change($0) })
+        return .later
     }
 
-    private func get(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> Bool {
-        let (reference, options) = try reference(call, [.dataNames])
+    func get(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let (reference, options) = try reference(call)
         let write = { (answer: Judged<HeldData>, writer: inout ReplyWriter) in
             writer.held(answer.map { HeldData(sid: $0.sid, fields: options.pick($0.fields)) })
         }
@@ -226,11 +208,15 @@ extension Dispatcher {
 
     // MARK: Arguments
 
+    /// The options of the command, behind the arguments that it needs.
+    /// - Parameters:
+    ///   - start: where they begin, if not there.
+    ///   - more: further options that are allowed.
     func options(
-        _ call: Call, from start: Int, _ allowed: SessionOptions.Allowed, maxLifetime: Milliseconds = 0
+        _ call: Call, from start: Int? = nil, and more: [CommandOption] = [], maxLifetime: Milliseconds = 0
     ) throws(ReplyError) -> SessionOptions {
         try SessionOptions(
-            call, from: start, allowed: allowed,
+            call, from: start ?? call.row.arity.minimum, allowed: call.row.allowed.union(CommandOptions(more)),
             rules: SessionOptions.Rules(policy: service.policy, now: service.seconds * 1_000), maxLifetime: maxLifetime)
     }
 
@@ -258,30 +244,32 @@ extension Dispatcher {
     }
 
     /// `token [BIND …]` or `SID sid [SUBJECT subject]`, and the options behind. What cannot be a sid belongs to no session.
-    private func reference(
-        _ call: Call, _ allowed: SessionOptions.Allowed
-    ) throws(ReplyError) -> (SessionReference, SessionOptions) {
+    private func reference(_ call: Call) throws(ReplyError) -> (SessionReference, SessionOptions) {
         guard call.arguments.isKeyword(0, "SID") else {
-            let options = try options(call, from: 1, allowed.union([.bind]))
+            let options = try options(call, from: 1, and: [.bind])
             return (.token(try presented(call, 0, options.signals)), options)
         }
-        guard call.arguments.count > 1 else {
-            throw .badArgument("SID needs the sid of a session, 32 hex digits; usage: \(call.command.spec.usage)")
+        let text = call.arguments[1]
+        let isOption = call.row.allowed.all.contains { text.isKeyword($0.keyword) } || text.isKeyword("SUBJECT")
+        guard !text.isEmpty, !isOption else {
+            throw .badArgument("SID needs the sid of a session, 32 hex digits; usage: \(call.row.usage)")
         }
-        let options = try options(call, from: 2, allowed.union([.subject]))
+        let options = try options(call, from: 2, and: [.subject])
+        guard options.givenSubject != [] else {
+            throw .badArgument("SID … SUBJECT needs a subject: sessions of nobody are not asked for by whose they are")
+        }
         guard let sid = SessionID(text: call.arguments[1]) else { return (.noSession, options) }
         return (.sid(sid, of: options.givenSubject), options)
     }
 
-    /// Writes the answer that the service has at once.
-    /// - Returns: whether it had one; else it comes later.
+    /// Writes the answer that the service has at once, if it has one; else it comes later.
     func now<Answer>(
         _ writer: inout ReplyWriter, _ write: (Answer, inout ReplyWriter) -> Void,
         _ ask: () throws(ServiceFault) -> Answer?
-    ) throws(ReplyError) -> Bool {
-        guard let answer = try orReply(ask) else { return false }
+    ) throws(ReplyError) -> CommandRow.Answered {
+        guard let answer = try orReply(ask) else { return .later }
         write(answer, &writer)
-        return true
+        return .now
     }
 
     /// What the service cannot do is an error reply.

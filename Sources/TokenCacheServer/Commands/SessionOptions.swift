@@ -4,97 +4,6 @@ internal import WireProtocol
 
 /// The options after the positional arguments of a session command, in any order but `DATA`, which comes last.
 struct SessionOptions {
-    enum Option: UInt32, CaseIterable {
-        case subject
-        case idle
-        case absolute
-        case bind
-        case except
-        case limit
-        case check
-        case fetchSite
-        case fetchMode
-        case post
-        case csrf
-        case require
-        case cookie
-        case authTime
-        case lifetime
-        case form
-        case holder
-        case solution
-        case length
-        /// `DATA field value …`
-        case dataPairs
-        /// `DATA field …`
-        case dataNames
-
-        /// The word on the wire.
-        var keyword: StaticString {
-            switch self {
-            case .subject: "SUBJECT"
-            case .idle: "IDLE"
-            case .absolute: "ABSOLUTE"
-            case .bind: "BIND"
-            case .except: "EXCEPT"
-            case .limit: "LIMIT"
-            case .check: "CHECK"
-            case .fetchSite: "FETCH-SITE"
-            case .fetchMode: "FETCH-MODE"
-            case .post: "POST"
-            case .csrf: "CSRF"
-            case .require: "REQUIRE"
-            case .cookie: "COOKIE"
-            case .authTime: "AUTH-TIME"
-            case .lifetime: "LIFETIME"
-            case .form: "FORM"
-            case .holder: "FOR"
-            case .solution: "SOLUTION"
-            case .length: "LENGTH"
-            case .dataPairs, .dataNames: "DATA"
-            }
-        }
-
-        fileprivate static let all = Array(allCases)
-    }
-
-    /// The options that a command takes.
-    struct Allowed: OptionSet {
-        let rawValue: UInt32
-
-        init(rawValue: UInt32) { self.rawValue = rawValue }
-        fileprivate init(_ option: Option) { rawValue = 1 << option.rawValue }
-
-        func allows(_ option: Option) -> Bool { rawValue >> option.rawValue & 1 == 1 }
-
-        static var subject: Allowed { Allowed(.subject) }
-        static var idle: Allowed { Allowed(.idle) }
-        static var absolute: Allowed { Allowed(.absolute) }
-        static var bind: Allowed { Allowed(.bind) }
-        static var except: Allowed { Allowed(.except) }
-        static var limit: Allowed { Allowed(.limit) }
-        static var check: Allowed { Allowed(.check) }
-        static var fetchSite: Allowed { Allowed(.fetchSite) }
-        static var fetchMode: Allowed { Allowed(.fetchMode) }
-        static var post: Allowed { Allowed(.post) }
-        static var csrf: Allowed { Allowed(.csrf) }
-        static var require: Allowed { Allowed(.require) }
-        static var cookie: Allowed { Allowed(.cookie) }
-        static var authTime: Allowed { Allowed(.authTime) }
-
-        /// What ISSUE and LOGIN say of a session.
-        static var terms: Allowed { [.idle, .absolute, .cookie, .authTime, .bind] }
-        /// What a page asks besides, of VISIT and VALIDATE.
-        static var page: Allowed { [.bind, .check, .fetchSite, .fetchMode, .csrf, .dataNames] }
-        static var lifetime: Allowed { Allowed(.lifetime) }
-        static var form: Allowed { Allowed(.form) }
-        static var holder: Allowed { Allowed(.holder) }
-        static var solution: Allowed { Allowed(.solution) }
-        static var length: Allowed { Allowed(.length) }
-        static var dataPairs: Allowed { Allowed(.dataPairs) }
-        static var dataNames: Allowed { Allowed(.dataNames) }
-    }
-
     var request = SessionRequest()
     /// What VISIT and VALIDATE ask besides; of the form that came back the site is completed when all options are read.
     var access = AccessRequest()
@@ -118,12 +27,12 @@ struct SessionOptions {
     static let maxUserAgent = 4_096
 
     private let call: Call
-    private let allowed: Allowed
+    private let options: [CommandOption]
     private let rules: Rules
     private let maxLifetime: Milliseconds
     private var index: Int
     /// Options that were given.
-    private var given: Allowed = []
+    private var given: CommandOptions = []
 
     /// What options are held against.
     struct Rules {
@@ -133,11 +42,12 @@ struct SessionOptions {
     }
 
     /// Reads the arguments from `start` on.
+    /// - Parameter allowed: options that the command takes there.
     init(
-        _ call: Call, from start: Int, allowed: Allowed, rules: Rules, maxLifetime: Milliseconds = 0
+        _ call: Call, from start: Int, allowed: CommandOptions, rules: Rules, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) {
         self.call = call
-        self.allowed = allowed
+        options = allowed.all
         self.rules = rules
         self.maxLifetime = maxLifetime
         index = start
@@ -161,16 +71,15 @@ struct SessionOptions {
 
     private mutating func readOption() throws(ReplyError) {
         let keyword = call.arguments[index]
-        guard let option = Option.all.first(where: { allowed.allows($0) && keyword.isKeyword($0.keyword) }) else {
-            let names = Option.all.filter(allowed.allows).map { "\($0.keyword)" }.joined(separator: ", ")
+        guard let option = options.first(where: { keyword.isKeyword($0.keyword) }) else {
+            let names = options.map { "\($0.keyword)" }.joined(separator: ", ")
             let allowedNow = names.isEmpty ? "nothing more is allowed there" : "allowed there: \(names)"
-            throw .badArgument("argument \(index + 1) of \(call.command.spec.name) is no option; \(allowedNow)")
+            throw .badArgument("argument \(index + 1) of \(call.row.name) is no option; \(allowedNow)")
         }
         index += 1
-        // One for each signal, and for each kind.
-        if option != .bind, option != .require {
-            guard !given.allows(option) else { throw .givenTwice(option.keyword) }
-            given.insert(Allowed(option))
+        if !option.mayRepeat {
+            guard !given.contains(option) else { throw .givenTwice(option.keyword) }
+            given.insert(option)
         }
         switch option {
         case .subject: request.subject = try Self.subject(try take("SUBJECT"), isRequired: false)
@@ -209,7 +118,7 @@ struct SessionOptions {
 
     private mutating func take(_ option: StaticString) throws(ReplyError) -> UnsafeRawBufferPointer {
         guard index < call.arguments.count else {
-            throw .badArgument("\(option) needs a value; usage: \(call.command.spec.usage)")
+            throw .badArgument("\(option) needs a value; usage: \(call.row.usage)")
         }
         defer { index += 1 }
         return call.arguments[index]
@@ -366,8 +275,8 @@ struct SessionOptions {
     /// An option that stands behind DATA would be taken for a field.
     private func checkNotOption(_ name: [UInt8]) throws(ReplyError) {
         guard
-            let option = Option.all.first(where: { option in
-                allowed.allows(option) && option.keyword.withUTF8Buffer { $0.elementsEqual(name) }
+            let option = options.first(where: { option in
+                option.keyword.withUTF8Buffer { $0.elementsEqual(name) }
             })
         else { return }
         throw .badArgument(
@@ -382,7 +291,7 @@ struct SessionOptions {
     }
 
     /// Nil without `SUBJECT`.
-    var givenSubject: [UInt8]? { given.allows(.subject) ? request.subject : nil }
+    var givenSubject: [UInt8]? { given.contains(CommandOption.subject) ? request.subject : nil }
 
     /// Whether VALIDATE is asked for more than the token.
     var asksForPage: Bool { dataNames != nil || access.check != nil || access.csrfForm != nil }

@@ -1,5 +1,4 @@
 internal import EventLoop
-internal import WireProtocol
 
 /// What the server needs of a client's session, whatever protocol it speaks. The session belongs to the loop's thread.
 protocol ClientSession: AnyObject {

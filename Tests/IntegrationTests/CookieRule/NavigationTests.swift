@@ -177,7 +177,14 @@ struct NavigationTests {
             }
             expectRefused("revoked", reason: "logout", try client.validate(mine))
             #expect(try client.fields("TOKEN.GET", theirs).data() == ["a": "1"])
-            expectError("ERR", try client.call("TOKEN.GET", "SID"))
+            for words in [["SID"], ["SID", ""], ["SID", "DATA"], ["SID", "data", "a"], ["SID", "SUBJECT", "ann"]] {
+                expectError("ERR", try client.call(["TOKEN.GET"] + words))
+            }
+            // "My devices" with the empty subject of a visit: nobody's sessions are not everybody's.
+            let cart = String(try client.issue().prefix(32))
+            for command in ["TOKEN.GET", "TOKEN.INSPECT", "TOKEN.REVOKE"] {
+                expectError("ERR", try client.call(command, "SID", cart, "SUBJECT", ""))
+            }
         }
     }
 

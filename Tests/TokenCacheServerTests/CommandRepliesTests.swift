@@ -1,16 +1,16 @@
 import Testing
 
+@testable import TokenCacheServer
 @testable import WireProtocol
 
 private func describe(_ words: [String], _ version: RESPVersion = .two) -> String {
-    var bytes: [UInt8] = []
-    var ranges: [Range<Int>] = []
-    for word in words {
-        ranges.append(bytes.count..<(bytes.count + word.utf8.count))
-        bytes += Array(word.utf8)
-    }
+    var ends: [Int] = [0]
+    for word in words { ends.append(ends[ends.count - 1] + word.utf8.count) }
     var writer = ReplyWriter(version: version)
-    bytes.withUnsafeBytes { CommandTable.describe(ranges[...], in: $0, to: &writer) }
+    Array(words.joined().utf8).withUnsafeBytes { bytes in
+        let words = zip(ends, ends.dropFirst()).map { UnsafeRawBufferPointer(rebasing: bytes[$0..<$1]) }
+        CommandReplies.describe(words, to: &writer)
+    }
     return writer.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
 }
 
@@ -77,7 +77,7 @@ struct CommandRepliesTests {
     @Test("all commands are listed but those that are refused")
     func listing() {
         #expect(describe(["COUNT"]) == ":\(listed.count)\r\n")
-        let names = listed.map { $0.spec.name.description.lowercased() }
+        let names = listed.map { $0.row.name.description.lowercased() }
         #expect(
             describe(["LIST"]) == "*\(names.count)\r\n" + names.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined())
         #expect(describe([]).hasPrefix("*\(names.count)\r\n*10\r\n"))

@@ -1,33 +1,38 @@
-/// Finds commands by name. The rows are in `CommandTable+Rows.swift`.
-public enum CommandTable {
-    /// No name is longer, in bytes: a test holds the rows to it.
-    static var longestName: Int { 16 }
+/// Finds names that are the first words of requests.
+public struct NameTable: Sendable {
+    /// No name is longer, in bytes.
+    public static var longestName: Int { 16 }
 
-    /// Finds a command by its name, in one word (`TOKEN.VALIDATE`) or in two (`TOKEN VALIDATE`, for client libraries
-    /// that cannot send a dot), in any case.
+    private let names: [PackedName]
+
+    /// - Parameter names: in upper case, 1 to 16 bytes each, the most frequent first; one of a family is `FAMILY.NAME`.
+    public init(_ names: [StaticString]) {
+        self.names = names.map(PackedName.init(upperCase:))
+    }
+
+    /// Finds a name in one word (`TOKEN.VALIDATE`) or in two (`TOKEN VALIDATE`, for client libraries that cannot send a
+    /// dot), in any case.
     ///
-    /// Goes through the rows in their order, the most frequent command first, and compares lengths before names. For
-    /// a table this short that is as fast as a hash (1 to 15 ns, most of them for the names that come last), and
-    /// nothing has to be built before the first lookup.
+    /// Goes through the names in their order, the most frequent first. For a table this short that is as fast as a hash
+    /// (1 to 15 ns, most of them for the names that come last).
     ///
     /// - Parameters:
     ///   - first: the request's first argument.
     ///   - second: its second, if there is one.
-    /// - Returns: the command and how many words its name took, or nil if there is no such command.
-    public static func lookup(
+    /// - Returns: the name's place in the table and how many words it took, or nil if there is no such name.
+    public func lookup(
         first: UnsafeRawBufferPointer, second: UnsafeRawBufferPointer?
-    ) -> (command: Command, words: Int)? {
-        if let name = PackedName(first), let command = find(name) { return (command, 1) }
-        if let second, let name = PackedName(first, second), let command = find(name) { return (command, 2) }
+    ) -> (index: Int, words: Int)? {
+        if let name = PackedName(first), let index = find(name) { return (index, 1) }
+        if let second, let name = PackedName(first, second), let index = find(name) { return (index, 2) }
         return nil
     }
 
     @inline(__always)
-    private static func find(_ name: PackedName) -> Command? {
+    private func find(_ name: PackedName) -> Int? {
         var index = 0
-        while index < rows.count {
-            let row = rows[index].name
-            if row.utf8CodeUnitCount == name.length, PackedName(upperCase: row) == name { return rows[index].command }
+        while index < names.count {
+            if names[index] == name { return index }
             index += 1
         }
         return nil
@@ -44,7 +49,7 @@ private struct PackedName: Equatable {
     /// nil if no command can have this name.
     @inline(__always)
     init?(_ bytes: UnsafeRawBufferPointer) {
-        guard let base = bytes.baseAddress, bytes.count > 0, bytes.count <= CommandTable.longestName else { return nil }
+        guard let base = bytes.baseAddress, bytes.count > 0, bytes.count <= NameTable.longestName else { return nil }
         let (head, tail) = Self.load(base, bytes.count)
         self.head = ASCII.upper(head)
         self.tail = ASCII.upper(tail)
@@ -63,7 +68,7 @@ private struct PackedName: Equatable {
     /// The two words joined by a dot; nil if that is too long for a name.
     init?(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) {
         let length = first.count + 1 + second.count
-        guard first.count > 0, second.count > 0, length <= CommandTable.longestName else { return nil }
+        guard first.count > 0, second.count > 0, length <= NameTable.longestName else { return nil }
         var joined = (UInt64(0), UInt64(0))
         let packed = withUnsafeMutableBytes(of: &joined) { buffer -> PackedName? in
             buffer.copyMemory(from: first)

@@ -18,9 +18,9 @@ struct CommandArgument: Equatable, Sendable {
     /// The parts of a block, or the members of a choice.
     var parts: [CommandArgument] = []
 
-    /// Reads a syntax text; see `CommandSpec.arguments` for its rules.
-    static func parse(_ syntax: StaticString) -> [CommandArgument] {
-        var reader = SyntaxReader(syntax.description)
+    /// Reads a syntax text; see `CommandRow.words` for its rules.
+    static func parse(_ syntax: String) -> [CommandArgument] {
+        var reader = SyntaxReader(syntax)
         let alternatives = reader.alternatives()
         return alternatives.count == 1 ? alternatives[0] : [SyntaxReader.joined(alternatives)]
     }

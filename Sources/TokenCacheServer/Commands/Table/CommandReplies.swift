@@ -1,36 +1,34 @@
+internal import WireProtocol
+
 /// The replies to `COMMAND` and its subcommands, in the shapes of Redis 7.0: redis-cli and the client libraries read
 /// them. Everything in them comes from the table.
-extension CommandTable {
+enum CommandReplies {
     /// The rows that are shown.
-    private static var listed: [CommandSpec] { rows.filter { !$0.flags.contains(.unlisted) } }
+    private static var listed: [CommandRow] { CommandRow.all.filter { !$0.flags.contains(.unlisted) } }
 
     /// Answers `COMMAND`, with or without a subcommand. Not for the hot path: it allocates.
     ///
     /// - Parameters:
-    ///   - arguments: where the arguments after `COMMAND` are in `bytes`.
-    ///   - bytes: the request.
+    ///   - words: the arguments after `COMMAND`.
     ///   - writer: gets exactly one reply.
-    public static func describe(
-        _ arguments: ArraySlice<Range<Int>>, in bytes: UnsafeRawBufferPointer, to writer: inout ReplyWriter
-    ) {
-        let words = arguments.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
+    static func describe(_ words: [UnsafeRawBufferPointer], to writer: inout ReplyWriter) {
         guard let subcommand = words.first else { return writeInfo(listed, to: &writer) }
         let names = words.dropFirst()
-        if ASCII.equal(subcommand, "COUNT") {
+        if subcommand.isKeyword("COUNT") {
             guard names.isEmpty else { return writeArityError("count", to: &writer) }
             writer.integer(Int64(listed.count))
-        } else if ASCII.equal(subcommand, "LIST") {
-            guard let specs = filter(Array(names)) else { return writer.error("ERR", "syntax error") }
-            writer.array(specs.count)
-            for spec in specs { writer.bulk(lowerCase(spec.name)) }
-        } else if ASCII.equal(subcommand, "INFO") {
+        } else if subcommand.isKeyword("LIST") {
+            guard let rows = filter(Array(names)) else { return writer.error("ERR", "syntax error") }
+            writer.array(rows.count)
+            for row in rows { writer.bulk(lowerCase(row.name)) }
+        } else if subcommand.isKeyword("INFO") {
             writeInfo(names.isEmpty ? listed : names.map(find), to: &writer)
-        } else if ASCII.equal(subcommand, "DOCS") {
+        } else if subcommand.isKeyword("DOCS") {
             writeDocs(names.isEmpty ? listed : names.compactMap(find), to: &writer)
-        } else if ASCII.equal(subcommand, "GETKEYS") || ASCII.equal(subcommand, "GETKEYSANDFLAGS") {
+        } else if subcommand.isKeyword("GETKEYS") || subcommand.isKeyword("GETKEYSANDFLAGS") {
             guard !names.isEmpty else { return writeArityError("getkeys", to: &writer) }
             writer.error("ERR", "The command has no key arguments")
-        } else if ASCII.equal(subcommand, "HELP") {
+        } else if subcommand.isKeyword("HELP") {
             writeHelp(to: &writer)
         } else {
             writer.error("ERR", "unknown subcommand. Try COMMAND HELP.")
@@ -38,44 +36,41 @@ extension CommandTable {
     }
 
     /// The commands of `LIST [FILTERBY MODULE name | ACLCAT category | PATTERN glob]`; nil where that is not what it says.
-    private static func filter(_ words: [UnsafeRawBufferPointer]) -> [CommandSpec]? {
+    private static func filter(_ words: [UnsafeRawBufferPointer]) -> [CommandRow]? {
         guard !words.isEmpty else { return listed }
-        guard words.count == 3, ASCII.equal(words[0], "FILTERBY") else { return nil }
+        guard words.count == 3, words[0].isKeyword("FILTERBY") else { return nil }
         let value = String(decoding: words[2], as: UTF8.self)
-        if ASCII.equal(words[1], "PATTERN") {
+        if words[1].isKeyword("PATTERN") {
             let pattern = GlobPattern(value)
             return listed.filter { pattern.matches(lowerCase($0.name)) }
         }
-        if ASCII.equal(words[1], "ACLCAT") {
+        if words[1].isKeyword("ACLCAT") {
             let category = "@" + value.lowercased()
-            return listed.filter { spec in categories(of: spec).contains { $0.description == category } }
+            return listed.filter { row in categories(of: row).contains { $0.description == category } }
         }
         // There are no modules.
-        return ASCII.equal(words[1], "MODULE") ? [] : nil
+        return words[1].isKeyword("MODULE") ? [] : nil
     }
 
-    private static func find(_ name: UnsafeRawBufferPointer) -> CommandSpec? {
-        guard let spec = lookup(first: name, second: nil)?.command.spec, !spec.flags.contains(.unlisted) else {
-            return nil
-        }
-        return spec
+    private static func find(_ name: UnsafeRawBufferPointer) -> CommandRow? {
+        listed.first { name.isKeyword($0.name) }
     }
 
     /// An array of ten-element arrays: name, arity, flags, first key, last key, step, access categories, tips, key
-    /// specifications, subcommands. There are no keys. A name that is unknown gives a null.
-    private static func writeInfo(_ specs: [CommandSpec?], to writer: inout ReplyWriter) {
-        writer.array(specs.count)
-        for spec in specs {
-            guard let spec else {
+    /// rowifications, subcommands. There are no keys. A name that is unknown gives a null.
+    private static func writeInfo(_ rows: [CommandRow?], to writer: inout ReplyWriter) {
+        writer.array(rows.count)
+        for row in rows {
+            guard let row else {
                 writer.nullArray()
                 continue
             }
             writer.array(10)
-            writer.bulk(lowerCase(spec.name))
-            writer.integer(Int64(spec.arity))
-            writeSet(CommandSpec.Flags.names.filter { spec.flags.contains($0.flag) }.map(\.name), to: &writer)
+            writer.bulk(lowerCase(row.name))
+            writer.integer(Int64(row.arity.words))
+            writeSet(CommandRow.Flags.names.filter { row.flags.contains($0.flag) }.map(\.name), to: &writer)
             for _ in 0..<3 { writer.integer(0) }
-            writeSet(categories(of: spec), to: &writer)
+            writeSet(categories(of: row), to: &writer)
             writer.set(0)
             writer.set(0)
             writer.set(0)
@@ -83,20 +78,20 @@ extension CommandTable {
     }
 
     /// A map from name to a map of what is known about the command. Names that are unknown are left out.
-    private static func writeDocs(_ specs: [CommandSpec], to writer: inout ReplyWriter) {
-        writer.map(specs.count)
-        for spec in specs {
-            writer.bulk(lowerCase(spec.name))
-            let arguments = CommandArgument.parse(spec.arguments)
+    private static func writeDocs(_ rows: [CommandRow], to writer: inout ReplyWriter) {
+        writer.map(rows.count)
+        for row in rows {
+            writer.bulk(lowerCase(row.name))
+            let arguments = CommandArgument.parse(row.arguments)
             writer.map(arguments.isEmpty ? 4 : 5)
             writer.bulk("summary")
-            writer.bulk(spec.summary)
+            writer.bulk(row.summary)
             writer.bulk("since")
-            writer.bulk(spec.since)
+            writer.bulk(row.since)
             writer.bulk("group")
-            writer.bulk(spec.group.rawValue)
+            writer.bulk(row.group.rawValue)
             writer.bulk("complexity")
-            writer.bulk(spec.complexity)
+            writer.bulk(row.complexity)
             if !arguments.isEmpty {
                 writer.bulk("arguments")
                 writeArguments(arguments, to: &writer)
@@ -153,13 +148,13 @@ extension CommandTable {
     }
 
     /// Redis's access categories, worked out from the flags as Redis does.
-    private static func categories(of spec: CommandSpec) -> [StaticString] {
+    private static func categories(of row: CommandRow) -> [StaticString] {
         var list: [StaticString] = []
-        if spec.flags.contains(.write) { list.append("@write") }
-        if spec.flags.contains(.readonly) { list.append("@read") }
-        if spec.flags.contains(.admin) { list += ["@admin", "@dangerous"] }
-        if spec.group == .connection { list.append("@connection") }
-        list.append(spec.flags.contains(.fast) ? "@fast" : "@slow")
+        if row.flags.contains(.write) { list.append("@write") }
+        if row.flags.contains(.readonly) { list.append("@read") }
+        if row.flags.contains(.admin) { list += ["@admin", "@dangerous"] }
+        if row.group == .connection { list.append("@connection") }
+        list.append(row.flags.contains(.fast) ? "@fast" : "@slow")
         return list
     }
 

@@ -1,0 +1,71 @@
+/// An option of a command: a keyword, and what follows it.
+enum CommandOption: UInt32, CaseIterable, Sendable {
+    case subject, idle, absolute, bind, except, limit, check, fetchSite, fetchMode, post, csrf, require, cookie,
+        authTime
+    case lifetime, form, holder, solution, length
+    /// `DATA field value …`
+    case dataPairs
+    /// `DATA field …`
+    case dataNames
+
+    /// The word on the wire, and what follows it, as help shows it: one text for each kind.
+    private var row: (keyword: StaticString, values: [StaticString]) {
+        switch self {
+        case .subject: ("SUBJECT", ["subject"])
+        case .idle: ("IDLE", ["duration"])
+        case .absolute: ("ABSOLUTE", ["duration"])
+        case .bind: ("BIND", ["signal value"])
+        case .except: ("EXCEPT", ["token [BIND signal value]…"])
+        case .limit: ("LIMIT", ["count"])
+        case .check: ("CHECK", ["csrf form"])
+        case .fetchSite: ("FETCH-SITE", ["site"])
+        case .fetchMode: ("FETCH-MODE", ["mode"])
+        case .post: ("POST", [])
+        case .csrf: ("CSRF", ["form"])
+        case .require: ("REQUIRE", ["subject", "login-within duration"])
+        case .cookie: ("COOKIE", ["session|persistent"])
+        case .authTime: ("AUTH-TIME", ["time"])
+        case .lifetime: ("LIFETIME", ["duration"])
+        case .form: ("FORM", ["name"])
+        case .holder: ("FOR", ["token"])
+        case .solution: ("SOLUTION", ["text | LENGTH count"])
+        case .length: ("LENGTH", ["count"])
+        case .dataPairs: ("DATA", ["field value …"])
+        case .dataNames: ("DATA", ["field …"])
+        }
+    }
+
+    var keyword: StaticString { row.keyword }
+
+    /// As help shows it, each kind.
+    var syntax: [String] {
+        let (keyword, values) = row
+        return values.isEmpty ? ["\(keyword)"] : values.map { "\(keyword) \($0)" }
+    }
+
+    /// Given once for each signal or kind, rather than once.
+    var mayRepeat: Bool { self == .bind || self == .require }
+
+    /// What its syntax mentions besides.
+    var companions: [CommandOption] {
+        switch self {
+        case .except: [.bind]
+        case .solution: [.length]
+        default: []
+        }
+    }
+}
+
+/// The options that a command takes.
+struct CommandOptions: OptionSet, Sendable {
+    let rawValue: UInt32
+
+    init(rawValue: UInt32) { self.rawValue = rawValue }
+    init(_ options: [CommandOption]) { rawValue = options.reduce(0) { $0 | 1 << $1.rawValue } }
+
+    func contains(_ option: CommandOption) -> Bool { rawValue >> option.rawValue & 1 == 1 }
+    mutating func insert(_ option: CommandOption) { self = CommandOptions(rawValue: rawValue | 1 << option.rawValue) }
+
+    /// In the order of the cases.
+    var all: [CommandOption] { CommandOption.allCases.filter(contains) }
+}
