@@ -229,9 +229,7 @@ public final class Daemon {
             runID: String(decoding: runID.withUnsafeBytes { Hex.encode($0) }.prefix(40), as: UTF8.self),
             startedAt: startedAt, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
-            upstream: { [unowned node, weak self] reported in
-                node.informationFields(reported, dataLosses: self?.parts?.marking?.dataLosses ?? 0)
-            },
+            node: node,
             marking: { [weak self] in self?.parts?.marking },
             renewMark: { [weak self] done in
                 guard let marking = self?.parts?.marking else { return done() }

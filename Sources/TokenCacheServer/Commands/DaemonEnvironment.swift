@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import RedisLink
 internal import TokenCache
 
 /// What a reload did.
@@ -18,9 +19,8 @@ struct DaemonEnvironment {
     var configurationFile: String
     /// Configuration keys that match a glob, with their values; secrets are redacted.
     var configuration: (_ pattern: String) -> [(key: String, value: String)]
-    /// The fields of INFO's section `# Upstream`, in order.
-    /// - Parameter reported: the last reason for which somebody was answered `UNAVAILABLE`.
-    var upstream: (_ reported: ReportedFault?) -> [(String, String)]
+    /// The Redis behind the daemon.
+    unowned var node: RedisNode
     /// What is known of all daemons before the same Redis; nil for an embedded one.
     var marking: () -> DaemonMarking?
     /// Renews this daemon's mark, and reads the others'.

@@ -19,15 +19,23 @@ enum ProcessFacts {
     }
 
     /// Bytes in memory now.
-    static var residentBytes: Int {
-        guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+    static var residentBytes: Int { status("VmRSS:") }
+
+    /// The most bytes that were in memory. Not `ru_maxrss`: that survives exec(2), and is the parent's where it was larger.
+    static var peakResidentBytes: Int { status("VmHWM:") }
+
+    /// A size of `/proc/self/status`, bytes; 0 where it is not told.
+    private static func status(_ name: String) -> Int {
+        guard let file = fopen("/proc/self/status", "r") else { return 0 }
         defer { fclose(file) }
         var line = [CChar](repeating: 0, count: 256)
-        guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
-        let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        let fields = text.split(separator: " ")
-        guard fields.count > 1, let pages = Int(fields[1]) else { return 0 }
-        return pages * sysconf(Int32(_SC_PAGESIZE))
+        while fgets(&line, Int32(line.count), file) != nil {
+            let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            guard text.hasPrefix(name) else { continue }
+            let number = text.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
+            return number.multipliedReportingOverflow(by: 1_024).partialValue
+        }
+        return 0
     }
 
     /// Descriptors that are open, the one that counts them not among them.
@@ -46,20 +54,6 @@ enum ProcessFacts {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 0 }
         return Int(clamping: limit.rlim_cur)
-    }
-
-    /// The most bytes that were in memory. Not `ru_maxrss`: that survives exec(2), and is the parent's where it was larger.
-    static var peakResidentBytes: Int {
-        guard let file = fopen("/proc/self/status", "r") else { return 0 }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        while fgets(&line, Int32(line.count), file) != nil {
-            let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            guard text.hasPrefix("VmHWM:") else { continue }
-            let number = text.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
-            return number.multipliedReportingOverflow(by: 1_024).partialValue
-        }
-        return 0
     }
 
     /// CPU time used so far in the kernel and in the program, seconds with six decimals.
