@@ -1,3 +1,5 @@
+internal import Host
+
 /// A string of a JSON text: where it stands there, or, if it had escapes, a copy.
 public enum JSONString {
     case plain(UnsafeRawBufferPointer)
@@ -31,16 +33,32 @@ public enum JSONString {
     public static func ~= (literal: StaticString, string: JSONString) -> Bool { string == literal }
 }
 
-/// Text as a JSON string, quotes and all. `text` must be UTF-8.
-public func jsonString(_ text: some Sequence<UInt8>) -> [UInt8] {
-    var output = [UInt8(ascii: "\"")]
-    for byte in text {
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"): output += [UInt8(ascii: "\\"), byte]
-        case 0..<0x20: output += Array("\\u00".utf8) + withUnsafeBytes(of: byte) { Hex.encode($0) }
-        default: output.append(byte)
+/// Text as a JSON string, quotes and all (RFC 8259). Besides what JSON demands, what a terminal would obey is escaped: a
+/// document may be shown as it is.
+/// - Parameter maxBytes: of the escaped text; a longer one ends in `…`.
+public func jsonString(_ text: some StringProtocol, maxBytes: Int = .max) -> String {
+    var output = "\""
+    for scalar in text.unicodeScalars {
+        guard output.utf8.count < maxBytes else {
+            output += "…"
+            break
+        }
+        switch scalar {
+        case "\"": output += "\\\""
+        case "\\": output += "\\\\"
+        case "\n": output += "\\n"
+        case "\r": output += "\\r"
+        case "\t": output += "\\t"
+        case _ where scalar.isTerminalControl:
+            let digits = String(scalar.value, radix: 16)
+            output += "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+        default: output.unicodeScalars.append(scalar)
         }
     }
-    output.append(UInt8(ascii: "\""))
-    return output
+    return output + "\""
+}
+
+/// The same for bytes, which must be UTF-8.
+public func jsonString(_ text: some Collection<UInt8>) -> [UInt8] {
+    Array(jsonString(String(decoding: text, as: UTF8.self)).utf8)
 }

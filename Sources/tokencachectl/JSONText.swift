@@ -1,4 +1,5 @@
 import TokenCacheClient
+import TokenCrypto
 
 /// A JSON document whose members keep their order.
 indirect enum JSONText {
@@ -21,7 +22,7 @@ indirect enum JSONText {
             output += "{"
             for (index, member) in members.enumerated() {
                 if index > 0 { output += "," }
-                Self.writeString(member.0, to: &output)
+                output += jsonString(member.0)
                 output += ":"
                 member.1.write(to: &output)
             }
@@ -33,29 +34,10 @@ indirect enum JSONText {
                 element.write(to: &output)
             }
             output += "]"
-        case .string(let text): Self.writeString(text, to: &output)
+        case .string(let text): output += jsonString(text)
         case .integer(let value): output += String(value)
         case .null: output += "null"
         }
-    }
-
-    private static func writeString(_ text: String, to output: inout String) {
-        output += "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": output += "\\\""
-            case "\\": output += "\\\\"
-            case "\n": output += "\\n"
-            case "\r": output += "\\r"
-            case "\t": output += "\\t"
-            // JSON requires the first range; the second protects terminals that show the raw document.
-            case "\u{0}"..."\u{1f}", "\u{7f}"..."\u{9f}":
-                let digits = String(scalar.value, radix: 16)
-                output += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: output.unicodeScalars.append(scalar)
-            }
-        }
-        output += "\""
     }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Host
 import SeededRandom
 import Testing
 
@@ -165,7 +166,7 @@ struct ConfigurationFuzzTests {
                 }
             } else {
                 #expect(!loaded.problems.isEmpty)
-                #expect(!loaded.problems.joined().unicodeScalars.contains(where: PrintableText.isDangerous))
+                #expect(loaded.problems.joined().unicodeScalars.allSatisfy { !$0.isTerminalControl })
             }
         }
     }

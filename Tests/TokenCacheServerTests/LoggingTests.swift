@@ -1,4 +1,5 @@
 import Foundation
+import Host
 import Logging
 import SeededRandom
 import Synchronization
@@ -66,7 +67,7 @@ struct LoggingTests {
                 "\(text)", metadata: ["a": "\(text)", "b": "\(text)", "c": "\(text)", "d": "\(text)", "\(text)": "1"])
             let line = try #require(lines.last)
             #expect(line.utf8.count <= LogLine.maxBytes && line.last == "\n")
-            #expect(!line.dropLast().unicodeScalars.contains(where: PrintableText.isDangerous))
+            #expect(line.dropLast().unicodeScalars.allSatisfy { !$0.isTerminalControl })
             let fields = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String])
             #expect(fields["level"] == "error")
             #expect(text.utf8.count > 900 || fields["message"] == text)
@@ -94,7 +95,7 @@ struct LoggingTests {
             }
             for line in lines.all {
                 #expect(line.last == "\n")
-                #expect(!line.dropLast().unicodeScalars.contains(where: PrintableText.isDangerous))
+                #expect(line.dropLast().unicodeScalars.allSatisfy { !$0.isTerminalControl })
             }
         }
     }

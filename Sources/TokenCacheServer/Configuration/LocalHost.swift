@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Host
 
 /// What the loader asks of the host. A value of closures, so that tests bring a host of their own.
 struct LocalHost: Sendable {
@@ -27,7 +28,7 @@ enum HostNames {
     static func isName(_ text: String) -> Bool {
         (1...256).contains(text.utf8.count)
             && text.unicodeScalars.allSatisfy { scalar in
-                !PrintableText.isDangerous(scalar) && !",=:/ ".unicodeScalars.contains(scalar)
+                !scalar.isTerminalControl && !",=:/ ".unicodeScalars.contains(scalar)
             }
     }
 

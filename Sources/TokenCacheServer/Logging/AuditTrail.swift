@@ -3,6 +3,7 @@ internal import Glibc
 internal import Host
 internal import Logging
 internal import TokenCache
+internal import TokenCrypto
 internal import Tokens
 
 /// Where `audit.target` sends events: nowhere, to the log, or to the end of a file, a line of JSON each.
@@ -154,28 +155,12 @@ final class AuditTrail {
         var fields = ["\"time\":\"\(moment.text)\"", "\"event\":\"\(event.kind.rawValue)\""]
         if let sid = event.sid { fields.append("\"sid\":\"\(sid)\"") }
         if !event.subject.isEmpty {
-            fields.append("\"subject\":\(text(String(decoding: event.subject, as: UTF8.self)))")
+            fields.append("\"subject\":\(jsonString(String(decoding: event.subject, as: UTF8.self)))")
         }
         if let peer = event.peer { fields.append("\"peer\":{\"uid\":\(peer.userID),\"pid\":\(peer.processID)}") }
-        if let reason = event.reason { fields.append("\"reason\":\(text(reason))") }
+        if let reason = event.reason { fields.append("\"reason\":\(jsonString(reason))") }
         if event.isUnconfirmed { fields.append("\"outcome\":\"unknown\"") }
-        if let fingerprint = event.fingerprint { fields.append("\"fingerprint\":\(text(fingerprint))") }
+        if let fingerprint = event.fingerprint { fields.append("\"fingerprint\":\(jsonString(fingerprint))") }
         return "{\(fields.joined(separator: ","))}"
-    }
-
-    /// A JSON string in which nothing can end the line or move a terminal's cursor.
-    private static func text(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            if scalar == "\"" || scalar == "\\" {
-                quoted += "\\\(scalar)"
-            } else if PrintableText.isDangerous(scalar) {
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
-            } else {
-                quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
     }
 }

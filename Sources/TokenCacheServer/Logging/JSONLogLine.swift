@@ -1,4 +1,5 @@
 internal import Logging
+internal import TokenCrypto
 
 /// `log.format`.
 public enum LogFormat: String, Sendable, Equatable, CaseIterable {
@@ -35,30 +36,5 @@ enum JSONLogLine {
         return line + (isCut ? cutMark : "}") + "\n"
     }
 
-    /// A JSON string. What a terminal would obey is escaped, too.
-    private static func quoted(_ text: String) -> String {
-        var out = "\""
-        for scalar in text.unicodeScalars {
-            guard out.utf8.count < maxValueBytes else {
-                out += "…"
-                break
-            }
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case "\n": out += "\\n"
-            case "\r": out += "\\r"
-            case "\t": out += "\\t"
-            default:
-                if PrintableText.isDangerous(scalar) {
-                    // All of them are in the basic plane.
-                    let digits = String(scalar.value, radix: 16)
-                    out += "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
-                } else {
-                    out.unicodeScalars.append(scalar)
-                }
-            }
-        }
-        return out + "\""
-    }
+    private static func quoted(_ text: String) -> String { jsonString(text, maxBytes: maxValueBytes) }
 }

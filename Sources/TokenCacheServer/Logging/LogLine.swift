@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Host
 internal import Logging
 
 /// How a line looks.
@@ -86,7 +87,7 @@ enum LogLine {
         let needsQuotes =
             text.isEmpty
             || text.unicodeScalars.contains {
-                $0 == " " || $0 == "\"" || $0 == "=" || $0 == "\\" || PrintableText.isDangerous($0)
+                $0 == " " || $0 == "\"" || $0 == "=" || $0 == "\\" || $0.isTerminalControl
                     || $0.properties.isWhitespace
             }
         if needsQuotes { line += "\"" }

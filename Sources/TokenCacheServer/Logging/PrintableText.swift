@@ -1,7 +1,7 @@
-/// Makes text from outside fit for one line of a log or an error message.
-///
-/// Whoever chooses a name, a value or a file path must not be able to end a line, start another one, move the cursor of
-/// the terminal that shows it or turn the direction of its text (OWASP: log injection; CWE-117, CWE-150).
+internal import Host
+
+/// Makes text from outside fit for one line of a log or an error message: nothing in it can end the line or is obeyed by
+/// the terminal that shows it (``Unicode/Scalar/isTerminalControl``).
 enum PrintableText {
     /// Appends `text` with every dangerous scalar replaced by a visible escape: `\n`, `\r`, `\t`, `\x1b`, `\u{2028}`.
     /// With `quoted`, `"` and `\` are escaped too, so that the text can stand between quotes and be read back.
@@ -14,7 +14,7 @@ enum PrintableText {
             case "\"" where quoted: line += "\\\""
             case "\\" where quoted: line += "\\\\"
             default:
-                if isDangerous(scalar) {
+                if scalar.isTerminalControl {
                     line += escape(scalar)
                 } else {
                     line.unicodeScalars.append(scalar)
@@ -39,16 +39,6 @@ enum PrintableText {
         var line = "\""
         append(text[..<end], quoted: true, to: &line)
         return line + (end < scalars.endIndex ? "…\"" : "\"")
-    }
-
-    /// C0 and C1 controls, DEL, line and paragraph separators, and what turns the direction of text.
-    static func isDangerous(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0x00...0x1f, 0x7f...0x9f: true
-        case 0x2028...0x2029: true
-        case 0x061c, 0x200e...0x200f, 0x202a...0x202e, 0x2066...0x2069: true
-        default: false
-        }
     }
 
     private static func escape(_ scalar: Unicode.Scalar) -> String {
