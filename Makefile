@@ -20,7 +20,7 @@ FIRST_SEED   ?= 1
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
-BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev pkg-config
+BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev libyaml-dev pkg-config
 RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.

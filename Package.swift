@@ -16,10 +16,8 @@ let daemon: [SwiftSetting] =
 /// What a simulation lives thousands of lives in is optimised in test builds, too, with all their run-time checks.
 let lived: SwiftSetting = .unsafeFlags(["-O"], .when(configuration: .debug))
 
-let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
-let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -35,9 +33,7 @@ let package = Package(
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: [
         // C libraries of the distribution, and calls of Linux: a module map and a shim header each, nothing else.
@@ -45,6 +41,7 @@ let package = Package(
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
 
         // One-way order: each target imports only what stands above it.
         .target(name: "Host", dependencies: ["CLinux"], swiftSettings: strict),
@@ -65,12 +62,12 @@ let package = Package(
             name: "TokenCacheServer",
             dependencies: [
                 "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "Host", "CLinux",
-                deque, logging, configuration, yams,
+                "CYAML", deque, logging,
             ],
             swiftSettings: daemon),
         .target(name: "TokenCacheClient", dependencies: ["CHiredis", "CLinux"], swiftSettings: strict),
         .executableTarget(
-            name: "tokencached", dependencies: ["TokenCacheServer", "Host", argumentParser, logging],
+            name: "tokencached", dependencies: ["TokenCacheServer", "TokenCrypto", "Host", argumentParser, logging],
             swiftSettings: strict),
         .executableTarget(
             name: "tokencachectl", dependencies: ["TokenCacheClient", "TokenCrypto", "Host", argumentParser],
@@ -124,7 +121,7 @@ let package = Package(
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
         .testTarget(
             name: "TokenCacheServerTests",
-            dependencies: ["TokenCacheServer", "WireProtocol", "SeededRandom", configuration, logging],
+            dependencies: ["TokenCacheServer", "WireProtocol", "Host", "SeededRandom", logging],
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheClientTests", dependencies: ["TokenCacheClient", "SeededRandom"], swiftSettings: strict),

@@ -1,42 +1,33 @@
-internal import Foundation
 internal import TokenCacheServer
+internal import TokenCrypto
 
 /// What `--check-config --json` says, one object.
-struct CheckReport: Encodable {
-    struct Problem: Encodable {
-        var key: String?
-        /// File and line, variable or flag.
-        var origin: String?
-        var message: String
-    }
-
-    var valid: Bool { problems.isEmpty }
-    var problems: [Problem] = []
+struct CheckReport {
+    private var problems: [String] = []
+    private let sources: String
     var warnings: [String] = []
-    /// What was looked at.
-    var sources: String
 
+    /// - Parameter sources: what was looked at.
     init(sources: String) { self.sources = sources }
 
+    var isValid: Bool { problems.isEmpty }
+
     mutating func add(_ problem: SettingsProblem) {
-        problems.append(Problem(key: problem.key, origin: problem.origin, message: problem.message))
+        add(key: problem.key, message: problem.message, origin: problem.origin)
     }
 
-    private enum Field: String, CodingKey { case valid, problems, warnings, sources }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: Field.self)
-        try container.encode(valid, forKey: .valid)
-        try container.encode(problems, forKey: .problems)
-        try container.encode(warnings, forKey: .warnings)
-        try container.encode(sources, forKey: .sources)
+    /// - Parameter origin: file and line, variable or flag.
+    mutating func add(key: String? = nil, message: String, origin: String? = nil) {
+        let members = [("key", key), ("message", message), ("origin", origin)].compactMap { name, text in
+            text.map { "\"\(name)\":\(jsonString($0))" }
+        }
+        problems.append("{\(members.joined(separator: ","))}")
     }
 
-    /// To standard output.
-    func write() {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let line = try? encoder.encode(self) else { return }
-        FileHandle.standardOutput.write(line + Data("\n".utf8))
+    /// One line.
+    var text: String {
+        let warnings = warnings.map { jsonString($0) }
+        return "{\"problems\":[\(problems.joined(separator: ","))],\"sources\":\(jsonString(sources)),"
+            + "\"valid\":\(isValid),\"warnings\":[\(warnings.joined(separator: ","))]}"
     }
 }

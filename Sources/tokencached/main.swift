@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Foundation
+internal import Glibc
 internal import Host
 internal import Logging
 internal import TokenCacheServer
@@ -12,15 +12,21 @@ let systemError: Int32 = 71
 
 guard StandardDescriptors.fill() else { exit(systemError) }
 let arguments = Arguments.parseOrExit(LaunchArguments.words)
-let environment = ProcessInfo.processInfo.environment
+let environment = LaunchEnvironment.read()
 
 /// One line about the start: for people, or as a line of the log where the journal or a program reads it.
 func say(_ text: String, level: Logger.Level = .error, format: LogFormat) {
     let log = LogOutput(level: .trace, format: format, journalStream: environment["JOURNAL_STREAM"])
     switch (log.style, format) {
     case (.journal, _), (_, .json): log.logger(label: "tokencached").log(level: level, "\(text)")
-    case (.readable, .text): FileHandle.standardError.write(Data("tokencached: \(text)\n".utf8))
+    case (.readable, .text): complain("tokencached: \(text)\n")
     }
+}
+
+/// To standard error, whole or not at all.
+func complain(_ line: String) {
+    let bytes = Array(line.utf8)
+    _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }
 
 func serve(_ settings: Settings) -> Int32 {
@@ -49,10 +55,10 @@ func checkAsJSON() -> Int32 {
         for problem in errors.problems { report.add(problem) }
     case .success((let settings, let warnings)):
         report.warnings = warnings
-        if let problem = settings.fileProblem { report.problems.append(CheckReport.Problem(message: problem)) }
+        if let problem = settings.fileProblem { report.add(message: problem) }
     }
-    report.write()
-    return report.valid ? 0 : configurationError
+    print(report.text)
+    return report.isValid ? 0 : configurationError
 }
 
 if arguments.json { exit(checkAsJSON()) }

@@ -122,7 +122,7 @@ struct ConfigurationLoadTests {
     @Test("a key given twice is refused, in one form or two")
     func duplicates() {
         let same = Loaded(yaml: "session:\n  idle: 1m\n  idle: 2m\n")
-        #expect(same.problems == ["tokencached.yaml:2: idle: given twice in one section, first here"])
+        #expect(same.problems == ["tokencached.yaml:3: session.idle: given twice, first in line 2"])
         let mixed = Loaded(yaml: "session:\n  idle: 1m\nsession.idle: 2m\n")
         #expect(mixed.problems == ["tokencached.yaml:3: session.idle: given twice, first in line 2"])
     }

@@ -1,5 +1,3 @@
-internal import Configuration
-
 /// Builds the configuration: command line over environment over file over the table's defaults.
 public enum SettingsLoader {
     /// Reads, checks and layers all sources, and resolves names and default paths on this host. Blocks on the file and
@@ -57,18 +55,12 @@ struct SettingSources: Sendable {
 
     var warnings: [String] { layers.reversed().flatMap(\.warnings) }
 
-    /// The defaults with everything that was given, the strongest source first.
+    /// The defaults with everything that was given, the strongest source last.
     func settings() -> Settings {
-        let reader = ConfigReader(providers: layers.map(Self.provider))
         var settings = Settings.defaults
-        for key in SettingKey.all {
-            for member in members(of: key) {
-                let path = ConfigKey(Self.components(key, member))
-                if let text = reader.string(forKey: path, isSecret: key.disclosure != .open) {
-                    // Checked when it was taken from its source.
-                    _ = key.apply(&settings, member, text)
-                }
-            }
+        for entry in layers.reversed().flatMap(\.entries) {
+            // Checked when it was taken from its source.
+            _ = entry.key.apply(&settings, entry.member, entry.text)
         }
         return settings
     }
@@ -81,26 +73,5 @@ struct SettingSources: Sendable {
             }
         }
         return nil
-    }
-
-    /// The names given below a map, by any source; for any other key the empty name.
-    private func members(of key: SettingKey) -> [String] {
-        if !key.isMap { return [""] }
-        let names = layers.flatMap(\.entries).filter { $0.key.name == key.name }.map(\.member)
-        return Set(names).sorted()
-    }
-
-    private static func provider(_ layer: SettingLayer) -> InMemoryProvider {
-        let pairs = layer.entries.map { entry in
-            let isSecret = entry.key.disclosure != .open
-            let path = AbsoluteConfigKey(components(entry.key, entry.member))
-            return (path, ConfigValue(.string(entry.text), isSecret: isSecret))
-        }
-        return InMemoryProvider(name: layer.name, values: Dictionary(pairs) { _, last in last })
-    }
-
-    private static func components(_ key: SettingKey, _ member: String) -> [String] {
-        let parts = key.name.split(separator: ".").map(String.init)
-        return member.isEmpty ? parts : parts + [member]
     }
 }

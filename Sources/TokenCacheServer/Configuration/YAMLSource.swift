@@ -1,5 +1,3 @@
-internal import Yams
-
 /// Settings from the file. YAML is read into a tree of nodes, which know their lines; sections may be nested
 /// (`session: {idle: 2h}`) or dotted (`session.idle: 2h`).
 enum YAMLSource {
@@ -7,17 +5,14 @@ enum YAMLSource {
     static let maxBytes = 256 << 10
 
     /// The values in `text`, the content of the file at `path`, which is only named in messages.
-    static func read(_ text: String, path: String) -> SettingLayer {
+    static func read(_ text: String, path: String) -> SettingLayer { read(Array(text.utf8), path: path) }
+
+    static func read(_ bytes: [UInt8], path: String) -> SettingLayer {
         var walk = Walk(path: path)
-        do {
-            // The encoding is said, because otherwise a variable of the environment would choose it.
-            guard let root = try Parser(yaml: text, encoding: .utf8).singleRoot() else { return walk.layer }
-            walk.visit(root)
-        } catch let error as YamlError {
-            walk.refuse(error)
+        do throws(YAMLFault) {
+            if let root = try YAMLReader.read(bytes) { walk.visit(root) }
         } catch {
-            walk.layer.problems.append(
-                SettingsProblem(key: nil, origin: .file(path, line: nil), "is not a YAML file"))
+            walk.refuse(nil, error.line, error.text)
         }
         return walk.layer
     }
@@ -25,45 +20,51 @@ enum YAMLSource {
     private struct Walk {
         let path: String
         var layer = SettingLayer("file")
-        /// Full name → the line where it was given.
-        var seen: [String: Int] = [:]
+        /// Full name of a key → the line where it was given, in whichever form.
+        private var seen: [String: Int] = [:]
 
         init(path: String) {
             self.path = path
         }
 
-        mutating func visit(_ root: Node) {
-            switch root {
-            case .mapping(let mapping): visit(mapping, below: "")
-            case .scalar(let scalar) where Self.isNull(scalar): break
-            default: refuse(nil, root.mark, "the file must be a mapping: key: value")
+        mutating func visit(_ root: YAMLNode) {
+            switch root.content {
+            case .mapping(let members): visit(members, below: "")
+            case .scalar where root.isNull: break
+            default: refuse(nil, root.line, "the file must be a mapping: key: value")
             }
         }
 
         /// Only what is known is entered, so that the depth is that of the table.
-        private mutating func visit(_ mapping: Node.Mapping, below section: String) {
-            for (keyNode, value) in mapping {
-                guard case .scalar(let scalar) = keyNode else {
-                    refuse(section.isEmpty ? nil : section, keyNode.mark, "a key must be a plain text")
+        private mutating func visit(_ members: [(key: YAMLNode, value: YAMLNode)], below section: String) {
+            var seenHere: [String: Int] = [:]
+            for (key, value) in members {
+                guard case .scalar(let text, _) = key.content else {
+                    refuse(section.isEmpty ? nil : section, key.line, "a key must be a plain text")
                     continue
                 }
-                let name = section.isEmpty ? scalar.string : "\(section).\(scalar.string)"
-                visit(name, value, line: scalar.mark?.line)
+                let name = section.isEmpty ? text : "\(section).\(text)"
+                if let first = seenHere[name] ?? seen[name] {
+                    refuse(SettingLayer.shown(name), key.line, "given twice, first in line \(first)")
+                    continue
+                }
+                seenHere[name] = key.line
+                visit(name, value, line: key.line)
             }
         }
 
-        private mutating func visit(_ name: String, _ value: Node, line: Int?) {
+        private mutating func visit(_ name: String, _ value: YAMLNode, line: Int) {
             let isSection = SettingKey.sections.contains(name)
             let isMap = SettingKey.byName[name]?.isMap == true
-            switch value {
-            case .mapping(let mapping) where isSection || isMap: visit(mapping, below: name)
-            case .scalar(let scalar) where (isSection || isMap) && Self.isNull(scalar): break
+            switch value.content {
+            case .mapping(let members) where isSection || isMap: visit(members, below: name)
+            case .scalar where (isSection || isMap) && value.isNull: break
             case .scalar where isSection:
                 refuse(name, line, "is a section: its keys stand below it, indented")
-            case .scalar(let scalar): take(name, scalar, line: line)
-            case .mapping, .sequence, .alias:
+            case .scalar(let text, _): take(name, text, isNull: value.isNull, line: line)
+            case .mapping, .sequence:
                 if let key = SettingKey.byName[name] {
-                    let kind = value.sequence == nil ? "a section" : "a list"
+                    let kind = if case .sequence = value.content { "a list" } else { "a section" }
                     refuse(name, line, "takes one value, not \(kind); allowed: \(key.allowed)")
                 } else if isSection {
                     refuse(name, line, "is a section: its keys stand below it, indented")
@@ -73,46 +74,25 @@ enum YAMLSource {
             }
         }
 
-        private mutating func take(_ name: String, _ scalar: Node.Scalar, line: Int?) {
-            if let first = seen[name] {
-                refuse(SettingLayer.shown(name), line, "given twice, first in line \(first)")
-                return
-            }
-            seen[name] = line ?? 0
-            if let key = SettingKey.byName[name], Self.isNull(scalar) {
+        private mutating func take(_ name: String, _ text: String, isNull: Bool, line: Int) {
+            seen[name] = line
+            if isNull, let key = SettingKey.byName[name] {
                 refuse(name, line, "has no value; allowed: \(key.allowed)")
-                return
+            } else {
+                layer.take(name, text, .file(path, line: line))
             }
-            layer.take(name, scalar.string, .file(path, line: line))
         }
 
-        private static func isNull(_ scalar: Node.Scalar) -> Bool {
-            let isPlain = scalar.style == .plain || scalar.style == .any
-            return isPlain && ["", "~", "null", "Null", "NULL"].contains(scalar.string)
-        }
-
-        private mutating func refuse(_ key: String?, _ mark: Mark?, _ message: String) {
-            refuse(key, mark?.line, message)
-        }
-
-        private mutating func refuse(_ key: String?, _ line: Int?, _ message: String) {
+        mutating func refuse(_ key: String?, _ line: Int?, _ message: String) {
             layer.problems.append(SettingsProblem(key: key, origin: .file(path, line: line), message))
         }
+    }
+}
 
-        /// The parser's own messages quote the line, and the line may hold a password; so only place and problem.
-        mutating func refuse(_ error: YamlError) {
-            switch error {
-            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-                .composer(_, let problem, let mark, _):
-                refuse(nil, mark, "not YAML: \(problem), column \(mark.column)")
-            case .duplicatedKeysInMapping(let names, let context):
-                let shown = names.map(SettingLayer.shown).joined(separator: ", ")
-                refuse(shown, context.mark, "given twice in one section, first here")
-            case .reader(let problem, _, _, _):
-                refuse(nil, nil as Int?, "not YAML: \(problem)")
-            default:
-                refuse(nil, nil as Int?, "not YAML")
-            }
-        }
+extension YAMLNode {
+    /// Nothing, `~` or `null`, not between quotes.
+    fileprivate var isNull: Bool {
+        guard case .scalar(let text, isPlain: true) = content else { return false }
+        return ["", "~", "null", "Null", "NULL"].contains(text)
     }
 }
