@@ -51,8 +51,11 @@ let package = Package(
         .target(name: "EventLoop", dependencies: ["Host", "CLibevent", "CLinux"], swiftSettings: daemon),
         .target(
             name: "RedisLink",
-            dependencies: ["Host", "EventLoop", "WireProtocol", "CHiredis", "CLinux", deque, logging],
+            dependencies: ["Host", "EventLoop", "WireProtocol", "CHiredis", deque, logging],
             resources: [.embedInCode("Scripts")], swiftSettings: daemon + [lived]),
+        .target(
+            name: "EmbeddedRedis", dependencies: ["Host", "EventLoop", "RedisLink", "CLinux", logging],
+            swiftSettings: strict),
         .target(
             name: "TokenCache",
             dependencies: ["Tokens", "TokenCrypto", "RedisLink", "EventLoop", "CLinux", deque, logging],
@@ -61,8 +64,8 @@ let package = Package(
         .target(
             name: "TokenCacheServer",
             dependencies: [
-                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "WireProtocol", "EventLoop", "Host", "CLinux",
-                "CYAML", deque, logging,
+                "TokenCache", "Tokens", "TokenCrypto", "EmbeddedRedis", "RedisLink", "WireProtocol", "EventLoop",
+                "Host", "CLinux", "CYAML", deque, logging,
             ],
             swiftSettings: daemon),
         .target(name: "TokenCacheClient", dependencies: ["CHiredis", "CLinux"], swiftSettings: strict),
@@ -118,7 +121,9 @@ let package = Package(
             path: "Tests/Simulator", exclude: ["scenarios"],
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
-        .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "EventLoop", logging], swiftSettings: strict),
+        .testTarget(
+            name: "RedisLinkTests", dependencies: ["EmbeddedRedis", "RedisLink", "EventLoop", logging],
+            swiftSettings: strict),
         .testTarget(
             name: "TokenCacheServerTests",
             dependencies: ["TokenCacheServer", "WireProtocol", "Host", "SeededRandom", logging],

@@ -1,3 +1,4 @@
+internal import EmbeddedRedis
 internal import EventLoop
 internal import Glibc
 internal import Host

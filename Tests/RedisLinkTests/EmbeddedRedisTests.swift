@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Testing
 
+@testable import EmbeddedRedis
 @testable import RedisLink
 
 /// One loop with an embedded Redis on it.

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 public import Host
+public import RedisLink
 
 /// Why the private Redis cannot be used.
 public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConvertible {

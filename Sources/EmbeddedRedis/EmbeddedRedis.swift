@@ -1,6 +1,7 @@
 public import EventLoop
 internal import Glibc
 public import Logging
+public import RedisLink
 
 /// A private redis-server, started and supervised by the daemon: Unix socket only, append-only file, no eviction.
 ///
