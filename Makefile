@@ -177,15 +177,17 @@ fuzz-push:
 	$(FUZZ) Sources/WireProtocol/*.swift Tests/Fuzz/PushReaderFuzz.swift -o $(BUILD)-fuzz/push
 	$(call RUN_FUZZ,push,512)
 
-# The parts that these fuzz import a module, which is built as they are.
+# The parts that these fuzz import modules, which are built as they are.
+$(BUILD)-fuzz/UnixTime.o: $(wildcard Sources/UnixTime/*.swift)
 $(BUILD)-fuzz/TokenCrypto.o: $(wildcard Sources/TokenCrypto/*.swift)
+$(BUILD)-fuzz/UnixTime.o $(BUILD)-fuzz/TokenCrypto.o: $(BUILD)-fuzz/%.o:
 	@mkdir -p $(BUILD)-fuzz
-	$(FUZZ) -I Sources/COpenSSL -module-name TokenCrypto -wmo -emit-module \
-	  -emit-module-path $(BUILD)-fuzz/TokenCrypto.swiftmodule -c $^ -o $@
+	$(FUZZ) -I Sources/COpenSSL -module-name $* -wmo -emit-module \
+	  -emit-module-path $(BUILD)-fuzz/$*.swiftmodule -c $^ -o $@
 
-fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe: fuzz-%: $(BUILD)-fuzz/TokenCrypto.o
+fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe: fuzz-%: $(BUILD)-fuzz/UnixTime.o $(BUILD)-fuzz/TokenCrypto.o
 	$(FUZZ) -I Sources/COpenSSL -I $(BUILD)-fuzz -module-name SealedFuzz Sources/Tokens/*.swift \
-	  Sources/Tokens/Sealed/*.swift Tests/Fuzz/SealedFuzzSupport.swift $(FUZZ_SOURCE_$*) $< -lcrypto -o $(BUILD)-fuzz/$*
+	  Sources/Tokens/Sealed/*.swift Tests/Fuzz/SealedFuzzSupport.swift $(FUZZ_SOURCE_$*) $^ -lcrypto -o $(BUILD)-fuzz/$*
 	$(call RUN_FUZZ,$*,4200)
 
 FUZZ_SOURCE_base64url = Tests/Fuzz/Base64URLFuzz.swift

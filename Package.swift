@@ -45,27 +45,28 @@ let package = Package(
 
         // One-way order: each target imports only what stands above it.
         .target(name: "Host", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "UnixTime", swiftSettings: strict + [lived]),
         .target(name: "WireProtocol", swiftSettings: strict),
         .target(name: "TokenCrypto", dependencies: ["COpenSSL", "Host"], swiftSettings: strict + [lived]),
-        .target(name: "Tokens", dependencies: ["TokenCrypto"], swiftSettings: strict + [lived]),
+        .target(name: "Tokens", dependencies: ["TokenCrypto", "UnixTime"], swiftSettings: strict + [lived]),
         .target(name: "EventLoop", dependencies: ["Host", "CLibevent", "CLinux"], swiftSettings: daemon),
         .target(
             name: "RedisLink",
-            dependencies: ["Host", "EventLoop", "WireProtocol", "CHiredis", deque, logging],
+            dependencies: ["Host", "EventLoop", "UnixTime", "WireProtocol", "CHiredis", deque, logging],
             resources: [.embedInCode("Scripts")], swiftSettings: daemon + [lived]),
         .target(
             name: "EmbeddedRedis", dependencies: ["Host", "EventLoop", "RedisLink", "CLinux", logging],
             swiftSettings: strict),
         .target(
             name: "TokenCache",
-            dependencies: ["Tokens", "TokenCrypto", "RedisLink", "EventLoop", "CLinux", deque, logging],
+            dependencies: ["Tokens", "TokenCrypto", "UnixTime", "RedisLink", "EventLoop", "CLinux", deque, logging],
             resources: [.embedInCode("Scripts")],
             swiftSettings: daemon + [lived]),
         .target(
             name: "TokenCacheServer",
             dependencies: [
-                "TokenCache", "Tokens", "TokenCrypto", "EmbeddedRedis", "RedisLink", "WireProtocol", "EventLoop",
-                "Host", "CLinux", "CYAML", deque, logging,
+                "TokenCache", "Tokens", "TokenCrypto", "UnixTime", "EmbeddedRedis", "RedisLink", "WireProtocol",
+                "EventLoop", "Host", "CLinux", "CYAML", deque, logging,
             ],
             swiftSettings: daemon),
         .target(name: "TokenCacheClient", dependencies: ["CHiredis", "CLinux"], swiftSettings: strict),
@@ -97,32 +98,38 @@ let package = Package(
             name: "WireProtocolTests", dependencies: ["WireProtocol", "SeededRandom"], swiftSettings: strict),
         .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto"], swiftSettings: strict),
         .testTarget(
-            name: "TokensTests", dependencies: ["Tokens", "TokenCrypto", "SeededRandom"], swiftSettings: strict),
+            name: "TokensTests", dependencies: ["Tokens", "TokenCrypto", "UnixTime", "SeededRandom"],
+            swiftSettings: strict),
         // Starts redis-servers of its own, on Unix sockets.
         .testTarget(
             name: "TokenCacheTests",
-            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom", logging],
+            dependencies: [
+                "TokenCache", "Tokens", "TokenCrypto", "UnixTime", "RedisLink", "EventLoop", "SeededRandom", logging,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "NearCacheTests",
-            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom"],
+            dependencies: [
+                "TokenCache", "Tokens", "TokenCrypto", "UnixTime", "RedisLink", "EventLoop", "SeededRandom",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "FlowExplorationTests",
-            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "EventLoop", "SeededRandom"],
+            dependencies: ["TokenCache", "Tokens", "TokenCrypto", "UnixTime", "EventLoop", "SeededRandom"],
             // Hundreds of thousands of worlds are copied and compared.
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
         // Whole daemons below their listeners, before a model of Redis, in virtual time. Optimised: it runs thousands of lives.
         .testTarget(
             name: "SimulatorTests",
             dependencies: [
-                "TokenCache", "Tokens", "TokenCrypto", "RedisLink", "EventLoop", "SeededRandom", "TestSupport", logging,
+                "TokenCache", "Tokens", "TokenCrypto", "UnixTime", "RedisLink", "EventLoop", "SeededRandom",
+                "TestSupport", logging,
             ],
             path: "Tests/Simulator", exclude: ["scenarios"],
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(
-            name: "RedisLinkTests", dependencies: ["EmbeddedRedis", "RedisLink", "EventLoop", logging],
+            name: "RedisLinkTests", dependencies: ["EmbeddedRedis", "RedisLink", "EventLoop", "UnixTime", logging],
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheServerTests",
@@ -140,7 +147,7 @@ let package = Package(
 
         // Makes a virtual environment with libraries of another language, once for a build folder.
         .testTarget(
-            name: "IndependentLibraryTests", dependencies: ["Tokens", "TokenCrypto", "TestSupport"],
+            name: "IndependentLibraryTests", dependencies: ["Tokens", "TokenCrypto", "UnixTime", "TestSupport"],
             exclude: ["environment.sh", "libraries.txt", "sealed.py"], swiftSettings: strict),
 
         // Integration tests start real redis-servers and daemons of their own.

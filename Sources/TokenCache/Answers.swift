@@ -1,21 +1,22 @@
 internal import TokenCrypto
 public import Tokens
+public import UnixTime
 
 /// What the caller of a command is told about a session that is good.
 public struct SessionView: Sendable {
     public var sid: SessionID
     public var subject: [UInt8]
     public var generation: Int64
-    /// Unix seconds by Redis's clock.
-    public var created: Int64
-    /// Last access on record, Unix seconds.
-    public var modified: Int64
-    /// When the subject last proved who they are, Unix seconds; 0 if nobody did.
-    public var authTime: Int64
+    /// By Redis's clock, as all times of a session.
+    public var created: UnixSeconds
+    /// Last access on record.
+    public var modified: UnixSeconds
+    /// When the subject last proved who they are; nil if nobody did.
+    public var authTime: UnixSeconds?
     /// Whole seconds until the idle limit, or the absolute one where that comes first; rounded down.
-    public var expiresIn: Int64
+    public var expiresIn: Seconds
     /// Whole seconds until the absolute limit, rounded down.
-    public var absoluteIn: Int64
+    public var absoluteIn: Seconds
     /// The token to hand to the client from now on, where it changed.
     public var newToken: HandedToken?
     /// The session's data; nil where it was not asked for, or was too much to keep.
@@ -33,15 +34,17 @@ public struct SessionView: Sendable {
     /// Whose forms were this holder's before a LOGIN or ROTATE; nil where that is known to Redis only.
     var formerHolders: [CSRFHolder]?
 
-    init(_ record: SessionRecord, sid: SessionID, now: Milliseconds, newToken: SessionToken?, data: [RecordField]) {
+    init(
+        _ record: SessionRecord, sid: SessionID, now: UnixMilliseconds, newToken: SessionToken?, data: [RecordField]
+    ) {
         self.sid = sid
         subject = record.subject
         generation = record.generation
-        created = record.created / 1_000
-        modified = record.lastAccess / 1_000
-        authTime = record.authTime / 1_000
-        expiresIn = max(0, record.expireAt &- now) / 1_000
-        absoluteIn = max(0, record.absoluteEnd &- now) / 1_000
+        created = record.created.seconds
+        modified = record.lastAccess.seconds
+        authTime = record.authTime?.seconds
+        expiresIn = max(0, record.expireAt - now) / 1_000
+        absoluteIn = max(0, record.absoluteEnd - now) / 1_000
         self.newToken = newToken.map(HandedToken.session)
         self.data = data
         isPersistent = record.isPersistent
@@ -186,13 +189,13 @@ public enum ServiceFault: Error, Equatable, Sendable {
 public struct SessionRequest: Sendable {
     /// Empty for an anonymous session.
     public var subject: [UInt8] = []
-    /// Milliseconds; nil takes the daemon's default.
+    /// Nil takes the daemon's default.
     public var idle: Milliseconds?
     public var absolute: Milliseconds?
     /// Whether the client's cookie is to outlive the browser; nil: where limits are given.
     public var isPersistent: Bool?
-    /// When the subject proved who they are, Unix milliseconds; nil: now.
-    public var authTime: Milliseconds?
+    /// When the subject proved who they are; nil: now.
+    public var authTime: UnixMilliseconds?
     /// Fields to set; an empty value removes the field. No name twice.
     public var data: [RecordField] = []
     /// What the new token is bound to, as far as the daemon binds tokens.

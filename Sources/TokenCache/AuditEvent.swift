@@ -1,4 +1,5 @@
 public import Tokens
+public import UnixTime
 
 /// Who asked: the process at the other end of a connection, as the kernel told when it connected.
 public struct AuditPeer: Equatable, Sendable {
@@ -54,6 +55,6 @@ public struct AuditEvent: Equatable, Sendable {
 }
 
 extension TokenService {
-    /// The time of an event, Unix milliseconds: Redis's by estimate, or this host's before Redis was reached.
-    public var auditTime: Milliseconds { store.bestClock }
+    /// The time of an event: Redis's by estimate, or this host's before Redis was reached.
+    public var auditTime: UnixMilliseconds { store.bestClock }
 }

@@ -1,5 +1,5 @@
 internal import RedisLink
-public import Tokens
+public import UnixTime
 
 /// What a daemon says of itself to the others before the same Redis.
 public struct DaemonMark: Equatable, Sendable {
@@ -8,13 +8,13 @@ public struct DaemonMark: Equatable, Sendable {
     /// Of its key ring; empty where it has none.
     public var fingerprint: String
     public var version: String
-    /// Seconds since it was left.
-    public var age: Int64
+    /// Since it was left.
+    public var age: Seconds
 
     /// Bytes of a name that are told.
     public static let longestName = 200
 
-    public init(name: String, fingerprint: String, version: String, age: Int64 = 0) {
+    public init(name: String, fingerprint: String, version: String, age: Seconds = 0) {
         self.name = String(decoding: name.utf8.prefix(Self.longestName), as: UTF8.self)
         self.fingerprint = fingerprint
         self.version = version
@@ -25,15 +25,17 @@ public struct DaemonMark: Equatable, Sendable {
     var text: [UInt8] { Array("\(version) \(fingerprint)".utf8) }
 
     /// Reads `<Unix ms> <version> <fingerprint>`; nil for what no daemon of ours wrote.
-    init?(name: [UInt8], text: [UInt8], now: Milliseconds) {
+    init?(name: [UInt8], text: [UInt8], now: UnixMilliseconds) {
         let words = String(decoding: text.prefix(128), as: UTF8.self).split(
             separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 3, let leftAt = Int64(words[0]), let name = String(validating: name, as: UTF8.self) else {
+        guard words.count == 3, let leftAt = Int64(words[0]).map(UnixMilliseconds.init),
+            let name = String(validating: name, as: UTF8.self)
+        else {
             return nil
         }
         self.init(
             name: name, fingerprint: String(words[2]), version: String(words[1]),
-            age: max(0, now.subtractingReportingOverflow(leftAt).partialValue / 1_000))
+            age: max(0, now - leftAt) / 1_000)
     }
 }
 

@@ -1,5 +1,6 @@
 internal import TokenCrypto
 public import Tokens
+internal import UnixTime
 
 /// A token as a request brought it, judged as far as that goes without Redis.
 public enum Credential: Sendable {
@@ -91,7 +92,7 @@ extension TokenService {
 
 extension FlowContext {
     /// What stands under the key, for the one who claims it: where nothing is stored, a guest is its own session.
-    func adopt(_ copy: StoredCopy, for claim: inout Claim, now: Milliseconds) throws -> StoredCopy {
+    func adopt(_ copy: StoredCopy, for claim: inout Claim, now: UnixMilliseconds) throws -> StoredCopy {
         guard let guest = claim.guest else { return copy }
         switch copy.session {
         case .ended:

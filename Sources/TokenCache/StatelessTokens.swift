@@ -1,18 +1,19 @@
 internal import TokenCrypto
 public import Tokens
+public import UnixTime
 
-/// The operator's rules for what is sealed and stored nowhere. Spans in seconds.
+/// The operator's rules for what is sealed and stored nowhere.
 public struct StatelessPolicy: Sendable, Equatable {
     /// Of a guest token. > 0.
-    public var guestLifetime: Int64
+    public var guestLifetime: Seconds
     /// Of a guest, from its first token on. > 0.
-    public var guestAbsolute: Int64
+    public var guestAbsolute: Seconds
     /// > 0.
-    public var csrfLifetime: Int64
+    public var csrfLifetime: Seconds
     /// Whether a form must come from the site itself where the browser says where it comes from.
     public var requiresSameOrigin: Bool
     /// > 0.
-    public var captchaLifetime: Int64
+    public var captchaLifetime: Seconds
     /// Characters of a solution, 1…`CaptchaAlphabet.longest`.
     public var captchaLength: Int
     public var bindings: BindingPolicy
@@ -20,8 +21,8 @@ public struct StatelessPolicy: Sendable, Equatable {
     public var captchaBinding: CaptchaBinding
 
     public init(
-        guestLifetime: Int64 = 24 * 3_600, guestAbsolute: Int64 = 30 * 86_400, csrfLifetime: Int64 = 12 * 3_600,
-        requiresSameOrigin: Bool = false, captchaLifetime: Int64 = 600, captchaLength: Int = 5,
+        guestLifetime: Seconds = 24 * 3_600, guestAbsolute: Seconds = 30 * 86_400, csrfLifetime: Seconds = 12 * 3_600,
+        requiresSameOrigin: Bool = false, captchaLifetime: Seconds = 600, captchaLength: Int = 5,
         bindings: BindingPolicy = BindingPolicy(), captchaBinding: CaptchaBinding = .inherit
     ) {
         self.guestLifetime = guestLifetime
@@ -67,7 +68,7 @@ public enum CaptchaBinding: String, CaseIterable, Sendable {
 
 /// The key ring at work: guests, CSRF tokens, captchas and bindings, sealed and opened without asking anybody.
 ///
-/// Owned by the loop's thread. Times are Unix seconds.
+/// Owned by the loop's thread.
 final class StatelessTokens {
     var policy: StatelessPolicy
     private var verified = VerifiedGuests()
@@ -94,7 +95,7 @@ final class StatelessTokens {
     }
 
     /// The same for making a token: some key must be active.
-    private func ring(sealingAt now: Int64) throws(ServiceFault) -> Sealer {
+    private func ring(sealingAt now: UnixSeconds) throws(ServiceFault) -> Sealer {
         let ring = try ring()
         guard ring.canSeal(at: now) else { throw .noKeys }
         return ring
@@ -108,7 +109,7 @@ final class StatelessTokens {
 
     // MARK: Guests
 
-    func openGuest(_ text: UnsafeRawBufferPointer, now: Int64) throws(ServiceFault) -> Opened<Guest> {
+    func openGuest(_ text: UnsafeRawBufferPointer, now: UnixSeconds) throws(ServiceFault) -> Opened<Guest> {
         let ring = try ring()
         if let guest = verified.find(text) { return now < guest.expires && now < guest.end ? .valid(guest) : .expired }
         let opened = ring.openGuest(text, now: now)
@@ -119,7 +120,7 @@ final class StatelessTokens {
     func verifiers(of guest: Guest) throws -> [Verifier] { try ring().guestVerifiers(guest) }
 
     /// A new guest and its token.
-    func newGuest(lifetime: Int64?, _ signals: Signals, now: Int64) throws -> (guest: Guest, text: [UInt8]) {
+    func newGuest(lifetime: Seconds?, _ signals: Signals, now: UnixSeconds) throws -> (guest: Guest, text: [UInt8]) {
         let ring = try ring(sealingAt: now)
         var guest = guest(sid: try random.bytes(), lifetime: lifetime, now: now)
         guest.bindings = try ring.bind(signals, policy: policy.bindings, now: now)
@@ -127,7 +128,7 @@ final class StatelessTokens {
     }
 
     /// A guest from now on, bound to nothing.
-    func guest(sid: SessionID, lifetime: Int64?, now: Int64) -> Guest {
+    func guest(sid: SessionID, lifetime: Seconds?, now: UnixSeconds) -> Guest {
         let end = now + policy.guestAbsolute
         return Guest(
             sid: sid, issued: now, expires: min(now + (lifetime ?? policy.guestLifetime), end), end: end)
@@ -135,48 +136,48 @@ final class StatelessTokens {
 
     /// Whether a guest's token is to be renewed: by a navigation past half of its life, by any other request in the last
     /// quarter; not where the guest's end leaves nothing to renew.
-    func isRenewalDue(_ guest: Guest, isNavigation: Bool, now: Int64) -> Bool {
-        let (lifetime, age) = (guest.expires &- guest.issued, now &- guest.issued)
-        guard min(now &+ lifetime, guest.end) > guest.expires else { return false }
+    func isRenewalDue(_ guest: Guest, isNavigation: Bool, now: UnixSeconds) -> Bool {
+        let (lifetime, age) = (guest.expires - guest.issued, now - guest.issued)
+        guard min(now + lifetime, guest.end) > guest.expires else { return false }
         return isNavigation ? age > lifetime / 2 : age > lifetime / 4 * 3
     }
 
     /// The same guest under a new token.
-    func renewed(_ guest: Guest, bindings: Bindings?, now: Int64) throws -> (guest: Guest, text: [UInt8]) {
+    func renewed(_ guest: Guest, bindings: Bindings?, now: UnixSeconds) throws -> (guest: Guest, text: [UInt8]) {
         var renewed = guest
         renewed.issued = now
-        renewed.expires = min(now &+ (guest.expires &- guest.issued), guest.end)
+        renewed.expires = min(now + (guest.expires - guest.issued), guest.end)
         renewed.bindings = bindings ?? guest.bindings
         return (renewed, try ring(sealingAt: now).seal(renewed, now: now))
     }
 
-    func pageGuests(of token: [UInt8], now: Int64) throws -> [SessionID] {
+    func pageGuests(of token: [UInt8], now: UnixSeconds) throws -> [SessionID] {
         try ring(sealingAt: now).pageGuests(of: token, now: now)
     }
 
     // MARK: Bindings
 
-    func bind(_ signals: Signals, now: Int64) throws -> Bindings { try bind(signals, policy.bindings, now: now) }
+    func bind(_ signals: Signals, now: UnixSeconds) throws -> Bindings { try bind(signals, policy.bindings, now: now) }
 
-    func bindCaptcha(_ signals: Signals, now: Int64) throws -> Bindings {
+    func bindCaptcha(_ signals: Signals, now: UnixSeconds) throws -> Bindings {
         try bind(signals, policy.captchaBindings, now: now)
     }
 
-    private func bind(_ signals: Signals, _ policy: BindingPolicy, now: Int64) throws -> Bindings {
+    private func bind(_ signals: Signals, _ policy: BindingPolicy, now: UnixSeconds) throws -> Bindings {
         guard !policy.isOff, !signals.isEmpty else { return Bindings() }
         return try ring(sealingAt: now).bind(signals, policy: policy, now: now)
     }
 
-    func check(_ bindings: Bindings, _ signals: Signals, now: Int64) throws -> BindingVerdict {
+    func check(_ bindings: Bindings, _ signals: Signals, now: UnixSeconds) throws -> BindingVerdict {
         try check(bindings, signals, policy.bindings, now: now)
     }
 
-    func checkCaptcha(_ bindings: Bindings, _ signals: Signals, now: Int64) throws -> BindingVerdict {
+    func checkCaptcha(_ bindings: Bindings, _ signals: Signals, now: UnixSeconds) throws -> BindingVerdict {
         try check(bindings, signals, policy.captchaBindings, now: now)
     }
 
     private func check(
-        _ bindings: Bindings, _ signals: Signals, _ policy: BindingPolicy, now: Int64
+        _ bindings: Bindings, _ signals: Signals, _ policy: BindingPolicy, now: UnixSeconds
     ) throws -> BindingVerdict {
         guard !policy.isOff, !bindings.isEmpty else { return BindingVerdict() }
         return try ring().check(bindings, signals, policy: policy, now: now)
@@ -184,12 +185,12 @@ final class StatelessTokens {
 
     // MARK: Forms
 
-    func newCSRF(form: [UInt8], holder: CSRFHolder, now: Int64) throws -> [UInt8] {
+    func newCSRF(form: [UInt8], holder: CSRFHolder, now: UnixSeconds) throws -> [UInt8] {
         try ring(sealingAt: now).sealCSRF(
             form: form, holder: holder, expires: now + policy.csrfLifetime, now: now, random: &random)
     }
 
-    func check(_ form: FormCheck, holder: FormHolder, now: Int64) throws(ServiceFault) -> CSRFCheck {
+    func check(_ form: FormCheck, holder: FormHolder, now: UnixSeconds) throws(ServiceFault) -> CSRFCheck {
         let ring = try ring()
         guard !policy.refuses(form.site) else { return .failed }
         func check(_ holder: CSRFHolder) -> CSRFCheck {
@@ -213,11 +214,11 @@ final class StatelessTokens {
 
     // MARK: Captchas
 
-    func newCaptcha(_ captcha: Captcha, now: Int64) throws -> [UInt8] {
+    func newCaptcha(_ captcha: Captcha, now: UnixSeconds) throws -> [UInt8] {
         try ring(sealingAt: now).seal(captcha, now: now, random: &random)
     }
 
-    func openCaptcha(_ text: UnsafeRawBufferPointer, now: Int64) throws(ServiceFault) -> Opened<Captcha> {
+    func openCaptcha(_ text: UnsafeRawBufferPointer, now: UnixSeconds) throws(ServiceFault) -> Opened<Captcha> {
         try ring().openCaptcha(text, now: now)
     }
 }

@@ -1,6 +1,7 @@
 public import EventLoop
 internal import TokenCrypto
 public import Tokens
+internal import UnixTime
 
 /// VALIDATE: the access that renews, rotates and confirms.
 extension TokenService {
@@ -55,7 +56,7 @@ extension TokenService {
     /// Where the near cache keeps the session of a token, and Redis's time then.
     struct Found {
         var entry: UnsafeMutablePointer<NearCacheEntry>?
-        var now: Milliseconds = 0
+        var now = UnixMilliseconds(0)
     }
 
     /// The one look into the near cache.
@@ -162,7 +163,7 @@ extension TokenService {
     @inline(__always)
     private func hit(
         _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool,
-        isNavigation: Bool, now: Milliseconds
+        isNavigation: Bool, now: UnixMilliseconds
     ) -> CachedSession? {
         guard entry.pointee.isConfirmedCurrent(verifier), !needsData || entry.pointee.keepsData else { return nil }
         let times = entry.pointee.times
@@ -191,7 +192,7 @@ extension TokenService {
     /// round trip; nil where Redis has to be asked.
     /// - Parameter needsData: else the copy comes without the session's data.
     private func warmCopy(
-        _ claim: Claim, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool, now: Milliseconds
+        _ claim: Claim, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool, now: UnixMilliseconds
     ) throws -> StoredCopy? {
         // Nothing is kept of a session while its end is under way.
         guard now < entry.pointee.times.expireAt, !ledger.isUnderWay(claim.sid) else { return nil }

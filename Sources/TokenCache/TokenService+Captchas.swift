@@ -1,6 +1,7 @@
 public import EventLoop
 internal import TokenCrypto
 public import Tokens
+public import UnixTime
 
 /// What CAPTCHA.ISSUE may ask for.
 public struct CaptchaRequest: Sendable {
@@ -9,7 +10,7 @@ public struct CaptchaRequest: Sendable {
     /// Characters to draw; nil takes the daemon's default.
     public var length: Int?
     public var form: [UInt8] = []
-    /// Milliseconds; nil takes the daemon's default.
+    /// Nil takes the daemon's default.
     public var lifetime: Milliseconds?
     public var signals = Signals()
 
@@ -19,8 +20,7 @@ public struct CaptchaRequest: Sendable {
 public struct IssuedCaptcha: Sendable {
     public let captcha: [UInt8]
     public let solution: [UInt8]
-    /// Seconds.
-    public let expiresIn: Int64
+    public let expiresIn: Seconds
 }
 
 /// An answer to a captcha that came back.
@@ -104,6 +104,6 @@ extension TokenService {
         return nil
     }
 
-    /// Seconds that a spent captcha is remembered past its end.
-    static let spentMargin: Int64 = 120
+    /// How long a spent captcha is remembered past its end.
+    static let spentMargin: Seconds = 120
 }

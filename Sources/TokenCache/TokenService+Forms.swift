@@ -1,6 +1,7 @@
 public import EventLoop
 internal import TokenCrypto
 public import Tokens
+public import UnixTime
 
 /// Where the browser says that a request comes from (`Sec-Fetch-Site`, W3C Fetch Metadata).
 public enum FetchSite: Sendable {
@@ -111,9 +112,10 @@ extension TokenService {
         return nil
     }
 
-    /// A CSRF token for the holder's form, and for how many seconds it is good. No two are the same.
-    public func issueCSRF(form: [UInt8], _ holder: CSRFHolder) throws(ServiceFault) -> (csrf: [UInt8], expiresIn: Int64)
-    {
+    /// A CSRF token for the holder's form, and for how long it is good. No two are the same.
+    public func issueCSRF(form: [UInt8], _ holder: CSRFHolder) throws(ServiceFault) -> (
+        csrf: [UInt8], expiresIn: Seconds
+    ) {
         do {
             let csrf = try stateless.newCSRF(form: form, holder: holder, now: guestSeconds)
             counters.csrfIssued &+= 1

@@ -1,11 +1,12 @@
 internal import EventLoop
 internal import TokenCrypto
 public import Tokens
+public import UnixTime
 
 /// Guests: holders of sealed tokens that nothing is stored of.
 extension TokenService {
-    /// Seconds by Redis's clock as far as it is known, else by this host's: guests are answered without Redis.
-    var guestSeconds: Int64 { store.bestClock / 1_000 }
+    /// Redis's time as far as it is known, else this host's: guests are answered without Redis.
+    var guestSeconds: UnixSeconds { store.bestClock.seconds }
 
     /// An accepted token is not what was required of it.
     public func countUnmet(_ view: SessionView, isAnonymous: Bool) {
@@ -18,10 +19,10 @@ extension TokenService {
     }
 
     /// The same for callers.
-    public var seconds: Int64 { guestSeconds }
+    public var seconds: UnixSeconds { guestSeconds }
 
     /// GUEST.ISSUE, and VISIT of somebody without a good token. Asks nobody.
-    /// - Parameter lifetime: milliseconds, rounded up to a second; nil takes the daemon's default.
+    /// - Parameter lifetime: rounded up to a second; nil takes the daemon's default.
     public func issueGuest(lifetime: Milliseconds? = nil, _ signals: Signals) throws(ServiceFault) -> SessionView {
         do {
             let now = guestSeconds
@@ -109,15 +110,15 @@ extension FlowContext {
 }
 
 extension SessionView {
-    init(_ guest: Guest, now: Int64, newToken: [UInt8]?) {
+    init(_ guest: Guest, now: UnixSeconds, newToken: [UInt8]?) {
         sid = guest.sid
         subject = []
         generation = 0
         created = guest.made
         modified = guest.issued
-        authTime = 0
-        expiresIn = max(0, min(guest.expires, guest.end) &- now)
-        absoluteIn = max(0, guest.end &- now)
+        authTime = nil
+        expiresIn = max(0, min(guest.expires, guest.end) - now)
+        absoluteIn = max(0, guest.end - now)
         self.newToken = newToken.map(HandedToken.guest)
         isGuest = true
         data = []

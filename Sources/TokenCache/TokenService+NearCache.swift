@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// What the near cache has for flows and for commands that are no access.
 extension TokenService {
@@ -63,7 +64,9 @@ extension TokenService {
 
     /// Keeps what was read and accepted, unless the session is just being ended.
     /// - Parameter verifier: of the current token, where that was presented.
-    func keep(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: Milliseconds) {
+    func keep(
+        _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds
+    ) {
         guard !ledger.isUnderWay(sid) else { return }
         sessions?.cache.insert(record, sid: sid, verifier: verifier, data: data, policy: policy, now: now)
     }

@@ -2,6 +2,7 @@ internal import EventLoop
 public import RedisLink
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// What a trial of Redis by an operator came to.
 public struct ProbeReport: Sendable {
@@ -17,7 +18,7 @@ public struct ProbeReport: Sendable {
 
 /// PROBE: everything that sessions need of Redis, done for real with a session of nobody, which lives for ten seconds.
 extension TokenService {
-    /// How long the keys of a trial live, milliseconds.
+    /// How long the keys of a trial live.
     static let probeLifetime: Milliseconds = 10_000
 
     /// - Parameter done: called once, from the loop. What failed is in the report.

@@ -3,6 +3,7 @@ public import Logging
 public import RedisLink
 public import TokenCrypto
 public import Tokens
+public import UnixTime
 
 /// Carries out the session commands: asks the store, lets `Tokens` decide, writes what was decided.
 ///
@@ -59,7 +60,7 @@ public final class TokenService {
     /// - Parameters:
     ///   - router: leads to the servers, each with a feed where there is a near cache. Started and closed by the owner.
     ///   - prefix: of every key, `redis.prefix`.
-    ///   - timeout: `redis.timeout`, milliseconds.
+    ///   - timeout: `redis.timeout`.
     ///   - keys: the key ring; nil where there is none: guests, CSRF tokens and captchas are `noKeys` then.
     ///   - nearCache: nil leaves it off: every question goes to Redis.
     public init(
@@ -121,7 +122,7 @@ public final class TokenService {
     }
 
     /// Redis's time now: known from the first answer of Redis on.
-    func now() throws(Unavailable) -> Milliseconds {
+    func now() throws(Unavailable) -> UnixMilliseconds {
         guard let now = store.clock else { throw store.outage }
         return now
     }

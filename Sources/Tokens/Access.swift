@@ -1,4 +1,5 @@
 public import TokenCrypto
+public import UnixTime
 
 /// When an access has to be recorded, so that the idle limit starts anew.
 public enum Touch: Equatable, Sendable {
@@ -40,9 +41,9 @@ extension SessionRecord {
     /// - Parameters:
     ///   - digest: of the presented verifier.
     ///   - isNavigation: a page that a browser goes to, or what may be one; anything else rotates later.
-    ///   - now: Redis's time in milliseconds.
+    ///   - now: by Redis's clock.
     public func decideAccess(
-        digest: Digest, isNavigation: Bool = true, policy: TokenPolicy, now: Milliseconds
+        digest: Digest, isNavigation: Bool = true, policy: TokenPolicy, now: UnixMilliseconds
     ) -> AccessDecision {
         switch standing(of: digest, policy: policy, now: now) {
         case .current:
@@ -63,7 +64,7 @@ extension SessionRecord {
     public func touchInterval(policy: TokenPolicy) -> Milliseconds { policy.touchInterval(idle: idle) }
 
     /// - Parameter now: stands for the confirmation of a token that is pending.
-    private func times(now: Milliseconds) -> AccessTimes {
+    private func times(now: UnixMilliseconds) -> AccessTimes {
         AccessTimes(confirmedAt: confirmedAt ?? now, lastAccess: lastAccess, idle: idle, absoluteEnd: absoluteEnd)
     }
 }

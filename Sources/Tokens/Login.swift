@@ -1,4 +1,5 @@
 public import TokenCrypto
+public import UnixTime
 
 /// What LOGIN does with the token it was called with.
 public enum LoginDecision: Equatable, Sendable {
@@ -7,15 +8,15 @@ public enum LoginDecision: Equatable, Sendable {
     /// The session is another subject's: end it, and make a new one.
     case replace(SessionRecord)
     /// This LOGIN was already carried out, at `since`: the same answer again.
-    case repeatAnswer(SessionToken, since: Milliseconds)
+    case repeatAnswer(SessionToken, since: UnixMilliseconds)
     /// Nothing to build on: make a new session, leave what is stored alone.
     case fresh
 }
 
 extension StoredSession {
-    /// Decides a LOGIN. `digest` is that of the presented verifier, `now` Redis's time in milliseconds.
+    /// Decides a LOGIN. `digest` is that of the presented verifier, `now` is by Redis's clock.
     public func decideLogin(
-        token: SessionToken, digest: Digest, subject: [UInt8], policy: TokenPolicy, now: Milliseconds,
+        token: SessionToken, digest: Digest, subject: [UInt8], policy: TokenPolicy, now: UnixMilliseconds,
         crypto: CryptoContext
     ) throws(CryptoError) -> LoginDecision {
         switch self {
@@ -35,14 +36,14 @@ extension StoredSession {
     }
 
     private func repeated(
-        _ memo: LoginMemo?, token: SessionToken, subject: [UInt8], policy: TokenPolicy, now: Milliseconds,
+        _ memo: LoginMemo?, token: SessionToken, subject: [UInt8], policy: TokenPolicy, now: UnixMilliseconds,
         crypto: CryptoContext
     ) throws(CryptoError) -> LoginDecision? {
         guard let memo, now < memo.until, try crypto.digest(subject) == memo.subjectDigest,
             let verifier = try memo.open(by: token, crypto)
         else { return nil }
         return .repeatAnswer(
-            SessionToken(sid: memo.sid, verifier: verifier), since: memo.until.subtracting(policy.rotationOverlap))
+            SessionToken(sid: memo.sid, verifier: verifier), since: memo.until - policy.rotationOverlap)
     }
 }
 
@@ -64,16 +65,15 @@ extension LoginMemo {
 /// What a LOGIN makes of a session.
 public struct LoginTerms: Sendable {
     public var subject: [UInt8]
-    /// Milliseconds.
     public var idle: Milliseconds
     public var absolute: Milliseconds
     /// Whether the cookie is to outlive the browser.
     public var isPersistent: Bool
-    /// When the subject proved who they are.
-    public var authTime: Milliseconds
+    /// When the subject proved who they are; nil if nobody did.
+    public var authTime: UnixMilliseconds?
 
     public init(
-        subject: [UInt8], idle: Milliseconds, absolute: Milliseconds, isPersistent: Bool, authTime: Milliseconds
+        subject: [UInt8], idle: Milliseconds, absolute: Milliseconds, isPersistent: Bool, authTime: UnixMilliseconds?
     ) {
         self.subject = subject
         self.idle = idle
@@ -87,7 +87,7 @@ extension SessionRecord {
     /// The record after a LOGIN: a forced rotation with new limits, this subject, and a memo for its repetition.
     public func loggedIn(
         to successor: Digest, csrfSalt: Digest, pageGuest: SessionID?, memo: LoginMemo, _ terms: LoginTerms,
-        policy: TokenPolicy, now: Milliseconds
+        policy: TokenPolicy, now: UnixMilliseconds
     ) -> SessionRecord {
         var next = forced(to: successor, csrfSalt: csrfSalt, pageGuest: pageGuest, policy: policy, now: now)
         next.login = memo
@@ -97,17 +97,17 @@ extension SessionRecord {
     }
 
     /// Takes over subject and limits, which count from now.
-    public mutating func take(_ terms: LoginTerms, now: Milliseconds) {
+    public mutating func take(_ terms: LoginTerms, now: UnixMilliseconds) {
         subject = terms.subject
         idle = terms.idle
-        absoluteEnd = now.adding(terms.absolute)
+        absoluteEnd = now + terms.absolute
         isPersistent = terms.isPersistent
         authTime = terms.authTime
     }
 
     /// The holder whose forms a token is judged by that LOGIN retired, while the memo lives and the token opens it.
     public func formerHolder(
-        of token: SessionToken, now: Milliseconds, _ crypto: CryptoContext
+        of token: SessionToken, now: UnixMilliseconds, _ crypto: CryptoContext
     ) throws(CryptoError) -> CSRFHolder? {
         guard let login, login.digest == current, now < login.until, try login.open(by: token, crypto) != nil else {
             return nil
@@ -119,7 +119,7 @@ extension SessionRecord {
 extension Tombstone {
     /// The same of a session that LOGIN ended.
     public func formerHolder(
-        of token: SessionToken, now: Milliseconds, _ crypto: CryptoContext
+        of token: SessionToken, now: UnixMilliseconds, _ crypto: CryptoContext
     ) throws(CryptoError) -> CSRFHolder? {
         guard let login, now < login.until, try login.open(by: token, crypto) != nil else { return nil }
         return CSRFHolder(sid: token.sid, salt: csrfSalt)

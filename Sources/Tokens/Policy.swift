@@ -1,5 +1,4 @@
-/// A point in time on Redis's clock, or a span, in milliseconds. Times are Unix time.
-public typealias Milliseconds = Int64
+public import UnixTime
 
 /// What to do when a retired token comes back (`rotation.on-replay`).
 public enum ReplayPolicy: String, Sendable, CaseIterable {
@@ -18,7 +17,7 @@ public enum LostSuccessorPolicy: String, Sendable, CaseIterable {
     case recover
 }
 
-/// The operator's rules for every session of a daemon. Spans in milliseconds.
+/// The operator's rules for every session of a daemon.
 public struct TokenPolicy: Sendable, Equatable {
     /// Age of a token, from its confirmation, past which an access rotates it. > 0.
     public var rotationAfter: Milliseconds
@@ -67,26 +66,4 @@ extension TokenPolicy {
     /// 1 ms.
     @inlinable
     public func touchInterval(idle: Milliseconds) -> Milliseconds { max(1, min(touchInterval, idle / 10)) }
-}
-
-extension Milliseconds {
-    /// Sum that stays at the largest value instead of trapping: a time that far away never comes.
-    @inlinable
-    func adding(_ other: Milliseconds) -> Milliseconds {
-        let (sum, overflow) = addingReportingOverflow(other)
-        return overflow ? (other < 0 ? .min : .max) : sum
-    }
-
-    /// Product that stays at the largest value instead of trapping; for factors that are not negative.
-    func multipliedClamped(by factor: Int64) -> Milliseconds {
-        let (product, overflow) = multipliedReportingOverflow(by: factor)
-        return overflow ? .max : product
-    }
-
-    /// Difference that stays in range instead of trapping.
-    @inlinable
-    func subtracting(_ other: Milliseconds) -> Milliseconds {
-        let (difference, overflow) = subtractingReportingOverflow(other)
-        return overflow ? (other < 0 ? .max : .min) : difference
-    }
 }

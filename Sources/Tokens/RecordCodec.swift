@@ -1,4 +1,5 @@
 internal import TokenCrypto
+internal import UnixTime
 
 /// Why a stored record cannot be used. Redis answered, but nobody knows what this session is.
 public enum RecordError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -91,7 +92,7 @@ public enum RecordCodec {
         if let salt = record.csrfSalt { fields.append(RecordField("x", salt.bytes)) }
         if let salt = record.formerSalt { fields.append(RecordField("X", salt.bytes)) }
         if let guest = record.pageGuest { fields.append(RecordField("P", guest.bytes)) }
-        if record.authTime > 0 { fields.append(RecordField("u", decimal(record.authTime))) }
+        if let authTime = record.authTime { fields.append(RecordField("u", decimal(authTime))) }
         if let login = record.renewedByLogin { fields.append(RecordField("q", decimal(login))) }
         if record.isPersistent { fields.append(RecordField("j", decimal(1))) }
         if let binding = record.bindings.ip { fields.append(RecordField("b", binding.bytes)) }
@@ -137,7 +138,7 @@ public enum RecordCodec {
 
     private static func encodeMemo(_ memo: LoginMemo) -> [RecordField] {
         [
-            RecordField("l", memo.sealed.bytes + bigEndian(UInt64(clamping: memo.until), bytes: 8)),
+            RecordField("l", memo.sealed.bytes + bigEndian(UInt64(clamping: memo.until.sinceEpoch), bytes: 8)),
             RecordField("m", memo.digest.bytes + memo.subjectDigest.bytes),
             RecordField("y", memo.sid.bytes),
         ]
@@ -146,13 +147,14 @@ public enum RecordCodec {
 
     /// Milliseconds from the session's creation to the retirement (5 bytes: 34 years), and from there to the end of
     /// the overlap (4 bytes: 49 days): seven of them fit into 64 bytes.
-    private static func encodeRetirement(_ token: RememberedToken, created: Milliseconds) -> [UInt8] {
-        let retired = min(UInt64(clamping: token.retiredAt.subtracting(created)), (1 << 40) - 1)
-        let cutShort = min(UInt64(clamping: token.overlapEnd.subtracting(token.retiredAt)), (1 << 32) - 1)
+    private static func encodeRetirement(_ token: RememberedToken, created: UnixMilliseconds) -> [UInt8] {
+        let retired = min(UInt64(clamping: token.retiredAt - created), (1 << 40) - 1)
+        let cutShort = min(UInt64(clamping: token.overlapEnd - token.retiredAt), (1 << 32) - 1)
         return bigEndian(retired, bytes: 5) + bigEndian(cutShort, bytes: 4)
     }
 
     static func decimal(_ number: Int64) -> [UInt8] { Array(String(number).utf8) }
+    static func decimal(_ time: UnixMilliseconds) -> [UInt8] { decimal(time.sinceEpoch) }
 
     static func bigEndian(_ number: UInt64, bytes count: Int) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: number >> UInt64(8 * (count - 1 - $0))) }

@@ -1,4 +1,5 @@
 internal import TokenCrypto
+internal import UnixTime
 
 extension RecordCodec {
     /// Reads what `HGETALL` answered for a session's key: names and values in turn, data fields included.
@@ -41,11 +42,11 @@ extension RecordCodec {
         var subject: [UInt8] = []
         for piece in UInt8(ascii: "0")...UInt8(ascii: "3") { subject += fields[piece] ?? [] }
         var record = SessionRecord(
-            token: try fields.fixed("d"), subject: subject, idle: try fields.number("i"), absolute: 0, now: 0)
+            token: try fields.fixed("d"), subject: subject, idle: try fields.number("i"), absolute: 0,
+            now: try fields.time("t"))
         record.revision = try fields.number("r")
         record.confirmedAt = fields["c"] == nil ? nil : try fields.time("c")
         record.generation = try fields.number("g")
-        record.created = try fields.time("t")
         record.lastAccess = try fields.time("a")
         record.absoluteEnd = try fields.time("e")
         record.forcedGeneration = try fields.optionalNumber("f") ?? 0
@@ -59,7 +60,7 @@ extension RecordCodec {
         record.csrfSalt = try fields.optional("x")
         record.formerSalt = try fields.optional("X")
         record.pageGuest = try fields.optional("P")
-        record.authTime = fields["u"] == nil ? 0 : try fields.time("u")
+        record.authTime = fields["u"] == nil ? nil : try fields.time("u")
         record.renewedByLogin = fields["q"] == nil ? nil : try fields.time("q")
         record.isPersistent = try fields.optionalNumber("j") == 1
         record.bindings = Bindings(ip: try binding(fields, "b"), userAgent: try binding(fields, "h"))
@@ -70,7 +71,7 @@ extension RecordCodec {
     }
 
     private static func remembered(
-        _ fields: borrowing FieldTable, created: Milliseconds
+        _ fields: borrowing FieldTable, created: UnixMilliseconds
     ) throws(RecordError) -> [RememberedToken] {
         guard let prefixes = fields["o"] else { return [] }
         let retirements = fields["w"] ?? []
@@ -80,10 +81,10 @@ extension RecordCodec {
         }
         return (0..<count).map { index in
             let retirement = retirements.dropFirst(index * 9)
-            let retiredAt = created.adding(Milliseconds(clamping: number(retirement.prefix(5))))
+            let retiredAt = created + Milliseconds(clamping: number(retirement.prefix(5)))
             return RememberedToken(
                 prefix: number(prefixes.dropFirst(index * 8).prefix(8)), retiredAt: retiredAt,
-                overlapEnd: retiredAt.adding(Milliseconds(clamping: number(retirement.dropFirst(5).prefix(4)))))
+                overlapEnd: retiredAt + Milliseconds(clamping: number(retirement.dropFirst(5).prefix(4))))
         }
     }
 
@@ -101,7 +102,7 @@ extension RecordCodec {
                 digest: try fields.fixed("D"), sealed: try fields.fixed("S"))
         return LoginMemo(
             sid: try fields.fixed("y"), digest: digest, sealed: verifier, subjectDigest: subject,
-            until: Milliseconds(clamping: number(sealed.suffix(8))), firstStep: step)
+            until: UnixMilliseconds(Milliseconds(clamping: number(sealed.suffix(8)))), firstStep: step)
     }
 
     private static func binding(_ fields: borrowing FieldTable, _ name: Unicode.Scalar) throws(RecordError) -> Binding?
@@ -186,11 +187,11 @@ private struct FieldTable: ~Copyable {
         return number
     }
 
-    /// A point in time, Unix milliseconds, before the year 5138.
-    func time(_ name: Unicode.Scalar) throws(RecordError) -> Milliseconds {
+    /// A point in time before the year 5138.
+    func time(_ name: Unicode.Scalar) throws(RecordError) -> UnixMilliseconds {
         let time = try number(name)
         guard time < 100_000_000_000_000 else { throw .damaged(field: String(name)) }
-        return time
+        return UnixMilliseconds(time)
     }
 
     func optional<Value: FixedBytes>(_ name: Unicode.Scalar) throws(RecordError) -> Value? {

@@ -1,8 +1,9 @@
 public import TokenCrypto
+public import UnixTime
 
 extension SessionRecord {
     /// The record once the pending token was presented: confirmed, the previous one's overlap begins.
-    public func confirmed(now: Milliseconds) -> SessionRecord {
+    public func confirmed(now: UnixMilliseconds) -> SessionRecord {
         var next = self
         next.revision &+= 1
         next.confirmedAt = now
@@ -13,7 +14,7 @@ extension SessionRecord {
     /// The record after a rotation on access: `successor` is pending, the presented current token the previous one.
     /// - Parameter sealed: the successor sealed under the presented token.
     public func rotated(
-        to successor: Digest, sealed: SealedVerifier, policy: TokenPolicy, now: Milliseconds
+        to successor: Digest, sealed: SealedVerifier, policy: TokenPolicy, now: UnixMilliseconds
     ) -> SessionRecord {
         var next = self
         next.revision &+= 1
@@ -31,7 +32,7 @@ extension SessionRecord {
     ///   - csrfSalt: 32 fresh random bytes; every CSRF token made before is outdated with the old salt.
     ///   - pageGuest: that of the token presented, where there is a key ring.
     public func forced(
-        to successor: Digest, csrfSalt: Digest, pageGuest: SessionID?, policy: TokenPolicy, now: Milliseconds
+        to successor: Digest, csrfSalt: Digest, pageGuest: SessionID?, policy: TokenPolicy, now: UnixMilliseconds
     ) -> SessionRecord {
         var next = self
         next.revision &+= 1
@@ -52,9 +53,9 @@ extension SessionRecord {
 
     /// The same record with a previous token whose overlap is over moved to the remembered ones: for decisions no
     /// different, and smaller to keep. Under `recover` it is told its successor still.
-    public func settled(policy: TokenPolicy, now: Milliseconds) -> SessionRecord {
+    public func settled(policy: TokenPolicy, now: UnixMilliseconds) -> SessionRecord {
         guard policy.lostSuccessor == .refuse, previous != nil, let confirmedAt,
-            now >= confirmedAt.adding(policy.rotationOverlap)
+            now >= confirmedAt + policy.rotationOverlap
         else { return self }
         var settled = self
         settled.rememberPrevious(policy: policy, now: now)
@@ -63,9 +64,9 @@ extension SessionRecord {
     }
 
     /// Retires the previous token: its overlap ended by itself, or ends now, cut short.
-    private mutating func rememberPrevious(policy: TokenPolicy, now: Milliseconds) {
+    private mutating func rememberPrevious(policy: TokenPolicy, now: UnixMilliseconds) {
         guard let previous else { return }
-        let overlapEnd = (confirmedAt ?? now).adding(policy.rotationOverlap)
+        let overlapEnd = (confirmedAt ?? now) + policy.rotationOverlap
         remember(
             RememberedToken(
                 prefix: previous.digest.prefix, retiredAt: min(overlapEnd, now), overlapEnd: overlapEnd))

@@ -1,27 +1,28 @@
 public import TokenCrypto
+public import UnixTime
 
 /// One session as it is stored: who holds it, which token is good, until when. A value; every change is a new one.
 ///
-/// Times are Unix milliseconds by Redis's clock.
+/// Times are by Redis's clock.
 public struct SessionRecord: Equatable, Sendable {
     /// Counts the changes of token state: a change is written only over the revision it was decided on.
     public var revision: Int64
     /// SHA-256 of the current token's verifier.
     public var current: Digest
     /// When the current token was first presented (for a first or forced token: made); nil while it is pending.
-    public var confirmedAt: Milliseconds?
+    public var confirmedAt: UnixMilliseconds?
     /// 1 for the first token, one more for each rotation.
     public var generation: Int64
-    public var created: Milliseconds
-    public var lastAccess: Milliseconds
+    public var created: UnixMilliseconds
+    public var lastAccess: UnixMilliseconds
     /// Span without access after which the session ends.
     public var idle: Milliseconds
     /// When the session ends whatever happens; moved by LOGIN only.
-    public var absoluteEnd: Milliseconds
-    /// When the subject last proved who they are; 0 if nobody did.
-    public var authTime: Milliseconds = 0
+    public var absoluteEnd: UnixMilliseconds
+    /// When the subject last proved who they are; nil if nobody did.
+    public var authTime: UnixMilliseconds?
     /// When a LOGIN last renewed the session; nil where none did since it was made.
-    public var renewedByLogin: Milliseconds?
+    public var renewedByLogin: UnixMilliseconds?
     /// Whether the client's cookie is to outlive the browser.
     public var isPersistent = false
     /// The token before the current one, unless that one was forced.
@@ -48,7 +49,7 @@ public struct SessionRecord: Equatable, Sendable {
 
     /// A new session with its first token.
     public init(
-        token digest: Digest, subject: [UInt8], idle: Milliseconds, absolute: Milliseconds, now: Milliseconds
+        token digest: Digest, subject: [UInt8], idle: Milliseconds, absolute: Milliseconds, now: UnixMilliseconds
     ) {
         revision = 1
         current = digest
@@ -57,7 +58,7 @@ public struct SessionRecord: Equatable, Sendable {
         created = now
         lastAccess = now
         self.idle = idle
-        absoluteEnd = now.adding(absolute)
+        absoluteEnd = now + absolute
         remembered = []
         forcedGeneration = 0
         self.subject = subject
@@ -66,13 +67,13 @@ public struct SessionRecord: Equatable, Sendable {
     /// A guest as the session of generation 0 that it is, stored nowhere yet: rotation, LOGIN and ROTATE of it make
     /// the session that is stored. It lives as long as the guest would have: a cart does not shorten a visit.
     /// - Parameter digest: of the verifier that stands for the guest's token.
-    public init(guest: Guest, digest: Digest, now: Milliseconds) {
-        let idle = max(1, guest.expires.subtracting(guest.issued)).multipliedClamped(by: 1_000)
+    public init(guest: Guest, digest: Digest, now: UnixMilliseconds) {
+        let idle: Milliseconds = max(1, guest.expires - guest.issued).multipliedSaturating(by: 1_000)
         self.init(token: digest, subject: [], idle: idle, absolute: 0, now: now)
         revision = 0
         generation = 0
-        created = min(now, guest.made.multipliedClamped(by: 1_000))
-        absoluteEnd = guest.end.multipliedClamped(by: 1_000)
+        created = min(now, guest.made.milliseconds)
+        absoluteEnd = guest.end.milliseconds
         bindings = guest.bindings
     }
 
@@ -81,7 +82,7 @@ public struct SessionRecord: Equatable, Sendable {
     public var isStored: Bool { revision > 0 }
 
     /// When Redis removes the session by itself: the native TTL of its key.
-    public var expireAt: Milliseconds { min(lastAccess.adding(idle), absoluteEnd) }
+    public var expireAt: UnixMilliseconds { min(lastAccess + idle, absoluteEnd) }
 
     /// Whose forms were this session's before its last LOGIN or ROTATE.
     public func formerHolders(sid: SessionID) -> [CSRFHolder] {
@@ -95,9 +96,9 @@ public struct PreviousToken: Equatable, Sendable {
     public var digest: Digest
     /// The current token's verifier, sealed under this token's.
     public var sealedSuccessor: SealedVerifier
-    public var rotatedAt: Milliseconds
+    public var rotatedAt: UnixMilliseconds
 
-    public init(digest: Digest, sealedSuccessor: SealedVerifier, rotatedAt: Milliseconds) {
+    public init(digest: Digest, sealedSuccessor: SealedVerifier, rotatedAt: UnixMilliseconds) {
         self.digest = digest
         self.sealedSuccessor = sealedSuccessor
         self.rotatedAt = rotatedAt
@@ -107,11 +108,11 @@ public struct PreviousToken: Equatable, Sendable {
 /// A retired token, known by the first 8 bytes of its digest: enough to tell a replay from a made-up verifier.
 public struct RememberedToken: Equatable, Sendable {
     public var prefix: UInt64
-    public var retiredAt: Milliseconds
+    public var retiredAt: UnixMilliseconds
     /// When its overlap would have ended had nothing cut it short; not before `retiredAt`.
-    public var overlapEnd: Milliseconds
+    public var overlapEnd: UnixMilliseconds
 
-    public init(prefix: UInt64, retiredAt: Milliseconds, overlapEnd: Milliseconds) {
+    public init(prefix: UInt64, retiredAt: UnixMilliseconds, overlapEnd: UnixMilliseconds) {
         self.prefix = prefix
         self.retiredAt = retiredAt
         self.overlapEnd = overlapEnd
@@ -128,7 +129,7 @@ public struct LoginMemo: Equatable, Sendable {
     /// That token's verifier, sealed under the token that was current when LOGIN was called.
     public var sealed: SealedVerifier
     public var subjectDigest: Digest
-    public var until: Milliseconds
+    public var until: UnixMilliseconds
     /// Set where the token before the current one was still good: it opens the memo in two steps.
     public var firstStep: FirstStep?
 
@@ -144,7 +145,7 @@ public struct LoginMemo: Equatable, Sendable {
     }
 
     public init(
-        sid: SessionID, digest: Digest, sealed: SealedVerifier, subjectDigest: Digest, until: Milliseconds,
+        sid: SessionID, digest: Digest, sealed: SealedVerifier, subjectDigest: Digest, until: UnixMilliseconds,
         firstStep: FirstStep? = nil
     ) {
         self.sid = sid
@@ -171,7 +172,7 @@ public struct Tombstone: Equatable, Sendable {
     /// Set where a LOGIN of another subject ended this session: leads its repetition to the same new session.
     public var login: LoginMemo?
     /// When Redis removes it; nil in one that a daemon wrote which did not say so.
-    public var until: Milliseconds?
+    public var until: UnixMilliseconds?
     /// What the session's CSRF tokens depended on, kept beside a LOGIN's memo.
     public var csrfSalt: Digest?
     /// Tokens with which LOGIN was called after the end, by the first 8 bytes of their digests, newest first, at most
@@ -181,7 +182,7 @@ public struct Tombstone: Equatable, Sendable {
     public static let maxMarks = 7
 
     public init(
-        reason: EndReason, login: LoginMemo? = nil, until: Milliseconds? = nil, csrfSalt: Digest? = nil
+        reason: EndReason, login: LoginMemo? = nil, until: UnixMilliseconds? = nil, csrfSalt: Digest? = nil
     ) {
         self.reason = reason
         self.login = login

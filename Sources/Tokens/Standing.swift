@@ -1,4 +1,5 @@
 public import TokenCrypto
+public import UnixTime
 
 /// What a presented verifier is to a live session.
 public enum Standing: Equatable, Sendable {
@@ -31,15 +32,15 @@ public enum Standing: Equatable, Sendable {
 extension SessionRecord {
     /// Recognises a verifier by its digest. Whole digests are compared in constant time; the short ones of remembered
     /// tokens are not: they accept nothing.
-    public func standing(of digest: Digest, policy: TokenPolicy, now: Milliseconds) -> Standing {
+    public func standing(of digest: Digest, policy: TokenPolicy, now: UnixMilliseconds) -> Standing {
         if digest == current { return confirmedAt == nil ? .pending : .current }
         if let previous, digest == previous.digest {
             guard let confirmedAt else { return .awaitingSuccessor }
-            let end = confirmedAt.adding(policy.rotationOverlap)
+            let end = confirmedAt + policy.rotationOverlap
             if now < end { return .overlapping }
             // Its generation is at least the forced one: a forced rotation leaves no previous token.
             // A guest's token (generation 0) ends no session: one renewed while its session was made comes back honestly.
-            return .retired(punishable: generation > 1 && now >= end.adding(policy.replayGrace))
+            return .retired(punishable: generation > 1 && now >= end + policy.replayGrace)
         }
         let prefix = digest.prefix
         for (index, token) in remembered.enumerated() where token.prefix == prefix {
@@ -51,7 +52,7 @@ extension SessionRecord {
     /// When a former token was retired; nil for any other.
     public func retirement(of digest: Digest, policy: TokenPolicy) -> Retirement? {
         if let previous, previous.digest == digest {
-            return confirmedAt.map { Retirement(at: $0.adding(policy.rotationOverlap), isByForce: false) }
+            return confirmedAt.map { Retirement(at: $0 + policy.rotationOverlap, isByForce: false) }
         }
         let prefix = digest.prefix
         for (index, token) in remembered.enumerated() where token.prefix == prefix {
@@ -64,16 +65,16 @@ extension SessionRecord {
     private func generation(at index: Int) -> Int64 { generation - (previous == nil ? 1 : 2) - Int64(index) }
 
     private func isPunishable(
-        _ token: RememberedToken, at index: Int, policy: TokenPolicy, now: Milliseconds
+        _ token: RememberedToken, at index: Int, policy: TokenPolicy, now: UnixMilliseconds
     ) -> Bool {
         guard generation(at: index) >= max(forcedGeneration, 1) else { return false }
-        return now >= max(token.retiredAt.adding(policy.replayGrace), token.overlapEnd)
+        return now >= max(token.retiredAt + policy.replayGrace, token.overlapEnd)
     }
 }
 
 /// How a former token came to be one.
 public struct Retirement: Equatable, Sendable {
-    public var at: Milliseconds
+    public var at: UnixMilliseconds
     /// It is from before the last LOGIN or ROTATE.
     public var isByForce: Bool
 }

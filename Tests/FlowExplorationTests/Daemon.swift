@@ -1,5 +1,6 @@
 import SeededRandom
 import TokenCrypto
+import UnixTime
 
 @testable import TokenCache
 @testable import Tokens
@@ -98,7 +99,7 @@ struct Daemon {
     }
 
     private func stand(_ index: Int, _ world: inout World) {
-        ground.time = Ticks.milliseconds(world.now)
+        ground.time = Ticks.time(world.now)
         ground.candidate = candidate(index)
         ground.isSessionDenied =
             removed != .unknownEndIsDenied && world.isDenied(symbols.sid, daemon: world.requests[index].daemon)

@@ -1,5 +1,6 @@
 import SeededRandom
 import TokenCrypto
+import UnixTime
 
 @testable import TokenCache
 @testable import Tokens
@@ -9,7 +10,7 @@ final class Ground: FlowContext {
     let symbols: Symbols
     let policy: TokenPolicy
     let stateless: StatelessTokens
-    var time: Milliseconds = 0
+    var time = UnixMilliseconds(0)
     var candidate: UInt8 = 0
     var isSessionDenied = false
 
@@ -20,8 +21,8 @@ final class Ground: FlowContext {
     }
 
     var crypto: CryptoContext { symbols.crypto }
-    func now() throws(Unavailable) -> Milliseconds { time }
-    var guestSeconds: Int64 { time / 1_000 }
+    func now() throws(Unavailable) -> UnixMilliseconds { time }
+    var guestSeconds: UnixSeconds { time.seconds }
 
     func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value {
         if let verifier = symbols.verifiers[Int(candidate)] as? Value { return verifier }
@@ -35,7 +36,9 @@ final class Ground: FlowContext {
     func mustAsk(_ standing: GuestStanding) -> Bool { false }
     func noteAbsence(of guest: Guest, isTold: Bool) -> Bool { true }
     var isAway: Bool { false }
-    func keep(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: Milliseconds) {}
+    func keep(
+        _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds
+    ) {}
     func keep(_ tombstone: Tombstone, sid: SessionID) {}
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
     func count(_ refusal: Refusal) {}
@@ -54,7 +57,7 @@ final class Ground: FlowContext {
 extension World {
     mutating func touch() {
         guard case .live(var record) = stored else { return }
-        if Ticks.milliseconds(now) - record.lastAccess >= 1_000 { record.lastAccess = Ticks.milliseconds(now) }
+        if Ticks.time(now) - record.lastAccess >= 1_000 { record.lastAccess = Ticks.time(now) }
         stored = .live(record)
     }
 }

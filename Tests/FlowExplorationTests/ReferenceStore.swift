@@ -1,3 +1,5 @@
+import UnixTime
+
 @testable import Tokens
 
 /// Redis as far as the scripts see it: one key, its expiry, compare-and-set on the revision, not-after.
@@ -29,7 +31,7 @@ extension World {
         case .login:
             let violation = reference.forced(to: candidate, at: commit.decidedAt)
             guard case .live(let record) = commit.next else { return violation }
-            let end = Int((record.absoluteEnd - Ticks.milliseconds(0)) / 1_000)
+            let end = Int((record.absoluteEnd - Ticks.time(0)) / 1_000)
             reference.loggedIn(to: candidate, decidedAt: commit.decidedAt, absoluteEnd: end)
             return violation
         case .endByLogout:
@@ -57,7 +59,7 @@ extension World {
             stored = .live(touch.record)
             return Violation(invariant: .s6, detail: "a late touch brought an ended session back")
         }
-        if Ticks.milliseconds(now) - record.lastAccess >= 1_000 { record.lastAccess = Ticks.milliseconds(now) }
+        if Ticks.time(now) - record.lastAccess >= 1_000 { record.lastAccess = Ticks.time(now) }
         stored = .live(record)
         return nil
     }
@@ -65,7 +67,7 @@ extension World {
     /// The clock moves on; what has expired is gone, what came too late will not act.
     mutating func tick() {
         now += 1
-        if case .live(let record) = stored, record.expireAt <= Ticks.milliseconds(now) { stored = .absent }
+        if case .live(let record) = stored, record.expireAt <= Ticks.time(now) { stored = .absent }
         touches.removeAll { now > $0.notAfter }
         noteRights()
     }

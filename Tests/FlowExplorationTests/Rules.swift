@@ -1,4 +1,5 @@
 import Testing
+import UnixTime
 
 @testable import Tokens
 

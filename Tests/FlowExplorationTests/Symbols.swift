@@ -1,5 +1,6 @@
 import SeededRandom
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
@@ -49,10 +50,9 @@ final class Symbols {
 
 /// Time of an exploration: whole ticks of a second. Rotation is due after two ticks, overlap and grace last one.
 enum Ticks {
-    static func milliseconds(_ tick: Int) -> Milliseconds { 1_700_000_000_000 + Milliseconds(tick) * 1_000 }
-    static func tick(_ milliseconds: Milliseconds) -> UInt8 {
-        UInt8(clamping: (milliseconds - 1_700_000_000_000) / 1_000 + 8)
-    }
+    private static let start = UnixMilliseconds(1_700_000_000_000)
+    static func time(_ tick: Int) -> UnixMilliseconds { start + Milliseconds(tick) * 1_000 }
+    static func tick(_ time: UnixMilliseconds) -> UInt8 { UInt8(clamping: (time - start) / 1_000 + 8) }
     static let rotationAfter = 2
     static let overlap = 1
     static let grace = 1

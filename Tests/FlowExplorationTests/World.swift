@@ -1,4 +1,5 @@
 import EventLoop
+import UnixTime
 
 @testable import TokenCache
 @testable import Tokens
@@ -109,8 +110,8 @@ struct World {
         var record = SessionRecord(
             token: symbols.digests[0], subject: scenario.subject, idle: scenario.policy.idle,
             absolute: Milliseconds(scenario.absoluteTicks + Ticks.rotationAfter) * 1_000,
-            now: Ticks.milliseconds(-Ticks.rotationAfter))
-        record.lastAccess = Ticks.milliseconds(0)
+            now: Ticks.time(-Ticks.rotationAfter))
+        record.lastAccess = Ticks.time(0)
         stored = .live(record)
         requests = scenario.requests.enumerated().map { index, request in
             Request(operation: request.operation, presenter: request.presenter, daemon: index % 2)

@@ -1,4 +1,5 @@
 import TokenCrypto
+import UnixTime
 
 @testable import TokenCache
 @testable import Tokens

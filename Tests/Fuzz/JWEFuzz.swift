@@ -1,5 +1,6 @@
 import Glibc
 import TokenCrypto
+import UnixTime
 
 /// The entry point of libFuzzer: the input as a captcha's token, and, sealed with the right key, as a token's header
 /// and claims with a zero byte between them.

@@ -1,9 +1,10 @@
 import Glibc
 import TokenCrypto
+import UnixTime
 
 /// One ring and one prefix for every input, so that a finding can be repeated.
 struct FuzzSite {
-    static let now: Int64 = 1_800_000_000
+    static let now = UnixSeconds(1_800_000_000)
     static let prefix = Array("tc:".utf8)
 
     let sealer: Sealer

@@ -2,6 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
@@ -38,7 +39,7 @@ struct IndependentLibraryTests {
     let ringPath: String
     let sealer: Sealer
     let python: Python
-    let now = Int64(Date().timeIntervalSince1970)
+    let now = UnixSeconds(Int64(Date().timeIntervalSince1970))
 
     init() throws {
         folder = try TemporaryFolder()
@@ -47,8 +48,8 @@ struct IndependentLibraryTests {
         let now = now
         let keys = try ["first", "second_2", "-"].enumerated().map { index, kid in
             try RingKey(
-                kid: kid, secret: .random(count: 32, from: &random), created: now,
-                activeFrom: now - 30 + Int64(index) * 10)
+                kid: kid, secret: .random(count: 32, from: &random), created: now.sinceEpoch,
+                activeFrom: now.sinceEpoch - 30 + Int64(index) * 10)
         }
         try KeyRingFile.write(KeyRing(keys: keys), path: ringPath, mustBeNew: true)
         sealer = try Sealer(
@@ -89,8 +90,8 @@ struct IndependentLibraryTests {
                 Entry(
                     kind: "guest", kid: kid, token: text(try sealer.seal(guest, now: time)),
                     claims: Claims(
-                        jti: guest.sid.description, iat: time, exp: guest.expires, end: guest.end, beg: guest.made,
-                        bnd: bound)))
+                        jti: guest.sid.description, iat: time.sinceEpoch, exp: guest.expires.sinceEpoch,
+                        end: guest.end.sinceEpoch, beg: guest.made.sinceEpoch, bnd: bound)))
             let form = ["", "contact", "ünïcode \"\\\n\u{1}🍏/"][number % 3]
             let captcha = Captcha(
                 id: try random.bytes(), issued: time, expires: now + 600, solution: Array("K7wXe".utf8),
@@ -99,8 +100,8 @@ struct IndependentLibraryTests {
                 Entry(
                     kind: "captcha", kid: kid, token: text(try sealer.seal(captcha, now: time, random: &random)),
                     claims: Claims(
-                        jti: captcha.id.description, iat: time, exp: captcha.expires, sol: "K7wXe",
-                        frm: form.isEmpty ? nil : form, for: captcha.holder?.description, bnd: bound)))
+                        jti: captcha.id.description, iat: time.sinceEpoch, exp: captcha.expires.sinceEpoch,
+                        sol: "K7wXe", frm: form.isEmpty ? nil : form, for: captcha.holder?.description, bnd: bound)))
         }
         let counted = try python.sealed("read", ringPath, Self.prefix, input: JSONEncoder().encode(entries))
         // Three libraries read each guest, two each captcha.
@@ -136,14 +137,16 @@ struct IndependentLibraryTests {
     private func guestClaims(_ token: [UInt8]) -> Claims? {
         guard case .valid(let guest) = openGuest(token) else { return nil }
         return Claims(
-            jti: guest.sid.description, iat: guest.issued, exp: guest.expires, end: guest.end, beg: guest.made)
+            jti: guest.sid.description, iat: guest.issued.sinceEpoch, exp: guest.expires.sinceEpoch,
+            end: guest.end.sinceEpoch, beg: guest.made.sinceEpoch)
     }
 
     private func captchaClaims(_ token: [UInt8]) -> Claims? {
         guard case .valid(let captcha) = openCaptcha(token) else { return nil }
         return Claims(
-            jti: captcha.id.description, iat: captcha.issued, exp: captcha.expires, sol: text(captcha.solution),
-            frm: captcha.form.isEmpty ? nil : text(captcha.form), for: captcha.holder?.description)
+            jti: captcha.id.description, iat: captcha.issued.sinceEpoch, exp: captcha.expires.sinceEpoch,
+            sol: text(captcha.solution), frm: captcha.form.isEmpty ? nil : text(captcha.form),
+            for: captcha.holder?.description)
     }
 
     private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -1,6 +1,7 @@
 import SeededRandom
 import Testing
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -13,12 +14,15 @@ struct ChangeFilterTests {
         return (0..<count).map { _ in random.fixed(SessionID.self) }
     }
 
+    /// Of the n-th change.
+    private static func time(_ number: Int) -> UnixSeconds { UnixSeconds(100 + Int64(number)) }
+
     @Test("at every moment the latest of them are found, as many as a filter takes, whatever came before")
     func reach() {
         var filter = ChangeFilter(capacity: Self.capacity)
         let sids = Self.sids(5 * Self.capacity, seed: 1)
         for (number, sid) in sids.enumerated() {
-            filter.insert(sid, now: 0)
+            filter.insert(sid, now: UnixSeconds(0))
             #expect(filter.contains(sid))
             guard number % 97 == 0 else { continue }
             let forgotten = sids[max(0, number + 1 - Self.capacity)...number].filter { !filter.contains($0) }
@@ -30,7 +34,7 @@ struct ChangeFilterTests {
     func bound() {
         var filter = ChangeFilter(capacity: Self.capacity)
         let sids = Self.sids(50 * Self.capacity, seed: 2)
-        for sid in sids { filter.insert(sid, now: 0) }
+        for sid in sids { filter.insert(sid, now: UnixSeconds(0)) }
         let found = sids.count { filter.contains($0) }
         #expect((Self.capacity...2 * Self.capacity + 50).contains(found), "\(found)")
     }
@@ -38,7 +42,7 @@ struct ChangeFilterTests {
     @Test("others are found once in ten thousand times at most, with both filters full")
     func falsePositives() {
         var filter = ChangeFilter(capacity: Self.capacity)
-        for sid in Self.sids(2 * Self.capacity, seed: 3) { filter.insert(sid, now: 0) }
+        for sid in Self.sids(2 * Self.capacity, seed: 3) { filter.insert(sid, now: UnixSeconds(0)) }
         // About one in a hundred thousand is expected.
         let others = Self.sids(200_000, seed: 4)
         #expect(others.count { filter.contains($0) } <= 20)
@@ -49,7 +53,7 @@ struct ChangeFilterTests {
         for shift in [UInt64(0), 24, 47] {
             var filter = ChangeFilter(capacity: Self.capacity)
             let count = UInt64(Self.capacity)
-            for number in 0..<count { filter.insert(SessionID(first: 0, second: number << shift), now: 0) }
+            for number in 0..<count { filter.insert(SessionID(first: 0, second: number << shift), now: UnixSeconds(0)) }
             let found = (count..<20 * count).filter { number in
                 filter.contains(SessionID(first: number << shift, second: 0))
             }
@@ -61,33 +65,33 @@ struct ChangeFilterTests {
     func repeated() {
         var filter = ChangeFilter(capacity: Self.capacity)
         let sids = Self.sids(Self.capacity / 2, seed: 5)
-        filter.begin(at: 10)
-        for round in 0..<20 { for sid in sids { filter.insert(sid, now: 100 + Int64(round)) } }
-        #expect(filter.since == 10)
+        filter.begin(at: UnixSeconds(10))
+        for round in 0..<20 { for sid in sids { filter.insert(sid, now: UnixSeconds(100 + Int64(round))) } }
+        #expect(filter.since == UnixSeconds(10))
         #expect(sids.allSatisfy(filter.contains))
     }
 
     @Test("every change since the moment it names is remembered; it knows nothing before it began")
     func since() {
         var filter = ChangeFilter(capacity: Self.capacity)
-        #expect(filter.since == .max)
+        #expect(filter.since == .latest)
         let sids = Self.sids(10 * Self.capacity, seed: 6)
         // Changes before it began are remembered, and promise nothing.
-        filter.insert(sids[0], now: 5)
-        #expect(filter.since == .max && filter.contains(sids[0]))
-        filter.begin(at: 10)
-        #expect(filter.since == 10 && filter.contains(sids[0]))
+        filter.insert(sids[0], now: UnixSeconds(5))
+        #expect(filter.since == .latest && filter.contains(sids[0]))
+        filter.begin(at: UnixSeconds(10))
+        #expect(filter.since == UnixSeconds(10) && filter.contains(sids[0]))
         var last = filter.since
         for (number, sid) in sids.enumerated() {
-            filter.insert(sid, now: 100 + Int64(number))
-            #expect(filter.since >= last && filter.since < 100 + Int64(number), "it goes on, and not into the future")
+            filter.insert(sid, now: Self.time(number))
+            #expect(filter.since >= last && filter.since < Self.time(number), "it goes on, and not into the future")
             last = filter.since
-            guard number % 101 == 0, last >= 100 else { continue }
-            #expect(sids[Int(last - 100)...number].allSatisfy(filter.contains), "after \(number)")
+            guard number % 101 == 0, last >= Self.time(0) else { continue }
+            #expect(sids[Int(last - Self.time(0))...number].allSatisfy(filter.contains), "after \(number)")
         }
-        #expect(last >= 100 + Int64(8 * Self.capacity) - 50, "what is forgotten is not promised for ever")
-        filter.begin(at: 1_000_000)
-        #expect(filter.since == 1_000_000 && sids.suffix(Self.capacity).allSatisfy(filter.contains))
+        #expect(last >= Self.time(8 * Self.capacity - 50), "what is forgotten is not promised for ever")
+        filter.begin(at: UnixSeconds(1_000_000))
+        #expect(filter.since == UnixSeconds(1_000_000) && sids.suffix(Self.capacity).allSatisfy(filter.contains))
     }
 
     @Test("its memory is what it says")

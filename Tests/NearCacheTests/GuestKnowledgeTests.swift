@@ -1,14 +1,15 @@
 import SeededRandom
 import Testing
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
 @Suite("S5 for guests: which of them Redis has to be asked about")
 struct GuestKnowledgeTests {
-    private static let begun: Int64 = 1_000
+    private static let begun = UnixSeconds(1_000)
 
-    private static func guest(_ number: UInt64, issued: Int64) -> Guest {
+    private static func guest(_ number: UInt64, issued: UnixSeconds) -> Guest {
         Guest(
             sid: SessionID(first: number, second: number), issued: issued, expires: issued + 86_400,
             end: issued + 86_400)
@@ -23,7 +24,7 @@ struct GuestKnowledgeTests {
     @Test("nobody is known before changes are told")
     func before() {
         let knowledge = GuestKnowledge()
-        for issued in [0, Self.begun, Int64.max - 86_400] {
+        for issued in [UnixSeconds(0), Self.begun, .latest - 86_400] {
             #expect(knowledge.standing(of: Self.guest(1, issued: issued), isTold: true) == .unknown)
         }
     }
@@ -31,7 +32,7 @@ struct GuestKnowledgeTests {
     @Test("a guest from after that needs no question, one from before does, with a margin for clocks that differ")
     func age() {
         let knowledge = Self.armed()
-        let expected: [(Int64, GuestStanding)] = [
+        let expected: [(Seconds, GuestStanding)] = [
             (-500, .unknown), (0, .unknown), (2, .unknown), (3, .guest), (900, .guest),
         ]
         for (age, standing) in expected {
@@ -44,7 +45,7 @@ struct GuestKnowledgeTests {
     @Test("a change is remembered, whether changes are told at the moment or not")
     func change() {
         var knowledge = Self.armed()
-        let (old, new) = (Self.guest(1, issued: 10), Self.guest(2, issued: Self.begun + 100))
+        let (old, new) = (Self.guest(1, issued: UnixSeconds(10)), Self.guest(2, issued: Self.begun + 100))
         for guest in [old, new] {
             knowledge.noteChange(of: guest.sid, now: Self.begun + 200)
             #expect(knowledge.standing(of: guest, isTold: true) == .changed)
@@ -57,7 +58,7 @@ struct GuestKnowledgeTests {
     @Test("whom Redis did not know is not asked about again, until something changes or may have")
     func cleared() {
         var knowledge = Self.armed()
-        let old = Self.guest(1, issued: 10)
+        let old = Self.guest(1, issued: UnixSeconds(10))
         knowledge.clear(old.sid)
         #expect(knowledge.standing(of: old, isTold: true) == .guest)
         #expect(knowledge.standing(of: old, isTold: false) == .unknown)
@@ -68,7 +69,7 @@ struct GuestKnowledgeTests {
         #expect(knowledge.standing(of: old, isTold: true) == .guest)
         knowledge.begin(at: Self.begun + 2)
         #expect(knowledge.standing(of: old, isTold: true) == .changed)
-        let other = Self.guest(2, issued: 10)
+        let other = Self.guest(2, issued: UnixSeconds(10))
         knowledge.clear(other.sid)
         knowledge.begin(at: Self.begun + 3)
         #expect(knowledge.standing(of: other, isTold: true) == .unknown)
@@ -79,7 +80,7 @@ struct GuestKnowledgeTests {
         var knowledge = GuestKnowledge(changes: ChangeFilter(capacity: 256))
         knowledge.begin(at: Self.begun)
         var random = SeededRandom(seed: 7)
-        let known = Self.guest(1, issued: 10)
+        let known = Self.guest(1, issued: UnixSeconds(10))
         let ended = Self.guest(2, issued: Self.begun + 50)
         knowledge.clear(known.sid)
         knowledge.noteChange(of: ended.sid, now: Self.begun + 60)

@@ -2,6 +2,7 @@ import SeededRandom
 import Testing
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 

@@ -2,6 +2,7 @@ import SeededRandom
 import Testing
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -122,7 +123,7 @@ struct PartialRecordTests {
     /// What a rotation or confirmation decided on the cached copy makes of the stored hash.
     private func compareWrites(
         _ decision: AccessDecision, _ partial: SessionRecord, _ record: SessionRecord, _ life: inout Life,
-        now: Milliseconds
+        now: UnixMilliseconds
     ) {
         let fromPartial: SessionRecord
         let fromRecord: SessionRecord

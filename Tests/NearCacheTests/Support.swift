@@ -1,6 +1,7 @@
 import SeededRandom
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -24,7 +25,7 @@ extension SessionID {
 }
 
 extension SessionRecord {
-    static let start: Milliseconds = 1_700_000_000_000
+    static let start = UnixMilliseconds(1_700_000_000_000)
 
     /// A session as it was issued: anonymous, never rotated.
     static func fresh(subject: [UInt8] = [], revision: Int64 = 1) -> SessionRecord {

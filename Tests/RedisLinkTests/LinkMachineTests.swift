@@ -1,5 +1,6 @@
 import EventLoop
 import Testing
+import UnixTime
 
 @testable import RedisLink
 
@@ -17,7 +18,7 @@ import Testing
         #expect(driver.results == [1: [bulk(1)], 2: [bulk(2)]])
         #expect(driver.machine.serverInfo.role == "master")
         #expect(driver.machine.serverInfo.runID == "abc")
-        #expect(driver.machine.clock.milliseconds(at: driver.now) == 1_700_000_000_000)
+        #expect(driver.machine.clock.time(at: driver.now) == UnixMilliseconds(1_700_000_000_000))
     }
 
     @Test func lateReplyIsSwallowedInItsPosition() {

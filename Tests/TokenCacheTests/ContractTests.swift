@@ -2,6 +2,7 @@ import RedisLink
 import Testing
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -58,7 +59,7 @@ import Tokens
         let successor = try #require(try pair.validate(old).view?.sessionToken)
         _ = try pair.validate(successor)
         try pair.redis("HSET", key, "c", String(try pair.time() - 119_000))
-        pair.nodes[0].observe(serverMilliseconds: try pair.time() + 1_500)
+        pair.nodes[0].observe(serverTime: UnixMilliseconds(try pair.time() + 1_500))
         return (pair, old)
     }
 
@@ -105,8 +106,8 @@ import Tokens
 
     @Test func `a record with times that no clock shows does not end the process`() async {
         await #expect(processExitsWith: .success) {
-            let record = SessionRecord(token: Digest(), subject: [], idle: 1, absolute: 1, now: .min)
-            _ = SessionView(record, sid: SessionID(), now: 1_700_000_000_000, newToken: nil, data: [])
+            let record = SessionRecord(token: Digest(), subject: [], idle: 1, absolute: 1, now: .earliest)
+            _ = SessionView(record, sid: SessionID(), now: UnixMilliseconds(1_700_000_000_000), newToken: nil, data: [])
         }
     }
 }

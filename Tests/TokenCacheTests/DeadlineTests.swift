@@ -3,6 +3,7 @@ import RedisLink
 import Testing
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 

@@ -3,6 +3,7 @@ import SeededRandom
 import Testing
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -48,7 +49,7 @@ import Tokens
     }
 
     private static func guest(_ sid: SessionID) -> Guest {
-        Guest(sid: sid, issued: 100, expires: 90_000, end: 90_000)
+        Guest(sid: sid, issued: UnixSeconds(100), expires: UnixSeconds(90_000), end: UnixSeconds(90_000))
     }
 
     @Test(arguments: 0..<40 as Range<UInt64>)
@@ -57,7 +58,7 @@ import Tokens
         func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
         let filter = ChangeFilter(key: ChangeFilter.Key(first: seed, second: 7), capacity: 64)
         var ledger = Ledger<Int>(GuestKnowledge(changes: filter))
-        ledger.beginTelling(at: 1)
+        ledger.beginTelling(at: UnixSeconds(1))
         var reference = Reference()
         var numbers: [UInt64] = []
         var names: [SessionID] = []

@@ -6,6 +6,7 @@ import Testing
 import TokenCache
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 

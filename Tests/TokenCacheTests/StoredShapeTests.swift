@@ -4,6 +4,7 @@ import SeededRandom
 import Testing
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -102,7 +103,7 @@ import Tokens
         }
         #expect(try touched.get() == false)
         let confirmation = SessionWrite.access(.confirm, from: record, to: record.confirmed(now: record.created))
-        let change = try confirmation.change(tombstoneEnd: 0)
+        let change = try confirmation.change(tombstoneEnd: UnixMilliseconds(0))
         let late: Result<ChangeOutcome, Unavailable> = pair.wait {
             store.commit(change, of: token.sid, maxData: 9, arrival: store.instant, $0)
         }

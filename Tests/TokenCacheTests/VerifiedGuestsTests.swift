@@ -1,19 +1,20 @@
 import Testing
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
 @Suite struct VerifiedGuestsTests {
-    private func guest(_ end: Int64) throws -> Guest {
+    private func guest(_ end: UnixSeconds) throws -> Guest {
         var random = SystemRandom()
-        return Guest(sid: try random.bytes(), issued: 1, expires: end, end: end)
+        return Guest(sid: try random.bytes(), issued: UnixSeconds(1), expires: end, end: end)
     }
 
     @Test func `a text is found as a whole, and as nothing else`() throws {
         var verified = VerifiedGuests()
         let text = Array("eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiIwMCJ9.c2lnbmF0dXJlLW9mLXRoaXMtdG9rZW4".utf8)
-        let guest = try guest(10)
+        let guest = try guest(UnixSeconds(10))
         text.withUnsafeBytes { verified.insert(guest, $0) }
         #expect(text.withUnsafeBytes { verified.find($0) } == guest)
         for index in text.indices {
@@ -32,7 +33,9 @@ import Tokens
         for number in 0..<10_000 {
             var random = SystemRandom()
             let signature: Digest = try random.bytes()
-            let entry = (Array("eyJ.\(number).".utf8) + signature.withUnsafeBytes { Hex.encode($0) }, try guest(2))
+            let entry = (
+                Array("eyJ.\(number).".utf8) + signature.withUnsafeBytes { Hex.encode($0) }, try guest(UnixSeconds(2))
+            )
             entry.0.withUnsafeBytes { verified.insert(entry.1, $0) }
             all.append(entry)
         }

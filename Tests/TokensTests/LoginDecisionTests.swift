@@ -1,6 +1,7 @@
 import SeededRandom
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
@@ -13,7 +14,7 @@ import TokenCrypto
     init() throws { crypto = try CryptoContext() }
 
     private func decide(
-        _ session: StoredSession, _ life: Life, token: Int, subject: [UInt8], at moment: Milliseconds? = nil
+        _ session: StoredSession, _ life: Life, token: Int, subject: [UInt8], at moment: UnixMilliseconds? = nil
     ) throws -> LoginDecision {
         try session.decideLogin(
             token: SessionToken(sid: life.sid, verifier: life.tokens[token].verifier),

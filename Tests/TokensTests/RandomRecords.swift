@@ -1,5 +1,6 @@
 import SeededRandom
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
@@ -12,7 +13,7 @@ extension SeededRandom {
 
     /// Any record that the codec must carry: all that is optional there or not, texts and lists of all lengths.
     mutating func record() -> SessionRecord {
-        let created = Int64.random(in: 0...4_000_000_000_000, using: &self)
+        let created = UnixMilliseconds(Int64.random(in: 0...4_000_000_000_000, using: &self))
         var record = SessionRecord(
             token: fixed(), subject: bytes(Int.random(in: 0...SessionRecord.maxSubject, using: &self)),
             idle: Int64.random(in: 1...40_000_000_000, using: &self),
@@ -46,7 +47,7 @@ extension SeededRandom {
     mutating func memo() -> LoginMemo {
         LoginMemo(
             sid: fixed(), digest: fixed(), sealed: fixed(), subjectDigest: fixed(),
-            until: Int64.random(in: 0...Int64.max, using: &self),
+            until: UnixMilliseconds(Int64.random(in: 0...Int64.max, using: &self)),
             firstStep: chance(50) ? LoginMemo.FirstStep(digest: fixed(), sealed: fixed()) : nil)
     }
 }

@@ -1,6 +1,7 @@
 import SeededRandom
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 

@@ -1,6 +1,7 @@
 import SeededRandom
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
@@ -113,7 +114,7 @@ import TokenCrypto
             }
             guard let (session, _) = try? RecordCodec.decode(hash), case .live(let record) = session else { continue }
             decoded += 1
-            for now in [0, Life.start, .max, .min] as [Milliseconds] {
+            for now in [UnixMilliseconds(0), Life.start, .latest, .earliest] {
                 for digest in [record.current, record.previous?.digest ?? Digest(), Digest()] {
                     _ = record.decideAccess(digest: digest, policy: policy, now: now)
                 }

@@ -1,6 +1,7 @@
 import SeededRandom
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
@@ -18,7 +19,7 @@ struct TestToken {
 
 /// A session taken through its life by hand, with a clock that stands until it is set.
 struct Life {
-    static let start: Milliseconds = 1_700_000_000_000
+    static let start = UnixMilliseconds(1_700_000_000_000)
     static let minute: Milliseconds = 60_000
 
     var policy = TokenPolicy()
@@ -66,10 +67,10 @@ struct Life {
     }
 
     /// What it is at a moment, without moving the clock.
-    func standing(_ token: Int, at moment: Milliseconds) -> Standing {
+    func standing(_ token: Int, at moment: UnixMilliseconds) -> Standing {
         record.standing(of: tokens[token].digest, policy: policy, now: moment)
     }
-    func access(_ token: Int, at moment: Milliseconds) -> AccessDecision {
+    func access(_ token: Int, at moment: UnixMilliseconds) -> AccessDecision {
         record.decideAccess(digest: tokens[token].digest, policy: policy, now: moment)
     }
 }

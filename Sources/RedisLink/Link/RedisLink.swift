@@ -1,6 +1,7 @@
 internal import DequeModule
 public import EventLoop
 public import Logging
+public import UnixTime
 
 /// The one data connection to Redis: pipelined, reconnecting, with a deadline for every request.
 ///
@@ -108,16 +109,16 @@ public final class RedisLink {
         submit(RequestBody(bytes: call.bytes, script: (index, call.digestOffset)), repeatable, .script(completion))
     }
 
-    /// Redis's clock now, Unix milliseconds, by estimate; nil before its first answer. It is read at connect and with
-    /// every heartbeat and mapped on the boot-time clock, so setting this host's clock does not move it.
-    public var clockMilliseconds: Int64? { clockMilliseconds(at: scheduler.now) }
+    /// Redis's time now, by estimate; nil before its first answer. It is read at connect and with every heartbeat and mapped
+    /// on the boot-time clock, so setting this host's clock does not move it.
+    public var serverTime: UnixMilliseconds? { serverTime(at: scheduler.now) }
 
     /// The same at a moment that was just read.
-    public func clockMilliseconds(at now: MonotonicInstant) -> Int64? { machine.clock.milliseconds(at: now) }
+    public func serverTime(at now: MonotonicInstant) -> UnixMilliseconds? { machine.clock.time(at: now) }
 
     /// Betters the estimate with the time a script was told by Redis. Call it when that script's reply is read.
-    public func observe(serverMilliseconds: Int64) {
-        machine.clock.observe(serverMilliseconds: serverMilliseconds, at: scheduler.now)
+    public func observe(serverTime: UnixMilliseconds) {
+        machine.clock.observe(serverTime, at: scheduler.now)
     }
 
     var clock: RedisClock { machine.clock }

@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import UnixTime
 
 /// The proof that a server lives, may write and tells what changes: a small write, sent where the commands go, that comes
 /// back on the feed, behind all changes before it. A value: calls, answers and what was told go in.
@@ -10,7 +11,7 @@ internal import EventLoop
 /// told. A key that is told again proves nothing more.
 struct Beat {
     /// One number lasts so long, by Redis's clock.
-    static let slotMilliseconds: Int64 = 200
+    static let slot: Milliseconds = 200
     /// How often it is called while requests come.
     static let interval = Duration.milliseconds(250)
     /// For how long after a request.
@@ -40,8 +41,8 @@ struct Beat {
     /// By number.
     private var marks: [Mark] = []
 
-    /// The number to call at a moment, Unix milliseconds by Redis's clock.
-    static func number(at milliseconds: Int64) -> Int64 { milliseconds / slotMilliseconds }
+    /// The number to call at a time by Redis's clock.
+    static func number(at time: UnixMilliseconds) -> Int64 { time.sinceEpoch / slot }
 
     /// A beat is sent.
     mutating func called(_ number: Int64, at now: MonotonicInstant) {
@@ -69,7 +70,7 @@ struct Beat {
     /// The feed told of it; all changes in the same message are taken in.
     mutating func told(_ number: Int64, at now: MonotonicInstant, clock: RedisClock) {
         // What is far from Redis's present was written by nobody of ours.
-        guard let present = clock.milliseconds(at: now).map(Self.number), (present - 10...present + 10).contains(number)
+        guard let present = clock.time(at: now).map(Self.number), (present - 10...present + 10).contains(number)
         else { return }
         change(number) { $0.toldAt = min($0.toldAt ?? now, now) }
         prove(number, clock)
@@ -110,8 +111,8 @@ struct Beat {
         else { return }
         var date = min(calledAt, toldAt)
         if !mark.isOwn {
-            let start = number * Self.slotMilliseconds
-            guard let earliest = clock.earliestInstant(serverMilliseconds: start) else { return }
+            let start = UnixMilliseconds(number.multipliedSaturating(by: Self.slot))
+            guard let earliest = clock.earliestInstant(of: start) else { return }
             date = min(date, earliest)
         }
         lastProof = max(lastProof ?? date, date)

@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import UnixTime
 
 /// An estimate of Redis's wall clock, mapped on the boot-time clock: nobody's `date -s` on this host moves it.
 ///
@@ -10,8 +11,8 @@ struct RedisClock: Equatable {
     static let driftPerSecond: Int64 = 200
     /// How old, in microseconds, a script's notion of now may be when its reply is read.
     static let observationSlack: Int64 = 2_000_000
-    /// Times from 1970 to the year 5138, in milliseconds: nothing else is believed.
-    static let plausibleMilliseconds: Range<Int64> = 0..<100_000_000_000_000
+    /// From 1970 to the year 5138: nothing else is believed.
+    static let plausible = UnixMilliseconds(0)..<UnixMilliseconds(100_000_000_000_000)
 
     private struct Estimate: Equatable {
         /// Redis's microseconds minus boot-time microseconds.
@@ -22,25 +23,25 @@ struct RedisClock: Equatable {
 
     private var estimate: Estimate?
 
-    /// Redis's Unix time in milliseconds at `now`; nil before the first sample.
-    func milliseconds(at now: MonotonicInstant) -> Int64? {
+    /// Redis's time at `now`; nil before the first sample.
+    func time(at now: MonotonicInstant) -> UnixMilliseconds? {
         guard let estimate else { return nil }
-        return (now.microseconds &+ estimate.offset) / 1000
+        return UnixMilliseconds((now.microseconds &+ estimate.offset) / 1000)
     }
 
-    /// The earliest moment at which Redis's clock may have stood at a time, Unix milliseconds; nil before the first sample.
-    func earliestInstant(serverMilliseconds: Int64) -> MonotonicInstant? {
-        guard let estimate, RedisClock.plausibleMilliseconds.contains(serverMilliseconds) else { return nil }
+    /// The earliest moment at which Redis's clock may have stood at `time`; nil before the first sample.
+    func earliestInstant(of time: UnixMilliseconds) -> MonotonicInstant? {
+        guard let estimate, RedisClock.plausible.contains(time) else { return nil }
         // A sample is taken every second; two are allowed for.
         let margin = estimate.uncertainty &+ 2 * RedisClock.driftPerSecond
-        let earliest = serverMilliseconds * 1000 &- estimate.offset &- margin
+        let earliest = time.sinceEpoch * 1000 &- estimate.offset &- margin
         let (nanoseconds, overflow) = earliest.multipliedReportingOverflow(by: 1000)
         return overflow ? nil : MonotonicInstant(nanoseconds: nanoseconds)
     }
 
     /// Takes in a reply to `TIME`.
     mutating func sample(serverMicroseconds: Int64, sentAt: MonotonicInstant, receivedAt: MonotonicInstant) {
-        guard RedisClock.plausibleMilliseconds.contains(serverMicroseconds / 1000) else { return }
+        guard RedisClock.plausible.contains(UnixMilliseconds(serverMicroseconds / 1000)) else { return }
         let half = max(0, (receivedAt.microseconds - sentAt.microseconds) / 2)
         let middle = serverMicroseconds - receivedAt.microseconds + half
         let new = Estimate(offset: middle, uncertainty: half + 1, at: receivedAt.microseconds)
@@ -52,9 +53,9 @@ struct RedisClock: Equatable {
 
     /// Takes in the time a script was told by Redis, when its reply is read: the clock is not behind that, and not
     /// seconds ahead of it.
-    mutating func observe(serverMilliseconds: Int64, at now: MonotonicInstant) {
-        guard RedisClock.plausibleMilliseconds.contains(serverMilliseconds) else { return }
-        let least = serverMilliseconds * 1000 - now.microseconds
+    mutating func observe(_ time: UnixMilliseconds, at now: MonotonicInstant) {
+        guard RedisClock.plausible.contains(time) else { return }
+        let least = time.sinceEpoch * 1000 - now.microseconds
         guard let old = estimate else {
             estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack, at: now.microseconds)
             return

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Logging
+internal import UnixTime
 
 /// How a node proves that what is remembered of its server is true.
 extension RedisNode {
@@ -35,7 +36,7 @@ extension RedisNode {
         switch settings.proof {
         case .ping: feed?.ping()
         case .beat:
-            if let clock = link.clockMilliseconds { callBeat(Beat.number(at: clock), mayRepeat: true) }
+            if let time = link.serverTime { callBeat(Beat.number(at: time), mayRepeat: true) }
         }
     }
 
@@ -55,9 +56,10 @@ extension RedisNode {
 
     private func beatAnswered(_ number: Int64, _ reply: RedisReply, mayRepeat: Bool) {
         guard case .array(let parts) = reply, parts.count == 2, case .bulk(let verdict) = parts[0],
-            case .integer(let time) = parts[1]
+            case .integer(let milliseconds) = parts[1]
         else { return refused(RedisFault(.protocolError, "Redis answered the beat unexpectedly")) }
-        link.observe(serverMilliseconds: time)
+        let time = UnixMilliseconds(milliseconds)
+        link.observe(serverTime: time)
         guard verdict.elementsEqual("late".utf8) else {
             // It answers, and what it writes is not told: it is not away, and nothing is served in its stead.
             if let last = provedUntil, last.duration(to: scheduler.now) > Beat.proofLimit { provedUntil = nil }

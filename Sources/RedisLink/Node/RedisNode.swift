@@ -1,5 +1,6 @@
 public import EventLoop
 public import Logging
+public import UnixTime
 
 /// One Redis server as the daemon knows it: the link that commands go over, the feed of changes, the beat that proves
 /// both, its clock, its scripts, and whether what is remembered of it may answer.
@@ -147,9 +148,9 @@ public final class RedisNode {
     public var endpoint: RedisEndpoint { link.endpoint }
     public var counters: LinkCounters { link.counters }
     public var serverInfo: RedisServerInfo { link.serverInfo }
-    public var clockMilliseconds: Int64? { link.clockMilliseconds }
-    public func clockMilliseconds(at now: MonotonicInstant) -> Int64? { link.clockMilliseconds(at: now) }
-    public func observe(serverMilliseconds: Int64) { link.observe(serverMilliseconds: serverMilliseconds) }
+    public var serverTime: UnixMilliseconds? { link.serverTime }
+    public func serverTime(at now: MonotonicInstant) -> UnixMilliseconds? { link.serverTime(at: now) }
+    public func observe(serverTime: UnixMilliseconds) { link.observe(serverTime: serverTime) }
     /// Every change that the server made before it was told.
     public var provedAt: MonotonicInstant { freshUntil - Self.proofLimit }
     /// Why the server does not take the beat; nil while it does, and before it was asked.

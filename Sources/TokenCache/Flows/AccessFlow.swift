@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// VALIDATE and VISIT of a session: the access that renews, rotates and confirms.
 struct AccessFlow: Flow {
@@ -113,7 +114,7 @@ struct AccessFlow: Flow {
 
     /// - Parameter time: Redis's own, where it was asked for this decision.
     private mutating func decide(
-        _ copy: StoredCopy, now time: Milliseconds?, _ context: some FlowContext
+        _ copy: StoredCopy, now time: UnixMilliseconds?, _ context: some FlowContext
     ) throws -> FlowStep<Verdict> {
         let now = try time ?? context.now()
         let record: SessionRecord
@@ -188,7 +189,8 @@ struct AccessFlow: Flow {
 
     /// Not where a touch is due: that write would throw it out again.
     private func keep(
-        _ record: SessionRecord, _ data: [RecordField], _ touch: Touch, now: Milliseconds, _ context: some FlowContext
+        _ record: SessionRecord, _ data: [RecordField], _ touch: Touch, now: UnixMilliseconds,
+        _ context: some FlowContext
     ) {
         guard origin.mayBeKept, touch == .none else { return }
         let isCurrent = claim.digest == record.current

@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// What a token that is refused leaves its bearer with.
 struct Aftermath {
@@ -22,9 +23,8 @@ extension FlowContext {
                 formerHolder: try tombstone.formerHolder(of: claim.token, now: now, crypto))
         case .live(let record):
             guard let retirement = record.retirement(of: claim.digest, policy: policy) else { return Aftermath() }
-            let (end, isLongAgo) = retirement.at.addingReportingOverflow(policy.replayGrace)
             return Aftermath(
-                mayHoldNewer: isLongAgo || now < end,
+                mayHoldNewer: now < retirement.at + policy.replayGrace,
                 formerHolder: try record.formerHolder(of: claim.token, now: now, crypto))
         }
     }

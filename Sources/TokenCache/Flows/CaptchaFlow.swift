@@ -1,4 +1,5 @@
 internal import Tokens
+internal import UnixTime
 
 /// CAPTCHA.VERIFY: form, holder and bindings are judged first; then the captcha is spent, whatever the answer; then it
 /// is compared.
@@ -39,8 +40,9 @@ struct CaptchaFlow: Flow {
     private func spend(_ context: some FlowContext) throws -> FlowStep<CaptchaVerdict> {
         guard try context.mayBeAnswered(attempt) else { return answer(.mismatch, context) }
         // Longer than the captcha by what clocks may differ.
-        let rest = max(0, attempt.captcha.expires &- context.guestSeconds)
-        return .spend(attempt.captcha.id, ttl: (rest + TokenService.spentMargin) * 1_000)
+        let rest = max(0, attempt.captcha.expires - context.guestSeconds)
+        return .spend(
+            attempt.captcha.id, ttl: rest.addingSaturating(TokenService.spentMargin).multipliedSaturating(by: 1_000))
     }
 
     private func answer(_ verdict: CaptchaVerdict, _ context: some FlowContext) -> FlowStep<CaptchaVerdict> {

@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import Logging
 internal import Tokens
+internal import UnixTime
 
 /// What own writes do to what is known here: before they are sent, when their fate is known, and when nobody knows it.
 extension TokenService {

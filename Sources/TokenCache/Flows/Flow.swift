@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// One command that may ask Redis, as a value: an event goes in, the next step comes out. It waits for nothing and holds
 /// no completion; `TokenService` runs it (`Runner.swift`), and so do the explorer and the simulator.
@@ -88,7 +89,7 @@ enum FlowEvent {
     case overtaken(StoredCopy)
     case noted
     case touched
-    case time(Milliseconds)
+    case time(UnixMilliseconds)
     case spent(isFirst: Bool)
     indirect case page(IndexPage)
     /// In the order of the parts.

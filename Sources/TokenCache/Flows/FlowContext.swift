@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// What a flow may know and tell without waiting. Nothing of it calls a completion.
 protocol FlowContext: AnyObject {
@@ -7,9 +8,9 @@ protocol FlowContext: AnyObject {
     var crypto: CryptoContext { get }
     var stateless: StatelessTokens { get }
     /// Redis's time by estimate.
-    func now() throws(Unavailable) -> Milliseconds
-    /// The same in seconds, or this host's before Redis was reached.
-    var guestSeconds: Int64 { get }
+    func now() throws(Unavailable) -> UnixMilliseconds
+    /// The same in whole seconds, or this host's before Redis was reached.
+    var guestSeconds: UnixSeconds { get }
     func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value
 
     // The ledger.
@@ -28,7 +29,8 @@ protocol FlowContext: AnyObject {
     var isAway: Bool { get }
 
     // The near cache.
-    func keep(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: Milliseconds)
+    func keep(
+        _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds)
     func keep(_ tombstone: Tombstone, sid: SessionID)
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) throws -> SessionView?
 
@@ -70,7 +72,7 @@ extension FlowContext {
 
     /// The time by which a token is judged: the estimate; nil where that would refuse a previous token because its
     /// overlap is over, which is left to Redis's own clock.
-    func judgementTime(_ session: StoredSession, digest: Digest) throws -> Milliseconds? {
+    func judgementTime(_ session: StoredSession, digest: Digest) throws -> UnixMilliseconds? {
         let estimate = try now()
         guard case .live(let record) = session, record.previous?.digest == digest,
             case .retired = record.standing(of: digest, policy: policy, now: estimate)

@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// ISSUE: a new session and its first token.
 struct IssueFlow: Flow {
@@ -58,11 +59,11 @@ extension FlowContext {
 
 extension SessionRequest {
     /// Limits that were not given are the daemon's; an idle limit never outlasts an absolute one that was given.
-    func terms(_ policy: TokenPolicy, now: Milliseconds) -> LoginTerms {
+    func terms(_ policy: TokenPolicy, now: UnixMilliseconds) -> LoginTerms {
         let absolute = absolute ?? policy.absolute
         return LoginTerms(
             subject: subject, idle: idle ?? min(policy.idle, absolute), absolute: absolute,
-            isPersistent: isPersistent ?? asksForLimits, authTime: subject.isEmpty ? 0 : authTime ?? now)
+            isPersistent: isPersistent ?? asksForLimits, authTime: subject.isEmpty ? nil : authTime ?? now)
     }
 
     var asksForLimits: Bool { idle != nil || absolute != nil }

@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// A session that a token is good for, or that a worker named.
 struct JudgedSession {
@@ -31,7 +32,7 @@ struct Judging {
         _ event: FlowEvent, _ context: some FlowContext,
         accept: (JudgedSession) throws -> FlowStep<Judged<Value>>
     ) throws -> FlowStep<Judged<Value>> {
-        let now: Milliseconds
+        let now: UnixMilliseconds
         switch event {
         case .begin: return .whenSettled(sid)
         case .settled: return .read(.anew(sid))
@@ -70,7 +71,7 @@ struct Judging {
 extension FlowContext {
     /// S1 for commands that are no access: current, pending and previous tokens alike. A nil claim asks for the
     /// session itself.
-    func judge(_ session: StoredSession, _ claim: Claim?, now: Milliseconds) throws -> Judged<SessionRecord> {
+    func judge(_ session: StoredSession, _ claim: Claim?, now: UnixMilliseconds) throws -> Judged<SessionRecord> {
         switch session {
         case .absent: return .refused(.unknown)
         case .ended(let tombstone): return .refused(.revoked(tombstone.reason))

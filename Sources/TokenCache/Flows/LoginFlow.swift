@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// LOGIN: the subject holds a session under a new token from now on, the old token is dead at once. Idempotent for the
 /// same old token and subject within `rotation.overlap`: every try uses the same candidate.
@@ -23,8 +24,8 @@ struct LoginFlow: Flow {
         case end
         case creation(SessionToken, SessionRecord, SessionView)
         /// The session that an earlier LOGIN led to; and what this one changes of it.
-        case repeated(SessionToken, since: Milliseconds)
-        case amendment(SessionRecord, SessionToken, since: Milliseconds)
+        case repeated(SessionToken, since: UnixMilliseconds)
+        case amendment(SessionRecord, SessionToken, since: UnixMilliseconds)
         /// In the tombstone of the session whose token was presented.
         case note
     }
@@ -94,7 +95,7 @@ struct LoginFlow: Flow {
     }
 
     private mutating func decide(
-        _ copy: StoredCopy, _ claim: Claim, now: Milliseconds, _ context: some FlowContext
+        _ copy: StoredCopy, _ claim: Claim, now: UnixMilliseconds, _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
         if case .live(let record) = copy.session {
             // The candidate stands there: an earlier try of this request was carried out after all.
@@ -132,9 +133,9 @@ struct LoginFlow: Flow {
     /// The answer of the LOGIN that this one repeats. Past the idle limit since then a session that is not there has
     /// expired; before it, the daemon that was to make it has died in between. What this LOGIN asks for besides is applied.
     private mutating func answerAgain(
-        _ copy: StoredCopy, _ token: SessionToken, _ claim: Claim, since: Milliseconds, _ context: some FlowContext
+        _ copy: StoredCopy, _ token: SessionToken, _ claim: Claim, since: UnixMilliseconds, _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
-        let age = try context.now() &- since
+        let age = try context.now() - since
         let lifetime = min(request.idle ?? context.policy.idle, request.absolute ?? context.policy.absolute)
         switch copy.session {
         case .live(let record) where try context.crypto.digest(token.verifier) == record.current:
@@ -157,8 +158,8 @@ struct LoginFlow: Flow {
         var next = record
         if let idle = request.idle { next.idle = idle }
         if let absolute = request.absolute {
-            let end = (record.renewedByLogin ?? record.created) &+ absolute
-            next.absoluteEnd = end > now ? end : now &+ absolute
+            let end = (record.renewedByLogin ?? record.created) + absolute
+            next.absoluteEnd = end > now ? end : now + absolute
         }
         if let isPersistent = request.isPersistent ?? (request.asksForLimits ? true : nil) {
             next.isPersistent = isPersistent
@@ -206,7 +207,7 @@ struct LoginFlow: Flow {
 
     /// Sealed under the current token, which the one before it opens where that is presented or still good.
     private func memo(
-        _ record: SessionRecord, _ claim: Claim, leadsTo sid: SessionID, _ now: Milliseconds,
+        _ record: SessionRecord, _ claim: Claim, leadsTo sid: SessionID, _ now: UnixMilliseconds,
         _ context: some FlowContext
     ) throws -> LoginMemo {
         let successor = try context.successor(record, of: claim)
@@ -220,7 +221,7 @@ struct LoginFlow: Flow {
     }
 
     /// Whether the previous token leads on to the new one: not where its overlap is over.
-    private func isStepOpen(_ record: SessionRecord, _ now: Milliseconds, _ context: some FlowContext) -> Bool {
+    private func isStepOpen(_ record: SessionRecord, _ now: UnixMilliseconds, _ context: some FlowContext) -> Bool {
         guard let previous = record.previous else { return false }
         return record.standing(of: previous.digest, policy: context.policy, now: now).isAccepted
     }

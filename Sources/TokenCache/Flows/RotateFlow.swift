@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// ROTATE: a new token at once, no overlap; limits stay. Every try uses the same candidate.
 struct RotateFlow: Flow {
@@ -48,7 +49,7 @@ struct RotateFlow: Flow {
     }
 
     private mutating func decide(
-        _ copy: StoredCopy, now: Milliseconds, _ context: some FlowContext
+        _ copy: StoredCopy, now: UnixMilliseconds, _ context: some FlowContext
     ) throws -> FlowStep<Verdict> {
         // The candidate stands there: an earlier try of this request was carried out after all.
         if case .live(let record) = copy.session, record.current == candidateDigest {

@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import Logging
 internal import Tokens
+internal import UnixTime
 
 /// Runs flows: the one place that waits, counts hits and misses, bounds attempts and time, and takes in what Redis said.
 extension TokenService {

@@ -1,4 +1,5 @@
 internal import Tokens
+internal import UnixTime
 
 /// A change of a session in the words of the model. What is sent, what it does to the index, what is counted and what is
 /// forgotten follows from its kind, here and nowhere else.
@@ -85,7 +86,7 @@ struct SessionWrite {
 
     /// What is sent.
     /// - Parameter tombstoneEnd: until when a tombstone stands.
-    func change(tombstoneEnd: Milliseconds) throws -> Change {
+    func change(tombstoneEnd: UnixMilliseconds) throws -> Change {
         var change = Change(kind: kind, basis: .absent)
         switch (kind, over, next) {
         case (.setData, let old, _):
@@ -132,7 +133,7 @@ struct Change {
     var set: [RecordField] = []
     var delete: [[UInt8]] = []
     /// Nil leaves the TTL as it is.
-    var expireAt: Milliseconds?
+    var expireAt: UnixMilliseconds?
     /// Data fields to set; an empty value removes the field. No name twice.
     var data: [RecordField] = []
 

@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// Which sessions were changed since a moment: two Bloom filters (Bloom, CACM 13 (7), 1970) that take turns. Where the
 /// newer one is full, the older one is emptied and takes its place.
@@ -14,9 +15,9 @@ struct ChangeFilter {
     /// Bytes of both filters, from their first use on.
     static let maxBytes = 2 * capacity * bitsPerSession / 8
 
-    /// Every change since this moment is remembered, Unix seconds; nothing is known before `begin`.
-    private(set) var since = Int64.max
-    private var newerSince = Int64.max
+    /// Every change since this moment is remembered; nothing is known before `begin`.
+    private(set) var since = UnixSeconds.latest
+    private var newerSince = UnixSeconds.latest
     private var newer = Bits()
     private var older = Bits()
     private let capacity: Int
@@ -34,7 +35,7 @@ struct ChangeFilter {
     }
 
     /// Changes are told from now on; some before may not have been. What is remembered stays true.
-    mutating func begin(at now: Int64) {
+    mutating func begin(at now: UnixSeconds) {
         since = now
         newerSince = now
     }
@@ -44,8 +45,8 @@ struct ChangeFilter {
         return newer.contains(probe) || older.contains(probe)
     }
 
-    /// - Parameter now: Unix seconds; asked for when a filter is full.
-    mutating func insert(_ sid: SessionID, now: @autoclosure () -> Int64) {
+    /// - Parameter now: asked for when a filter is full.
+    mutating func insert(_ sid: SessionID, now: @autoclosure () -> UnixSeconds) {
         if newer.count >= capacity {
             swap(&newer, &older)
             newer.clear()

@@ -1,4 +1,5 @@
 internal import Tokens
+internal import UnixTime
 
 /// What can be said of a guest's token without asking Redis.
 enum GuestStanding {
@@ -17,8 +18,8 @@ enum GuestStanding {
 /// A guest's token needs no question where every change since it was issued was told: none of them was its. Of an older
 /// one Redis is asked once.
 struct GuestKnowledge {
-    /// By how many seconds daemons may differ in their estimates of Redis's clock, and a change may come late.
-    static let clockMargin: Int64 = 2
+    /// By how much daemons may differ in their estimates of Redis's clock, and a change may come late.
+    static let clockMargin: Seconds = 2
 
     private var changes: ChangeFilter
     /// Guests whom Redis knew nothing of when asked; whatever changed since was taken out again.
@@ -27,19 +28,19 @@ struct GuestKnowledge {
     init(changes: ChangeFilter) { self.changes = changes }
 
     /// Every change is told from now on; what was cleared before may have been changed in between.
-    mutating func begin(at now: Int64) {
+    mutating func begin(at now: UnixSeconds) {
         changes.begin(at: now)
         cleared.removeAll()
     }
 
-    /// - Parameter now: Unix seconds, asked for now and then.
-    mutating func noteChange(of sid: SessionID, now: @autoclosure () -> Int64) {
+    /// - Parameter now: asked for now and then.
+    mutating func noteChange(of sid: SessionID, now: @autoclosure () -> UnixSeconds) {
         cleared.remove(sid)
         changes.insert(sid, now: now())
     }
 
     /// Whether a token is from before what is remembered, or may be.
-    func isOlder(_ guest: Guest) -> Bool { guest.issued &- Self.clockMargin <= changes.since }
+    func isOlder(_ guest: Guest) -> Bool { guest.issued - Self.clockMargin <= changes.since }
 
     /// No session was made of this guest: Redis was asked, or it was just issued here; and changes are told since.
     mutating func clear(_ sid: SessionID) { cleared.insert(sid) }

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Tokens
+internal import UnixTime
 
 /// What this daemon knows of a session beside the near cache: ends under way, ends of unknown fate, guests that became
 /// sessions, and what Redis told of changes.
@@ -53,11 +54,10 @@ struct Ledger<Waiter> {
     mutating func noteSession(_ sid: SessionID) { sessions.insert(sid) }
 
     /// Every change is told from now on.
-    /// - Parameter now: Unix seconds.
-    mutating func beginTelling(at now: Int64) { guests.begin(at: now) }
+    mutating func beginTelling(at now: UnixSeconds) { guests.begin(at: now) }
 
     /// Redis told of a change.
-    mutating func told(_ sid: SessionID, now: @autoclosure () -> Int64) { guests.noteChange(of: sid, now: now()) }
+    mutating func told(_ sid: SessionID, now: @autoclosure () -> UnixSeconds) { guests.noteChange(of: sid, now: now()) }
 
     /// No session was made of this guest: Redis was asked, or it was just issued here; and changes are told since.
     mutating func clear(_ sid: SessionID) { guests.clear(sid) }

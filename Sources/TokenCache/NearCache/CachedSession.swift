@@ -1,5 +1,6 @@
 internal import TokenCrypto
 public import Tokens
+public import UnixTime
 
 /// An accepted session as it stands in the near cache: plain numbers, and views into the cache's memory that are valid
 /// until the service is called again or returns to its loop.
@@ -7,22 +8,22 @@ public struct CachedSession: BitwiseCopyable {
     public let sid: SessionID
     private let details: NearCacheDetails?
     public let generation: Int64
-    let created: Milliseconds
-    let lastAccess: Milliseconds
+    private let createdAt: UnixMilliseconds
+    let lastAccess: UnixMilliseconds
     let untilIdle: Milliseconds
     private let untilEnd: Milliseconds
     private var differsInAddress = false
     private var differsInAgent = false
 
     @inline(__always)
-    init(_ entry: UnsafePointer<NearCacheEntry>, _ times: AccessTimes, now: Milliseconds) {
+    init(_ entry: UnsafePointer<NearCacheEntry>, _ times: AccessTimes, now: UnixMilliseconds) {
         sid = entry.pointee.sid
         details = entry.pointee.details
         generation = entry.pointee.generation
-        created = entry.pointee.created
+        createdAt = entry.pointee.created
         lastAccess = times.lastAccess
-        untilEnd = times.absoluteEnd &- now
-        untilIdle = times.expireAt &- now
+        untilEnd = times.absoluteEnd - now
+        untilIdle = times.expireAt - now
     }
 
     public var subject: UnsafeRawBufferPointer { details?.subject ?? UnsafeRawBufferPointer(start: nil, count: 0) }
@@ -39,12 +40,12 @@ public struct CachedSession: BitwiseCopyable {
         differsInAgent = differs.contains(.ua)
     }
 
-    // The same as in `SessionView`, in seconds.
-    public var createdSeconds: Int64 { created / 1_000 }
-    public var authSeconds: Int64 { (details?.authTime(created: created) ?? 0) / 1_000 }
-    public var modifiedSeconds: Int64 { lastAccess / 1_000 }
-    public var expiresIn: Int64 { max(0, untilIdle) / 1_000 }
-    public var absoluteIn: Int64 { max(0, untilEnd) / 1_000 }
+    // The same as in `SessionView`.
+    public var created: UnixSeconds { createdAt.seconds }
+    public var authTime: UnixSeconds? { details?.authTime(created: createdAt)?.seconds }
+    public var modified: UnixSeconds { lastAccess.seconds }
+    public var expiresIn: Seconds { max(0, untilIdle) / 1_000 }
+    public var absoluteIn: Seconds { max(0, untilEnd) / 1_000 }
 }
 
 extension SessionView {
@@ -52,9 +53,9 @@ extension SessionView {
     public init(_ cached: CachedSession, withData: Bool = false) {
         sid = cached.sid
         generation = cached.generation
-        created = cached.createdSeconds
-        modified = cached.modifiedSeconds
-        authTime = cached.authSeconds
+        created = cached.created
+        modified = cached.modified
+        authTime = cached.authTime
         expiresIn = cached.expiresIn
         absoluteIn = cached.absoluteIn
         subject = Array(cached.subject)

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// Sessions in the daemon's own memory, bounded, evicted by SIEVE.
 ///
@@ -63,7 +64,7 @@ final class NearCache {
     /// Puts a session in, in place of what was known of it.
     func insert(
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], policy: TokenPolicy,
-        now: Milliseconds
+        now: UnixMilliseconds
     ) {
         var verifier = verifier
         if let known = table.find(sid) {

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// What a session has beyond its entry, in one block of memory: subject, salt of its CSRF tokens, bindings, the tokens
 /// before the current one, data.
@@ -38,19 +39,19 @@ struct NearCacheDetails: BitwiseCopyable {
     /// A previous token whose overlap is over is put among the remembered ones: for decisions no different.
     /// - Parameter allocate: so many bytes that `free` takes back, or nil.
     init?(
-        record: SessionRecord, data: [RecordField], policy: TokenPolicy, now: Milliseconds,
+        record: SessionRecord, data: [RecordField], policy: TokenPolicy, now: UnixMilliseconds,
         allocate: (Int) -> UnsafeMutableRawPointer? = { malloc($0) }
     ) throws(OutOfMemory) {
         let hasHistory = record.previous != nil || !record.remembered.isEmpty || record.forcedGeneration > 0
         guard
             !record.subject.isEmpty || !data.isEmpty || hasHistory || record.csrfSalt != nil || !record.bindings.isEmpty
-                || record.authTime > 0
+                || record.authTime != nil
         else { return nil }
         var flags: UInt8 = hasHistory ? Self.hasHistoryFlag : 0
         var writer = CompactBytes()
-        if record.authTime > 0 {
+        if let authTime = record.authTime {
             flags |= Self.isProvedFlag
-            writer.signed(record.authTime &- record.created, flag: false)
+            writer.signed(authTime - record.created, flag: false)
         }
         if let salt = record.csrfSalt {
             flags |= Self.hasSaltFlag
@@ -71,9 +72,9 @@ struct NearCacheDetails: BitwiseCopyable {
             writer.number(UInt64(bitPattern: settled.forcedGeneration))
             var last = settled.created
             for token in settled.remembered.reversed() {
-                let cut = token.overlapEnd &- token.retiredAt
+                let cut = token.overlapEnd - token.retiredAt
                 writer.bytes(of: token.prefix)
-                writer.signed(token.retiredAt &- last, flag: cut != 0)
+                writer.signed(token.retiredAt - last, flag: cut != 0)
                 if cut != 0 { writer.signed(cut, flag: false) }
                 last = token.retiredAt
             }
@@ -81,7 +82,7 @@ struct NearCacheDetails: BitwiseCopyable {
                 flags |= Self.hasPreviousFlag
                 previous.digest.withUnsafeBytes { writer.append($0) }
                 previous.sealedSuccessor.withUnsafeBytes { writer.append($0) }
-                writer.signed(previous.rotatedAt &- settled.created, flag: false)
+                writer.signed(previous.rotatedAt - settled.created, flag: false)
             }
         }
         if data.reduce(0, { $0 + $1.name.count + $1.value.count }) <= Self.maxData {
@@ -127,12 +128,12 @@ struct NearCacheDetails: BitwiseCopyable {
     /// Whether the session is bound to anything.
     var isBound: Bool { flags & (Self.isBoundToAddressFlag | Self.isBoundToAgentFlag) != 0 }
 
-    /// When the subject proved who they are; 0 if nobody did.
+    /// When the subject proved who they are; nil if nobody did.
     /// - Parameter created: of the session.
-    func authTime(created: Milliseconds) -> Milliseconds {
-        guard flags & Self.isProvedFlag != 0 else { return 0 }
+    func authTime(created: UnixMilliseconds) -> UnixMilliseconds? {
+        guard flags & Self.isProvedFlag != 0 else { return nil }
         var reader = CompactReader(afterSubject)
-        return created &+ reader.signed().value
+        return created + reader.signed().value
     }
 
     var csrfSalt: Digest? {
@@ -156,7 +157,7 @@ struct NearCacheDetails: BitwiseCopyable {
         var reader = contentReader
         _ = readSalt(&reader)
         _ = readBindings(&reader)
-        _ = readHistory(&reader, created: 0)
+        _ = readHistory(&reader, created: UnixMilliseconds(0))
         var fields: [RecordField] = []
         while !reader.isAtEnd { fields.append(RecordField(name: reader.text(), value: reader.text())) }
         return fields
@@ -205,17 +206,17 @@ struct NearCacheDetails: BitwiseCopyable {
         return bindings
     }
 
-    private func readHistory(_ reader: inout CompactReader, created: Milliseconds) -> History {
+    private func readHistory(_ reader: inout CompactReader, created: UnixMilliseconds) -> History {
         guard hasHistory else { return History() }
         var history = History(forcedGeneration: Int64(bitPattern: reader.number()))
         var last = created
         for _ in 0..<block.load(fromByteOffset: Self.countOffset, as: UInt8.self) {
             let prefix = reader.word()
             let (step, isCut) = reader.signed()
-            let retiredAt = last &+ step
+            let retiredAt = last + step
             let cut = isCut ? reader.signed().value : 0
             history.remembered.append(
-                RememberedToken(prefix: prefix, retiredAt: retiredAt, overlapEnd: retiredAt &+ cut))
+                RememberedToken(prefix: prefix, retiredAt: retiredAt, overlapEnd: retiredAt + cut))
             last = retiredAt
         }
         history.remembered.reverse()
@@ -223,7 +224,7 @@ struct NearCacheDetails: BitwiseCopyable {
             let digest = Digest(bytes: reader.take(Digest.byteCount)) ?? Digest()
             let sealed = SealedVerifier(bytes: reader.take(SealedVerifier.byteCount)) ?? SealedVerifier()
             history.previous = PreviousToken(
-                digest: digest, sealedSuccessor: sealed, rotatedAt: created &+ reader.signed().value)
+                digest: digest, sealedSuccessor: sealed, rotatedAt: created + reader.signed().value)
         }
         return history
     }

@@ -1,5 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// One session in the near cache: what a validation needs, and no more. Fixed size, plain bytes; what few sessions have
 /// stands beside it, in a block of its own that the table frees with the entry.
@@ -15,11 +16,11 @@ struct NearCacheEntry: BitwiseCopyable {
     let details: NearCacheDetails?
     private let storedRevision: UInt32
     private let storedGeneration: UInt32
-    private let createdAt: Time48
-    private let accessedAt: Time48
-    private let idleLimit: Time48
-    private let endsAt: Time48
-    private let confirmed: Time48
+    private let createdAt: Number48
+    private let accessedAt: Number48
+    private let idleLimit: Number48
+    private let endsAt: Number48
+    private let confirmed: Number48
     private var flags: Flags
     private let reason: UInt8
     /// Two whole lines of the processor's cache.
@@ -38,9 +39,9 @@ struct NearCacheEntry: BitwiseCopyable {
     /// Nil where a number is too large for its place here, which no daemon has ever written: the session is not kept.
     init?(_ record: SessionRecord, sid: SessionID, verifier: Verifier?, details: NearCacheDetails?) {
         guard let revision = UInt32(exactly: record.revision), let generation = UInt32(exactly: record.generation),
-            let created = Time48(record.created), let access = Time48(record.lastAccess),
-            let idle = Time48(record.idle), let end = Time48(record.absoluteEnd),
-            let confirmed = Time48(record.confirmedAt ?? 0)
+            let created = Number48(record.created.sinceEpoch), let access = Number48(record.lastAccess.sinceEpoch),
+            let idle = Number48(record.idle), let end = Number48(record.absoluteEnd.sinceEpoch),
+            let confirmed = Number48(record.confirmedAt?.sinceEpoch ?? 0)
         else { return nil }
         self.sid = sid
         secret = verifier ?? Verifier()
@@ -61,7 +62,7 @@ struct NearCacheEntry: BitwiseCopyable {
 
     /// The tombstone of a session; nil where it does not say how long it stands.
     init?(_ tombstone: Tombstone, sid: SessionID) {
-        guard let until = tombstone.until.flatMap(Time48.init),
+        guard let until = tombstone.until.flatMap({ Number48($0.sinceEpoch) }),
             let reason = EndReason.allCases.firstIndex(of: tombstone.reason)
         else { return nil }
         self.sid = sid
@@ -69,25 +70,25 @@ struct NearCacheEntry: BitwiseCopyable {
         details = nil
         storedRevision = 0
         storedGeneration = 0
-        createdAt = Time48()
-        accessedAt = Time48()
-        idleLimit = Time48()
+        createdAt = Number48()
+        accessedAt = Number48()
+        idleLimit = Number48()
         endsAt = until
-        confirmed = Time48()
+        confirmed = Number48()
         flags = .isEnded
         self.reason = UInt8(clamping: reason)
     }
 
     var revision: Int64 { Int64(storedRevision) }
     var generation: Int64 { Int64(storedGeneration) }
-    var created: Milliseconds { createdAt.milliseconds }
-    var lastAccess: Milliseconds { accessedAt.milliseconds }
-    var idle: Milliseconds { idleLimit.milliseconds }
+    var created: UnixMilliseconds { UnixMilliseconds(createdAt.value) }
+    var lastAccess: UnixMilliseconds { UnixMilliseconds(accessedAt.value) }
+    var idle: Milliseconds { idleLimit.value }
     /// Of a tombstone: until when it stands.
-    var absoluteEnd: Milliseconds { endsAt.milliseconds }
+    var absoluteEnd: UnixMilliseconds { UnixMilliseconds(endsAt.value) }
     /// While the current token is pending it says nothing.
-    var confirmedAt: Milliseconds { confirmed.milliseconds }
-    var expireAt: Milliseconds { times.expireAt }
+    var confirmedAt: UnixMilliseconds { UnixMilliseconds(confirmed.value) }
+    var expireAt: UnixMilliseconds { times.expireAt }
     /// By which an access with the current token is decided.
     @inline(__always)
     var times: AccessTimes {
@@ -112,7 +113,7 @@ struct NearCacheEntry: BitwiseCopyable {
 
     /// What is left of an ended session, while it stands: it answers any verifier. Without the memo of a LOGIN, which
     /// only LOGIN opens, and that asks Redis.
-    func tombstone(at now: Milliseconds) -> Tombstone? {
+    func tombstone(at now: UnixMilliseconds) -> Tombstone? {
         guard isEnded, now < absoluteEnd, EndReason.allCases.indices.contains(Int(reason)) else { return nil }
         return Tombstone(reason: EndReason.allCases[Int(reason)], until: absoluteEnd)
     }
@@ -177,19 +178,19 @@ struct NearCacheEntry: BitwiseCopyable {
     }
 }
 
-/// Milliseconds from 0 to 2⁴⁸ − 1 in six bytes: Unix time until the year 10889.
-struct Time48: BitwiseCopyable {
+/// A number from 0 to 2⁴⁸ − 1 in six bytes: of milliseconds, a time until the year 10889.
+struct Number48: BitwiseCopyable {
     private var words: (UInt16, UInt16, UInt16) = (0, 0, 0)
 
     init() {}
 
-    init?(_ milliseconds: Milliseconds) {
-        guard milliseconds >= 0, milliseconds < 1 << 48 else { return nil }
+    init?(_ value: Int64) {
+        guard value >= 0, value < 1 << 48 else { return nil }
         words = (
-            UInt16(truncatingIfNeeded: milliseconds), UInt16(truncatingIfNeeded: milliseconds &>> 16),
-            UInt16(truncatingIfNeeded: milliseconds &>> 32)
+            UInt16(truncatingIfNeeded: value), UInt16(truncatingIfNeeded: value &>> 16),
+            UInt16(truncatingIfNeeded: value &>> 32)
         )
     }
 
-    var milliseconds: Milliseconds { Int64(words.0) | Int64(words.1) &<< 16 | Int64(words.2) &<< 32 }
+    var value: Int64 { Int64(words.0) | Int64(words.1) &<< 16 | Int64(words.2) &<< 32 }
 }

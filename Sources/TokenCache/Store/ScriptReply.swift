@@ -1,11 +1,11 @@
 internal import RedisLink
 internal import Tokens
+internal import UnixTime
 
 /// What a script of ours answered: `{verdict, Redis's time, detail}`.
 struct ScriptReply {
     let verdict: String
-    /// Unix milliseconds.
-    let serverTime: Milliseconds
+    let serverTime: UnixMilliseconds
     let detail: RedisReply?
 
     static let unexpected = Unavailable(.unexpected)
@@ -16,7 +16,7 @@ struct ScriptReply {
             case .integer(let time) = parts[1]
         else { throw Self.unexpected }
         self.verdict = String(decoding: verdict, as: UTF8.self)
-        serverTime = time
+        serverTime = UnixMilliseconds(time)
         detail = parts.count > 2 ? parts[2] : nil
     }
 

@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import RedisLink
 internal import Tokens
+internal import UnixTime
 
 /// The index of a subject's sessions.
 extension SessionStore {
@@ -8,7 +9,7 @@ extension SessionStore {
     /// whether Redis was reached in time; else nothing was changed, and what was decided by the old clock is to be
     /// decided anew.
     func addToIndex(
-        _ index: SubjectIndex, sid: SessionID, absoluteEnd: Milliseconds, arrival: MonotonicInstant,
+        _ index: SubjectIndex, sid: SessionID, absoluteEnd: UnixMilliseconds, arrival: MonotonicInstant,
         _ done: @escaping Completion<Bool>
     ) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }

@@ -2,6 +2,7 @@ internal import EventLoop
 internal import RedisLink
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// Nobody knows: Redis is out of reach or refuses. Never an answer about a token.
 public struct Unavailable: Error, Equatable, Sendable {
@@ -67,13 +68,13 @@ final class SessionStore {
         scriptLifetime = timeout + 1_000
     }
 
-    /// Redis's clock as estimated now, Unix milliseconds; nil before Redis was ever reached.
-    var clock: Milliseconds? { node.clockMilliseconds }
+    /// Redis's time as estimated now; nil before Redis was ever reached.
+    var clock: UnixMilliseconds? { node.serverTime }
     /// The same, or this host's own clock before Redis was ever reached.
-    var bestClock: Milliseconds { clock ?? scheduler.hostMilliseconds }
+    var bestClock: UnixMilliseconds { clock ?? UnixMilliseconds(scheduler.hostMilliseconds) }
     /// This moment.
     var instant: MonotonicInstant { scheduler.now }
-    func clock(at instant: MonotonicInstant) -> Milliseconds? { node.clockMilliseconds(at: instant) }
+    func clock(at instant: MonotonicInstant) -> UnixMilliseconds? { node.serverTime(at: instant) }
 
     /// Whether Redis answers, as far as is known.
     var isReady: Bool { node.state == .ready }
@@ -126,7 +127,7 @@ final class SessionStore {
     /// Spends a captcha. The completion says whether this attempt was the first.
     /// - Parameters:
     ///   - nonce: of this attempt.
-    ///   - ttl: how long the mark is kept, milliseconds.
+    ///   - ttl: how long the mark is kept.
     func spend(
         _ captcha: CaptchaID, nonce: SessionID, ttl: Milliseconds, arrival: MonotonicInstant,
         _ done: @escaping Completion<Bool>
@@ -156,8 +157,8 @@ final class SessionStore {
     /// Runs a body in the next turn of the loop.
     func later(_ body: @escaping () -> Void) { scheduler.later(body) }
 
-    /// Redis's own time, asked now, Unix milliseconds: for a decision that the estimate must not make.
-    func askTime(_ done: @escaping Completion<Milliseconds>) {
+    /// Redis's own time, asked now: for a decision that the estimate must not make.
+    func askTime(_ done: @escaping Completion<UnixMilliseconds>) {
         let node = node
         node.send(RedisCommand([Array("TIME".utf8)]), repeatable: true) { [node] result in
             done(
@@ -169,8 +170,8 @@ final class SessionStore {
                         // Times from 1970 to the year 5138: nothing else is believed.
                         (0..<100_000_000_000).contains(whole), (0..<1_000_000).contains(part)
                     else { throw ScriptReply.unexpected }
-                    let time = whole * 1_000 + part / 1_000
-                    node.observe(serverMilliseconds: time)
+                    let time = UnixSeconds(whole).milliseconds + part / 1_000
+                    node.observe(serverTime: time)
                     return time
                 })
         }
@@ -179,7 +180,7 @@ final class SessionStore {
     // MARK: Arguments, clock
 
     /// Past it, by Redis's clock, a script of a request changes nothing. Nil before Redis was ever reached.
-    func notAfter(_ arrival: MonotonicInstant) -> Milliseconds? {
+    func notAfter(_ arrival: MonotonicInstant) -> UnixMilliseconds? {
         clock(at: arrival).map { $0 + scriptLifetime }
     }
 
@@ -197,13 +198,13 @@ final class SessionStore {
             done(
                 result.mapToAvailable { reply in
                     let reply = try ScriptReply(reply)
-                    node.observe(serverMilliseconds: reply.serverTime)
+                    node.observe(serverTime: reply.serverTime)
                     return reply
                 })
         }
     }
 
-    private func commitArguments(_ change: Change, notAfter: Milliseconds, maxData: Int) -> [[UInt8]] {
+    private func commitArguments(_ change: Change, notAfter: UnixMilliseconds, maxData: Int) -> [[UInt8]] {
         let basis: [UInt8] =
             switch change.basis {
             case .absent: []
@@ -224,3 +225,4 @@ final class SessionStore {
 
 /// As Redis reads numbers.
 func decimal(_ number: Int64) -> [UInt8] { Array(String(number).utf8) }
+func decimal(_ time: UnixMilliseconds) -> [UInt8] { decimal(time.sinceEpoch) }

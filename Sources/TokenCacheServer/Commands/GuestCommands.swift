@@ -1,6 +1,7 @@
 internal import TokenCache
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 internal import WireProtocol
 
 /// The commands about what is stored nowhere: guests, CSRF tokens, captchas. Redis is asked only for a holder whose

@@ -1,5 +1,6 @@
 internal import TokenCache
 internal import Tokens
+internal import UnixTime
 
 /// REQUIRE: what must be so of an accepted token for the answer to be yes.
 struct Requirement {
@@ -17,25 +18,25 @@ struct Requirement {
 
     /// Somebody is logged in.
     var subject = false
-    /// They proved who they are at most so long ago, milliseconds.
+    /// They proved who they are at most so long ago.
     var loginWithin: Milliseconds?
 
     var isEmpty: Bool { !subject && loginWithin == nil }
 
-    /// - Parameter now: Unix seconds.
     /// - Returns: nil where all is as required.
-    func unmet(by view: SessionView, now: Int64) -> Unmet? {
+    func unmet(by view: SessionView, now: UnixSeconds) -> Unmet? {
         unmet(isAnonymous: view.subject.isEmpty, authTime: view.authTime, now: now)
     }
 
-    func unmet(by session: CachedSession, now: Int64) -> Unmet? {
-        unmet(isAnonymous: session.subject.isEmpty, authTime: session.authSeconds, now: now)
+    func unmet(by session: CachedSession, now: UnixSeconds) -> Unmet? {
+        unmet(isAnonymous: session.subject.isEmpty, authTime: session.authTime, now: now)
     }
 
-    /// - Parameter authTime: Unix seconds; 0 if nobody ever proved who they are.
-    private func unmet(isAnonymous: Bool, authTime: Int64, now: Int64) -> Unmet? {
+    /// - Parameter authTime: nil if nobody ever proved who they are.
+    private func unmet(isAnonymous: Bool, authTime: UnixSeconds?, now: UnixSeconds) -> Unmet? {
         if subject, isAnonymous { return .anonymous }
-        if let loginWithin, authTime == 0 || (now &- authTime) > loginWithin / 1_000 { return .reauthenticate }
+        guard let loginWithin else { return nil }
+        guard let authTime, now - authTime <= loginWithin / 1_000 else { return .reauthenticate }
         return nil
     }
 }

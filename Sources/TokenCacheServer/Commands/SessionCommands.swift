@@ -1,5 +1,6 @@
 internal import TokenCache
 internal import Tokens
+internal import UnixTime
 internal import WireProtocol
 
 /// The session commands: arguments in, a question to the service, its answer as a reply.
@@ -217,7 +218,7 @@ extension Dispatcher {
     ) throws(ReplyError) -> SessionOptions {
         try SessionOptions(
             call, from: start ?? call.row.arity.minimum, allowed: call.row.allowed.union(CommandOptions(more)),
-            rules: SessionOptions.Rules(policy: service.policy, now: service.seconds * 1_000), maxLifetime: maxLifetime)
+            rules: SessionOptions.Rules(policy: service.policy, now: service.seconds), maxLifetime: maxLifetime)
     }
 
     /// The token at an index of the arguments, opened as far as that goes without Redis.

@@ -1,5 +1,6 @@
 internal import TokenCache
 internal import Tokens
+internal import UnixTime
 internal import WireProtocol
 
 /// The options after the positional arguments of a session command, in any order but `DATA`, which comes last.
@@ -9,7 +10,7 @@ struct SessionOptions {
     var access = AccessRequest()
     var requirement = Requirement()
     var signals = Signals()
-    /// `LIFETIME` of a guest token or a captcha, milliseconds.
+    /// `LIFETIME` of a guest token or a captcha.
     var lifetime: Milliseconds?
     /// `FORM`: the name of a form; empty for the form without a name.
     var form: [UInt8] = []
@@ -37,8 +38,7 @@ struct SessionOptions {
     /// What options are held against.
     struct Rules {
         var policy: TokenPolicy
-        /// Unix milliseconds.
-        var now: Milliseconds
+        var now: UnixSeconds
     }
 
     /// Reads the arguments from `start` on.
@@ -169,12 +169,12 @@ struct SessionOptions {
         return false
     }
 
-    private mutating func readAuthTime() throws(ReplyError) -> Milliseconds {
+    private mutating func readAuthTime() throws(ReplyError) -> UnixMilliseconds {
         let text = try take("AUTH-TIME")
         guard let seconds = Self.number(text).map(Int64.init), seconds > 0,
-            seconds <= rules.now / 1_000 + Sealer.maxClockLead
+            UnixSeconds(seconds) <= rules.now + Sealer.maxClockLead
         else { throw .badArgument("AUTH-TIME takes a time that has come, Unix time in whole seconds") }
-        return seconds * 1_000
+        return UnixSeconds(seconds).milliseconds
     }
 
     /// A form's name: text, as it stands in a captcha's JSON.

@@ -1,6 +1,7 @@
 internal import TokenCache
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 internal import WireProtocol
 
 /// The domain replies: maps whose fields stand in the order of the protocol's description.
@@ -27,9 +28,9 @@ extension ReplyWriter {
             cursor.bulk("sid"); session.sid.withUnsafeBytes { cursor.bulkHex($0) }
             cursor.bulk("subject"); cursor.bulk(subject)
             cursor.bulk("generation"); cursor.integer(session.generation)
-            cursor.bulk("created"); cursor.integer(session.createdSeconds)
-            cursor.bulk("modified"); cursor.integer(session.modifiedSeconds)
-            cursor.bulk("auth_time"); cursor.integer(session.authSeconds)
+            cursor.bulk("created"); cursor.integer(session.created.sinceEpoch)
+            cursor.bulk("modified"); cursor.integer(session.modified.sinceEpoch)
+            cursor.bulk("auth_time"); cursor.integer(session.authTime?.sinceEpoch ?? 0)
             cursor.bulk("expires_in"); cursor.integer(session.expiresIn)
             cursor.bulk("absolute_in"); cursor.integer(session.absoluteIn)
         }
@@ -46,9 +47,9 @@ extension ReplyWriter {
         sid(view.sid)
         bulk("subject"); bulk(view.subject)
         bulk("generation"); integer(view.generation)
-        bulk("created"); integer(view.created)
-        bulk("modified"); integer(view.modified)
-        bulk("auth_time"); integer(view.authTime)
+        bulk("created"); integer(view.created.sinceEpoch)
+        bulk("modified"); integer(view.modified.sinceEpoch)
+        bulk("auth_time"); integer(view.authTime?.sinceEpoch ?? 0)
         bulk("expires_in"); integer(view.expiresIn)
         bulk("absolute_in"); integer(view.absoluteIn)
         token(view)
@@ -100,7 +101,7 @@ extension ReplyWriter {
         self.status(status, accepted: false)
         sid(view.sid)
         bulk("subject"); bulk(view.subject)
-        bulk("auth_time"); integer(view.authTime)
+        bulk("auth_time"); integer(view.authTime?.sinceEpoch ?? 0)
         token(view)
     }
 
@@ -199,9 +200,9 @@ extension ReplyWriter {
             let fields = data(view.data)
             map(fields == nil ? 7 : 8)
             sid(view.sid)
-            bulk("created"); integer(view.created)
-            bulk("modified"); integer(view.modified)
-            bulk("auth_time"); integer(view.authTime)
+            bulk("created"); integer(view.created.sinceEpoch)
+            bulk("modified"); integer(view.modified.sinceEpoch)
+            bulk("auth_time"); integer(view.authTime?.sinceEpoch ?? 0)
             bulk("expires_in"); integer(view.expiresIn)
             bulk("absolute_in"); integer(view.absoluteIn)
             bulk("generation"); integer(view.generation)

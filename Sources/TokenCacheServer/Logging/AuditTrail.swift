@@ -5,6 +5,7 @@ internal import Logging
 internal import TokenCache
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// Where `audit.target` sends events: nowhere, to the log, or to the end of a file, a line of JSON each.
 ///
@@ -65,7 +66,7 @@ final class AuditTrail {
     /// Lines that could not be written.
     private(set) var lost: UInt64 = 0
     /// Redis's time, or this host's before Redis was reached.
-    var clock: () -> Milliseconds = { HostClock.milliseconds }
+    var clock: () -> UnixMilliseconds = { UnixMilliseconds(HostClock.milliseconds) }
 
     private var sink: Sink
     /// The file ends in the middle of a line.
@@ -150,8 +151,9 @@ final class AuditTrail {
     }
 
     /// One JSON object without a line end. What is not known is left out.
-    static func line(_ event: AuditEvent, at time: Milliseconds) -> String {
-        let moment = LogTime(seconds: Int(time / 1_000), milliseconds: Int(time % 1_000))
+    static func line(_ event: AuditEvent, at time: UnixMilliseconds) -> String {
+        let moment = LogTime(
+            seconds: Int(time.seconds.sinceEpoch), milliseconds: Int(time - time.seconds.milliseconds))
         var fields = ["\"time\":\"\(moment.text)\"", "\"event\":\"\(event.kind.rawValue)\""]
         if let sid = event.sid { fields.append("\"sid\":\"\(sid)\"") }
         if !event.subject.isEmpty {

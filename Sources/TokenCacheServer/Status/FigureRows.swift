@@ -2,6 +2,7 @@ internal import EventLoop
 internal import Glibc
 internal import RedisLink
 internal import TokenCache
+internal import UnixTime
 
 extension Figure {
     /// One row a figure, in INFO's order.
@@ -209,7 +210,7 @@ extension RedisNode {
 
     /// Redis's clock minus this host's.
     var clockSkewMilliseconds: Int64? {
-        guard let clock = clockMilliseconds else { return nil }
-        return clock &- HostClock.milliseconds
+        guard let serverTime else { return nil }
+        return serverTime - UnixMilliseconds(HostClock.milliseconds)
     }
 }

@@ -1,4 +1,5 @@
 public import TokenCrypto
+public import UnixTime
 
 /// Who holds a form: the session or guest that a CSRF token belongs to.
 public struct CSRFHolder: Equatable, Sendable {
@@ -37,9 +38,9 @@ enum CSRFToken {
 }
 
 extension Sealer {
-    /// A token for a form of this holder, good until `expires` (Unix seconds).
+    /// A token for a form of this holder, good until `expires`.
     public func sealCSRF(
-        form: [UInt8], holder: CSRFHolder, expires: Int64, now: Int64, random: inout some RandomSource
+        form: [UInt8], holder: CSRFHolder, expires: UnixSeconds, now: UnixSeconds, random: inout some RandomSource
     ) throws(CryptoError) -> [UInt8] {
         let key = try signingKey(at: now)
         let headerCount = 2 + key.kid.count + CSRFToken.expiryCount
@@ -47,7 +48,7 @@ extension Sealer {
         bytes[0] = CSRFToken.version
         bytes[1] = UInt8(truncatingIfNeeded: key.kid.count)
         UnsafeMutableRawBufferPointer(rebasing: bytes[2...]).copyBytes(from: key.kid)
-        bytes.storeBytes(of: expires.bigEndian, toByteOffset: 2 + key.kid.count, as: Int64.self)
+        bytes.storeBytes(of: expires.sinceEpoch.bigEndian, toByteOffset: 2 + key.kid.count, as: Int64.self)
         let header = UnsafeRawBufferPointer(rebasing: bytes[..<headerCount])
         let code = try form.withRawBytes { form throws(CryptoError) in
             try self.code(key, header, form: form, holder)
@@ -62,7 +63,7 @@ extension Sealer {
 
     /// Whether `text` was sealed for this form of this holder, and is still good.
     public func checkCSRF(
-        _ text: UnsafeRawBufferPointer, form: [UInt8], holder: CSRFHolder, now: Int64
+        _ text: UnsafeRawBufferPointer, form: [UInt8], holder: CSRFHolder, now: UnixSeconds
     ) -> CSRFCheck {
         guard let count = Base64URL.decodedCount(text.count), count <= CSRFToken.maxCount, count > CSRFToken.fixedCount
         else { return .failed }
@@ -81,7 +82,7 @@ extension Sealer {
         masked.withUnsafeMutableBytes { $0.copyBytes(from: bytes[(headerEnd + CSRFToken.maskCount)...]) }
         let expected = form.withUnsafeBytes { form in try? code(key, header, form: form, holder) }
         guard let expected, expected == masked ^ mask else { return .failed }
-        let expires = Int64(bigEndian: bytes.loadUnaligned(fromByteOffset: kidEnd, as: Int64.self))
+        let expires = UnixSeconds(Int64(bigEndian: bytes.loadUnaligned(fromByteOffset: kidEnd, as: Int64.self)))
         return now < expires ? .passed : .expired
     }
 

@@ -1,6 +1,7 @@
 // Normalisation is in the standard library, for its comparison of strings, and public to those who ask for it.
 @_spi(_Unicode) internal import Swift
 public import TokenCrypto
+public import UnixTime
 
 /// The name under which a captcha is spent, 16 bytes. Not secret.
 public struct CaptchaID: FixedBytes, Hashable, CustomStringConvertible {
@@ -20,11 +21,11 @@ public struct CaptchaID: FixedBytes, Hashable, CustomStringConvertible {
     }
 }
 
-/// A question and its answer, which nobody but a daemon with the key can read. Times in Unix seconds.
+/// A question and its answer, which nobody but a daemon with the key can read.
 public struct Captcha: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
     public var id: CaptchaID
-    public var issued: Int64
-    public var expires: Int64
+    public var issued: UnixSeconds
+    public var expires: UnixSeconds
     /// UTF-8, at most `maxSolution` bytes. A secret until it was tried.
     public var solution: [UInt8]
     /// The form it belongs to: UTF-8, at most `maxForm` bytes; empty for none.
@@ -37,7 +38,8 @@ public struct Captcha: Equatable, Sendable, CustomStringConvertible, CustomRefle
     public static let maxForm = 256
 
     public init(
-        id: CaptchaID, issued: Int64, expires: Int64, solution: [UInt8], form: [UInt8] = [], holder: SessionID? = nil,
+        id: CaptchaID, issued: UnixSeconds, expires: UnixSeconds, solution: [UInt8], form: [UInt8] = [],
+        holder: SessionID? = nil,
         bindings: Bindings = Bindings()
     ) {
         self.id = id
@@ -82,7 +84,7 @@ extension Captcha {
 
     /// The claims of its token.
     var claims: [UInt8] {
-        var json = Array("{\"jti\":\"\(id)\",\"iat\":\(issued),\"exp\":\(expires),\"sol\":".utf8)
+        var json = Array("{\"jti\":\"\(id)\",\"iat\":\(issued.sinceEpoch),\"exp\":\(expires.sinceEpoch),\"sol\":".utf8)
         json += jsonString(solution)
         if !form.isEmpty { json += Array(",\"frm\":".utf8) + jsonString(form) }
         if let holder { json += ",\"for\":\"\(holder)\"".utf8 }
@@ -95,8 +97,8 @@ extension Captcha {
     init(claims json: UnsafeRawBufferPointer) throws(JSONError) {
         var reader = JSONReader(json)
         var id: CaptchaID?
-        var issued: Int64?
-        var expires: Int64?
+        var issued: UnixSeconds?
+        var expires: UnixSeconds?
         var solution: [UInt8]?
         var form: [UInt8]?
         var holder: SessionID?
@@ -106,9 +108,9 @@ extension Captcha {
             if name == "jti" {
                 try reader.set(&id, to: try reader.identifier())
             } else if name == "iat" {
-                try reader.set(&issued, to: try reader.integer())
+                try reader.set(&issued, to: try reader.time())
             } else if name == "exp" {
-                try reader.set(&expires, to: try reader.integer())
+                try reader.set(&expires, to: try reader.time())
             } else if name == "sol" {
                 try reader.set(&solution, to: try reader.string().bytes)
             } else if name == "frm" {

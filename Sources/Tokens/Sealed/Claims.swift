@@ -1,4 +1,5 @@
 internal import TokenCrypto
+internal import UnixTime
 
 extension JSONReader {
     /// A member's value, unless the member was there before.
@@ -6,6 +7,9 @@ extension JSONReader {
         guard slot == nil else { throw error(.duplicateMember) }
         slot = value
     }
+
+    /// A time in whole seconds.
+    mutating func time() throws(JSONError) -> UnixSeconds { UnixSeconds(try integer()) }
 
     /// 16 bytes as 32 lower-case hex digits: one text for one value.
     mutating func identifier<Value: FixedBytes>() throws(JSONError) -> Value {

@@ -1,9 +1,10 @@
 public import TokenCrypto
+public import UnixTime
 
 extension Sealer {
     /// Bindings to the signals that are given and whose mode is not `off`.
     public func bind(
-        _ signals: Signals, policy: BindingPolicy, now: Int64
+        _ signals: Signals, policy: BindingPolicy, now: UnixSeconds
     ) throws(CryptoError) -> Bindings {
         var bindings = Bindings()
         // Most calls bind nothing, and need no active key for it.
@@ -16,7 +17,7 @@ extension Sealer {
     /// Compares bindings with what a call gives: signals whose mode is `off`, and those that nothing was bound to, are
     /// not looked at.
     public func check(
-        _ bindings: Bindings, _ signals: Signals, policy: BindingPolicy, now: Int64
+        _ bindings: Bindings, _ signals: Signals, policy: BindingPolicy, now: UnixSeconds
     ) throws(CryptoError) -> BindingVerdict {
         var verdict = BindingVerdict()
         if bindings.isEmpty || policy.isOff { return verdict }

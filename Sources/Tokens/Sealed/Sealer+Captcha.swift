@@ -1,4 +1,5 @@
 public import TokenCrypto
+public import UnixTime
 
 extension Sealer {
     /// Characters of a nonce and of a tag in base64url.
@@ -9,7 +10,7 @@ extension Sealer {
     ///
     /// Throws also for a solution or a form that `Captcha.isSolution` or `Captcha.isForm` refuses.
     public func seal(
-        _ captcha: Captcha, now: Int64, random: inout some RandomSource
+        _ captcha: Captcha, now: UnixSeconds, random: inout some RandomSource
     ) throws(CryptoError) -> [UInt8] {
         guard Captcha.isSolution(captcha.solution), Captcha.isForm(captcha.form) else {
             throw CryptoError(operation: "sealing of a captcha")
@@ -29,7 +30,7 @@ extension Sealer {
     }
 
     /// The captcha whose token `text` is. Whether it is spent, and its form, holder and bindings, are not checked here.
-    public func openCaptcha(_ text: UnsafeRawBufferPointer, now: Int64) -> Opened<Captcha> {
+    public func openCaptcha(_ text: UnsafeRawBufferPointer, now: UnixSeconds) -> Opened<Captcha> {
         guard text.count <= Self.maxTokenCount, let (key, headerCount) = headerKey(of: text, .captcha) else {
             return .unknown
         }

@@ -1,11 +1,12 @@
 public import TokenCrypto
+public import UnixTime
 
 extension Sealer {
     /// Characters of an HMAC-SHA256 in base64url.
     private static let signatureLength = 43
 
     /// A guest as compact JWS with HS256 (RFC 7515), signed by the key that is active at `now`.
-    public func seal(_ guest: Guest, now: Int64) throws(CryptoError) -> [UInt8] {
+    public func seal(_ guest: Guest, now: UnixSeconds) throws(CryptoError) -> [UInt8] {
         let key = try signingKey(at: now)
         var text = key.segment(of: .guest)
         text += Base64URL.encode(guest.claims)
@@ -16,7 +17,7 @@ extension Sealer {
     }
 
     /// The guest whose token `text` is. Its bindings are not checked here.
-    public func openGuest(_ text: UnsafeRawBufferPointer, now: Int64) -> Opened<Guest> {
+    public func openGuest(_ text: UnsafeRawBufferPointer, now: UnixSeconds) -> Opened<Guest> {
         guard text.count <= Self.maxTokenCount, let (key, headerCount) = headerKey(of: text, .guest) else {
             return .unknown
         }
@@ -62,7 +63,7 @@ extension Sealer {
     /// HMAC-SHA256 over the token behind its length, under the signing key first and then under each other key of the
     /// ring. Nobody without the token meets the same one.
     /// - Parameter token: a session's 64 bytes, or any other text as it was sent.
-    public func pageGuests(of token: [UInt8], now: Int64) throws(CryptoError) -> [SessionID] {
+    public func pageGuests(of token: [UInt8], now: UnixSeconds) throws(CryptoError) -> [SessionID] {
         let signing = try signingKey(at: now)
         var guests: [SessionID] = []
         for key in [signing] + keys.filter({ $0 !== signing }) {
@@ -73,7 +74,6 @@ extension Sealer {
         return guests
     }
 
-    /// Whether something issued at this time can have been: clocks of hosts differ a little. The time comes from a
-    /// claim, so it is not negative and the difference cannot overflow.
-    static func isPast(_ issued: Int64, now: Int64) -> Bool { issued - maxClockLead <= now }
+    /// Whether something issued at this time can have been: clocks of hosts differ a little.
+    static func isPast(_ issued: UnixSeconds, now: UnixSeconds) -> Bool { issued - maxClockLead <= now }
 }

@@ -1,4 +1,5 @@
 public import TokenCrypto
+public import UnixTime
 
 /// What the bytes of a sealed token turned out to be.
 public enum Opened<Value: Sendable>: Sendable {
@@ -16,12 +17,11 @@ extension Opened: Equatable where Value: Equatable {}
 ///
 /// Every purpose has a key of its own: HKDF-SHA256(ring key, salt: `redis.prefix`, info: "tokencached PURPOSE v1",
 /// 32 bytes). The newest key whose `activeFrom` has passed seals; all keys open, and only the one that a token names.
-/// Times are Unix seconds.
 public final class Sealer {
     /// A longer token is refused unread.
     public static let maxTokenCount = 4_096
-    /// How far the clock of the host that sealed may be ahead, seconds.
-    public static let maxClockLead: Int64 = 60
+    /// How far the clock of the host that sealed may be ahead.
+    public static let maxClockLead: Seconds = 60
 
     /// That of the key ring (`KeyRing.fingerprint`).
     public let fingerprint: String
@@ -51,24 +51,24 @@ public final class Sealer {
     deinit { scratch.deallocate() }
 
     /// How early a key may sign where there is no other: clocks differ, and a ring that was just made is to be used.
-    public static let earliness: Int64 = 120
+    public static let earliness: Seconds = 120
 
     /// Whether a key is active, so that anything can be sealed.
-    public func canSeal(at now: Int64) -> Bool { activeKey(at: now) != nil }
+    public func canSeal(at now: UnixSeconds) -> Bool { activeKey(at: now) != nil }
 
     /// Whether one key sealed so many captchas in this process that it should be replaced: random nonces are safe for
     /// 2³² messages a key, over all hosts together (RFC 7518 §8.4), and this says so at 2²⁸.
     public var isNonceWarningDue: Bool { keys.contains { $0.nonces >= SealingKey.nonceWarning } }
 
-    func signingKey(at now: Int64) throws(CryptoError) -> SealingKey {
+    func signingKey(at now: UnixSeconds) throws(CryptoError) -> SealingKey {
         guard let key = activeKey(at: now) else { throw CryptoError(operation: "sealing without an active key") }
         return key
     }
 
     /// The newest that is active; where none is, the one that is soon, and first.
-    private func activeKey(at now: Int64) -> SealingKey? {
-        if let key = keys.first(where: { $0.ringKey.activeFrom <= now }) { return key }
-        return keys.last { $0.ringKey.activeFrom.subtracting(Self.earliness) <= now }
+    private func activeKey(at now: UnixSeconds) -> SealingKey? {
+        if let key = keys.first(where: { $0.activeFrom <= now }) { return key }
+        return keys.last { $0.activeFrom - Self.earliness <= now }
     }
 
     func key(named kid: UnsafeRawBufferPointer) -> SealingKey? {
@@ -92,6 +92,7 @@ final class SealingKey {
     static let maxNonces: UInt64 = 1 << 32
 
     let ringKey: RingKey
+    let activeFrom: UnixSeconds
     let kid: [UInt8]
     let guest: MessageAuthentication
     let csrf: MessageAuthentication
@@ -115,6 +116,7 @@ final class SealingKey {
             }
         }
         ringKey = key
+        activeFrom = UnixSeconds(key.activeFrom)
         kid = Array(key.kid.utf8)
         guest = try MessageAuthentication(key: try derive(.guest))
         csrf = try MessageAuthentication(key: try derive(.csrf))

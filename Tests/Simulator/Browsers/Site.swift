@@ -2,6 +2,7 @@ import EventLoop
 import SeededRandom
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import RedisLink
 @testable import TokenCache

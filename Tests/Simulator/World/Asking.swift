@@ -1,4 +1,5 @@
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -145,8 +146,8 @@ enum Asking {
 
     /// What SET says of a guest that became a session: its token.
     private static func blank(_ request: Request, _ token: SessionToken) -> SessionView {
-        let guest = Guest(sid: token.sid, issued: 0, expires: 0, end: 0)
-        var view = SessionView(guest, now: 0, newToken: nil)
+        let guest = Guest(sid: token.sid, issued: UnixSeconds(0), expires: UnixSeconds(0), end: UnixSeconds(0))
+        var view = SessionView(guest, now: UnixSeconds(0), newToken: nil)
         view.newToken = .session(token)
         view.isGuest = false
         view.generation = 1

@@ -1,5 +1,6 @@
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -17,7 +18,8 @@ extension Checker {
             return fail("S1", "\(source.command) left a record that nobody can read")
         }
         let before = truth.last(sid)
-        let moment = Truth.Moment(at: agenda.now, session: session, expireAt: entry?.expireAt)
+        let moment = Truth.Moment(
+            at: agenda.now, session: session, expireAt: entry?.expireAt.map(UnixMilliseconds.init))
         truth.note(sid, moment)
         if source.command == "lost" || source.command == "FLUSHALL" { return }
         if case .live(let record) = session { checkLimits(sid, record, moment, source) }
@@ -34,14 +36,16 @@ extension Checker {
         if source.command == "lost" { return }
         if !beats.insert(key).inserted { fail("S8", "a beat was written twice") }
         let named = Int64(key.dropFirst(6)) ?? 0
-        let isInTime = truth.clocks(at: agenda.now).contains { named == $0 / 200 || named == $0 / 200 - 1 }
+        let isInTime = truth.clocks(at: agenda.now).contains {
+            named == $0.sinceEpoch / 200 || named == $0.sinceEpoch / 200 - 1
+        }
         if !isInTime { fail("S5", "a beat was written at another time than its own") }
     }
 
     private func check(
         _ sid: SessionID, _ before: Truth.Moment?, _ after: Truth.Moment, _ source: ModelRedis.ChangeSource
     ) {
-        let clock = truth.clocks(at: agenda.now).last ?? 0
+        let clock = truth.clock(at: agenda.now)
         switch (before?.session(at: clock) ?? .absent, after.session) {
         case (.live(let old), .live(let new)): moved(sid, from: old, to: new, source)
         case (.live(let old), .ended(let tombstone)): died(sid, old, tombstone, source)
@@ -79,7 +83,7 @@ extension Checker {
         // What was lost between the entry and the session is lost.
         if agenda.now - lastLoss < .milliseconds(3_000) { lossy.insert(sid) }
         let member = redis?.keys[key]?.members.first { $0.member == sid.hex }
-        if (member?.score ?? 0) < Double(record.absoluteEnd), !lossy.contains(sid) {
+        if (member?.score ?? 0) < Double(record.absoluteEnd.sinceEpoch), !lossy.contains(sid) {
             fail("S13", "\(source.command) wrote a session that is not in its subject's index")
         }
     }
@@ -184,7 +188,7 @@ extension Checker {
     /// S13: nothing that lives leaves its index.
     private func indexChanged(_ key: String, _ entry: ModelEntry?, _ source: ModelRedis.ChangeSource) {
         guard source.command != "lost", source.command != "FLUSHALL" else { return }
-        let clock = truth.clocks(at: agenda.now).last ?? 0
+        let clock = truth.clock(at: agenda.now)
         for sid in sessionsOfIndex[key] ?? [] where !lossy.contains(sid) {
             guard case .live(let record)? = truth.last(sid)?.session(at: clock), !record.subject.isEmpty,
                 let index = try? SubjectIndex(subject: record.subject, crypto: crypto),

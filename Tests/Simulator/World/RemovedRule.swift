@@ -1,6 +1,7 @@
 import RedisLink
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -210,7 +211,7 @@ extension SimulatedDaemon {
             let verifier = record.current == request.digest ? token.verifier : nil
             cache.insert(
                 record, sid: sid, verifier: verifier, data: [], policy: setup.policy,
-                now: checker.truth.clocks(at: loop.agenda.now).last ?? 0)
+                now: checker.truth.clock(at: loop.agenda.now))
         }
     }
 }

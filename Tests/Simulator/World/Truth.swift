@@ -1,6 +1,7 @@
 import TokenCache
 import TokenCrypto
 import Tokens
+import UnixTime
 
 /// What stood under each session's key, and since when: Redis's own word, which no daemon sees whole.
 struct Truth {
@@ -8,11 +9,11 @@ struct Truth {
         let at: SimulatedTime
         let session: StoredSession
         /// The key's end by Redis's clock.
-        let expireAt: Int64?
+        let expireAt: UnixMilliseconds?
 
         /// What stands there at a time: a session past its limits is none, whether its key is gone or not.
-        func session(at milliseconds: Int64) -> StoredSession {
-            if let expireAt, expireAt <= milliseconds { return .absent }
+        func session(at time: UnixMilliseconds) -> StoredSession {
+            if let expireAt, expireAt <= time { return .absent }
             return session
         }
     }
@@ -32,14 +33,17 @@ struct Truth {
     mutating func noteClock(_ offset: Int64, at now: SimulatedTime) { offsets.append((now, offset)) }
 
     /// Redis's time at a moment, and what a daemon may still take it for.
-    func clocks(at time: SimulatedTime) -> [Int64] {
-        var found: [Int64] = []
+    func clocks(at time: SimulatedTime) -> [UnixMilliseconds] {
+        var found: [UnixMilliseconds] = []
         for (index, change) in offsets.enumerated() where change.at <= time {
             let end = index + 1 < offsets.count ? offsets[index + 1].at + Self.jumpMemory : .max
-            if end >= time { found.append(SimulatedLoop.epoch + change.offset + time / 1_000_000) }
+            if end >= time { found.append(UnixMilliseconds(SimulatedLoop.epoch + change.offset + time / 1_000_000)) }
         }
         return found
     }
+
+    /// Redis's time at a moment.
+    func clock(at time: SimulatedTime) -> UnixMilliseconds { clocks(at: time).last ?? UnixMilliseconds(0) }
 
     func hasJumped(since time: SimulatedTime) -> Bool { offsets.dropFirst().contains { $0.at >= time } }
 
@@ -62,7 +66,7 @@ struct Truth {
             let to = min(end, until)
             // Past its end the key holds nothing, whether it is gone or not.
             let gone = moment.expireAt.map { expireAt in
-                from + SimulatedTime.milliseconds(expireAt - (clocks(at: from).last ?? 0))
+                from + SimulatedTime.milliseconds(expireAt - clock(at: from))
             }
             if let gone, gone < to {
                 if gone > from { states.append((moment.session, from, gone)) }
@@ -101,7 +105,7 @@ struct Truth {
             case (.absent, .unknown): return !isGuest
             case (.ended, .revoked): return true
             case (.live(let record), .unknown):
-                return record.standing(of: digest, policy: policy, now: clocks(at: state.to).last ?? 0) == .forged
+                return record.standing(of: digest, policy: policy, now: clock(at: state.to)) == .forged
             case (.live(let record), .replayed):
                 return clocks(at: state.to).contains {
                     if case .retired = record.standing(of: digest, policy: policy, now: $0) { true } else { false }

@@ -1,5 +1,6 @@
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 

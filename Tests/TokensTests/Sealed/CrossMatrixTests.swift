@@ -1,5 +1,6 @@
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
@@ -68,7 +69,8 @@ import TokenCrypto
             let mac = try MessageAuthentication(key: try forge.key(purpose))
             return try delimited(parts).withRawBytes { view throws(CryptoError) in try mac.code(of: view) }.bytes
         }
-        let header = [1, 2] + Array("k1".utf8) + withUnsafeBytes(of: (Site.now + 60).bigEndian) { Array($0) }
+        let header =
+            [1, 2] + Array("k1".utf8) + withUnsafeBytes(of: (Site.now.sinceEpoch + 60).bigEndian) { Array($0) }
         let mask = [UInt8](1...32)
         let signals = Signals(ip: .v4(0xC000_0207))
         let policy = BindingPolicy(ip: .strict)
@@ -116,7 +118,9 @@ import TokenCrypto
         let csrf = try before.csrf()
         let impostor = try Sealer(
             ring: KeyRing(keys: [
-                RingKey(kid: "k1", secret: Site.secret(99), created: Site.now - 10, activeFrom: Site.now - 10)
+                RingKey(
+                    kid: "k1", secret: Site.secret(99), created: Site.now.sinceEpoch - 10,
+                    activeFrom: Site.now.sinceEpoch - 10)
             ]), prefix: Array("tc:".utf8))
         for sealer in [try Site(keys: [2, 3]).sealer, impostor] {
             #expect(guest.withUnsafeBytes { sealer.openGuest($0, now: Site.now) } == .unknown)
@@ -131,7 +135,7 @@ import TokenCrypto
     @Test func `G5: through a rotation over hosts every token is good on every host`() throws {
         // Old ring, ring with the new key not yet active, active, old key pruned away from neither.
         let old = try RingKey(kid: "a", secret: Site.secret(1), created: 0, activeFrom: 0)
-        let new = try RingKey(kid: "b", secret: Site.secret(2), created: 100, activeFrom: Site.now + 3_600)
+        let new = try RingKey(kid: "b", secret: Site.secret(2), created: 100, activeFrom: (Site.now + 3_600).sinceEpoch)
         let both = try KeyRing(keys: [old, new])
         let hosts = [try Sealer(ring: both, prefix: []), try Sealer(ring: both, prefix: [])]
         for time in [Site.now, Site.now + 3_599, Site.now + 3_600, Site.now + 7_200] {

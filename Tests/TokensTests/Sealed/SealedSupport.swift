@@ -1,11 +1,12 @@
 import SeededRandom
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
 /// A site of a test: a ring with keys made of numbers, a sealer, and a clock that stands.
 struct Site {
-    static let now: Int64 = 1_800_000_000
+    static let now = UnixSeconds(1_800_000_000)
 
     let ring: KeyRing
     let sealer: Sealer
@@ -16,8 +17,8 @@ struct Site {
         ring = try KeyRing(
             keys: numbers.enumerated().map { index, number in
                 try RingKey(
-                    kid: "k\(number)", secret: Site.secret(number), created: Site.now - 1_000,
-                    activeFrom: Site.now - 1_000 + Int64(index))
+                    kid: "k\(number)", secret: Site.secret(number), created: Site.now.sinceEpoch - 1_000,
+                    activeFrom: Site.now.sinceEpoch - 1_000 + Int64(index))
             })
         sealer = try Sealer(ring: ring, prefix: Array(prefix.utf8))
     }
@@ -50,23 +51,23 @@ struct Site {
     }
 
     mutating func csrf(
-        _ form: String = "", _ holder: CSRFHolder = CSRFHolder(sid: Site.sid(1)), lifetime: Int64 = 3_600
+        _ form: String = "", _ holder: CSRFHolder = CSRFHolder(sid: Site.sid(1)), lifetime: Seconds = 3_600
     ) throws -> [UInt8] {
         try sealer.sealCSRF(
             form: Array(form.utf8), holder: holder, expires: Site.now + lifetime, now: Site.now, random: &random)
     }
 
-    func openGuest(_ text: [UInt8], now: Int64 = Site.now) -> Opened<Guest> {
+    func openGuest(_ text: [UInt8], now: UnixSeconds = Site.now) -> Opened<Guest> {
         text.withUnsafeBytes { sealer.openGuest($0, now: now) }
     }
 
-    func openCaptcha(_ text: [UInt8], now: Int64 = Site.now) -> Opened<Captcha> {
+    func openCaptcha(_ text: [UInt8], now: UnixSeconds = Site.now) -> Opened<Captcha> {
         text.withUnsafeBytes { sealer.openCaptcha($0, now: now) }
     }
 
     func check(
         _ text: [UInt8], _ form: String = "", _ holder: CSRFHolder = CSRFHolder(sid: Site.sid(1)),
-        now: Int64 = Site.now
+        now: UnixSeconds = Site.now
     ) -> CSRFCheck {
         text.withUnsafeBytes { sealer.checkCSRF($0, form: Array(form.utf8), holder: holder, now: now) }
     }

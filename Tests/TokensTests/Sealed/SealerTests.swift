@@ -1,6 +1,7 @@
 import SeededRandom
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
@@ -11,7 +12,7 @@ import TokenCrypto
         var random = SeededRandom(seed: 1)
         let future = try Sealer(
             ring: KeyRing(keys: [
-                RingKey(kid: "k1", secret: Site.secret(1), created: 0, activeFrom: Site.now + 130)
+                RingKey(kid: "k1", secret: Site.secret(1), created: 0, activeFrom: (Site.now + 130).sinceEpoch)
             ]), prefix: Array("tc:".utf8))
         // Clocks differ: where there is no other key, one that is active within two minutes is used.
         #expect(!future.canSeal(at: Site.now + 9) && future.canSeal(at: Site.now + 10))
@@ -19,7 +20,7 @@ import TokenCrypto
         #expect(throws: CryptoError.self) { try future.seal(Site.captcha(), now: Site.now, random: &random) }
         #expect(throws: CryptoError.self) {
             try future.sealCSRF(
-                form: [], holder: CSRFHolder(sid: Site.sid(1)), expires: .max, now: Site.now, random: &random)
+                form: [], holder: CSRFHolder(sid: Site.sid(1)), expires: .latest, now: Site.now, random: &random)
         }
         let text = try maker.sealer.seal(Site.guest(), now: Site.now)
         #expect(text.withUnsafeBytes { future.openGuest($0, now: Site.now) } == maker.openGuest(text))
@@ -81,13 +82,15 @@ import TokenCrypto
         var random: any RandomSource = SeededRandom(seed: 1)
         // Control characters take six bytes each in JSON.
         let captcha = Captcha(
-            id: CaptchaID(), issued: 0, expires: 1 << 52, solution: [UInt8](repeating: 1, count: 64),
-            form: [UInt8](repeating: 2, count: 256), holder: Site.sid(1), bindings: bindings)
-        let text = try sealer.seal(captcha, now: 1, random: &random)
+            id: CaptchaID(), issued: UnixSeconds(0), expires: UnixSeconds(1 << 52),
+            solution: [UInt8](repeating: 1, count: 64), form: [UInt8](repeating: 2, count: 256), holder: Site.sid(1),
+            bindings: bindings)
+        let text = try sealer.seal(captcha, now: UnixSeconds(1), random: &random)
         #expect(text.count < 4_096)
-        #expect(text.withUnsafeBytes { sealer.openCaptcha($0, now: 1) } == .valid(captcha))
-        let guest = Guest(sid: Site.sid(1), issued: 0, expires: 1 << 52, end: 1 << 52, bindings: bindings)
-        #expect(try sealer.seal(guest, now: 1).count < 600)
+        #expect(text.withUnsafeBytes { sealer.openCaptcha($0, now: UnixSeconds(1)) } == .valid(captcha))
+        let end = UnixSeconds(1 << 52)
+        let guest = Guest(sid: Site.sid(1), issued: UnixSeconds(0), expires: end, end: end, bindings: bindings)
+        #expect(try sealer.seal(guest, now: UnixSeconds(1)).count < 600)
     }
 
     @Test(arguments: [

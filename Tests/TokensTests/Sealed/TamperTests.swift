@@ -2,6 +2,7 @@ import Glibc
 import SeededRandom
 import Testing
 import TokenCrypto
+import UnixTime
 
 @testable import Tokens
 
