@@ -29,10 +29,8 @@ public struct SessionView: Sendable {
     public var differs: [Signal] = []
     /// Whether the client's cookie is to outlive the browser.
     public var isPersistent = false
-    /// What the holder's CSRF tokens depend on.
-    var csrfSalt: Digest?
-    /// Whose forms were this holder's before a LOGIN or ROTATE; nil where that is known to Redis only.
-    var formerHolders: [CSRFHolder]?
+    /// For whom forms are made, and by whom they are judged.
+    var formHolder: FormHolder
 
     init(
         _ record: SessionRecord, sid: SessionID, now: UnixMilliseconds, newToken: SessionToken?, data: [RecordField]
@@ -48,12 +46,8 @@ public struct SessionView: Sendable {
         self.newToken = newToken.map(HandedToken.session)
         self.data = data
         isPersistent = record.isPersistent
-        csrfSalt = record.csrfSalt
-        formerHolders = record.formerHolders(sid: sid)
+        formHolder = FormHolder(record, sid: sid)
     }
-
-    /// For whom forms are made, and by whom they are judged.
-    var formHolder: FormHolder { FormHolder(CSRFHolder(sid: sid, salt: csrfSalt), former: formerHolders) }
 }
 
 /// A token for its holder. A secret.
@@ -161,7 +155,7 @@ public enum RevokeAnswer: Equatable, Sendable {
     /// The session is ended, by this call or before it.
     case revoked(EndReason)
     case unknown
-    /// A token from before a LOGIN or ROTATE ends nothing: whoever planted it must not log the victim out.
+    /// A token from before a LOGIN or ROTATE ends nothing: an attacker who planted it must not log the victim out.
     case replayed
 }
 

@@ -20,7 +20,7 @@ public struct ReportedFault: Sendable, Equatable {
 ///
 /// Without it a Redis that refuses writes, or is slow, is seen by visitors only: its connection is good.
 struct FaultReports {
-    /// A reason is told at once, and then so often at most.
+    /// A reason is logged at once, and then once in this time at most.
     static let interval = Duration.seconds(10)
 
     private(set) var last: ReportedFault?
@@ -50,7 +50,7 @@ struct FaultReports {
 
 extension TokenService {
     /// Counts an answer that nobody knows, and tells why.
-    func noteUnavailable(_ reason: String) {
+    func reportUnavailable(_ reason: String) {
         counters.unavailable += 1
         faults.answered(reason, at: store.instant)
     }

@@ -118,6 +118,6 @@ extension FlowContext {
     /// Whether what the call says of the client is what the session is bound to.
     func checkBindings(_ record: SessionRecord, _ claim: Claim) throws -> BindingVerdict {
         guard !record.bindings.isEmpty else { return BindingVerdict() }
-        return try stateless.check(record.bindings, claim.signals, now: guestSeconds)
+        return try stateless.checkBindings(record.bindings, claim.signals, now: guestSeconds)
     }
 }

@@ -157,27 +157,29 @@ final class StatelessTokens {
 
     // MARK: Bindings
 
-    func bind(_ signals: Signals, now: UnixSeconds) throws -> Bindings { try bind(signals, policy.bindings, now: now) }
-
-    func bindCaptcha(_ signals: Signals, now: UnixSeconds) throws -> Bindings {
-        try bind(signals, policy.captchaBindings, now: now)
+    func bind(_ signals: Signals, now: UnixSeconds) throws -> Bindings {
+        try bound(signals, under: policy.bindings, now: now)
     }
 
-    private func bind(_ signals: Signals, _ policy: BindingPolicy, now: UnixSeconds) throws -> Bindings {
+    func bindCaptcha(_ signals: Signals, now: UnixSeconds) throws -> Bindings {
+        try bound(signals, under: policy.captchaBindings, now: now)
+    }
+
+    private func bound(_ signals: Signals, under policy: BindingPolicy, now: UnixSeconds) throws -> Bindings {
         guard !policy.isOff, !signals.isEmpty else { return Bindings() }
         return try ring(sealingAt: now).bind(signals, policy: policy, now: now)
     }
 
-    func check(_ bindings: Bindings, _ signals: Signals, now: UnixSeconds) throws -> BindingVerdict {
-        try check(bindings, signals, policy.bindings, now: now)
+    func checkBindings(_ bindings: Bindings, _ signals: Signals, now: UnixSeconds) throws -> BindingVerdict {
+        try compare(bindings, signals, under: policy.bindings, now: now)
     }
 
-    func checkCaptcha(_ bindings: Bindings, _ signals: Signals, now: UnixSeconds) throws -> BindingVerdict {
-        try check(bindings, signals, policy.captchaBindings, now: now)
+    func checkCaptchaBindings(_ bindings: Bindings, _ signals: Signals, now: UnixSeconds) throws -> BindingVerdict {
+        try compare(bindings, signals, under: policy.captchaBindings, now: now)
     }
 
-    private func check(
-        _ bindings: Bindings, _ signals: Signals, _ policy: BindingPolicy, now: UnixSeconds
+    private func compare(
+        _ bindings: Bindings, _ signals: Signals, under policy: BindingPolicy, now: UnixSeconds
     ) throws -> BindingVerdict {
         guard !policy.isOff, !bindings.isEmpty else { return BindingVerdict() }
         return try ring().check(bindings, signals, policy: policy, now: now)
@@ -190,7 +192,7 @@ final class StatelessTokens {
             form: form, holder: holder, expires: now + policy.csrfLifetime, now: now, random: &random)
     }
 
-    func check(_ form: FormCheck, holder: FormHolder, now: UnixSeconds) throws(ServiceFault) -> CSRFCheck {
+    func checkForm(_ form: FormCheck, holder: FormHolder, now: UnixSeconds) throws(ServiceFault) -> CSRFCheck {
         let ring = try ring()
         guard !policy.refuses(form.site) else { return .failed }
         func check(_ holder: CSRFHolder) -> CSRFCheck {

@@ -25,6 +25,7 @@ extension TokenService {
         }
         var found = Found()
         if let session = hit(token, signals, needsData: false, isNavigation: isNavigation, at: arrival, &found) {
+            countHit()
             return .hit(session)
         }
         return try ask(Presented(.session(token), signals), isNavigation: isNavigation, at: arrival, found, done())
@@ -38,8 +39,13 @@ extension TokenService {
         var found = Found()
         let request = AccessRequest(isNavigation: isNavigation)
         let known = try look(presented, request, at: arrival, usesTombstones: true, &found)
-        guard case .asked = known else { return known }
-        return try ask(presented, isNavigation: isNavigation, at: arrival, found, done())
+        switch known {
+        case .hit: countHit()
+        case .accepted(let view): countAccepted(view)
+        case .refused: break
+        case .asked: return try ask(presented, isNavigation: isNavigation, at: arrival, found, done())
+        }
+        return known
     }
 
     @inline(never)
@@ -61,7 +67,7 @@ extension TokenService {
 
     /// The one look into the near cache.
     /// - Parameter usesTombstones: whether an ended session is refused from here.
-    /// - Returns: the answer where it is known at once.
+    /// - Returns: the answer where it is known at once. A refusal is counted; what is accepted is so by who answers with it.
     func look(
         _ presented: Presented, _ request: AccessRequest, at arrival: MonotonicInstant, usesTombstones: Bool,
         _ found: inout Found
@@ -133,7 +139,7 @@ extension TokenService {
             return (flow, .read(copy, .memory))
         } catch {
             let fault = ServiceFault(error)
-            if case .unavailable(let reason) = fault { noteUnavailable(reason) }
+            if case .unavailable(let reason) = fault { reportUnavailable(reason) }
             throw fault
         }
     }
@@ -148,20 +154,25 @@ extension TokenService {
             let entry = sessions.entry(token.sid)
         else { return nil }
         guard
-            let session = hit(
+            let session = acceptedSession(
                 token.verifier, signals, entry, needsData: needsData, isNavigation: isNavigation, now: now)
         else {
             found = Found(entry: entry, now: now)
             return nil
         }
-        sessions.countHit()
-        counters.valid &+= 1
         return session
+    }
+
+    /// A hit is the answer.
+    @inline(__always)
+    func countHit() {
+        sessions?.countHit()
+        counters.valid &+= 1
     }
 
     /// The current token, confirmed, within its limits and not due to rotate.
     @inline(__always)
-    private func hit(
+    private func acceptedSession(
         _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool,
         isNavigation: Bool, now: UnixMilliseconds
     ) -> CachedSession? {
@@ -174,7 +185,7 @@ extension TokenService {
         if let details = entry.pointee.details, details.isBound {
             // Anything but a match is for Redis to judge.
             guard let bindings = matching(details.bindings, signals) else { return nil }
-            session.note(bindings.differs)
+            session.setDiffers(bindings.differs)
         }
         switch times.touch(policy, now: now) {
         case .none: break

@@ -78,8 +78,8 @@ extension TokenService {
 
     /// CAPTCHA.VERIFY: judges an answer, and spends the captcha.
     /// - Parameters:
-    ///   - presented: whose answer it is, where it says so. Whoever is not accepted is not the one that the captcha was
-    ///     made for.
+    ///   - presented: whose answer it is, where it says so. A token that is not accepted is not of the holder that
+    ///     the captcha was made for.
     ///   - arrival: when the request was read.
     ///   - done: asked for where Redis has to be asked.
     /// - Returns: the verdict where it is known at once: the captcha is not spent then.
@@ -91,7 +91,9 @@ extension TokenService {
         var asked: Presented?
         if let presented {
             switch try knownHolder(presented, at: arrival) {
-            case .accepted(let holder)?: attempt.holders = holder.sids
+            case .accepted(let holder)?:
+                countHit(of: presented)
+                attempt.holders = holder.sids
             case .refused?:
                 countCaptcha(.mismatch)
                 return .mismatch

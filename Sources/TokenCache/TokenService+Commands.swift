@@ -95,7 +95,7 @@ extension TokenService {
     ) {
         let done: Completion<Judged<Int>> = { [self] result in
             switch result {
-            case .failure: forget(subject: subject, but: except?.sid)
+            case .failure: forgetAll(of: subject, but: except?.sid)
             case .success(.accepted): sessions?.distrust(subject: subject, at: store.instant)
             case .success(.refused): break
             }

@@ -21,9 +21,14 @@ extension TokenService: FlowContext {
         }
     }
 
-    func countAccepted(isRotated: Bool, isTakenBack: Bool) {
-        let count = isRotated ? \TokenCounters.rotated : \.valid
-        counters[keyPath: count] &+= isTakenBack ? .max : 1
+    func countAccepted(_ view: SessionView) {
+        if view.isGuest {
+            counters.guestsValid &+= 1
+        } else if view.newToken == nil {
+            counters.valid &+= 1
+        } else {
+            counters.rotated &+= 1
+        }
     }
 
     func report(_ notice: FlowNotice) {
@@ -44,17 +49,17 @@ extension TokenService: FlowContext {
             if let index = try? SubjectIndex(subject: subject, crypto: crypto) { store.removeFromIndex(index, [sid]) }
         case .loggedIn(let view):
             counters.logins += 1
-            note(.login, "login", view)
+            announce(.login, "login", view)
         case .issued(let view):
             counters.issued += 1
-            note(.issue, "session issued", view)
+            announce(.issue, "session issued", view)
         case .guestAskedAbout: counters.guestsLookedUp &+= 1
         case .promoted: counters.guestsPromoted &+= 1
         case .captcha(let verdict): countCaptcha(verdict)
         }
     }
 
-    private func note(_ kind: AuditEvent.Kind, _ event: Logger.Message, _ view: SessionView) {
+    private func announce(_ kind: AuditEvent.Kind, _ event: Logger.Message, _ view: SessionView) {
         guard !view.subject.isEmpty else { return }
         audit?(AuditEvent(kind, sid: view.sid, subject: view.subject, peer: asking))
         logger.info(

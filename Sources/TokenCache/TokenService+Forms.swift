@@ -50,6 +50,11 @@ public struct FormHolder: Sendable {
         self.former = former
     }
 
+    /// Of a session, all of which is known.
+    init(_ record: SessionRecord, sid: SessionID) {
+        self.init(CSRFHolder(sid: sid, salt: record.csrfSalt), former: record.formerHolders(sid: sid))
+    }
+
     /// Whose captchas may be answered.
     public var sids: [SessionID] { [holder.sid] + others.map(\.sid) }
 }
@@ -64,11 +69,15 @@ extension TokenService {
     public func holder(
         _ presented: Presented, at arrival: MonotonicInstant, _ done: @autoclosure () -> Completion<Judged<FormHolder>>
     ) throws(ServiceFault) -> Judged<FormHolder>? {
-        if let known = try knownHolder(presented, at: arrival) { return known }
+        if let known = try knownHolder(presented, at: arrival) {
+            countHit(of: presented)
+            return known
+        }
         begin(at: arrival, done()) { Checked(try claim(presented).map(HolderFlow.init)) }
         return nil
     }
 
+    /// The same where it is known at once. It is counted as a hit by who answers with it.
     func knownHolder(
         _ presented: Presented, at arrival: MonotonicInstant
     ) throws(ServiceFault) -> Judged<FormHolder>? {
@@ -76,13 +85,17 @@ extension TokenService {
         case .refused(let refusal): return .refused(refusal)
         case .session(let token):
             guard let entry = current(token, presented.signals, at: arrival) else { return nil }
-            sessions?.countHit()
             return .accepted(
                 FormHolder(CSRFHolder(sid: token.sid, salt: entry.pointee.details?.csrfSalt), former: nil))
         case .guest(let guest):
             guard !mustAsk(standing(of: guest, at: arrival)) else { return nil }
             do { return try holder(guest, presented.signals) } catch { throw ServiceFault(error) }
         }
+    }
+
+    /// A session's token was judged without asking Redis.
+    func countHit(of presented: Presented) {
+        if case .session = presented.credential { sessions?.countHit() }
     }
 
     /// CSRF.VERIFY: whether a form was made for who holds the token.
@@ -94,8 +107,10 @@ extension TokenService {
         switch try knownHolder(presented, at: arrival) {
         case .refused(let refusal)?: return .refused(refusal)
         case .accepted(let holder)?:
-            if let check = try check(form, holder) { return .accepted(check) }
-            if case .session = presented.credential { sessions?.takeBackHit() }
+            if let check = try checkForm(form, holder) {
+                countHit(of: presented)
+                return .accepted(check)
+            }
         case nil: break
         }
         let done = done()
@@ -103,7 +118,7 @@ extension TokenService {
             done(
                 result.flatMap { judged in
                     Result { () throws(ServiceFault) in
-                        try judged.map { holder throws(ServiceFault) in try check(form, holder) ?? .failed }
+                        try judged.map { holder throws(ServiceFault) in try checkForm(form, holder) ?? .failed }
                     }
                 })
         } _: {
@@ -129,8 +144,8 @@ extension TokenService {
     }
 
     /// - Returns: nil where the form is none of the holder's, and whether it was is known to Redis only.
-    func check(_ form: FormCheck, _ holder: FormHolder) throws(ServiceFault) -> CSRFCheck? {
-        let check = try stateless.check(form, holder: holder, now: guestSeconds)
+    func checkForm(_ form: FormCheck, _ holder: FormHolder) throws(ServiceFault) -> CSRFCheck? {
+        let check = try stateless.checkForm(form, holder: holder, now: guestSeconds)
         // What the browser says of itself needs nobody else.
         let isFinal = stateless.policy.refuses(form.site) || holder.former != nil
         switch check {

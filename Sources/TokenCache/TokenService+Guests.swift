@@ -8,12 +8,14 @@ extension TokenService {
     /// Redis's time as far as it is known, else this host's: guests are answered without Redis.
     var guestSeconds: UnixSeconds { store.bestClock.seconds }
 
-    /// An accepted token is not what was required of it.
+    /// An accepted token, counted as such, is not what was required of it.
     public func countUnmet(_ view: SessionView, isAnonymous: Bool) {
         if view.isGuest {
             counters.guestsValid &-= 1
+        } else if view.newToken == nil {
+            counters.valid &-= 1
         } else {
-            countAccepted(isRotated: view.newToken != nil, isTakenBack: true)
+            counters.rotated &-= 1
         }
         if isAnonymous { counters.anonymous &+= 1 } else { counters.reauthenticate &+= 1 }
     }
@@ -45,7 +47,7 @@ extension TokenService {
 
     func standing(of guest: Guest) -> GuestStanding { standing(of: guest, at: store.instant) }
 
-    func noteAbsence(of guest: Guest, isTold: Bool) -> Bool {
+    func confirmAbsence(of guest: Guest, isTold: Bool) -> Bool {
         guard sessions?.cache.contains(guest.sid) != true, !ledger.isSession(guest.sid, at: store.instant) else {
             return false
         }
@@ -74,7 +76,7 @@ extension TokenService {
     func verdict(on guest: Guest, _ signals: Signals, renews: Bool) throws(ServiceFault) -> Verdict {
         do {
             let now = guestSeconds
-            let bindings = try stateless.check(guest.bindings, signals, now: now)
+            let bindings = try stateless.checkBindings(guest.bindings, signals, now: now)
             guard !bindings.isMismatch else {
                 count(.mismatch)
                 return .refused(.mismatch)
@@ -86,7 +88,6 @@ extension TokenService {
                 view = SessionView(renewal.guest, now: now, newToken: renewal.text)
             }
             view.differs = bindings.differs
-            counters.guestsValid &+= 1
             return .accepted(view)
         } catch { throw ServiceFault(error) }
     }
@@ -122,6 +123,6 @@ extension SessionView {
         self.newToken = newToken.map(HandedToken.guest)
         isGuest = true
         data = []
-        formerHolders = []
+        formHolder = FormHolder(CSRFHolder(sid: guest.sid))
     }
 }

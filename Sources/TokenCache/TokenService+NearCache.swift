@@ -7,7 +7,7 @@ internal import UnixTime
 extension TokenService {
     /// The verdict on bindings that need no write and refuse nothing; nil else.
     func matching(_ bindings: Bindings, _ signals: Signals) -> BindingVerdict? {
-        guard let verdict = try? stateless.check(bindings, signals, now: guestSeconds), !verdict.isMismatch,
+        guard let verdict = try? stateless.checkBindings(bindings, signals, now: guestSeconds), !verdict.isMismatch,
             verdict.renewed == nil
         else { return nil }
         return verdict
@@ -29,8 +29,8 @@ extension TokenService {
 
     /// The answer about a token of a session that was known when Redis fell silent; nil past `near-cache.serve-stale`.
     ///
-    /// Good are the current token and, as long as it is, the previous one. Nothing is rotated, and no successor is told:
-    /// it could not be confirmed, so whoever brings one waits for Redis, while the token it replaces stays good.
+    /// Good are the current token and, as long as it is, the previous one. Nothing is rotated, and no successor is given out:
+    /// it could not be confirmed. A pending successor waits for Redis, while the token it replaces stays good.
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) throws -> SessionView? {
         guard let sessions, sessions.mayServeStale(at: store.instant, isUnanswered: isUnanswered),
             !isDenied(claim.token.sid), let now = store.clock,
@@ -46,7 +46,6 @@ extension TokenService {
         guard let bindings = matching(record.bindings, claim.signals) else { return nil }
         let data = needsData ? entry.pointee.details?.data ?? [] : []
         sessions.countStale()
-        counters.valid &+= 1
         var view = SessionView(record, sid: claim.token.sid, now: now, newToken: nil, data: data)
         view.differs = bindings.differs
         view.isStale = true
@@ -79,9 +78,9 @@ extension TokenService {
 
     /// The end of a subject's sessions was asked for, and Redis did not say that it has come: those that are here are not
     /// served any more without it.
-    func forget(subject: [UInt8], but spared: SessionID?) {
+    func forgetAll(of subject: [UInt8], but spared: SessionID?) {
         guard let sessions, sessions.mayServeStale(at: store.instant, isUnanswered: true) else { return }
-        sessions.cache.drop(subject: subject, but: spared)
+        sessions.cache.dropAll(of: subject, but: spared)
     }
 
     /// For INFO.

@@ -26,7 +26,7 @@ extension TokenService {
         let start = store.instant
         let finish = { [self] (fault: Unavailable?) in
             let took = start.duration(to: store.instant)
-            // Whoever said nothing will not say more.
+            // A Redis that did not answer the trial will not answer this.
             if let fault, fault.isSilence {
                 return done(ProbeReport(fault: fault, took: took, health: RedisHealth()))
             }

@@ -27,7 +27,7 @@ public struct AccessRequest: Sendable {
 
 /// VISIT and VALIDATE with all that a page asks besides: one page view, one round trip.
 extension TokenService {
-    /// VISIT: whoever comes without a good token is a guest.
+    /// VISIT: a visitor without a good token is a guest.
     /// - Parameters:
     ///   - text: the token as the client sent it; empty where there was none.
     ///   - arrival: when the request was read.
@@ -81,22 +81,24 @@ extension TokenService {
     ) throws(ServiceFault) -> Known {
         var found = Found()
         let answer = try look(presented, request, at: arrival, usesTombstones: usesTombstones, &found)
-        let page: Page?
         switch answer {
-        case .hit(let session): page = try self.page(SessionView(session, withData: request.needsData), request)
-        case .accepted(let view): page = try self.page(view, request)
+        case .hit(let session):
+            if let page = try page(SessionView(session, withData: request.needsData), request) {
+                countHit()
+                return .page(page)
+            }
+            // Whether the form is from before a LOGIN is known to Redis.
+            found = Found()
+        case .accepted(let view):
+            if let page = try page(view, request) {
+                countAccepted(view)
+                return .page(page)
+            }
+            found = Found()
         case .refused(let refusal): return .refused(refusal)
-        case .asked:
-            let (access, first) = try question(presented, request, found)
-            return .asked(access, first: first)
+        case .asked: break
         }
-        if let page { return .page(page) }
-        // Whether the form is from before a LOGIN is known to Redis, which answers and counts instead.
-        if case .hit = answer {
-            sessions?.takeBackHit()
-            countAccepted(isRotated: false, isTakenBack: true)
-        }
-        let (access, first) = try question(presented, request, Found())
+        let (access, first) = try question(presented, request, found)
         return .asked(access, first: first)
     }
 
@@ -106,15 +108,15 @@ extension TokenService {
     func page(_ view: SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page? {
         var page = Page(view)
         if let form = request.check {
-            guard let check = try check(form, view.formHolder) else { return nil }
+            guard let check = try checkForm(form, view.formHolder) else { return nil }
             page.check = check
         }
         if let form = request.csrfForm { page.csrf = try issueCSRF(form: form, view.formHolder.holder).csrf }
         return page
     }
 
-    /// Whoever comes without a good token is a guest from now on: under a token of its own, except where that could go
-    /// over a newer one; then for this page only, and the same with the next request that brings the same token.
+    /// A visitor without a good token is a guest from now on: under a token of its own, except where that could overwrite a
+    /// newer one; then for this page only, and the same guest with the next request that presents the same token.
     /// - Parameter token: what page-only guests are derived from; empty where no token was presented.
     func welcome(
         _ presented: VisitAnswer.PresentedToken, _ token: [UInt8], _ aftermath: Aftermath, _ request: AccessRequest,
@@ -129,7 +131,7 @@ extension TokenService {
             var page = Page(view)
             if let form = request.check {
                 if let derived {
-                    page.check = try check(form, derived) ?? .failed
+                    page.check = try checkForm(form, derived) ?? .failed
                 } else {
                     counters.csrfFailed &+= 1
                     page.check = .failed

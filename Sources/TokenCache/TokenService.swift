@@ -12,7 +12,7 @@ public import UnixTime
 /// completion; which of the two it is, is for the service to know.
 ///
 /// A change is written only over the revision it was decided on. Where another change came first, the script hands
-/// back what stands there now, and the same question is decided again on that: whoever raced gets the same answer.
+/// back what stands there now, and the same question is decided again on that: all who raced get the same answer.
 public final class TokenService {
     public typealias Completion<Answer> = (Result<Answer, ServiceFault>) -> Void
 
@@ -40,9 +40,9 @@ public final class TokenService {
     let timeout: Duration
     private(set) lazy var deadlines = RunQueue(self, store.scheduler)
 
-    /// How often one request decides anew after being overtaken. Each time somebody else's change was written, so
-    /// this bounds work, not progress.
-    static let maxAttempts = 32
+    /// Writes that one request tries: it decides anew after each that was overtaken. Each time somebody else's change was
+    /// written, so this bounds work, not progress.
+    static let maxWrites = 32
 
     /// The near cache that a service is to have.
     public struct NearCacheOptions {
@@ -116,7 +116,7 @@ public final class TokenService {
     ) {
         do { run(try flow(), at: arrival, done) } catch {
             let fault = ServiceFault(error)
-            if case .unavailable(let reason) = fault { noteUnavailable(reason) }
+            if case .unavailable(let reason) = fault { reportUnavailable(reason) }
             store.later { done(.failure(fault)) }
         }
     }

@@ -28,7 +28,7 @@ public struct AccessTimes: BitwiseCopyable, Sendable {
     public var expireAt: UnixMilliseconds { min(lastAccess + idle, absoluteEnd) }
 
     /// Whether the token is old enough to be replaced: by a navigation; other requests wait twice as long, so that it
-    /// is most often a page that brings the new cookie.
+    /// is most often a page whose reply sets the new cookie.
     @inlinable
     @inline(__always)
     public func isRotationDue(_ policy: TokenPolicy, isNavigation: Bool, now: UnixMilliseconds) -> Bool {

@@ -48,8 +48,8 @@ extension StoredSession {
 }
 
 extension LoginMemo {
-    /// The verifier that LOGIN gave out, for whoever holds the token that was current then, or the one before it; nil for
-    /// anybody else.
+    /// The verifier that LOGIN gave out, opened by the token that was current then or by the one before it; nil for any
+    /// other token.
     public func open(by token: SessionToken, _ crypto: CryptoContext) throws(CryptoError) -> Verifier? {
         if let verifier = try crypto.open(sealed, under: token.verifier, sid: token.sid, digest: digest) {
             return verifier
@@ -91,13 +91,13 @@ extension SessionRecord {
     ) -> SessionRecord {
         var next = forced(to: successor, csrfSalt: csrfSalt, pageGuest: pageGuest, policy: policy, now: now)
         next.login = memo
-        next.take(terms, now: now)
+        next.apply(terms, now: now)
         next.renewedByLogin = now
         return next
     }
 
-    /// Takes over subject and limits, which count from now.
-    public mutating func take(_ terms: LoginTerms, now: UnixMilliseconds) {
+    /// Sets subject and limits, which count from now.
+    public mutating func apply(_ terms: LoginTerms, now: UnixMilliseconds) {
         subject = terms.subject
         idle = terms.idle
         absoluteEnd = now + terms.absolute

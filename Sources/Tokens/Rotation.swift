@@ -52,15 +52,15 @@ extension SessionRecord {
     }
 
     /// The same record with a previous token whose overlap is over moved to the remembered ones: for decisions no
-    /// different, and smaller to keep. Under `recover` it is told its successor still.
-    public func settled(policy: TokenPolicy, now: UnixMilliseconds) -> SessionRecord {
+    /// different, and smaller to keep. Under `recover` it keeps the previous token, which still leads to its successor.
+    public func compacted(policy: TokenPolicy, now: UnixMilliseconds) -> SessionRecord {
         guard policy.lostSuccessor == .refuse, previous != nil, let confirmedAt,
             now >= confirmedAt + policy.rotationOverlap
         else { return self }
-        var settled = self
-        settled.rememberPrevious(policy: policy, now: now)
-        settled.previous = nil
-        return settled
+        var compacted = self
+        compacted.rememberPrevious(policy: policy, now: now)
+        compacted.previous = nil
+        return compacted
     }
 
     /// Retires the previous token: its overlap ended by itself, or ends now, cut short.

@@ -1,7 +1,7 @@
 public import TokenCrypto
 
-/// Sealing of a successor under the token it replaces: whoever holds the old token, and nobody who reads the store,
-/// learns the new one.
+/// Sealing of a successor under the token it replaces: the holder of the old token can open it, a reader of the store
+/// cannot.
 ///
 /// `sealed = new XOR HKDF-SHA256(ikm: old, salt: sid, info: "tokencached successor v1" ‖ SHA-256(new), 48 bytes)`.
 /// The digest in `info` makes each key stream unique to what it hides.

@@ -133,7 +133,7 @@ public struct LoginMemo: Equatable, Sendable {
     /// Set where the token before the current one was still good: it opens the memo in two steps.
     public var firstStep: FirstStep?
 
-    /// The token that was current when LOGIN was called, for whoever holds the one before it.
+    /// The token that was current when LOGIN was called, sealed under the one before it.
     public struct FirstStep: Equatable, Sendable {
         public var digest: Digest
         public var sealed: SealedVerifier

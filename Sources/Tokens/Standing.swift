@@ -7,7 +7,7 @@ public enum Standing: Equatable, Sendable {
     case current
     /// The current token, presented for the first time: to be confirmed.
     case pending
-    /// The previous token while its successor is pending: accepted, and told its successor, however often.
+    /// The previous token while its successor is pending: accepted, and answered with its successor, however often.
     case awaitingSuccessor
     /// The previous token within the overlap after its successor was confirmed: accepted.
     case overlapping

@@ -34,7 +34,7 @@ final class Ground: FlowContext {
     func noteSession(ofGuest sid: SessionID) {}
     func standing(of guest: Guest) -> GuestStanding { .guest }
     func mustAsk(_ standing: GuestStanding) -> Bool { false }
-    func noteAbsence(of guest: Guest, isTold: Bool) -> Bool { true }
+    func confirmAbsence(of guest: Guest, isTold: Bool) -> Bool { true }
     var isAway: Bool { false }
     func keep(
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds
@@ -42,7 +42,7 @@ final class Ground: FlowContext {
     func keep(_ tombstone: Tombstone, sid: SessionID) {}
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
     func count(_ refusal: Refusal) {}
-    func countAccepted(isRotated: Bool, isTakenBack: Bool) {}
+    func countAccepted(_ view: SessionView) {}
     func isRenewalDue(_ guest: Guest, isNavigation: Bool) -> Bool { false }
     func verdict(on guest: Guest, _ signals: Signals, renews: Bool) -> Verdict { .refused(.unknown) }
     func page(_ view: SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page? { throw .noKeys }

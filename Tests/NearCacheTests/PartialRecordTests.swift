@@ -192,18 +192,18 @@ struct PartialRecordTests {
             if life.random.chance(30) { life.record.bindings.ip = Binding(bytes: [2, 65, 66, 24] + code) }
             if life.random.chance(30) { life.record.bindings.userAgent = Binding(bytes: [1, 65, 0] + code) }
             let data = life.random.chance(50) ? [RecordField("cart", life.random.bytes(9)), RecordField("x", [])] : []
-            let settled = life.record.settled(policy: life.policy, now: life.now)
+            let compacted = life.record.compacted(policy: life.policy, now: life.now)
             let details = try NearCacheDetails(record: life.record, data: data, policy: life.policy, now: life.now)
             defer { details?.free() }
             var read = life.record
             (read.remembered, read.previous, read.forcedGeneration) = ([], nil, 0)
             (read.csrfSalt, read.bindings) = (nil, Bindings())
             details?.complete(&read)
-            #expect(read == settled)
+            #expect(read == compacted)
             #expect((details?.data ?? []) == data)
-            #expect(details?.csrfSalt == settled.csrfSalt)
-            #expect((details?.bindings ?? Bindings()) == settled.bindings)
-            #expect((details?.isBound ?? false) == !settled.bindings.isEmpty)
+            #expect(details?.csrfSalt == compacted.csrfSalt)
+            #expect((details?.bindings ?? Bindings()) == compacted.bindings)
+            #expect((details?.isBound ?? false) == !compacted.bindings.isEmpty)
             #expect(Array(details?.subject ?? UnsafeRawBufferPointer(start: nil, count: 0)) == life.record.subject)
         }
     }

@@ -38,10 +38,8 @@ struct AccessFlow: Flow {
         isNavigation = request.isNavigation
     }
 
-    /// Asks Redis again: what the near cache has is not all.
-    /// - Parameter answer: that was made of it, and is not given.
-    mutating func lookAgain<Answer>(insteadOf answer: SessionView, _ context: some FlowContext) -> FlowStep<Answer> {
-        context.countAccepted(isRotated: answer.newToken != nil, isTakenBack: true)
+    /// Asks Redis again, instead of the answer that was made: what the near cache has is not all.
+    mutating func lookAgain<Answer>() -> FlowStep<Answer> {
         awaited = .copy
         return .read(.anew(claim.sid))
     }
@@ -50,11 +48,18 @@ struct AccessFlow: Flow {
     var asksNearCache: Bool { if case .guest = awaited { false } else { true } }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Verdict> {
+        let step = try judge(event, context)
+        if case .answer(.accepted(let view), _) = step { context.countAccepted(view) }
+        return step
+    }
+
+    /// The same for a flow that may not give the answer: what is accepted is not counted yet.
+    mutating func judge(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Verdict> {
         switch event {
         case .begin: return try begin(context)
         case .settled: return .read(.shared(claim.sid))
         case .read(let copy, let origin):
-            if case .guest(let question) = awaited { return try decide(copy, origin, question, context) }
+            if case .guest(let question) = awaited { return try decideGuest(copy, origin, question, context) }
             self.origin = origin
             isPartial = origin.isMemory
             return try decide(copy, now: nil, context)
@@ -96,7 +101,7 @@ struct AccessFlow: Flow {
     }
 
     /// Redis was asked whether a session was made of the guest.
-    private mutating func decide(
+    private mutating func decideGuest(
         _ copy: StoredCopy, _ origin: Origin, _ question: GuestQuestion, _ context: some FlowContext
     ) throws -> FlowStep<Verdict> {
         guard let guest = claim.guest else { throw UnexpectedEvent() }
@@ -149,7 +154,8 @@ struct AccessFlow: Flow {
             keep(record, copy.data, touch, now: now, context)
             return try accept(record, copy.data, successor: nil, touch, context)
         case .acceptAwaitingSuccessor(let touch):
-            // What carries a token goes over the cookie: a LOGIN elsewhere, of which nobody told yet, may have set a newer.
+            // A reply with a token overwrites the cookie. A LOGIN at another daemon may have set a newer one, which this daemon
+            // does not know yet.
             guard origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
             keep(record, copy.data, touch, now: now, context)
             let successor = try context.pendingSuccessor(record, for: claim)
@@ -174,11 +180,11 @@ struct AccessFlow: Flow {
         case .refuseUnknown: return refuse(.unknown, context)
         case .refuseReplayed, .endReplayed:
             guard origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
-            aftermath = try context.aftermath(of: copy.session, claim)
             // That the overlap is over was decided by an estimate of Redis's clock; a refusal is not left to it.
             guard time != nil || record.previous?.digest != claim.digest else {
                 return expect(.time(of: copy), .askTime)
             }
+            aftermath = try context.aftermath(of: copy.session, claim)
             if decision == .endReplayed {
                 return expect(.end(of: record.subject), .write(.end(record, .replay), of: claim.sid))
             }
@@ -210,8 +216,7 @@ struct AccessFlow: Flow {
         }
         var view = SessionView(record, sid: claim.sid, now: try context.now(), newToken: successor, data: data)
         view.differs = differs
-        if isPartial { view.formerHolders = nil }
-        context.countAccepted(isRotated: successor != nil, isTakenBack: false)
+        if isPartial { view.formHolder.former = nil }
         return .answer(
             .accepted(view), touch: touch == .afterReply && !wasTouched ? (claim.sid, interval) : nil)
     }

@@ -2,10 +2,10 @@ internal import TokenCrypto
 internal import Tokens
 internal import UnixTime
 
-/// What a token that is refused leaves its bearer with.
+/// What follows for the holder of a token that is refused.
 struct Aftermath {
-    /// A LOGIN, ROTATE or rotation has replaced it, lately enough that the browser may hold, or be about to hold, the newer
-    /// token: nothing of ours may go over that.
+    /// A LOGIN, ROTATE or rotation has replaced it so lately that the browser may have the newer token, or get it soon: no
+    /// cookie may overwrite that.
     var mayHoldNewer = false
     /// The holder that the token had before a LOGIN, while that may be repeated.
     var formerHolder: CSRFHolder?

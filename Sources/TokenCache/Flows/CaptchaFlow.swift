@@ -56,6 +56,6 @@ extension FlowContext {
     func mayBeAnswered(_ attempt: CaptchaAttempt) throws -> Bool {
         let captcha = attempt.captcha
         guard captcha.form == attempt.form, captcha.holder.map(attempt.holders.contains) ?? true else { return false }
-        return try !stateless.checkCaptcha(captcha.bindings, attempt.signals, now: guestSeconds).isMismatch
+        return try !stateless.checkCaptchaBindings(captcha.bindings, attempt.signals, now: guestSeconds).isMismatch
     }
 }

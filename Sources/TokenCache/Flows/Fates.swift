@@ -3,25 +3,25 @@ internal import Logging
 internal import Tokens
 internal import UnixTime
 
-/// What own writes do to what is known here: before they are sent, when their fate is known, and when nobody knows it.
+/// What own writes do to what is known here: before they are sent, when their fate is known, and when it stays unknown.
 extension TokenService {
     /// An own write is about to be sent.
-    func begin(_ kind: SessionWrite.Kind, of sid: SessionID) {
+    func beginWrite(_ kind: SessionWrite.Kind, of sid: SessionID) {
         // Nothing is answered from memory that this may change; reads queue up behind it.
         if !kind.isAccess { forget(sid) }
         // From here on a guest's token is not accepted without asking Redis, whether Redis tells of the change or not.
         if kind.mayEndGuest { ledger.noteSession(sid) }
     }
 
-    /// Takes in the fate of an own write, before anybody is told.
+    /// Takes in the fate of an own write, before its request is answered.
     /// - Parameter isGivenUp: nobody waits for it any more, so nobody tries again.
-    func settle(
+    func settleWrite(
         _ kind: SessionWrite.Kind, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>, isGivenUp: Bool
     ) {
         guard case .success(let outcome) = result else { return loseSight(of: kind, sid) }
-        // Nothing was changed, and it says nothing of what came before. Whoever still waits decides anew.
+        // Nothing was changed, and it says nothing of what came before. A request that still waits decides anew.
         if case .late = outcome { return forget(sid) }
-        // Somebody was told that a logout failed, and another change came before it: the session lives.
+        // The client was answered that the logout failed, and another change came before it: the session lives.
         if isGivenUp, case .end = kind, case .overtaken(let copy) = outcome, case .live = copy.session {
             return loseSight(of: kind, sid)
         }
@@ -30,19 +30,20 @@ extension TokenService {
         forget(sid)
     }
 
-    /// Nobody knows whether an own write was or will be carried out.
+    /// It is unknown whether an own write was or will be carried out.
     func loseSight(of kind: SessionWrite.Kind, _ sid: SessionID) {
         sessions?.reader.mark(sid)
         // An access that could not be written leaves the token as good as it was; anything else may have killed it.
         guard kind.mayHaveKilled else { return }
         forget(sid)
-        // Who was told that a logout failed does not find the session open here for as long as it would be remembered.
+        // A client that was answered that its logout failed must not find the session open here, for as long as its end would
+        // be remembered.
         let span = if case .end = kind { policy.tombstone } else { store.scriptLifetime }
         ledger.deny(sid, at: store.instant, for: .milliseconds(span))
     }
 
-    /// An end was asked for, and Redis has not confirmed it: the auditor is told, since nobody may ask again.
-    func noteUnconfirmed(_ write: SessionWrite, of sid: SessionID, by peer: AuditPeer?) {
+    /// An end was asked for, and Redis has not confirmed it: it goes to the audit trail now, since no retry may come.
+    func reportUnconfirmed(_ write: SessionWrite, of sid: SessionID, by peer: AuditPeer?) {
         guard let audit, case .ended(let tombstone) = write.next else { return }
         var event = AuditEvent(
             .end, sid: sid, subject: write.over?.subject ?? [], peer: peer, reason: tombstone.reason.rawValue)

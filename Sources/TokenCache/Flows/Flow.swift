@@ -21,7 +21,7 @@ extension Flow {
 enum FlowStep<Answer> {
     /// Go on when every end and forced change of the session that is under way now has its fate: `settled`.
     case whenSettled(SessionID)
-    /// From now on nothing known here of the session answers, and who brings its token waits for this flow: `held`.
+    /// From now on nothing known here of the session answers, and requests with its token wait for this flow: `held`.
     /// A claim that is known to be made up holds nobody.
     case hold(SessionID, Claim?)
     /// `read`.

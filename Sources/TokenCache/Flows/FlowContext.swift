@@ -21,10 +21,10 @@ protocol FlowContext: AnyObject {
     func mustAsk(_ standing: GuestStanding) -> Bool
     /// A session is there that a guest's token leads to.
     func noteSession(ofGuest sid: SessionID)
-    /// Redis knows no session of the guest.
+    /// Redis knows no session of the guest; remembered where that holds on.
     /// - Parameter isTold: of every change since it was asked.
     /// - Returns: whether none was made here meanwhile, either.
-    func noteAbsence(of guest: Guest, isTold: Bool) -> Bool
+    func confirmAbsence(of guest: Guest, isTold: Bool) -> Bool
     /// Redis is known to be away.
     var isAway: Bool { get }
 
@@ -36,8 +36,7 @@ protocol FlowContext: AnyObject {
 
     // What is told.
     func count(_ refusal: Refusal)
-    /// - Parameter isTakenBack: it was counted, and is not answered after all.
-    func countAccepted(isRotated: Bool, isTakenBack: Bool)
+    func countAccepted(_ view: SessionView)
     func isRenewalDue(_ guest: Guest, isNavigation: Bool) -> Bool
     func verdict(on guest: Guest, _ signals: Signals, renews: Bool) throws(ServiceFault) -> Verdict
     func page(_ view: SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page?

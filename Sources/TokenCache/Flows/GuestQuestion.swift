@@ -31,7 +31,7 @@ struct GuestQuestion {
             context.noteSession(ofGuest: guest.sid)
             return true
         }
-        return !context.noteAbsence(of: guest, isTold: origin.mayBeKept)
+        return !context.confirmAbsence(of: guest, isTold: origin.mayBeKept)
     }
 
     /// A guest is one still where Redis is away; not where it answered something that nobody here can read.

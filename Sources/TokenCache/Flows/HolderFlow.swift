@@ -50,13 +50,9 @@ struct HolderFlow: Flow {
         _ event: FlowEvent, _ context: some FlowContext
     ) throws -> FlowStep<Judged<FormHolder>> {
         let step: FlowStep<Judged<FormHolder>> = try judging.next(event, context) { session in
-            .answer(
-                .accepted(
-                    FormHolder(
-                        CSRFHolder(sid: session.sid, salt: session.record.csrfSalt),
-                        former: session.record.formerHolders(sid: session.sid))))
+            .answer(.accepted(FormHolder(session.record, sid: session.sid)))
         }
-        // Whoever may hold a newer token is the guest of a page with this one.
+        // A client that may hold a newer token is a guest for this page only.
         switch step {
         case .answer(.refused(.replayed), _), .answer(.refused(.revoked), _): break
         default: return step
@@ -71,7 +67,7 @@ struct HolderFlow: Flow {
 extension FlowContext {
     /// A guest that no session was made of.
     func holder(_ guest: Guest, _ signals: Signals) throws -> Judged<FormHolder> {
-        let isMismatch = try stateless.check(guest.bindings, signals, now: guestSeconds).isMismatch
+        let isMismatch = try stateless.checkBindings(guest.bindings, signals, now: guestSeconds).isMismatch
         return isMismatch ? .refused(.mismatch) : .accepted(FormHolder(CSRFHolder(sid: guest.sid)))
     }
 }

@@ -50,7 +50,7 @@ extension FlowContext {
         let now = try now()
         var record = SessionRecord(
             token: try crypto.digest(token.verifier), subject: request.subject, idle: 0, absolute: 0, now: now)
-        record.take(request.terms(policy, now: now), now: now)
+        record.apply(request.terms(policy, now: now), now: now)
         record.bindings = try stateless.bind(request.signals, now: guestSeconds)
         record.pageGuest = request.pageGuest
         return (record, SessionView(record, sid: token.sid, now: now, newToken: token, data: []))

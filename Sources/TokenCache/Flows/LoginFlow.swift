@@ -66,7 +66,7 @@ struct LoginFlow: Flow {
             switch awaited {
             case .renewal(let record): return try answer(record, try presented.sid, candidate, context)
             case .end: return try create(SessionToken(sid: newSid, verifier: candidate), context)
-            case .creation(_, _, let view): return answer(view, context)
+            case .creation(_, _, let view): return finish(view, context)
             case .amendment(let record, let token, _):
                 return try answer(record, token.sid, token.verifier, isRepeated: true, context)
             case .session, .time, .repeated, .note: throw UnexpectedEvent()
@@ -124,7 +124,7 @@ struct LoginFlow: Flow {
         case .repeatAnswer(let token, let since):
             return expect(.repeated(token, since: since), .read(.anew(token.sid)))
         case .fresh:
-            // Whoever presents the token from now on may hold the new one.
+            // From now on a client that presents this token may hold the new one, too.
             if case .ended = copy.session { return expect(.note, .noteLogin(claim.sid, claim.digest)) }
             return try create(SessionToken(sid: newSid, verifier: candidate), context)
         }
@@ -135,8 +135,8 @@ struct LoginFlow: Flow {
     private mutating func answerAgain(
         _ copy: StoredCopy, _ token: SessionToken, _ claim: Claim, since: UnixMilliseconds, _ context: some FlowContext
     ) throws -> FlowStep<SessionView> {
-        let age = try context.now() - since
-        let lifetime = min(request.idle ?? context.policy.idle, request.absolute ?? context.policy.absolute)
+        let now = try context.now()
+        let terms = request.terms(context.policy, now: now)
         switch copy.session {
         case .live(let record) where try context.crypto.digest(token.verifier) == record.current:
             guard let (next, data) = try amendment(of: record, copy.data, context) else {
@@ -144,7 +144,8 @@ struct LoginFlow: Flow {
             }
             return expect(
                 .amendment(next, token, since: since), .write(.amendment(of: record, to: next, data), of: token.sid))
-        case .absent where token.sid != claim.sid && age < lifetime: return try create(token, context)
+        case .absent where token.sid != claim.sid && now - since < min(terms.idle, terms.absolute):
+            return try create(token, context)
         default: return try createAnother(context)
         }
     }
@@ -195,7 +196,7 @@ struct LoginFlow: Flow {
     ) throws -> FlowStep<SessionView> {
         switch copy.session {
         // An earlier try of ours was carried out after all.
-        case .live(let standing) where standing.current == record.current: return answer(view, context)
+        case .live(let standing) where standing.current == record.current: return finish(view, context)
         // The session that a memo led to was ended or taken further meanwhile: nothing to come back to.
         case .live, .ended: return try createAnother(context)
         // The clock was put right, or the session has ended and been forgotten.
@@ -237,10 +238,10 @@ struct LoginFlow: Flow {
     ) throws -> FlowStep<SessionView> {
         let token = SessionToken(sid: sid, verifier: verifier)
         let view = SessionView(record, sid: sid, now: try context.now(), newToken: token, data: [])
-        return isRepeated ? .answer(view) : answer(view, context)
+        return isRepeated ? .answer(view) : finish(view, context)
     }
 
-    private func answer(_ view: SessionView, _ context: some FlowContext) -> FlowStep<SessionView> {
+    private func finish(_ view: SessionView, _ context: some FlowContext) -> FlowStep<SessionView> {
         context.report(.loggedIn(view))
         return .answer(view)
     }

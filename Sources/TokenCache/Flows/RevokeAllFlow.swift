@@ -69,7 +69,7 @@ struct RevokeAllFlow: Flow {
         return .readIndex(index, .after(cursor))
     }
 
-    /// Whoever is told that it could not be finished is told how far it came.
+    /// The error of a command that could not be finished says how far it came.
     private func soFar(_ fault: ServiceFault) -> ServiceFault {
         guard ended > 0, case .unavailable(let reason) = fault else { return fault }
         return .unavailable("\(reason); count so far: \(ended)")

@@ -1,7 +1,7 @@
 internal import Tokens
 
-/// REVOKE, and each session of a REVOKEALL: ends a session for whoever holds a token that it gave out since its last LOGIN
-/// or ROTATE, accepted still or not. Idempotent.
+/// REVOKE, and each session of a REVOKEALL: ends a session, given a token that it gave out since its last LOGIN or
+/// ROTATE, accepted still or not. Idempotent.
 struct RevokeFlow: Flow {
     let sid: SessionID
     /// Nil where a worker named the session.
@@ -38,14 +38,14 @@ struct RevokeFlow: Flow {
             return .answer(.revoked(tombstone.reason))
         case .live(let record):
             if let subject, record.subject != subject { return .answer(.unknown) }
-            // Who holds the token may go, from wherever: bindings are not asked.
+            // The holder of the token may log out from anywhere: bindings are not checked.
             if var owner = claim {
                 let now = try context.now()
                 _ = try context.adopt(copy, for: &owner, now: now)
                 guard record.standing(of: owner.digest, policy: context.policy, now: now).isOwn else {
                     return .answer(.unknown)
                 }
-                // Whoever planted a token from before a LOGIN must not log the victim out.
+                // An attacker who planted a token before a LOGIN must not log the victim out.
                 if record.retirement(of: owner.digest, policy: context.policy)?.isByForce == true {
                     context.count(.replayed)
                     return .answer(.replayed)

@@ -40,7 +40,7 @@ extension TokenService {
         asking = run.peer
         if let (write, sid) = run.writing {
             loseSight(of: write.kind, sid)
-            noteUnconfirmed(write, of: sid, by: run.peer)
+            reportUnconfirmed(write, of: sid, by: run.peer)
         }
         let fault = Unavailable.timeIsUp
         do {
@@ -71,7 +71,7 @@ extension TokenService {
         case .write(let write, let sid):
             run.leftMemory = true
             if write.isForced { hold(sid, run) }
-            try self.write(write, of: sid, run)
+            try beginChange(write, of: sid, run)
         case .noteLogin(let sid, let digest):
             run.leftMemory = true
             store.noteLogin(sid, digest, arrival: run.arrival) { [self] result in
@@ -116,7 +116,7 @@ extension TokenService {
         var unknown: ServiceFault?
         if case .failure(let fault) = result, case .unavailable(let reason) = fault {
             unknown = fault
-            if !run.isPart { noteUnavailable(reason) }
+            if !run.isPart { reportUnavailable(reason) }
         }
         count(run, isAnswered: unknown == nil)
         let released = run.held.isEmpty ? [] : run.held.flatMap { ledger.end($0.number, of: $0.sid) }
@@ -152,13 +152,13 @@ extension TokenService {
     private func beginParts(of batch: Batch) {
         while let part = batch.next() {
             switch batch.parts[part] {
-            case .revoke(let flow): begin(flow, part, of: batch, PartAnswer.revoked)
-            case .list(let flow): begin(flow, part, of: batch, PartAnswer.listed)
+            case .revoke(let flow): beginPart(flow, part, of: batch, PartAnswer.revoked)
+            case .list(let flow): beginPart(flow, part, of: batch, PartAnswer.listed)
             }
         }
     }
 
-    private func begin<F: Flow>(
+    private func beginPart<F: Flow>(
         _ flow: F, _ part: Int, of batch: Batch, _ answer: @escaping (F.Answer) -> PartAnswer
     ) {
         let run = Run(flow, arrival: batch.arrival) { [self] result in
@@ -201,9 +201,9 @@ extension TokenService {
 
     // MARK: Writing
 
-    private func write<F>(_ write: SessionWrite, of sid: SessionID, _ run: Run<F>) throws {
+    private func beginChange<F>(_ write: SessionWrite, of sid: SessionID, _ run: Run<F>) throws {
         run.writes += 1
-        guard run.writes <= Self.maxAttempts else {
+        guard run.writes <= Self.maxWrites else {
             throw Unavailable.sessionTooBusy
         }
         let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
@@ -222,12 +222,12 @@ extension TokenService {
 
     private func commit<F>(_ write: SessionWrite, _ change: Change, of sid: SessionID, _ run: Run<F>) {
         let kind = write.kind
-        begin(kind, of: sid)
+        beginWrite(kind, of: sid)
         run.writing = (write, sid)
         let limit = policy.maxData
         store.commit(change, of: sid, maxData: limit, arrival: run.arrival) { [self] result in
             run.writing = nil
-            settle(kind, of: sid, result, isGivenUp: run.isOver)
+            settleWrite(kind, of: sid, result, isGivenUp: run.isOver)
             switch result {
             case .success(.done(let changedData)):
                 written(write, of: sid, by: run.peer)
@@ -240,7 +240,7 @@ extension TokenService {
                 if !run.isOver { fail(run, ServiceFault.dataTooLarge(bytes: bytes, limit: limit)) }
             case .failure(let fault):
                 // What was given up is noted already.
-                if !run.isOver { noteUnconfirmed(write, of: sid, by: run.peer) }
+                if !run.isOver { reportUnconfirmed(write, of: sid, by: run.peer) }
                 advance(run, .failed(fault))
             }
         }

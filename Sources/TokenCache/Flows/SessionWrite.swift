@@ -68,7 +68,7 @@ struct SessionWrite {
             next: .ended(Tombstone(reason: reason, login: login, csrfSalt: login == nil ? nil : record.csrfSalt)))
     }
 
-    /// Who brings a token of the session waits until its fate is known.
+    /// Requests with a token of the session wait until its fate is known.
     var isForced: Bool {
         switch kind {
         case .login, .rotateByForce, .end: true

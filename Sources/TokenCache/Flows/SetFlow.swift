@@ -58,13 +58,13 @@ struct SetFlow: Flow {
             return .write(.data(data, over: session.record), of: session.sid)
         }
         if !session.record.isStored { return try promote(session.record, claim, &awaited, context) }
-        // Whoever still comes with the guest's token did not get the session's.
+        // A client that still presents the guest's token did not get the session's.
         awaited = .data(claim.guest == nil ? nil : try context.pendingSuccessor(session.record, for: claim))
         return .write(.data(data, over: session.record), of: session.sid)
     }
 
     /// The first thing to remember of a guest makes its session, with the guest's verifier as its previous one and the
-    /// successor sealed under it, so that whoever else comes with the guest's token is led to the same session.
+    /// successor sealed under it, so that every other request with the guest's token leads to the same session.
     private func promote(
         _ guest: SessionRecord, _ claim: Claim, _ awaited: inout Awaited, _ context: some FlowContext
     ) throws -> FlowStep<Judged<ChangedData>> {

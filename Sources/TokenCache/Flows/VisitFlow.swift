@@ -14,16 +14,15 @@ struct PageFlow: Flow {
     var asksNearCache: Bool { access.asksNearCache }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Judged<Page>> {
-        let step = try access.next(event, context)
+        let step = try access.judge(event, context)
         guard case .answer(let verdict, let touch) = step else {
             return try step.map { _ in throw UnexpectedEvent() }
         }
         switch verdict {
         case .refused(let refusal): return .answer(.refused(refusal))
         case .accepted(let view):
-            guard let page = try context.page(view, request) else {
-                return access.lookAgain(insteadOf: view, context)
-            }
+            guard let page = try context.page(view, request) else { return access.lookAgain() }
+            context.countAccepted(view)
             return .answer(.accepted(page), touch: touch)
         }
     }

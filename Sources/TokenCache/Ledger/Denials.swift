@@ -4,8 +4,8 @@ internal import Tokens
 /// Sessions that this daemon must not accept: their end or a forced rotation was asked for, and Redis did not say
 /// whether it happened.
 ///
-/// A command that was given up may still be carried out until its not-after has passed; and somebody who was told
-/// that a logout failed must not find the session open at the same daemon. Bounded: past `capacity` the one that ends
+/// A command that was given up may still be carried out until its not-after has passed; and a client that was
+/// answered that its logout failed must not find the session open at the same daemon. Bounded: past `capacity` the one that ends
 /// first makes room.
 struct Denials {
     static let capacity = 10_000

@@ -1,7 +1,7 @@
 internal import Tokens
 
-/// The ends and forced rotations that this daemon is carrying out. Whoever brings a token of such a session while one is
-/// under way waits until its fate is known.
+/// The ends and forced rotations that this daemon is carrying out. A request with a token of such a session waits while
+/// one is under way, until its fate is known.
 ///
 /// One waits only for the changes that were under way when it came, so that a stream of them holds nobody up for ever.
 /// Bounded by the requests that clients may have under way.

@@ -21,7 +21,7 @@ struct Ledger<Waiter> {
 
     // MARK: Ends and forced changes
 
-    /// An end or a forced change of the session begins: who brings its token from now on waits for its fate.
+    /// An end or a forced change of the session begins: requests with its token wait for its fate from now on.
     mutating func begin(_ sid: SessionID) -> UInt64 { underWay.begin(sid) }
 
     /// - Returns: those who waited for this change and for no other, in the order they came.

@@ -35,7 +35,7 @@ public struct CachedSession: BitwiseCopyable {
     public var isAsBound: Bool { !differsInAddress && !differsInAgent }
     var csrfSalt: Digest? { details?.csrfSalt }
 
-    mutating func note(_ differs: [Signal]) {
+    mutating func setDiffers(_ differs: [Signal]) {
         differsInAddress = differs.contains(.ip)
         differsInAgent = differs.contains(.ua)
     }
@@ -61,6 +61,6 @@ extension SessionView {
         subject = Array(cached.subject)
         data = withData ? cached.data : nil
         differs = cached.differs
-        csrfSalt = cached.csrfSalt
+        formHolder = FormHolder(CSRFHolder(sid: cached.sid, salt: cached.csrfSalt), former: nil)
     }
 }

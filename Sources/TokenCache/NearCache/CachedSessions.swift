@@ -36,7 +36,7 @@ final class CachedSessions {
     private(set) var counters = NearCacheCounters()
     private let keyPrefix: [UInt8]
     private var ended = EndedSubjects()
-    /// Told of every session that was written, by whomever.
+    /// Called for every session that was written, by any daemon.
     var onChange: (SessionID) -> Void = { _ in }
     /// Called when every change is told from now on.
     var onArmed: () -> Void = {}
@@ -54,7 +54,7 @@ final class CachedSessions {
         counters.maxBytes = maxBytes
         node.onArmed = { [unowned self] isArmed in
             reader.markAll()
-            // What was kept before may have changed untold. Disarmed, it stays, suspect.
+            // What was kept before may have changed unnoticed. Disarmed, it stays, but is not trusted.
             guard isArmed else { return }
             flush()
             onArmed()
@@ -110,8 +110,6 @@ final class CachedSessions {
     }
 
     func countHit() { counters.hits &+= 1 }
-    /// What was found is not enough.
-    func takeBackHit() { counters.hits &-= 1 }
     func countMiss() { counters.misses &+= 1 }
     func countStale() { counters.staleAnswers &+= 1 }
 

@@ -78,16 +78,16 @@ final class NearCache {
         } catch {
             return
         }
-        insert(NearCacheEntry(record, sid: sid, verifier: verifier, details: details), details)
+        put(NearCacheEntry(record, sid: sid, verifier: verifier, details: details), details)
     }
 
     /// Puts in what is left of an ended session, in place of what was known of it.
     func insert(_ tombstone: Tombstone, sid: SessionID) {
         drop(sid)
-        insert(NearCacheEntry(tombstone, sid: sid), nil)
+        put(NearCacheEntry(tombstone, sid: sid), nil)
     }
 
-    private func insert(_ entry: NearCacheEntry?, _ details: NearCacheDetails?) {
+    private func put(_ entry: NearCacheEntry?, _ details: NearCacheDetails?) {
         let size = EntryTable.bytesPerEntry + (details?.bytes ?? 0)
         guard let entry, size <= maxBytes else {
             details?.free()
@@ -111,7 +111,7 @@ final class NearCache {
     }
 
     /// Drops all sessions of a subject but the one named. Looks at every entry.
-    func drop(subject: [UInt8], but spared: SessionID?) {
+    func dropAll(of subject: [UInt8], but spared: SessionID?) {
         let kept = spared.flatMap(table.find)
         var next = oldest
         while next != Self.none {

@@ -67,22 +67,22 @@ struct NearCacheDetails: BitwiseCopyable {
         }
         var remembered = 0
         if hasHistory {
-            let settled = record.settled(policy: policy, now: now)
-            remembered = settled.remembered.count
-            writer.number(UInt64(bitPattern: settled.forcedGeneration))
-            var last = settled.created
-            for token in settled.remembered.reversed() {
+            let compacted = record.compacted(policy: policy, now: now)
+            remembered = compacted.remembered.count
+            writer.number(UInt64(bitPattern: compacted.forcedGeneration))
+            var last = compacted.created
+            for token in compacted.remembered.reversed() {
                 let cut = token.overlapEnd - token.retiredAt
                 writer.bytes(of: token.prefix)
                 writer.signed(token.retiredAt - last, flag: cut != 0)
                 if cut != 0 { writer.signed(cut, flag: false) }
                 last = token.retiredAt
             }
-            if let previous = settled.previous {
+            if let previous = compacted.previous {
                 flags |= Self.hasPreviousFlag
                 previous.digest.withUnsafeBytes { writer.append($0) }
                 previous.sealedSuccessor.withUnsafeBytes { writer.append($0) }
-                writer.signed(previous.rotatedAt - settled.created, flag: false)
+                writer.signed(previous.rotatedAt - compacted.created, flag: false)
             }
         }
         if data.reduce(0, { $0 + $1.name.count + $1.value.count }) <= Self.maxData {
