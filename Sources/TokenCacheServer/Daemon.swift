@@ -85,26 +85,27 @@ public final class Daemon {
         self.log = log
         self.service = service
         logger = log.logger(label: "tokencached")
-        endpoint = settings.redis.endpoint
+        endpoint = settings.redisEndpoint
         do throws(FileFault) {
             audit = AuditTrail(try .open(settings.audit.target), output: log, logger: logger)
         } catch { throw StartError(AuditTrail.refusal(of: settings.audit.target, error), exitStatus: 78) }
         Process.resetSignals()
         Process.forbidCoreDumps()
         Process.returnLargeBuffers()
-        maxClients = Process.placesForClients(settings.limits, logger: logger)
+        maxClients = Process.placesForClients(settings.limits.maxClients, logger: logger)
         do {
             loop = try EventLoop()
         } catch { throw StartError("\(error)", exitStatus: 71) }
-        if let passed = try service.socket() { socket = passed } else { socket = try Self.bind(settings.socket) }
+        if let passed = try service.socket() { socket = passed } else { socket = try Self.bind(settings) }
         Process.warnOfShortBacklog(logger: logger)
     }
 
-    /// Why the file of `audit.target` is not written.
-    private static func bind(_ socket: Settings.Socket) throws(StartError) -> UnixListener {
+    private static func bind(_ settings: Settings) throws(StartError) -> UnixListener {
+        let socket = settings.socket
         SocketFolder.makeIfMissing(for: socket.path)
         do {
-            return try UnixListener.bind(path: socket.path, mode: socket.mode, group: socket.groupID)
+            return try UnixListener.bind(
+                path: socket.path, mode: socket.mode, group: settings.resolved.socketGroup)
         } catch { throw StartError("\(error)", exitStatus: 69) }
     }
 
@@ -125,7 +126,7 @@ public final class Daemon {
         if let endpoint { return startServing(endpoint, acceptWithin: Self.externalStartLimit) }
         let embedded = EmbeddedRedis(
             loop: loop, directory: settings.stateDirectory, executable: settings.redis.executable,
-            appendFsync: settings.redis.appendfsync == .always ? .always : .everysec, logger: logger)
+            appendFsync: settings.redis.appendfsync, logger: logger)
         self.embedded = embedded
         embedded.start { [weak self] result in
             guard let self, phase == .running else { return }
@@ -175,7 +176,7 @@ public final class Daemon {
         let dispatcher = Dispatcher(
             service: service, environment: try makeEnvironment(node), audit: audit, logger: logger)
         let server = Server(
-            loop: loop, limits: settings.limits, maxClients: maxClients, access: AccessRules(settings.access),
+            loop: loop, limits: Settings.Limits(settings), maxClients: maxClients, access: AccessRules(settings),
             audit: audit, logger: logger)
         let marking =
             embedded == nil
@@ -203,7 +204,7 @@ public final class Daemon {
         node.link.timeout = settings.redis.timeout
         let passwordFile = settings.redis.passwordFile
         if !passwordFile.isEmpty {
-            let isCredential = settings.redis.isPasswordCredential
+            let isCredential = settings.resolved.isPasswordCredential
             let logger = log.limitedLogger(label: "tokencached")
             node.link.password = {
                 switch PasswordFile.read(passwordFile, isCredential: isCredential) {
@@ -355,37 +356,38 @@ public final class Daemon {
             return .refused(problems: errors.problems.map(\.description))
         case .success(let new):
             let (merged, needRestart) = settings.reloaded(with: new)
-            let sink: AuditTrail.Sink
-            do throws(FileFault) { sink = try .open(merged.audit.target) } catch {
-                let problem = AuditTrail.refusal(of: merged.audit.target, error)
-                logger.error("nothing was changed: \(problem)")
-                return .refused(problems: [problem])
-            }
-            do {
-                try parts?.dispatcher.service.apply(
-                    TokenPolicy(merged), StatelessPolicy(merged),
-                    keys: try DaemonKeys.load(
-                        merged, isInForce: parts?.dispatcher.service.keyFingerprint != nil, logger: logger),
-                    serveStale: merged.nearCache.serveStale)
+            do throws(Reloadable.Refusal) {
+                let hasKeys = parts?.dispatcher.service.keyFingerprint != nil
+                try apply(try Reloadable(merged, isKeyRingInForce: hasKeys, logger: logger))
             } catch {
-                sink.close()
-                let reason = (error as? KeyRingError)?.description(of: merged.keyring.file) ?? "\(error)"
-                logger.error("nothing was changed: \(reason)")
-                return .refused(problems: [reason])
+                logger.error("nothing was changed: \(error)")
+                return .refused(problems: [error.description])
             }
-            settings = merged
-            audit.replace(sink)
-            if let service = parts?.dispatcher.service { follow(service) }
-            log.level = merged.log.level
-            log.format = merged.log.format
-            maxClients = Process.placesForClients(merged.limits, logger: logger)
-            parts?.server.apply(merged.limits, maxClients: maxClients, AccessRules(merged.access))
             logger.notice("the configuration was reloaded")
             if !needRestart.isEmpty {
                 logger.warning("these keys change with a restart only: \(needRestart.joined(separator: ", "))")
             }
             return .changed(needRestart: needRestart)
         }
+    }
+
+    /// All of it, or, where a key of the ring cannot be used, nothing.
+    private func apply(_ new: Reloadable) throws(Reloadable.Refusal) {
+        let settings = new.settings
+        do throws(CryptoError) {
+            try parts?.dispatcher.service.apply(
+                new.policy, new.statelessPolicy, keys: new.keys, serveStale: settings.nearCache.serveStale)
+        } catch {
+            new.audit.close()
+            throw Reloadable.Refusal(description: "\(error)")
+        }
+        self.settings = settings
+        audit.replace(new.audit)
+        if let service = parts?.dispatcher.service { follow(service) }
+        log.level = settings.log.level
+        log.format = settings.log.format
+        maxClients = Process.placesForClients(new.limits.maxClients, logger: logger)
+        parts?.server.apply(new.limits, maxClients: maxClients, new.access)
     }
 
     /// Stops accepting, finishes what is under way within `drain-timeout`, then ends.

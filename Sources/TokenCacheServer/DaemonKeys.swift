@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Logging
 internal import TokenCrypto
+internal import Tokens
 
 /// The key ring of a daemon, from where its configuration says.
 enum DaemonKeys {
@@ -8,24 +9,24 @@ enum DaemonKeys {
     /// - Returns: nil where there is none: guests, CSRF tokens and captchas are refused then, sessions go on.
     /// - Throws: for a ring that is there and cannot be used; what is in force stays in force.
     static func load(_ settings: Settings, isInForce: Bool, logger: Logger) throws(KeyRingError) -> KeyRing? {
-        let keyring = settings.keyring
-        guard !keyring.file.isEmpty else {
+        let file = settings.keyring.file
+        guard !file.isEmpty else {
             logger.warning("there is no key ring (keyring.file): guests, CSRF tokens and captchas answer NOKEYS")
             return nil
         }
         do throws(KeyRingError) {
-            let ring = try KeyRingFile.load(path: keyring.file, isCredential: keyring.isCredential)
-            try check(ring, keyring.file, logger)
+            let ring = try KeyRingFile.load(path: file, isCredential: settings.resolved.isKeyringCredential)
+            try check(ring, file, logger)
             return ring
         } catch .missing {
-            guard !isInForce else { throw .missing(path: keyring.file) }
-            if keyring.isMadeIfMissing { return try make(keyring.file, logger) }
+            guard !isInForce else { throw .missing(path: file) }
+            if settings.resolved.isKeyringMade { return try make(file, logger) }
             guard settings.binding.ip == .off, settings.binding.userAgent == .off else {
-                throw .missing(path: keyring.file)
+                throw .missing(path: file)
             }
             logger.warning(
                 "the key ring is not there: guests, CSRF tokens and captchas answer NOKEYS until a reload finds it",
-                metadata: ["keyring.file": "\(keyring.file)"])
+                metadata: ["keyring.file": "\(file)"])
             return nil
         }
     }
@@ -34,7 +35,7 @@ enum DaemonKeys {
     static func problem(_ settings: Settings) -> String? {
         guard !settings.keyring.file.isEmpty else { return nil }
         do throws(KeyRingError) {
-            _ = try KeyRingFile.load(path: settings.keyring.file, isCredential: settings.keyring.isCredential)
+            _ = try KeyRingFile.load(path: settings.keyring.file, isCredential: settings.resolved.isKeyringCredential)
             return nil
         } catch .missing { return nil } catch { return "keyring.file: \(settings.keyring.file): \(error)" }
     }

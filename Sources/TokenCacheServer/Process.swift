@@ -44,11 +44,11 @@ enum Process {
 
     /// The clients that descriptors suffice for: `limits.max-clients`, or fewer where the limit of open files cannot be
     /// raised to match. What the daemon itself needs, and admins' places, are kept out of it.
-    static func placesForClients(_ limits: Settings.Limits, logger: Logger) -> Int {
+    static func placesForClients(_ maxClients: Int, logger: Logger) -> Int {
         let kept = Server.reservedDescriptors + ClientPlaces.forAdmins
-        let needed = limits.maxClients + kept
+        let needed = maxClients + kept
         let allowed = raiseDescriptorLimit(to: needed)
-        guard allowed < needed else { return limits.maxClients }
+        guard allowed < needed else { return maxClients }
         let places = max(1, allowed - kept)
         logger.warning(
             "the limit of open files is lower than limits.max-clients needs: fewer clients are served",

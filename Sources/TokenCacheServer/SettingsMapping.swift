@@ -2,20 +2,18 @@ internal import Glibc
 internal import RedisLink
 internal import TokenCache
 internal import Tokens
-internal import WireProtocol
 
 extension TokenPolicy {
     init(_ settings: Settings) {
+        let rotation = settings.rotation
+        let session = settings.session
         self.init(
-            rotationAfter: settings.rotation.after.wholeMilliseconds,
-            rotationOverlap: settings.rotation.overlap.wholeMilliseconds,
-            onReplay: settings.rotation.onReplay == .revoke ? .revoke : .reject,
-            lostSuccessor: settings.rotation.lostSuccessor == .recover ? .recover : .refuse,
-            replayGrace: settings.rotation.replayGrace.wholeMilliseconds,
-            idle: settings.session.idle.wholeMilliseconds, absolute: settings.session.absolute.wholeMilliseconds,
-            maxAbsolute: settings.session.maxAbsolute.wholeMilliseconds,
-            touchInterval: settings.session.touchInterval.wholeMilliseconds,
-            tombstone: settings.session.tombstone.wholeMilliseconds, maxData: settings.session.maxData)
+            rotationAfter: rotation.after.wholeMilliseconds, rotationOverlap: rotation.overlap.wholeMilliseconds,
+            onReplay: rotation.onReplay, lostSuccessor: rotation.lostSuccessor,
+            replayGrace: rotation.replayGrace.wholeMilliseconds, idle: session.idle.wholeMilliseconds,
+            absolute: session.absolute.wholeMilliseconds, maxAbsolute: session.maxAbsolute.wholeMilliseconds,
+            touchInterval: session.touchInterval.wholeMilliseconds, tombstone: session.tombstone.wholeMilliseconds,
+            maxData: session.maxData)
     }
 }
 
@@ -28,46 +26,56 @@ extension StatelessPolicy {
             requiresSameOrigin: settings.csrf.enforce == .sameOrigin,
             captchaLifetime: settings.captcha.lifetime.components.seconds, captchaLength: settings.captcha.length,
             bindings: BindingPolicy(
-                ip: BindingMode(settings.binding.ip), userAgent: BindingMode(settings.binding.userAgent),
-                prefix4: settings.binding.prefix4, prefix6: settings.binding.prefix6),
-            captchaBinding: CaptchaBinding(rawValue: settings.captcha.binding.rawValue) ?? .inherit)
-    }
-}
-
-extension BindingMode {
-    init(_ mode: Settings.BindingMode) {
-        self =
-            switch mode {
-            case .off: .off
-            case .log: .log
-            case .strict: .strict
-            }
+                ip: settings.binding.ip, userAgent: settings.binding.userAgent, prefix4: settings.binding.prefix4,
+                prefix6: settings.binding.prefix6),
+            captchaBinding: settings.captcha.binding)
     }
 }
 
 extension AccessRules {
-    init(_ access: Settings.Access) {
+    init(_ settings: Settings) {
         self.init(
-            everyone: Role(access.defaultRole), users: access.userIDs.mapValues(Role.init),
-            groups: access.groupIDs.mapValues(Role.init), ownUserID: geteuid())
+            everyone: settings.access.defaultRole, users: settings.resolved.users, groups: settings.resolved.groups,
+            ownUserID: geteuid())
     }
 }
 
-extension Role {
-    init(_ role: AccessRole) {
-        self =
-            switch role {
-            case .none: .none
-            case .validator: .validator
-            case .worker: .worker
-            case .admin: .admin
-            }
-    }
-}
+extension Settings {
+    /// `limits.…` for the socket, which asks for them with each request.
+    struct Limits: Sendable, Equatable {
+        let maxClients: Int
+        /// Of one user that is no admin; zero is no limit.
+        let maxClientsPerUser: Int
+        /// Bytes of one bulk string of a request.
+        let maxBulk: Int
+        /// Memory for the incomplete requests of all clients together.
+        let maxInput: Int
+        let requestTimeout: Duration
+        /// Zero keeps a connection without a command.
+        let idleTimeout: Duration
+        /// Bytes of unread replies past which a client's input is not read any more.
+        let maxOutput: Int
+        let writeTimeout: Duration
 
-extension Settings.Redis {
+        init(_ settings: Settings) {
+            let limits = settings.limits
+            maxClients = limits.maxClients
+            maxClientsPerUser = limits.maxClientsPerUser
+            maxBulk = limits.maxBulk
+            maxInput = limits.maxInput
+            requestTimeout = limits.requestTimeout
+            idleTimeout = limits.idleTimeout
+            maxOutput = limits.maxOutput
+            writeTimeout = limits.writeTimeout
+        }
+
+        /// The longest request, all its arguments together: room for the largest SET, and for a few large values.
+        var maxRequest: Int { max(1 << 20, maxBulk &* 4) }
+    }
+
     /// Where to connect; nil for the embedded server. Settings that were loaded name nothing else.
-    var endpoint: RedisEndpoint? {
+    var redisEndpoint: RedisEndpoint? {
+        let url = self.redis.url
         let login = RedisLogin(
             user: url.user, password: url.password.map { RedisPassword($0.reveal()) }, database: url.database)
         switch url.target {

@@ -1,5 +1,7 @@
 import Logging
 import Testing
+import Tokens
+import WireProtocol
 
 @testable import TokenCacheServer
 
@@ -178,10 +180,10 @@ struct ConfigurationLoadTests {
         let loaded = Loaded(
             yaml: yaml, environment: ["TOKENCACHED_ACCESS_USERS": "alice=admin,8=none"],
             flags: [(key: "access.users.7", value: "admin", origin: "--set")])
-        let access = try #require(loaded.settings).access
-        #expect(access.defaultRole == AccessRole.none)
-        #expect(access.userIDs == [1000: .admin, 7: .admin, 8: AccessRole.none])
-        #expect(access.groupIDs == [33: .worker])
+        let settings = try #require(loaded.settings)
+        #expect(settings.access.defaultRole == Role.none)
+        #expect(settings.resolved.users == [1000: .admin, 7: .admin, 8: Role.none])
+        #expect(settings.resolved.groups == [33: .worker])
     }
 
     @Test("an unknown user, a wrong role, a double role and a variable for one name are refused clearly")

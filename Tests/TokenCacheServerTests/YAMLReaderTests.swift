@@ -24,7 +24,8 @@ struct YAMLReaderTests {
                 == ["rotation.after=5m", "rotation.overlap=1m", "session.idle=5m"])
         #expect(values("session: {idle: !!str 90, absolute: !<x> 2h}") == ["session.idle=90", "session.absolute=2h"])
         #expect(values("redis:\n  prefix: \"\\x61\\u0062\"\n") == ["redis.prefix=ab"])
-        #expect(values("redis:\n  prefix: |-\n    tc:\nlog:\n  level: 'info'\n") == ["redis.prefix=tc:", "log.level=info"])
+        #expect(
+            values("redis:\n  prefix: |-\n    tc:\nlog:\n  level: 'info'\n") == ["redis.prefix=tc:", "log.level=info"])
         #expect(values("? session\n: ? idle\n  : 2h\n") == ["session.idle=2h"])
         #expect(values("\u{feff}%YAML 1.1\n---\ndrain-timeout: 1s\n...\n") == ["drain-timeout=1s"])
         #expect(values("drain-timeout: 1s # why\r\nlog.level: info\r\n") == ["drain-timeout=1s", "log.level=info"])
@@ -77,9 +78,12 @@ struct YAMLReaderTests {
             var bytes: [UInt8]
             switch round % 4 {
             case 0:
-                bytes = (0..<Int.random(in: 0...64, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+                bytes = (0..<Int.random(in: 0...64, using: &random)).map { _ in
+                    UInt8.random(in: 0...255, using: &random)
+                }
             case 1:
-                bytes = (0..<Int.random(in: 0...64, using: &random)).map { _ in signs.randomElement(using: &random) ?? 0 }
+                bytes = (0..<Int.random(in: 0...64, using: &random)).map { _ in signs.randomElement(using: &random) ?? 0
+                }
             default:
                 let start = Int.random(in: 0..<manual.count, using: &random)
                 bytes = Array(manual[start..<min(manual.count, start + Int.random(in: 1...512, using: &random))])

@@ -44,17 +44,17 @@ public enum EnvironmentSource {
     }
 
     /// Variable → key.
-    private static let keysByVariable = Dictionary(SettingKey.all.map { ($0.environmentName, $0) }) { first, _ in first
+    private static let keysByVariable = Dictionary(SettingRow.all.map { ($0.environmentName, $0) }) { first, _ in first
     }
 
     private static func problem(unknown name: String) -> SettingsProblem {
         let origin = SettingOrigin.environment(SettingLayer.shown(name))
-        for key in SettingKey.all where key.isMap && name.hasPrefix(key.environmentName + "_") {
+        for key in SettingRow.all where key.isMap && name.hasPrefix(key.environmentName + "_") {
             // A variable's name cannot say whether it means www-data or WWW_DATA.
             let message = "unknown variable; write \(key.environmentName)=name=role,name=role"
             return SettingsProblem(key: nil, origin: origin, message)
         }
-        let known = SettingKey.all.map(\.environmentName) + [fileVariable]
+        let known = SettingRow.all.map(\.environmentName) + [fileVariable]
         let meant = NearestName.of(name, in: known).map { "; did you mean \($0)?" } ?? ""
         return SettingsProblem(key: nil, origin: origin, "unknown variable\(meant)")
     }

@@ -1,139 +1,71 @@
-/// One key of the configuration: everything that is known about it, written once. Parsing, checking, `CONFIG GET`, the
-/// messages, and the tests of the manual read it.
-struct SettingKey: Sendable {
-    /// When a changed value takes effect.
-    enum Change: Sendable, Equatable {
-        /// With the next reload (SIGHUP, `RELOAD`).
-        case reload
-        /// With the next start only.
-        case restart
-    }
-
-    /// What of a value may be printed.
-    enum Disclosure: Sendable, Equatable {
-        case open
-        /// What `show` prints is free of secrets; the text as given is not.
-        case redacted
-        /// A value that was refused is not printed: somebody may have put the password where its file belongs.
-        case pathOnly
-    }
-
-    /// Dotted, lower case: `session.idle`. For a map, the part before the members' names.
-    let name: String
-    /// One line.
-    let meaning: String
-    let typeName: String
-    /// The values that are taken, for people.
-    let allowed: String
-    let examples: String
-    let change: Change
-    let disclosure: Disclosure
-    /// Keys of the form `name.member`; the text of `name` itself is a list `member=value,…`.
-    let isMap: Bool
-    /// Reads a text into a setting (of a map: into one member) and says why if it cannot.
-    let apply: @Sendable (inout Settings, _ member: String, _ text: String) -> ValueFault?
-    let applyDefault: @Sendable (inout Settings) -> Void
-    /// The effective value, fit to be shown; parses as the same value again unless it is redacted.
-    let show: @Sendable (Settings) -> String
-    let isEqual: @Sendable (Settings, Settings) -> Bool
-    /// Takes the value over from the second.
-    let copy: @Sendable (inout Settings, Settings) -> Void
+/// One key of the configuration: a row of ``SettingKeys``. Its name, type, range, default, text and when a change takes
+/// effect are written there, once; messages, `CONFIG GET`, reload and the tests of the manual read them.
+public struct SettingKey<Value: Equatable & Sendable>: Sendable {
+    /// All of it that does not depend on the type of the value.
+    let row: SettingRow
+    /// The value with nothing set.
+    let standard: Value
 
     /// A key with one value.
-    init<Value: Equatable & Sendable>(
-        _ name: String, _ place: any WritableKeyPath<Settings, Value> & Sendable, _ type: SettingType<Value>,
-        default value: Value, _ change: Change, disclosure: Disclosure = .open, _ meaning: String
+    init(
+        _ name: String, _ type: SettingType<Value>, default standard: Value, _ change: SettingRow.Change,
+        disclosure: SettingRow.Disclosure = .open, _ meaning: String
     ) {
-        self.name = name
-        self.meaning = meaning
-        typeName = type.name
-        allowed = type.allowed
-        examples = type.examples
-        self.change = change
-        self.disclosure = disclosure
-        isMap = false
-        apply = { settings, _, text in
-            switch type.parse(text) {
-            case .success(let value):
-                settings[keyPath: place] = value
-                return nil
-            case .failure(let fault): return fault
-            }
-        }
-        applyDefault = { $0[keyPath: place] = value }
-        show = { type.show($0[keyPath: place]) }
-        isEqual = { $0[keyPath: place] == $1[keyPath: place] }
-        copy = { $0[keyPath: place] = $1[keyPath: place] }
+        self.standard = standard
+        row = SettingRow(
+            name: name, meaning: meaning, typeName: type.name, allowed: type.allowed, examples: type.examples,
+            change: change, disclosure: disclosure, isMap: false, memberAllowed: "",
+            take: { values, _, text in
+                switch type.parse(text) {
+                case .success(let value):
+                    values[name, default: standard] = value
+                    return nil
+                case .failure(let fault): return fault
+                }
+            },
+            show: { type.show($0[name, default: standard]) },
+            isEqual: { $0[name, default: standard] == $1[name, default: standard] },
+            copy: { $0[name, default: standard] = $1[name, default: standard] })
     }
 
     /// A key with a value per name, empty by default.
-    init<Value: Equatable & Sendable>(
-        map name: String, _ place: any WritableKeyPath<Settings, [String: Value]> & Sendable,
-        _ type: SettingType<Value>,
-        allowed: String, _ change: Change, _ meaning: String
-    ) {
-        self.name = name
-        self.meaning = meaning
-        typeName = "map"
-        self.allowed = allowed
-        examples = ""
-        self.change = change
-        disclosure = .open
-        isMap = true
-        apply = { settings, member, text in
-            switch type.parse(text) {
-            case .success(let value):
-                settings[keyPath: place][member] = value
-                return nil
-            case .failure(let fault): return fault
-            }
-        }
-        applyDefault = { $0[keyPath: place] = [:] }
-        show = { settings in
-            settings[keyPath: place].sorted { $0.key < $1.key }.map { "\($0.key)=\(type.show($0.value))" }
-                .joined(separator: ",")
-        }
-        isEqual = { $0[keyPath: place] == $1[keyPath: place] }
-        copy = { $0[keyPath: place] = $1[keyPath: place] }
+    /// - Parameter names: what the names are, for people.
+    init<Member: Equatable & Sendable>(
+        map name: String, of names: String, _ type: SettingType<Member>, _ change: SettingRow.Change, _ meaning: String
+    ) where Value == [String: Member] {
+        standard = [:]
+        row = SettingRow(
+            name: name, meaning: meaning, typeName: "map", allowed: "\(names), each with one of \(type.allowed)",
+            examples: "", change: change, disclosure: .open, isMap: true, memberAllowed: type.allowed,
+            take: { values, member, text in
+                switch type.parse(text) {
+                case .success(let value):
+                    values[name, default: Value()][member] = value
+                    return nil
+                case .failure(let fault): return fault
+                }
+            },
+            show: { values in
+                values[name, default: Value()].sorted { $0.key < $1.key }.map { "\($0.key)=\(type.show($0.value))" }
+                    .joined(separator: ",")
+            },
+            isEqual: { $0[name, default: Value()] == $1[name, default: Value()] },
+            copy: { $0[name, default: Value()] = $1[name, default: Value()] })
+    }
+}
+
+/// Values of keys; one that was never set has its default.
+struct SettingValues: Sendable {
+    /// Name → value, of the type of its key.
+    private var values: [String: any Sendable] = [:]
+
+    subscript<Value: Sendable>(name: String, default standard: Value) -> Value {
+        get { values[name] as? Value ?? standard }
+        set { values[name] = newValue }
     }
 
-    /// The value with nothing set.
-    var defaultText: String { show(.defaults) }
-
-    /// `TOKENCACHED_SESSION_IDLE` for `session.idle`.
-    var environmentName: String {
-        EnvironmentSource.prefix + name.uppercased().map { $0 == "." || $0 == "-" ? "_" : "\($0)" }.joined()
-    }
-
-    /// The line of the manual that says type, range, default and when a change takes effect.
-    var summary: String {
-        let standard = defaultText.isEmpty ? (isMap ? "{}" : "empty") : defaultText
-        let effect = change == .reload ? "reload" : "restart"
-        return "\(typeName): \(allowed); default \(standard); changes with \(effect)"
-    }
-
-    /// Why `text` is no value of this key, or nil.
-    func fault(in text: String) -> ValueFault? {
-        var scratch = Settings()
-        return apply(&scratch, "", text)
-    }
-
-    /// `text` between quotes as far as it may be shown.
-    func shown(_ text: String) -> String {
-        switch disclosure {
-        case .open: PrintableText.quoted(text)
-        case .redacted: redacted(text)
-        case .pathOnly: fault(in: text) == nil ? PrintableText.quoted(text) : SecretText.placeholder
-        }
-    }
-
-    private func redacted(_ text: String) -> String {
-        var scratch = Settings()
-        return apply(&scratch, "", text) == nil ? PrintableText.quoted(show(scratch)) : SecretText.placeholder
-    }
-
-    /// The sentence for a refused value: `"2x" is not a duration; allowed: 1ms to 400d, e.g. 90s, 15m, 2h`.
-    func message(_ text: String, _ fault: ValueFault) -> String {
-        "\(shown(text)) \(fault.text); allowed: \(allowed)" + (examples.isEmpty ? "" : ", e.g. \(examples)")
+    subscript<Value>(key: SettingKey<Value>) -> Value {
+        get { self[key.row.name, default: key.standard] }
+        set { self[key.row.name, default: key.standard] = newValue }
     }
 }

@@ -20,7 +20,7 @@ extension SettingOrigin: CustomStringConvertible {
 
 /// A value that some source gives to a known key.
 struct SettingEntry: Sendable {
-    var key: SettingKey
+    var key: SettingRow
     /// For a map, the member's name; otherwise empty.
     var member = ""
     var text: String
@@ -80,7 +80,7 @@ struct SettingLayer: Sendable {
     /// Takes a value that is given under a dotted name. An unknown name and a refused value become problems, and of an
     /// unknown name only the name is repeated: its value may be the password of a mistyped `redis.url`.
     mutating func take(_ name: String, _ text: String, _ origin: SettingOrigin) {
-        if let key = SettingKey.byName[name] {
+        if let key = SettingRow.byName[name] {
             if key.isMap {
                 takeMembers(of: key, text, origin)
             } else {
@@ -94,7 +94,7 @@ struct SettingLayer: Sendable {
     }
 
     /// Keys, and sections, which are mistyped as easily.
-    private static let names = SettingKey.all.map(\.name) + SettingKey.sections.sorted()
+    private static let names = SettingRow.all.map(\.name) + SettingRow.sections.sorted()
 
     mutating func refuse(unknown name: String, _ origin: SettingOrigin) {
         let meant = NearestName.of(name, in: Self.names).map { "; did you mean \($0)?" } ?? ""
@@ -108,18 +108,14 @@ struct SettingLayer: Sendable {
                 SettingsProblem(key: entry.key.name, origin: entry.origin, "\(name) is not a name or number"))
         } else if let fault = entry.key.fault(in: entry.text) {
             let key = PrintableText.escaped(entry.fullName)
-            let message =
-                entry.key.isMap
-                ? "\(PrintableText.quoted(entry.text)) \(fault.text); allowed: none, validator, worker, admin"
-                : entry.key.message(entry.text, fault)
-            problems.append(SettingsProblem(key: key, origin: entry.origin, message))
+            problems.append(SettingsProblem(key: key, origin: entry.origin, entry.key.message(entry.text, fault)))
         } else {
             entries.append(entry)
         }
     }
 
     /// `alice=validator,www-data=worker`, or nothing.
-    private mutating func takeMembers(of key: SettingKey, _ text: String, _ origin: SettingOrigin) {
+    private mutating func takeMembers(of key: SettingRow, _ text: String, _ origin: SettingOrigin) {
         for pair in text.split(whereSeparator: { $0 == "," || $0 == " " }) {
             guard let equals = pair.firstIndex(of: "=") else {
                 let shown = PrintableText.quoted(pair)
@@ -133,8 +129,8 @@ struct SettingLayer: Sendable {
     }
 
     /// The map and the member that `access.users.alice` names.
-    private static func member(_ name: String) -> (SettingKey, String)? {
-        for key in SettingKey.all where key.isMap && name.hasPrefix(key.name + ".") {
+    private static func member(_ name: String) -> (SettingRow, String)? {
+        for key in SettingRow.all where key.isMap && name.hasPrefix(key.name + ".") {
             return (key, String(name.dropFirst(key.name.count + 1)))
         }
         return nil

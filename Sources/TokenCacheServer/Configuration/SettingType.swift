@@ -1,4 +1,4 @@
-internal import Logging
+internal import WireProtocol
 
 /// Why a value was refused: a predicate for a sentence that starts with the value (`is not a duration`). It never holds
 /// the value itself, so that the one who prints it decides whether it may be shown.
@@ -113,19 +113,32 @@ extension SettingType where Value == UInt32 {
     }
 }
 
-extension SettingType where Value: CaseIterable & RawRepresentable, Value.RawValue == String {
-    /// One of a few words.
-    static var choice: Self {
-        let words = Value.allCases.map(\.rawValue)
+extension SettingType {
+    /// One of a few words, each of which means a value.
+    private static func choice(_ values: [Value], word: @escaping @Sendable (Value) -> String) -> Self {
+        let words = values.map(word)
         return SettingType(
             name: "choice", allowed: words.joined(separator: ", "),
             parse: { text in
-                if let value = Value(rawValue: text) { return .success(value) }
+                if let value = values.first(where: { word($0) == text }) { return .success(value) }
                 let meant = NearestName.of(text, in: words).map { "; did you mean \($0)?" } ?? ""
                 return .failure(ValueFault("is none of the choices\(meant)"))
             },
-            show: { $0.rawValue })
+            show: word)
     }
+}
+
+extension SettingType where Value: RawRepresentable, Value.RawValue == String {
+    /// One of some values of a type that has more.
+    static func choice(_ values: Value...) -> Self { choice(values, word: \.rawValue) }
+}
+
+extension SettingType where Value: CaseIterable & RawRepresentable, Value.RawValue == String {
+    static var choice: Self { choice(Array(Value.allCases), word: \.rawValue) }
+}
+
+extension SettingType where Value == Role {
+    static var role: Self { choice(Role.allCases) { "\($0)" } }
 }
 
 extension SettingType where Value == String {
@@ -152,7 +165,7 @@ extension SettingType where Value == String {
     }
 }
 
-extension SettingType where Value == Settings.AuditTarget {
+extension SettingType where Value == AuditTrail.Target {
     static var auditTarget: Self {
         let path = SettingType<String>.path(empty: "")
         return SettingType(

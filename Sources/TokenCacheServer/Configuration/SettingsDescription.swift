@@ -6,7 +6,7 @@ extension Settings {
     /// - Parameter glob: as in Redis: `*`, `?`, `[a-z]`, `[^a-z]`, `\` before a character; case does not matter.
     public func describe(matching glob: String) -> [(key: String, value: String)] {
         let pattern = GlobPattern(glob)
-        return SettingKey.all.filter { pattern.matches($0.name) }.map { ($0.name, $0.show(self)) }
+        return SettingRow.all.filter { pattern.matches($0.name) }.map { ($0.name, $0.show(values)) }
     }
 
     /// What these settings, which are in force, become when `new` is loaded while the daemon runs: `new`, except that
@@ -14,11 +14,12 @@ extension Settings {
     public func reloaded(with new: Settings) -> (settings: Settings, needRestart: [String]) {
         var merged = new
         var names: [String] = []
-        for key in SettingKey.all where key.change == .restart && !key.isEqual(self, new) {
-            key.copy(&merged, self)
+        for key in SettingRow.all where key.change == .restart && !key.isEqual(values, new.values) {
+            key.copy(&merged.values, values)
             names.append(key.name)
         }
-        merged.socket.groupID = socket.groupID
+        merged.resolved.socketGroup = resolved.socketGroup
+        merged.resolved.isPasswordCredential = resolved.isPasswordCredential
         return (merged, names)
     }
 }

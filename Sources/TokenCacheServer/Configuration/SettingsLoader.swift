@@ -57,10 +57,10 @@ struct SettingSources: Sendable {
 
     /// The defaults with everything that was given, the strongest source last.
     func settings() -> Settings {
-        var settings = Settings.defaults
+        var settings = Settings()
         for entry in layers.reversed().flatMap(\.entries) {
             // Checked when it was taken from its source.
-            _ = entry.key.apply(&settings, entry.member, entry.text)
+            _ = entry.key.take(&settings.values, entry.member, entry.text)
         }
         return settings
     }

@@ -1,3 +1,7 @@
+internal import TokenCache
+internal import Tokens
+internal import WireProtocol
+
 /// The last step of loading: what can be judged only when all values are together, and what the host must answer.
 struct SettingsResolution {
     private(set) var settings: Settings
@@ -27,14 +31,14 @@ struct SettingsResolution {
     private mutating func resolveKeyring(_ paths: DefaultPaths) {
         let isEmbedded = settings.redis.url.target == .embedded
         if !settings.keyring.file.isEmpty {
-            settings.keyring.isMadeIfMissing = false
-            settings.keyring.isCredential = paths.isCredential(settings.keyring.file)
+            settings.resolved.isKeyringMade = false
+            settings.resolved.isKeyringCredential = paths.isCredential(settings.keyring.file)
         } else if let credential = paths.credential("keyring") {
             settings.keyring.file = credential
-            settings.keyring.isCredential = true
+            settings.resolved.isKeyringCredential = true
         } else if isEmbedded, !settings.stateDirectory.isEmpty {
             settings.keyring.file = DefaultPaths.joined(settings.stateDirectory, "keyring.json")
-            settings.keyring.isMadeIfMissing = true
+            settings.resolved.isKeyringMade = true
         }
         let binding = settings.binding
         let key: String
@@ -74,16 +78,16 @@ struct SettingsResolution {
     private mutating func resolveNames() {
         let group = settings.socket.group
         if !group.isEmpty {
-            settings.socket.groupID = take(host.groupID(group), "socket.group", shown: group)
+            settings.resolved.socketGroup = take(host.groupID(group), "socket.group", shown: group)
         }
-        settings.access.userIDs = resolve(settings.access.users, "access.users", host.userID)
-        settings.access.groupIDs = resolve(settings.access.groups, "access.groups", host.groupID)
+        settings.resolved.users = resolve(settings.access.users, "access.users", host.userID)
+        settings.resolved.groups = resolve(settings.access.groups, "access.groups", host.groupID)
     }
 
     private mutating func resolve(
-        _ roles: [String: AccessRole], _ key: String, _ look: (String) -> Result<UInt32, ValueFault>
-    ) -> [UInt32: AccessRole] {
-        var resolved: [UInt32: AccessRole] = [:]
+        _ roles: [String: Role], _ key: String, _ look: (String) -> Result<UInt32, ValueFault>
+    ) -> [UInt32: Role] {
+        var resolved: [UInt32: Role] = [:]
         for (name, role) in roles.sorted(by: { $0.key < $1.key }) {
             guard let id = take(look(name), key, member: name, shown: name) else { continue }
             if let other = resolved[id], other != role {
@@ -127,7 +131,7 @@ struct SettingsResolution {
                     "recover cannot go with rotation.on-replay: revoke: what one tells again, the other ends the session for"
                 ))
         }
-        let limits = settings.limits
+        let limits = Settings.Limits(settings)
         if limits.maxInput < limits.maxRequest {
             warn(
                 "limits.max-input, \(ByteSizeText.text(limits.maxInput)), is less than one whole command may take, "
@@ -171,8 +175,8 @@ struct SettingsResolution {
         if hasPassword {
             warn("redis.url and redis.password-file both give a password; the file's is used")
         }
-        settings.redis.isPasswordCredential = paths.isCredential(file)
-        let verdict = host.judgeSecret(file, settings.redis.isPasswordCredential)
+        settings.resolved.isPasswordCredential = paths.isCredential(file)
+        let verdict = host.judgeSecret(file, settings.resolved.isPasswordCredential)
         _ = take(verdict, "redis.password-file", shown: file)
     }
 

@@ -54,8 +54,8 @@ enum YAMLSource {
         }
 
         private mutating func visit(_ name: String, _ value: YAMLNode, line: Int) {
-            let isSection = SettingKey.sections.contains(name)
-            let isMap = SettingKey.byName[name]?.isMap == true
+            let isSection = SettingRow.sections.contains(name)
+            let isMap = SettingRow.byName[name]?.isMap == true
             switch value.content {
             case .mapping(let members) where isSection || isMap: visit(members, below: name)
             case .scalar where (isSection || isMap) && value.isNull: break
@@ -63,7 +63,7 @@ enum YAMLSource {
                 refuse(name, line, "is a section: its keys stand below it, indented")
             case .scalar(let text, _): take(name, text, isNull: value.isNull, line: line)
             case .mapping, .sequence:
-                if let key = SettingKey.byName[name] {
+                if let key = SettingRow.byName[name] {
                     let kind = if case .sequence = value.content { "a list" } else { "a section" }
                     refuse(name, line, "takes one value, not \(kind); allowed: \(key.allowed)")
                 } else if isSection {
@@ -76,7 +76,7 @@ enum YAMLSource {
 
         private mutating func take(_ name: String, _ text: String, isNull: Bool, line: Int) {
             seen[name] = line
-            if isNull, let key = SettingKey.byName[name] {
+            if isNull, let key = SettingRow.byName[name] {
                 refuse(name, line, "has no value; allowed: \(key.allowed)")
             } else {
                 layer.take(name, text, .file(path, line: line))

@@ -12,6 +12,15 @@ internal import UnixTime
 /// None is left out, whatever the rate and `log.level`. A file is opened anew at each reload, after it was moved away.
 /// Belongs to the loop's thread.
 final class AuditTrail {
+    /// `audit.target`.
+    enum Target: Sendable, Equatable {
+        case off
+        /// The daemon's own log.
+        case log
+        /// An absolute path.
+        case file(String)
+    }
+
     /// An opened target.
     enum Sink {
         case none
@@ -19,7 +28,7 @@ final class AuditTrail {
         case file(descriptor: Int32, path: String)
 
         /// - Throws: why the file is not used.
-        static func open(_ target: Settings.AuditTarget) throws(FileFault) -> Sink {
+        static func open(_ target: Target) throws(FileFault) -> Sink {
             switch target {
             case .off: return .none
             case .log: return .log
@@ -33,7 +42,7 @@ final class AuditTrail {
 
         /// For `--check-config`: whether it could be opened. What is not there yet is not made.
         /// - Throws: why not.
-        static func judge(_ target: Settings.AuditTarget) throws(FileFault) {
+        static func judge(_ target: Target) throws(FileFault) {
             guard case .file(let path) = target else { return }
             try inFolder(of: path) { parent, name throws(FileFault) in
                 if faccessat(parent, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 {
@@ -108,7 +117,7 @@ final class AuditTrail {
         } catch { return refusal(of: settings.audit.target, error) }
     }
 
-    static func refusal(of target: Settings.AuditTarget, _ fault: FileFault) -> String {
+    static func refusal(of target: Target, _ fault: FileFault) -> String {
         guard case .file(let path) = target else { return "audit.target: \(fault)" }
         return "audit.target: \(path) is not used: \(fault)"
     }
