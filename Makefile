@@ -41,7 +41,7 @@ DOCS       = tmp/docs
 
 .PHONY: help run test simulate test-long test-asan test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client docs
-.PHONY: fuzz fuzz-request fuzz-push fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
+.PHONY: fuzz fuzz-request fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
 
 help:
@@ -158,7 +158,7 @@ bench-scale: bench-packages build
 bench-client: bench-packages build
 	$(RELEASEDIR)/client-benchmark
 
-fuzz: build-packages $(addprefix fuzz-,request push base64url claims jws jwe)
+fuzz: build-packages $(addprefix fuzz-,request push yaml base64url claims jws jwe)
 
 FUZZ = $(SWIFT)c -parse-as-library -swift-version 6 -enable-upcoming-feature InternalImportsByDefault \
   -sanitize=fuzzer,address -use-ld=lld -O
@@ -177,16 +177,24 @@ fuzz-push:
 	$(FUZZ) Sources/WireProtocol/*.swift Tests/Fuzz/PushReaderFuzz.swift -o $(BUILD)-fuzz/push
 	$(call RUN_FUZZ,push,512)
 
+fuzz-yaml:
+	@mkdir -p $(BUILD)-fuzz
+	$(FUZZ) -I Sources/CYAML Sources/TokenCacheServer/Configuration/YAMLReader.swift Tests/Fuzz/YAMLReaderFuzz.swift \
+	  -lyaml -o $(BUILD)-fuzz/yaml
+	$(call RUN_FUZZ,yaml,512)
+
 # The parts that these fuzz import modules, which are built as they are.
 $(BUILD)-fuzz/UnixTime.o: $(wildcard Sources/UnixTime/*.swift)
-$(BUILD)-fuzz/TokenCrypto.o: $(wildcard Sources/TokenCrypto/*.swift)
-$(BUILD)-fuzz/UnixTime.o $(BUILD)-fuzz/TokenCrypto.o: $(BUILD)-fuzz/%.o:
+$(BUILD)-fuzz/Host.o: $(wildcard Sources/Host/*.swift)
+$(BUILD)-fuzz/TokenCrypto.o: $(wildcard Sources/TokenCrypto/*.swift) $(BUILD)-fuzz/Host.o
+$(BUILD)-fuzz/UnixTime.o $(BUILD)-fuzz/Host.o $(BUILD)-fuzz/TokenCrypto.o: $(BUILD)-fuzz/%.o:
 	@mkdir -p $(BUILD)-fuzz
-	$(FUZZ) -I Sources/COpenSSL -module-name $* -wmo -emit-module \
-	  -emit-module-path $(BUILD)-fuzz/$*.swiftmodule -c $^ -o $@
+	$(FUZZ) -I Sources/COpenSSL -I Sources/CLinux -I $(BUILD)-fuzz -module-name $* -wmo -emit-module \
+	  -emit-module-path $(BUILD)-fuzz/$*.swiftmodule -c $(filter %.swift,$^) -o $@
 
-fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe: fuzz-%: $(BUILD)-fuzz/UnixTime.o $(BUILD)-fuzz/TokenCrypto.o
-	$(FUZZ) -I Sources/COpenSSL -I $(BUILD)-fuzz -module-name SealedFuzz Sources/Tokens/*.swift \
+FUZZ_MODULES = $(BUILD)-fuzz/TokenCrypto.o $(BUILD)-fuzz/UnixTime.o $(BUILD)-fuzz/Host.o
+fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe: fuzz-%: $(FUZZ_MODULES)
+	$(FUZZ) -I Sources/COpenSSL -I Sources/CLinux -I $(BUILD)-fuzz -module-name SealedFuzz Sources/Tokens/*.swift \
 	  Sources/Tokens/Sealed/*.swift Tests/Fuzz/SealedFuzzSupport.swift $(FUZZ_SOURCE_$*) $^ -lcrypto -o $(BUILD)-fuzz/$*
 	$(call RUN_FUZZ,$*,4200)
 

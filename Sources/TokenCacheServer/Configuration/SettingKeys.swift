@@ -1,3 +1,4 @@
+internal import EmbeddedRedis
 internal import EventLoop
 public import Logging
 internal import RedisLink
