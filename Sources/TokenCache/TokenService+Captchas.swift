@@ -52,7 +52,7 @@ extension TokenService {
             let now = guestSeconds
             let length = request.length ?? stateless.policy.captchaLength
             let solution = try request.solution ?? CaptchaAlphabet.draw(length, &stateless.random)
-            let lifetime = request.lifetime.map { max(1, $0 / 1_000) } ?? stateless.policy.captchaLifetime
+            let lifetime = request.lifetime.map { ($0 + 999) / 1_000 } ?? stateless.policy.captchaLifetime
             let captcha = Captcha(
                 id: try randomBytes(), issued: now, expires: now + lifetime, solution: solution, form: request.form,
                 holder: holder, bindings: try stateless.bindCaptcha(request.signals, now: now))

@@ -44,7 +44,7 @@ extension TokenService: FlowContext {
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(sid)"])
         case .noSession(let sid, let subject):
             logger.error(
-                "a session's key holds something of another type: it was taken out of its subject's index, and left",
+                "a session's key holds something of another type, or damaged: it was taken out of its subject's index, and left",
                 metadata: ["sid": "\(sid)"])
             if let index = try? SubjectIndex(subject: subject, crypto: crypto) { store.removeFromIndex(index, [sid]) }
         case .loggedIn(let view):

@@ -8,6 +8,9 @@ public enum RecordError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A field is missing or has an impossible value. The name only, never the value.
     case damaged(field: String)
 
+    /// No version of the daemon reads it.
+    public var isDamage: Bool { if case .damaged = self { true } else { false } }
+
     public var description: String {
         switch self {
         case .newerVersion(let version):

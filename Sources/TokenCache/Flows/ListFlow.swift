@@ -55,7 +55,7 @@ struct ListedFlow: Flow {
         case .read(let copy, _):
             guard case .live(let record) = copy.session, record.subject == subject else { return .answer(nil) }
             return .answer(ListedSession(sid: sid, record: record, data: withData ? copy.data : []))
-        case .failed(let fault) where fault.isWrongType: return .answer(nil)
+        case .failed(let fault) where fault.isNoSession: return .answer(nil)
         case .failed(let fault): throw fault
         case .settled, .held, .written, .overtaken, .noted, .touched, .time, .spent, .page, .gathered:
             throw UnexpectedEvent()

@@ -20,7 +20,7 @@ struct RevokeFlow: Flow {
         case .written: return .answer(.revoked(reason))
         case .failed(let fault):
             // Nobody can be let in by it, and it must not keep the subject's sessions from being ended.
-            guard let subject, fault.isWrongType else { throw fault }
+            guard let subject, fault.isNoSession else { throw fault }
             context.report(.noSession(sid, subject: subject))
             return .answer(.unknown)
         case .settled, .noted, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
@@ -35,6 +35,11 @@ struct RevokeFlow: Flow {
         case .ended where subject != nil && !hasEnded: return .answer(.unknown)
         case .ended(let tombstone):
             if claim?.guest != nil { context.noteSession(ofGuest: sid) }
+            // A LOGIN as somebody else has replaced the token: the browser's newer one is not to be thrown away.
+            if claim != nil, tombstone.reason == .login {
+                context.count(.replayed)
+                return .answer(.replayed)
+            }
             return .answer(.revoked(tombstone.reason))
         case .live(let record):
             if let subject, record.subject != subject { return .answer(.unknown) }

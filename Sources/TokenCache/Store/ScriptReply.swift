@@ -59,8 +59,8 @@ extension Unavailable {
             case let error as Unavailable: error
             case let fault as RedisFault:
                 Unavailable(
-                    reason: fault.description, isSilence: fault.isSilence, isWrongType: fault.kind == .wrongType)
-            case let error as RecordError: Unavailable(reason: error.description)
+                    reason: fault.description, isSilence: fault.isSilence, isNoSession: fault.kind == .wrongType)
+            case let error as RecordError: Unavailable(reason: error.description, isNoSession: error.isDamage)
             default: Unavailable(reason: "an internal fault: \(error)")
             }
     }

@@ -10,13 +10,13 @@ public struct Unavailable: Error, Equatable, Sendable {
     public let reason: String
     /// Redis said nothing at all: what was asked for may have happened, or was never sent.
     public let isSilence: Bool
-    /// What stands under the session's key is no session, and never was one.
-    public let isWrongType: Bool
+    /// What stands under the session's key is of another type, or damaged: nobody can be let in by it.
+    public let isNoSession: Bool
 
-    public init(reason: String, isSilence: Bool = false, isWrongType: Bool = false) {
+    public init(reason: String, isSilence: Bool = false, isNoSession: Bool = false) {
         self.reason = reason
         self.isSilence = isSilence
-        self.isWrongType = isWrongType
+        self.isNoSession = isNoSession
     }
 }
 

@@ -73,11 +73,30 @@ struct RevokeAllTests {
             #expect(try redis.call("GET", key).text == "of somebody else")
             #expect(
                 world.daemon.log.contains(
-                    "a session's key holds something of another type: it was taken out of its subject's index, and left "
-                        + "sid=\(sid)"))
+                    "a session's key holds something of another type, or damaged: it was taken out of its subject's index, "
+                        + "and left sid=\(sid)"))
             #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 0)
             // Nobody is let in by it.
             expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", tokens[2]))
+        }
+    }
+
+    @Test("a damaged record does not keep the subject's other sessions from being listed and ended")
+    func damagedRecord() throws {
+        try withWorld { world in
+            let client = try world.client()
+            let tokens = try (0..<3).map { _ in try client.issue("SUBJECT", "ann") }
+            let redis = try world.requireServer().client()
+            let sid = TokenText.sid(tokens[1])
+            let key = "\(world.stage.prefix)s:\(sid)"
+            #expect(try redis.call("DEL", key) == .integer(1))
+            #expect(try redis.call("HSET", key, "foo", "bar") == .integer(1))
+            expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", tokens[1]))
+            #expect(try client.call("TOKEN.LIST", "ann").elements?.count == 2)
+            #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 2)
+            #expect(
+                world.daemon.log.contains("or damaged: it was taken out of its subject's index, and left sid=\(sid)"))
+            #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 0)
         }
     }
 
