@@ -133,7 +133,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheServerTests",
-            dependencies: ["TokenCacheServer", "Tokens", "WireProtocol", "Host", "SeededRandom", logging],
+            dependencies: [
+                "TokenCacheServer", "TokenCache", "Tokens", "WireProtocol", "Host", "SeededRandom", logging,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheClientTests", dependencies: ["TokenCacheClient", "SeededRandom"], swiftSettings: strict),

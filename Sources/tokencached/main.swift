@@ -23,7 +23,7 @@ func say(_ text: String, level: Logger.Level = .error, format: LogFormat) {
     }
 }
 
-/// To standard error, whole or not at all.
+/// To standard error, in one write: lines of others do not come between.
 func complain(_ line: String) {
     let bytes = Array(line.utf8)
     _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
