@@ -69,6 +69,14 @@ struct YAMLReaderTests {
         #expect(layer.entries.map(\.text) == ["info"])
     }
 
+    @Test("a file with a problem a line is refused with some of them")
+    func manyProblems() {
+        let said = problems(Array((1...1_000).map { "k\($0): 1\n" }.joined().utf8))
+        #expect(said.count == YAMLSource.maxProblems + 1)
+        #expect(said.last == "f: more is wrong with this file than the 100 problems named")
+        #expect(problems(Array((1...100).map { "k\($0): 1\n" }.joined().utf8)).count == 100)
+    }
+
     @Test("no bytes end the program, whatever they are")
     func anyBytes() throws {
         var random = SeededRandom(seed: 11)

@@ -3,6 +3,8 @@
 enum YAMLSource {
     /// Bytes of a file; the manual with every key has a tenth of it.
     static let maxBytes = 256 << 10
+    /// What is wrong is named up to this number: a file that is no configuration may have a problem a line.
+    static let maxProblems = 100
 
     /// The values in `text`, the content of the file at `path`, which is only named in messages.
     static func read(_ text: String, path: String) -> SettingLayer { read(Array(text.utf8), path: path) }
@@ -14,12 +16,15 @@ enum YAMLSource {
         } catch {
             walk.refuse(nil, error.line, error.text)
         }
+        if walk.isCut { walk.refuse(nil, nil, "more is wrong with this file than the \(maxProblems) problems named") }
         return walk.layer
     }
 
     private struct Walk {
         let path: String
         var layer = SettingLayer("file")
+        /// Something was not looked at any more.
+        private(set) var isCut = false
         /// Full name of a key → the line where it was given, in whichever form.
         private var seen: [String: Int] = [:]
 
@@ -39,6 +44,10 @@ enum YAMLSource {
         private mutating func visit(_ members: [(key: YAMLNode, value: YAMLNode)], below section: String) {
             var seenHere: [String: Int] = [:]
             for (key, value) in members {
+                guard layer.problems.count < YAMLSource.maxProblems else {
+                    isCut = true
+                    return
+                }
                 guard case .scalar(let text, _) = key.content else {
                     refuse(section.isEmpty ? nil : section, key.line, "a key must be a plain text")
                     continue
