@@ -5,7 +5,7 @@ public struct RingKey: Equatable, Sendable {
     /// 32 random bytes. Used for nothing itself: the key of each purpose is derived from it.
     public let secret: SecretBytes
     public let created: Int64
-    /// From when on it signs, if no newer key does.
+    /// From when on it signs, if no newer key does; a little earlier where there is no other (`KeyRing.earliness`).
     public let activeFrom: Int64
 
     public static let secretCount = 32
@@ -52,7 +52,8 @@ public struct RingKey: Equatable, Sendable {
     }
 }
 
-/// The keys of one site, the same on every host: the newest key whose `activeFrom` has passed signs, all verify.
+/// The keys of one site, the same on every host: the newest key whose `activeFrom` has passed signs (`signingKey`), all
+/// verify.
 ///
 /// A value: a change is a new ring, which the caller swaps in once it is whole.
 public struct KeyRing: Equatable, Sendable {
@@ -72,8 +73,18 @@ public struct KeyRing: Equatable, Sendable {
         self.keys = keys.sorted { ($0.activeFrom, $0.created, $0.kid) < ($1.activeFrom, $1.created, $1.kid) }
     }
 
-    /// The key that seals at `now` (Unix seconds): the newest whose `activeFrom` has passed; nil if none has.
-    public func signingKey(at now: Int64) -> RingKey? { keys.last { $0.activeFrom <= now } }
+    /// How early a key signs where there is no other, seconds: clocks differ, and a ring that was just made is to be used.
+    public static let earliness: Int64 = 120
+
+    /// The key that seals at `now` (Unix seconds): the newest whose `activeFrom` has passed; where none has, the first
+    /// one, if it is active within `earliness`; nil otherwise.
+    public func signingKey(at now: Int64) -> RingKey? { signingIndex(at: now).map { keys[$0] } }
+
+    /// As `signingKey`, its place in `keys`.
+    public func signingIndex(at now: Int64) -> Int? {
+        if let index = keys.lastIndex(where: { $0.activeFrom <= now }) { return index }
+        return keys.firstIndex { $0.activeFrom - Self.earliness <= now }
+    }
 
     /// 16 hex digits to compare between hosts: a digest of all names, times and keys, which reveals nothing of them.
     public var fingerprint: String {

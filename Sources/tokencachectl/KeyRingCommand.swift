@@ -145,7 +145,10 @@ struct KeyRingCheck: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Check the file as a daemon would, and show its fingerprint, to compare between hosts.",
-        discussion: "Exit status 0 if the ring is good and a key signs, 1 if no key signs yet, 78 if it is not good.")
+        discussion: """
+            Exit status 0 if the ring is good and a key signs, 1 if no key signs yet, 78 if it is not good. Where there is \
+            no other, a key signs from two minutes before it is active: clocks differ.
+            """)
 
     @OptionGroup var ring: KeyRingOptions
     @OptionGroup var global: GlobalOptions
@@ -165,10 +168,10 @@ enum KeyState: String {
     case waits
 
     init(of key: RingKey, in ring: KeyRing, now: Int64) {
-        if key.activeFrom > now {
-            self = .waits
+        if ring.signingKey(at: now) == key {
+            self = .signs
         } else {
-            self = ring.signingKey(at: now) == key ? .signs : .verifies
+            self = key.activeFrom > now ? .waits : .verifies
         }
     }
 }

@@ -27,8 +27,10 @@ struct KeyRingPage {
             return try Terminal.print(JSONText.object(members).text)
         }
         var rows = [("file", Layout.printable(path)), ("keys", "\(ring.keys.count)")]
-        rows.append(("signing", signing?.kid ?? "none yet: nothing can be sealed before a key is active"))
-        if let new, new.activeFrom > now { rows.append(("new key", "\(new.kid), signs from \(moment(new, now))")) }
+        rows.append(("signing", signing?.kid ?? "none yet: \(wait(now))"))
+        if let new, new.activeFrom > now, new != signing {
+            rows.append(("new key", "\(new.kid), signs from \(moment(new, now))"))
+        }
         if let removed { rows.append(("removed", removed.isEmpty ? "nothing" : removed.joined(separator: ", "))) }
         if let longest {
             rows.append(("longest", "\(Layout.duration(seconds: longest.seconds)), \(longest.source)"))
@@ -36,6 +38,13 @@ struct KeyRingPage {
         rows.append(("fingerprint", fingerprint))
         try Terminal.print(Layout.page(rows.map { (label: $0.0, text: $0.1) }))
         if let advice, Terminal.isErrorATerminal { Terminal.complain("Now " + advice + ".") }
+    }
+
+    /// The first key may sign a little before its time: there is no other.
+    private func wait(_ now: Int64) -> String {
+        guard let first = ring.keys.first else { return "there is no key" }
+        let earliest = Layout.duration(seconds: KeyRing.earliness)
+        return "nothing can be sealed until \(earliest) before \(first.kid) is active, \(moment(first, now))"
     }
 
     private func moment(_ key: RingKey, _ now: Int64) -> String { Layout.future(in: key.activeFrom - now, now: now) }

@@ -135,7 +135,9 @@ struct KeyRingTests {
         }
     }
 
-    @Test("check shows the fingerprint; 1 where no key signs yet, 78 where a daemon would refuse the file")
+    @Test(
+        "check shows the fingerprint; 1 where no key signs yet, and not two minutes before it does; 78 where a daemon would refuse the file"
+    )
     func check() throws {
         let fingerprint = try write([10]).fingerprint
         let good = try keyring("check", "--file", path)
@@ -143,6 +145,12 @@ struct KeyRingTests {
         _ = try write([-3_600])
         let early = try keyring("check", "--file", path)
         #expect(early.status == 1 && early.output.contains("signing      none yet"))
+
+        // The daemon seals with such a key: clocks differ.
+        _ = try write([-60])
+        let soon = try keyring("check", "--file", path)
+        #expect(soon.status == 0 && soon.output.contains("signing      k0\n"))
+        #expect(try keyring("list", "--file", path).output.contains(" signs\n"))
 
         chmod(path, 0o644)
         let open = try keyring("check", "--file", path)

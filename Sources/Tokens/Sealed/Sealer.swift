@@ -16,7 +16,7 @@ extension Opened: Equatable where Value: Equatable {}
 /// prefix; what another ring or prefix sealed is unknown to it. Owned by one thread.
 ///
 /// Every purpose has a key of its own: HKDF-SHA256(ring key, salt: `redis.prefix`, info: "tokencached PURPOSE v1",
-/// 32 bytes). The newest key whose `activeFrom` has passed seals; all keys open, and only the one that a token names.
+/// 32 bytes). `KeyRing.signingKey` seals; all keys open, and only the one that a token names.
 public final class Sealer {
     /// A longer token is refused unread.
     public static let maxTokenCount = 4_096
@@ -26,7 +26,9 @@ public final class Sealer {
     /// That of the key ring (`KeyRing.fingerprint`).
     public let fingerprint: String
     let crypto: CryptoContext
-    /// Newest first: most tokens name the first.
+    /// It says which key seals.
+    private let ring: KeyRing
+    /// Those of the ring, newest first: most tokens name the first.
     let keys: [SealingKey]
     /// Where payloads are decoded; nothing is kept in it.
     let scratch: UnsafeMutableRawBufferPointer
@@ -37,6 +39,7 @@ public final class Sealer {
     public init(ring: KeyRing, prefix: [UInt8], replacing previous: Sealer? = nil) throws(CryptoError) {
         let crypto = try CryptoContext()
         self.crypto = crypto
+        self.ring = ring
         fingerprint = try ring.fingerprint
         var keys: [SealingKey] = []
         for key in ring.keys.reversed() {
@@ -50,25 +53,18 @@ public final class Sealer {
 
     deinit { scratch.deallocate() }
 
-    /// How early a key may sign where there is no other: clocks differ, and a ring that was just made is to be used.
-    public static let earliness: Seconds = 120
-
-    /// Whether a key is active, so that anything can be sealed.
-    public func canSeal(at now: UnixSeconds) -> Bool { activeKey(at: now) != nil }
+    /// Whether a key signs, so that anything can be sealed.
+    public func canSeal(at now: UnixSeconds) -> Bool { ring.signingIndex(at: now.sinceEpoch) != nil }
 
     /// Whether one key sealed so many captchas in this process that it should be replaced: random nonces are safe for
     /// 2³² messages a key, over all hosts together (RFC 7518 §8.4), and this says so at 2²⁸.
     public var isNonceWarningDue: Bool { keys.contains { $0.nonces >= SealingKey.nonceWarning } }
 
     func signingKey(at now: UnixSeconds) throws(CryptoError) -> SealingKey {
-        guard let key = activeKey(at: now) else { throw CryptoError(operation: "sealing without an active key") }
-        return key
-    }
-
-    /// The newest that is active; where none is, the one that is soon, and first.
-    private func activeKey(at now: UnixSeconds) -> SealingKey? {
-        if let key = keys.first(where: { $0.activeFrom <= now }) { return key }
-        return keys.last { $0.activeFrom - Self.earliness <= now }
+        guard let index = ring.signingIndex(at: now.sinceEpoch) else {
+            throw CryptoError(operation: "sealing without an active key")
+        }
+        return keys[keys.count - 1 - index]
     }
 
     func key(named kid: UnsafeRawBufferPointer) -> SealingKey? {
@@ -92,7 +88,6 @@ final class SealingKey {
     static let maxNonces: UInt64 = 1 << 32
 
     let ringKey: RingKey
-    let activeFrom: UnixSeconds
     let kid: [UInt8]
     let guest: MessageAuthentication
     let csrf: MessageAuthentication
@@ -116,7 +111,6 @@ final class SealingKey {
             }
         }
         ringKey = key
-        activeFrom = UnixSeconds(key.activeFrom)
         kid = Array(key.kid.utf8)
         guest = try MessageAuthentication(key: try derive(.guest))
         csrf = try MessageAuthentication(key: try derive(.csrf))

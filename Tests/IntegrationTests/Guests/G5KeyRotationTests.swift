@@ -224,6 +224,14 @@ struct G5KeyRotationTests {
             try awaitThat("it signs") { try client.call("GUEST.ISSUE").errorText == nil }
             // By the daemon's estimate of Redis's clock.
             #expect(Date().timeIntervalSince1970 > Double(start) - 120.2)
+            // The log has the same rule: a start with a key that is used already is no warning.
+            let words = "no key of the key ring signs yet"
+            #expect(world.daemon.log.components(separatedBy: words).count == 2)
+            try awaitThat("it signs by this host's clock, too") { TestRing.now >= start - 120 }
+            try world.daemon.stop()
+            try world.daemon.start()
+            _ = try world.client().guest()
+            #expect(world.daemon.log.components(separatedBy: words).count == 2)
         }
     }
 
