@@ -68,37 +68,121 @@ struct SmokeTests {
         #expect(try String(contentsOfFile: "\(folder)/a.html", encoding: .utf8).contains("<polyline"))
     }
 
-    @Test(
-        "at somebody's daemon it ends the sessions that it made", arguments: ["validate", "issue", "rotate", "mixed"])
-    func leavesNothing(_ workload: String) async throws {
-        let folder = "/tmp/load-left-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let daemon = Foundation.Process()
-        daemon.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencached")
-        daemon.arguments = [
-            "--socket", "\(folder)/tokencached.sock", "--state-dir", "\(folder)/state", "--redis", "embedded", "--set",
-            "redis.timeout=10s",
-        ]
-        daemon.standardError = FileHandle.nullDevice
-        try daemon.run()
-        defer {
-            daemon.terminate()
-            daemon.waitUntilExit()
+    /// A daemon that is somebody's, with a Redis of its own.
+    private final class OtherDaemon {
+        let folder: String
+        let process = Foundation.Process()
+        let socket: String
+
+        init() async throws {
+            folder = "/tmp/load-left-\(UUID().uuidString.prefix(8))"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            process.executableURL = URL(fileURLWithPath: "\(SmokeTests.products)/tokencached")
+            process.arguments = [
+                "--socket", "\(folder)/tokencached.sock", "--state-dir", "\(folder)/state", "--redis", "embedded",
+                "--set", "redis.timeout=10s",
+            ]
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            socket = try await SmokeTests.socket(in: folder)
         }
-        let socket = try await Self.socket(in: folder)
+
+        deinit {
+            _ = process.resume()
+            process.terminate()
+            process.waitUntilExit()
+            try? FileManager.default.removeItem(atPath: folder)
+        }
+
+        var store: ControlConnection {
+            get throws { try ControlConnection(path: "\(folder)/state/redis/redis.sock") }
+        }
+
+        func number(_ field: String) throws -> Int {
+            guard case .text(let text) = try ControlConnection(path: socket).demand("INFO") else { return 0 }
+            let lines = String(decoding: text, as: UTF8.self).split(whereSeparator: \.isNewline)
+            return lines.lazy.compactMap { $0.hasPrefix("\(field):") ? Int($0.dropFirst(field.count + 1)) : nil }.first
+                ?? 0
+        }
+
+        /// Until the daemon has counted more of it.
+        func wait(for field: String, above count: Int) async throws {
+            for _ in 0..<6_000 where try number(field) <= count { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(try number(field) > count)
+        }
+
+        func expectNoSession() throws {
+            let store = try store
+            guard case .list(let keys) = try store.demand("KEYS", "tc:s:*") else { throw LoadTestError.refused("KEYS") }
+            var left = 0
+            for key in keys.compactMap(\.string) where !key.contains("~") {
+                // What is left of a session that was ended: its reason.
+                if try store.demand("HGET", key, "z").string != "logout" { left += 1 }
+            }
+            #expect(left == 0 && !keys.isEmpty, "\(left) of \(keys.count) are still sessions")
+        }
+
+        /// The load test under way here; its standard error.
+        func load(_ arguments: [String]) throws -> (process: Foundation.Process, errors: FileHandle) {
+            let process = Foundation.Process()
+            process.executableURL = URL(fileURLWithPath: "\(SmokeTests.products)/tokencache-load")
+            process.arguments = arguments + ["--socket", socket, "--no-pin", "-c", "4"]
+            process.standardOutput = FileHandle.nullDevice
+            let errors = Pipe()
+            process.standardError = errors
+            try process.run()
+            return (process, errors.fileHandleForReading)
+        }
+    }
+
+    @Test(
+        "at somebody's daemon it ends the sessions that it made",
+        arguments: ["validate", "issue", "rotate", "mixed"])
+    func leavesNothing(_ workload: String) async throws {
+        let daemon = try await OtherDaemon()
         let outcome = try Self.load(
-            [workload, "--socket", socket, "-d", "500ms", "--no-pin", "-c", "4", "--json"]
+            [workload, "--socket", daemon.socket, "-d", "500ms", "--no-pin", "-c", "4", "--json"]
                 + (workload == "issue" ? [] : ["--sessions", "200"]))
         #expect(outcome.status == 0, "\(outcome.errors)")
-        let store = try ControlConnection(path: "\(folder)/state/redis/redis.sock")
-        guard case .list(let keys) = try store.demand("KEYS", "tc:s:*") else { throw LoadTestError.refused("KEYS") }
-        for key in keys.compactMap(\.string) where !key.contains("~") {
-            // What is left of a session that was ended: its reason.
-            let reason = try store.demand("HGET", key, "z")
-            #expect(reason.string == "logout", "\(key) is still a session")
+        try daemon.expectNoSession()
+    }
+
+    @Test(
+        "Ctrl-C at somebody's daemon: the sessions are ended all the same",
+        arguments: [
+            ("issue -d 60s", "tokens_issued", 130), ("issue -d 60s -t 2", "tokens_issued", 130),
+            ("validate --sessions 200000", "tokens_issued", 130), ("issue -d 1s", "sessions_ended", 0),
+        ] as [(String, String, Int32)])
+    func leavesNothingAfterInterruption(_ line: String, _ field: String, _ status: Int32) async throws {
+        let daemon = try await OtherDaemon()
+        let (load, errors) = try daemon.load(line.split(separator: " ").map(String.init))
+        try await daemon.wait(for: field, above: 100)
+        load.interrupt()
+        let text = String(decoding: errors.readDataToEndOfFile(), as: UTF8.self)
+        load.waitUntilExit()
+        #expect(load.terminationReason == .exit && load.terminationStatus == status, "\(text)")
+        // One that comes when it was ending them already may come too late to be told of.
+        #expect(status == 0 || text.contains("SIGINT came: ending the "), "\(text)")
+        #expect(!text.contains("could not be ended"))
+        try daemon.expectNoSession()
+    }
+
+    @Test("a second Ctrl-C stops at once, although the daemon does not answer")
+    func secondInterruption() async throws {
+        let daemon = try await OtherDaemon()
+        let (load, errors) = try daemon.load(["issue", "-d", "60s"])
+        try await daemon.wait(for: "tokens_issued", above: 100)
+        #expect(daemon.process.suspend())
+        load.interrupt()
+        var text = Data()
+        while case let more = errors.availableData, !more.isEmpty {
+            text += more
+            if String(decoding: text, as: UTF8.self).contains("a second one stops at once") { break }
         }
-        #expect(!keys.isEmpty)
+        #expect(load.isRunning)
+        load.interrupt()
+        load.waitUntilExit()
+        #expect(load.terminationReason == .uncaughtSignal && load.terminationStatus == SIGINT)
     }
 
     @Test("several threads share the work")

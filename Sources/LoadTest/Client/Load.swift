@@ -3,7 +3,8 @@ internal import Synchronization
 
 /// Puts a load on a server and tells what came of it.
 public enum Load {
-    /// Runs `shape` with requests from `lanes` until its time is over, its requests are sent or a signal came.
+    /// Runs `shape` with requests from `lanes` until its time is over, its requests are sent or a signal came: thrown
+    /// then, unless it collects tokens.
     ///
     /// Without threads of its own it runs on the calling thread. With several, each has its share of connections,
     /// requests and rate.

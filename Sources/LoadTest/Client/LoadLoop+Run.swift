@@ -46,7 +46,7 @@ extension LoadLoop {
             now = Clock.now()
             if now >= nextReport {
                 nextReport = now + Self.reportInterval
-                try Interruption.check()
+                try endIfInterrupted(&planned, at: now)
                 observer.progresses(Double(now - begin) / 1e9, answered, outcome.failureCount)
             }
         }
@@ -66,6 +66,12 @@ extension LoadLoop {
         if rate != nil { recordUnsent(Backlog(from: due, interval: interval, begin: begin), until: planned) }
         outcome.isExhausted = (0..<laneCount).contains { lanes[$0].isExhausted }
         outcome.repeats = (0..<laneCount).map { lanes[$0].repeats }
+    }
+
+    /// Tokens that came would be lost with an error, and nobody could end their sessions: then only the time is over.
+    private func endIfInterrupted(_ planned: inout Int64, at now: Int64) throws(LoadTestError) {
+        guard shape.collectsTokens else { return try Interruption.check() }
+        if Interruption.received != nil { planned = min(planned, now) }
     }
 
     private mutating func sendFirst(_ now: Int64) throws(LoadTestError) {
@@ -122,7 +128,7 @@ extension LoadLoop {
         let end = Clock.now() + LoadShape.grace.nanoseconds
         while inFlight > 0, Clock.now() < end {
             try turn(waiting: 10_000_000)
-            try Interruption.check()
+            if !shape.collectsTokens { try Interruption.check() }
         }
         outcome.unanswered = inFlight
         guard inFlight > 0 else { return }

@@ -27,7 +27,7 @@ public struct LoadShape: Sendable {
     /// Ends after so many requests, if the time has not ended it.
     public var mostRequests: Int?
     public var recordsLatency = true
-    /// Keeps the new token of each answer.
+    /// Keeps the new token of each answer. Such a load is not thrown away by a signal: it ends early, with what it has.
     public var collectsTokens = false
     public var threads = 1
     /// The core of the first thread; the others take the next ones. Nil leaves it to the kernel.

@@ -196,6 +196,7 @@ public final class Scale {
         var lane = WorkloadLanes.validate(tokens, once: true)
         lane.form.statuses = ["rotated"]
         let outcome = try Load.run(shape, lanes: [lane], observer: observer)
+        try Interruption.check()
         try expectClean(outcome)
         result.pendingBytes = fresh + Double(try usedMemory() - before) / Double(tokens.count)
         bed.end(daemon)

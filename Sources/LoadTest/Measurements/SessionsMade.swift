@@ -2,18 +2,29 @@
 final class SessionsMade {
     /// Requests that are under way at a time.
     private static let batch = 200
+    /// How long it goes on after somebody wanted the program to end.
+    static let patience = Duration.seconds(30)
 
     private var tokens = TokenPool()
 
     func note(_ made: TokenPool) { tokens.bytes += made.bytes }
 
-    /// Ends them all, by their SIDs: tokens were replaced since.
+    /// Ends them all, by their SIDs: tokens were replaced since. After a signal, be it from before, no longer than
+    /// `patience`; a second signal ends the process (`Interruption`).
+    /// - Parameter say: told once if a signal came.
     /// - Returns: how many are left; those end by themselves within an hour.
-    func end(at socketPath: String) -> Int {
-        guard tokens.count > 0, let connection = try? ControlConnection(path: socketPath) else { return tokens.count }
+    func end(at socketPath: String, say: (String) -> Void) -> Int {
+        guard tokens.count > 0, let connection = try? ControlConnection(path: socketPath, patience: Self.patience)
+        else { return tokens.count }
         var ended = 0
+        var isSaid = false
         do throws(LoadTestError) {
             for start in stride(from: 0, to: tokens.count, by: Self.batch) {
+                try connection.heedSignal()
+                if !isSaid, connection.deadline != nil {
+                    isSaid = true
+                    say(Self.announcement(tokens.count - start))
+                }
                 let batch = tokens.slice(start, count: Self.batch)
                 try connection.send(
                     (0..<batch.count).flatMap { at in
@@ -27,5 +38,11 @@ final class SessionsMade {
             }
         } catch {}
         return tokens.count - ended
+    }
+
+    private static func announcement(_ count: Int) -> String {
+        let signal = Interruption.received.map(Interruption.name) ?? "a signal"
+        return "\(signal) came: ending the \(Figures.grouped(count)) sessions it made, for at most "
+            + "\(patience.components.seconds) s; a second one stops at once"
     }
 }

@@ -22,14 +22,18 @@ public struct WorkloadRun {
         let measured: Result<(WorkloadResult, LatencyHistogram), LoadTestError>
         do throws(LoadTestError) { measured = .success(try measureAlone()) } catch { measured = .failure(error) }
         if !plan.ownsDaemon { progress.phase("\(plan.workload.rawValue): ending its sessions") }
-        let left = plan.ownsDaemon ? 0 : made.end(at: plan.socketPath)
+        let left = plan.ownsDaemon ? 0 : made.end(at: plan.socketPath, say: progress.say)
         progress.clear()
+        let note = "\(Figures.grouped(left)) of its sessions could not be ended: they end within an hour"
+        // Without a result there is nothing that could have a note.
+        if left > 0, case .failure = measured { progress.say(note) }
         var (result, latencies) = try measured.get()
-        if left > 0 { result.notes.append("\(left) of its sessions could not be ended: they end within an hour") }
+        if left > 0 { result.notes.append(note) }
         return (result, latencies)
     }
 
     private func measureAlone() throws(LoadTestError) -> (WorkloadResult, LatencyHistogram) {
+        try Interruption.check()
         let sessions = plan.workload == .rotate ? plan.rotatingCount : plan.sessions ?? plan.workload.usualSessions
         let lanes = try lanes(sessions)
         let before = try DaemonInformation.nearCache(control)
@@ -39,6 +43,7 @@ public struct WorkloadRun {
         shape.collectsTokens = plan.workload == .issue && !plan.ownsDaemon
         let sample = try Sample.take(shape, lanes: lanes, process: process, progress: progress.update)
         made.note(TokenPool(bytes: sample.outcome.tokens))
+        try Interruption.check()
         progress.clear()
         let after = try DaemonInformation.nearCache(control)
         return (result(sample, sessions, before, after), sample.outcome.latencies)
@@ -150,6 +155,7 @@ enum SessionSource {
             let outcome = try Load.run(shape, lanes: [WorkloadLanes.issue(row)], observer: observer)
             tokens.bytes += outcome.tokens
             made?.note(TokenPool(bytes: outcome.tokens))
+            try Interruption.check()
             if let failure = outcome.mostFrequentFailure { reason = failure }
         }
         guard tokens.count == count else {

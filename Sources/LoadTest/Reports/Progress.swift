@@ -42,6 +42,12 @@ public final class Progress {
         FileHandle.standardError.write(Data("\r\u{1b}[K".utf8))
     }
 
+    /// A line that stays, whether progress is shown or not.
+    public func say(_ line: String) {
+        clear()
+        FileHandle.standardError.write(Data("tokencache-load: \(line)\n".utf8))
+    }
+
     private func show(_ line: String) {
         guard isShown else { return }
         let counter = steps > 0 ? "[\(step)/\(steps)] " : ""

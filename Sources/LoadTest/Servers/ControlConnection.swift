@@ -18,15 +18,21 @@ final class ControlConnection {
 
     private let descriptor: Int32
     private let path: String
+    /// How long it goes on after a signal came.
+    private let patience: Duration
+    /// Since a signal came: when that is over, by `Clock`.
+    private(set) var deadline: Int64?
     private var buffer: [UInt8] = []
     private var at = 0
 
-    init(path: String) throws(LoadTestError) {
+    /// - Parameter patience: for what is put in order after a signal, too.
+    init(path: String, patience: Duration = .zero) throws(LoadTestError) {
         guard var address = UnixSocket.address(path) else {
             throw .usage("\(path): a socket path has 1 to \(UnixSocket.longestPath) bytes")
         }
         descriptor = UnixSocket.connect(&address)
         self.path = path
+        self.patience = patience
         guard descriptor >= 0 else {
             throw .unavailable("cannot connect to \(path): \(describe(errno: -descriptor))")
         }
@@ -61,7 +67,7 @@ final class ControlConnection {
                 Glibc.send(descriptor, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
             }
             if count < 0, errno == EINTR {
-                try Interruption.check()
+                try heedSignal()
                 continue
             }
             guard count > 0 else { throw .unavailable("\(path): \(describe(errno: errno))") }
@@ -107,12 +113,33 @@ final class ControlConnection {
         }
     }
 
+    /// Throws if a signal came and the patience is over; it is counted from the first call that finds the signal.
+    func heedSignal() throws(LoadTestError) {
+        guard let signal = Interruption.received else { return }
+        let now = Clock.now()
+        let end = deadline ?? now + patience.nanoseconds
+        deadline = end
+        guard now < end else { throw .interrupted(signal: signal) }
+    }
+
+    /// Since a signal came, no read waits past the deadline.
+    private func awaitBytes() throws(LoadTestError) {
+        guard let deadline else { return }
+        var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while true {
+            try heedSignal()
+            let wait = max(0, deadline - Clock.now()) / 1_000_000 + 1
+            if poll(&watched, 1, Int32(clamping: wait)) > 0 { return }
+        }
+    }
+
     /// Reads more; answers by how much what was kept has moved to the front.
     @discardableResult
     private func fill() throws(LoadTestError) -> Int {
         let moved = at
         buffer.removeFirst(at)
         at = 0
+        try awaitBytes()
         var count = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: Self.readSize) { space, filled in
             count = recv(descriptor, space.baseAddress, Self.readSize, 0)
@@ -120,7 +147,7 @@ final class ControlConnection {
         }
         buffer += bytes
         if count < 0, errno == EINTR {
-            try Interruption.check()
+            try heedSignal()
             return moved
         }
         guard count > 0 else {
