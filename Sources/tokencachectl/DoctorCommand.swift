@@ -48,7 +48,8 @@ struct Doctor: ParsableCommand {
             // It tells more than that a session was looked up.
             if !trial.isEmpty { findings.removeAll { $0.check == "redis answer" } }
             findings += trial
-            let info = try Self.info(connection)
+            let trouble = findings.first { ["redis write", "redis answer"].contains($0.check) && $0.level == .fail }
+            let info = try Self.info(connection, trouble)
             // Whoever may not let the daemon try is told the remedy of the last fault.
             if let at = findings.firstIndex(where: { $0.check == "redis answer" && $0.level == .fail }),
                 let last = info.first(where: { $0.check == "answers" && $0.level != .ok })
@@ -152,11 +153,14 @@ struct Doctor: ParsableCommand {
         return ProbeFindings.all(fields)
     }
 
-    private static func info(_ connection: BlockingConnection) throws(TokenCacheError) -> [Finding] {
+    private static func info(
+        _ connection: BlockingConnection, _ trouble: Finding?
+    ) throws(TokenCacheError) -> [Finding] {
         switch try connection.exchange([["INFO".bytes]]).first {
         case .text(let bytes):
             return InfoFindings.all(
-                Info(parsing: String(decoding: bytes, as: UTF8.self)), ownVersion: ProgramVersion.current)
+                Info(parsing: String(decoding: bytes, as: UTF8.self)), ownVersion: ProgramVersion.current,
+                trouble: trouble)
         case .error("NOPERM", _):
             return [
                 .warn(

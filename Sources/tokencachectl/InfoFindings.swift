@@ -5,7 +5,8 @@ enum InfoFindings {
     /// The scripts use what Redis 7.0 brought.
     static let oldestRedis = 7
 
-    static func all(_ info: Info, ownVersion: String) -> [Finding] {
+    /// - Parameter trouble: what a question to Redis met just now.
+    static func all(_ info: Info, ownVersion: String, trouble: Finding? = nil) -> [Finding] {
         guard info["tokencached_version"] != nil || info["upstream_state"] != nil else {
             return [.fail("daemon", "what answers there is not tokencached", remedy: "is --socket right?")]
         }
@@ -13,7 +14,9 @@ enum InfoFindings {
         let isReady = info["upstream_state"] == "ready"
         let redis =
             isReady
-            ? [role(info), policy(info), redisVersion(info), dataLosses(info), skew(info), nearCache(info)] : []
+            ? [
+                role(info), policy(info), redisVersion(info), dataLosses(info), skew(info), nearCache(info, trouble),
+            ] : []
         return [link(info), answers(info)] + redis
             + [keyRing(info), clients(info), descriptors(info), version(info, ownVersion)]
     }
@@ -67,17 +70,20 @@ enum InfoFindings {
             remedy: "let Redis keep its data: `appendonly yes` in redis.conf; was its folder emptied?")
     }
 
-    static func nearCache(_ info: Info) -> Finding {
+    /// The near cache is proved by answers of Redis: where nothing speaks against itself, it is what the others met.
+    static func nearCache(_ info: Info, _ trouble: Finding? = nil) -> Finding {
         guard let isEnabled = info["near_cache_enabled"], let isArmed = info["near_cache_armed"] else {
             return silent("near cache", "near_cache_armed")
         }
         if isEnabled == "0" { return .ok("near cache", "off (near-cache.max-memory)") }
         if isArmed == "1" { return .ok("near cache", "armed, \(info.text("near_cache_entries")) sessions") }
+        let fault = info["near_cache_fault"].map { Layout.printable($0) }
+        let remedy = info["near_cache_remedy"].map { Layout.printable($0) }
+        let known = fault == nil ? trouble : nil
         return .warn(
             "near cache",
-            "not armed, every access asks Redis: \(info["near_cache_fault"].map { Layout.printable($0) } ?? "no reason is known")",
-            remedy: info["near_cache_remedy"].map { Layout.printable($0) }
-                ?? "look again in a second; the log has the reason")
+            "not armed, every access asks Redis: \(fault ?? known?.detail ?? "no reason is known")",
+            remedy: remedy ?? known?.remedy ?? "look again in a second; the log has the reason")
     }
 
     static func descriptors(_ info: Info) -> Finding {

@@ -45,23 +45,43 @@ enum ProbeFindings {
             remedy: "raise `maxmemory` at Redis, give it less to keep besides, or shorten `session.idle`")
     }
 
+    /// A daemon renews its mark every 60 s and with each PROBE; the rest is for a Redis that is slow. Behind an older
+    /// mark there may be nobody any more.
+    static let markIsFreshFor: Int64 = 75
+
     /// The rings of all daemons before the same Redis, by the marks that they leave in it.
     static func keyRings(_ fields: ReplyFields) -> Finding? {
         let daemons = fields["daemons"]?.elements?.compactMap(\.fields) ?? []
         guard daemons.count > 1 else { return nil }
         let own = fields["name"]?.string
         guard let mine = daemons.first(where: { $0["name"]?.string == own })?["fingerprint"]?.string else { return nil }
-        let others = daemons.filter { $0["fingerprint"]?.string != mine }
-        guard !others.isEmpty else { return .ok("key rings", "the same at all \(daemons.count) daemons of this Redis") }
-        let names = others.map { daemon in
-            let fingerprint = text(daemon, "fingerprint")
-            return "\(text(daemon, "name")) has \(fingerprint == Layout.absent ? "none" : fingerprint)"
+        let strangers = daemons.filter { $0["fingerprint"]?.string != mine }
+        let others = strangers.filter { isFresh($0) }
+        guard !others.isEmpty else {
+            let same = daemons.count - strangers.count
+            let agreement =
+                same > 1 ? "the same at all \(same) daemons of this Redis" : "no other daemon was here within a minute"
+            let gone = strangers.map { daemon in
+                let age = Layout.duration(seconds: daemon["age"]?.number ?? 0)
+                return "; \(ring(daemon)), last seen \(age) ago"
+            }
+            return .ok("key rings", agreement + gone.joined())
         }
         return .fail(
-            "key rings", "this daemon has \(mine.isEmpty ? "none" : mine), \(names.joined(separator: ", "))",
+            "key rings",
+            "this daemon has \(mine.isEmpty ? "none" : mine), \(others.map(ring).joined(separator: ", "))",
             remedy:
                 "copy one key ring to every host, then `tokencachectl reload` on each: guests, forms and captchas of one "
                 + "are refused by the other")
+    }
+
+    private static func isFresh(_ daemon: ReplyFields) -> Bool {
+        (daemon["age"]?.number).map { $0 <= markIsFreshFor } ?? true
+    }
+
+    private static func ring(_ daemon: ReplyFields) -> String {
+        let fingerprint = text(daemon, "fingerprint")
+        return "\(text(daemon, "name")) has \(fingerprint == Layout.absent ? "none" : fingerprint)"
     }
 
     private static func text(_ fields: ReplyFields, _ name: String) -> String {

@@ -151,6 +151,48 @@ struct DoctorTests {
         #expect(InfoFindings.nearCache(refused).remedy == "give it")
     }
 
+    @Test("where Redis answers slowly, the near cache has the fault that the trial met")
+    func nearCacheBesideTrouble() throws {
+        let info = Self.healthy.filter { !$0.hasPrefix("near_cache_armed") } + ["near_cache_armed:0"]
+        let probe = "*6\r\n+status\r\n+failed\r\n+fault\r\n+slow\r\n+remedy\r\n+its disk\r\n"
+        let server = try ScriptedServer { command in
+            switch command[0] {
+            case "PING": .reply("+PONG\r\n")
+            case "INFO": .reply(AnswerTests.bulk(info.joined(separator: "\r\n")))
+            case "PROBE": .reply(probe)
+            default: .reply("*0\r\n")
+            }
+        }
+        let result = try ControlProgram.run(["doctor", "--socket", server.path])
+        let lines = result.output.split(separator: "\n")
+        let at = try #require(lines.firstIndex { $0.hasPrefix("warn  near cache") })
+        #expect(lines[at].hasSuffix("every access asks Redis: slow") && lines[at + 1].hasSuffix("→ its disk"))
+    }
+
+    @Test(
+        "rings are compared with those of daemons that are there: a mark that nobody renewed for a minute is a note",
+        arguments: [(60, .fail), (75, .fail), (76, .ok), (179, .ok)] as [(Int64, Finding.Level)])
+    func keyRings(age: Int64, level: Finding.Level) throws {
+        func daemon(_ name: String, _ fingerprint: String, _ age: Int64) -> ReplyValue {
+            .array([
+                .text("name".bytes), .text(name.bytes), .text("fingerprint".bytes), .text(fingerprint.bytes),
+                .text("age".bytes), .integer(age),
+            ])
+        }
+        func finding(_ daemons: [ReplyValue]) throws -> Finding {
+            let reply: ReplyValue = .array([
+                .text("name".bytes), .text("a:/s".bytes), .text("daemons".bytes), .array(daemons),
+            ])
+            let fields = try #require(reply.fields)
+            return try #require(ProbeFindings.keyRings(fields))
+        }
+        let own = daemon("a:/s", "01", 0)
+        let pair = try finding([own, daemon("b:/s", "02", age)])
+        #expect(pair.level == level && pair.detail.contains("b:/s has 02"))
+        let three = try finding([own, daemon("b:/s", "02", age), daemon("c:/s", "01", 3)])
+        #expect(three.level == level && three.detail.hasPrefix("the same at all 2") == (level == .ok))
+    }
+
     @Test("a Redis in the daemon's place is recognised")
     func notOurs() {
         let findings = InfoFindings.all(Info(parsing: "# Server\r\nredis_version:7.0.15"), ownVersion: "1")
