@@ -72,13 +72,14 @@ class Visitor:
         reply = Reply(response.status, text, json.loads(text) if is_api else {})
         with self.lock:
             self.workers.add(response.getheader("X-Worker"))
+            # On a 503, too: the fault may have come after the token.
+            self.pick_up(response.getheader("Set-Cookie"), reply.fields.get("sessiontoken"))
             if response.status == 503:
                 self.requests["503"] += 1
                 if not response.getheader("Retry-After"):
                     self.wrong["503 without Retry-After"] += 1
                 raise TryAgain
             self.requests["API calls" if method == "POST" else "page views"] += 1
-            self.pick_up(response.getheader("Set-Cookie"), reply.fields.get("sessiontoken"))
         return reply
 
     def pick_up(self, cookie, field):

@@ -10,6 +10,7 @@ import argparse
 import collections
 import concurrent.futures
 import http.client
+import json
 import os
 import pathlib
 import shutil
@@ -154,6 +155,7 @@ def before(stage, worker, requests):
 
 
 def after(stage, worker, requests):
+    faults(stage, worker)
     stage.start_redis()
     stage.start_daemon(SETTINGS)
     port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
@@ -173,6 +175,39 @@ def after(stage, worker, requests):
     check_sessions(stage, visitors)
     requests = total(visitors, "requests") - answered
     return seen | {"in the outage: answered": requests.total() - requests["503"], "in the outage: 503": requests["503"]}
+
+
+def faults(stage, worker):
+    """Before a daemon whose replies are written here: a fault behind a reply with a token, and a page that is sent to itself."""
+    old, new = "b" * 128, "b" * 32 + "c" * 96
+    page_only = staging.holder("replayed", 0, "a" * 32)
+    given, rotated = (staging.holder(*words, "b" * 32, new, "passed") for words in (("none", 0), ("rotated", 1)))
+    cookie, field = ({"Cookie": f"__Host-tc={old}"}, {"X-Session-Token": old})
+    cases = [
+        # The query stays, and the mark is a parameter of its own.
+        ("GET", "/feedback?q=against", cookie, [page_only], (303, "?q=against&again=1", "", None)),
+        ("GET", "/feedback?again=10", cookie, [page_only], (303, "?again=10&again=1", "", None)),
+        # The 503 hands on the token of the reply before, the way the old one came.
+        ("GET", "/feedback", {}, [given, staging.FAULT], (503, None, new, None)),
+        ("POST", "/api/captcha", cookie, [rotated, staging.FAULT], (503, None, new, None)),
+        ("POST", "/api/captcha", field, [rotated, staging.FAULT], (503, None, "", new)),
+        ("POST", "/api/captcha", cookie, [staging.FAULT], (503, None, "", None)),
+    ]
+    with staging.scripted(stage.socket, [reply for case in cases for reply in case[3]]):
+        port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
+        for method, address, headers, _, expected in cases:
+            mode = "navigate" if method == "GET" else "cors"
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
+            connection.request(method, address, headers={"Sec-Fetch-Mode": mode, **headers})
+            response = connection.getresponse()
+            body = response.read().decode()
+            connection.close()
+            location = response.getheader("Location")
+            found = (
+                response.status, location, (response.getheader("Set-Cookie") or "").partition(";")[0].removeprefix("__Host-tc="),
+                json.loads(body).get("sessiontoken") if body.startswith("{") else None)
+            require(found == expected, f"{method} {address}, {headers}: {found}\n{body}")
+        stage.stop("apache")
 
 
 def old_tab(port, visitors):

@@ -23,7 +23,7 @@ sub go {
             method => $method, path => $path, query => $query, cookies => $cookies, site => 'same-origin',
             mode => 'navigate', form => \%form });
         if ($response->{status} == 503) {
-            print STDERR "503 Service Unavailable; the cookie stays: $response->{body}";
+            print STDERR "503 Service Unavailable: $response->{body}";
             exit 1;
         }
         if (my ($pair) = ($response->{headers}{'Set-Cookie'} // '') =~ /\A([^;]*)/) {
@@ -37,7 +37,9 @@ sub go {
             return print "$what: $who, ", join(', ', @marks) || 'cookie kept', "\n";
         }
         ($method, %form) = ('GET');
-        ($path, $query) = split /\?/, $response->{headers}{Location};
+        # A query alone leaves the path as it is.
+        (my $next, $query) = split /\?/, $response->{headers}{Location};
+        $path = $next if length $next;
         push @marks, 'asked to come again' if length($query //= '');
     }
 }

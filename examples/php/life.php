@@ -21,7 +21,7 @@ class Browser
             $site = new Site(new Sessions($this->path), new Cookie());
             [$status, $headers, $body] = $site->respond($server, $cookies, $form);
             if ($status === 503) {
-                fwrite(STDERR, "503 Service Unavailable; the cookie stays: $body\n");
+                fwrite(STDERR, "503 Service Unavailable: $body\n");
                 exit(1);
             }
             if (preg_match('/^([^=]*)=([^;]*)/', $headers['Set-Cookie'] ?? '', $new)) {
@@ -34,8 +34,10 @@ class Browser
             if (!isset($headers['Location'])) {
                 break;
             }
-            [$method, $address, $form] = ['GET', $headers['Location'], []];
-            if (str_contains($address, 'again')) {
+            // A query alone leaves the path as it is.
+            $path = str_starts_with($headers['Location'], '?') ? explode('?', $address)[0] : '';
+            [$method, $address, $form] = ['GET', $path . $headers['Location'], []];
+            if (str_contains($address, 'again=1')) {
                 $marks[] = 'asked to come again';
             }
         }

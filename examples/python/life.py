@@ -15,7 +15,7 @@ class Browser:
         while True:
             status, headers, body = self.send(method, address, self.jar if cookies is None else cookies, fields)
             if status.startswith("503"):
-                sys.exit("503 Service Unavailable; the cookie stays")
+                sys.exit("503 Service Unavailable")
             new = [value for name, value in headers if name == "Set-Cookie"]
             assert len(new) <= 1 and ("Cache-Control", "no-store") in headers
             for value in new:
@@ -30,9 +30,9 @@ class Browser:
             location = dict(headers).get("Location")
             if location is None:
                 break
-            if "again" in location:
+            if "again=1" in location:
                 marks.append("asked to come again")
-            method, address, fields = "GET", location, {}
+            method, address, fields = "GET", urllib.parse.urljoin(address, location), {}
         if "send it again" in body:
             marks.append("the form again")
         self.csrf = re.search('name="csrf" value="([^"]*)"', body)[1]

@@ -22,6 +22,8 @@ SESSION_TOKEN = re.compile("[0-9a-fA-F]{128}")
 GUEST_SID = re.compile(rb'{"jti":"([0-9a-f]{32})"')
 # One form name serves the whole site.
 FORM = "site"
+# Of a page that was sent to itself.
+MARK = "again=1"
 MOST_BODY = 16384
 
 
@@ -101,6 +103,26 @@ class Cookie:
         return f"{self.name}=; Max-Age=0{self.attributes}"
 
 
+class Visitor:
+    """Whoever sent a request. Two rules keep themselves: each command takes the newest token that is known, and the response,
+    whatever it will be, has the cookie of the last reply with a token."""
+
+    def __init__(self, sessions, cookie, header):
+        self.sessions, self.cookie = sessions, cookie
+        self.token, self.set_cookie = cookie.token(header), None
+
+    def visit(self, *options):
+        return self.note(self.sessions.ask_about("TOKEN.VISIT", self.token, *options))
+
+    def ask(self, command, *arguments):
+        return self.note(self.sessions.ask(command, self.token, *arguments))
+
+    def note(self, fields):
+        if "sessiontoken" in fields:
+            self.token, self.set_cookie = fields["sessiontoken"], self.cookie.of(fields)
+        return fields
+
+
 def check_password(name, password):
     return name if (name, password) == ("ann", "apple") else None
 
@@ -110,65 +132,74 @@ class Site:
         self.sessions, self.cookie, self.check_password = sessions, cookie, check_password
 
     def __call__(self, environ, start_response):
+        visitor = Visitor(self.sessions, self.cookie, environ.get("HTTP_COOKIE", ""))
         try:
-            status, headers, body = self.answer(environ)
+            status, headers, body = self.answer(environ, visitor)
         except Unavailable as error:
-            print(f"503 Service Unavailable; the cookie stays: {error}", file=environ["wsgi.errors"])
+            print(f"503 Service Unavailable: {error}", file=environ["wsgi.errors"])
             status, headers, body = "503 Service Unavailable", [("Retry-After", "1")], "try again"
+        # On the 503 as well: a later fault takes back no token that was given.
+        if visitor.set_cookie:
+            headers = [*headers, ("Set-Cookie", visitor.set_cookie)]
         # Beside every token, and every page that a form of this visitor is in.
         start_response(status, [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), *headers])
         return [body.encode()]
 
-    def answer(self, environ):
-        path, query = environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", "")
+    def answer(self, environ, visitor):
+        path = environ.get("PATH_INFO", "/")
         is_post = environ["REQUEST_METHOD"] not in ("GET", "HEAD")
         site, mode = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_SEC_FETCH_MODE")
         form = form_of(environ) if is_post else {}
         # One question a page: who is it, is the form that came genuine, and a token for the form that goes.
-        token = self.cookie.token(environ.get("HTTP_COOKIE", ""))
-        options = [*(["CHECK", form.get("csrf", ""), FORM] if is_post else []),
-                   *(["FETCH-SITE", site] if site else []), *(["FETCH-MODE", mode] if mode else []),
-                   *(["POST"] if is_post else []), "CSRF", FORM]
-        visit = self.sessions.ask_about("TOKEN.VISIT", token, *options)
-        set_cookie = self.cookie.of(visit)
-        # For the rest of the request the newest token that is known.
-        token = visit.get("sessiontoken", token)
+        visit = visitor.visit(
+            *(["CHECK", form.get("csrf", ""), FORM] if is_post else []), *(["FETCH-SITE", site] if site else []),
+            *(["FETCH-MODE", mode] if mode else []), *(["POST"] if is_post else []), "CSRF", FORM)
         # The browser has a newer token than the one it sent, or is about to: let it come again, once.
         page_only = visit["accepted"] == 0 and "sessiontoken" not in visit
-        if page_only and not is_post and mode in (None, "navigate") and "again" not in query:
-            return redirect(path + "?again=1", set_cookie)
+        again = once_more(environ.get("QUERY_STRING", ""))
+        if page_only and not is_post and mode in (None, "navigate") and again:
+            return redirect(again)
         # Logged in means accepted, and a subject.
         subject = visit["subject"] if visit["accepted"] == 1 else ""
         if is_post and path == "/login":
             # The second click of two: whatever became of its form.
             if subject:
-                return redirect("/", set_cookie)
+                return redirect("/")
             # failed, expired, outdated: nothing is carried out, and the form is shown again, as it was filled.
             name = visit["check"] == "passed" and self.check_password(form.get("name"), form.get("password"))
             if not name:
-                return self.page(visit, set_cookie, subject, form.get("name", ""), "Please send it again.")
-            # Once in a response: the cookie of the last reply.
-            return redirect("/", self.cookie.of(self.sessions.ask("TOKEN.LOGIN", token, name)))
+                return page(visit, subject, form.get("name", ""), "Please send it again.")
+            visitor.ask("TOKEN.LOGIN", name)
+            return redirect("/")
         if is_post and path == "/logout" and visit["check"] == "passed":
             # A token from before a login ends nothing (`replayed`), and the cookie stays.
-            if self.sessions.ask("TOKEN.REVOKE", token)["status"] == "revoked":
-                set_cookie = self.cookie.removal()
-            return redirect("/", set_cookie)
-        return self.page(visit, set_cookie, subject)
-
-    def page(self, visit, set_cookie, subject, name="", notice=""):
-        csrf = f'<input type="hidden" name="csrf" value="{visit["csrf"]}">'
-        if subject:
-            form = f'<form method="post" action="/logout">{csrf}<button>Log out</button></form>'
-        else:
-            form = (f'<form method="post" action="/login">{csrf}<input name="name" value="{html.escape(name)}">'
-                    '<input name="password" type="password"><button>Log in</button></form>')
-        body = f"<!doctype html><title>Sessions</title><p>{notice} Hello, <b>{html.escape(subject or 'guest')}</b>.</p>{form}"
-        return "200 OK", [("Set-Cookie", set_cookie)] if set_cookie else [], body
+            if visitor.ask("TOKEN.REVOKE")["status"] == "revoked":
+                visitor.set_cookie = self.cookie.removal()
+            return redirect("/")
+        return page(visit, subject)
 
 
-def redirect(address, set_cookie):
-    return "303 See Other", [("Location", address), *([("Set-Cookie", set_cookie)] if set_cookie else [])], ""
+def page(visit, subject, name="", notice=""):
+    csrf = f'<input type="hidden" name="csrf" value="{visit["csrf"]}">'
+    if subject:
+        form = f'<form method="post" action="/logout">{csrf}<button>Log out</button></form>'
+    else:
+        form = (f'<form method="post" action="/login">{csrf}<input name="name" value="{html.escape(name)}">'
+                '<input name="password" type="password"><button>Log in</button></form>')
+    body = f"<!doctype html><title>Sessions</title><p>{notice} Hello, <b>{html.escape(subject or 'guest')}</b>.</p>{form}"
+    return "200 OK", [], body
+
+
+def redirect(address):
+    return "303 See Other", [("Location", address)], ""
+
+
+def once_more(query):
+    """The address of the page itself: its query, and the mark as a parameter of its own. Whatever the path is, it stays. None
+    where the mark is there: once is enough. A page leaves the mark out of its own links."""
+    if MARK in query.split("&"):
+        return None
+    return f"?{query}&{MARK}" if query else f"?{MARK}"
 
 
 def form_of(environ):

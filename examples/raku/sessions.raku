@@ -18,7 +18,7 @@ sub go($what, $method is copy, $path is copy, $cookies is copy, *%form is copy) 
         my %response = $site.respond: %(
             :$method, :$path, :$query, :$cookies, site => 'same-origin', mode => 'navigate', :%form );
         if %response<status> == 503 {
-            note "503 Service Unavailable; the cookie stays: %response<body>";
+            note "503 Service Unavailable: %response<body>";
             exit 1;
         }
         with %response<headers><Set-Cookie> {
@@ -34,7 +34,9 @@ sub go($what, $method is copy, $path is copy, $cookies is copy, *%form is copy) 
         }
         $method = 'GET';
         %form = ();
-        ($path, $query) = |%response<headers><Location>.split('?'), '';
+        # A query alone leaves the path as it is.
+        (my $next, $query) = |%response<headers><Location>.split('?'), '';
+        $path = $next if $next;
         @marks.push: 'asked to come again' if $query;
     }
 }

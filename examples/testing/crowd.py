@@ -13,6 +13,7 @@ import re
 import subprocess
 import threading
 import time
+import urllib.parse
 
 import stage as staging
 
@@ -30,11 +31,11 @@ REQUEST_SECONDS = 30
 class Workers:
     """The processes of a site; each serves one request at a time, whoever is free the next."""
 
-    def __init__(self, command, sockets):
+    def __init__(self, command, sockets, each=WORKERS):
         self.free = queue.Queue()
         self.processes = [
             subprocess.Popen([*command, socket], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-            for socket in sockets for _ in range(WORKERS)]
+            for socket in sockets for _ in range(each)]
         for process in self.processes:
             self.free.put(process)
 
@@ -91,7 +92,8 @@ class Browser:
         """Follows redirects, and keeps the form of the page that comes."""
         location, body = self.request(method, address, "navigate", name, password)
         while location:
-            location, body = self.request("GET", location, "navigate")
+            address = urllib.parse.urljoin(address, location)
+            location, body = self.request("GET", address, "navigate")
         self.csrf = re.search('name="csrf" value="([^"]*)"', body)[1]
         self.greeted = re.search("<b>(.*)</b>", body)[1]
 

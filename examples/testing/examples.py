@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Runs the examples against a real daemon, and then where the daemon is silent, away, or answers about somebody else.
+"""Runs the examples against a real daemon, and then where the daemon is silent, away, fails in the middle of a
+request, or answers about somebody else.
 
     examples.py --programs .build/release [--examples perl,php,python,python-newest,raku,swift] [--swift-programs FOLDER]
 
@@ -10,10 +11,8 @@ import argparse
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 
 import crowd
@@ -89,52 +88,47 @@ def nobody(example, stage):
 
 def somebody_else(example, stage):
     """What a client would see that was left with the reply to another's question."""
-    path = f"{stage.folder}/other.sock"
-    replies = [visit("none", 0, "a" * 32, "a" * 128), visit("valid", 1, "b" * 32)]
-
-    def answer(connection):
-        """Until the client hangs up: one may connect for each request."""
-        with connection, connection.makefile("rb") as stream:
-            while replies:
-                words = staging.read_reply(stream) if stream.peek() else None
-                if words is None:
-                    return
-                # A library's own words on connect come first.
-                if words[0].upper() == "HELLO":
-                    connection.sendall(b"%1\r\n$5\r\nproto\r\n:3\r\n")
-                elif words[0].upper() == "CLIENT":
-                    connection.sendall(b"+OK\r\n")
-                else:
-                    connection.sendall(replies.pop(0))
-            stream.read()
-
-    def serve(listener):
-        while replies:
-            answer(listener.accept()[0])
-
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        server = threading.Thread(target=serve, args=(listener,), daemon=True)
-        server.start()
+    replies = [staging.holder("none", 0, "a" * 32, "a" * 128), staging.holder("valid", 1, "b" * 32)]
+    with staging.scripted(f"{stage.folder}/scripted.sock", replies) as path:
         require_503(example, path, "an answer about somebody else")
-        server.join(END_SECONDS)
-        if replies:
-            raise staging.Failed(f"{example} did not ask twice")
-    os.unlink(path)
 
 
-def visit(status, accepted, sid, token=None):
-    pairs = {
-        "status": status, "accepted": accepted, "kind": "session", "sid": sid, "subject": "", "generation": 1,
-        "created": 1, "modified": 1, "auth_time": 0, "expires_in": 1, "absolute_in": 1}
-    if token:
-        pairs["sessiontoken"] = token
-    pairs["csrf"] = "c"
-    words = [word for pair in pairs.items() for word in pair]
-    return b"*%d\r\n" % len(words) + b"".join(
-        b":%d\r\n" % word if isinstance(word, int) else b"$%d\r\n%s\r\n" % (len(word), word.encode())
-        for word in words)
+def requests(example, stage):
+    """One worker, requests whose replies are written here, and what must come back: status, Set-Cookie, Location."""
+    old, new = "b" * 128, "b" * 32 + "c" * 96
+    fault = staging.FAULT
+    page_only = staging.holder("replayed", 0, "a" * 32)
+    given, rotated = (staging.holder(*words, "b" * 32, new, "passed") for words in (("none", 0), ("rotated", 1)))
+    cases = [
+        # Sent to itself: the query stays, and the mark is a parameter of its own.
+        ("GET", "/search", "q=x", old, [page_only], "303", "", "?q=x&again=1"),
+        ("GET", "/search", "", old, [page_only], "303", "", "?again=1"),
+        ("GET", "/search", "q=against", old, [page_only], "303", "", "?q=against&again=1"),
+        ("GET", "/search", "again=10&xagain=1", old, [page_only], "303", "", "?again=10&xagain=1&again=1"),
+        ("GET", "/search", "q=x&again=1", old, [page_only], "200", "", ""),
+        ("GET", "/search", "again=1&q=x", old, [page_only], "200", "", ""),
+        # A later command failed: the 503 carries the cookie of the reply that had one.
+        ("POST", "/login", "", "", [given, fault], "503", new, ""),
+        ("POST", "/login", "", old, [rotated, fault], "503", new, ""),
+        ("POST", "/logout", "", old, [rotated, fault], "503", new, ""),
+        # Nothing was given: the cookie stays.
+        ("POST", "/login", "", old, [staging.holder("valid", 1, "b" * 32, None, "passed"), fault], "503", "", ""),
+        ("GET", "/", "", old, [fault], "503", "", ""),
+    ]
+    replies = [reply for case in cases for reply in case[4]]
+    with staging.scripted(f"{stage.folder}/scripted.sock", replies) as path:
+        workers = crowd.Workers(WORKERS[example], [path], 1)
+        try:
+            for method, page, query, token, _, *expected in cases:
+                cookie = f"__Host-tc={token}" if token else ""
+                status, set_cookie, location, body = workers.ask(
+                    method, page, query, cookie, "navigate", "c", "ann", "apple")
+                came = set_cookie.partition(";")[0].removeprefix("__Host-tc=")
+                if [status, came, location] != expected or status == "200" and "again=1" in body:
+                    raise staging.Failed(
+                        f"{example}, {method} {page}?{query}: {status} {came} {location}, not {expected}\n{body}")
+        finally:
+            workers.end()
 
 
 # Run by a Python: the README's lines, at a daemon, then at none.
@@ -206,7 +200,7 @@ def main():
                         commands[example].insert(0, newest)
                 if example.startswith("python"):
                     readme_snippet(example, stage)
-                for scenario in (lives, silence, nobody, somebody_else):
+                for scenario in (lives, silence, nobody, somebody_else, requests):
                     scenario(example, stage)
                 if example == "raku":
                     raku_module(stage)

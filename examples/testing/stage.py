@@ -1,5 +1,6 @@
 """The servers of a test: a Redis, a daemon, an Apache, each in one temporary folder, all ended when the test ends."""
 import base64
+import contextlib
 import ctypes
 import grp
 import json
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 START_SECONDS = 20
@@ -161,6 +163,63 @@ class Stage:
                 with open(f"{self.folder}/{name}", errors="replace") as log:
                     lines = log.readlines()[-15:]
                 print(f"--- {name}", *map(str.rstrip, lines), sep="\n", file=sys.stderr)
+
+
+FAULT = b"-UNAVAILABLE Redis did not answer in time\r\n"
+
+
+@contextlib.contextmanager
+def scripted(path, replies):
+    """A daemon that gives these replies, one behind the other, whatever it is asked. All of them must be asked for."""
+    def answer(connection):
+        """Until the client hangs up: one may connect for each request."""
+        with connection, connection.makefile("rb") as stream:
+            while stream.peek():
+                word = read_reply(stream)[0].upper()
+                # A library's own words on connect come first.
+                if word in OF_LIBRARIES:
+                    connection.sendall(OF_LIBRARIES[word])
+                elif replies:
+                    connection.sendall(replies.pop(0))
+                else:
+                    return
+
+    def serve(listener):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        os.chmod(path, 0o666)
+        listener.listen()
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        try:
+            yield path
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            os.unlink(path)
+    if replies:
+        raise Failed(f"less was asked than should be: {len(replies)} replies are left")
+
+
+OF_LIBRARIES = {"HELLO": b"%1\r\n$5\r\nproto\r\n:3\r\n", "CLIENT": b"+OK\r\n"}
+
+
+def holder(status, accepted, sid, token=None, check=None):
+    """The reply of VISIT or VALIDATE."""
+    pairs = {
+        "status": status, "accepted": accepted, "kind": "session", "sid": sid, "subject": "", "generation": 1,
+        "created": 1, "modified": 1, "auth_time": 0, "expires_in": 1, "absolute_in": 1}
+    if token:
+        pairs["sessiontoken"] = token
+    if check:
+        pairs["check"] = check
+    pairs["csrf"] = "c"
+    words = [word for pair in pairs.items() for word in pair]
+    return b"*%d\r\n" % len(words) + b"".join(
+        b":%d\r\n" % word if isinstance(word, int) else b"$%d\r\n%s\r\n" % (len(word), word.encode())
+        for word in words)
 
 
 def answers(path):

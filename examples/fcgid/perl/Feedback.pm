@@ -15,27 +15,44 @@ use constant MAX_BODY => 16_384;
 my $pages = dirname(__FILE__) . '/../pages';
 my $json  = JSON::PP->new->canonical;
 
+# Of a page that was sent to itself.
+use constant MARK => 'again=1';
+
 # Serves until mod_fcgid ends the process. Each function gets the request:
-#   page    returns { frontend, captcha, name }, and sessiontoken, max_age where the browser is to have a new one;
-#           or { again }, and the browser is sent to the same page once
+#   page    returns { frontend, captcha, name }, or { again }, and the browser is sent to the same page once
 #   picture returns the letters of $request->{fields}{c}, or nothing
-#   api     returns what is sent as JSON; sessiontoken in it goes back the way the old one came
-# A Sessions::Unavailable is answered 503: nobody knows, and the cookie stays. Any other death is 500.
+#   api     returns what is sent as JSON
+# What the daemon replies about the visitor goes through `note`.
+# A Sessions::Unavailable is answered 503: nobody knows. Any other death is 500.
 sub serve {
     my %functions = @_;
     my %environment;
     my $fcgi = FCGI::Request(\*STDIN, \*STDOUT, \*STDERR, \%environment);
     while ($fcgi->Accept >= 0) {
-        my $response = eval { answer(\%functions, request(\%environment)) };
+        my $request = request(\%environment);
+        my $response = eval { answer(\%functions, $request) };
         if (!$response) {
             my $unavailable = ref $@;
             print STDERR $unavailable ? "unavailable: $@->{why}\n" : $@;
-            $response = $unavailable
-                ? { status => 503, type => 'text/plain', body => "try again\n", headers => ['Retry-After: 1'] }
-                : { status => 500, type => 'text/plain', body => "an error\n" };
+            $response = $unavailable ? unavailable($request) : { status => 500, type => 'text/plain', body => "an error\n" };
         }
-        send_out($response);
+        send_out($request, $response);
     }
+}
+
+# A script reads its answer as JSON.
+sub unavailable {
+    my ($request) = @_;
+    my $body = $request->{route} =~ m{\APOST /api/} ? { json => { error => 'try again' } } : { body => "try again\n" };
+    return { status => 503, type => 'text/plain', headers => ['Retry-After: 1'], %$body };
+}
+
+# Two rules keep themselves: the request goes on with the newest token that is known, and the response, whatever it will be,
+# hands on that of the last reply that had one.
+sub note {
+    my ($request, $reply) = @_;
+    @$request{qw(token given)} = ($reply->{sessiontoken}, $reply) if defined $reply->{sessiontoken};
+    return $reply;
 }
 
 # The token is the cookie's, or the header's where a front end keeps its token itself.
@@ -51,7 +68,7 @@ sub request {
         fields      => { map { fields_of($_) } $environment->{QUERY_STRING} // '', $body },
         token       => $header // $cookie // '',
         holds_token => defined $header,
-        again       => scalar(($environment->{QUERY_STRING} // '') =~ /\bagain=/),
+        query       => $environment->{QUERY_STRING} // '',
         frontend    => $environment->{HTTP_X_FRONTEND_TOKEN} // '',
         site        => $environment->{HTTP_SEC_FETCH_SITE} // '',
         mode        => $environment->{HTTP_SEC_FETCH_MODE} // '',
@@ -70,9 +87,9 @@ sub answer {
     my ($functions, $request) = @_;
     if ($request->{route} eq 'GET /feedback') {
         my $page = $functions->{page}->($request);
-        return { status => 303, type => 'text/plain', body => '', headers => ['Location: /feedback?again=1'] } if $page->{again};
+        return { status => 303, type => 'text/plain', body => '', headers => ["Location: $page->{again}"] } if $page->{again};
         return {
-            type => 'text/html; charset=utf-8', cookie => $page,
+            type => 'text/html; charset=utf-8',
             body => filled('feedback.html', map { $_ => escaped($page->{$_} // '') } qw(frontend captcha name)),
         };
     }
@@ -85,17 +102,17 @@ sub answer {
     }
     if ($request->{route} =~ m{\APOST /api/(captcha|feedback|renew|session)\z}) {
         my $reply = $functions->{api}->($request, $1);
-        my %response = (status => $reply->{error} ? 403 : 200, type => 'application/json');
-        # A cookie's successor goes into the cookie, out of reach of scripts.
-        my $token = { map { $_ => delete $reply->{$_} } qw(sessiontoken max_age) };
-        if ($request->{holds_token} || $1 eq 'session') {
-            $reply->{sessiontoken} = $token->{sessiontoken} if defined $token->{sessiontoken};
-        } else {
-            $response{cookie} = $token;
-        }
-        return { %response, body => $json->encode($reply) };
+        return { status => $reply->{error} ? 403 : 200, json => $reply };
     }
     return { status => 404, type => 'text/plain', body => "not found\n" };
+}
+
+# The address of the page itself: its query, and the mark as a parameter of its own. Nothing where the mark is there: once is
+# enough. A page leaves the mark out of its own links.
+sub once_more {
+    my ($query) = @_;
+    return undef if grep { $_ eq MARK } split /&/, $query;
+    return '?' . join '&', length $query ? $query : (), MARK;
 }
 
 sub filled {
@@ -108,12 +125,19 @@ sub filled {
 sub escaped { return $_[0] =~ s/([&<>"'])/'&#' . ord($1) . ';'/ger }
 
 sub send_out {
-    my ($response) = @_;
+    my ($request, $response) = @_;
+    my ($given, $set_cookie) = ($request->{given} // {});
+    # A cookie's successor goes into the cookie, out of reach of scripts; a front end that keeps its token gets it as a field.
+    if ($request->{holds_token} || $request->{route} eq 'POST /api/session') {
+        $response->{json}{sessiontoken} = $given->{sessiontoken} if $response->{json} && $given->{sessiontoken};
+    } else {
+        $set_cookie = Sessions::set_cookie($given, '__Host-tc');
+    }
+    @$response{qw(type body)} = ('application/json', $json->encode($response->{json})) if $response->{json};
     my @headers = (
         'Status: ' . ($response->{status} // 200), "Content-Type: $response->{type}", 'Cache-Control: no-store',
         # Which of the processes it was.
         "X-Worker: $$", @{ $response->{headers} // [] });
-    my $set_cookie = Sessions::set_cookie($response->{cookie} // {}, '__Host-tc');
     push @headers, "Set-Cookie: $set_cookie" if defined $set_cookie;
     print join("\r\n", @headers), "\r\n\r\n", $response->{body};
 }

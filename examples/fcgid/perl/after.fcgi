@@ -19,35 +19,31 @@ sub fetch_of {
 
 sub page {
     my ($request) = @_;
-    my $visit = $sessions->ask_about(
-        'token_visit', $request->{token}, fetch_of($request), CSRF => 'feedback', DATA => 'name');
+    my $visit = Feedback::note($request, $sessions->ask_about(
+        'token_visit', $request->{token}, fetch_of($request), CSRF => 'feedback', DATA => 'name'));
     # The browser has a newer token than the one it sent, or is about to: let it come again, once.
-    return { again => 1 } if !$visit->{accepted} && !defined $visit->{sessiontoken} && !$request->{again};
-    # For the rest of the request the newest token that is known.
-    my $token = $visit->{sessiontoken} // $request->{token};
+    my $again = Feedback::once_more($request->{query});
+    return { again => $again } if !$visit->{accepted} && !defined $visit->{sessiontoken} && defined $again;
     return {
-        frontend     => $visit->{csrf},
-        captcha      => new_captcha($token),
-        name         => $visit->{data}{name},
-        map { $_ => $visit->{$_} } qw(sessiontoken max_age),
+        frontend => $visit->{csrf},
+        captcha  => new_captcha($request->{token}),
+        name     => $visit->{data}{name},
     };
 }
 
 sub api {
     my ($request, $action) = @_;
     # For a front end that keeps a token of its own instead of a cookie.
-    return start() if $action eq 'session';
+    return start($request) if $action eq 'session';
     return renew($request) if $action eq 'renew';
     # Guests may give feedback, too: a site for those who are logged in adds REQUIRE => 'subject'.
-    my $holder = $sessions->ask_about(
-        'token_validate', $request->{token}, CHECK => $request->{frontend}, 'feedback', fetch_of($request));
+    my $holder = Feedback::note($request, $sessions->ask_about(
+        'token_validate', $request->{token}, CHECK => $request->{frontend}, 'feedback', fetch_of($request)));
     return { error => "session $holder->{status}" } unless $holder->{accepted};
-    my $reply = { map { defined $holder->{$_} ? ($_ => $holder->{$_}) : () } qw(sid sessiontoken max_age) };
-    # For the rest of the request the newest token that is known.
-    my $token = $holder->{sessiontoken} // $request->{token};
+    my $reply = { sid => $holder->{sid} };
     if    ($holder->{check} ne 'passed') { $reply->{error} = 'invalid frontend token' }
-    elsif ($action eq 'captcha')         { $reply->{captcha} = new_captcha($token) }
-    else                                 { feedback($request->{fields}, $token, $reply) }
+    elsif ($action eq 'captcha')         { $reply->{captcha} = new_captcha($request->{token}) }
+    else                                 { feedback($request, $reply) }
     return $reply;
 }
 
@@ -59,28 +55,28 @@ sub renew {
         'csrf_verify', @$request{qw(token frontend)}, FORM => 'feedback',
         length $request->{site} ? ('FETCH-SITE' => $request->{site}) : ());
     return { error => 'invalid frontend token' } if $check->{status} ne 'passed';
-    my $holder = $sessions->ask_about('token_rotate', $request->{token}, CSRF => 'feedback');
+    my $holder = Feedback::note($request, $sessions->ask_about('token_rotate', $request->{token}, CSRF => 'feedback'));
     return { error => "session $holder->{status}" } unless $holder->{accepted};
-    return { frontend => $holder->{csrf}, map { defined $holder->{$_} ? ($_ => $holder->{$_}) : () } qw(sid sessiontoken max_age) };
+    return { sid => $holder->{sid}, frontend => $holder->{csrf} };
 }
 
 sub start {
-    my $visit = $sessions->ask_about('token_visit', '', CSRF => 'feedback');
-    return { sid => $visit->{sid}, sessiontoken => $visit->{sessiontoken}, frontend => $visit->{csrf} };
+    my ($request) = @_;
+    my $visit = Feedback::note($request, $sessions->ask_about('token_visit', '', CSRF => 'feedback'));
+    return { sid => $visit->{sid}, frontend => $visit->{csrf} };
 }
 
 # The first thing worth remembering makes a session of a guest; then this reply has the new token.
 sub feedback {
-    my ($fields, $token, $reply) = @_;
+    my ($request, $reply) = @_;
+    my $fields = $request->{fields};
     my $verdict = $sessions->ask(
-        'captcha_verify', $fields->{captcha} // '', $fields->{answer} // '', FORM => 'feedback', FOR => $token);
+        'captcha_verify', $fields->{captcha} // '', $fields->{answer} // '', FORM => 'feedback', FOR => $request->{token});
     return $reply->{error} = "captcha $verdict->{status}" if $verdict->{status} ne 'passed';
-    my $kept = $sessions->ask('token_set', $token, DATA => name => $fields->{name});
+    my $kept = Feedback::note($request, $sessions->ask('token_set', $request->{token}, DATA => name => $fields->{name}));
     return $reply->{error} = "session $kept->{status}" unless $kept->{accepted};
-    my $newest = $kept->{sessiontoken} // $token;
-    my $data = $sessions->ask('token_get', $newest, DATA => 'name')->{data};
+    my $data = $sessions->ask('token_get', $request->{token}, DATA => 'name')->{data};
     @$reply{qw(outcome name)} = ('thank you', $data->{name});
-    @$reply{qw(sessiontoken max_age)} = @$kept{qw(sessiontoken max_age)} if defined $kept->{sessiontoken};
 }
 
 sub picture {

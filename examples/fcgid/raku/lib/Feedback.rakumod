@@ -7,6 +7,8 @@ use TokenCache;
 
 #| Bytes of a request's body that are read; a feedback is short.
 constant MAX-BODY = 16_384;
+#| Of a page that was sent to itself.
+constant MARK = 'again=1';
 
 #| The pages, cut at their {{places}}: text and name in turn. A regex for each request would cost most of its time.
 my %pages = <feedback.html captcha.svg>.map: -> $name {
@@ -14,15 +16,32 @@ my %pages = <feedback.html captcha.svg>.map: -> $name {
     $name => @pieces.map({ $_ ~~ Match ?? ~.[0] !! $_ }).list
 };
 
-#| What the browser sent. The token is the cookie's, or the header's where a front end keeps its token itself.
+#| What the browser sent. The token is the cookie's, or the header's where a front end keeps its token itself; then the newest
+#| that is known.
 class Visit is export {
     has Str $.route;
+    has Str $.query;
     has %.fields;
     has Str $.token;
+    #| The last reply with a token: the response, whatever it will be, hands it on.
+    has %.given;
     has Bool $.keeps-token;
     has Str $.frontend;
     has Str $.site;
     has Str $.mode;
+
+    #| What the daemon replies about the visitor goes through here.
+    method note(%reply --> Hash) {
+        ($!token, %!given) = %reply<sessiontoken>, |%reply with %reply<sessiontoken>;
+        %reply
+    }
+
+    #| The address of the page itself: its query, and the mark as a parameter of its own. Undefined where the mark is there:
+    #| once is enough. A page leaves the mark out of its own links.
+    method once-more(--> Str) {
+        return Str if $!query.split('&').first(MARK).defined;
+        '?' ~ ($!query ?? "$!query&" !! '') ~ MARK
+    }
 
     method of(FastCGI::Request $request --> Visit) {
         my $header = $request.parameter('HTTP_X_SESSION_TOKEN');
@@ -30,6 +49,7 @@ class Visit is export {
         my $form = $request.body(MAX-BODY).decode('latin-1');
         Visit.new(
             route       => "$request.parameter('REQUEST_METHOD') $request.parameter('PATH_INFO')",
+            query       => $request.parameter('QUERY_STRING'),
             fields      => flat(($request.parameter('QUERY_STRING'), $form).map(&fields-of)),
             token       => $header || $cookie,
             keeps-token => ?$header,
@@ -55,33 +75,36 @@ sub decoded(Str $text --> Str) {
 }
 
 #| Serves until mod_fcgid ends the process. Each function gets the visit:
-#|   page    returns frontend, captcha, name, and set-cookie where the browser is to have a new one;
-#|           or again, and the browser is sent to the same page once
+#|   page    returns frontend, captcha, name, or again, and the browser is sent there
 #|   picture returns the letters of the field c, or an undefined value
-#|   api     returns what is sent as JSON; sessiontoken, max_age in it go back the way the old one came
-#| TokenCache::Unavailable is answered 503: nobody knows, and the cookie stays. Anything else that is thrown is 500.
+#|   api     returns what is sent as JSON
+#| TokenCache::Unavailable is answered 503: nobody knows. Anything else that is thrown is 500.
 sub serve-feedback(:&page!, :&picture!, :&api!) is export {
-    serve -> $request { $request.send: encoded(response-to($request, &page, &picture, &api)) }
+    serve -> $request {
+        my $visit = Visit.of($request);
+        $request.send: encoded(handed-on($visit, response-to($visit, &page, &picture, &api)))
+    }
 }
 
-sub response-to($request, |functions) {
+sub response-to(Visit $visit, |functions) {
     CATCH {
         note .message;
         when TokenCache::Unavailable {
-            return %( status => 503, type => 'text/plain', body => "try again\n", retry => True )
+            # A script reads its answer as JSON.
+            my %body = $visit.route.starts-with('POST /api/') ?? (json => %( error => 'try again' )) !! (body => "try again\n");
+            return %( status => 503, type => 'text/plain', retry => True, |%body )
         }
         default { return %( status => 500, type => 'text/plain', body => "an error\n" ) }
     }
-    answer(Visit.of($request), |functions)
+    answer($visit, |functions)
 }
 
 sub answer(Visit $visit, &page, &picture, &api) {
     given $visit.route {
         when 'GET /feedback' {
             my %page = page($visit);
-            return %( status => 303, type => 'text/plain', body => '', location => '/feedback?again=1' ) if %page<again>;
-            my $body = filled('feedback.html', %page);
-            %( type => 'text/html; charset=utf-8', set-cookie => %page<set-cookie>, :$body )
+            return %( status => 303, type => 'text/plain', body => '', location => %page<again> ) if %page<again>;
+            %( type => 'text/html; charset=utf-8', body => filled('feedback.html', %page) )
         }
         when 'GET /captcha' {
             my $letters = picture($visit);
@@ -91,18 +114,21 @@ sub answer(Visit $visit, &page, &picture, &api) {
         }
         when /^ 'POST /api/' (captcha | feedback | renew | session) $/ {
             my %reply = api($visit, ~$0);
-            my %response = status => (%reply<error> ?? 403 !! 200), type => 'application/json';
-            # A cookie's successor goes into the cookie, out of reach of scripts.
-            my %token = <sessiontoken max_age>.map({ $_ => %reply{$_}:delete });
-            if !$visit.keeps-token && $0 ne 'session' {
-                %response<set-cookie> = TokenCache.set-cookie(%token);
-            } elsif %token<sessiontoken>.defined {
-                %reply<sessiontoken> = %token<sessiontoken>;
-            }
-            %( |%response, body => json(%reply) )
+            %( status => (%reply<error> ?? 403 !! 200), json => %reply )
         }
         default { %( status => 404, type => 'text/plain', body => "not found\n" ) }
     }
+}
+
+#| A cookie's successor goes into the cookie, out of reach of scripts; a front end that keeps its token gets it as a field.
+sub handed-on(Visit $visit, %response) {
+    if $visit.keeps-token || $visit.route eq 'POST /api/session' {
+        %response<json><sessiontoken> = $_ with %response<json> && $visit.given<sessiontoken>;
+    } else {
+        %response<set-cookie> = TokenCache.set-cookie($visit.given);
+    }
+    %response<type body> = 'application/json', json(%response<json>) if %response<json>;
+    %response
 }
 
 sub filled(Str $name, %values) {

@@ -7,6 +7,8 @@ public struct Request {
 
     /// Method and path, such as `GET /feedback`.
     public let route: String
+    /// What stands behind the `?`, as it came.
+    public let query: String
     /// The fields of the query and of the form.
     public let fields: [String: String]
     /// The `Cookie` header.
@@ -28,14 +30,23 @@ public struct Request {
         let body = [CChar](unsafeUninitializedCapacity: Int(length)) { buffer, count in
             count = Int(max(FCGX_GetStr(buffer.baseAddress, length, input), 0))
         }
-        let query = Self.fields(of: (parameter("QUERY_STRING") ?? "").utf8)
+        query = parameter("QUERY_STRING") ?? ""
         route = "\(parameter("REQUEST_METHOD") ?? "") \(parameter("PATH_INFO") ?? "")"
-        fields = query.merging(Self.fields(of: body.map { UInt8(bitPattern: $0) })) { _, form in form }
+        let form = Self.fields(of: body.map { UInt8(bitPattern: $0) })
+        fields = Self.fields(of: query.utf8).merging(form) { $1 }
         cookie = parameter("HTTP_COOKIE")
         sessionToken = parameter("HTTP_X_SESSION_TOKEN")
         frontend = parameter("HTTP_X_FRONTEND_TOKEN") ?? ""
         site = parameter("HTTP_SEC_FETCH_SITE")
         mode = parameter("HTTP_SEC_FETCH_MODE")
+    }
+
+    /// The address of the page itself: its query, and the mark as a parameter of its own. `nil` where the mark is there:
+    /// once is enough. A page leaves the mark out of its own links.
+    public var onceMore: String? {
+        let mark = "again=1"
+        guard !query.split(separator: "&").contains(Substring(mark)) else { return nil }
+        return query.isEmpty ? "?\(mark)" : "?\(query)&\(mark)"
     }
 
     static func fields(of form: some Collection<UInt8>) -> [String: String] {

@@ -27,39 +27,53 @@ public struct Site<Worker: Feedback> {
     }
 
     private func answer(_ request: Request) -> Response {
+        var news = News()
+        var answer: (response: Response, fields: [String: String?]?)
         do {
-            return try response(to: request)
+            answer = try response(to: request, &news)
         } catch {
             note("\(error)")
-            return Response(status: 503, body: "try again\n", headers: ["Retry-After: 1"])
+            // A script reads its answer as JSON.
+            answer = (
+                Response(status: 503, body: "try again\n", headers: ["Retry-After: 1"]),
+                request.route.hasPrefix(Self.api) ? ["error": "try again"] : nil
+            )
         }
+        answer.response.setCookie = news.setCookie
+        guard var fields = answer.fields else { return answer.response }
+        if let token = news.sessionToken { fields["sessiontoken"] = token }
+        guard let json = try? JSONEncoder().encode(fields) else { return Response(status: 500, body: "an error\n") }
+        (answer.response.type, answer.response.body) = ("application/json", String(decoding: json, as: UTF8.self))
+        return answer.response
     }
 
-    private func response(to request: Request) throws -> Response {
+    private static var api: String { "POST /api/" }
+
+    /// The response, or what it will say as JSON.
+    private func response(
+        to request: Request, _ news: inout News
+    ) throws -> (Response, [String: String?]?) {
         switch request.route {
         case "GET /feedback":
-            guard let shown = try worker.page(for: request) else {
-                return Response(status: 303, body: "", headers: ["Location: /feedback?again=1"])
+            guard let shown = try worker.page(for: request, &news) else {
+                return (Response(status: 303, body: "", headers: ["Location: \(request.onceMore ?? "")"]), nil)
             }
             let places = ["frontend": shown.frontend, "captcha": shown.captcha, "name": shown.name]
-            return Response(type: "text/html; charset=utf-8", body: page.filled(places), setCookie: shown.setCookie)
+            return (Response(type: "text/html; charset=utf-8", body: page.filled(places)), nil)
         case "GET /captcha":
             guard let letters = try worker.letters(of: request.fields["c"] ?? "") else {
-                return Response(status: 404, body: "null captcha\n")
+                return (Response(status: 404, body: "null captcha\n"), nil)
             }
             let places = letters.enumerated().map { (String($0.offset), String($0.element)) }
-            return Response(
-                type: "image/svg+xml", body: picture.filled(Dictionary(places) { first, _ in first }))
+            return (
+                Response(type: "image/svg+xml", body: picture.filled(Dictionary(places) { first, _ in first })), nil
+            )
         default:
-            let prefix = "POST /api/"
-            guard request.route.hasPrefix(prefix),
-                let action = Action(rawValue: String(request.route.dropFirst(prefix.count)))
-            else { return Response(status: 404, body: "not found\n") }
-            let reply = try worker.reply(to: action, request)
-            let json = String(decoding: try JSONEncoder().encode(reply.fields), as: UTF8.self)
-            return Response(
-                status: reply.fields.keys.contains("error") ? 403 : 200, type: "application/json", body: json,
-                setCookie: reply.setCookie)
+            guard request.route.hasPrefix(Self.api),
+                let action = Action(rawValue: String(request.route.dropFirst(Self.api.count)))
+            else { return (Response(status: 404, body: "not found\n"), nil) }
+            let reply = try worker.reply(to: action, request, &news)
+            return (Response(status: reply.fields.keys.contains("error") ? 403 : 200, body: ""), reply.fields)
         }
     }
 }

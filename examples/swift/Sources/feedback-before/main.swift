@@ -5,11 +5,13 @@ final class Before: Feedback {
     private let frontend = randomHex(64)
     private var solutions: [String: String] = [:]
 
-    func page(for request: Request) -> FeedbackPage? { FeedbackPage(frontend: frontend, captcha: newCaptcha()) }
+    func page(for request: Request, _ news: inout News) -> FeedbackPage? {
+        FeedbackPage(frontend: frontend, captcha: newCaptcha())
+    }
 
     func letters(of captcha: String) -> String? { solutions[captcha] }
 
-    func reply(to action: Action, _ request: Request) -> Reply {
+    func reply(to action: Action, _ request: Request, _ news: inout News) -> Reply {
         guard request.frontend == frontend else { return Reply(["captcha": nil, "error": "invalid frontend token"]) }
         if action == .captcha { return Reply(["captcha": newCaptcha()]) }
         guard let solution = solutions.removeValue(forKey: request.fields["captcha"] ?? "") else {

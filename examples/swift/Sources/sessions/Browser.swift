@@ -36,9 +36,11 @@ struct Browser {
                 let who = response.body.between("<b>", "</b>")
                 return print("\(what): \(who), \(marks.isEmpty ? "cookie kept" : marks.joined(separator: ", "))")
             }
-            let parts = address.split(separator: "?").map(String.init)
+            let parts = address.split(separator: "?", omittingEmptySubsequences: false).map(String.init)
             (request.method, request.form) = ("GET", [:])
-            (request.path, request.query) = (parts[0], parts.count > 1 ? parts[1] : "")
+            // A query alone leaves the path as it is.
+            if !parts[0].isEmpty { request.path = parts[0] }
+            request.query = parts.count > 1 ? parts[1] : ""
             if !request.query.isEmpty { marks.append("asked to come again") }
         }
     }

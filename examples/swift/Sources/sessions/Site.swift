@@ -13,6 +13,14 @@ struct Request {
     var isPost: Bool { method != "GET" && method != "HEAD" }
     var fetch: FetchMetadata { FetchMetadata(site: site, mode: mode, isPost: isPost) }
     var isNavigation: Bool { !isPost && ["", "navigate"].contains(mode ?? "") }
+
+    /// The address of the page itself: its query, and the mark as a parameter of its own. Whatever the path is, it stays.
+    /// `nil` where the mark is there: once is enough. A page leaves the mark out of its own links.
+    var onceMore: String? {
+        let mark = "again=1"
+        guard !query.split(separator: "&").contains(Substring(mark)) else { return nil }
+        return query.isEmpty ? "?\(mark)" : "?\(query)&\(mark)"
+    }
 }
 
 struct Response {
@@ -21,17 +29,28 @@ struct Response {
     var headers = ["Cache-Control": "no-store"]
     var body = ""
 
-    /// Once in a response: the cookie of the last answer.
-    init(status: Int = 200, body: String = "", setCookie: String? = nil) {
-        self.status = status
-        self.body = body
-        headers["Set-Cookie"] = setCookie
-    }
-
-    static func redirect(to address: String, setCookie: String?) -> Response {
-        var response = Response(status: 303, setCookie: setCookie)
+    static func redirect(to address: String) -> Response {
+        var response = Response(status: 303)
         response.headers["Location"] = address
         return response
+    }
+}
+
+/// Whoever sent a request. Two rules keep themselves: each command takes the newest token that is known, and the response,
+/// whatever it will be, has the cookie of the last answer with a token.
+struct Visitor {
+    let cookie: SessionCookie
+    private(set) var token: SessionToken?
+    var setCookie: String?
+
+    init(_ cookie: SessionCookie, header: String?) {
+        self.cookie = cookie
+        token = cookie.token(inHeader: header)
+    }
+
+    mutating func note(_ change: TokenChange) {
+        token = change.newest(after: token)
+        setCookie = cookie.header(change) ?? setCookie
     }
 }
 
@@ -48,44 +67,44 @@ struct Site {
         self.cookie = cookie
     }
 
-    /// Whatever is thrown: nobody knows. The cookie stays.
     func respond(to request: Request) -> Response {
+        var visitor = Visitor(cookie, header: request.cookies)
+        var response: Response
         do throws(TokenCacheError) {
-            return try answer(request)
+            response = try answer(request, &visitor)
         } catch {
-            var response = Response(status: 503, body: "try again: \(error)")
+            // Whatever is thrown: nobody knows.
+            response = Response(status: 503, body: "try again: \(error)")
             response.headers["Retry-After"] = "1"
-            return response
         }
+        // On the 503 as well: a later fault takes back no token that was given.
+        response.headers["Set-Cookie"] = visitor.setCookie
+        return response
     }
 
-    private func answer(_ request: Request) throws(TokenCacheError) -> Response {
-        let presented = cookie.token(inHeader: request.cookies)
+    private func answer(_ request: Request, _ visitor: inout Visitor) throws(TokenCacheError) -> Response {
         // One question a page: who is it, is the form that came genuine, and a token for the form that goes.
         let sent = request.isPost ? FormCheck(CSRFToken(request.form["csrf"] ?? ""), form: form) : nil
-        let visit = try client.call(.visit(presented, check: sent, fetch: request.fetch, csrf: form))
-        let setCookie = visit.setCookie(cookie)
-        // For the rest of the request the newest token that is known.
-        let token = visit.change.newest(after: presented)
+        let visit = try client.call(.visit(visitor.token, check: sent, fetch: request.fetch, csrf: form))
+        visitor.note(visit.change)
         // The browser has a newer token than the one it sent, or is about to: let it come again, once.
-        if visit.holder.isPageOnly, request.isNavigation, !request.query.contains("again") {
-            return .redirect(to: "\(request.path)?again=1", setCookie: setCookie)
-        }
+        if visit.holder.isPageOnly, request.isNavigation, let again = request.onceMore { return .redirect(to: again) }
         switch (request.isPost, request.path) {
         case (true, "/login"):
             // The second click of two: whatever became of its form.
-            if visit.subject != nil { return .redirect(to: "/", setCookie: setCookie) }
+            if visit.subject != nil { return .redirect(to: "/") }
             // Failed, expired, outdated: nothing is carried out, and the form is shown again, as it was filled.
             guard visit.page.check == .passed, let name = checkPassword(request.form) else {
                 return page(visit, name: request.form["name"] ?? "", notice: "Please send it again.")
             }
-            return .redirect(to: "/", setCookie: try client.call(.login(token, subject: name)).setCookie(cookie))
+            visitor.note(try client.call(.login(visitor.token, subject: name)).change)
+            return .redirect(to: "/")
         case (true, "/logout") where visit.page.check == .passed:
             // A token from before a login ends nothing (replayed), and the cookie stays.
-            guard let token, case .revoked = try client.call(.revoke(token)) else {
-                return .redirect(to: "/", setCookie: setCookie)
+            if let token = visitor.token, case .revoked = try client.call(.revoke(token)) {
+                visitor.setCookie = cookie.removal
             }
-            return .redirect(to: "/", setCookie: cookie.removal)
+            return .redirect(to: "/")
         default:
             return page(visit)
         }
@@ -103,9 +122,7 @@ struct Site {
                 + #"<input name="password" type="password"><button>Log in</button></form>"#
             : #"<form method="post" action="/logout">\#(csrf)<button>Log out</button></form>"#
         let who = (visit.subject ?? "guest").escaped
-        return Response(
-            body: "<!doctype html><title>Sessions</title><p>\(notice) Hello, <b>\(who)</b>.</p>\(form)",
-            setCookie: visit.setCookie(cookie))
+        return Response(body: "<!doctype html><title>Sessions</title><p>\(notice) Hello, <b>\(who)</b>.</p>\(form)")
     }
 }
 

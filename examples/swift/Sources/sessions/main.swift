@@ -2,7 +2,7 @@
 //
 //     swift run --package-path examples/swift sessions /run/tokencached/tokencached.sock
 //
-// Whatever is thrown: keep the visitor's cookie, answer 503. The library has closed the connection by then, and the next
+// Whatever is thrown: answer 503, with the cookie of the last answer that had a token, if one had. The library has closed the connection by then, and the next
 // call makes a new one; it also checks that a reply is about the token that was asked about.
 import Glibc
 import TokenCacheClient
@@ -50,7 +50,7 @@ do {
         try live(at: arguments.first ?? SocketPath.standard)
     }
 } catch let stopped as Browser.Stopped {
-    let line = Array("503 Service Unavailable; the cookie stays: \(stopped.why)\n".utf8)
+    let line = Array("503 Service Unavailable: \(stopped.why)\n".utf8)
     _ = write(STDERR_FILENO, line, line.count)
     exit(1)
 }
