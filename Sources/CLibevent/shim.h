@@ -2,8 +2,6 @@
 // The system's headers as Swift's Glibc module has them: libevent's own would bring a second copy of every
 // declaration, made with other feature macros, and the two would disagree about `fd_set`.
 #pragma clang module import SwiftGlibc
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/util.h>
