@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh Debian 12 with Swift 6.2 or later:
 #   make run    install what is missing, build, start the daemon on its embedded Redis
-#   make test   install what the tests need, build, run all tests
+#   make test   install what the tests need, build, run the unit, integration and simulated tests
 # `make help` lists the rest.
 
 export SWIFT ?= swift
@@ -39,14 +39,15 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
-.PHONY: help run test simulate test-long test-asan test-systemd test-examples test-web build lint format
+.PHONY: help run test test-variants simulate test-long test-asan test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client docs
 .PHONY: fuzz fuzz-request fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
-	@echo 'make test       all tests (installs what they need)'
+	@echo 'make test       unit, integration and simulated tests (installs what they need); ten minutes'
+	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, without the near cache'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
@@ -79,15 +80,16 @@ run: run-packages build
 build: build-packages
 	$(RELEASE)
 
-test: build-packages test-packages web-packages swift-examples
+test: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	Tests/swift-test $(DEBUG) --skip-build
+
+test-variants: build-packages test-packages
+	$(SWIFT) build $(DEBUG) --build-tests
 	@echo 'the same rules with the rights of conf/redis-users.acl and no others (all of it: TEST_ACL=1):'
 	TEST_ACL=1 Tests/swift-test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)'
 	@echo 'the same rules without the near cache:'
 	TEST_NEAR_CACHE=0 Tests/swift-test $(DEBUG) --skip-build --filter IntegrationTests
-	examples/testing/examples.py --programs $(abspath $(BUILD))/debug --swift-programs $(abspath $(BUILD)-examples)/release
-	examples/fcgid/test.py --programs $(abspath $(BUILD))/debug --swift-programs $(abspath $(BUILD)-examples)/release --requests 400
 
 # Optimised: a life of ten seconds takes some ten milliseconds. A folder of its own, for other flags.
 SIMULATE = -c release --scratch-path $(BUILD)-simulate -Xswiftc -enable-testing
