@@ -50,9 +50,12 @@ let package = Package(
         .target(name: "TokenCrypto", dependencies: ["COpenSSL", "Host"], swiftSettings: strict + [lived]),
         .target(name: "Tokens", dependencies: ["TokenCrypto", "UnixTime"], swiftSettings: strict + [lived]),
         .target(name: "EventLoop", dependencies: ["Host", "CLibevent", "CLinux"], swiftSettings: daemon),
+        .target(name: "ReplyScanner", dependencies: ["CHiredis"], swiftSettings: strict),
         .target(
             name: "RedisLink",
-            dependencies: ["Host", "EventLoop", "UnixTime", "WireProtocol", "CHiredis", deque, logging],
+            dependencies: [
+                "Host", "EventLoop", "UnixTime", "WireProtocol", "ReplyScanner", "CHiredis", deque, logging,
+            ],
             resources: [.embedInCode("Scripts")], swiftSettings: daemon + [lived]),
         .target(
             name: "EmbeddedRedis", dependencies: ["Host", "EventLoop", "RedisLink", "CLinux", logging],
@@ -69,7 +72,7 @@ let package = Package(
                 "EventLoop", "Host", "CLinux", "CYAML", deque, logging,
             ],
             swiftSettings: daemon),
-        .target(name: "TokenCacheClient", dependencies: ["CHiredis", "CLinux"], swiftSettings: strict),
+        .target(name: "TokenCacheClient", dependencies: ["ReplyScanner", "CLinux"], swiftSettings: strict),
         .executableTarget(
             name: "tokencached", dependencies: ["TokenCacheServer", "TokenCrypto", "Host", argumentParser, logging],
             swiftSettings: strict),
@@ -129,7 +132,8 @@ let package = Package(
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
         .testTarget(
-            name: "RedisLinkTests", dependencies: ["EmbeddedRedis", "RedisLink", "EventLoop", "UnixTime", logging],
+            name: "RedisLinkTests",
+            dependencies: ["EmbeddedRedis", "RedisLink", "ReplyScanner", "EventLoop", "UnixTime", logging],
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheServerTests",

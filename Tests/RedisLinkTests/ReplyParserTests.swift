@@ -1,3 +1,4 @@
+import ReplyScanner
 import Testing
 
 @testable import RedisLink
@@ -37,13 +38,13 @@ import Testing
         if text.hasPrefix("*2\r\n*900") {
             text = "*2\r\n*900\r\n" + String(repeating: ":1\r\n", count: 900) + "*900\r\n"
         }
-        #expect(throws: ReplyParser.Malformed.self) { try parse([Array(text.utf8)]) }
-        #expect(throws: ReplyParser.Malformed.self) { try parse(text.utf8.map { [$0] }) }
+        #expect(throws: ReplyScanner.Failure.self) { try parse([Array(text.utf8)]) }
+        #expect(throws: ReplyScanner.Failure.self) { try parse(text.utf8.map { [$0] }) }
     }
 
     @Test func replyPastTheLimitOfBytesIsRefused() throws {
         let item = Array("$1000\r\n".utf8) + [UInt8](repeating: 7, count: 1000) + [13, 10]
-        #expect(throws: ReplyParser.Malformed.self) {
+        #expect(throws: ReplyScanner.Failure.self) {
             try parse([Array("*200\r\n".utf8)] + Array(repeating: item, count: 200))
         }
         #expect(try parse(Array(repeating: item, count: 200)).count == 200)
@@ -51,7 +52,7 @@ import Testing
 
     @Test func endlessLineIsRefused() {
         let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 1000)
-        #expect(throws: ReplyParser.Malformed.self) {
+        #expect(throws: ReplyScanner.Failure.self) {
             try parse([[UInt8(ascii: "+")]] + Array(repeating: piece, count: 67))
         }
     }

@@ -1,6 +1,7 @@
 internal import DequeModule
 public import EventLoop
 public import Logging
+internal import ReplyScanner
 public import UnixTime
 
 /// The one data connection to Redis: pipelined, reconnecting, with a deadline for every request.
@@ -244,7 +245,7 @@ extension RedisLink: LinkTransportOwner {
 
     func transportReceived(_ bytes: UnsafeRawBufferPointer) {
         guard let parser else { return }
-        do throws(ReplyParser.Malformed) {
+        do throws(ReplyScanner.Failure) {
             var rest = bytes
             while !rest.isEmpty {
                 let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.feedBytes))

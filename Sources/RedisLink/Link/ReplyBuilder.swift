@@ -1,10 +1,10 @@
-internal import CHiredis
+internal import ReplyScanner
 
-/// Makes replies out of what hiredis's reader finds, as it finds it: without its own objects, of which a session's
-/// record would need twenty.
+/// Makes replies out of what the scanner finds, as it finds it.
 ///
-/// The reader reports an array before its elements, so a stack of the arrays under way says where each element goes.
-final class ReplyBuilder {
+/// It tells an array before its elements, so a stack of the arrays under way says where each element goes. Elements of a
+/// reply are counted over all its arrays before room is made for them.
+final class ReplyBuilder: ReplySink {
     /// Elements that the reply may still have, over all its arrays.
     private(set) var elementsLeft: Int
     private let maxElements: Int
@@ -34,6 +34,7 @@ final class ReplyBuilder {
     init(maxElements: Int) {
         self.maxElements = maxElements
         elementsLeft = maxElements
+        super.init()
     }
 
     /// The reply that the reader has found the end of.
@@ -55,7 +56,28 @@ final class ReplyBuilder {
         closeFinished()
     }
 
-    private func begin(count: Int) -> Bool {
+    // MARK: What the scanner finds
+
+    override func add(_ text: UnsafeRawBufferPointer, _ kind: TextKind) -> Bool {
+        switch kind {
+        case .bulk: add(string: text)
+        case .status: add(.status(String(decoding: text, as: UTF8.self)))
+        case .error: add(.error(String(decoding: text, as: UTF8.self)))
+        }
+        return true
+    }
+
+    override func add(_ number: Int64) -> Bool {
+        add(.integer(number))
+        return true
+    }
+
+    override func addNull() -> Bool {
+        add(.null)
+        return true
+    }
+
+    override func begin(count: Int) -> Bool {
         guard count >= 0, count <= elementsLeft else { return false }
         elementsLeft -= count
         let strings = RedisStrings(capacity: min(count, Self.believedElements))
@@ -73,52 +95,5 @@ final class ReplyBuilder {
             guard let outer = open.indices.last else { return finished = reply }
             open[outer].append(reply)
         }
-    }
-
-    // MARK: What the reader calls
-
-    /// Every function returns its context: the reader keeps what it is given, and asks nothing of it but not to be null.
-    private typealias Context = UnsafeMutableRawPointer
-
-    @inline(__always)
-    private static func with(
-        _ task: UnsafePointer<redisReadTask>?, _ body: (ReplyBuilder, Int32) -> Bool
-    ) -> Context? {
-        guard let task, let context = task.pointee.privdata else { return nil }
-        let isTaken = Unmanaged<ReplyBuilder>.fromOpaque(context)._withUnsafeGuaranteedRef {
-            body($0, task.pointee.type)
-        }
-        return isTaken ? context : nil
-    }
-
-    static var functions: redisReplyObjectFunctions {
-        redisReplyObjectFunctions(
-            createString: { task, start, length in
-                ReplyBuilder.with(task) { builder, type in
-                    let text = UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : length)
-                    switch type {
-                    case REDIS_REPLY_STATUS: builder.add(.status(String(decoding: text, as: UTF8.self)))
-                    case REDIS_REPLY_ERROR: builder.add(.error(String(decoding: text, as: UTF8.self)))
-                    default: builder.add(string: text)
-                    }
-                    return true
-                }
-            },
-            createArray: { task, count in
-                ReplyBuilder.with(task) { builder, _ in builder.begin(count: Int(count)) }
-            },
-            createInteger: { task, value in
-                ReplyBuilder.with(task) { builder, _ in
-                    builder.add(.integer(value))
-                    return true
-                }
-            },
-            createNil: { task in
-                ReplyBuilder.with(task) { builder, _ in
-                    builder.add(.null)
-                    return true
-                }
-            },
-            freeObject: { _ in })
     }
 }

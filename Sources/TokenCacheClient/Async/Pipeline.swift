@@ -1,3 +1,5 @@
+internal import ReplyScanner
+
 /// The requests of one connection that wait for their replies, and the bytes in both directions. It has no socket and
 /// no clock: bytes and times come in, bytes and the fate of calls go out.
 ///

@@ -1,3 +1,5 @@
+internal import ReplyScanner
+
 /// One connection that sends a request and waits for its reply. What is thrown ends it: whoever owns it lets go of it,
 /// so that a reply that comes late can never be taken for the answer to another request.
 final class Channel {

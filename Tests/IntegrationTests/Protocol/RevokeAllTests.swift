@@ -91,6 +91,7 @@ struct RevokeAllTests {
             let key = "\(world.stage.prefix)s:\(sid)"
             #expect(try redis.call("DEL", key) == .integer(1))
             #expect(try redis.call("HSET", key, "foo", "bar") == .integer(1))
+            #expect(try redis.call("PEXPIRE", key, "600000") == .integer(1))
             expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", tokens[1]))
             #expect(try client.call("TOKEN.LIST", "ann").elements?.count == 2)
             #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 2)
