@@ -40,8 +40,10 @@ final class Client: ByteStreamDelegate {
     }
 }
 
-@Suite struct ByteStreamTests {
-    @Test func refusedAndMissing() throws {
+@Suite("Byte streams")
+struct ByteStreamTests {
+    @Test("a refused connection and a missing socket fail in time, each by its name")
+    func refusedAndMissing() throws {
         let folder = TemporaryFolder()
         let loop = try EventLoop()
         let missing = Client(loop: loop)
@@ -61,7 +63,8 @@ final class Client: ByteStreamDelegate {
         #expect(long.events == [.closed(.failed(number: ENAMETOOLONG, connecting: true))])
     }
 
-    @Test func unresolvableName() throws {
+    @Test("a name that does not resolve is a failure")
+    func unresolvableName() throws {
         let loop = try EventLoop()
         let client = Client(loop: loop)
         client.stream.connect(host: "no such name", port: 1, timeout: .milliseconds(300))
@@ -69,7 +72,8 @@ final class Client: ByteStreamDelegate {
         #expect(client.events.count == 1)
     }
 
-    @Test(arguments: ["127.0.0.1", "localhost"]) func connectsByTCP(host: String) throws {
+    @Test("it connects by TCP, to an address and to a name", arguments: ["127.0.0.1", "localhost"])
+    func connectsByTCP(host: String) throws {
         let loop = try EventLoop()
         let (descriptor, port) = try listenOnLoopback()
         let listener = loop.listen(on: descriptor) { accepted in
@@ -83,7 +87,8 @@ final class Client: ByteStreamDelegate {
         listener.close()
     }
 
-    @Test func everythingWrittenArrives() throws {
+    @Test("everything written arrives, however much it is")
+    func everythingArrives() throws {
         let folder = TemporaryFolder()
         let loop = try EventLoop()
         let bound = try UnixListener.bind(path: folder.path + "/s")
@@ -101,7 +106,8 @@ final class Client: ByteStreamDelegate {
         listener.close()
     }
 
-    @Test func closingInsideItsOwnCallbackIsSilentAndSafe() throws {
+    @Test("closing inside its own callback is silent and safe")
+    func closingInCallback() throws {
         let folder = TemporaryFolder()
         let loop = try EventLoop()
         let bound = try UnixListener.bind(path: folder.path + "/s")

@@ -2,8 +2,10 @@ import EventLoop
 import Glibc
 import Testing
 
-@Suite struct InheritedSocketTests {
-    @Test func aListeningUnixSocketIsTakenOverAndItsPathIsLeftAlone() throws {
+@Suite("Sockets that are handed over")
+struct InheritedSocketTests {
+    @Test("a listening Unix socket is taken over, and its path is left alone")
+    func listeningSocket() throws {
         let folder = TemporaryFolder()
         let path = folder.path + "/s"
         let made = try UnixListener.bind(path: path)
@@ -19,7 +21,8 @@ import Testing
         close(made.descriptor)
     }
 
-    @Test func theOtherHoldersOfASocketGoOnListening() throws {
+    @Test("the other holders of a socket go on listening")
+    func otherHolders() throws {
         let folder = TemporaryFolder()
         let loop = try EventLoop()
         let made = try UnixListener.bind(path: folder.path + "/s")
@@ -37,7 +40,8 @@ import Testing
         listener.close()
     }
 
-    @Test func anythingElseIsRefused() throws {
+    @Test("anything else is refused")
+    func anythingElse() throws {
         #expect(throws: InheritedSocketError.notOpen(descriptor: 9_999)) { try UnixListener.adopt(9_999) }
         let kinds = [
             (AF_UNIX, SOCK_DGRAM), (AF_UNIX, SOCK_SEQPACKET), (AF_INET, SOCK_STREAM),
@@ -56,7 +60,8 @@ import Testing
         close(file)
     }
 
-    @Test func aDatagramReachesAPathAndAnAbstractName() throws {
+    @Test("a datagram reaches a path and an abstract name")
+    func datagram() throws {
         let folder = TemporaryFolder()
         for address in [folder.path + "/d", "@tokencached-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"] {
             let receiver = try #require(DatagramReceiver(address))
@@ -66,12 +71,15 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "@", "/", "relative", "/nobody/is/there", "@" + String(repeating: "x", count: 107), "/a\0b"])
-    func anAddressThatIsNoneIsNotSentTo(_ address: String) {
+    @Test(
+        "an address that is none is not sent to",
+        arguments: ["", "@", "/", "relative", "/nobody/is/there", "@" + String(repeating: "x", count: 107), "/a\0b"])
+    func noAddress(_ address: String) {
         #expect(!UnixDatagram.send("x", to: address))
     }
 
-    @Test func aFullReceiverIsNotWaitedForLong() throws {
+    @Test("a full receiver is not waited for long")
+    func fullReceiver() throws {
         let folder = TemporaryFolder()
         let receiver = try #require(DatagramReceiver(folder.path + "/d"))
         let start = ContinuousClock.now

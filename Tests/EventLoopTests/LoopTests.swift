@@ -2,8 +2,10 @@ import EventLoop
 import Glibc
 import Testing
 
-@Suite struct MonotonicInstantTests {
-    @Test func arithmeticSaturates() {
+@Suite("The monotonic clock")
+struct MonotonicInstantTests {
+    @Test("arithmetic ends at the ends of the range")
+    func saturates() {
         #expect(MonotonicInstant.latest + .seconds(1) == .latest)
         #expect(MonotonicInstant.earliest - .seconds(1) == .earliest)
         #expect(MonotonicInstant.earliest + .seconds(-1) == .earliest)
@@ -13,21 +15,25 @@ import Testing
         #expect(MonotonicInstant(nanoseconds: 5) + .milliseconds(1) == MonotonicInstant(nanoseconds: 1_000_005))
     }
 
-    @Test func neverGoesBack() {
+    @Test("the clock never goes back")
+    func neverGoesBack() {
         let first = MonotonicInstant.now()
         #expect(MonotonicInstant.now() >= first)
         #expect(first > .earliest)
     }
 }
 
-@Suite struct LoopTests {
-    @Test func stopBeforeRunIsRemembered() throws {
+@Suite("The loop")
+struct LoopTests {
+    @Test("a stop before the run is remembered")
+    func stopBeforeRun() throws {
         let loop = try EventLoop()
         loop.stop()
         loop.run(atMost: .seconds(5))
     }
 
-    @Test func timerRunsOutOncePerStart() throws {
+    @Test("a timer runs out once a start")
+    func timerRunsOutOnce() throws {
         let loop = try EventLoop()
         var count = 0
         let timer = loop.makeTimer { count += 1 }
@@ -40,7 +46,8 @@ import Testing
         #expect(!timer.isActive)
     }
 
-    @Test func cancelledTimerIsSilent() throws {
+    @Test("a cancelled timer is silent")
+    func cancelledTimer() throws {
         let loop = try EventLoop()
         var count = 0
         let timer = loop.makeTimer { count += 1 }
@@ -53,7 +60,8 @@ import Testing
         #expect(count == 0)
     }
 
-    @Test func timerMayBeLetGoOfInItsOwnBody() throws {
+    @Test("a timer may be let go of in its own body")
+    func timerReleasedInItsBody() throws {
         let loop = try EventLoop()
         var timer: LoopTimer?
         timer = loop.makeTimer {
@@ -65,7 +73,8 @@ import Testing
         #expect(timer == nil)
     }
 
-    @Test func laterRunsInOrderAndAfterTheTurn() throws {
+    @Test("what is put off runs in order and after the turn")
+    func later() throws {
         let loop = try EventLoop()
         var order: [Int] = []
         loop.later {
@@ -81,7 +90,8 @@ import Testing
         #expect(order == [1, 2, 3])
     }
 
-    @Test func signalIsDelivered() throws {
+    @Test("a signal is delivered in the loop")
+    func signal() throws {
         let loop = try EventLoop()
         var count = 0
         let watch = loop.onSignal(SIGUSR2) {
@@ -95,8 +105,10 @@ import Testing
     }
 }
 
-@Suite struct DescriptorWatchTests {
-    @Test func readableAndWritable() throws {
+@Suite("Watched descriptors")
+struct DescriptorWatchTests {
+    @Test("a descriptor is told readable and writable as it is")
+    func readableAndWritable() throws {
         let loop = try EventLoop()
         let pair = SocketPair()
         let handler = RecordingHandler()
@@ -117,7 +129,8 @@ import Testing
         #expect(handler.writes == 1)
     }
 
-    @Test func handlerMayLetGoOfItselfWithBothEventsReady() throws {
+    @Test("a handler may let go of itself with both events ready")
+    func handlerReleasesItself() throws {
         let loop = try EventLoop()
         let pair = SocketPair()
         var handler: RecordingHandler? = RecordingHandler()
@@ -139,7 +152,8 @@ import Testing
         #expect(observed == nil)
     }
 
-    @Test func noCallFollowsACancel() throws {
+    @Test("no call follows a cancel")
+    func noCallAfterCancel() throws {
         let loop = try EventLoop()
         let pair = SocketPair()
         let handler = RecordingHandler()
@@ -158,7 +172,8 @@ import Testing
         #expect(handler.reads == 1)
     }
 
-    @Test func activateReadLetsOthersComeBetween() throws {
+    @Test("reading on at once lets others come between")
+    func activateRead() throws {
         let loop = try EventLoop()
         let pair = SocketPair()
         let greedy = RecordingHandler()
@@ -178,8 +193,10 @@ import Testing
     }
 
     /// Read in pieces of `piece` bytes.
-    @Test(arguments: [(64, [5, 0]), (5, [5, 0]), (2, [2, 2, 1, 0])])
-    func bytesAndTheEndTogetherAreReadToTheEnd(piece: Int, expected: [Int]) throws {
+    @Test(
+        "bytes and the end that come together are read to the end",
+        arguments: [(64, [5, 0]), (5, [5, 0]), (2, [2, 2, 1, 0])])
+    func bytesWithTheEnd(piece: Int, expected: [Int]) throws {
         let loop = try EventLoop()
         var pair: SocketPair? = SocketPair()
         let ours = dup(pair?.ours ?? -1)
@@ -227,7 +244,8 @@ import Testing
         #expect(handler.reads == 4)
     }
 
-    @Test func bytesThatCameWhileReadingWasOffAreFoundWhenItIsOn() throws {
+    @Test("bytes that came while reading was off are found when it is on")
+    func readingTurnedOn() throws {
         let loop = try EventLoop()
         let pair = SocketPair()
         let handler = RecordingHandler()
@@ -245,7 +263,8 @@ import Testing
         #expect(handler.reads == 1)
     }
 
-    @Test func roomToWriteIsToldAsLongAsItIsWanted() throws {
+    @Test("room to write is told as long as it is wanted")
+    func roomToWrite() throws {
         let loop = try EventLoop()
         let pair = SocketPair()
         let handler = RecordingHandler()
@@ -270,7 +289,7 @@ import Testing
     }
 
     /// Many ready at once, some of which end others, themselves, or both, before those have had their call.
-    @Test(arguments: 1...4)
+    @Test("handlers may end each other", arguments: 1...4)
     func handlersEndEachOther(seed: Int) throws {
         let loop = try EventLoop()
         let pairs = (0..<150).map { _ in SocketPair() }

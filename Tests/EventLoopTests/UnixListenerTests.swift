@@ -2,8 +2,10 @@ import EventLoop
 import Glibc
 import Testing
 
-@Suite struct UnixListenerTests {
-    @Test func bindsWithModeAndAcceptsInTheLoop() throws {
+@Suite("Listening on a Unix socket")
+struct UnixListenerTests {
+    @Test("it binds with its mode and accepts in the loop")
+    func bindsAndAccepts() throws {
         let folder = TemporaryFolder()
         let loop = try EventLoop()
         let bound = try UnixListener.bind(path: folder.path + "/s", mode: 0o600)
@@ -27,7 +29,8 @@ import Testing
         #expect(access(bound.path, F_OK) != 0)
     }
 
-    @Test func liveSocketIsNeverStolen() throws {
+    @Test("a live socket is never stolen")
+    func liveSocket() throws {
         let folder = TemporaryFolder()
         let path = folder.path + "/s"
         let first = try UnixListener.bind(path: path)
@@ -35,7 +38,8 @@ import Testing
         close(first.descriptor)
     }
 
-    @Test func liveSocketWithAFullBacklogIsNeverStolen() throws {
+    @Test("a live socket with a full backlog is never stolen")
+    func liveSocketWithFullBacklog() throws {
         let folder = TemporaryFolder()
         let path = folder.path + "/s"
         let first = try UnixListener.bind(path: path, backlog: 0)
@@ -43,7 +47,8 @@ import Testing
         close(first.descriptor)
     }
 
-    @Test func staleSocketIsReplacedAndTheOldOwnerLeavesItAlone() throws {
+    @Test("a stale socket is replaced, and its old owner leaves the new one alone")
+    func staleSocket() throws {
         let folder = TemporaryFolder()
         let path = folder.path + "/s"
         let first = try UnixListener.bind(path: path)
@@ -58,7 +63,8 @@ import Testing
         close(second.descriptor)
     }
 
-    @Test func whatIsNotASocketIsLeftAlone() throws {
+    @Test("what is no socket is left alone")
+    func noSocket() throws {
         let folder = TemporaryFolder()
         let path = folder.path + "/s"
         close(creat(path, 0o600))
@@ -66,7 +72,8 @@ import Testing
         #expect(access(path, F_OK) == 0)
     }
 
-    @Test func pathsThatCannotBe() throws {
+    @Test("a path that cannot be is an error")
+    func impossiblePaths() throws {
         let folder = TemporaryFolder()
         let long = folder.path + "/" + String(repeating: "x", count: 107 - folder.path.utf8.count)
         #expect(long.utf8.count == 108)
@@ -80,7 +87,8 @@ import Testing
         #expect(throws: UnixListenerError.invalidPath(path: "")) { try UnixListener.bind(path: "") }
     }
 
-    @Test func pausedListenerLeavesConnectionsInTheBacklog() throws {
+    @Test("a paused listener leaves connections in the backlog")
+    func pausedListener() throws {
         let folder = TemporaryFolder()
         let loop = try EventLoop()
         let bound = try UnixListener.bind(path: folder.path + "/s")

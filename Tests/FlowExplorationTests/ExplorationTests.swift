@@ -8,7 +8,8 @@ import Testing
 ///
 /// The short form explores the first three requests of each scenario to the end, with one loss, in a minute; where
 /// `LONG_TESTS` is set all four are explored as well, with reads that arrive at once (millions of states, many minutes).
-@Suite struct ExplorationTests {
+@Suite("Every interleaving")
+struct ExplorationTests {
     static let isLong = getenv("LONG_TESTS") != nil
     static let scenarios = isLong ? full.map(\.coarse) + full.map(\.short) : full.map(\.short)
 
@@ -54,8 +55,8 @@ import Testing
             onReplay: .revoke),
     ]
 
-    @Test(arguments: scenarios)
-    func `S1 S2 S3 S4 S5 S6 S12 hold in every state of every interleaving`(scenario: Scenario) throws {
+    @Test("S1 S2 S3 S4 S5 S6 S12 hold in every state of every interleaving", arguments: scenarios)
+    func everyInterleaving(scenario: Scenario) throws {
         let report = try Explorer(scenario).explore()
         #expect(
             report.violation == nil, "\(report.violation?.description ?? "")\n\(report.trace.joined(separator: "\n"))")
@@ -68,8 +69,8 @@ import Testing
         )
     }
 
-    @Test(arguments: RemovedRule.allCases)
-    func `each rule that is taken away is missed by an invariant`(rule: RemovedRule) throws {
+    @Test("each rule that is taken away is missed by an invariant", arguments: RemovedRule.allCases)
+    func removedRules(rule: RemovedRule) throws {
         var found: (scenario: Scenario, report: Explorer.Report)?
         // Short stories first, over all scenarios.
         for limit in [1_000, 10_000, 30_000, 1_000_000] {

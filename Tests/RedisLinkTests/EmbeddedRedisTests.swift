@@ -67,8 +67,10 @@ private final class House {
     }
 }
 
-@Suite struct EmbeddedRedisTests {
-    @Test func startsWithItsSettingsAndEnds() throws {
+@Suite("The embedded Redis")
+struct EmbeddedRedisTests {
+    @Test("it starts with its settings, and ends")
+    func startsAndEnds() throws {
         let folder = TemporaryFolder()
         let house = try House(folder.path + "/state")
         #expect(try house.start()?.get().description == folder.path + "/state/redis/redis.sock")
@@ -88,7 +90,8 @@ private final class House {
         #expect(house.redis.processID == nil)
     }
 
-    @Test func killedServerIsStartedAgainWithItsData() throws {
+    @Test("a killed server is started again with its data")
+    func killedServer() throws {
         let folder = TemporaryFolder()
         let house = try House(folder.path)
         _ = house.start()
@@ -106,7 +109,8 @@ private final class House {
         house.stop()
     }
 
-    @Test func oneLeftOverFromACrashIsEndedAndItsDataIsThereAgain() throws {
+    @Test("one left over from a crash is ended, and its data are there again")
+    func leftOver() throws {
         let folder = TemporaryFolder()
         // What a daemon that was killed leaves behind: a server, and no lock.
         let before = try RedisFolder(stateDirectory: folder.path)
@@ -133,7 +137,8 @@ private final class House {
         house.stop()
     }
 
-    @Test func strangersAreNotTakenForLeftOvers() throws {
+    @Test("strangers are not taken for left-overs")
+    func strangers() throws {
         let folder = TemporaryFolder()
         let held = try RedisFolder(stateDirectory: folder.path)
         // A number that was given to somebody else since, this very process's parent for one.
@@ -141,7 +146,8 @@ private final class House {
         #expect(held.leftOvers().isEmpty)
     }
 
-    @Test func twoDaemonsNeverShareAStateDirectory() throws {
+    @Test("two daemons never share a state directory")
+    func twoDaemons() throws {
         let folder = TemporaryFolder()
         let first = try House(folder.path)
         _ = first.start()
@@ -154,14 +160,16 @@ private final class House {
         third.stop()
     }
 
-    @Test func missingProgramSaysWhatToInstall() throws {
+    @Test("a missing program is an error that says what to install")
+    func missingProgram() throws {
         let folder = TemporaryFolder()
         let house = try House(folder.path, executable: "no-such-redis-server")
         guard case .failure(let error)? = house.start() else { return #expect(Bool(false)) }
         #expect(error.description.contains("install the package redis-server"))
     }
 
-    @Test func programThatKeepsFailingIsQuoted() throws {
+    @Test("a program that keeps failing is quoted")
+    func failingProgram() throws {
         let folder = TemporaryFolder()
         let script = folder.path + "/broken"
         let text = "#!/bin/sh\necho disk on fire\nexit 3\n"
@@ -175,7 +183,8 @@ private final class House {
         #expect(lines.last == "disk on fire")
     }
 
-    @Test func longStateDirectoryIsReachedByAShortWay() throws {
+    @Test("a long state directory is reached by a short way")
+    func longStateDirectory() throws {
         let folder = TemporaryFolder()
         let long = folder.path + "/" + String(repeating: "d", count: 120)
         let house = try House(long)
@@ -184,7 +193,8 @@ private final class House {
         house.stop()
     }
 
-    @Test func serverThatIgnoresTermIsKilled() throws {
+    @Test("a server that ignores SIGTERM is killed")
+    func ignoresTerm() throws {
         let folder = TemporaryFolder()
         let house = try House(folder.path)
         _ = house.start()
@@ -194,14 +204,16 @@ private final class House {
         #expect(kill(processID, 0) != 0)
     }
 
-    @Test func stopBeforeReady() throws {
+    @Test("it may be stopped before it is ready")
+    func stopBeforeReady() throws {
         let folder = TemporaryFolder()
         let house = try House(folder.path)
         house.redis.start { #expect($0 == .failure(.stopped)) }
         house.stop()
     }
 
-    @Test func anOwnerThatGoesAwayLeavesNothingBehind() throws {
+    @Test("an owner that goes away leaves nothing behind")
+    func ownerGoesAway() throws {
         let folder = TemporaryFolder()
         var house: House? = try House(folder.path)
         _ = house?.start()

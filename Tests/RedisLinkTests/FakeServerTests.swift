@@ -65,7 +65,8 @@ final class FakeServer: DescriptorHandler {
     func writable() {}
 }
 
-@Suite struct FakeServerTests {
+@Suite("A link to a server that lies")
+struct FakeServerTests {
     /// A link on a fake server that has prepared it, and then answers a request with `text`.
     private func ask(_ text: String, closing: Bool = false) throws -> (RedisFault.Kind?, LinkCounters, Int) {
         let folder = TemporaryFolder()
@@ -82,28 +83,33 @@ final class FakeServer: DescriptorHandler {
         return (result.faultKind, bench.link.counters, server.accepted)
     }
 
-    @Test(arguments: [
-        "*2000000000\r\n", "$99999999999\r\n", "HTTP/1.1 200 OK\r\n", ":1x\r\n", "*-7\r\n",
-        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
-    ])
-    func absurdReplyClosesAndIsCounted(text: String) throws {
+    @Test(
+        "an absurd reply closes the connection and is counted",
+        arguments: [
+            "*2000000000\r\n", "$99999999999\r\n", "HTTP/1.1 200 OK\r\n", ":1x\r\n", "*-7\r\n",
+            "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+        ])
+    func absurdReply(text: String) throws {
         let (kind, counters, _) = try ask(text)
         #expect(kind == .protocolError)
         #expect(counters.protocolErrors == 1)
     }
 
-    @Test func truncatedReplyIsALoss() throws {
+    @Test("a reply that is cut off by the end is a loss")
+    func truncatedReply() throws {
         let (kind, counters, _) = try ask("$10\r\nhal", closing: true)
         #expect(kind == .closed)
         #expect(counters.protocolErrors == 0)
     }
 
-    @Test func replyThatNeverEndsIsATimeout() throws {
+    @Test("a reply that never ends is a timeout")
+    func endlessReply() throws {
         let (kind, _, _) = try ask("$10\r\nhal")
         #expect(kind == .timeout)
     }
 
-    @Test func oneReplyTooManyClosesTheConnection() throws {
+    @Test("one reply too many closes the connection")
+    func oneReplyTooMany() throws {
         let folder = TemporaryFolder()
         let bench = try Bench(.unix(path: folder.path + "/s"))
         let server = try FakeServer(loop: bench.loop, path: folder.path + "/s")
@@ -114,7 +120,8 @@ final class FakeServer: DescriptorHandler {
         #expect(bench.link.counters.protocolErrors == 1)
     }
 
-    @Test func linkMayBeClosedAndDroppedInItsOwnCompletion() throws {
+    @Test("a link may be closed and dropped in its own completion")
+    func closedInCompletion() throws {
         let folder = TemporaryFolder()
         var bench: Bench? = try Bench(.unix(path: folder.path + "/s"))
         let loop = try #require(bench).loop
@@ -138,7 +145,8 @@ final class FakeServer: DescriptorHandler {
         #expect(bench == nil && link == nil)
     }
 
-    @Test func connectionThatBreaksAgainAndAgainBacksOff() throws {
+    @Test("a connection that breaks again and again backs off")
+    func breaksAgain() throws {
         let folder = TemporaryFolder()
         let bench = try Bench(.unix(path: folder.path + "/s"))
         let server = try FakeServer(loop: bench.loop, path: folder.path + "/s")

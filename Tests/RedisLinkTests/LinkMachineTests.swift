@@ -4,10 +4,12 @@ import UnixTime
 
 @testable import RedisLink
 
-@Suite struct LinkMachineTests {
+@Suite("The link's machine")
+struct LinkMachineTests {
     let script = RedisScript(name: "touch", source: Array("return 1".utf8))
 
-    @Test func requestsBeforeTheConnectionAreSentWhenItIsReadyAndAnsweredInOrder() {
+    @Test("requests before the connection are sent when it is ready, and answered in order")
+    func requestsBeforeConnection() {
         var driver = MachineDriver()
         driver.start()
         driver.submit(1)
@@ -21,7 +23,8 @@ import UnixTime
         #expect(driver.machine.clock.time(at: driver.now) == UnixMilliseconds(1_700_000_000_000))
     }
 
-    @Test func lateReplyIsSwallowedInItsPosition() {
+    @Test("a late reply is swallowed in its position")
+    func lateReply() {
         var driver = MachineDriver()
         driver.start()
         driver.becomeReady()
@@ -40,7 +43,8 @@ import UnixTime
         #expect(driver.connects == 1)
     }
 
-    @Test func connectionIsGivenUpWhenItsOldestReplyIsASecondLate() {
+    @Test("a connection is given up when its oldest reply is a second late")
+    func oldestReplyIsLate() {
         var driver = MachineDriver()
         driver.start()
         driver.becomeReady()
@@ -52,7 +56,8 @@ import UnixTime
         #expect(driver.states.last == .connecting)
     }
 
-    @Test func heartbeatFindsASilentConnection() {
+    @Test("the heartbeat finds a silent connection")
+    func heartbeat() {
         var driver = MachineDriver()
         driver.start()
         driver.becomeReady()
@@ -62,7 +67,8 @@ import UnixTime
         #expect(driver.connects == 2)
     }
 
-    @Test func whatIsRepeatableIsSentOnceMoreAfterALossAndTheRestFails() {
+    @Test("what is repeatable is sent once more after a loss, and the rest fails")
+    func repeatedAfterLoss() {
         var driver = MachineDriver()
         driver.start()
         driver.becomeReady()
@@ -82,7 +88,8 @@ import UnixTime
         #expect(driver.machine.pendingBytes == 0)
     }
 
-    @Test func retrievedRequestsHaveUntilTheirDeadlineNewOnesFailAtOnceInBackoff() {
+    @Test("retrieved requests have until their deadline, new ones fail at once in backoff")
+    func backoffAndDeadline() {
         var driver = MachineDriver()
         driver.start()
         driver.becomeReady()
@@ -101,7 +108,8 @@ import UnixTime
         #expect(driver.results[1] == [bulk(1)])
     }
 
-    @Test func backoffGrowsToItsMaximum() {
+    @Test("the backoff grows to its maximum")
+    func backoffGrows() {
         var driver = MachineDriver()
         driver.start()
         var waits: [Duration] = []
@@ -117,7 +125,8 @@ import UnixTime
         for wait in waits.suffix(4) { #expect(wait <= .seconds(2) && wait >= .milliseconds(1500)) }
     }
 
-    @Test func lostScriptsAreLoadedOnceForAllAndRepeatedUnseen() {
+    @Test("lost scripts are loaded once for all, and repeated unseen")
+    func lostScripts() {
         var driver = MachineDriver(scripts: [script])
         driver.start()
         driver.becomeReady()
@@ -128,7 +137,8 @@ import UnixTime
         #expect(driver.machine.counters.scriptReloads == 1)
     }
 
-    @Test func aScriptThatCannotBeKeptIsAFaultNotALoop() {
+    @Test("a script that cannot be kept is a fault, not a loop")
+    func scriptIsNotKept() {
         var driver = MachineDriver(scripts: [script])
         driver.start()
         driver.becomeReady()
@@ -140,7 +150,8 @@ import UnixTime
         #expect(driver.results[1]?.map(\.faultKind) == [.scriptError])
     }
 
-    @Test func readOnlyClosesAndAReplicaIsDown() {
+    @Test("READONLY closes the connection, and a replica is down")
+    func readOnly() {
         var driver = MachineDriver()
         driver.start()
         driver.becomeReady()
@@ -153,11 +164,13 @@ import UnixTime
         #expect(driver.states.last == .down(RedisFault(.readOnly, "Redis is a read-only replica")))
     }
 
-    @Test(arguments: [
-        ("LOADING Redis is loading", RedisFault.Kind.loading), ("BUSY Redis is busy", .busy),
-        ("NOAUTH Authentication required.", .credentials), ("ERR max number of clients reached", .maxClients),
-        ("DENIED Redis is running in protected mode", .misconfigured),
-    ])
+    @Test(
+        "a refused preparation takes the link down",
+        arguments: [
+            ("LOADING Redis is loading", RedisFault.Kind.loading), ("BUSY Redis is busy", .busy),
+            ("NOAUTH Authentication required.", .credentials), ("ERR max number of clients reached", .maxClients),
+            ("DENIED Redis is running in protected mode", .misconfigured),
+        ])
     func refusedPreparation(text: String, kind: RedisFault.Kind) {
         var driver = MachineDriver()
         driver.start()
@@ -167,7 +180,8 @@ import UnixTime
         #expect(fault.kind == kind)
     }
 
-    @Test func faultsNeverQuoteArguments() {
+    @Test("faults never quote arguments")
+    func noArguments() {
         for text in [
             "ERR unknown command 'sekret', with args beginning with: 'sekret'", "sekret", "OOM sekret",
             "ERR Error running script sekret", "NOPERM User sekret has no permissions", "WRONGTYPE sekret",
@@ -176,7 +190,8 @@ import UnixTime
         }
     }
 
-    @Test func replyNobodyAskedForClosesTheConnection() {
+    @Test("a reply that nobody asked for closes the connection")
+    func replyNobodyAskedFor() {
         var driver = MachineDriver()
         driver.start()
         driver.becomeReady()
@@ -185,7 +200,8 @@ import UnixTime
         #expect(driver.connects == 2)
     }
 
-    @Test func waitingRequestsAreBounded() {
+    @Test("waiting requests are bounded")
+    func bound() {
         var settings = LinkSettings()
         settings.maxPending = 3
         var driver = MachineDriver(settings: settings)
@@ -203,7 +219,8 @@ import UnixTime
         #expect(driver.results[6] == [bulk(6)])
     }
 
-    @Test func closeFailsEverythingOnce() {
+    @Test("a close fails everything, once")
+    func close() {
         var driver = MachineDriver()
         driver.start()
         driver.becomeReady()
@@ -216,7 +233,8 @@ import UnixTime
         #expect(driver.machine.nextWake == nil)
     }
 
-    @Test(arguments: 0..<200) func everyRequestCompletesOnceWithItsOwnReply(seed: UInt64) {
+    @Test("every request completes once, with its own reply", arguments: 0..<200)
+    func everyRequestCompletes(seed: UInt64) {
         var random = SplitMix64(state: seed)
         var driver = MachineDriver(scripts: [script], seed: seed)
         var submitted: [Int: MonotonicInstant] = [:]

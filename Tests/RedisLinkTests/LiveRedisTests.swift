@@ -6,13 +6,15 @@ import UnixTime
 @testable import RedisLink
 
 /// The rows of docs on reliability that concern one data connection, each on a real redis-server.
-@Suite struct LiveRedisTests {
+@Suite("A link to a real Redis")
+struct LiveRedisTests {
     let echo = RedisScript(name: "echo", source: Array("return ARGV[1]".utf8))
     let write = RedisScript(name: "write", source: Array("redis.call('SET', KEYS[1], ARGV[1]) return 1".utf8))
     let tidy = RedisScript(
         name: "tidy", source: Array("#!lua flags=allow-oom\nredis.call('SET', KEYS[1], ARGV[1]) return 1".utf8))
 
-    @Test func readyWithClockAndServerInfo() throws {
+    @Test("a ready link knows the server's clock, role, version, run and policy")
+    func ready() throws {
         let server = TestServer("--maxmemory-policy", "allkeys-lru")
         let bench = try Bench(server.endpoint, scripts: [echo])
         bench.waitReady()
@@ -28,7 +30,8 @@ import UnixTime
         #expect(bench.call(echo, "binary \r\n\0 safe") == .success(.text("binary \r\n\0 safe")))
     }
 
-    @Test func repliesOfALongPipelineKeepTheirOrder() throws {
+    @Test("the replies of a long pipeline keep their order")
+    func longPipeline() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(10) }
         bench.waitReady()
@@ -46,7 +49,8 @@ import UnixTime
         #expect(bench.link.pendingRequests == 0)
     }
 
-    @Test func lostScriptCacheIsRepairedUnseen() throws {
+    @Test("a lost script cache is repaired unseen")
+    func lostScripts() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint, scripts: [echo])
         bench.waitReady()
@@ -57,7 +61,8 @@ import UnixTime
         #expect(bench.link.counters.scriptReloads == 1)
     }
 
-    @Test func killedConnectionRepeatsWhatIsRepeatable() throws {
+    @Test("what is repeatable is repeated after a kill, the rest fails")
+    func killedServer() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(5) }
         let admin = try Bench(server.endpoint)
@@ -78,7 +83,8 @@ import UnixTime
         #expect(results[1]?.faultKind == .closed)
     }
 
-    @Test func lateReplyIsNeverGivenToAnother() throws {
+    @Test("a late reply is never given to another request")
+    func lateReply() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(1) }
         // Its own link must bear the pause that it asks for.
@@ -97,7 +103,8 @@ import UnixTime
         #expect(bench.link.counters.connects == 1)
     }
 
-    @Test func silentServerIsGivenUpAndFoundAgain() throws {
+    @Test("a silent server is given up and found again")
+    func silentServer() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint) {
             $0.connectTimeout = .milliseconds(300)
@@ -115,7 +122,8 @@ import UnixTime
         #expect(bench.call("ECHO", "x") == .success(.text("x")))
     }
 
-    @Test func loadingServerIsWaitedFor() throws {
+    @Test("a server that is loading is waited for")
+    func loadingServer() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(5) }
         bench.waitReady()
@@ -128,7 +136,8 @@ import UnixTime
         #expect(bench.call("DBSIZE") == .success(.integer(2000)))
     }
 
-    @Test func busyServerIsUnavailableAtOnceAndItsScriptIsLeftAlone() throws {
+    @Test("a busy server is unavailable at once, and its script is left alone")
+    func busyServer() throws {
         let server = TestServer("--busy-reply-threshold", "50")
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(2) }
         let admin = try Bench(server.endpoint) { $0.timeout = .milliseconds(50) }
@@ -147,7 +156,8 @@ import UnixTime
         }
     }
 
-    @Test func outOfMemoryRefusesWritesButNotTheFlaggedScripts() throws {
+    @Test("out of memory refuses writes, but not the scripts with the flag")
+    func outOfMemory() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint, scripts: [write, tidy])
         bench.waitReady()
@@ -158,7 +168,8 @@ import UnixTime
         #expect(bench.link.counters.connects == 1)
     }
 
-    @Test func demotedMasterIsReadOnlyThenDownAndComesBack() throws {
+    @Test("a demoted master is read-only, then down, and comes back")
+    func demotedMaster() throws {
         let server = TestServer()
         let bench = try Bench(server.endpoint)
         let admin = try Bench(server.endpoint) { $0.requiresMaster = false }
@@ -173,7 +184,8 @@ import UnixTime
         #expect(bench.call("SET", "a", "1") == .success(.status("OK")))
     }
 
-    @Test func masterDown() throws {
+    @Test("a replica without its master is told")
+    func masterDown() throws {
         let server = TestServer("--replica-serve-stale-data", "no")
         let bench = try Bench(server.endpoint)
         bench.waitReady()
@@ -181,7 +193,8 @@ import UnixTime
         #expect(bench.call("GET", "a").faultKind == .masterDown)
     }
 
-    @Test func tooFewReplicas() throws {
+    @Test("too few replicas refuse writes and no reads")
+    func tooFewReplicas() throws {
         let server = TestServer("--min-replicas-to-write", "1")
         let bench = try Bench(server.endpoint, scripts: [write])
         bench.waitReady()
@@ -190,7 +203,8 @@ import UnixTime
         #expect(bench.call("GET", "a") == .success(.null))
     }
 
-    @Test func diskErrorsRefuseWritesAndDoNotTakeTheLinkDown() throws {
+    @Test("disk errors refuse writes and do not take the link down")
+    func diskErrors() throws {
         let server = TestServer("--enable-protected-configs", "yes", "--save", "1 1")
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(2) }
         bench.waitReady()
@@ -212,7 +226,8 @@ import UnixTime
         #expect(second.call("GET", "b") == .success(.null))
     }
 
-    @Test func credentials() throws {
+    @Test("missing, wrong and lost rights are faults of credentials")
+    func credentials() throws {
         let server = TestServer("--requirepass", "right")
         let none = try Bench(server.endpoint)
         none.waitDown(.credentials)
@@ -235,7 +250,8 @@ import UnixTime
         limited.waitDown(.credentials)
     }
 
-    @Test func passwordIsReadAgainForEveryConnection() throws {
+    @Test("the password is read again for every connection")
+    func passwordIsReadAgain() throws {
         let server = TestServer("--requirepass", "first")
         let file = PasswordFile()
         let bench = try Bench(server.endpoint) {
@@ -247,7 +263,8 @@ import UnixTime
         bench.waitReady()
     }
 
-    @Test func clientLimit() throws {
+    @Test("a server with no place for a client is waited for")
+    func clientLimit() throws {
         let server = TestServer("--maxclients", "1")
         var first: Bench? = try Bench(server.endpoint)
         first?.waitReady()
@@ -257,7 +274,8 @@ import UnixTime
         second.waitReady()
     }
 
-    @Test func unreachableIsToldAtOnce() throws {
+    @Test("a server that is not there is told at once")
+    func unreachable() throws {
         let bench = try Bench(.unix(path: "/tmp/there-is-no-redis-here.sock"))
         #expect(bench.call("PING").faultKind == .unreachable)
         bench.waitDown(.unreachable)

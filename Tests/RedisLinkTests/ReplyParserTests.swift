@@ -3,7 +3,8 @@ import Testing
 
 @testable import RedisLink
 
-@Suite struct ReplyParserTests {
+@Suite("Replies of Redis")
+struct ReplyParserTests {
     private func parse(_ pieces: [[UInt8]], maxElements: Int = 1000, maxBytes: Int = 100_000) throws -> [RedisReply] {
         let parser = try #require(ReplyParser(maxElements: maxElements, maxBytes: maxBytes))
         var replies: [RedisReply] = []
@@ -14,7 +15,8 @@ import Testing
         return replies
     }
 
-    @Test func anyChunkingGivesTheSameReplies() throws {
+    @Test("any chunking gives the same replies")
+    func anyChunking() throws {
         let text =
             "+OK\r\n-ERR no\r\n:-42\r\n$5\r\nhe\r\no\r\n$-1\r\n*-1\r\n*0\r\n*3\r\n:1\r\n*2\r\n$0\r\n\r\n-E x\r\n$-1\r\n"
         let bytes = Array(text.utf8)
@@ -27,12 +29,14 @@ import Testing
         for cut in bytes.indices { #expect(try parse([Array(bytes[..<cut]), Array(bytes[cut...])]) == expected) }
     }
 
-    @Test(arguments: [
-        "hello\r\n", "*2000000000\r\n", "*1001\r\n", "*99999999999999999999\r\n", "*-2\r\n", "$-2\r\n",
-        "$99999999999\r\n", "$9223372036854775807\r\n", "$99999999999999999999999", ":12x\r\n", "$3x\r\nabc\r\n",
-        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "\0\0\0\0", "*2\r\n*900\r\n",
-    ])
-    func absurdRepliesAreRefused(text: String) {
+    @Test(
+        "absurd replies are refused",
+        arguments: [
+            "hello\r\n", "*2000000000\r\n", "*1001\r\n", "*99999999999999999999\r\n", "*-2\r\n", "$-2\r\n",
+            "$99999999999\r\n", "$9223372036854775807\r\n", "$99999999999999999999999", ":12x\r\n", "$3x\r\nabc\r\n",
+            "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "\0\0\0\0", "*2\r\n*900\r\n",
+        ])
+    func absurdReplies(text: String) {
         var text = text
         // Elements are counted over all arrays of a reply.
         if text.hasPrefix("*2\r\n*900") {
@@ -42,7 +46,8 @@ import Testing
         #expect(throws: ReplyScanner.Failure.self) { try parse(text.utf8.map { [$0] }) }
     }
 
-    @Test func replyPastTheLimitOfBytesIsRefused() throws {
+    @Test("a reply past the limit of bytes is refused")
+    func tooLong() throws {
         let item = Array("$1000\r\n".utf8) + [UInt8](repeating: 7, count: 1000) + [13, 10]
         #expect(throws: ReplyScanner.Failure.self) {
             try parse([Array("*200\r\n".utf8)] + Array(repeating: item, count: 200))
@@ -50,18 +55,21 @@ import Testing
         #expect(try parse(Array(repeating: item, count: 200)).count == 200)
     }
 
-    @Test func endlessLineIsRefused() {
+    @Test("an endless line is refused")
+    func endlessLine() {
         let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 1000)
         #expect(throws: ReplyScanner.Failure.self) {
             try parse([[UInt8(ascii: "+")]] + Array(repeating: piece, count: 67))
         }
     }
 
-    @Test func truncatedReplyIsWaitedFor() throws {
+    @Test("the rest of a truncated reply is waited for")
+    func truncated() throws {
         #expect(try parse([Array("*2\r\n:1\r\n$5\r\nhel".utf8)]).isEmpty)
     }
 
-    @Test func randomBytesNeverCrash() {
+    @Test("random bytes never crash")
+    func randomBytes() {
         var random = SplitMix64(state: 7)
         let alphabet = Array("*$+-:0123456789\r\n\r\n\r\nab\0".utf8)
         for _ in 0..<20_000 {

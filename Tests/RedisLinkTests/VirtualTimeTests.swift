@@ -5,7 +5,8 @@ import Testing
 
 @testable import RedisLink
 
-@Suite struct VirtualTimeTests {
+@Suite("A link in virtual time")
+struct VirtualTimeTests {
     /// Seconds that this thread has had the processor.
     private static var processorTime: Double {
         var time = timespec()
@@ -13,7 +14,8 @@ import Testing
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    @Test func `a link's life of an hour in virtual time: silence, a lost connection, an outage`() throws {
+    @Test("a link's life of an hour in virtual time: silence, a lost connection, an outage")
+    func anHourOfALink() throws {
         let loop = VirtualLoop()
         let redis = ScriptedRedis(loop: loop)
         let network = redis.network

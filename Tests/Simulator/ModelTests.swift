@@ -6,7 +6,8 @@ import Testing
 @testable import TokenCache
 
 /// The model of Redis is held to a real one: the same commands, the same replies, the same keys told.
-@Suite struct ModelTests {
+@Suite("The model of Redis against Redis")
+struct ModelTests {
     private typealias Command = (real: [[UInt8]], model: [[UInt8]])
 
     /// One stream of commands, made of a seed.
@@ -132,7 +133,8 @@ import Testing
         told.flatMap { $0.split { " []".contains($0) } }.filter { $0.hasPrefix("$tc:s:") }.map(String.init).sorted()
     }
 
-    @Test(arguments: 1...6) func `the model answers and tells as Redis does`(seed: UInt64) async throws {
+    @Test("the model answers and tells as Redis does", arguments: 1...6)
+    func answersAsRedis(seed: UInt64) async throws {
         let bench = try ModelBench(seed: seed)
         let data = try bench.connect()
         var stream = Stream(random: SeededRandom(seed: seed), bench: bench)
@@ -164,7 +166,8 @@ import Testing
         }
     }
 
-    @Test func `the model refuses as Redis does: full, without replicas, a replica, without its scripts`() throws {
+    @Test("the model refuses as Redis does: full, without replicas, a replica, without its scripts")
+    func refusesAsRedis() throws {
         let bench = try ModelBench(seed: 9)
         let data = try bench.connect()
         var stream = Stream(random: SeededRandom(seed: 9), bench: bench)

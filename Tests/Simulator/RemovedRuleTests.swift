@@ -2,7 +2,8 @@ import Glibc
 import Testing
 
 /// The simulator is tested by removing rules: each must be missed by some invariant within a thousand seeds.
-@Suite struct RemovedRuleTests {
+@Suite("The simulator notices a removed rule")
+struct RemovedRuleTests {
     static let mostSeeds: UInt64 = 1_000
 
     struct Catch: Sendable {
@@ -22,7 +23,8 @@ import Testing
         return Catch(rule: rule, seed: nil, invariants: "–")
     }
 
-    @Test func `every rule that is removed is missed by an invariant`() async {
+    @Test("every rule that is removed is missed by an invariant")
+    func removedRules() async {
         let found = await withTaskGroup(of: Catch.self) { group in
             for rule in RemovedRule.chosen { group.addTask { Self.look(for: rule) } }
             var found: [RemovedRule: Catch] = [:]

@@ -2,7 +2,8 @@ import Foundation
 import Testing
 
 /// Runs that were written by hand, and those of seeds that once failed, shrunk: `scenarios/*.txt`.
-@Suite struct ScenarioTests {
+@Suite("Scenarios")
+struct ScenarioTests {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/scenarios"
 
     private static var names: [String] {
@@ -10,7 +11,8 @@ import Testing
         return files.filter { $0.hasSuffix(".txt") }.sorted()
     }
 
-    @Test(arguments: names) func `a scenario ends as it says`(name: String) throws {
+    @Test("a scenario ends as it says", arguments: names)
+    func scenarios(name: String) throws {
         let content = try String(contentsOfFile: "\(Self.folder)/\(name)", encoding: .utf8)
         let setup = try Setup(scenario: content)
         let result = Simulation.run(setup, keepsLog: true)

@@ -67,9 +67,11 @@ enum Simulation {
     }
 }
 
-@Suite struct SimulationTests {
+@Suite("Simulation")
+struct SimulationTests {
     /// `make simulate SEEDS=…` runs more; `SIMULATOR_FIRST_SEED` begins elsewhere.
-    @Test func `S1 to S13 hold in every run of the seeds`() async throws {
+    @Test("S1: to S13 hold in every run of the seeds")
+    func seeds() async throws {
         let first = UInt64(Simulation.number("SIMULATOR_FIRST_SEED", or: 1))
         let count = UInt64(Simulation.number("SIMULATOR_SEEDS", or: 2_000))
         let began = ContinuousClock.now
@@ -87,7 +89,8 @@ enum Simulation {
         #expect(failed.isEmpty)
     }
 
-    @Test func `one seed is one run: its log is the same, byte for byte`() throws {
+    @Test("one seed is one run: its log is the same, byte for byte")
+    func oneSeedIsOneRun() throws {
         for seed in [3, 17, 42] as [UInt64] {
             let setup = PlanMaker.plan(seed: seed)
             let (first, second) = (Simulation.run(setup, keepsLog: true), Simulation.run(setup, keepsLog: true))
@@ -101,7 +104,8 @@ enum Simulation {
 
 extension SimulationTests {
     /// `SIMULATOR_LOG=SEED` prints a run; with `SIMULATOR_RULE=NAME` without that rule.
-    @Test func `the log of one seed, where somebody wants to read it`() throws {
+    @Test("the log of one seed, where somebody wants to read it")
+    func logOfOneSeed() throws {
         let seed = Simulation.number("SIMULATOR_LOG", or: 0)
         guard seed > 0 else { return }
         let rule = getenv("SIMULATOR_RULE").flatMap { RemovedRule(rawValue: String(cString: $0)) }
@@ -112,7 +116,8 @@ extension SimulationTests {
     }
 
     /// `SIMULATOR_SHRINK=SEED` prints the smallest run that misses the same invariant: a text for `scenarios`.
-    @Test func `a failing seed made small, where somebody wants it`() throws {
+    @Test("a failing seed made small, where somebody wants it")
+    func shrunkSeed() throws {
         let seed = Simulation.number("SIMULATOR_SHRINK", or: 0)
         guard seed > 0 else { return }
         let rule = getenv("SIMULATOR_RULE").flatMap { RemovedRule(rawValue: String(cString: $0)) }

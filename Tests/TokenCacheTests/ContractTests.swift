@@ -7,8 +7,10 @@ import UnixTime
 @testable import TokenCache
 
 /// What `TokenService` promises to those who call it, where the design leaves no room.
-@Suite struct ContractTests {
-    @Test func `a completion never comes before its method has returned`() throws {
+@Suite("What the service promises its callers")
+struct ContractTests {
+    @Test("a completion never comes before its method has returned")
+    func completionComesLater() throws {
         let pair = try ServicePair()
         let service = pair.services[0]
         var hasReturned = false
@@ -25,7 +27,8 @@ import UnixTime
         #expect(early.isEmpty)
     }
 
-    @Test func `an answer that is there at once makes no use of the completion`() throws {
+    @Test("an answer that is there at once makes no use of the completion")
+    func answerAtOnce() throws {
         let pair = try ServicePair()
         let service = pair.services[0]
         var completions = 0
@@ -63,13 +66,15 @@ import UnixTime
         return (pair, old)
     }
 
-    @Test func `S1 the daemon's clock never refuses a VALIDATE: Redis's own time is asked`() throws {
+    @Test("S1: the daemon's clock never refuses a VALIDATE: Redis's own time is asked")
+    func clockAndValidate() throws {
         let (pair, old) = try aheadOfOverlap()
         let verdict = try pair.validate(old)
         #expect(verdict.view != nil)
     }
 
-    @Test func `S1 the daemon's clock never refuses a GET, SET, INSPECT, ROTATE or LOGIN`() throws {
+    @Test("S1: the daemon's clock never refuses a GET, SET, INSPECT, ROTATE or LOGIN")
+    func clockAndOthers() throws {
         let (pair, old) = try aheadOfOverlap()
         let service = pair.services[0]
         let got: Judged<HeldData> = try pair.wait { service.get(.token(old), $0) }.get()
@@ -78,7 +83,8 @@ import UnixTime
         #expect(login.sid == old.sid)
     }
 
-    @Test func `rule 4 an access that confirms never also rotates, however small rotation.after is`() throws {
+    @Test("rule 4: an access that confirms never also rotates, however small rotation.after is")
+    func confirmsNeverRotates() throws {
         let pair = try ServicePair(policy: TokenPolicy(rotationAfter: 1))
         let first = try pair.issue()
         try pair.redis("HSET", "tc:s:\(first.sid)", "c", "1")
@@ -92,7 +98,8 @@ import UnixTime
         #expect(answer.sessionToken == nil && answer.generation == 2)
     }
 
-    @Test func `S10 a damaged record is UNAVAILABLE, never unknown`() throws {
+    @Test("S10: a damaged record is UNAVAILABLE, never unknown")
+    func damagedRecord() throws {
         let pair = try ServicePair()
         let token = try pair.issue()
         try pair.redis("HSET", "tc:s:\(token.sid)", "g", "many")
@@ -104,7 +111,8 @@ import UnixTime
         guard case .failure(.unavailable) = newer else { return #expect(Bool(false), "\(newer)") }
     }
 
-    @Test func `a record with times that no clock shows does not end the process`() async {
+    @Test("a record with times that no clock shows does not end the process")
+    func impossibleTimes() async {
         await #expect(processExitsWith: .success) {
             let record = SessionRecord(token: Digest(), subject: [], idle: 1, absolute: 1, now: .earliest)
             _ = SessionView(record, sid: SessionID(), now: UnixMilliseconds(1_700_000_000_000), newToken: nil, data: [])

@@ -9,7 +9,8 @@ import UnixTime
 
 /// Every request is answered `redis.timeout` after it came, however many round trips it takes; what was still out then is
 /// not forgotten.
-@Suite struct DeadlineTests {
+@Suite("The time of a request")
+struct DeadlineTests {
     private static let timeout: Milliseconds = 1_000
 
     /// Redis does nothing for a while before it takes what the service sends behind this.
@@ -17,7 +18,8 @@ import UnixTime
         pair.nodes[0].send(RedisCommand("DEBUG", "SLEEP", seconds), repeatable: false) { _ in }
     }
 
-    @Test func `S10 a request of three round trips has one time for all of them`() throws {
+    @Test("S10: a request of three round trips has one time for all of them")
+    func threeRoundTrips() throws {
         let pair = try ServicePair(timeout: Self.timeout)
         let old = try pair.issue()
         let service = pair.services[0]
@@ -41,7 +43,8 @@ import UnixTime
         }
     }
 
-    @Test func `S5 a REVOKE that is given up is denied in the same turn, and its fate is taken in when it comes`()
+    @Test("S5: a REVOKE that is given up is denied in the same turn, and its fate is taken in when it comes")
+    func revokeGivenUp()
         throws
     {
         let pair = try ServicePair(timeout: Self.timeout)
@@ -79,7 +82,8 @@ import UnixTime
         #expect(try pair.validate(token).refusal == .revoked(.logout))
     }
 
-    @Test func `a request that was answered in time is answered once, and its time costs nobody`() throws {
+    @Test("a request that was answered in time is answered once, and its time costs nobody")
+    func answeredOnce() throws {
         let pair = try ServicePair(timeout: 200)
         let token = try pair.issue(SessionRequest(subject: "alice"))
         for _ in 0..<5 {
@@ -93,7 +97,8 @@ import UnixTime
         }
     }
 
-    @Test func `LIST and REVOKEALL have the time of a request for each batch`() throws {
+    @Test("LIST and REVOKEALL have the time of a request for each batch")
+    func timeOfBatches() throws {
         let pair = try ServicePair(timeout: 600)
         for _ in 0..<3 { _ = try pair.issue(SessionRequest(subject: "alice")) }
         hold(pair, seconds: "0.4")

@@ -3,12 +3,14 @@ import Tokens
 
 @testable import TokenCache
 
-@Suite struct ForcedChangesTests {
+@Suite("Waiting for changes under way")
+struct ForcedChangesTests {
     private typealias Waiter = (ServiceFault?) -> Void
 
     private let sid = SessionID()
 
-    @Test func `nobody waits where nothing is under way`() {
+    @Test("nobody waits where nothing is under way")
+    func nobodyWaits() {
         var changes = ForcedChanges<Waiter>()
         #expect(!changes.contains(sid) && !changes.wait(for: sid) { _ in })
         let number = changes.begin(sid)
@@ -17,7 +19,8 @@ import Tokens
         #expect(!changes.wait(for: sid) { _ in })
     }
 
-    @Test func `who came waits for all that was under way then, in whatever order it ends, and for nothing later`() {
+    @Test("who came waits for all that was under way then, in whatever order it ends, and for nothing later")
+    func waitsForWhatWasUnderWay() {
         var changes = ForcedChanges<Waiter>()
         var released: [String] = []
         func note(_ waiters: [Waiter]) { for waiter in waiters { waiter(nil) } }
@@ -36,7 +39,8 @@ import Tokens
         #expect(released == ["a", "b"] && !changes.contains(sid))
     }
 
-    @Test func `sessions do not wait for each other`() throws {
+    @Test("sessions do not wait for each other")
+    func sessionsApart() throws {
         var changes = ForcedChanges<Waiter>()
         let other = try #require(SessionID(text: Array(repeating: UInt8(ascii: "1"), count: 32)[...]))
         let number = changes.begin(sid)

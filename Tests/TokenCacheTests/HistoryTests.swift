@@ -6,7 +6,8 @@ import Tokens
 @testable import TokenCache
 
 /// The judge of histories is judged: it finds what is wrong in histories made by hand, and nothing in a good one.
-@Suite struct HistoryTests {
+@Suite("The judge of histories")
+struct HistoryTests {
     private var random = SeededRandom(seed: 3)
     private let sid: SessionID
     private let tokens: [SessionToken]
@@ -30,7 +31,8 @@ import Tokens
         history.check(genuine: Array(tokens.prefix(3)))
     }
 
-    @Test func `a good history passes`() {
+    @Test("a good history passes")
+    func goodHistoryPasses() {
         check([
             (.validate, 0, true, .accepted(generation: 2, newToken: tokens[1])),
             (.validate, 3, false, .refused(.unknown)),
@@ -42,7 +44,8 @@ import Tokens
         ])
     }
 
-    @Test func `each broken invariant is found`() {
+    @Test("each broken invariant is found")
+    func brokenInvariants() {
         let accepted = History.Outcome.accepted(generation: 1, newToken: nil)
         let bad: [[Line]] = [
             // S2: two successors of one token.

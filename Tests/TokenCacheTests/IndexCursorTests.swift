@@ -4,7 +4,8 @@ import Testing
 @testable import TokenCache
 
 /// A walk over a sorted set that others change meanwhile, against the promise: who stands there throughout is seen.
-@Suite struct IndexCursorTests {
+@Suite("A walk over the index")
+struct IndexCursorTests {
     private typealias Member = IndexCursor.Member
 
     /// A sorted set as Redis keeps it: by score, then by the bytes of the member.
@@ -26,8 +27,10 @@ import Testing
         private func text(_ name: [UInt8]) -> String { String(decoding: name, as: UTF8.self) }
     }
 
-    @Test(arguments: 0..<300 as Range<UInt64>)
-    func `who stands there throughout is seen, whatever is added and removed between pages`(seed: UInt64) {
+    @Test(
+        "who stands there throughout is seen, whatever is added and removed between pages",
+        arguments: 0..<300 as Range<UInt64>)
+    func memberThroughoutIsSeen(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
         let scores = number(1..<6)
@@ -58,7 +61,8 @@ import Testing
         #expect(throughout.isSubset(of: seen), "\(throughout.subtracting(seen).count) were passed over (seed \(seed))")
     }
 
-    @Test func `a walk nobody disturbs sees each member once, in as many pages as it takes`() {
+    @Test("a walk nobody disturbs sees each member once, in as many pages as it takes")
+    func undisturbedWalk() {
         var set = SortedSet()
         for index in 0..<1_000 { set.add(Array("m\(1_000 + index)".utf8), index < 900 ? 1 : index) }
         var cursor: IndexCursor? = .start

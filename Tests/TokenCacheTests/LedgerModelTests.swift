@@ -8,7 +8,8 @@ import UnixTime
 @testable import TokenCache
 
 /// The ledger against a reference that remembers everything and looks through all of it.
-@Suite struct LedgerModelTests {
+@Suite("The ledger against a reference")
+struct LedgerModelTests {
     private struct Reference {
         struct Change {
             let sid: Int
@@ -52,8 +53,8 @@ import UnixTime
         Guest(sid: sid, issued: UnixSeconds(100), expires: UnixSeconds(90_000), end: UnixSeconds(90_000))
     }
 
-    @Test(arguments: 0..<40 as Range<UInt64>)
-    func `S5 the ledger says what a simple reference says, whatever comes`(seed: UInt64) throws {
+    @Test("S5: the ledger says what a simple reference says, whatever comes", arguments: 0..<40 as Range<UInt64>)
+    func againstReference(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
         let filter = ChangeFilter(key: ChangeFilter.Key(first: seed, second: 7), capacity: 64)
@@ -102,7 +103,8 @@ import UnixTime
         }
     }
 
-    @Test func `a full table of denials gives up the one that ends first, the oldest of those that end together`()
+    @Test("a full table of denials gives up the one that ends first, the oldest of those that end together")
+    func fullTable()
         throws
     {
         var random = SeededRandom(seed: 1)

@@ -9,7 +9,8 @@ import Tokens
 
 /// Two daemons' services before one real Redis: random schedules of concurrent requests, each history held against
 /// the invariants. Time is moved by setting back what the record says, so nothing sleeps.
-@Suite struct ScheduleTests {
+@Suite("Two daemons before one Redis")
+struct ScheduleTests {
     /// One browser's life. A reference, because completions write to it.
     private final class Life {
         let pair: ServicePair
@@ -99,7 +100,8 @@ import Tokens
 
     private func chance(_ percent: Int, _ life: Life) -> Bool { Int.random(in: 0..<100, using: &life.random) < percent }
 
-    @Test func `S1 S2 S3 S4 S5 S12 hold over random schedules of all commands on two daemons`() throws {
+    @Test("S1 S2 S3 S4 S5 S12 hold over random schedules of all commands on two daemons")
+    func randomSchedules() throws {
         let pair = try ServicePair(policy: TokenPolicy(idle: 3_600_000))
         var rotations = 0
         for seed in 0..<60 as Range<UInt64> {
@@ -135,8 +137,10 @@ import Tokens
         try expectEveryKeyToExpire(pair)
     }
 
-    @Test(arguments: 0..<8 as Range<UInt64>)
-    func `S2 concurrent presenters of one old token get one successor and one generation`(seed: UInt64) throws {
+    @Test(
+        "S2: concurrent presenters of one old token get one successor and one generation",
+        arguments: 0..<8 as Range<UInt64>)
+    func concurrentPresenters(seed: UInt64) throws {
         let pair = try ServicePair(seed: seed)
         let life = try Life(pair: pair, seed: seed)
         try life.age()
@@ -154,8 +158,8 @@ import Tokens
         #expect(again.view?.sessionToken == answers[0] && again.view?.generation == 2)
     }
 
-    @Test(arguments: ["", "alice", "bob"])
-    func `S3 racing and repeated LOGINs of one old token get the same new token`(holder: String) throws {
+    @Test("S3: racing and repeated LOGINs of one old token get the same new token", arguments: ["", "alice", "bob"])
+    func racingLogins(holder: String) throws {
         let pair = try ServicePair()
         let old = try pair.issue(SessionRequest(subject: holder))
         var answers: [SessionToken] = []
@@ -175,7 +179,8 @@ import Tokens
         try expectEveryKeyToExpire(pair)
     }
 
-    @Test func `S5 REVOKEALL ends all of a subject but the one spared, on both daemons`() throws {
+    @Test("S5: REVOKEALL ends all of a subject but the one spared, on both daemons")
+    func revokeAll() throws {
         let pair = try ServicePair()
         let tokens = try (0..<5).map { _ in try pair.issue(SessionRequest(subject: "alice")) }
         let other = try pair.issue(SessionRequest(subject: "bob"))
@@ -189,8 +194,8 @@ import Tokens
         #expect(try pair.validate(other).view != nil)
     }
 
-    @Test func `S4 a retired token that returns after the grace ends the session only where that is the policy`() throws
-    {
+    @Test("S4: a retired token that returns after the grace ends the session only where that is the policy")
+    func retiredTokenReturns() throws {
         for onReplay in ReplayPolicy.allCases {
             let pair = try ServicePair(policy: TokenPolicy(onReplay: onReplay))
             let life = try Life(pair: pair, seed: 1)

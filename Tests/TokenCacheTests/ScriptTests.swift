@@ -5,7 +5,8 @@ import Tokens
 @testable import TokenCache
 
 /// Each branch of the scripts, on a real Redis.
-@Suite struct ScriptTests {
+@Suite("Scripts")
+struct ScriptTests {
     private let pair: ServicePair
     private let later: Int64
     private let notAfter: String
@@ -46,7 +47,8 @@ import Tokens
 
     // MARK: commit.lua
 
-    @Test func `commit creates only where nothing stands`() throws {
+    @Test("commit creates only where nothing stands")
+    func commitCreates() throws {
         try create()
         let again = try commit("", expire: end, set: [("r", "9")])
         #expect(verdict(again) == "changed")
@@ -55,8 +57,8 @@ import Tokens
         #expect(try pair.integer("PEXPIRETIME", "k") == later + 60_000)
     }
 
-    @Test func `commit writes over its revision only, sets and deletes, and leaves the TTL where none is given`() throws
-    {
+    @Test("commit writes over its revision only, sets and deletes, and leaves the TTL where none is given")
+    func commitOverRevision() throws {
         try create()
         #expect(verdict(try commit("2", set: [("r", "3")])) == "changed")
         #expect(verdict(try commit("01", set: [("r", "3")])) == "changed")
@@ -65,7 +67,8 @@ import Tokens
         #expect(try pair.integer("PEXPIRETIME", "k") == later + 60_000)
     }
 
-    @Test func `commit over any living session needs one that lives: not an absent one, not a tombstone`() throws {
+    @Test("commit over any living session needs one that lives: not an absent one, not a tombstone")
+    func commitOverAnyLiving() throws {
         let absent = try commit("*", data: [("a", "1")])
         #expect(verdict(absent) == "changed" && detail(absent) == .array([]))
         #expect(verdict(try commit("7", set: [("r", "8")])) == "changed")
@@ -77,12 +80,14 @@ import Tokens
         #expect(try pair.hash("k") == ["v": Array("1".utf8), "z": Array("logout".utf8)])
     }
 
-    @Test func `commit past its not-after changes nothing and says so`() throws {
+    @Test("commit past its not-after changes nothing and says so")
+    func commitPastNotAfter() throws {
         #expect(verdict(try commit("", expire: end, notAfter: String(later - 70_000), set: [("r", "1")])) == "late")
         #expect(try pair.integer("EXISTS", "k") == 0)
     }
 
-    @Test func `commit puts new fields in place of all, data too`() throws {
+    @Test("commit puts new fields in place of all, data too")
+    func commitReplacesAll() throws {
         try create()
         _ = try commit("1", data: [("basket", "full")])
         #expect(verdict(try commit("1", expire: end, replace: true, set: [("v", "1"), ("z", "login")])) == "done")
@@ -90,7 +95,8 @@ import Tokens
         #expect(try pair.integer("PTTL", "k") > 0)
     }
 
-    @Test func `commit that replaces all writes the data given with it, also where that is what stood there`() throws {
+    @Test("commit that replaces all writes the data given with it, also where that is what stood there")
+    func commitReplacesData() throws {
         try create()
         _ = try commit("1", data: [("a", "12")])
         _ = try commit("1", expire: end, replace: true, set: [("r", "2")], data: [("a", "12"), ("b", "3")])
@@ -99,7 +105,8 @@ import Tokens
         #expect(stored == expected)
     }
 
-    @Test func `commit counts what really changed and keeps the size of the data`() throws {
+    @Test("commit counts what really changed and keeps the size of the data")
+    func commitCountsChanges() throws {
         try create()
         #expect(detail(try commit("1", data: [("a", "12"), ("bc", "3")])) == .integer(2))
         #expect(try pair.hash("k")["k"] == Array("6".utf8))
@@ -112,7 +119,8 @@ import Tokens
         #expect(try pair.hash("k")[".a"] == nil)
     }
 
-    @Test func `commit refuses data past the limit, changes nothing then, and lets it shrink`() throws {
+    @Test("commit refuses data past the limit, changes nothing then, and lets it shrink")
+    func commitDataLimit() throws {
         try create()
         #expect(verdict(try commit("1", maxData: 10, data: [("a", "123456789")])) == "done")
         let large = try commit("1", maxData: 10, set: [("r", "2")], data: [("b", "1")])
@@ -129,7 +137,8 @@ import Tokens
         verdict(try pair.script(SessionScripts.touch, key: "k", [notAfter ?? self.notAfter, String(interval)]))
     }
 
-    @Test func `touch records an access that is due, renews the TTL and moves nothing else`() throws {
+    @Test("touch records an access that is due, renews the TTL and moves nothing else")
+    func touchRecords() throws {
         let now = try pair.time()
         _ = try commit("", expire: end, set: [("r", "1"), ("a", String(now - 5_000)), ("i", "30000"), ("e", end)])
         let before = try pair.hash("k")
@@ -146,7 +155,8 @@ import Tokens
         #expect(try touch(5_000) == "recent")
     }
 
-    @Test func `S6 touch never passes the absolute end`() throws {
+    @Test("S6: touch never passes the absolute end")
+    func touchAndAbsoluteEnd() throws {
         let now = try pair.time()
         let near = String(now + 20_000)
         _ = try commit("", expire: near, set: [("r", "1"), ("a", String(now - 5_000)), ("i", "30000"), ("e", near)])
@@ -154,7 +164,8 @@ import Tokens
         #expect(try pair.integer("PEXPIRETIME", "k") == now + 20_000)
     }
 
-    @Test func `S6 touch brings nothing back: neither an absent session nor an ended one`() throws {
+    @Test("S6: touch brings nothing back: neither an absent session nor an ended one")
+    func touchBringsNothingBack() throws {
         #expect(try touch(1) == "absent")
         #expect(try pair.integer("EXISTS", "k") == 0)
         _ = try commit("", expire: end, set: [("v", "1"), ("z", "logout")])
@@ -169,7 +180,8 @@ import Tokens
         verdict(try pair.script(SessionScripts.index, key: "u", [notAfter ?? self.notAfter, member, String(end)]))
     }
 
-    @Test func `the index's TTL and a member's end only ever grow`() throws {
+    @Test("the index's TTL and a member's end only ever grow")
+    func indexGrows() throws {
         #expect(try index("a", later) == "done")
         #expect(try pair.integer("PEXPIRETIME", "u") == later)
         #expect(try index("b", later + 9_000) == "done")
@@ -181,7 +193,8 @@ import Tokens
         #expect(try pair.integer("ZCARD", "u") == 3)
     }
 
-    @Test func `the index loses members whose end has passed, and nothing when it is late`() throws {
+    @Test("the index loses members whose end has passed, and nothing when it is late")
+    func indexLosesEnded() throws {
         let now = try pair.time()
         try pair.redis("ZADD", "u", String(now - 1), "old", String(later), "young")
         #expect(try index("x", later, notAfter: String(now - 1)) == "late")
@@ -200,7 +213,8 @@ import Tokens
                 SessionScripts.mark, key: "d", [notAfter ?? self.notAfter, name, "0.1.0 f00d", String(lifetime)]))
     }
 
-    @Test func `a mark says whether it stood there, and is kept for its lifetime`() throws {
+    @Test("a mark says whether it stood there, and is kept for its lifetime")
+    func marks() throws {
         let now = try pair.time()
         #expect(try mark("a") == "done")
         #expect(try mark("a") == "known")
@@ -211,7 +225,8 @@ import Tokens
         #expect(try pair.hash("d").count == 1)
     }
 
-    @Test func `marks that nobody renewed leave, and so does what is none`() throws {
+    @Test("marks that nobody renewed leave, and so does what is none")
+    func marksLeave() throws {
         let now = try pair.time()
         try pair.redis(
             "HSET", "d", "old", "\(now - 61_000) 0.1.0 f00d", "young", "\(now - 1_000) 0.1.0 f00d", "odd", "x")

@@ -10,7 +10,8 @@ import UnixTime
 
 /// What stands in Redis: nothing usable (S7), nothing for ever (S9), nothing large, and the absolute end where it was
 /// put (S6).
-@Suite struct StoredShapeTests {
+@Suite("What stands in Redis")
+struct StoredShapeTests {
     /// All that Redis holds, as it would write it to disk.
     private func everything(_ pair: ServicePair) throws -> [UInt8] {
         var all: [UInt8] = []
@@ -29,7 +30,8 @@ import UnixTime
         }
     }
 
-    @Test func `S7 S9 a whole life leaves no verifier in Redis, every key expires and every hash is compact`() throws {
+    @Test("S7 S9: a whole life leaves no verifier in Redis, every key expires and every hash is compact")
+    func wholeLife() throws {
         let pair = try ServicePair()
         var tokens = [try pair.issue(SessionRequest(data: [RecordField(data: "basket", "full")]))]
         let key = "tc:s:\(tokens[0].sid)"
@@ -89,7 +91,8 @@ import UnixTime
         String(decoding: try SubjectIndex(subject: Array(subject.utf8), crypto: CryptoContext()).name, as: UTF8.self)
     }
 
-    @Test func `S6 a touch and a commit that come after the end bring nothing back`() throws {
+    @Test("S6: a touch and a commit that come after the end bring nothing back")
+    func afterTheEnd() throws {
         let pair = try ServicePair()
         let token = try pair.issue()
         let store = pair.services[0].store
@@ -111,7 +114,8 @@ import UnixTime
         #expect(try pair.hash("tc:s:\(token.sid)") == tombstone)
     }
 
-    @Test func `a wave of unknown tokens writes nothing`() throws {
+    @Test("a wave of unknown tokens writes nothing")
+    func unknownTokens() throws {
         let pair = try ServicePair()
         let token = try pair.issue()
         var random = SeededRandom(seed: 5)
@@ -130,7 +134,8 @@ import UnixTime
         #expect(try pair.hash("tc:s:\(token.sid)")["r"] == Array("1".utf8))
     }
 
-    @Test func `S8 accesses of a session by two daemons write once in a touch interval`() throws {
+    @Test("S8: accesses of a session by two daemons write once in a touch interval")
+    func oneWriteAnInterval() throws {
         let pair = try ServicePair()
         let token = try pair.issue()
         let key = "tc:s:\(token.sid)"

@@ -5,13 +5,15 @@ import UnixTime
 
 @testable import TokenCache
 
-@Suite struct VerifiedGuestsTests {
+@Suite("Verified guests")
+struct VerifiedGuestsTests {
     private func guest(_ end: UnixSeconds) throws -> Guest {
         var random = SystemRandom()
         return Guest(sid: try random.bytes(), issued: UnixSeconds(1), expires: end, end: end)
     }
 
-    @Test func `a text is found as a whole, and as nothing else`() throws {
+    @Test("a text is found as a whole, and as nothing else")
+    func wholeTextIsFound() throws {
         var verified = VerifiedGuests()
         let text = Array("eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiIwMCJ9.c2lnbmF0dXJlLW9mLXRoaXMtdG9rZW4".utf8)
         let guest = try guest(UnixSeconds(10))
@@ -27,7 +29,8 @@ import UnixTime
         #expect(text.withUnsafeBytes { verified.find($0) } == nil)
     }
 
-    @Test func `ten thousand texts stay within the bound, and each finds its own guest or none`() throws {
+    @Test("ten thousand texts stay within the bound, and each finds its own guest or none")
+    func bound() throws {
         var verified = VerifiedGuests()
         var all: [([UInt8], Guest)] = []
         for number in 0..<10_000 {

@@ -3,7 +3,8 @@ import Glibc
 import Testing
 import TokenCrypto
 
-@Suite struct KeyRingFileTests {
+@Suite("The key ring's file")
+struct KeyRingFileTests {
     /// A folder of its own, gone with the test.
     final class Folder {
         let path: String
@@ -30,7 +31,8 @@ import TokenCrypto
         return stat(path, &facts) == 0 ? facts.st_mode & 0o7777 : 0
     }
 
-    @Test func `what was written is read, and nothing is left beside it`() throws {
+    @Test("what was written is read, and nothing is left beside it")
+    func writtenIsRead() throws {
         let path = folder.file()
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         #expect(try KeyRingFile.load(path: path, isCredential: false) == ring)
@@ -42,7 +44,8 @@ import TokenCrypto
         #expect(folder.entries == ["keyring.json"])
     }
 
-    @Test func `a file that must be new replaces nothing, and leaves nothing behind`() throws {
+    @Test("a file that must be new replaces nothing, and leaves nothing behind")
+    func mustBeNew() throws {
         let path = folder.file()
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         let before = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -54,7 +57,8 @@ import TokenCrypto
         #expect(folder.entries == ["keyring.json"])
     }
 
-    @Test func `whoever reads while it is written again and again finds a whole ring`() async throws {
+    @Test("whoever reads while it is written again and again finds a whole ring")
+    func readWhileWritten() async throws {
         let path = folder.file()
         let rings = [ring, try ring.adding(KeyRingTests.key("c", from: 20))]
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
@@ -73,8 +77,10 @@ import TokenCrypto
         #expect(folder.entries == ["keyring.json"])
     }
 
-    @Test(arguments: [0o604, 0o644, 0o660, 0o602, 0o620, 0o666, 0o777, 0o444, 0o610] as [mode_t])
-    func `a file that group or others have rights to is refused, unless it is a credential`(mode: mode_t) throws {
+    @Test(
+        "a file that group or others have rights to is refused, unless it is a credential",
+        arguments: [0o604, 0o644, 0o660, 0o602, 0o620, 0o666, 0o777, 0o444, 0o610] as [mode_t])
+    func rightsOfOthers(mode: mode_t) throws {
         let path = folder.file()
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         chmod(path, mode)
@@ -88,8 +94,8 @@ import TokenCrypto
         }
     }
 
-    @Test
-    func `a group that this process is not in must not read it; another user's is refused, but for an administrator`()
+    @Test("a group that this process is not in must not read it; another user's is refused, but for an administrator")
+    func foreignGroupAndUser()
         throws
     {
         // Only root can give files away; CI and containers run as root.
@@ -111,7 +117,8 @@ import TokenCrypto
         #expect(stat(path, &facts) == 0 && facts.st_mode & 0o7777 == 0o640 && facts.st_gid == 12_346)
     }
 
-    @Test func `a ring is written neither through a link nor into a folder that everybody may write to`() throws {
+    @Test("a ring is written neither through a link nor into a folder that everybody may write to")
+    func linksAndOpenFolders() throws {
         let elsewhere = folder.file("elsewhere")
         try KeyRingFile.write(ring, path: elsewhere, mustBeNew: true)
         #expect(symlink(elsewhere, folder.file()) == 0)
@@ -126,7 +133,8 @@ import TokenCrypto
         #expect("\(error.map(String.init(describing:)) ?? "")".contains("its mode 0777"))
     }
 
-    @Test func `what is not there is missing, which is another error than what cannot be read`() throws {
+    @Test("what is not there is missing, which is another error than what cannot be read")
+    func missingFile() throws {
         #expect(throws: KeyRingError.missing(path: folder.file())) {
             try KeyRingFile.load(path: folder.file(), isCredential: false)
         }
@@ -139,8 +147,8 @@ import TokenCrypto
         #expect("\(error.map(String.init(describing:)) ?? "")".hasSuffix("Not a directory"))
     }
 
-    @Test(.timeLimit(.minutes(10)))
-    func `a pipe or a device is refused without waiting for it`() throws {
+    @Test("a pipe or a device is refused without waiting for it", .timeLimit(.minutes(10)))
+    func pipeOrDevice() throws {
         #expect(mkfifo(folder.file(), 0o600) == 0)
         for path in [folder.file(), "/dev/zero"] {
             #expect(throws: KeyRingError.notRegular(path: path)) {
@@ -153,7 +161,8 @@ import TokenCrypto
         #expect(folder.entries == ["keyring.json"])
     }
 
-    @Test func `a file longer than any ring is refused`() throws {
+    @Test("a file longer than any ring is refused")
+    func tooLong() throws {
         let path = folder.file()
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         let text = ring.encoded()
@@ -166,7 +175,8 @@ import TokenCrypto
         #expect(throws: KeyRingError.self) { try KeyRingFile.load(path: path, isCredential: false) }
     }
 
-    @Test func `where nothing can be written the error says so`() throws {
+    @Test("where nothing can be written the error says so")
+    func nothingCanBeWritten() throws {
         let path = folder.file("no/such/folder/keyring.json")
         let error = #expect(throws: KeyRingError.self) {
             try KeyRingFile.write(ring, path: path, mustBeNew: true)
@@ -175,7 +185,8 @@ import TokenCrypto
         #expect(text.contains(path) && text.hasSuffix("No such file or directory"))
     }
 
-    @Test func `root's change of another user's ring leaves it that user's`() throws {
+    @Test("root's change of another user's ring leaves it that user's")
+    func ownerIsKept() throws {
         // Only root can give files away; CI and containers run as root.
         guard geteuid() == 0 else { return }
         let path = folder.file()

@@ -2,7 +2,8 @@ import Foundation
 import Testing
 import TokenCrypto
 
-@Suite struct KeyRingTests {
+@Suite("The key ring")
+struct KeyRingTests {
     static let secretText = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
     static let key = "{\"kid\":\"a\",\"key\":\"\(secretText)\",\"created\":1,\"active_from\":2}"
 
@@ -14,7 +15,8 @@ import TokenCrypto
 
     // MARK: Text
 
-    @Test func `a ring is read, and written as it was`() throws {
+    @Test("a ring is read, and written as it was")
+    func readAndWritten() throws {
         let ring = try parse("{\"keys\":[\(Self.key)]}")
         let key = try #require(ring.keys.first)
         #expect(key.kid == "a" && key.created == 1 && key.activeFrom == 2)
@@ -29,7 +31,8 @@ import TokenCrypto
         #expect(try KeyRing.parse(ring.encoded()) == ring)
     }
 
-    @Test func `a full ring of the longest keys comes back`() throws {
+    @Test("a full ring of the longest keys comes back")
+    func fullRing() throws {
         var random = SystemRandom()
         let keys = try (0..<64).map { index in
             try RingKey(
@@ -58,8 +61,8 @@ import TokenCrypto
         ("{\"keys\":[\(key.dropLast()),\"kid\":\"b\"}]}", "keys[0] of the key ring: a member that was there before"),
     ]
 
-    @Test(arguments: bad)
-    func `what is no ring is refused, with what and where`(json: String, message: String) {
+    @Test("what is no ring is refused, with what and where", arguments: bad)
+    func refused(json: String, message: String) {
         let error = #expect(throws: KeyRingError.self) { try parse(json) }
         #expect("\(error.map(String.init(describing:)) ?? "")".hasPrefix(message))
     }
@@ -73,8 +76,8 @@ import TokenCrypto
         (":2}", ":253402300800}"), (":2}", ":null}"),
     ]
 
-    @Test(arguments: outOfRange)
-    func `a value out of range is refused, and no key is in the error`(part: String, by other: String) throws {
+    @Test("a value out of range is refused, and no key is in the error", arguments: outOfRange)
+    func valueOutOfRange(part: String, by other: String) throws {
         let json = "{\"keys\":[\(Self.key)]}"
         let range = try #require(json.firstRange(of: part))
         let error = #expect(throws: KeyRingError.self) {
@@ -85,26 +88,30 @@ import TokenCrypto
         #expect(!text.contains("AAECAwQF"))
     }
 
-    @Test func `a text that is too long is refused unread`() {
+    @Test("a text that is too long is refused unread")
+    func tooLong() {
         #expect(throws: KeyRingError.tooLong) { try KeyRing.parse([UInt8](repeating: 0x20, count: 65_537)) }
     }
 
     // MARK: Which key signs
 
-    @Test func `the newest key whose time has come signs, whatever the order in the file`() throws {
+    @Test("the newest key whose time has come signs, whatever the order in the file")
+    func newestKeySigns() throws {
         let ring = try KeyRing(keys: [Self.key("c", from: 30), Self.key("a", from: 10), Self.key("b", from: 20)])
         let signers = [10, 19, 20, 29, 30, .max].map { ring.signingKey(at: $0)?.kid }
         #expect(signers == ["a", "a", "b", "b", "c", "c"])
     }
 
-    @Test func `where no other key signs, the first one does two minutes before its time, and no second one`() throws {
+    @Test("where no other key signs, the first one does two minutes before its time, and no second one")
+    func firstKeySignsEarly() throws {
         let ring = try KeyRing(keys: [Self.key("b", from: 1_010), Self.key("a", from: 1_000)])
         let times: [Int64] = [0, 879, 880, 1_000, 1_009, 1_010]
         #expect(times.map { ring.signingKey(at: $0)?.kid } == [nil, nil, "a", "a", "a", "b"])
         #expect(ring.signingKey(at: .min) == nil)
     }
 
-    @Test func `hosts agree on the key where two have one time`() throws {
+    @Test("hosts agree on the key where two have one time")
+    func keysOfOneTime() throws {
         let keys = [
             try Self.key("b", from: 10, created: 5), try Self.key("a", from: 10, created: 5),
             try Self.key("z", from: 10, created: 4),
@@ -116,7 +123,8 @@ import TokenCrypto
 
     // MARK: Fingerprint
 
-    @Test func `the fingerprint does not depend on the order, and on everything else`() throws {
+    @Test("the fingerprint does not depend on the order, and on everything else")
+    func fingerprint() throws {
         let ring = try KeyRing(keys: [Self.key("a", from: 1), Self.key("b", from: 2)])
         let text = try ring.fingerprint
         #expect(text.count == 16 && text.allSatisfy { $0.isHexDigit })
@@ -133,7 +141,8 @@ import TokenCrypto
 
     // MARK: Pruning
 
-    @Test func `a key goes once it stopped signing longer ago than the longest lifetime`() throws {
+    @Test("a key goes once it stopped signing longer ago than the longest lifetime")
+    func pruned() throws {
         let ring = try KeyRing(keys: [Self.key("a", from: 0), Self.key("b", from: 100), Self.key("c", from: 1_000)])
         func kept(_ now: Int64, _ lifetime: Int64) -> [String] {
             ring.pruned(now: now, longestLifetime: lifetime).keys.map(\.kid)
@@ -153,7 +162,8 @@ import TokenCrypto
         #expect(kept(1_000, -5_000) == ["b", "c"])
     }
 
-    @Test func `a key to come is never pruned, nor the one that signs until then`() throws {
+    @Test("a key to come is never pruned, nor the one that signs until then")
+    func neverPruned() throws {
         let ring = try KeyRing(keys: [Self.key("now", from: 0), Self.key("next", from: 5_000)])
         #expect(ring.pruned(now: 4_999, longestLifetime: 0).keys.map(\.kid) == ["now", "next"])
         let future = try KeyRing(keys: [Self.key("x", from: 10), Self.key("y", from: 20)])
@@ -162,7 +172,8 @@ import TokenCrypto
 
     // MARK: Making
 
-    @Test func `a new key is random and has a name of its own`() throws {
+    @Test("a new key is random and has a name of its own")
+    func newKey() throws {
         var random: any RandomSource = SystemRandom()
         let keys = try (0..<50).map { _ in try RingKey.make(created: 1, activeFrom: 2, random: &random) }
         #expect(try KeyRing(keys: keys).keys.count == 50)
@@ -172,7 +183,8 @@ import TokenCrypto
             })
     }
 
-    @Test func `S7 a ring prints no key`() throws {
+    @Test("S7: a ring prints no key")
+    func printsNoKey() throws {
         let ring = try parse("{\"keys\":[\(Self.key)]}")
         var dumped = ""
         dump(ring, to: &dumped)

@@ -4,7 +4,8 @@ import TokenCrypto
 
 /// ASVS 7.2.3: tokens come from a CSPRNG, at least 128 bits each. The long form (10⁷ tokens) runs where
 /// `LONG_TESTS` is set.
-@Suite struct RandomTests {
+@Suite("ASVS 7.2.3: randomness")
+struct RandomTests {
     static let tokens = getenv("LONG_TESTS") == nil ? 1_000_000 : 10_000_000
 
     /// Counts ones by bit position in binary, one plane per power of two: two operations per word and token instead
@@ -39,7 +40,8 @@ import TokenCrypto
         }
     }
 
-    @Test func `ASVS 7.2.3 a million tokens hold no duplicate and no biased bit`() throws {
+    @Test("ASVS 7.2.3: a million tokens hold no duplicate and no biased bit")
+    func millionTokens() throws {
         var random = SystemRandom()
         var counts = BitCounts()
         var selectors = [UInt64](repeating: 0, count: Self.tokens)
@@ -70,7 +72,8 @@ import TokenCrypto
         return found
     }
 
-    @Test func `the bit counter finds a bias where there is one`() {
+    @Test("the bit counter finds a bias where there is one")
+    func bitCounter() {
         var counts = BitCounts()
         var token = [UInt8](repeating: 0, count: 64)
         for index in 0..<1_000 {
@@ -82,7 +85,8 @@ import TokenCrypto
         #expect(ones[0] == 500 && ones[511] == 1_000 && ones[1] == 0)
     }
 
-    @Test func `fixed values are filled to the last byte`() throws {
+    @Test("fixed values are filled to the last byte")
+    func filledToTheEnd() throws {
         var random = SystemRandom()
         // A byte left at zero in all of 64 tries would be chance once in 2⁵¹².
         var union = Verifier()
@@ -95,7 +99,8 @@ import TokenCrypto
         #expect(union.bytes.allSatisfy { $0 != 0 })
     }
 
-    @Test func `a source that fails gives its error, never a value`() {
+    @Test("a source that fails gives its error, never a value")
+    func failingSource() {
         struct Broken: RandomSource {
             mutating func fill(_: UnsafeMutableRawBufferPointer) throws(CryptoError) {
                 throw CryptoError(operation: "RAND_bytes")

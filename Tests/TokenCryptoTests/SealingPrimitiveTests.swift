@@ -2,13 +2,15 @@ import Testing
 import TokenCrypto
 
 /// HMAC-SHA256 and AES-256-GCM against the answers of their standards.
-@Suite struct SealingPrimitiveTests {
+@Suite("Signing and sealing: known answers")
+struct SealingPrimitiveTests {
     private func code(_ message: [UInt8], key: [UInt8]) throws -> [UInt8] {
         let mac = try MessageAuthentication(key: SecretBytes(key))
         return try message.withRawBytes { view throws(CryptoError) in try mac.code(of: view) }.bytes
     }
 
-    @Test func `HMAC-SHA256 gives the answers of RFC 4231`() throws {
+    @Test("HMAC-SHA256 gives the answers of RFC 4231")
+    func hmacSHA256() throws {
         #expect(
             try code(Array("Hi There".utf8), key: [UInt8](repeating: 0x0b, count: 20))
                 == bytes("b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"))
@@ -23,7 +25,8 @@ import TokenCrypto
                 == bytes("60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"))
     }
 
-    @Test func `HS256 gives the signature of RFC 7515 A.1`() throws {
+    @Test("HS256 gives the signature of RFC 7515 A.1")
+    func hs256() throws {
         let key = try #require(
             decodeBase64URL(
                 Array("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow".utf8),
@@ -36,7 +39,8 @@ import TokenCrypto
                 == Array("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".utf8))
     }
 
-    @Test func `a MAC in parts is that of the whole, and a context forgets the message before`() throws {
+    @Test("a MAC in parts is that of the whole, and a context forgets the message before")
+    func macInParts() throws {
         let key = SecretBytes([UInt8](1...32))
         let mac = try MessageAuthentication(key: key)
         let message = Array("parts of one message, some of them empty".utf8)
@@ -52,7 +56,8 @@ import TokenCrypto
         }
     }
 
-    @Test func `delimited parts are another message than their sum`() throws {
+    @Test("delimited parts are another message than their sum")
+    func delimitedParts() throws {
         let mac = try MessageAuthentication(key: SecretBytes([UInt8](1...32)))
         func code(_ parts: [String]) throws -> [UInt8] {
             try mac.begin()
@@ -78,7 +83,8 @@ import TokenCrypto
         static let tag = "XFBoMYUZodetZdvTiFvSkQ"
     }
 
-    @Test func `A256GCM gives the answer of RFC 7516 A.1`() throws {
+    @Test("A256GCM gives the answer of RFC 7516 A.1")
+    func a256GCM() throws {
         let cipher = try AuthenticatedEncryption(key: SecretBytes(RFC7516.key))
         // Twice: the second message finds the context used.
         for _ in 0..<2 {
@@ -93,7 +99,8 @@ import TokenCrypto
         }
     }
 
-    @Test func `AES-256-GCM gives the answers of its specification, without and with a header`() throws {
+    @Test("AES-256-GCM gives the answers of its specification, without and with a header")
+    func aes256GCM() throws {
         // Test cases 13 to 15 of McGrew and Viega, "The Galois/Counter Mode of Operation".
         let zero = try AuthenticatedEncryption(key: SecretBytes([UInt8](repeating: 0, count: 32)))
         let empty = try zero.seal([], nonce: [UInt8](repeating: 0, count: 12), authenticating: [])
@@ -108,7 +115,8 @@ import TokenCrypto
             } == [])
     }
 
-    @Test func `what was changed anywhere does not open, and the context works on after it`() throws {
+    @Test("what was changed anywhere does not open, and the context works on after it")
+    func changedDoesNotOpen() throws {
         let cipher = try AuthenticatedEncryption(key: SecretBytes(RFC7516.key))
         let (ciphertext, tag) = try cipher.seal(
             RFC7516.plaintext, nonce: RFC7516.nonce, authenticating: RFC7516.header)
@@ -134,7 +142,8 @@ import TokenCrypto
         #expect(opens(ciphertext, RFC7516.nonce, tag, RFC7516.header))
     }
 
-    @Test func `a key or nonce of another length is an error`() throws {
+    @Test("a key or nonce of another length is an error")
+    func wrongLengths() throws {
         for count in [0, 16, 24, 31, 33, 64] {
             #expect(throws: CryptoError.self) {
                 _ = try AuthenticatedEncryption(key: SecretBytes([UInt8](repeating: 1, count: count)))
@@ -144,7 +153,8 @@ import TokenCrypto
         #expect(throws: CryptoError.self) { _ = try cipher.seal([1], nonce: [1], authenticating: []) }
     }
 
-    @Test func `S7 secret bytes cannot be printed and are equal by content alone`() {
+    @Test("S7: secret bytes cannot be printed and are equal by content alone")
+    func secretBytes() {
         let secret = SecretBytes([UInt8](repeating: 0xAB, count: 32))
         struct Holder { var secret: SecretBytes }
         var dumped = ""
@@ -168,7 +178,8 @@ import TokenCrypto
         #expect(SecretBytes([]) == SecretBytes([]))
     }
 
-    @Test func `buffered randomness never gives the same bytes twice`() throws {
+    @Test("buffered randomness never gives the same bytes twice")
+    func bufferedRandom() throws {
         let random = BufferedRandom()
         var seen: Set<[UInt8]> = []
         for _ in 0..<2_000 {

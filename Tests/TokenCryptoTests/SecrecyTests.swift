@@ -2,12 +2,14 @@ import Testing
 import TokenCrypto
 
 /// Fixed-size values: their length, their comparison, and that a secret cannot be printed (S7).
-@Suite struct SecrecyTests {
+@Suite("Values of fixed size")
+struct SecrecyTests {
     private func verifier(_ byte: UInt8) throws -> Verifier {
         try #require(Verifier(bytes: [UInt8](repeating: byte, count: 48)))
     }
 
-    @Test func `values take exactly their own number of bytes and give them back`() {
+    @Test("values take exactly their own number of bytes and give them back")
+    func length() {
         for count in 0...100 {
             let input = (0..<count).map { UInt8($0) }
             #expect(Digest(bytes: input)?.bytes == (count == 32 ? input : nil))
@@ -16,7 +18,8 @@ import TokenCrypto
         }
     }
 
-    @Test func `a fresh value is all zeros and a copy does not change with its original`() {
+    @Test("a fresh value is all zeros and a copy does not change with its original")
+    func freshValue() {
         var first = Digest()
         #expect(first.bytes == [UInt8](repeating: 0, count: 32))
         let copy = first
@@ -25,7 +28,8 @@ import TokenCrypto
         #expect(copy.bytes[31] == 0)
     }
 
-    @Test func `one changed bit anywhere makes values unequal`() throws {
+    @Test("one changed bit anywhere makes values unequal")
+    func oneChangedBit() throws {
         let original = try verifier(0x5A)
         #expect(original == (try verifier(0x5A)))
         for bit in 0..<(48 * 8) {
@@ -41,12 +45,14 @@ import TokenCrypto
         }
     }
 
-    @Test func `a digest's short form is its first eight bytes, big-endian`() throws {
+    @Test("a digest's short form is its first eight bytes, big-endian")
+    func shortDigest() throws {
         let digest = try #require(Digest(bytes: (1...32).map { UInt8($0) }))
         #expect(digest.prefix == 0x0102_0304_0506_0708)
     }
 
-    @Test func `S7 a verifier cannot be printed, in whatever way it is tried`() throws {
+    @Test("S7: a verifier cannot be printed, in whatever way it is tried")
+    func verifierIsNotPrinted() throws {
         // Every byte is 0xAB, 171: it shows as hex or decimal wherever it leaks.
         let secret = try verifier(0xAB)
         struct Holder {
@@ -72,7 +78,8 @@ import TokenCrypto
         #expect("\(secret)" == "<secret>")
     }
 
-    @Test func `an error of the cryptography names the operation and nothing else`() {
+    @Test("an error of the cryptography names the operation and nothing else")
+    func errors() {
         #expect("\(CryptoError(operation: "SHA-256"))" == "cryptographic operation SHA-256 failed")
     }
 }

@@ -2,11 +2,13 @@ import Testing
 import TokenCrypto
 
 /// Hex and base64url take exactly what they must: one lenient character is one more text for the same secret.
-@Suite struct TextEncodingTests {
+@Suite("Hex and base64url")
+struct TextEncodingTests {
     private static let hexDigits = Set("0123456789abcdefABCDEF".utf8)
     private static let urlDigits = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
-    @Test func `every byte survives hex in either case, and is printed in lower case`() {
+    @Test("every byte survives hex in either case, and is printed in lower case")
+    func hexOfEveryByte() {
         for start in stride(from: 0, to: 256, by: 8) {
             let value = (start..<start + 8).map { UInt8($0) }
             let text = value.withUnsafeBytes { Hex.encode($0) }
@@ -18,8 +20,8 @@ import TokenCrypto
         }
     }
 
-    @Test(arguments: [16, 32, 128])
-    func `every foreign character at every place of hex is refused`(length: Int) {
+    @Test("every foreign character at every place of hex is refused", arguments: [16, 32, 128])
+    func foreignCharactersInHex(length: Int) {
         let good = [UInt8](repeating: UInt8(ascii: "a"), count: length)
         for place in 0..<length {
             for character in UInt8.min...UInt8.max {
@@ -32,13 +34,15 @@ import TokenCrypto
         }
     }
 
-    @Test func `hex of a wrong length is refused and nothing is read past its end`() {
+    @Test("hex of a wrong length is refused and nothing is read past its end")
+    func hexOfWrongLength() {
         for length in 0...130 where length != 32 {
             #expect(decodeHex(Array(repeating: UInt8(ascii: "0"), count: length), count: 16) == nil)
         }
     }
 
-    @Test func `base64url of every length comes back, and only into that length`() {
+    @Test("base64url of every length comes back, and only into that length")
+    func base64urlOfEveryLength() {
         for count in 0...66 {
             let value = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 11) }
             let text = base64URL(value)
@@ -49,8 +53,8 @@ import TokenCrypto
     }
 
     /// From 6 bytes on eight characters are read in one word.
-    @Test(arguments: [1, 2, 3, 6, 7, 12])
-    func `every character decodes or is refused, at every place of a group`(count: Int) {
+    @Test("every character decodes or is refused, at every place of a group", arguments: [1, 2, 3, 6, 7, 12])
+    func everyCharacterAtEveryPlace(count: Int) {
         let text = base64URL([UInt8](repeating: 0, count: count))
         for place in text.indices {
             for character in UInt8.min...UInt8.max {
@@ -66,7 +70,8 @@ import TokenCrypto
         }
     }
 
-    @Test func `trailing bits that are not zero are refused: one text for one value`() {
+    @Test("trailing bits that are not zero are refused: one text for one value")
+    func trailingBits() {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
         // 64 bytes, the length of a token, leave 4 bits; 2 bytes leave 2.
         for (count, step) in [(64, 16), (1, 16), (2, 4)] {
@@ -80,13 +85,15 @@ import TokenCrypto
         }
     }
 
-    @Test func `padding and the other alphabet are refused`() {
+    @Test("padding and the other alphabet are refused")
+    func paddingAndOtherAlphabet() {
         #expect(decodeBase64URL(Array("+/+/".utf8), count: 3) == nil)
         #expect(decodeBase64URL(Array("AA==".utf8), count: 1) == nil)
         #expect(decodeBase64URL(Array("-_-_".utf8), count: 3) == bytes("fbffbf"))
     }
 
-    @Test func `base64url is written as it is read, of every length and value`() {
+    @Test("base64url is written as it is read, of every length and value")
+    func base64urlIsWritten() {
         for count in 0...70 {
             for seed in 0..<20 {
                 let value = (0..<count).map { UInt8(truncatingIfNeeded: ($0 &+ 1) &* (seed &* 83 &+ 7)) }

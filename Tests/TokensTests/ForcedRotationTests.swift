@@ -5,8 +5,10 @@ import UnixTime
 @testable import Tokens
 
 /// Rule 6, LOGIN and ROTATE; and what an access may move (S6).
-@Suite struct ForcedRotationTests {
-    @Test func `rule 6 current, previous and pending are retired at once, the new one is current`() throws {
+@Suite("LOGIN and ROTATE: forced rotation, and what an access may move")
+struct ForcedRotationTests {
+    @Test("rule 6: current, previous and pending are retired at once, the new one is current")
+    func retiresAllAtOnce() throws {
         var life = try Life()
         life.now += life.policy.rotationAfter
         try life.rotateAndConfirm()
@@ -21,7 +23,8 @@ import UnixTime
         #expect(life.record.generation == 4 && life.record.forcedGeneration == 4)
     }
 
-    @Test func `rule 6 within the overlap, too, the previous token dies with the forced rotation`() throws {
+    @Test("rule 6: within the overlap, too, the previous token dies with the forced rotation")
+    func previousDiesInOverlap() throws {
         var life = try Life()
         life.now += life.policy.rotationAfter
         try life.rotateAndConfirm()
@@ -31,7 +34,8 @@ import UnixTime
         #expect(life.standing(1) == .retired(punishable: false))
     }
 
-    @Test func `rule 5 tokens from before a forced rotation never become punishable, later ones do`() throws {
+    @Test("rule 5: tokens from before a forced rotation never become punishable, later ones do")
+    func olderTokensNeverPunishable() throws {
         var life = try Life(policy: TokenPolicy(onReplay: .revoke))
         life.now += life.policy.rotationAfter
         try life.rotateAndConfirm()
@@ -46,8 +50,8 @@ import UnixTime
         #expect(life.standing(5, at: muchLater) == .current)
     }
 
-    @Test(arguments: 1...3)
-    func `rule 5 it is the last forced rotation that counts`(rotationsBetween: Int) throws {
+    @Test("rule 5: it is the last forced rotation that counts", arguments: 1...3)
+    func lastForcedRotationCounts(rotationsBetween: Int) throws {
         var life = try Life(policy: TokenPolicy(onReplay: .revoke))
         try life.force()
         for _ in 0..<rotationsBetween {
@@ -61,14 +65,16 @@ import UnixTime
         }
     }
 
-    @Test func `rule 6 seven older tokens survive a forced rotation, its own counted`() throws {
+    @Test("rule 6: seven older tokens survive a forced rotation, its own counted")
+    func sevenOlderTokensSurvive() throws {
         var life = try Life()
         for _ in 0..<10 { try life.force() }
         for token in 3...9 { #expect(life.standing(token) == .retired(punishable: false)) }
         #expect(life.standing(2) == .forged)
     }
 
-    @Test func `a forced rotation renews the salt of CSRF tokens, a rotation on access keeps it`() throws {
+    @Test("a forced rotation renews the salt of CSRF tokens, a rotation on access keeps it")
+    func forcedRotationRenewsSalt() throws {
         var life = try Life()
         #expect(life.record.csrfSalt == nil)
         try life.force()
@@ -80,7 +86,8 @@ import UnixTime
         #expect(life.record.csrfSalt != salt)
     }
 
-    @Test func `S6 rotation, confirmation and ROTATE never move the absolute end, and all renew the access`() throws {
+    @Test("S6: rotation, confirmation and ROTATE never move the absolute end, and all renew the access")
+    func absoluteEndStays() throws {
         var life = try Life()
         let end = life.record.absoluteEnd
         #expect(end == Life.start + life.policy.absolute)
@@ -97,7 +104,8 @@ import UnixTime
         }
     }
 
-    @Test func `the TTL is the idle limit until the absolute end is nearer`() throws {
+    @Test("the TTL is the idle limit until the absolute end is nearer")
+    func timeToLive() throws {
         var life = try Life(policy: TokenPolicy(idle: 1_000, absolute: 1_500))
         #expect(life.record.expireAt == Life.start + 1_000)
         life.now += 900

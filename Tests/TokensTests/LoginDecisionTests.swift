@@ -6,7 +6,8 @@ import UnixTime
 @testable import Tokens
 
 /// LOGIN: whose session it becomes, and that a repeated one is given the same answer (S3).
-@Suite struct LoginDecisionTests {
+@Suite("LOGIN: whose session it becomes")
+struct LoginDecisionTests {
     private let crypto: CryptoContext
     private let alice = Array("alice".utf8)
     private let bob = Array("bob".utf8)
@@ -40,7 +41,8 @@ import UnixTime
             subjectDigest: try crypto.digest(subject), until: life.now + life.policy.rotationOverlap)
     }
 
-    @Test func `an anonymous session and one of the same subject are renewed, another's is replaced`() throws {
+    @Test("an anonymous session and one of the same subject are renewed, another's is replaced")
+    func whoseSession() throws {
         var life = try Life()
         #expect(try decide(.live(life.record), life, token: 0, subject: alice) == .renew(life.record))
         life.record.subject = alice
@@ -48,7 +50,8 @@ import UnixTime
         #expect(try decide(.live(life.record), life, token: 0, subject: bob) == .replace(life.record))
     }
 
-    @Test func `every accepted token may log in: current, pending, waiting, overlapping`() throws {
+    @Test("every accepted token may log in: current, pending, waiting, overlapping")
+    func everyAcceptedToken() throws {
         var life = try Life()
         try life.rotate()
         for token in 0...1 {
@@ -62,7 +65,8 @@ import UnixTime
         #expect(try decide(.live(life.record), life, token: 0, subject: alice, at: retired) == .fresh)
     }
 
-    @Test func `what is not accepted gets a new session and leaves what is stored alone`() throws {
+    @Test("what is not accepted gets a new session and leaves what is stored alone")
+    func notAccepted() throws {
         let life = try Life()
         var other = life
         other.record.current = try TestToken(50).digest
@@ -73,7 +77,8 @@ import UnixTime
         }
     }
 
-    @Test func `S3 a LOGIN repeated with old token and subject gets the same new token, until the overlap has passed`()
+    @Test("S3: a LOGIN repeated with old token and subject gets the same new token, until the overlap has passed")
+    func repeatedLogin()
         throws
     {
         let life = try Life()
@@ -86,7 +91,8 @@ import UnixTime
         #expect(try decide(stored, life, token: 0, subject: alice, at: end) == .fresh)
     }
 
-    @Test func `another subject or another token does not open the memo`() throws {
+    @Test("another subject or another token does not open the memo")
+    func memoIsOwn() throws {
         var life = try Life()
         try life.rotate()
         let stored = StoredSession.live(try loggedIn(life, from: 1, subject: alice))
@@ -95,7 +101,8 @@ import UnixTime
         #expect(try decide(stored, life, token: 1, subject: []) == .fresh)
     }
 
-    @Test func `the memo leads nowhere once its token is no longer the current one`() throws {
+    @Test("the memo leads nowhere once its token is no longer the current one")
+    func memoEnds() throws {
         var life = try Life()
         life.record = try loggedIn(life, from: 0, subject: alice)
         try life.force()
@@ -106,7 +113,8 @@ import UnixTime
         #expect(try decide(.live(life.record), life, token: 0, subject: alice) == .fresh)
     }
 
-    @Test func `S3 the tombstone of a replaced session leads the repeated LOGIN to the new one`() throws {
+    @Test("S3: the tombstone of a replaced session leads the repeated LOGIN to the new one")
+    func tombstoneLeadsToNew() throws {
         let life = try Life()
         var random = SeededRandom(seed: 12)
         let newSid: SessionID = try random.bytes()
@@ -119,7 +127,8 @@ import UnixTime
         #expect(try decide(stored, life, token: 0, subject: alice) == .fresh)
     }
 
-    @Test func `S6 LOGIN sets subject and limits anew, and nothing else does`() throws {
+    @Test("S6: LOGIN sets subject and limits anew, and nothing else does")
+    func loginSetsAnew() throws {
         var life = try Life()
         life.now += 5_000
         let record = try loggedIn(life, from: 0, subject: alice)

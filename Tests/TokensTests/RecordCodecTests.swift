@@ -6,7 +6,8 @@ import UnixTime
 @testable import Tokens
 
 /// The record in Redis: what is written comes back, compactly, and a difference leads from one state to the next.
-@Suite struct RecordCodecTests {
+@Suite("The record in Redis")
+struct RecordCodecTests {
     private static let seeds = 0..<400 as Range<UInt64>
 
     /// Names to values, as Redis keeps a hash.
@@ -14,7 +15,8 @@ import UnixTime
         Dictionary(uniqueKeysWithValues: fields.map { ($0.name, $0.value) })
     }
 
-    @Test func `every record comes back as it was written`() throws {
+    @Test("every record comes back as it was written")
+    func records() throws {
         for seed in Self.seeds {
             var random = SeededRandom(seed: seed)
             let record = random.record()
@@ -24,20 +26,22 @@ import UnixTime
         }
     }
 
-    @Test(arguments: EndReason.allCases)
-    func `a tombstone comes back, with its memo and without`(reason: EndReason) throws {
+    @Test("a tombstone comes back, with its memo and without", arguments: EndReason.allCases)
+    func tombstones(reason: EndReason) throws {
         var random = SeededRandom(seed: 3)
         for tombstone in [Tombstone(reason: reason), Tombstone(reason: reason, login: random.memo())] {
             #expect(try RecordCodec.decode(RecordCodec.encode(tombstone).hash).session == .ended(tombstone))
         }
     }
 
-    @Test func `nothing under the key is an absent session`() throws {
+    @Test("nothing under the key is an absent session")
+    func absent() throws {
         let decoded = try RecordCodec.decode([])
         #expect(decoded.session == .absent && decoded.data.isEmpty)
     }
 
-    @Test func `a difference applied to the old hash gives exactly the new one`() throws {
+    @Test("a difference applied to the old hash gives exactly the new one")
+    func differences() throws {
         for seed in Self.seeds {
             var random = SeededRandom(seed: seed)
             let old = random.record()
@@ -64,7 +68,8 @@ import UnixTime
         }
     }
 
-    @Test func `a state change always moves the revision, so that it is always written over another`() throws {
+    @Test("a state change always moves the revision, so that it is always written over another")
+    func revisions() throws {
         var life = try Life()
         let first = life.record
         try life.rotate()
@@ -75,7 +80,8 @@ import UnixTime
         #expect([first, second, third, life.record].map(\.revision) == [1, 2, 3, 4])
     }
 
-    @Test func `every name has one letter and every value at most 64 bytes: the encoding stays compact`() {
+    @Test("every name has one letter and every value at most 64 bytes: the encoding stays compact")
+    func compactNames() {
         for seed in Self.seeds {
             var random = SeededRandom(seed: seed)
             let record = random.record()
@@ -86,13 +92,15 @@ import UnixTime
         }
     }
 
-    @Test func `a fresh record is small`() throws {
+    @Test("a fresh record is small")
+    func freshRecord() throws {
         let fields = RecordCodec.encode(try Life().record)
         #expect(fields.count <= 9)
         #expect(fields.reduce(0) { $0 + $1.name.count + $1.value.count } <= 128)
     }
 
-    @Test func `data fields come back by name and cannot touch the record`() throws {
+    @Test("data fields come back by name and cannot touch the record")
+    func dataFields() throws {
         let record = try Life().record
         let data = ["r", "d", "v", "z", ".", "basket", "\u{0}", "ä"].map {
             RecordField(name: Array($0.utf8), value: [1])
@@ -103,7 +111,8 @@ import UnixTime
         #expect(decoded.data == data)
     }
 
-    @Test func `a record of a newer version is refused, whatever else it holds`() throws {
+    @Test("a record of a newer version is refused, whatever else it holds")
+    func newerVersion() throws {
         var fields = RecordCodec.encode(try Life().record)
         fields[0] = RecordField("v", Array("3".utf8))
         #expect(throws: RecordError.newerVersion(3)) { try RecordCodec.decode(fields.hash) }
@@ -112,7 +121,8 @@ import UnixTime
         }
     }
 
-    @Test func `a remembered token keeps its times for the longest overlap that can be configured`() throws {
+    @Test("a remembered token keeps its times for the longest overlap that can be configured")
+    func longestOverlap() throws {
         var life = try Life(policy: TokenPolicy(rotationOverlap: 3_600_000, absolute: 400 * 86_400_000))
         try life.rotateAndConfirm()
         life.now += 399 * 86_400_000

@@ -6,7 +6,8 @@ import UnixTime
 @testable import Tokens
 
 /// Redis can hold anything: a record that cannot be read is an error, never a trap and never "unknown".
-@Suite struct RecordDamageTests {
+@Suite("A damaged record")
+struct RecordDamageTests {
     private func fields(_ change: (inout SessionRecord) -> Void = { _ in }) throws -> [RecordField] {
         var life = try Life()
         try life.rotateAndConfirm()
@@ -26,18 +27,23 @@ import UnixTime
         return RecordCodec.encode(record)
     }
 
-    @Test(arguments: ["v", "r", "d", "g", "t", "a", "i", "e", "s", "n", "w", "m", "y", "D"])
-    func `a missing field is an error`(name: String) throws {
+    @Test(
+        "a missing field is an error",
+        arguments: ["v", "r", "d", "g", "t", "a", "i", "e", "s", "n", "w", "m", "y", "D"])
+    func missingField(name: String) throws {
         let rest = try fields().filter { $0.name != Array(name.utf8) }
         #expect(throws: RecordError.self) { try RecordCodec.decode(rest.hash) }
     }
 
-    @Test(arguments: [
-        "v", "r", "d", "c", "g", "t", "a", "i", "e", "p", "s", "n", "o", "w", "f", "l", "m", "y", "x", "X", "P", "u",
-        "q",
-        "S", "D",
-    ])
-    func `a field of a wrong form is an error`(name: String) throws {
+    @Test(
+        "a field of a wrong form is an error",
+        arguments: [
+            "v", "r", "d", "c", "g", "t", "a", "i", "e", "p", "s", "n", "o", "w", "f", "l", "m", "y", "x", "X", "P",
+            "u",
+            "q",
+            "S", "D",
+        ])
+    func fieldOfWrongForm(name: String) throws {
         let valid = try fields { $0.forcedGeneration = 1 }
         #expect(valid.contains { $0.name == Array(name.utf8) })
         for value in [
@@ -49,20 +55,22 @@ import UnixTime
         }
     }
 
-    @Test func `a reason that a later daemon knows reads as admin`() throws {
+    @Test("a reason that a later daemon knows reads as admin")
+    func unknownReason() throws {
         let tombstone = [RecordField("v", Array("2".utf8)), RecordField("z", Array("sold".utf8))]
         #expect(try RecordCodec.decode(tombstone.hash).session == .ended(Tombstone(reason: .admin)))
     }
 
-    @Test(arguments: [7, 9, 64])
-    func `marks of a wrong form are an error`(count: Int) throws {
+    @Test("marks of a wrong form are an error", arguments: [7, 9, 64])
+    func marksOfWrongForm(count: Int) throws {
         let tombstone =
             RecordCodec.encode(Tombstone(reason: .logout))
             + [RecordField("o", [UInt8](repeating: 1, count: count))]
         #expect(throws: RecordError.damaged(field: "o")) { try RecordCodec.decode(tombstone.hash) }
     }
 
-    @Test func `what no session can be is an error`() throws {
+    @Test("what no session can be is an error")
+    func impossibleSession() throws {
         for (name, value) in [("v", "0"), ("v", "-1"), ("g", "0"), ("g", "-5"), ("i", "0"), ("i", "-1")] {
             let damaged =
                 try fields().filter { $0.name != Array(name.utf8) }
@@ -74,7 +82,8 @@ import UnixTime
         #expect(throws: RecordError.self) { try RecordCodec.decode(orphan.hash) }
     }
 
-    @Test func `an error names the field and never its value`() throws {
+    @Test("an error names the field and never its value")
+    func errorNamesTheField() throws {
         let secret = Array("5ecret-5ecret".utf8)
         let damaged = try fields().map {
             $0.name == [UInt8(ascii: "d")] ? RecordField(name: $0.name, value: secret) : $0
@@ -87,7 +96,8 @@ import UnixTime
         }
     }
 
-    @Test func `random hashes never trap, in decoding or in any decision on what was decoded`() throws {
+    @Test("random hashes never trap, in decoding or in any decision on what was decoded")
+    func randomHashes() throws {
         var random = SeededRandom(seed: 20_240_607)
         let letters = Array("vrdgtaiecpsnowflmyxz0123k.q".utf8)
         let policy = TokenPolicy(onReplay: .revoke)
@@ -130,15 +140,16 @@ import UnixTime
         #expect(decoded > 500, "the fuzzing reaches the decisions")
     }
 
-    @Test(arguments: ["+1", "01", "-0", "1_0", "٣", "1\0"])
-    func `numbers are read strictly: one text for one number`(text: String) throws {
+    @Test("numbers are read strictly: one text for one number", arguments: ["+1", "01", "-0", "1_0", "٣", "1\0"])
+    func numbersAreStrict(text: String) throws {
         let damaged = try fields().map {
             $0.name == [UInt8(ascii: "r")] ? RecordField(name: $0.name, value: Array(text.utf8)) : $0
         }
         #expect(throws: RecordError.self) { try RecordCodec.decode(damaged.hash) }
     }
 
-    @Test func `times that no clock shows are damage: the answer is computed from them`() throws {
+    @Test("times that no clock shows are damage: the answer is computed from them")
+    func impossibleTimes() throws {
         for name in ["t", "a", "e", "c", "n"] {
             for value in [Int64.min, -1, .max] {
                 let damaged = try fields().map {

@@ -5,7 +5,8 @@ import TokenCrypto
 @testable import Tokens
 
 /// Nothing usable at rest (rule 3): the successor opens for the holder of the old token and for nobody else.
-@Suite struct SealedSuccessorTests {
+@Suite("Rule 3: a successor opens for the holder of the old token alone")
+struct SealedSuccessorTests {
     private let crypto: CryptoContext
     private let old: TestToken
     private let new: TestToken
@@ -21,11 +22,13 @@ import TokenCrypto
         sealed = try crypto.seal(new.verifier, under: old.verifier, sid: sid)
     }
 
-    @Test func `it opens under the old token`() throws {
+    @Test("it opens under the old token")
+    func opens() throws {
         #expect(try crypto.open(sealed, under: old.verifier, sid: sid, digest: new.digest) == new.verifier)
     }
 
-    @Test func `the seal is the one that the design writes down`() throws {
+    @Test("the seal is the one that the design writes down")
+    func sealOfTheDesign() throws {
         var stream = [UInt8](repeating: 0, count: 48)
         let info = Array("tokencached successor v1".utf8) + new.digest.bytes
         try old.verifier.bytes.withUnsafeBytes { key in
@@ -40,7 +43,8 @@ import TokenCrypto
         #expect(sealed.bytes == zip(new.verifier.bytes, stream).map { $0 ^ $1 })
     }
 
-    @Test func `it opens under no other verifier, not under one bit of difference`() throws {
+    @Test("it opens under no other verifier, not under one bit of difference")
+    func otherVerifiers() throws {
         for bit in 0..<(48 * 8) {
             var other = old.verifier
             other.withUnsafeMutableBytes { $0[bit / 8] ^= 1 << UInt8(bit % 8) }
@@ -49,7 +53,8 @@ import TokenCrypto
         #expect(try crypto.open(sealed, under: new.verifier, sid: sid, digest: new.digest) == nil)
     }
 
-    @Test func `tampering with any byte of the seal, the digest or the session id opens nothing`() throws {
+    @Test("tampering with any byte of the seal, the digest or the session id opens nothing")
+    func tampering() throws {
         for index in 0..<48 {
             var tampered = sealed
             tampered.withUnsafeMutableBytes { $0[index] ^= 0x01 }
@@ -67,7 +72,8 @@ import TokenCrypto
         }
     }
 
-    @Test func `two successors under one old token share no key stream`() throws {
+    @Test("two successors under one old token share no key stream")
+    func twoSuccessors() throws {
         let third = try TestToken(3)
         let other = try crypto.seal(third.verifier, under: old.verifier, sid: sid)
         let sealedDifference = zip(sealed.bytes, other.bytes).map { $0 ^ $1 }
@@ -75,7 +81,8 @@ import TokenCrypto
         #expect(sealedDifference != difference)
     }
 
-    @Test func `neither the seal nor the record holds a verifier`() throws {
+    @Test("neither the seal nor the record holds a verifier")
+    func noVerifierAtRest() throws {
         var life = try Life()
         try life.rotate()
         let stored = RecordCodec.encode(life.record).flatMap(\.value)

@@ -5,7 +5,8 @@ import UnixTime
 @testable import Tokens
 
 /// The rotation rules of the session model as tables, at the exact milliseconds where they turn.
-@Suite struct StandingTests {
+@Suite("The rotation rules, to the millisecond")
+struct StandingTests {
     private static let after = TokenPolicy().rotationAfter
     private static let overlap = TokenPolicy().rotationOverlap
     private static let grace = TokenPolicy().replayGrace
@@ -13,17 +14,19 @@ import UnixTime
     // MARK: Rule 1, on access past the threshold
 
     @Test(
+        "rule 1: the first token's age counts from issue",
         arguments: [(-1, AccessDecision.accept(.afterReply)), (0, .rotate), (1, .rotate)]
             as [(Milliseconds, AccessDecision)])
-    func `rule 1 the first token's age counts from issue`(offset: Milliseconds, expected: AccessDecision) throws {
+    func ageOfFirstToken(offset: Milliseconds, expected: AccessDecision) throws {
         let life = try Life()
         #expect(life.access(0, at: Life.start + Self.after + offset) == expected)
     }
 
     @Test(
+        "rule 1: a later token's age counts from its confirmation, not from its rotation",
         arguments: [(-1, AccessDecision.accept(.afterReply)), (0, .rotate), (1, .rotate)]
             as [(Milliseconds, AccessDecision)])
-    func `rule 1 a later token's age counts from its confirmation, not from its rotation`(
+    func ageOfLaterToken(
         offset: Milliseconds, expected: AccessDecision
     ) throws {
         var life = try Life()
@@ -34,7 +37,8 @@ import UnixTime
         #expect(life.access(1, at: life.now + Self.after + offset) == expected)
     }
 
-    @Test func `rule 1 a clock that went back never rotates and never traps`() throws {
+    @Test("rule 1: a clock that went back never rotates and never traps")
+    func clockWentBack() throws {
         let life = try Life()
         #expect(life.access(0, at: Life.start - 1) == .accept(.none))
         #expect(life.access(0, at: .earliest) == .accept(.none))
@@ -43,8 +47,8 @@ import UnixTime
 
     // MARK: Rules 2 and 4, the old token leads to one successor until that is used
 
-    @Test func `rule 4 while the successor is pending the old token is told it, however late and however often`() throws
-    {
+    @Test("rule 4: while the successor is pending the old token is told it, however late and however often")
+    func pendingSuccessorIsTold() throws {
         var life = try Life()
         life.now += Self.after
         try life.rotate()
@@ -57,8 +61,8 @@ import UnixTime
         }
     }
 
-    @Test func `rule 4 the first presentation of the successor confirms, and does not rotate however old it is`() throws
-    {
+    @Test("rule 4: the first presentation of the successor confirms, and does not rotate however old it is")
+    func successorConfirms() throws {
         var life = try Life()
         life.now += Self.after
         try life.rotate()
@@ -72,12 +76,13 @@ import UnixTime
     }
 
     @Test(
+        "rules 4 and 5: the overlap ends to the millisecond, the grace begins there",
         arguments: [
             (-1, Standing.overlapping), (0, .retired(punishable: false)), (1, .retired(punishable: false)),
             (TokenPolicy().replayGrace - 1, .retired(punishable: false)),
             (TokenPolicy().replayGrace, .retired(punishable: true)),
         ] as [(Milliseconds, Standing)])
-    func `rules 4 and 5 the overlap ends to the millisecond, the grace begins there`(
+    func endOfOverlap(
         offset: Milliseconds, expected: Standing
     ) throws {
         var life = try Life()
@@ -86,7 +91,8 @@ import UnixTime
         #expect(life.standing(0, at: life.now + Self.overlap + offset) == expected)
     }
 
-    @Test func `rule 4 within the overlap the old token is valid without a successor`() throws {
+    @Test("rule 4: within the overlap the old token is valid without a successor")
+    func overlapWithoutSuccessor() throws {
         var life = try Life()
         life.now += Self.after
         try life.rotateAndConfirm()
@@ -95,7 +101,8 @@ import UnixTime
         #expect(life.access(1) == .accept(.none))
     }
 
-    @Test func `an overlap of zero retires the old token with the confirmation`() throws {
+    @Test("an overlap of zero retires the old token with the confirmation")
+    func noOverlap() throws {
         var life = try Life(policy: TokenPolicy(rotationOverlap: 0))
         life.now += Self.after
         try life.rotate()
@@ -106,7 +113,8 @@ import UnixTime
 
     // MARK: Rule 5, replay is seen and honest late requests are not punished
 
-    @Test func `rule 5 the previous token and seven before it are recognised, the next is forgotten`() throws {
+    @Test("rule 5: the previous token and seven before it are recognised, the next is forgotten")
+    func rememberedTokens() throws {
         var life = try Life()
         for _ in 0..<12 {
             life.now += Self.after
@@ -119,8 +127,10 @@ import UnixTime
         #expect(life.standing(12) == .current)
     }
 
-    @Test(arguments: [(-1, false), (0, true), (1, true)] as [(Milliseconds, Bool)])
-    func `rule 5 a remembered token becomes punishable when the grace after its overlap has passed`(
+    @Test(
+        "rule 5: a remembered token becomes punishable when the grace after its overlap has passed",
+        arguments: [(-1, false), (0, true), (1, true)] as [(Milliseconds, Bool)])
+    func becomesPunishable(
         offset: Milliseconds, punishable: Bool
     ) throws {
         var life = try Life()
@@ -132,8 +142,8 @@ import UnixTime
         #expect(life.standing(0, at: retired + Self.grace + offset) == .retired(punishable: punishable))
     }
 
-    @Test
-    func `rule 5 an overlap that a second rotation cut short is not held against its token until it would have ended`()
+    @Test("rule 5: an overlap that a second rotation cut short is not held against its token until it would have ended")
+    func cutOverlap()
         throws
     {
         // Grace shorter than the rest of the overlap: the overlap's natural end decides.
@@ -150,7 +160,8 @@ import UnixTime
         #expect(life.standing(0, at: naturalEnd) == .retired(punishable: true))
     }
 
-    @Test func `rule 5 where the grace outlasts a cut overlap it counts from the retirement`() throws {
+    @Test("rule 5: where the grace outlasts a cut overlap it counts from the retirement")
+    func graceOutlastsOverlap() throws {
         let policy = TokenPolicy(rotationAfter: 1_000, rotationOverlap: 60_000, replayGrace: 600_000)
         var life = try Life(policy: policy)
         life.now += 1_000
@@ -161,7 +172,8 @@ import UnixTime
         #expect(life.standing(0, at: life.now + 600_000) == .retired(punishable: true))
     }
 
-    @Test func `rule 5 a made-up verifier is unknown to every record and under every policy`() throws {
+    @Test("rule 5: a made-up verifier is unknown to every record and under every policy")
+    func madeUpVerifier() throws {
         var life = try Life(policy: TokenPolicy(onReplay: .revoke))
         let forged = try TestToken(1_000).digest
         for _ in 0..<4 {
@@ -176,8 +188,8 @@ import UnixTime
         }
     }
 
-    @Test(arguments: ReplayPolicy.allCases)
-    func `rule 5 on-replay decides what the return of a punishable token does`(onReplay: ReplayPolicy) throws {
+    @Test("rule 5: on-replay decides what the return of a punishable token does", arguments: ReplayPolicy.allCases)
+    func onReplay(onReplay: ReplayPolicy) throws {
         var life = try Life(policy: TokenPolicy(onReplay: onReplay))
         life.now += Self.after
         try life.rotateAndConfirm()

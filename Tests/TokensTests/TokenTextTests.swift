@@ -4,7 +4,8 @@ import TokenCrypto
 import Tokens
 
 /// Tokens and session ids as clients send them: three spellings of one value, and nothing else.
-@Suite struct TokenTextTests {
+@Suite("Tokens and session ids as text")
+struct TokenTextTests {
     private static func base64URL(_ bytes: [UInt8]) -> [UInt8] {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
         let bits = bytes.flatMap { byte in (0..<8).map { byte >> (7 - $0) & 1 } }
@@ -18,8 +19,8 @@ import Tokens
         return SessionToken(sid: try random.bytes(), verifier: try random.bytes())
     }
 
-    @Test(arguments: 0..<64 as Range<UInt64>)
-    func `hex in either case, with and without 0x, and base64url are one token`(seed: UInt64) throws {
+    @Test("hex in either case, with and without 0x, and base64url are one token", arguments: 0..<64 as Range<UInt64>)
+    func threeSpellings(seed: UInt64) throws {
         let token = try token(seed)
         let text = String(decoding: token.secretText, as: UTF8.self)
         #expect(text.utf8.count == 128 && text == text.lowercased())
@@ -32,24 +33,28 @@ import Tokens
         #expect(SessionToken(text: url) == token)
     }
 
-    @Test(arguments: [
-        "", "0x", "0", "x", "deadbeef", "0xdeadbeef", String(repeating: "a", count: 127),
-        String(repeating: "a", count: 129), String(repeating: "a", count: 130),
-        "0y" + String(repeating: "a", count: 128),
-        "x0" + String(repeating: "a", count: 128), "0x0x" + String(repeating: "a", count: 126),
-        "0x" + String(repeating: "a", count: 126), String(repeating: "g", count: 128),
-        " " + String(repeating: "a", count: 127), String(repeating: "a", count: 127) + "\n",
-        String(repeating: "a", count: 128) + "\0", String(repeating: "A", count: 85), String(repeating: "A", count: 87),
-        "0x" + String(repeating: "A", count: 86), String(repeating: "A", count: 85) + "=",
-        String(repeating: "A", count: 85) + "B", String(repeating: "A", count: 84) + "==",
-        String(repeating: "+", count: 86), "ä" + String(repeating: "a", count: 126),
-        "٠" + String(repeating: "0", count: 126),
-    ])
-    func `what is no token is nil`(text: String) {
+    @Test(
+        "what is no token is nil",
+        arguments: [
+            "", "0x", "0", "x", "deadbeef", "0xdeadbeef", String(repeating: "a", count: 127),
+            String(repeating: "a", count: 129), String(repeating: "a", count: 130),
+            "0y" + String(repeating: "a", count: 128),
+            "x0" + String(repeating: "a", count: 128), "0x0x" + String(repeating: "a", count: 126),
+            "0x" + String(repeating: "a", count: 126), String(repeating: "g", count: 128),
+            " " + String(repeating: "a", count: 127), String(repeating: "a", count: 127) + "\n",
+            String(repeating: "a", count: 128) + "\0", String(repeating: "A", count: 85),
+            String(repeating: "A", count: 87),
+            "0x" + String(repeating: "A", count: 86), String(repeating: "A", count: 85) + "=",
+            String(repeating: "A", count: 85) + "B", String(repeating: "A", count: 84) + "==",
+            String(repeating: "+", count: 86), "ä" + String(repeating: "a", count: 126),
+            "٠" + String(repeating: "0", count: 126),
+        ])
+    func noToken(text: String) {
         #expect(SessionToken(text: text.utf8) == nil)
     }
 
-    @Test func `random garbage never traps and never is a token`() {
+    @Test("random garbage never traps and never is a token")
+    func garbage() {
         var random = SeededRandom(seed: 99)
         let lengths = [0, 1, 2, 32, 34, 85, 86, 87, 127, 128, 129, 130, 131, 200]
         for round in 0..<20_000 {
@@ -60,7 +65,8 @@ import Tokens
         }
     }
 
-    @Test func `a session id is read in both cases and with 0x, and printed in lower case`() throws {
+    @Test("a session id is read in both cases and with 0x, and printed in lower case")
+    func sessionID() throws {
         let text = "0123456789abcdef0123456789ABCDEF"
         let sid = try #require(SessionID(text: text.utf8))
         #expect(sid.description == text.lowercased())
@@ -71,7 +77,8 @@ import Tokens
         }
     }
 
-    @Test func `S7 a token prints as its session id alone`() throws {
+    @Test("S7: a token prints as its session id alone")
+    func print() throws {
         var token = try token(5)
         token.verifier = try #require(Verifier(bytes: [UInt8](repeating: 0xAB, count: 48)))
         var dumped = ""

@@ -5,13 +5,15 @@ import UnixTime
 @testable import Tokens
 
 /// The budget of writes (S8): when an access is recorded, and when that must come before the reply.
-@Suite struct TouchDecisionTests {
+@Suite("S8: when an access is recorded")
+struct TouchDecisionTests {
     @Test(
+        "S8: an access is recorded once in a touch interval, before the reply where less than one remains",
         arguments: [
             (59_999, Touch.none), (60_000, .afterReply), (60_001, .afterReply), (7_200_000 - 60_000, .afterReply),
             (7_200_000 - 59_999, .beforeReply), (7_200_000, .beforeReply), (9_999_999, .beforeReply),
         ] as [(Milliseconds, Touch)])
-    func `S8 an access is recorded once in a touch interval, before the reply where less than one remains`(
+    func onceAnInterval(
         age: Milliseconds, expected: Touch
     ) throws {
         let life = try Life(policy: TokenPolicy(rotationAfter: 1 << 40))
@@ -19,9 +21,10 @@ import UnixTime
     }
 
     @Test(
+        "the touch interval is at most a tenth of the idle limit and never zero",
         arguments: [(600_000, 60_000), (599_990, 59_999), (1_000, 100), (10, 1), (9, 1), (1, 1)]
             as [(Milliseconds, Milliseconds)])
-    func `the touch interval is at most a tenth of the idle limit and never zero`(
+    func interval(
         idle: Milliseconds, interval: Milliseconds
     ) throws {
         var life = try Life(policy: TokenPolicy(rotationAfter: 1 << 40))
@@ -29,7 +32,8 @@ import UnixTime
         #expect(life.record.touchInterval(policy: life.policy) == interval)
     }
 
-    @Test func `the waiting and the overlapping token are touched by the same rule`() throws {
+    @Test("the waiting and the overlapping token are touched by the same rule")
+    func everyStanding() throws {
         var life = try Life()
         try life.rotate()
         #expect(life.access(0, at: life.now + 59_999) == .acceptAwaitingSuccessor(.none))

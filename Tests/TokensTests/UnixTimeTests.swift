@@ -2,10 +2,12 @@ import Testing
 import UnixTime
 
 /// Times may come from Redis, a peer or a file: any 64 bits, and nothing traps on them.
-@Suite struct UnixTimeTests {
+@Suite("Times")
+struct UnixTimeTests {
     private static let extremes: [Int64] = [.min, .min + 1, -1_001, -1_000, -1, 0, 1, 999, 1_000, .max - 1, .max]
 
-    @Test func `a sum or difference that has no room stays at the end of the range`() {
+    @Test("a sum or difference that has no room stays at the end of the range")
+    func saturates() {
         for number in Self.extremes {
             for length in Self.extremes {
                 let time = UnixMilliseconds(number)
@@ -22,13 +24,15 @@ import UnixTime
     }
 
     @Test(
+        "whole seconds are rounded down, before 1970, too",
         arguments: [(0, 0), (999, 0), (1_000, 1), (-1, -1), (-1_000, -1), (-1_001, -2), (1_700_000_999, 1_700_000)]
             as [(Milliseconds, Seconds)])
-    func `whole seconds are rounded down, before 1970, too`(milliseconds: Milliseconds, seconds: Seconds) {
+    func roundedDown(milliseconds: Milliseconds, seconds: Seconds) {
         #expect(UnixMilliseconds(milliseconds).seconds == UnixSeconds(seconds))
     }
 
-    @Test func `seconds of the first and last time there are`() {
+    @Test("seconds of the first and last time there are")
+    func firstAndLast() {
         for number in Self.extremes {
             let seconds = UnixMilliseconds(number).seconds.sinceEpoch
             let rest = Int128(number) - Int128(seconds) * 1_000
@@ -36,7 +40,8 @@ import UnixTime
         }
     }
 
-    @Test func `times are in order, and print as they are written in replies`() {
+    @Test("times are in order, and print as they are written in replies")
+    func orderAndText() {
         #expect(UnixMilliseconds.earliest < UnixMilliseconds(0) && UnixMilliseconds(0) < .latest)
         #expect("\(UnixMilliseconds(1_700_000_000_000)) \(UnixSeconds(-1))" == "1700000000000 -1")
     }

@@ -4,7 +4,8 @@ import Tokens
 
 /// Honest browsers against the cookie rule, over the service itself in virtual time: who loses a login, who cannot log in,
 /// who sees a form twice. `BROWSERS` says how many.
-@Suite struct BrowserTests {
+@Suite("Honest browsers")
+struct BrowserTests {
     /// Out of so many browsers.
     struct Shares: Sendable {
         var browsers = 0
@@ -34,8 +35,10 @@ import Tokens
     /// Three of a hundred are apps that are killed once, and come back with the jar of a minute or two before. Where that
     /// lost a successor that was used, its login is lost, too, under `rotation.lost-successor: refuse`; `recover` is for
     /// them.
-    @Test(arguments: [LostSuccessorPolicy.refuse, .recover])
-    func `45 minutes of ordinary mishaps: nobody is stuck, and hardly anybody loses a login`(
+    @Test(
+        "45 minutes of ordinary mishaps: nobody is stuck, and hardly anybody loses a login",
+        arguments: [LostSuccessorPolicy.refuse, .recover])
+    func ordinaryMishaps(
         policy: LostSuccessorPolicy
     ) async throws {
         let count = Simulation.number("BROWSERS", or: 1_000)
@@ -57,8 +60,8 @@ import Tokens
         #expect(shares.formsAgain * 20 <= count, "at most 5 %")
     }
 
-    @Test(arguments: Mishap.allCases)
-    func `one mishap at a time`(mishap: Mishap) throws {
+    @Test("one mishap at a time", arguments: Mishap.allCases)
+    func oneMishap(mishap: Mishap) throws {
         let site = try Site(seed: 7)
         defer { site.close() }
         let visitors = (0..<60).map { Visitor(site, seed: UInt64($0 + 1), subject: "ann-\($0)") }

@@ -5,7 +5,8 @@ import UnixTime
 @testable import Tokens
 
 /// Bindings to address and user agent: what is bound, what differs, what is renewed.
-@Suite struct BindingTests {
+@Suite("Bindings to address and user agent")
+struct BindingTests {
     let site: Site
     let now = Site.now
     static let strict = BindingPolicy(ip: .strict, userAgent: .strict)
@@ -24,7 +25,8 @@ import UnixTime
         return try site.sealer.check(bindings, given, policy: checked ?? policy, now: now)
     }
 
-    @Test func `off binds nothing and checks nothing`() throws {
+    @Test("off binds nothing and checks nothing")
+    func off() throws {
         let given = Self.signals("192.0.2.1", "Firefox")
         #expect(try site.sealer.bind(given, policy: BindingPolicy(), now: now).isEmpty)
         #expect(BindingPolicy().isOff && !Self.strict.isOff && !BindingPolicy(userAgent: .log).isOff)
@@ -36,14 +38,16 @@ import UnixTime
         #expect(bindings.ip == nil && bindings.userAgent != nil)
     }
 
-    @Test(arguments: [
-        ("192.0.2.1", "192.0.2.1", true), ("192.0.2.1", "192.0.2.255", true), ("192.0.2.1", "192.0.3.1", false),
-        ("192.0.2.1", "::ffff:192.0.2.9", true), ("::ffff:192.0.2.1", "192.0.2.9", true),
-        ("192.0.2.1", "::192.0.2.1", false), ("2001:db8:0:aa00::1", "2001:db8:0:aaff:ffff::", true),
-        ("2001:db8:0:aa00::1", "2001:db8:0:ab00::1", false), ("2001:db8::1", "192.0.2.1", false),
-        ("::", "0.0.0.0", false),
-    ])
-    func `an address counts by its prefix`(bound: String, given: String, isSame: Bool) throws {
+    @Test(
+        "an address counts by its prefix",
+        arguments: [
+            ("192.0.2.1", "192.0.2.1", true), ("192.0.2.1", "192.0.2.255", true), ("192.0.2.1", "192.0.3.1", false),
+            ("192.0.2.1", "::ffff:192.0.2.9", true), ("::ffff:192.0.2.1", "192.0.2.9", true),
+            ("192.0.2.1", "::192.0.2.1", false), ("2001:db8:0:aa00::1", "2001:db8:0:aaff:ffff::", true),
+            ("2001:db8:0:aa00::1", "2001:db8:0:ab00::1", false), ("2001:db8::1", "192.0.2.1", false),
+            ("::", "0.0.0.0", false),
+        ])
+    func addressPrefix(bound: String, given: String, isSame: Bool) throws {
         #expect(
             try verdict(Self.signals(bound), Self.signals(given), Self.strict) == BindingVerdict(isMismatch: !isSame))
         #expect(
@@ -51,7 +55,8 @@ import UnixTime
                 == BindingVerdict(differs: isSame ? [] : [.ip]))
     }
 
-    @Test func `a user agent counts to the last byte`() throws {
+    @Test("a user agent counts to the last byte")
+    func userAgent() throws {
         for (bound, given) in [("", ""), ("Firefox", "Firefox"), ("a\0b\u{ff}", "a\0b\u{ff}")] {
             #expect(try verdict(Self.signals(nil, bound), Self.signals(nil, given), Self.strict) == BindingVerdict())
         }
@@ -61,14 +66,16 @@ import UnixTime
         }
     }
 
-    @Test func `a token made without a signal is not bound by it`() throws {
+    @Test("a token made without a signal is not bound by it")
+    func notBound() throws {
         let given = Self.signals("192.0.2.1", "Firefox")
         #expect(try verdict(Signals(), given, Self.strict) == BindingVerdict())
         #expect(try verdict(Self.signals(nil, "Firefox"), given, Self.strict) == BindingVerdict())
         #expect(try verdict(Self.signals("192.0.2.1"), given, Self.strict) == BindingVerdict())
     }
 
-    @Test func `a strict signal that is not given is a mismatch, in log mode it is no difference`() throws {
+    @Test("a strict signal that is not given is a mismatch, in log mode it is no difference")
+    func missingSignal() throws {
         let bound = Self.signals("192.0.2.1", "Firefox")
         for given in [Signals(), Self.signals("192.0.2.1"), Self.signals(nil, "Firefox")] {
             #expect(try verdict(bound, given, Self.strict).isMismatch)
@@ -76,7 +83,8 @@ import UnixTime
         }
     }
 
-    @Test func `modes are a signal's own: one strict, one log`() throws {
+    @Test("modes are a signal's own: one strict, one log")
+    func modeOfEachSignal() throws {
         let policy = BindingPolicy(ip: .log, userAgent: .strict)
         let bound = Self.signals("192.0.2.1", "Firefox")
         #expect(
@@ -87,7 +95,8 @@ import UnixTime
         #expect(try verdict(bound, Self.signals("198.51.100.1", "Chrome"), Self.log).differs == [.ip, .ua])
     }
 
-    @Test func `a changed prefix length is no difference: the stored one counts`() throws {
+    @Test("a changed prefix length is no difference: the stored one counts")
+    func changedPrefixLength() throws {
         let narrow = BindingPolicy(ip: .strict, prefix4: 32, prefix6: 128)
         let wide = BindingPolicy(ip: .strict, prefix4: 8, prefix6: 16)
         #expect(
@@ -103,7 +112,8 @@ import UnixTime
                 == BindingVerdict())
     }
 
-    @Test func `a binding under a key that is gone is renewed, never a mismatch`() throws {
+    @Test("a binding under a key that is gone is renewed, never a mismatch")
+    func keyIsGone() throws {
         let old = try Site(keys: [7])
         let bound = Self.signals("192.0.2.1", "Firefox")
         var bindings = try old.sealer.bind(bound, policy: Self.strict, now: now)
@@ -127,14 +137,16 @@ import UnixTime
         #expect(mismatch == BindingVerdict(isMismatch: true))
     }
 
-    @Test func `a key that signs no longer still checks, and nothing is renewed`() throws {
+    @Test("a key that signs no longer still checks, and nothing is renewed")
+    func keySignsNoLonger() throws {
         let both = try Site(keys: [1, 2])
         let bound = Self.signals("192.0.2.1", "Firefox")
         let bindings = try site.sealer.bind(bound, policy: Self.strict, now: now)
         #expect(try both.sealer.check(bindings, bound, policy: Self.strict, now: now) == BindingVerdict())
     }
 
-    @Test func `a binding is stored in fifty bytes at most, and read back whole or not at all`() throws {
+    @Test("a binding is stored in fifty bytes at most, and read back whole or not at all")
+    func stored() throws {
         let bindings = try site.sealer.bind(
             Self.signals("192.0.2.1", "Firefox"), policy: Self.strict, now: now)
         let binding = try #require(bindings.ip)
@@ -153,7 +165,8 @@ import UnixTime
             ).ip != binding)
     }
 
-    @Test func `an address never stands in a binding`() throws {
+    @Test("an address never stands in a binding")
+    func noAddressInside() throws {
         let bytes = try #require(
             try site.sealer.bind(
                 Self.signals("192.0.2.1"), policy: BindingPolicy(ip: .strict, prefix4: 32), now: now
@@ -161,27 +174,32 @@ import UnixTime
         #expect(!bytes.indices.contains { bytes[$0...].starts(with: [192, 0, 2, 1]) })
     }
 
-    @Test(arguments: [
-        ("192.0.2.1", IPAddress.v4(0xC000_0201)), ("0.0.0.0", .v4(0)), ("::ffff:192.0.2.1", .v4(0xC000_0201)),
-        ("::FFFF:c000:201", .v4(0xC000_0201)), ("::1", .v6(high: 0, low: 1)), ("::", .v6(high: 0, low: 0)),
-        ("2001:DB8:0:0:0:0:0:1", .v6(high: 0x2001_0db8_0000_0000, low: 1)),
-        ("::192.0.2.1", .v6(high: 0, low: 0xC000_0201)),
-        ("1::ffff:192.0.2.1", .v6(high: 1 << 48, low: 0xffff_c000_0201)),
-    ])
-    func `addresses are read as numbers`(text: String, address: IPAddress) {
+    @Test(
+        "addresses are read as numbers",
+        arguments: [
+            ("192.0.2.1", IPAddress.v4(0xC000_0201)), ("0.0.0.0", .v4(0)), ("::ffff:192.0.2.1", .v4(0xC000_0201)),
+            ("::FFFF:c000:201", .v4(0xC000_0201)), ("::1", .v6(high: 0, low: 1)), ("::", .v6(high: 0, low: 0)),
+            ("2001:DB8:0:0:0:0:0:1", .v6(high: 0x2001_0db8_0000_0000, low: 1)),
+            ("::192.0.2.1", .v6(high: 0, low: 0xC000_0201)),
+            ("1::ffff:192.0.2.1", .v6(high: 1 << 48, low: 0xffff_c000_0201)),
+        ])
+    func addresses(text: String, address: IPAddress) {
         #expect(IPAddress(text: text.utf8) == address)
     }
 
-    @Test(arguments: [
-        "", "1", "1.2.3", "1.2.3.4.5", "256.0.0.1", "1.2.3.4 ", " 1.2.3.4", "01.2.3.4", "1.2.3.4/24", "localhost",
-        "example.com", ":", ":::", "1::2::3", "fe80::1%eth0", "[::1]", "1.2.3.4\0", "::1\0x", "12345::",
-        String(repeating: "0", count: 46), "٣.2.3.4",
-    ])
-    func `what is no address is nil; names are not looked up`(text: String) {
+    @Test(
+        "what is no address is nil; names are not looked up",
+        arguments: [
+            "", "1", "1.2.3", "1.2.3.4.5", "256.0.0.1", "1.2.3.4 ", " 1.2.3.4", "01.2.3.4", "1.2.3.4/24", "localhost",
+            "example.com", ":", ":::", "1::2::3", "fe80::1%eth0", "[::1]", "1.2.3.4\0", "::1\0x", "12345::",
+            String(repeating: "0", count: 46), "٣.2.3.4",
+        ])
+    func noAddress(text: String) {
         #expect(IPAddress(text: text.utf8) == nil)
     }
 
-    @Test func `masking takes any prefix, also one that a record damaged`() {
+    @Test("masking takes any prefix, also one that a record damaged")
+    func masking() {
         let four = IPAddress.v4(0xFFFF_FFFF)
         let six = IPAddress.v6(high: .max, low: .max)
         for prefix in [0, 1, 8, 24, 31, 32, 33, 56, 64, 65, 127, 128, 129, 255] {

@@ -5,7 +5,8 @@ import UnixTime
 @testable import Tokens
 
 /// G3: no token verifies as another kind, for another holder, another form, another prefix or under a removed key.
-@Suite struct CrossMatrixTests {
+@Suite("G3: no token passes for another")
+struct CrossMatrixTests {
     static let holders = [
         CSRFHolder(sid: Site.sid(1)), CSRFHolder(sid: Site.sid(2)),
         CSRFHolder(sid: Site.sid(1), salt: Digest(bytes: [UInt8](repeating: 1, count: 32))),
@@ -16,7 +17,8 @@ import UnixTime
         "", "contact", "contac", "contact2", "t", "contact\0", "CONTACT", String(repeating: "\0", count: 16),
     ]
 
-    @Test func `G3: every CSRF token with every holder and every form: only its own pass`() throws {
+    @Test("G3: every CSRF token with every holder and every form: only its own pass")
+    func csrfHoldersAndForms() throws {
         var site = try Site()
         for (holderIndex, holder) in Self.holders.enumerated() {
             for (formIndex, form) in Self.forms.enumerated() {
@@ -31,13 +33,15 @@ import UnixTime
         }
     }
 
-    @Test func `a salt of zeros and none are the same holder: a guest and the session made of it`() throws {
+    @Test("a salt of zeros and none are the same holder: a guest and the session made of it")
+    func saltOfZeros() throws {
         var site = try Site()
         let text = try site.csrf("a", CSRFHolder(sid: Site.sid(1)))
         #expect(site.check(text, "a", CSRFHolder(sid: Site.sid(1), salt: Digest())) == .passed)
     }
 
-    @Test func `G3: every kind as every other kind is refused`() throws {
+    @Test("G3: every kind as every other kind is refused")
+    func everyKindAsAnother() throws {
         var site = try Site()
         let guest = try site.sealer.seal(Site.guest(), now: Site.now)
         let captcha = try site.seal(Site.captcha())
@@ -49,7 +53,8 @@ import UnixTime
         for text in [guest, captcha, csrf] { #expect(SessionToken(text: text) == nil) }
     }
 
-    @Test func `G3: each purpose has a key of its own: signed with another purpose's key a guest is refused`() throws {
+    @Test("G3: each purpose has a key of its own: signed with another purpose's key a guest is refused")
+    func keyOfEachPurpose() throws {
         let forge = Forge(try Site())
         for purpose in ["guest", "captcha", "csrf", "binding", "guest-verifier"] {
             #expect((forge.site.openGuest(try forge.guest(purpose: purpose)).value != nil) == (purpose == "guest"))
@@ -59,7 +64,8 @@ import UnixTime
     }
 
     /// CSRF tokens, bindings and guests' verifiers by hand, from nothing but what is documented of them.
-    @Test func `G3: CSRF tokens, bindings and verifiers are those of their documented keys, and of no other`() throws {
+    @Test("G3: CSRF tokens, bindings and verifiers are those of their documented keys, and of no other")
+    func documentedKeys() throws {
         let forge = Forge(try Site())
         let sid = Site.sid(1)
         func delimited(_ parts: [[UInt8]]) -> [UInt8] {
@@ -96,7 +102,8 @@ import UnixTime
         }
     }
 
-    @Test func `G3: what another prefix sealed with the same ring is unknown`() throws {
+    @Test("G3: what another prefix sealed with the same ring is unknown")
+    func anotherPrefix() throws {
         var here = try Site(prefix: "tc:")
         var there = try Site(prefix: "tc:b:")
         for (maker, reader) in [(here, there), (there, here)] {
@@ -111,7 +118,8 @@ import UnixTime
                 != there.sealer.guestVerifiers(Site.guest()).map(\.bytes))
     }
 
-    @Test func `G3: what a removed key sealed is unknown, and a key of the same name does not help`() throws {
+    @Test("G3: what a removed key sealed is unknown, and a key of the same name does not help")
+    func removedKey() throws {
         var before = try Site(keys: [1])
         let guest = try before.sealer.seal(Site.guest(), now: Site.now)
         let captcha = try before.seal(Site.captcha())
@@ -132,7 +140,8 @@ import UnixTime
         }
     }
 
-    @Test func `G5: through a rotation over hosts every token is good on every host`() throws {
+    @Test("G5: through a rotation over hosts every token is good on every host")
+    func rotationOverHosts() throws {
         // Old ring, ring with the new key not yet active, active, old key pruned away from neither.
         let old = try RingKey(kid: "a", secret: Site.secret(1), created: 0, activeFrom: 0)
         let new = try RingKey(kid: "b", secret: Site.secret(2), created: 100, activeFrom: (Site.now + 3_600).sinceEpoch)
@@ -158,7 +167,8 @@ import UnixTime
             })
     }
 
-    @Test func `a guest has one verifier a key, its own key's first, whatever token it shows`() throws {
+    @Test("a guest has one verifier a key, its own key's first, whatever token it shows")
+    func oneVerifierAKey() throws {
         let site = try Site(keys: [1, 2, 3])
         let older = try Site(keys: [1])
         let opened = try #require(site.openGuest(try older.sealer.seal(Site.guest(), now: Site.now)).value)

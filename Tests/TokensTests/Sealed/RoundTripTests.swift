@@ -5,12 +5,14 @@ import UnixTime
 @testable import Tokens
 
 /// What was sealed here opens here, with everything that was in it, until its time has passed.
-@Suite struct RoundTripTests {
+@Suite("What was sealed opens")
+struct RoundTripTests {
     let bindings = Bindings(
         ip: Binding(kid: Array("k1".utf8), prefix: 24, code: [UInt8](1...16)),
         userAgent: Binding(kid: Array("old-key".utf8), prefix: 0, code: [UInt8](101...116)))
 
-    @Test func `a guest comes back as it was, with the name of its key`() throws {
+    @Test("a guest comes back as it was, with the name of its key")
+    func guest() throws {
         let site = try Site(keys: [3, 1, 2])
         for bindings in [Bindings(), bindings, Bindings(ip: bindings.ip), Bindings(userAgent: bindings.userAgent)] {
             let guest = Site.guest(bindings: bindings)
@@ -20,7 +22,8 @@ import UnixTime
         }
     }
 
-    @Test func `a captcha comes back as it was`() throws {
+    @Test("a captcha comes back as it was")
+    func captcha() throws {
         var site = try Site()
         for form in ["", "contact", "ünïcode \"quoted\" \\ \n\u{1}\u{7f} 🍏"] {
             for holder in [nil, Site.sid(4)] {
@@ -32,7 +35,8 @@ import UnixTime
         }
     }
 
-    @Test func `a CSRF token passes for its form and holder`() throws {
+    @Test("a CSRF token passes for its form and holder")
+    func csrf() throws {
         var site = try Site()
         let salted = CSRFHolder(sid: Site.sid(1), salt: Digest(bytes: [UInt8](0..<32)))
         for holder in [CSRFHolder(sid: Site.sid(1)), salted, CSRFHolder(sid: Site.sid(2))] {
@@ -42,7 +46,8 @@ import UnixTime
         }
     }
 
-    @Test func `BREACH: two CSRF tokens of one form share only what says nothing of it`() throws {
+    @Test("BREACH: two CSRF tokens of one form share only what says nothing of it")
+    func breach() throws {
         var site = try Site()
         let texts = [try site.csrf("contact"), try site.csrf("contact")]
         let bytes = try texts.map { try #require($0.withUnsafeBytes { Base64URL.decode($0) }) }

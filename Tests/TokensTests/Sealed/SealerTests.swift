@@ -6,8 +6,10 @@ import UnixTime
 @testable import Tokens
 
 /// What sealing itself must keep to: an active key, the count of nonces, secrets that do not show.
-@Suite struct SealerTests {
-    @Test func `without an active key nothing is sealed, and everything is opened`() throws {
+@Suite("Sealing")
+struct SealerTests {
+    @Test("without an active key nothing is sealed, and everything is opened")
+    func noActiveKey() throws {
         let maker = try Site(keys: [1])
         var random = SeededRandom(seed: 1)
         let future = try Sealer(
@@ -27,7 +29,8 @@ import UnixTime
         #expect(try future.bind(Signals(), policy: BindingPolicy(ip: .strict), now: Site.now).isEmpty)
     }
 
-    @Test func `RFC 7518: captchas are counted by key, with a warning at 2²⁸ and an end at 2³²`() throws {
+    @Test("RFC 7518: captchas are counted by key, with a warning at 2²⁸ and an end at 2³²")
+    func captchasAreCounted() throws {
         var site = try Site(keys: [1, 2])
         let key = site.sealer.keys[0]
         #expect(key.ringKey.kid == "k2")
@@ -46,7 +49,8 @@ import UnixTime
         #expect(throws: CryptoError.self) { _ = try site.seal(Site.captcha()) }
     }
 
-    @Test func `no nonce comes twice`() throws {
+    @Test("no nonce comes twice")
+    func nonces() throws {
         var site = try Site()
         site.random = SystemRandom()
         var nonces: Set<[UInt8]> = []
@@ -57,7 +61,8 @@ import UnixTime
         #expect(nonces.count == 1_000)
     }
 
-    @Test func `a solution or form that JSON cannot carry is not sealed`() throws {
+    @Test("a solution or form that JSON cannot carry is not sealed")
+    func notForJSON() throws {
         var site = try Site()
         for solution in [[], [0xff], [UInt8](repeating: 97, count: 65)] as [[UInt8]] {
             #expect(!Captcha.isSolution(solution))
@@ -73,7 +78,8 @@ import UnixTime
         }
     }
 
-    @Test func `the longest token of each kind stays below 4 KiB`() throws {
+    @Test("the longest token of each kind stays below 4 KiB")
+    func longestTokens() throws {
         let kid = String(repeating: "k", count: 32)
         let ring = try KeyRing(keys: [RingKey(kid: kid, secret: Site.secret(1), created: 0, activeFrom: 0)])
         let sealer = try Sealer(ring: ring, prefix: [])
@@ -93,15 +99,18 @@ import UnixTime
         #expect(try sealer.seal(guest, now: UnixSeconds(1)).count < 600)
     }
 
-    @Test(arguments: [
-        ("K7wXe", true), ("k7wxe", true), (" K7WXE\t\r\n", true), ("K7wXe\0", false), ("K7wX", false), ("", false),
-        ("K7wXee", false), ("K7 wXe", false),
-    ])
-    func `an answer counts without case and without space around it`(answer: String, isRight: Bool) {
+    @Test(
+        "an answer counts without case and without space around it",
+        arguments: [
+            ("K7wXe", true), ("k7wxe", true), (" K7WXE\t\r\n", true), ("K7wXe\0", false), ("K7wX", false), ("", false),
+            ("K7wXee", false), ("K7 wXe", false),
+        ])
+    func answers(answer: String, isRight: Bool) {
         #expect(Site.captcha().isSolved(by: Array(answer.utf8)) == isRight)
     }
 
-    @Test func `an answer in another script counts without case, too`() {
+    @Test("an answer in another script counts without case, too")
+    func answersInAnotherScript() {
         var captcha = Site.captcha()
         captcha.solution = Array("Äpfel".utf8)
         #expect(captcha.isSolved(by: Array("äPFEL".utf8)))
@@ -116,7 +125,8 @@ import UnixTime
         }
     }
 
-    @Test func `S7: the solution is not in a captcha's token or in what prints of it`() throws {
+    @Test("S7: the solution is not in a captcha's token or in what prints of it")
+    func solutionStaysSecret() throws {
         var site = try Site()
         let captcha = Site.captcha()
         let text = try site.seal(captcha)
@@ -132,7 +142,8 @@ import UnixTime
         }
     }
 
-    @Test func `the sealer shows the ring's fingerprint`() throws {
+    @Test("the sealer shows the ring's fingerprint")
+    func fingerprint() throws {
         let site = try Site(keys: [1, 2])
         #expect(site.sealer.fingerprint == (try site.ring.fingerprint))
     }

@@ -7,11 +7,13 @@ import UnixTime
 @testable import Tokens
 
 /// G4: a token with one byte changed, removed, added or cut is no token.
-@Suite struct TamperTests {
+@Suite("G4: a changed token is no token")
+struct TamperTests {
     private static let isLong = getenv("LONG_TESTS") != nil
 
     /// Each place of one token, with three other bytes.
-    @Test func `G4: every single byte of a guest, a captcha and a CSRF token matters`() throws {
+    @Test("G4: every single byte of a guest, a captcha and a CSRF token matters")
+    func everyByteMatters() throws {
         var site = try Site()
         var random = SeededRandom(seed: 1)
         let guest = try site.sealer.seal(Site.guest(), now: Site.now)
@@ -27,7 +29,8 @@ import UnixTime
     }
 
     /// A thousand of each kind, in a dozen places each; all places of all of them where `LONG_TESTS` is set.
-    @Test func `G4: a thousand tokens, changed anywhere, are refused`() throws {
+    @Test("G4: a thousand tokens, changed anywhere, are refused")
+    func thousandChangedTokens() throws {
         var site = try Site(keys: [1, 2])
         var random = SeededRandom(seed: 2)
         var accepted = 0
@@ -46,7 +49,8 @@ import UnixTime
         #expect(accepted == 0)
     }
 
-    @Test func `G4: a token that is cut, lengthened or missing a byte is refused`() throws {
+    @Test("G4: a token that is cut, lengthened or missing a byte is refused")
+    func otherLengths() throws {
         var site = try Site()
         let guest = try site.sealer.seal(Site.guest(), now: Site.now)
         let captcha = try site.seal(Site.captcha())
@@ -64,7 +68,8 @@ import UnixTime
         }
     }
 
-    @Test func `parts of two good tokens make no third one`() throws {
+    @Test("parts of two good tokens make no third one")
+    func partsOfTwoTokens() throws {
         var site = try Site()
         let guests = try [1, 2].map { try site.sealer.seal(Site.guest($0), now: Site.now) }
             .map { $0.split(separator: UInt8(ascii: ".")) }
@@ -79,7 +84,8 @@ import UnixTime
         }
     }
 
-    @Test func `garbage of any length never traps and is never a token`() throws {
+    @Test("garbage of any length never traps and is never a token")
+    func garbage() throws {
         let site = try Site()
         var random = SeededRandom(seed: 3)
         for round in 0..<3_000 {
