@@ -17,6 +17,24 @@ public struct ScaleResult: Codable, Sendable {
     public var notes: [String] = []
 }
 
+extension ScaleResult {
+    /// What takes memory: as tables say it, and as CSV does with the circumstances.
+    var memory: [(title: String, name: String, form: String, connections: Int?, bytes: Double?)] {
+        let many = "\(sessions) sessions"
+        return [
+            ("Redis, a fresh session", "redis-fresh-session", many, nil, freshBytes),
+            ("Redis, a session whose successor waits", "redis-session-with-successor", many, nil, pendingBytes),
+            ("Redis, a session once rotated", "redis-rotated-session", many, nil, rotatedBytes),
+            ("near cache, an entry", "near-cache-entry", many, nil, nearCacheEntryBytes),
+            ("daemon, no connections", "daemon", "", 0, emptyBytes.map(Double.init)),
+            (
+                "daemon, \(Figures.grouped(connections)) idle ones", "daemon", "", connections,
+                idleBytes.map(Double.init)
+            ),
+        ]
+    }
+}
+
 /// CPU of a request where there is little, and where there is much.
 public struct GrowthRow: Codable, Sendable {
     public var contender: Contender

@@ -79,23 +79,14 @@ extension Report {
     }
 
     private static func lines(_ result: ScaleResult) -> [CSVLine] {
-        func memory(_ name: String, _ bytes: Double?, sessions: Bool = false) -> CSVLine {
-            var line = CSVLine("memory", name)
-            line.form = sessions ? "\(result.sessions) sessions" : ""
-            line.value = bytes
+        var lines = result.memory.map { row in
+            var line = CSVLine("memory", row.name)
+            line.form = row.form
+            line.connections = row.connections
+            line.value = row.bytes
             line.unit = "bytes"
             return line
         }
-        var idle = memory("daemon", result.idleBytes.map(Double.init))
-        idle.connections = result.connections
-        var empty = memory("daemon", result.emptyBytes.map(Double.init))
-        empty.connections = 0
-        var lines = [
-            memory("redis-fresh-session", result.freshBytes, sessions: true),
-            memory("redis-session-with-successor", result.pendingBytes, sessions: true),
-            memory("redis-rotated-session", result.rotatedBytes, sessions: true),
-            memory("near-cache-entry", result.nearCacheEntryBytes, sessions: true), empty, idle,
-        ]
         for row in result.growth {
             for (count, microseconds) in [(row.small, row.smallMicroseconds), (row.large, row.largeMicroseconds)] {
                 var line = CSVLine("growth", row.contender.rawValue)

@@ -108,20 +108,9 @@ struct ReportTables {
     }
 
     private func scale(_ result: ScaleResult) -> [Titled] {
-        func bytes(_ count: Double?) -> String { count.map(Figures.bytes) ?? "–" }
         let memory = Titled(
             title: "memory", head: ["what", "bytes"],
-            rows: [
-                ["Redis, a fresh session", bytes(result.freshBytes)],
-                ["Redis, a session whose successor waits", bytes(result.pendingBytes)],
-                ["Redis, a session once rotated", bytes(result.rotatedBytes)],
-                ["near cache, an entry", bytes(result.nearCacheEntryBytes)],
-                ["daemon, no connections", bytes(result.emptyBytes.map(Double.init))],
-                [
-                    "daemon, \(Figures.grouped(result.connections)) idle ones",
-                    bytes(result.idleBytes.map(Double.init)),
-                ],
-            ])
+            rows: result.memory.map { [$0.title, $0.bytes.map(Figures.bytes) ?? "–"] })
         let growth = Titled(
             title: "CPU of a request", head: ["", "server", "few", "many", "many to few"],
             rows: result.growth.map { row in
