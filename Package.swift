@@ -142,13 +142,14 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "TokenCacheClientTests", dependencies: ["TokenCacheClient", "SeededRandom"], swiftSettings: strict),
+            name: "TokenCacheClientTests", dependencies: ["TokenCacheClient", "Host", "SeededRandom"],
+            swiftSettings: strict),
         .testTarget(
             name: "TokenCacheCtlTests",
             dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "LoadTestTests", dependencies: ["LoadTest", "tokencached", "tokencache-load", histogram],
+            name: "LoadTestTests", dependencies: ["LoadTest", "Host", "tokencached", "tokencache-load", histogram],
             swiftSettings: strict),
 
         // Makes a virtual environment with libraries of another language, once for a build folder.

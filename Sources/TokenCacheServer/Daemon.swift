@@ -276,7 +276,7 @@ public final class Daemon {
         parts.server.listen(on: socket.descriptor, as: parts.resp)
         service.notifier.tell(.ready, .status(statusLine))
         logger.notice(
-            "tokencached \(Version.current) serves",
+            "tokencached \(Product.version) serves",
             metadata: ["socket": "\(socket.path)", "redis": "\(parts.node.endpoint)", "pid": "\(getpid())"])
     }
 

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Glibc
+internal import Host
 internal import Logging
 internal import RedisLink
 internal import TokenCache
@@ -46,7 +47,7 @@ final class DaemonMarking {
         guard !isForbidden, node.state == .ready else { return done() }
         let runID = node.serverInfo.runID
         let mark = DaemonMark(
-            name: name, fingerprint: service.keyFingerprint ?? "", version: Version.current)
+            name: name, fingerprint: service.keyFingerprint ?? "", version: Product.version)
         service.leaveMark(mark) { [weak self] result in
             self?.left(result, runID)
             done()

@@ -1,4 +1,5 @@
 public import ArgumentParser
+internal import Host
 public import LoadTest
 
 extension Workload: ExpressibleByArgument {}
@@ -36,7 +37,7 @@ struct Arguments: ParsableCommand {
             cannot; 76 when a server answers something that makes the test \
             pointless; 128 and the signal's number when it was interrupted: what was finished by then is printed and written.
             """,
-        version: "tokencache-load \(LoadTestVersion.current)")
+        version: "tokencache-load \(Product.version)")
 
     @Argument(help: ArgumentHelp("What to ask of the daemon.", valueName: "workload"))
     var workloads: [Workload] = []

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Host
 import TokenCacheClient
 
 /// `doctor`: what is wrong, and what to do.
@@ -159,7 +160,7 @@ struct Doctor: ParsableCommand {
         switch try connection.exchange([["INFO".bytes]]).first {
         case .text(let bytes):
             return InfoFindings.all(
-                Info(parsing: String(decoding: bytes, as: UTF8.self)), ownVersion: ProgramVersion.current,
+                Info(parsing: String(decoding: bytes, as: UTF8.self)), ownVersion: Product.version,
                 trouble: trouble)
         case .error("NOPERM", _):
             return [

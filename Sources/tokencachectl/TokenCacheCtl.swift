@@ -12,7 +12,7 @@ struct TokenCacheCtl: ParsableCommand {
 
             \(ExitStatus.table)
             """,
-        version: ProgramVersion.current,
+        version: Product.version,
         subcommands: [
             Ping.self, Status.self, Issue.self, Validate.self, Inspect.self, Revoke.self, Sessions.self,
             GuestCommand.self, CSRFCommand.self, CaptchaCommand.self, InfoPage.self, Config.self, Reload.self,
@@ -24,11 +24,6 @@ struct TokenCacheCtl: ParsableCommand {
     func run() throws {
         throw ValidationError("Which subcommand?")
     }
-}
-
-/// The version this program was built as; `doctor` compares it with the daemon's.
-enum ProgramVersion {
-    static let current = "0.1.0"
 }
 
 @main

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Glibc
+internal import Host
 internal import TokenCacheServer
 
 /// The command line of the daemon.
@@ -13,7 +14,7 @@ struct Arguments: ParsableCommand {
 
             Exit status: 0 after a clean shutdown, 64 for a wrong command line, 78 for a wrong configuration.
             """,
-        version: "tokencached \(Version.current)")
+        version: "tokencached \(Product.version)")
 
     /// Read if `--config` and TOKENCACHED_CONFIG do not say otherwise, and if it exists.
     static let defaultFile = "/etc/tokencached/tokencached.yaml"

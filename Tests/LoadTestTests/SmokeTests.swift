@@ -1,4 +1,5 @@
 import Foundation
+import Host
 import Testing
 
 @testable import LoadTest
@@ -360,17 +361,10 @@ struct SmokeTests {
         #expect(try Self.load(["--help"]).output.contains("WORKLOADS"))
     }
 
-    @Test("the load test has the daemon's version")
+    @Test("the load test says its version")
     func version() throws {
-        let process = Foundation.Process()
-        process.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencached")
-        process.arguments = ["--version"]
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        #expect(text == "tokencached \(LoadTestVersion.current)\n")
+        let outcome = try Self.load(["--version"])
+        #expect(outcome.status == 0 && outcome.output == "tokencache-load \(Product.version)\n")
     }
 
     private static func processes(mentioning text: String) -> [String] {

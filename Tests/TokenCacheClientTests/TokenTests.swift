@@ -1,3 +1,4 @@
+import Host
 import Testing
 
 @testable import TokenCacheClient
@@ -78,6 +79,12 @@ struct SocketPathTests {
             isWritable: { $0 == SocketPath.systemFolder && writable })
     }
     private let system = "/run/tokencached/tokencached.sock"
+
+    @Test("the client looks where the daemon listens")
+    func sameAsDaemon() {
+        #expect(SocketPath.systemFolder == Product.socketFolder && SocketPath.fileName == Product.socketName)
+    }
+
     private let user = "/run/user/7/tokencached.sock"
 
     @Test("nothing known: the system daemon's path")

@@ -2,6 +2,9 @@ internal import Glibc
 
 /// Where the daemon's socket is when nobody says so.
 public enum SocketPath {
+    // What the daemon's `Product` says, written once more: this library goes into programs of others, whose packages
+    // may have a target `Host` of their own. A test holds the two together.
+
     /// The socket's name in whichever folder it is.
     static let fileName = "tokencached.sock"
     /// The folder of the system-wide daemon.

@@ -1,3 +1,4 @@
+internal import Host
 internal import Logging
 internal import TokenCache
 internal import WireProtocol
@@ -82,7 +83,7 @@ extension Dispatcher {
         writer.bulk("mode"); writer.bulk("standalone")
         writer.bulk("role"); writer.bulk("master")
         writer.bulk("modules"); writer.array(0)
-        writer.bulk("tokencached_version"); writer.bulk(Version.current)
+        writer.bulk("tokencached_version"); writer.bulk(Product.version)
         return .now
     }
 

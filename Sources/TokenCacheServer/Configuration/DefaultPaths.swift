@@ -1,3 +1,5 @@
+internal import Host
+
 /// Where socket and state are if the configuration does not say so (protocol.md).
 struct DefaultPaths {
     let environment: [String: String]
@@ -8,15 +10,15 @@ struct DefaultPaths {
     func socket() -> Result<String, ValueFault> {
         let folder =
             systemd("RUNTIME_DIRECTORY")
-            ?? usable("/run/tokencached")
+            ?? usable(Product.socketFolder)
             ?? absolute("XDG_RUNTIME_DIR")
         guard let folder else {
             return .failure(
                 ValueFault(
-                    "no place for the socket: RUNTIME_DIRECTORY and XDG_RUNTIME_DIR are not set, and /run/tokencached "
-                        + "cannot be written; give --socket PATH"))
+                    "no place for the socket: RUNTIME_DIRECTORY and XDG_RUNTIME_DIR are not set, and "
+                        + "\(Product.socketFolder) cannot be written; give --socket PATH"))
         }
-        let path = Self.joined(folder, "tokencached.sock")
+        let path = Self.joined(folder, Product.socketName)
         guard path.utf8.count <= SocketPath.maxBytes else {
             return .failure(
                 ValueFault("the default path is longer than \(SocketPath.maxBytes) bytes; give --socket PATH"))
@@ -29,14 +31,14 @@ struct DefaultPaths {
     func state() -> Result<String, ValueFault> {
         let folder =
             systemd("STATE_DIRECTORY")
-            ?? usable("/var/lib/tokencached")
+            ?? usable(Product.stateFolder)
             ?? absolute("XDG_STATE_HOME").map { Self.joined($0, "tokencached") }
             ?? absolute("HOME").map { Self.joined($0, ".local/state/tokencached") }
         guard let folder else {
             return .failure(
                 ValueFault(
                     "no place for the state: STATE_DIRECTORY, XDG_STATE_HOME and HOME are not set, and "
-                        + "/var/lib/tokencached cannot be written; give --state-dir DIR"))
+                        + "\(Product.stateFolder) cannot be written; give --state-dir DIR"))
         }
         return .success(folder)
     }

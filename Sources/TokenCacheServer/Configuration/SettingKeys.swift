@@ -1,5 +1,6 @@
 internal import EmbeddedRedis
 internal import EventLoop
+internal import Host
 public import Logging
 internal import RedisLink
 internal import TokenCache
@@ -24,7 +25,8 @@ public struct SettingKeys: Sendable {
     let limits = LimitKeys()
     let stateDirectory = SettingKey(
         "state-dir",
-        .path(empty: "$STATE_DIRECTORY, /var/lib/tokencached or tokencached in $XDG_STATE_HOME"), default: "", .restart,
+        .path(empty: "$STATE_DIRECTORY, \(Product.stateFolder) or tokencached in $XDG_STATE_HOME"), default: "",
+        .restart,
         "folder for what must survive a restart")
     let drainTimeout = SettingKey(
         "drain-timeout", .duration(.zero...(.minutes(10))), default: .seconds(5), .reload,
@@ -45,7 +47,7 @@ struct SocketKeys: KeySection {
     let path = SettingKey(
         "socket.path",
         .path(
-            empty: "tokencached.sock in $RUNTIME_DIRECTORY, /run/tokencached or $XDG_RUNTIME_DIR",
+            empty: "\(Product.socketName) in $RUNTIME_DIRECTORY, \(Product.socketFolder) or $XDG_RUNTIME_DIR",
             maxBytes: SocketPath.maxBytes),
         default: "", .restart, "the Unix socket that the daemon listens on")
     let mode = SettingKey("socket.mode", .mode, default: 0o660, .restart, "permission bits of the socket")

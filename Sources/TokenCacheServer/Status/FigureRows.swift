@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Glibc
+internal import Host
 internal import RedisLink
 internal import TokenCache
 internal import UnixTime
@@ -9,7 +10,7 @@ extension Figure {
     static let all: [Figure] = server + clients + memory + stats + other + upstream + nearCache + tokens + stateless
 
     private static let server: [Figure] = [
-        .text(.server, "tokencached_version", "the daemon's version") { _ in Version.current },
+        .text(.server, "tokencached_version", "the daemon's version") { _ in Product.version },
         .text(.server, "redis_version", "the version of Redis whose protocol is spoken here") { _ in
             Dispatcher.redisVersion
         },
