@@ -92,14 +92,19 @@ let package = Package(
             dependencies: ["TokenCacheClient", "LoadTest", "Host", "CHiredis", argumentParser],
             swiftSettings: strict),
 
-        // What tests of several targets begin a random choice from.
+        // What tests of several targets begin a random choice from; it is a `RandomSource`, too, and so knows TokenCrypto.
         .target(
             name: "SeededRandom", dependencies: ["TokenCrypto"], path: "Tests/SeededRandom", swiftSettings: strict),
+
+        // Folders, processes, servers and clients that tests of several targets need. It knows no target of the daemon.
+        // The harness looks through megabytes for every secret of a test: unoptimised that takes most of the run.
+        .target(
+            name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict + [.unsafeFlags(["-O"])]),
 
         // Unit tests need no server and finish in seconds.
         .testTarget(
             name: "WireProtocolTests", dependencies: ["WireProtocol", "SeededRandom"], swiftSettings: strict),
-        .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto"], swiftSettings: strict),
+        .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "TokensTests", dependencies: ["Tokens", "TokenCrypto", "UnixTime", "SeededRandom"],
             swiftSettings: strict),
@@ -108,6 +113,7 @@ let package = Package(
             name: "TokenCacheTests",
             dependencies: [
                 "TokenCache", "Tokens", "TokenCrypto", "UnixTime", "RedisLink", "EventLoop", "SeededRandom", logging,
+                "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -130,26 +136,31 @@ let package = Package(
             ],
             path: "Tests/Simulator", exclude: ["scenarios"],
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
-        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "RedisLinkTests",
-            dependencies: ["EmbeddedRedis", "RedisLink", "ReplyScanner", "EventLoop", "UnixTime", logging],
+            dependencies: [
+                "EmbeddedRedis", "RedisLink", "ReplyScanner", "EventLoop", "UnixTime", logging, "SeededRandom",
+                "TestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheServerTests",
             dependencies: [
                 "TokenCacheServer", "TokenCache", "Tokens", "WireProtocol", "Host", "SeededRandom", logging,
+                "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "TokenCacheClientTests", dependencies: ["TokenCacheClient", "Host", "SeededRandom"],
+            name: "TokenCacheClientTests", dependencies: ["TokenCacheClient", "Host", "SeededRandom", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheCtlTests",
             dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "LoadTestTests", dependencies: ["LoadTest", "Host", "tokencached", "tokencache-load", histogram],
+            name: "LoadTestTests",
+            dependencies: ["LoadTest", "Host", "tokencached", "tokencache-load", histogram, "TestSupport"],
             swiftSettings: strict),
 
         // Makes a virtual environment with libraries of another language, once for a build folder.
@@ -158,9 +169,6 @@ let package = Package(
             exclude: ["environment.sh", "libraries.txt", "sealed.py"], swiftSettings: strict),
 
         // Integration tests start real redis-servers and daemons of their own.
-        // The harness looks through megabytes for every secret of a test: unoptimised that takes most of the run.
-        .target(
-            name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict + [.unsafeFlags(["-O"])]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -1,5 +1,6 @@
 import EventLoop
 import Glibc
+import TestSupport
 import Testing
 
 /// Records what its stream does and stops the loop when it ends.
@@ -44,7 +45,7 @@ final class Client: ByteStreamDelegate {
 struct ByteStreamTests {
     @Test("a refused connection and a missing socket fail in time, each by its name")
     func refusedAndMissing() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let loop = try EventLoop()
         let missing = Client(loop: loop)
         missing.stream.connect(unixPath: folder.path + "/none", timeout: .seconds(5))
@@ -89,7 +90,7 @@ struct ByteStreamTests {
 
     @Test("everything written arrives, however much it is")
     func everythingArrives() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let loop = try EventLoop()
         let bound = try UnixListener.bind(path: folder.path + "/s")
         let echo = Echo(loop: loop)
@@ -108,7 +109,7 @@ struct ByteStreamTests {
 
     @Test("closing inside its own callback is silent and safe")
     func closingInCallback() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let loop = try EventLoop()
         let bound = try UnixListener.bind(path: folder.path + "/s")
         let echo = Echo(loop: loop)

@@ -1,12 +1,13 @@
 import EventLoop
 import Glibc
+import TestSupport
 import Testing
 
 @Suite("Sockets that are handed over")
 struct InheritedSocketTests {
     @Test("a listening Unix socket is taken over, and its path is left alone")
     func listeningSocket() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let path = folder.path + "/s"
         let made = try UnixListener.bind(path: path)
         // As it comes through exec: blocking, and open in children.
@@ -23,7 +24,7 @@ struct InheritedSocketTests {
 
     @Test("the other holders of a socket go on listening")
     func otherHolders() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let loop = try EventLoop()
         let made = try UnixListener.bind(path: folder.path + "/s")
         let passed = dup(made.descriptor)
@@ -62,7 +63,7 @@ struct InheritedSocketTests {
 
     @Test("a datagram reaches a path and an abstract name")
     func datagram() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         for address in [folder.path + "/d", "@tokencached-test-\(getpid())-\(UInt32.random(in: 0 ... .max))"] {
             let receiver = try #require(DatagramReceiver(address))
             #expect(UnixDatagram.send("READY=1\nSTATUS=ä", to: address))
@@ -80,7 +81,7 @@ struct InheritedSocketTests {
 
     @Test("a full receiver is not waited for long")
     func fullReceiver() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let receiver = try #require(DatagramReceiver(folder.path + "/d"))
         let start = ContinuousClock.now
         // The queue's length is the kernel's (net.unix.max_dgram_qlen), and far below this.

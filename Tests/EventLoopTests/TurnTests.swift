@@ -1,5 +1,6 @@
 import EventLoop
 import Glibc
+import TestSupport
 import Testing
 
 /// Keeps the thread busy for a while, as slow work would.
@@ -73,7 +74,7 @@ struct TurnTests {
     func streams() throws {
         let loop = try EventLoop()
         let slow = SlowHandlers(150, on: loop)
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let bound = try UnixListener.bind(path: folder.path + "/s")
         let listener = loop.listen(on: bound.descriptor) { accepted in
             slow.makeReady()

@@ -1,12 +1,13 @@
 import EventLoop
 import Glibc
+import TestSupport
 import Testing
 
 @Suite("Listening on a Unix socket")
 struct UnixListenerTests {
     @Test("it binds with its mode and accepts in the loop")
     func bindsAndAccepts() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let loop = try EventLoop()
         let bound = try UnixListener.bind(path: folder.path + "/s", mode: 0o600)
         var status = stat()
@@ -31,7 +32,7 @@ struct UnixListenerTests {
 
     @Test("a live socket is never stolen")
     func liveSocket() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let path = folder.path + "/s"
         let first = try UnixListener.bind(path: path)
         #expect(throws: UnixListenerError.inUse(path: path)) { try UnixListener.bind(path: path) }
@@ -40,7 +41,7 @@ struct UnixListenerTests {
 
     @Test("a live socket with a full backlog is never stolen")
     func liveSocketWithFullBacklog() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let path = folder.path + "/s"
         let first = try UnixListener.bind(path: path, backlog: 0)
         for _ in 0..<3 { #expect(throws: UnixListenerError.inUse(path: path)) { try UnixListener.bind(path: path) } }
@@ -49,7 +50,7 @@ struct UnixListenerTests {
 
     @Test("a stale socket is replaced, and its old owner leaves the new one alone")
     func staleSocket() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let path = folder.path + "/s"
         let first = try UnixListener.bind(path: path)
         // A child that another test starts may hold the descriptor for a moment longer.
@@ -65,7 +66,7 @@ struct UnixListenerTests {
 
     @Test("what is no socket is left alone")
     func noSocket() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let path = folder.path + "/s"
         close(creat(path, 0o600))
         #expect(throws: UnixListenerError.notASocket(path: path)) { try UnixListener.bind(path: path) }
@@ -74,7 +75,7 @@ struct UnixListenerTests {
 
     @Test("a path that cannot be is an error")
     func impossiblePaths() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let long = folder.path + "/" + String(repeating: "x", count: 107 - folder.path.utf8.count)
         #expect(long.utf8.count == 108)
         #expect(throws: UnixListenerError.invalidPath(path: long)) { try UnixListener.bind(path: long) }
@@ -89,7 +90,7 @@ struct UnixListenerTests {
 
     @Test("a paused listener leaves connections in the backlog")
     func pausedListener() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let loop = try EventLoop()
         let bound = try UnixListener.bind(path: folder.path + "/s")
         var isPaused = true

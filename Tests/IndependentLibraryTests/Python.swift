@@ -5,21 +5,14 @@ import TestSupport
 ///
 /// It is made in the build folder by the first run, which needs the package index that `pip` is configured for.
 struct Python {
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    private static let sources = (#filePath as NSString).deletingLastPathComponent
-    /// That of the test program, which is in the build folder.
-    private static let products = (CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0])
-        .split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+    private static let sources = PackageFolder.file("Tests/IndependentLibraryTests")
 
     private let program: String
     private let folder: TemporaryFolder
 
     init() throws {
         folder = try TemporaryFolder()
-        let environment = "\(Self.products)/independent-libraries"
+        let environment = PackageFolder.program("independent-libraries")
         program = try Self.run(
             "/bin/sh", ["\(Self.sources)/environment.sh", environment], in: folder, limit: .seconds(300)
         ).trimmingCharacters(in: .whitespacesAndNewlines)
@@ -33,13 +26,11 @@ struct Python {
     private static func run(
         _ program: String, _ arguments: [String], in folder: TemporaryFolder, input: Data = Data(), limit: Duration
     ) throws -> String {
-        let name = "python\(UInt32.random(in: 0...UInt32.max))"
-        let inputFile = folder.file("\(name).in")
-        try input.write(to: URL(fileURLWithPath: inputFile))
-        let child = try ChildProcess(program, arguments, name: name, folder: folder.path, inputFile: inputFile)
-        guard try child.wait(limit) == .exited(0) else {
-            throw Failure(description: "\(program) \(arguments.joined(separator: " ")): \(child.errors)")
+        let tool = try Tool.run(
+            program, arguments, in: folder.path, input: String(decoding: input, as: UTF8.self), limit: limit)
+        guard tool.end == .exited(0) else {
+            throw HarnessFailure("\(program) \(arguments.joined(separator: " ")): \(tool.errors)")
         }
-        return child.output
+        return tool.output
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Histogram
+import TestSupport
 import Testing
 
 @testable import LoadTest
@@ -231,8 +232,8 @@ struct ReportTests {
 
     @Test("where results go is looked at before anything is measured, and nothing is made by looking")
     func outputs() throws {
-        let folder = NSTemporaryDirectory() + "load-out-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let top = try TemporaryFolder()
+        let folder = top.file("out")
         #expect(throws: LoadTestError.file(path: "\(folder)/a", number: ENOENT)) {
             try Output.check(file: "\(folder)/a")
         }
@@ -264,9 +265,8 @@ struct ReportTests {
 
     @Test("the folder of documents holds a page and two pictures that stand alone")
     func docs() throws {
-        let top = NSTemporaryDirectory() + "load-docs-\(UUID().uuidString)"
-        let folder = "\(top)/a/b"
-        defer { try? FileManager.default.removeItem(atPath: top) }
+        let top = try TemporaryFolder()
+        let folder = top.file("a/b")
         try Self.report().writeDocs(to: folder)
         for name in ["throughput.svg", "latency.svg"] {
             let parser = XMLParser(data: try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")))

@@ -1,5 +1,6 @@
 import Foundation
 import Host
+import TestSupport
 import Testing
 
 @testable import LoadTest
@@ -7,32 +8,11 @@ import Testing
 /// The program itself, against a real daemon and a real redis-server.
 @Suite("The program", .serialized)
 struct SmokeTests {
-    /// The folder of the built products: the test bundle's own.
-    static let products: String = {
-        let path = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? Programs.ownPath
-        return URL(fileURLWithPath: path).deletingLastPathComponent().path
-    }()
-
-    private struct Outcome {
-        var status: Int32
-        var output: String
-        var errors: String
-    }
-
-    private static func load(_ arguments: [String]) throws -> Outcome {
-        let process = Foundation.Process()
-        process.executableURL = URL(fileURLWithPath: "\(products)/tokencache-load")
-        process.arguments = arguments
-        let output = Pipe(), errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        let words = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Outcome(
-            status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
-            errors: String(decoding: words, as: UTF8.self))
+    private static func load(
+        _ arguments: [String], environment: [String: String] = [:], outputPath: String? = nil
+    ) throws -> Tool {
+        try Tool.run(
+            PackageFolder.program("tokencache-load"), arguments, environment: environment, outputPath: outputPath)
     }
 
     /// Small, and held on no core: other tests run beside it.
@@ -55,48 +35,44 @@ struct SmokeTests {
 
     @Test("at a rate, as many requests are sent as were asked for; the files are written")
     func rate() throws {
-        let folder = NSTemporaryDirectory() + "load-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let files = ["--hgrm", "\(folder)/a.hgrm", "--report", "\(folder)/a.html"]
+        let folder = try TemporaryFolder()
+        let files = ["--hgrm", folder.file("a.hgrm"), "--report", folder.file("a.html")]
         let outcome = try Self.load(
             ["validate", "--rate", "500", "-d", "2s", "--sessions", "50", "--warm-up", "100ms"] + Self.sizes + files)
         #expect(outcome.status == 0, "\(outcome.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
         let result = try #require(report.workloads.first)
         #expect((600...1_010).contains(result.latency?.count ?? 0))
-        #expect(try String(contentsOfFile: "\(folder)/a.hgrm", encoding: .utf8).contains("#[Mean"))
-        #expect(try String(contentsOfFile: "\(folder)/a.html", encoding: .utf8).contains("<polyline"))
+        #expect(try String(contentsOfFile: folder.file("a.hgrm"), encoding: .utf8).contains("#[Mean"))
+        #expect(try String(contentsOfFile: folder.file("a.html"), encoding: .utf8).contains("<polyline"))
     }
 
     /// A daemon that is somebody's, with a Redis of its own.
     private final class OtherDaemon {
-        let folder: String
-        let process = Foundation.Process()
+        private let folder: TemporaryFolder
+        let process: ChildProcess
         let socket: String
 
-        init() async throws {
-            folder = "/tmp/load-left-\(UUID().uuidString.prefix(8))"
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            process.executableURL = URL(fileURLWithPath: "\(SmokeTests.products)/tokencached")
-            process.arguments = [
-                "--socket", "\(folder)/tokencached.sock", "--state-dir", "\(folder)/state", "--redis", "embedded",
-                "--set", "redis.timeout=10s",
-            ]
-            process.standardError = FileHandle.nullDevice
-            try process.run()
-            socket = try await SmokeTests.socket(in: folder)
+        init() throws {
+            folder = try TemporaryFolder()
+            socket = folder.file("tokencached.sock")
+            process = try ChildProcess(
+                PackageFolder.program("tokencached"),
+                [
+                    "--socket", socket, "--state-dir", folder.file("state"), "--redis", "embedded", "--set",
+                    "redis.timeout=10s",
+                ], name: "daemon", folder: folder.path)
+            _ = try SmokeTests.socket(in: folder.path)
         }
 
         deinit {
-            _ = process.resume()
-            process.terminate()
-            process.waitUntilExit()
-            try? FileManager.default.removeItem(atPath: folder)
+            process.signal(SIGCONT)
+            process.signal(SIGTERM)
+            _ = try? process.wait()
         }
 
         var store: ControlConnection {
-            get throws { try ControlConnection(path: "\(folder)/state/redis/redis.sock") }
+            get throws { try ControlConnection(path: folder.file("state/redis/redis.sock")) }
         }
 
         func number(_ field: String) throws -> Int {
@@ -107,9 +83,10 @@ struct SmokeTests {
         }
 
         /// Until the daemon has counted more of it.
-        func wait(for field: String, above count: Int) async throws {
-            for _ in 0..<6_000 where try number(field) <= count { try await Task.sleep(for: .milliseconds(5)) }
-            #expect(try number(field) > count)
+        func wait(for field: String, above count: Int) throws {
+            _ = try eventually(within: .seconds(60), "\(field) above \(count)") {
+                try number(field) > count ? true : nil
+            }
         }
 
         func expectNoSession() throws {
@@ -123,24 +100,19 @@ struct SmokeTests {
             #expect(left == 0 && !keys.isEmpty, "\(left) of \(keys.count) are still sessions")
         }
 
-        /// The load test under way here; its standard error.
-        func load(_ arguments: [String]) throws -> (process: Foundation.Process, errors: FileHandle) {
-            let process = Foundation.Process()
-            process.executableURL = URL(fileURLWithPath: "\(SmokeTests.products)/tokencache-load")
-            process.arguments = arguments + ["--socket", socket, "--no-pin", "-c", "4"]
-            process.standardOutput = FileHandle.nullDevice
-            let errors = Pipe()
-            process.standardError = errors
-            try process.run()
-            return (process, errors.fileHandleForReading)
+        /// The load test under way here.
+        func load(_ arguments: [String]) throws -> ChildProcess {
+            try ChildProcess(
+                PackageFolder.program("tokencache-load"), arguments + ["--socket", socket, "--no-pin", "-c", "4"],
+                name: "load", folder: folder.path)
         }
     }
 
     @Test(
         "at somebody's daemon it ends the sessions that it made",
         arguments: ["validate", "issue", "rotate", "mixed"])
-    func leavesNothing(_ workload: String) async throws {
-        let daemon = try await OtherDaemon()
+    func leavesNothing(_ workload: String) throws {
+        let daemon = try OtherDaemon()
         let outcome = try Self.load(
             [workload, "--socket", daemon.socket, "-d", "500ms", "--no-pin", "-c", "4", "--json"]
                 + (workload == "issue" ? [] : ["--sessions", "200"]))
@@ -154,14 +126,14 @@ struct SmokeTests {
             ("issue -d 60s", "tokens_issued", 130), ("issue -d 60s -t 2", "tokens_issued", 130),
             ("validate --sessions 200000", "tokens_issued", 130), ("issue -d 1s", "sessions_ended", 0),
         ] as [(String, String, Int32)])
-    func leavesNothingAfterInterruption(_ line: String, _ field: String, _ status: Int32) async throws {
-        let daemon = try await OtherDaemon()
-        let (load, errors) = try daemon.load(line.split(separator: " ").map(String.init))
-        try await daemon.wait(for: field, above: 100)
-        load.interrupt()
-        let text = String(decoding: errors.readDataToEndOfFile(), as: UTF8.self)
-        load.waitUntilExit()
-        #expect(load.terminationReason == .exit && load.terminationStatus == status, "\(text)")
+    func leavesNothingAfterInterruption(_ line: String, _ field: String, _ status: Int32) throws {
+        let daemon = try OtherDaemon()
+        let load = try daemon.load(line.split(separator: " ").map(String.init))
+        try daemon.wait(for: field, above: 100)
+        load.signal(SIGINT)
+        let end = try load.wait(.seconds(120))
+        let text = load.errors
+        #expect(end == .exited(status), "\(text)")
         // One that comes when it was ending them already may come too late to be told of.
         #expect(status == 0 || text.contains("SIGINT came: ending the "), "\(text)")
         #expect(!text.contains("could not be ended"))
@@ -169,21 +141,18 @@ struct SmokeTests {
     }
 
     @Test("a second Ctrl-C stops at once, although the daemon does not answer")
-    func secondInterruption() async throws {
-        let daemon = try await OtherDaemon()
-        let (load, errors) = try daemon.load(["issue", "-d", "60s"])
-        try await daemon.wait(for: "tokens_issued", above: 100)
-        #expect(daemon.process.suspend())
-        load.interrupt()
-        var text = Data()
-        while case let more = errors.availableData, !more.isEmpty {
-            text += more
-            if String(decoding: text, as: UTF8.self).contains("a second one stops at once") { break }
+    func secondInterruption() throws {
+        let daemon = try OtherDaemon()
+        let load = try daemon.load(["issue", "-d", "60s"])
+        try daemon.wait(for: "tokens_issued", above: 100)
+        daemon.process.signal(SIGSTOP)
+        load.signal(SIGINT)
+        _ = try eventually("the first one is told") {
+            load.errors.contains("a second one stops at once") ? true : nil
         }
-        #expect(load.isRunning)
-        load.interrupt()
-        load.waitUntilExit()
-        #expect(load.terminationReason == .uncaughtSignal && load.terminationStatus == SIGINT)
+        #expect(load.ended == nil)
+        load.signal(SIGINT)
+        #expect(try load.wait() == .killed(SIGINT))
     }
 
     @Test("several threads share the work")
@@ -205,8 +174,8 @@ struct SmokeTests {
 
     @Test("20,000 page views by bots write nothing into Redis; a session for each does; speeds stand beside sessions'")
     func guests() throws {
-        let folder = NSTemporaryDirectory() + "load-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let top = try TemporaryFolder()
+        let folder = top.file("docs")
         let outcome = try Self.load(["--guests", "-d", "300ms", "--rounds", "1", "--docs", folder] + Self.sizes)
         #expect(outcome.status == 0, "\(outcome.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
@@ -225,80 +194,52 @@ struct SmokeTests {
     }
 
     @Test("Ctrl-C ends what was started and leaves nothing behind")
-    func interruption() async throws {
-        let folder = "/tmp/load-int-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let process = Foundation.Process()
-        process.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencache-load")
-        process.arguments = ["validate", "-d", "60s"] + Self.sizes
-        process.environment = ProcessInfo.processInfo.environment.merging(["TMPDIR": folder]) { $1 }
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        // Until it has its daemon.
-        var found: [String] = []
-        for _ in 0..<1_000 where found.isEmpty {
-            try await Task.sleep(for: .milliseconds(10))
-            found = (try FileManager.default.subpathsOfDirectory(atPath: folder)).filter {
-                $0.hasSuffix("tokencached.sock")
-            }
-        }
-        #expect(!found.isEmpty)
-        process.interrupt()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 130)
+    func interruption() throws {
+        let top = try TemporaryFolder()
+        let folder = try top.folder("t")
+        let load = try ChildProcess(
+            PackageFolder.program("tokencache-load"), ["validate", "-d", "60s"] + Self.sizes, name: "load",
+            folder: top.path, environment: ["TMPDIR": folder])
+        _ = try Self.socket(in: folder)
+        load.signal(SIGINT)
+        #expect(try load.wait(.seconds(120)) == .exited(130))
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
-        #expect(Self.processes(mentioning: folder).isEmpty)
+        #expect(Leftovers.below(folder).isEmpty)
     }
 
     @Test("Ctrl-C in the second workload: the first one is told, marked, and written where it was asked for")
-    func interruptedReport() async throws {
-        let folder = "/tmp/load-int-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let process = Foundation.Process()
-        process.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencache-load")
+    func interruptedReport() throws {
+        let top = try TemporaryFolder()
+        let folder = try top.folder("t")
         let files = ["--report", "\(folder)/a.html", "--hgrm", "\(folder)/a.hgrm"]
         // Each ends after its 300 sessions, but for the last one.
         let workloads = ["captcha-verify", "issue", "-d", "60s", "--sessions", "300"]
-        process.arguments = workloads + Self.sizes + files
-        process.environment = ProcessInfo.processInfo.environment.merging(["TMPDIR": folder]) { $1 }
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let bed = try await Self.socket(in: folder)
+        let load = try ChildProcess(
+            PackageFolder.program("tokencache-load"), workloads + Self.sizes + files, name: "load", folder: top.path,
+            environment: ["TMPDIR": folder])
+        let bed = try Self.socket(in: folder)
         // `issue` has begun when there are sessions.
         let control = try ControlConnection(path: bed.replacing("tokencached.sock", with: "store.sock"))
-        var keys = 0
-        while keys < 1_000 {
-            guard case .number(let count) = try control.demand("DBSIZE") else { break }
-            keys = count
-            try await Task.sleep(for: .milliseconds(10))
+        _ = try eventually(within: .seconds(120), "a thousand sessions") { () throws -> Bool? in
+            guard case .number(let count) = try control.demand("DBSIZE") else { throw LoadTestError.refused("DBSIZE") }
+            return count >= 1_000 ? true : nil
         }
-        process.interrupt()
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 130)
-        let report = try JSONDecoder().decode(Report.self, from: text)
+        load.signal(SIGINT)
+        #expect(try load.wait(.seconds(120)) == .exited(130))
+        let report = try JSONDecoder().decode(Report.self, from: Data(load.output.utf8))
         #expect(report.ended == "interrupted by SIGINT" && report.workloads.map(\.workload) == [.captchaVerify])
         #expect(try String(contentsOfFile: "\(folder)/a.html", encoding: .utf8).contains("interrupted by SIGINT"))
         #expect(
             Set(try FileManager.default.contentsOfDirectory(atPath: folder)) == ["a.html", "a-captcha-verify.hgrm"])
-        #expect(Self.processes(mentioning: folder).isEmpty)
+        #expect(Leftovers.below(folder).isEmpty)
     }
 
     /// The daemon's socket, when it is there.
-    private static func socket(in folder: String) async throws -> String {
-        for _ in 0..<3_000 {
-            let found = try FileManager.default.subpathsOfDirectory(atPath: folder).first {
-                $0.hasSuffix("tokencached.sock")
-            }
-            if let found { return "\(folder)/\(found)" }
-            try await Task.sleep(for: .milliseconds(10))
+    private static func socket(in folder: String) throws -> String {
+        try eventually(within: .seconds(60), "a daemon in \(folder)") {
+            try FileManager.default.subpathsOfDirectory(atPath: folder).first { $0.hasSuffix("tokencached.sock") }
+                .map { "\(folder)/\($0)" }
         }
-        throw LoadTestError.unavailable("no daemon in \(folder)")
     }
 
     @Test(
@@ -323,20 +264,16 @@ struct SmokeTests {
 
     @Test("files that cannot be written and a full standard output are errors, the former before anything starts")
     func badOutputs() throws {
-        let folder = "/tmp/load-none-\(UUID().uuidString.prefix(8))"
+        let top = try TemporaryFolder()
+        let folder = top.file("none")
         for option in ["--report", "--hgrm"] {
             // Without a daemon to start, it would be 69.
             let outcome = try Self.load([option, "\(folder)/x", "--daemon", "\(folder)/no-daemon"])
             #expect(outcome.status == 73 && outcome.errors.contains("\(folder)/x"))
         }
-        let process = Foundation.Process()
-        process.executableURL = URL(fileURLWithPath: "\(Self.products)/tokencache-load")
-        process.arguments = ["validate", "-d", "100ms", "--sessions", "10"] + Self.sizes
-        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: "/dev/full"))
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 74)
+        let full = try Self.load(
+            ["validate", "-d", "100ms", "--sessions", "10"] + Self.sizes, outputPath: "/dev/full")
+        #expect(full.status == 74)
     }
 
     @Test("memory and growth, as small as it can be: everything is measured, and only what has its full size is judged")
@@ -365,14 +302,5 @@ struct SmokeTests {
     func version() throws {
         let outcome = try Self.load(["--version"])
         #expect(outcome.status == 0 && outcome.output == "tokencache-load \(Product.version)\n")
-    }
-
-    private static func processes(mentioning text: String) -> [String] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return names.filter { name in
-            guard Int(name) != nil, Int(name) != Int(getpid()) else { return false }
-            let line = FileManager.default.contents(atPath: "/proc/\(name)/cmdline") ?? Data()
-            return String(decoding: line, as: UTF8.self).contains(text)
-        }
     }
 }

@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import Logging
+import TestSupport
 import Testing
 
 @testable import EmbeddedRedis
@@ -71,7 +72,7 @@ private final class House {
 struct EmbeddedRedisTests {
     @Test("it starts with its settings, and ends")
     func startsAndEnds() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let house = try House(folder.path + "/state")
         #expect(try house.start()?.get().description == folder.path + "/state/redis/redis.sock")
         var status = stat()
@@ -92,7 +93,7 @@ struct EmbeddedRedisTests {
 
     @Test("a killed server is started again with its data")
     func killedServer() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let house = try House(folder.path)
         _ = house.start()
         #expect(house.call("SET", "a", "1") == .success(.status("OK")))
@@ -111,7 +112,7 @@ struct EmbeddedRedisTests {
 
     @Test("one left over from a crash is ended, and its data are there again")
     func leftOver() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         // What a daemon that was killed leaves behind: a server, and no lock.
         let before = try RedisFolder(stateDirectory: folder.path)
         let program = try #require(findExecutable("redis-server"))
@@ -139,7 +140,7 @@ struct EmbeddedRedisTests {
 
     @Test("strangers are not taken for left-overs")
     func strangers() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let held = try RedisFolder(stateDirectory: folder.path)
         // A number that was given to somebody else since, this very process's parent for one.
         held.note(processID: getppid())
@@ -148,7 +149,7 @@ struct EmbeddedRedisTests {
 
     @Test("two daemons never share a state directory")
     func twoDaemons() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let first = try House(folder.path)
         _ = first.start()
         let second = try House(folder.path)
@@ -162,7 +163,7 @@ struct EmbeddedRedisTests {
 
     @Test("a missing program is an error that says what to install")
     func missingProgram() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let house = try House(folder.path, executable: "no-such-redis-server")
         guard case .failure(let error)? = house.start() else { return #expect(Bool(false)) }
         #expect(error.description.contains("install the package redis-server"))
@@ -170,7 +171,7 @@ struct EmbeddedRedisTests {
 
     @Test("a program that keeps failing is quoted")
     func failingProgram() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let script = folder.path + "/broken"
         let text = "#!/bin/sh\necho disk on fire\nexit 3\n"
         // A program that somebody has open for writing cannot be run: no child of another test may inherit it.
@@ -185,7 +186,7 @@ struct EmbeddedRedisTests {
 
     @Test("a long state directory is reached by a short way")
     func longStateDirectory() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let long = folder.path + "/" + String(repeating: "d", count: 120)
         let house = try House(long)
         guard case .success? = house.start() else { return #expect(Bool(false)) }
@@ -195,7 +196,7 @@ struct EmbeddedRedisTests {
 
     @Test("a server that ignores SIGTERM is killed")
     func ignoresTerm() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let house = try House(folder.path)
         _ = house.start()
         let processID = try #require(house.redis.processID)
@@ -206,7 +207,7 @@ struct EmbeddedRedisTests {
 
     @Test("it may be stopped before it is ready")
     func stopBeforeReady() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let house = try House(folder.path)
         house.redis.start { #expect($0 == .failure(.stopped)) }
         house.stop()
@@ -214,7 +215,7 @@ struct EmbeddedRedisTests {
 
     @Test("an owner that goes away leaves nothing behind")
     func ownerGoesAway() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         var house: House? = try House(folder.path)
         _ = house?.start()
         let processID = try #require(house?.redis.processID)

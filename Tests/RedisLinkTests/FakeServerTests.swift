@@ -1,5 +1,6 @@
 import EventLoop
 import Glibc
+import TestSupport
 import Testing
 
 @testable import RedisLink
@@ -69,7 +70,7 @@ final class FakeServer: DescriptorHandler {
 struct FakeServerTests {
     /// A link on a fake server that has prepared it, and then answers a request with `text`.
     private func ask(_ text: String, closing: Bool = false) throws -> (RedisFault.Kind?, LinkCounters, Int) {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let bench = try Bench(.unix(path: folder.path + "/s"))
         let server = try FakeServer(loop: bench.loop, path: folder.path + "/s")
         server.onCommands = { [unowned server] seen in
@@ -110,7 +111,7 @@ struct FakeServerTests {
 
     @Test("one reply too many closes the connection")
     func oneReplyTooMany() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let bench = try Bench(.unix(path: folder.path + "/s"))
         let server = try FakeServer(loop: bench.loop, path: folder.path + "/s")
         server.onCommands = { seen in seen == 6 ? FakeServer.preparation : "+A\r\n+B\r\n" }
@@ -122,7 +123,7 @@ struct FakeServerTests {
 
     @Test("a link may be closed and dropped in its own completion")
     func closedInCompletion() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         var bench: Bench? = try Bench(.unix(path: folder.path + "/s"))
         let loop = try #require(bench).loop
         let server = try FakeServer(loop: loop, path: folder.path + "/s")
@@ -147,7 +148,7 @@ struct FakeServerTests {
 
     @Test("a connection that breaks again and again backs off")
     func breaksAgain() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let bench = try Bench(.unix(path: folder.path + "/s"))
         let server = try FakeServer(loop: bench.loop, path: folder.path + "/s")
         server.onCommands = { [unowned server] seen in

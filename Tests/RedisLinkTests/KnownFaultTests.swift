@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import RedisLink
@@ -7,9 +8,7 @@ import Testing
 struct KnownFaultTests {
     @Test("docs/operations.md has the rows of the table, in its order, and no others")
     func manual() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let text = try String(contentsOf: root.appending(path: "docs/operations.md"), encoding: .utf8)
+        let text = try PackageFolder.text("docs/operations.md")
         let section = try #require(text.components(separatedBy: "\n## UNAVAILABLE\n").last)
             .components(separatedBy: "\n## ")[0]
         let rows = section.split(separator: "\n").filter { $0.hasPrefix("| `") && !$0.hasPrefix("| `UNAVAILABLE") }

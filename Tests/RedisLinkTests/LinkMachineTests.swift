@@ -1,4 +1,5 @@
 import EventLoop
+import SeededRandom
 import Testing
 import UnixTime
 
@@ -235,7 +236,7 @@ struct LinkMachineTests {
 
     @Test("every request completes once, with its own reply", arguments: 0..<200)
     func everyRequestCompletes(seed: UInt64) {
-        var random = SplitMix64(state: seed)
+        var random = SeededRandom(seed: seed)
         var driver = MachineDriver(scripts: [script], seed: seed)
         var submitted: [Int: MonotonicInstant] = [:]
         driver.start()

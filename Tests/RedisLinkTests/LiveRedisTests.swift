@@ -1,5 +1,6 @@
 import EventLoop
 import Glibc
+import TestSupport
 import Testing
 import UnixTime
 
@@ -15,7 +16,7 @@ struct LiveRedisTests {
 
     @Test("a ready link knows the server's clock, role, version, run and policy")
     func ready() throws {
-        let server = TestServer("--maxmemory-policy", "allkeys-lru")
+        let server = try RedisProcess("--maxmemory-policy", "allkeys-lru")
         let bench = try Bench(server.endpoint, scripts: [echo])
         bench.waitReady()
         #expect(bench.link.serverInfo.role == "master")
@@ -32,7 +33,7 @@ struct LiveRedisTests {
 
     @Test("the replies of a long pipeline keep their order")
     func longPipeline() throws {
-        let server = TestServer()
+        let server = try RedisProcess()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(10) }
         bench.waitReady()
         var order: [Int] = []
@@ -51,7 +52,7 @@ struct LiveRedisTests {
 
     @Test("a lost script cache is repaired unseen")
     func lostScripts() throws {
-        let server = TestServer()
+        let server = try RedisProcess()
         let bench = try Bench(server.endpoint, scripts: [echo])
         bench.waitReady()
         bench.call("SCRIPT", "FLUSH")
@@ -63,7 +64,7 @@ struct LiveRedisTests {
 
     @Test("what is repeatable is repeated after a kill, the rest fails")
     func killedServer() throws {
-        let server = TestServer()
+        let server = try RedisProcess()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(5) }
         let admin = try Bench(server.endpoint)
         bench.waitReady()
@@ -74,8 +75,8 @@ struct LiveRedisTests {
         bench.link.send(RedisCommand("ECHO", "read"), repeatable: true) { results[0] = $0 }
         bench.link.send(RedisCommand("ECHO", "write"), repeatable: false) { results[1] = $0 }
         bench.pause(.milliseconds(20))
-        server.kill()
-        server.start()
+        server.kill9()
+        try server.start()
         bench.wait("lost") { $0 != .ready }
         bench.waitReady()
         #expect(bench.call("PING") == .success(.status("PONG")))
@@ -85,7 +86,7 @@ struct LiveRedisTests {
 
     @Test("a late reply is never given to another request")
     func lateReply() throws {
-        let server = TestServer()
+        let server = try RedisProcess()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(1) }
         // Its own link must bear the pause that it asks for.
         let admin = try Bench(server.endpoint) { $0.timeout = .seconds(10) }
@@ -105,7 +106,7 @@ struct LiveRedisTests {
 
     @Test("a silent server is given up and found again")
     func silentServer() throws {
-        let server = TestServer()
+        let server = try RedisProcess()
         let bench = try Bench(server.endpoint) {
             $0.connectTimeout = .milliseconds(300)
             $0.timeout = .seconds(1)
@@ -124,13 +125,13 @@ struct LiveRedisTests {
 
     @Test("a server that is loading is waited for")
     func loadingServer() throws {
-        let server = TestServer()
+        let server = try RedisProcess()
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(5) }
         bench.waitReady()
         bench.call("DEBUG", "POPULATE", "2000", "k", "100")
         bench.call("SAVE")
-        server.kill()
-        server.start("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
+        server.kill9()
+        try server.start("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
         bench.waitDown(.loading)
         bench.waitReady()
         #expect(bench.call("DBSIZE") == .success(.integer(2000)))
@@ -138,7 +139,7 @@ struct LiveRedisTests {
 
     @Test("a busy server is unavailable at once, and its script is left alone")
     func busyServer() throws {
-        let server = TestServer("--busy-reply-threshold", "50")
+        let server = try RedisProcess("--busy-reply-threshold", "50")
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(2) }
         let admin = try Bench(server.endpoint) { $0.timeout = .milliseconds(50) }
         bench.waitReady()
@@ -158,7 +159,7 @@ struct LiveRedisTests {
 
     @Test("out of memory refuses writes, but not the scripts with the flag")
     func outOfMemory() throws {
-        let server = TestServer()
+        let server = try RedisProcess()
         let bench = try Bench(server.endpoint, scripts: [write, tidy])
         bench.waitReady()
         bench.call("CONFIG", "SET", "maxmemory", "1")
@@ -170,7 +171,7 @@ struct LiveRedisTests {
 
     @Test("a demoted master is read-only, then down, and comes back")
     func demotedMaster() throws {
-        let server = TestServer()
+        let server = try RedisProcess()
         let bench = try Bench(server.endpoint)
         let admin = try Bench(server.endpoint) { $0.requiresMaster = false }
         bench.waitReady()
@@ -186,7 +187,7 @@ struct LiveRedisTests {
 
     @Test("a replica without its master is told")
     func masterDown() throws {
-        let server = TestServer("--replica-serve-stale-data", "no")
+        let server = try RedisProcess("--replica-serve-stale-data", "no")
         let bench = try Bench(server.endpoint)
         bench.waitReady()
         bench.call("REPLICAOF", "127.0.0.1", "1")
@@ -195,7 +196,7 @@ struct LiveRedisTests {
 
     @Test("too few replicas refuse writes and no reads")
     func tooFewReplicas() throws {
-        let server = TestServer("--min-replicas-to-write", "1")
+        let server = try RedisProcess("--min-replicas-to-write", "1")
         let bench = try Bench(server.endpoint, scripts: [write])
         bench.waitReady()
         #expect(bench.call("SET", "a", "1").faultKind == .noReplicas)
@@ -205,12 +206,12 @@ struct LiveRedisTests {
 
     @Test("disk errors refuse writes and do not take the link down")
     func diskErrors() throws {
-        let server = TestServer("--enable-protected-configs", "yes", "--save", "1 1")
+        let server = try RedisProcess("--enable-protected-configs", "yes", "--save", "1 1")
         let bench = try Bench(server.endpoint) { $0.timeout = .seconds(2) }
         bench.waitReady()
-        mkdir(server.folder.path + "/gone", 0o700)
-        bench.call("CONFIG", "SET", "dir", server.folder.path + "/gone")
-        rmdir(server.folder.path + "/gone")
+        mkdir(server.folder + "/gone", 0o700)
+        bench.call("CONFIG", "SET", "dir", server.folder + "/gone")
+        rmdir(server.folder + "/gone")
         bench.call("SET", "a", "1")
         bench.call("BGSAVE")
         bench.run("MISCONF") { done in
@@ -228,20 +229,20 @@ struct LiveRedisTests {
 
     @Test("missing, wrong and lost rights are faults of credentials")
     func credentials() throws {
-        let server = TestServer("--requirepass", "right")
+        let server = try RedisProcess("--requirepass", "right")
         let none = try Bench(server.endpoint)
         none.waitDown(.credentials)
-        let wrong = try Bench(.unix(path: server.socketPath, login: RedisLogin(password: RedisPassword("wrong"))))
+        let wrong = try Bench(.unix(path: server.socket, login: RedisLogin(password: RedisPassword("wrong"))))
         wrong.waitDown(.credentials)
         #expect(wrong.link.counters.failures == 1)
         let right = try Bench(
-            .unix(path: server.socketPath, login: RedisLogin(password: RedisPassword("right"), database: 3)))
+            .unix(path: server.socket, login: RedisLogin(password: RedisPassword("right"), database: 3)))
         right.waitReady()
         #expect(right.call("PING") == .success(.status("PONG")))
         // Rights taken away later are faults of single requests.
         right.call("ACL", "SETUSER", "little", "on", ">pw", "~*", "+@all", "-set", "-config")
         let little = RedisLogin(user: "little", password: RedisPassword("pw"))
-        let limited = try Bench(.unix(path: server.socketPath, login: little), scripts: [write])
+        let limited = try Bench(.unix(path: server.socket, login: little), scripts: [write])
         limited.waitReady()
         #expect(limited.link.serverInfo.maxmemoryPolicy == nil)
         #expect(limited.call("SET", "a", "1").faultKind == .credentials)
@@ -252,7 +253,7 @@ struct LiveRedisTests {
 
     @Test("the password is read again for every connection")
     func passwordIsReadAgain() throws {
-        let server = TestServer("--requirepass", "first")
+        let server = try RedisProcess("--requirepass", "first")
         let file = PasswordFile()
         let bench = try Bench(server.endpoint) {
             $0.password = { file.password }
@@ -265,7 +266,7 @@ struct LiveRedisTests {
 
     @Test("a server with no place for a client is waited for")
     func clientLimit() throws {
-        let server = TestServer("--maxclients", "1")
+        let server = try RedisProcess("--maxclients", "1")
         var first: Bench? = try Bench(server.endpoint)
         first?.waitReady()
         let second = try Bench(server.endpoint)

@@ -1,84 +1,12 @@
 import EventLoop
-import Glibc
 import Logging
+import TestSupport
 import Testing
 
 @testable import RedisLink
 
-/// A folder of its own for a test, removed with everything in it at the end.
-final class TemporaryFolder {
-    let path: String
-
-    init() {
-        var template = Array("/tmp/tc-XXXXXX".utf8CString)
-        path = template.withUnsafeMutableBufferPointer { buffer in
-            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? "/tmp/tc-none"
-        }
-    }
-
-    deinit {
-        TemporaryFolder.remove(path)
-    }
-
-    private static func remove(_ path: String) {
-        guard let folder = opendir(path) else { return }
-        while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard name != ".", name != ".." else { continue }
-            let child = path + "/" + name
-            var status = stat()
-            if lstat(child, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { remove(child) } else { unlink(child) }
-        }
-        closedir(folder)
-        rmdir(path)
-    }
-}
-
-/// A real redis-server of its own for a test; ends with it.
-final class TestServer {
-    let folder = TemporaryFolder()
-    private(set) var processID: pid_t = 0
-    private let options: [String]
-
-    var socketPath: String { folder.path + "/redis.sock" }
-    var endpoint: RedisEndpoint { .unix(path: socketPath) }
-
-    init(_ options: String...) {
-        self.options = options
-        start()
-    }
-
-    deinit {
-        kill()
-    }
-
-    func start(_ more: String...) {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, folder.path + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        let words =
-            ["redis-server", "--port", "0", "--unixsocket", socketPath, "--dir", folder.path, "--save", ""]
-            + ["--enable-debug-command", "yes"] + options + more
-        let arguments = words.map { strdup($0) }
-        defer { for argument in arguments { free(argument) } }
-        #expect(posix_spawnp(&processID, "redis-server", &actions, nil, arguments + [nil], environ) == 0)
-    }
-
-    func signal(_ number: Int32) {
-        if processID > 0 { Glibc.kill(processID, number) }
-    }
-
-    func kill() {
-        guard processID > 0 else { return }
-        Glibc.kill(processID, SIGKILL)
-        waitpid(processID, nil, 0)
-        processID = 0
-    }
+extension RedisProcess {
+    var endpoint: RedisEndpoint { .unix(path: socket) }
 }
 
 /// One loop with one link on it, driven step by step by a test.

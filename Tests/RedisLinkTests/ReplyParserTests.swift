@@ -1,4 +1,5 @@
 import ReplyScanner
+import SeededRandom
 import Testing
 
 @testable import RedisLink
@@ -70,7 +71,7 @@ struct ReplyParserTests {
 
     @Test("random bytes never crash")
     func randomBytes() {
-        var random = SplitMix64(state: 7)
+        var random = SeededRandom(seed: 7)
         let alphabet = Array("*$+-:0123456789\r\n\r\n\r\nab\0".utf8)
         for _ in 0..<20_000 {
             let bytes = (0..<Int(random.next() % 40)).map { _ in alphabet[Int(random.next() % UInt64(alphabet.count))] }

@@ -18,5 +18,11 @@ public struct SeededRandom: RandomSource, RandomNumberGenerator, Sendable {
         for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: next()) }
     }
 
+    public mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+
+    public mutating func fixed<Value: FixedBytes>(_: Value.Type = Value.self) -> Value {
+        Value(bytes: bytes(Value.byteCount)) ?? Value()
+    }
+
     public mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
 }

@@ -1,10 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Runs that were written by hand, and those of seeds that once failed, shrunk: `scenarios/*.txt`.
 @Suite("Scenarios")
 struct ScenarioTests {
-    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/scenarios"
+    private static let folder = PackageFolder.file("Tests/Simulator/scenarios")
 
     private static var names: [String] {
         let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []

@@ -71,21 +71,24 @@ public final class ChildProcess: Sendable {
     private let end = Mutex<ProcessEnd?>(nil)
 
     /// `folder` becomes the working directory, which is also how the guardian knows the process.
+    /// - Parameters:
+    ///   - environment: Beside the tests' own, where it inherits that.
+    ///   - outputPath: Nil makes a file in the folder.
     public init(
         _ program: String, _ arguments: [String], name: String, folder: String, inputFile: String? = nil,
-        environment: [String: String] = [:]
+        environment: [String: String] = [:], inherits: Bool = true, outputPath: String? = nil
     ) throws {
         _ = try Guardian.shared()
         self.name = name
-        outputPath = "\(folder)/\(name).out"
+        self.outputPath = outputPath ?? "\(folder)/\(name).out"
         errorPath = "\(folder)/\(name).err"
-        var variables = ProcessInfo.processInfo.environment.filter {
+        var variables = (inherits ? ProcessInfo.processInfo.environment : [:]).filter {
             !$0.key.hasPrefix("TOKENCACHED_") && $0.key != "NOTIFY_SOCKET" && $0.key != "RUNTIME_DIRECTORY"
         }
         variables.merge(environment) { _, new in new }
         pid = try spawn(
             program, arguments, environment: variables.map { "\($0.key)=\($0.value)" }, folder: folder,
-            input: inputFile.map { .file($0) } ?? .nothing, output: outputPath, errors: errorPath)
+            input: inputFile.map { .file($0) } ?? .nothing, output: self.outputPath, errors: errorPath)
     }
 
     deinit {

@@ -33,13 +33,7 @@ public final class Daemon: Sendable {
     private let process = Mutex<ChildProcess?>(nil)
     private let witness = Mutex<RedisWitness?>(nil)
 
-    /// The program beside the test bundle, where the build puts both.
-    public static var program: String { sibling("tokencached") }
-
-    public static func sibling(_ name: String) -> String {
-        let here = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "."
-        return URL(fileURLWithPath: here).deletingLastPathComponent().appendingPathComponent(name).path
-    }
+    public static var program: String { PackageFolder.program("tokencached") }
 
     init(
         name: String, folder: String, store: Store, settings: [String: String], environment: [String: String],

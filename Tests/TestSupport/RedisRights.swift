@@ -7,9 +7,7 @@ enum RedisRights {
 
     /// Writes a file of users: the shipped rule with this prefix, and the test's own user.
     static func write(into folder: String, prefix: String) throws -> String {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let shipped = try String(contentsOf: root.appending(path: "conf/redis-users.acl"), encoding: .utf8)
+        let shipped = try PackageFolder.text("conf/redis-users.acl")
         guard let rule = shipped.split(separator: "\n").first(where: { $0.hasPrefix("user tokencached ") }) else {
             throw HarnessFailure("conf/redis-users.acl has no user tokencached")
         }

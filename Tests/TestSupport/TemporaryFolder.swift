@@ -28,6 +28,11 @@ public final class TemporaryFolder: Sendable {
     /// The path of a file in it, which need not exist.
     public func file(_ name: String) -> String { "\(path)/\(name)" }
 
+    /// The names of what is in it, sorted.
+    public var entries: [String] {
+        get throws { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
+    }
+
     /// A folder in it, made if it is not there.
     public func folder(_ name: String) throws -> String {
         let folder = file(name)

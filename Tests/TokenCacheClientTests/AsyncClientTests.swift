@@ -1,6 +1,7 @@
 import Dispatch
 import SeededRandom
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import TokenCacheClient

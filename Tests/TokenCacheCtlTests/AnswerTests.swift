@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import tokencachectl
@@ -33,7 +34,7 @@ struct AnswerTests {
 
     private func run(
         _ arguments: [String], input: String = "", reply: String
-    ) throws -> (result: ControlProgram.Result, commands: [[String]]) {
+    ) throws -> (result: Tool, commands: [[String]]) {
         let server = try ScriptedServer { _ in .reply(reply) }
         let result = try ControlProgram.run(["--socket", server.path] + arguments, input: input)
         return (result, server.commands)
@@ -199,7 +200,8 @@ struct AnswerTests {
 
     @Test("config check as JSON says what is wrong, where")
     func configCheckAsJSON() throws {
-        let path = "/tmp/tc-check-\(UUID().uuidString).yaml"
+        let folder = try TemporaryFolder()
+        let path = folder.file("tokencached.yaml")
         defer { try? FileManager.default.removeItem(atPath: path) }
         try "sesion:\n  idle: 2h\n".write(toFile: path, atomically: true, encoding: .utf8)
         let wrong = try ControlProgram.run(["--json", "config", "check", path])

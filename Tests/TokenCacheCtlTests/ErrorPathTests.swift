@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What scripts rely on when things go wrong: the status, one line on standard error, and no token anywhere.
@@ -7,7 +8,7 @@ struct ErrorPathTests {
     static let token = String(repeating: "0123456789abcdef", count: 8)
     static let sid = "0123456789abcdef0123456789abcdef"
 
-    private func expectOneLine(_ result: ControlProgram.Result, sourceLocation: SourceLocation = #_sourceLocation) {
+    private func expectOneLine(_ result: Tool, sourceLocation: SourceLocation = #_sourceLocation) {
         #expect(result.errors.split(separator: "\n").count == 1, sourceLocation: sourceLocation)
         #expect(result.errors.hasPrefix("tokencachectl: "), sourceLocation: sourceLocation)
         #expect(result.output.isEmpty, sourceLocation: sourceLocation)
@@ -101,7 +102,8 @@ struct ErrorPathTests {
     @Test("what cannot be printed is an error", arguments: [["info"], ["--help"]])
     func fullDisk(arguments: [String]) throws {
         let server = try ScriptedServer { _ in .reply("$3\r\na:1\r\n") }
-        let result = try ControlProgram.runOnFullDisk(arguments + ["--socket", server.path])
+        let result = try ControlProgram.run(
+            arguments + ["--socket", server.path], outputPath: "/dev/full")
         #expect(result.status == 5)
         expectOneLine(result)
     }
@@ -110,10 +112,10 @@ struct ErrorPathTests {
     func configCheck() throws {
         let files = FileManager.default
         // In the build folder, because a hard link is never busy being written, as a copy may be (ETXTBSY).
-        let folder = "\(ControlProgram.folder)/tc-check-\(UUID())"
+        let folder = "\(PackageFolder.products)/tc-check-\(UUID())"
         try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? files.removeItem(atPath: folder) }
-        try files.linkItem(atPath: "\(ControlProgram.folder)/tokencachectl", toPath: "\(folder)/tokencachectl")
+        try files.linkItem(atPath: "\(PackageFolder.products)/tokencachectl", toPath: "\(folder)/tokencachectl")
 
         let missing = try ControlProgram.run(["config", "check"], in: folder)
         #expect(missing.status == 5)

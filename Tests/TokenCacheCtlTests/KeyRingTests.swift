@@ -1,32 +1,22 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 import TokenCrypto
 
 /// `tokencachectl keyring`: what it does to the file, what it prints, and that no key is in it.
 @Suite("tokencachectl: keyring", .timeLimit(.minutes(10)))
 struct KeyRingTests {
-    /// A folder of its own, gone with the test.
-    final class Folder {
-        let path: String
-        init() throws {
-            var template = Array("/tmp/tc-ring-XXXXXX".utf8CString)
-            guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
-            path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        }
-        deinit { try? FileManager.default.removeItem(atPath: path) }
-    }
-
-    let folder: Folder
+    let folder: TemporaryFolder
     let path: String
     let now = Int64(time(nil))
 
     init() throws {
-        folder = try Folder()
+        folder = try TemporaryFolder()
         path = folder.path + "/ring.json"
     }
 
-    private func keyring(_ arguments: String...) throws -> ControlProgram.Result {
+    private func keyring(_ arguments: String...) throws -> Tool {
         let result = try ControlProgram.run(["--socket", "/proc/none/s", "keyring"] + arguments)
         // S7: whatever it says, no key is in it.
         for key in (try? ring().keys) ?? [] {
@@ -217,7 +207,7 @@ struct KeyRingTests {
             #expect(result.status == 5 && result.output.isEmpty)
             #expect(result.errors.contains("there is no key ring \(path): `tokencachectl keyring init` makes one"))
         }
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+        #expect(try folder.entries.isEmpty)
         #expect(try ControlProgram.run(["keyring"]).status == 2)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("tokencachectl: with a real daemon", .enabled(if: LiveDaemon.isAvailable), .timeLimit(.minutes(10)))
@@ -6,7 +7,6 @@ struct LiveDaemonTests {
     @Test("a session's life, from issue to why")
     func life() throws {
         let daemon = try LiveDaemon()
-        try #require(try daemon.isReady(), "\(daemon.logText)")
         #expect(try daemon.run(["ping"]).output.hasPrefix("PONG from "))
 
         let issued = try daemon.run(
@@ -39,7 +39,6 @@ struct LiveDaemonTests {
     @Test("a guest, a form of theirs, a captcha: secrets come from standard input, a line each")
     func visitors() throws {
         let daemon = try LiveDaemon()
-        try #require(try daemon.isReady(), "\(daemon.logText)")
         func field(_ name: String, _ arguments: [String], _ input: String = "") throws -> String {
             let result = try daemon.run(arguments + ["--json"], input: input)
             #expect(result.status == 0, "\(result)")
@@ -81,7 +80,6 @@ struct LiveDaemonTests {
     @Test("all sessions of a subject end, what is unknown is 1, a bad call is 5")
     func endings() throws {
         let daemon = try LiveDaemon()
-        try #require(try daemon.isReady(), "\(daemon.logText)")
         for _ in 0..<3 { #expect(try daemon.run(["issue", "--subject", "bob"]).status == 0) }
         let ended = try daemon.run(["revoke", "--subject", "bob", "--json"])
         #expect(ended.status == 0 && ended.output.contains("\"count\":3"), "\(ended)")
@@ -95,7 +93,6 @@ struct LiveDaemonTests {
     @Test("reload takes a changed file, names what needs a restart, and fails with 78 and the reason on a wrong one")
     func reload() throws {
         let daemon = try LiveDaemon()
-        try #require(try daemon.isReady(), "\(daemon.logText)")
         try daemon.configure("redis:\n  timeout: 10s\nsession:\n  idle: 30m\n")
         let good = try daemon.run(["reload"])
         #expect(good.status == 0 && good.output == "the configuration was reloaded\n", "\(good)")
@@ -118,7 +115,6 @@ struct LiveDaemonTests {
     @Test("status, info and doctor find a healthy daemon healthy")
     func health() throws {
         let daemon = try LiveDaemon()
-        try #require(try daemon.isReady(), "\(daemon.logText)")
         let doctor = try daemon.run(["doctor", "--json"])
         #expect(doctor.status == 0 && !doctor.output.contains("\"fail\""), "\(doctor.output)")
         let findings = try #require(try doctor.json() as? [NSDictionary])

@@ -2,6 +2,7 @@ import Foundation
 import Host
 import Logging
 import SeededRandom
+import TestSupport
 import Testing
 import WireProtocol
 
@@ -39,12 +40,13 @@ struct ConfigurationTableTests {
 
     @Test("conf/tokencached.yaml as shipped changes nothing")
     func manualIsInert() throws {
-        #expect(Loaded(yaml: try packageFile("conf/tokencached.yaml")).settings == Loaded().settings)
+        #expect(Loaded(yaml: try PackageFolder.text("conf/tokencached.yaml")).settings == Loaded().settings)
     }
 
     @Test("conf/tokencached.yaml with every key uncommented loads, gives every key, and equals the defaults in code")
     func manualAgrees() throws {
-        let lines = try packageFile("conf/tokencached.yaml").split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = try PackageFolder.text("conf/tokencached.yaml").split(
+            separator: "\n", omittingEmptySubsequences: false)
         let uncommented = lines.map { line in Self.commentedKey(line) ?? String(line) }.joined(separator: "\n")
         let loaded = Loaded(yaml: uncommented)
         #expect(loaded.problems == [])
@@ -61,7 +63,9 @@ struct ConfigurationTableTests {
         var block = ""
         var section = ""
         var said: [String] = []
-        for line in try packageFile("conf/tokencached.yaml").split(separator: "\n", omittingEmptySubsequences: false) {
+        for line in try PackageFolder.text("conf/tokencached.yaml").split(
+            separator: "\n", omittingEmptySubsequences: false)
+        {
             let text = line.drop { $0 == " " }
             if let key = Self.commentedKey(line) {
                 let leaf = key.drop { $0 == " " }.prefix { $0 != ":" }
@@ -83,7 +87,7 @@ struct ConfigurationTableTests {
 
     @Test("tokencached.yaml(5) says the same")
     func manualPage() throws {
-        let page = try packageFile("docs/man/tokencached.yaml.5")
+        let page = try PackageFolder.text("docs/man/tokencached.yaml.5")
         let parts = page.components(separatedBy: "\n.It Ic ").dropFirst()
         let texts = parts.map { $0.replacing("\n.Pp\n", with: " ").replacing("\n", with: " ") }
         #expect(texts.map { String($0.prefix { $0 != " " }) } == SettingRow.all.map(\.name))
@@ -142,7 +146,7 @@ struct ConfigurationFuzzTests {
     @Test("no YAML crashes the loader, and what is accepted is in range")
     func yaml() throws {
         var random = SeededRandom(seed: 5)
-        let manual = Array(try packageFile("conf/tokencached.yaml").replacing("  #", with: "  ").utf8)
+        let manual = Array(try PackageFolder.text("conf/tokencached.yaml").replacing("  #", with: "  ").utf8)
         let pieces =
             SettingRow.all.map(\.name) + [
                 "session:", "\n", "\n  ", "\n- ", ": ", "{", "}", "[", "]", "&a ", "*a", "<<: ", "? ", "!!int ", "| ",

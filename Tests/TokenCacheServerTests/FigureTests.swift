@@ -1,4 +1,4 @@
-import Foundation
+import TestSupport
 import Testing
 
 @testable import TokenCacheServer
@@ -13,9 +13,7 @@ struct FigureTests {
 
     @Test("docs/operations.md has every figure, and none that there is not")
     func manual() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let text = try String(contentsOf: root.appending(path: "docs/operations.md"), encoding: .utf8)
+        let text = try PackageFolder.text("docs/operations.md")
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         let head = try #require(lines.firstIndex(of: "| section | field | kind | what it tells |"))
         let found = Array(lines[(head + 2)...].prefix { $0.hasPrefix("|") })

@@ -3,6 +3,7 @@ import Host
 import Logging
 import SeededRandom
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import TokenCacheServer
@@ -154,13 +155,11 @@ struct LoggingTests {
 
     @Test("the journal is recognised by device and inode, and by nothing else")
     func journalStream() throws {
-        let path = FileManager.default.temporaryDirectory.appending(path: "log-\(UUID().uuidString)").path
+        let folder = try TemporaryFolder()
+        let path = folder.file("log")
         let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL, 0o600)
         try #require(descriptor >= 0)
-        defer {
-            close(descriptor)
-            unlink(path)
-        }
+        defer { close(descriptor) }
         var status = stat()
         try #require(fstat(descriptor, &status) == 0)
         #expect(LogOutput.isJournal("\(status.st_dev):\(status.st_ino)", descriptor: descriptor))

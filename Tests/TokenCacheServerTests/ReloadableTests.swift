@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import TestSupport
 import Testing
 import TokenCache
 import Tokens
@@ -10,14 +11,6 @@ import WireProtocol
 @Suite("What a reload changes")
 struct ReloadableTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-
-    private func withFolder(_ body: (String) throws -> Void) throws {
-        let folder = URL.temporaryDirectory.appending(path: UUID().uuidString)
-        try FileManager.default.createDirectory(
-            at: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
-        defer { try? FileManager.default.removeItem(at: folder) }
-        try body(folder.path)
-    }
 
     private func refusal(_ settings: Settings, isKeyRingInForce: Bool = false) -> String? {
         do throws(Reloadable.Refusal) {
@@ -43,17 +36,16 @@ struct ReloadableTests {
 
     @Test("a file that cannot be used is named, and nothing is made of the rest")
     func refused() throws {
-        try withFolder { folder in
-            var settings = Settings()
-            settings.audit.target = .file("\(folder)/none/audit.jsonl")
-            #expect(refusal(settings)?.hasPrefix("audit.target: \(folder)/none/audit.jsonl is not used: ") == true)
-            settings.audit.target = .off
-            settings.keyring.file = "\(folder)/ring.json"
-            #expect(refusal(settings) == nil)
-            #expect(refusal(settings, isKeyRingInForce: true)?.contains("ring.json") == true)
-            try Data("{".utf8).write(to: URL(filePath: settings.keyring.file))
-            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: settings.keyring.file)
-            #expect(refusal(settings)?.hasPrefix("\(settings.keyring.file): ") == true)
-        }
+        let folder = try TemporaryFolder()
+        var settings = Settings()
+        settings.audit.target = .file("\(folder.path)/none/audit.jsonl")
+        #expect(refusal(settings)?.hasPrefix("audit.target: \(folder.path)/none/audit.jsonl is not used: ") == true)
+        settings.audit.target = .off
+        settings.keyring.file = folder.file("ring.json")
+        #expect(refusal(settings) == nil)
+        #expect(refusal(settings, isKeyRingInForce: true)?.contains("ring.json") == true)
+        try Data("{".utf8).write(to: URL(filePath: settings.keyring.file))
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: settings.keyring.file)
+        #expect(refusal(settings)?.hasPrefix("\(settings.keyring.file): ") == true)
     }
 }

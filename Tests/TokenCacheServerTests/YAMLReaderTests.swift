@@ -1,5 +1,6 @@
 import Host
 import SeededRandom
+import TestSupport
 import Testing
 
 @testable import TokenCacheServer
@@ -80,7 +81,7 @@ struct YAMLReaderTests {
     @Test("no bytes end the program, whatever they are")
     func anyBytes() throws {
         var random = SeededRandom(seed: 11)
-        let manual = Array(try packageFile("conf/tokencached.yaml").utf8)
+        let manual = Array(try PackageFolder.text("conf/tokencached.yaml").utf8)
         let signs = Array("{}[]&*!|>'\"%@`#,?:- \n\t~<0\\x".utf8) + [0, 0x85, 0xc2, 0xe2, 0x80, 0xef, 0xbb, 0xbf, 0xff]
         for round in 0..<20_000 {
             var bytes: [UInt8]

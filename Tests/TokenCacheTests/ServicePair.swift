@@ -2,6 +2,7 @@ import EventLoop
 import Logging
 import RedisLink
 import SeededRandom
+import TestSupport
 import Testing
 import TokenCache
 import TokenCrypto
@@ -15,7 +16,7 @@ final class ServicePair {
     let loop: EventLoop
     let services: [TokenService]
     let nodes: [RedisNode]
-    private let server: RedisServer
+    private let server: RedisProcess
     private let observer: RedisLink
 
     init(
@@ -23,7 +24,7 @@ final class ServicePair {
     ) throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let loop = try EventLoop()
-        let server = try RedisServer(options: options)
+        let server = try RedisProcess(options)
         var settings = LinkSettings()
         settings.timeout = .milliseconds(timeout)
         var node = RedisNode.Settings()
@@ -32,14 +33,16 @@ final class ServicePair {
         node.hasFeed = false
         let nodes = (0..<2).map { _ in
             RedisNode(
-                host: LinkHost(loop: loop), endpoint: server.endpoint, settings: node, scripts: TokenService.scripts,
+                host: LinkHost(loop: loop), endpoint: .unix(path: server.socket), settings: node,
+                scripts: TokenService.scripts,
                 logger: logger)
         }
         self.loop = loop
         self.server = server
         self.nodes = nodes
         observer = RedisLink(
-            host: LinkHost(loop: loop), endpoint: server.endpoint, settings: settings, scripts: TokenService.scripts,
+            host: LinkHost(loop: loop), endpoint: .unix(path: server.socket), settings: settings,
+            scripts: TokenService.scripts,
             logger: logger)
         services = try (0..<2).map { index in
             try TokenService(

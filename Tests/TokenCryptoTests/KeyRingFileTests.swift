@@ -1,28 +1,16 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 import TokenCrypto
 
 @Suite("The key ring's file")
 struct KeyRingFileTests {
-    /// A folder of its own, gone with the test.
-    final class Folder {
-        let path: String
-        init() throws {
-            var template = Array("/tmp/tc-ring-XXXXXX".utf8CString)
-            guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
-            path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        }
-        deinit { try? FileManager.default.removeItem(atPath: path) }
-        var entries: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path).sorted()) ?? [] }
-        func file(_ name: String = "keyring.json") -> String { "\(path)/\(name)" }
-    }
-
-    let folder: Folder
+    let folder: TemporaryFolder
     let ring: KeyRing
 
     init() throws {
-        folder = try Folder()
+        folder = try TemporaryFolder()
         ring = try KeyRing(keys: [KeyRingTests.key("a", from: 0), KeyRingTests.key("b", from: 10)])
     }
 
@@ -33,7 +21,7 @@ struct KeyRingFileTests {
 
     @Test("what was written is read, and nothing is left beside it")
     func writtenIsRead() throws {
-        let path = folder.file()
+        let path = folder.file("keyring.json")
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         #expect(try KeyRingFile.load(path: path, isCredential: false) == ring)
         #expect(mode(path) == 0o600)
@@ -41,12 +29,12 @@ struct KeyRingFileTests {
         try KeyRingFile.write(next, path: path, mustBeNew: false)
         #expect(try KeyRingFile.load(path: path, isCredential: false) == next)
         #expect(mode(path) == 0o600)
-        #expect(folder.entries == ["keyring.json"])
+        #expect(try folder.entries == ["keyring.json"])
     }
 
     @Test("a file that must be new replaces nothing, and leaves nothing behind")
     func mustBeNew() throws {
-        let path = folder.file()
+        let path = folder.file("keyring.json")
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         let before = try Data(contentsOf: URL(fileURLWithPath: path))
         let other = try KeyRing(keys: [KeyRingTests.key("z", from: 0)])
@@ -54,12 +42,12 @@ struct KeyRingFileTests {
             try KeyRingFile.write(other, path: path, mustBeNew: true)
         }
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
-        #expect(folder.entries == ["keyring.json"])
+        #expect(try folder.entries == ["keyring.json"])
     }
 
     @Test("whoever reads while it is written again and again finds a whole ring")
     func readWhileWritten() async throws {
-        let path = folder.file()
+        let path = folder.file("keyring.json")
         let rings = [ring, try ring.adding(KeyRingTests.key("c", from: 20))]
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -74,14 +62,14 @@ struct KeyRingFileTests {
             }
             try await group.waitForAll()
         }
-        #expect(folder.entries == ["keyring.json"])
+        #expect(try folder.entries == ["keyring.json"])
     }
 
     @Test(
         "a file that group or others have rights to is refused, unless it is a credential",
         arguments: [0o604, 0o644, 0o660, 0o602, 0o620, 0o666, 0o777, 0o444, 0o610] as [mode_t])
     func rightsOfOthers(mode: mode_t) throws {
-        let path = folder.file()
+        let path = folder.file("keyring.json")
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         chmod(path, mode)
         #expect(throws: KeyRingError.exposed(path: path, mode: UInt32(mode))) {
@@ -100,7 +88,7 @@ struct KeyRingFileTests {
     {
         // Only root can give files away; CI and containers run as root.
         guard geteuid() == 0 else { return }
-        let path = folder.file()
+        let path = folder.file("keyring.json")
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         #expect(chown(path, 0, 12_346) == 0 && chmod(path, 0o640) == 0)
         #expect(throws: KeyRingError.exposed(path: path, mode: 0o640)) {
@@ -121,49 +109,49 @@ struct KeyRingFileTests {
     func linksAndOpenFolders() throws {
         let elsewhere = folder.file("elsewhere")
         try KeyRingFile.write(ring, path: elsewhere, mustBeNew: true)
-        #expect(symlink(elsewhere, folder.file()) == 0)
-        #expect(throws: KeyRingError.notRegular(path: folder.file())) {
-            try KeyRingFile.write(ring, path: folder.file(), mustBeNew: false)
+        #expect(symlink(elsewhere, folder.file("keyring.json")) == 0)
+        #expect(throws: KeyRingError.notRegular(path: folder.file("keyring.json"))) {
+            try KeyRingFile.write(ring, path: folder.file("keyring.json"), mustBeNew: false)
         }
-        unlink(folder.file())
+        unlink(folder.file("keyring.json"))
         chmod(folder.path, 0o777)
         let error = #expect(throws: KeyRingError.self) {
-            try KeyRingFile.write(ring, path: folder.file(), mustBeNew: true)
+            try KeyRingFile.write(ring, path: folder.file("keyring.json"), mustBeNew: true)
         }
         #expect("\(error.map(String.init(describing:)) ?? "")".contains("its mode 0777"))
     }
 
     @Test("what is not there is missing, which is another error than what cannot be read")
     func missingFile() throws {
-        #expect(throws: KeyRingError.missing(path: folder.file())) {
-            try KeyRingFile.load(path: folder.file(), isCredential: false)
+        #expect(throws: KeyRingError.missing(path: folder.file("keyring.json"))) {
+            try KeyRingFile.load(path: folder.file("keyring.json"), isCredential: false)
         }
         #expect(throws: KeyRingError.notRegular(path: folder.path)) {
             try KeyRingFile.load(path: folder.path, isCredential: true)
         }
-        let below = folder.file() + "/below"
-        try Data().write(to: URL(fileURLWithPath: folder.file()))
+        let below = folder.file("keyring.json") + "/below"
+        try Data().write(to: URL(fileURLWithPath: folder.file("keyring.json")))
         let error = #expect(throws: KeyRingError.self) { try KeyRingFile.load(path: below, isCredential: false) }
         #expect("\(error.map(String.init(describing:)) ?? "")".hasSuffix("Not a directory"))
     }
 
     @Test("a pipe or a device is refused without waiting for it", .timeLimit(.minutes(10)))
     func pipeOrDevice() throws {
-        #expect(mkfifo(folder.file(), 0o600) == 0)
-        for path in [folder.file(), "/dev/zero"] {
+        #expect(mkfifo(folder.file("keyring.json"), 0o600) == 0)
+        for path in [folder.file("keyring.json"), "/dev/zero"] {
             #expect(throws: KeyRingError.notRegular(path: path)) {
                 try KeyRingFile.load(path: path, isCredential: true)
             }
         }
-        #expect(throws: KeyRingError.notRegular(path: folder.file())) {
-            try KeyRingFile.write(ring, path: folder.file(), mustBeNew: false)
+        #expect(throws: KeyRingError.notRegular(path: folder.file("keyring.json"))) {
+            try KeyRingFile.write(ring, path: folder.file("keyring.json"), mustBeNew: false)
         }
-        #expect(folder.entries == ["keyring.json"])
+        #expect(try folder.entries == ["keyring.json"])
     }
 
     @Test("a file longer than any ring is refused")
     func tooLong() throws {
-        let path = folder.file()
+        let path = folder.file("keyring.json")
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         let text = ring.encoded()
         try Data(text + [UInt8](repeating: 0x20, count: 65_536 - text.count)).write(to: URL(fileURLWithPath: path))
@@ -189,7 +177,7 @@ struct KeyRingFileTests {
     func ownerIsKept() throws {
         // Only root can give files away; CI and containers run as root.
         guard geteuid() == 0 else { return }
-        let path = folder.file()
+        let path = folder.file("keyring.json")
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         #expect(chown(path, 12_345, 12_346) == 0)
         try KeyRingFile.write(ring, path: path, mustBeNew: false)

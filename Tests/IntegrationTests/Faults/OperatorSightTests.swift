@@ -207,7 +207,7 @@ struct OperatorSightTests {
 
     private func doctor(_ world: World, _ daemon: Daemon? = nil) throws -> String {
         let socket = (daemon ?? world.daemon).socket
-        return try Tool.run(world.stage, Daemon.sibling("tokencachectl"), ["--socket", socket, "doctor"]).output
+        return try Tool.run(world.stage, PackageFolder.program("tokencachectl"), ["--socket", socket, "doctor"]).output
     }
 
     /// - Returns: what doctor printed.
@@ -231,7 +231,7 @@ struct OperatorSightTests {
         #expect(page.contains("fail  answers"), "\(page)")
         let status =
             try Tool.run(
-                world.stage, Daemon.sibling("tokencachectl"), ["--socket", world.daemon.socket, "status"]
+                world.stage, PackageFolder.program("tokencachectl"), ["--socket", world.daemon.socket, "status"]
             ).output.split(separator: "\n").first { $0.hasPrefix("last fault") } ?? ""
         // A Redis that is slow for long is one that does not answer.
         #expect(status.contains(text) || status.contains("Redis does not answer"), "\(status)")

@@ -30,7 +30,7 @@ struct LaunchTests {
         -> ChildProcess
     {
         let child = try ChildProcess(
-            "/usr/bin/env", ["LD_PRELOAD=\(agent)", Daemon.sibling(program)] + arguments, name: program,
+            "/usr/bin/env", ["LD_PRELOAD=\(agent)", PackageFolder.program(program)] + arguments, name: program,
             folder: stage.folder.folder("run-\(program)"))
         _ = try child.wait()
         return child
@@ -56,11 +56,10 @@ struct LaunchTests {
         try withStage { stage in
             let agent = try agent(stage)
             let folder = try stage.clientFolder()
-            let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..").standardized
             let main = "\(folder)/main.swift"
             let text = "print(CommandLine.arguments.count, LaunchArguments.words)\n"
             try Data(text.utf8).write(to: URL(filePath: main))
-            let source = root.appending(path: "Sources/Host/LaunchArguments.swift").path
+            let source = PackageFolder.file("Sources/Host/LaunchArguments.swift")
             let made = try Tool.run(
                 stage, "swiftc", ["-static-stdlib", "-o", "\(folder)/probe", main, source], limit: .seconds(120))
             guard made.end == .exited(0) else { throw HarnessFailure(made.errors) }

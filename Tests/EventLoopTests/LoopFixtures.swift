@@ -2,31 +2,6 @@ import EventLoop
 import Glibc
 import Testing
 
-/// A folder of its own for a test, short enough for socket paths, removed with everything in it at the end.
-final class TemporaryFolder {
-    let path: String
-
-    init() {
-        var template = Array("/tmp/tc-XXXXXX".utf8CString)
-        path = template.withUnsafeMutableBufferPointer { buffer in
-            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? "/tmp"
-        }
-    }
-
-    deinit {
-        guard path != "/tmp" else { return }
-        guard let folder = opendir(path) else { return }
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { unlink(path + "/" + name) }
-        }
-        closedir(folder)
-        rmdir(path)
-    }
-}
-
 extension EventLoop {
     /// Runs until `stop()`, or for `limit`: then the test fails. True if it was stopped in time.
     @discardableResult

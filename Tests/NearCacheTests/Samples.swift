@@ -1,17 +1,8 @@
-import SeededRandom
 import TokenCrypto
 import Tokens
 import UnixTime
 
 @testable import TokenCache
-
-extension SeededRandom {
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
-
-    mutating func fixed<Value: FixedBytes>(_: Value.Type = Value.self) -> Value {
-        Value(bytes: bytes(Value.byteCount)) ?? Value()
-    }
-}
 
 extension SessionID {
     /// A `sid` whose place in the table is decided by the low bits of `first`.

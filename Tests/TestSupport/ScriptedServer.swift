@@ -1,14 +1,12 @@
 import Foundation
-import Glibc
-
-@testable import TokenCacheClient
+import Synchronization
 
 /// A server on a Unix socket that answers each command as its script says, right or wrong.
 ///
 /// It lives in a folder of its own and leaves nothing behind when it is released.
-final class ScriptedServer: Sendable {
+public final class ScriptedServer: Sendable {
     /// What happens upon one command.
-    enum Step: Sendable {
+    public enum Step: Sendable {
         /// These bytes.
         case reply(String)
         /// These bytes, one at a time.
@@ -26,7 +24,7 @@ final class ScriptedServer: Sendable {
             var accepted = 0
             var isStopped = false
         }
-        let state = Guarded(State())
+        let state = Mutex(State())
         let script: @Sendable ([String]) -> Step
 
         init(script: @escaping @Sendable ([String]) -> Step) {
@@ -35,36 +33,34 @@ final class ScriptedServer: Sendable {
     }
 
     /// Where it listens.
-    let path: String
-    private let folder: String
+    public let path: String
+    private let folder: TemporaryFolder
     private let listener: Int32
     private let isAccepting: Bool
     private let shared: Shared
 
     /// Every command that came, over all connections.
-    var commands: [[String]] { shared.state.withLock(\.commands) }
+    public var commands: [[String]] { shared.state.withLock { $0.commands } }
 
     /// How many connections were ever served.
-    var connectionCount: Int { shared.state.withLock(\.accepted) }
+    public var connectionCount: Int { shared.state.withLock { $0.accepted } }
 
     /// How many connections there are now.
-    var openConnections: Int { shared.state.withLock { $0.connections.count } }
+    public var openConnections: Int { shared.state.withLock { $0.connections.count } }
 
     /// Ends every connection there is; new ones are served.
-    func dropConnections() {
+    public func dropConnections() {
         shared.state.withLock { $0.connections.forEach { _ = shutdown($0, Int32(SHUT_RDWR)) } }
     }
 
     /// - Parameter farewell: What is said to every connection before it is closed, instead of serving it.
-    init(
+    public init(
         backlog: Int32 = 16, isAccepting: Bool = true, farewell: String? = nil,
         script: @escaping @Sendable ([String]) -> Step
     ) throws {
-        var template = Array("/tmp/tc-scripted-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
-        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        folder = try TemporaryFolder()
         let (path, listener) = (
-            folder + "/s", socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            folder.file("s"), socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         )
         (self.path, self.listener) = (path, listener)
         self.isAccepting = isAccepting
@@ -77,7 +73,7 @@ final class ScriptedServer: Sendable {
                 bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
-        guard bound == 0, listen(listener, backlog) == 0 else { throw POSIXError(.EADDRINUSE) }
+        guard bound == 0, listen(listener, backlog) == 0 else { throw HarnessFailure.system("listen at \(path)") }
         if isAccepting {
             let shared = shared
             Thread.detachNewThread { Self.accept(on: listener, farewell: farewell, shared) }
@@ -93,8 +89,6 @@ final class ScriptedServer: Sendable {
         // the time that thread asks for the next connection.
         shutdown(listener, Int32(SHUT_RDWR))
         if !isAccepting { close(listener) }
-        unlink(path)
-        rmdir(folder)
     }
 
     private static func accept(on listener: Int32, farewell: String?, _ shared: Shared) {

@@ -53,10 +53,3 @@ struct Loaded {
         self.init(flags: [(key: key, value: value, origin: "--set")])
     }
 }
-
-/// The text of a file of this package.
-func packageFile(_ path: String) throws -> String {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-    return try String(contentsOf: root.appending(path: path), encoding: .utf8)
-}

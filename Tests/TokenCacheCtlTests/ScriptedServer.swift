@@ -1,1 +1,0 @@
-../TokenCacheClientTests/ScriptedServer.swift
