@@ -255,7 +255,15 @@ struct ReportTests {
     @Test("text and Markdown show the same tables, and say who was the bottleneck")
     func text() throws {
         let report = try Self.report()
-        for form in [report.text(), report.markdown()] {
+        let (plain, markdown) = (report.text(), report.markdown())
+        let tables = ReportTables(report).all.filter { !$0.rows.isEmpty }
+        #expect(tables.map { $0.rows.count } == [5, 5, 5, 5, 9])
+        for row in tables.flatMap(\.rows) {
+            #expect(markdown.contains("| \(row.joined(separator: " | ")) |\n"), "\(row)")
+            let words = row.joined(separator: " ").split(separator: " ")
+            #expect(plain.split(separator: "\n").contains { $0.split(separator: " ") == words }, "\(row)")
+        }
+        for form in [plain, markdown] {
             for word in ["redis-server GET", "400k *", "EVALSHA", "P7", "not reached", "1 in flight"] {
                 #expect(form.contains(word), "\(word) is missing")
             }

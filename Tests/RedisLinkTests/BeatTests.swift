@@ -24,7 +24,7 @@ struct BeatTests {
         #expect(beat.lastProof == nil)
         if !toldFirst { beat.told(1_000, at: start + .milliseconds(101), clock: clock) }
         if toldFirst { beat.accepted(1_000, isOwn: false, clock: clock) }
-        #expect(beat.lastProof != nil)
+        #expect(beat.lastProof.map { (start - .milliseconds(2)...start).contains($0) } == true)
     }
 
     @Test("it is dated at the earliest moment at which its key could have been written, whoever wrote it")
@@ -109,7 +109,8 @@ struct BeatTests {
         beat.accepted(1_003, isOwn: false, clock: clock)
         #expect(beat.refusal == nil && beat.lastProof == nil)
         beat.told(1_003, at: start + .milliseconds(601), clock: clock)
-        #expect(beat.lastProof != nil)
+        let written = start + .milliseconds(600)
+        #expect(beat.lastProof.map { (written - .milliseconds(2)...written).contains($0) } == true)
     }
 
     @Test("what was accepted and is not told within a second is overdue; what nobody called or took is not")

@@ -12,6 +12,9 @@ struct ScenarioTests {
         return files.filter { $0.hasSuffix(".txt") }.sorted()
     }
 
+    @Test("there are scenarios")
+    func found() { #expect(Self.names.count >= 10, "in \(Self.folder): \(Self.names)") }
+
     @Test("a scenario ends as it says", arguments: names)
     func scenarios(name: String) throws {
         let content = try String(contentsOfFile: "\(Self.folder)/\(name)", encoding: .utf8)

@@ -130,7 +130,7 @@ struct ConnectionTests {
         #expect(throws: TokenCacheError.connection(reason: "no answer in time")) {
             for _ in 0..<8 { open.append(try connect(server, timeout: .milliseconds(30))) }
         }
-        #expect(!open.isEmpty)
+        #expect(open.count == 1, "Linux holds one more than the queue is long")
     }
 
     @Test(

@@ -155,6 +155,7 @@ struct ConfigurationFuzzTests {
                 "worker", "2h", "64KiB",
                 "\\x", "\\uD800", "~", ",",
             ]
+        var accepted = 0
         for round in 0..<3_000 {
             let text: String
             if round % 3 == 0 {
@@ -170,6 +171,7 @@ struct ConfigurationFuzzTests {
             }
             let loaded = Loaded(yaml: text)
             if let settings = loaded.settings {
+                accepted += 1
                 for (key, value) in settings.describe(matching: "*") where SettingRow.byName[key]?.isMap == false {
                     #expect(SettingRow.byName[key]?.fault(in: value) == nil, "\(key) \(value)")
                 }
@@ -178,6 +180,7 @@ struct ConfigurationFuzzTests {
                 #expect(loaded.problems.joined().unicodeScalars.allSatisfy { !$0.isTerminalControl })
             }
         }
+        #expect((30..<2_970).contains(accepted), "both kinds are met: \(accepted) were accepted")
     }
 
     @Test(

@@ -78,12 +78,11 @@ struct ForcedRotationTests {
         var life = try Life()
         #expect(life.record.csrfSalt == nil)
         try life.force()
-        let salt = life.record.csrfSalt
-        #expect(salt != nil)
+        #expect(life.record.csrfSalt == life.tokens[1].digest)
         try life.rotateAndConfirm()
-        #expect(life.record.csrfSalt == salt)
+        #expect(life.record.csrfSalt == life.tokens[1].digest)
         try life.force()
-        #expect(life.record.csrfSalt != salt)
+        #expect(life.record.csrfSalt == life.tokens[3].digest)
     }
 
     @Test("S6: rotation, confirmation and ROTATE never move the absolute end, and all renew the access")

@@ -34,7 +34,9 @@ struct ClientLibraryTests {
                 .login(
                     first.token, subject: "ann", limits: SessionLimits(idle: .seconds(600), absolute: .seconds(6_000)),
                     csrf: "f"))
-            #expect(login.csrf != nil && login.holder.authTime != nil)
+            let form = try #require(login.csrf)
+            #expect(try client.call(.verifyCSRF(form, of: login.token, form: "f")) == .checked(.passed))
+            #expect(login.holder.authTime == login.holder.modified)
             #expect(login.maxAge.map { $0 <= .seconds(6_000) && $0 > .seconds(5_900) } == true)
             world.stage.book.note(login.token.revealedBytes)
             #expect(login.holder.sid == first.holder.sid && login.holder.subject == "ann")
@@ -52,7 +54,8 @@ struct ClientLibraryTests {
                 throw HarnessFailure("not rotated")
             }
             let rotated = rotation.token
-            #expect(rotation.csrf != nil)
+            let next = try #require(rotation.csrf)
+            #expect(try client.call(.verifyCSRF(next, of: rotated, form: "f")) == .checked(.passed))
             world.stage.book.note(rotated.revealedBytes)
             guard case .accepted(let holder, _, dataFields: 1) = try client.call(.inspect(rotated)) else {
                 throw HarnessFailure("not inspected")
@@ -205,7 +208,9 @@ struct ClientLibraryTests {
                 case .guest(_, .keep, let page) = try client.call(
                     .visit(guest.token, check: FormCheck(csrf, form: "f"), csrf: "g"))
             else { throw HarnessFailure("no guest") }
-            #expect(page.check == .passed && page.csrf != nil)
+            let other = try #require(page.csrf)
+            #expect(page.check == .passed)
+            #expect(try client.call(.verifyCSRF(other, of: guest.token, form: "g")) == .checked(.passed))
 
             guard
                 case .issued(let captcha, let solution, .seconds(60)) = try client.call(

@@ -19,7 +19,8 @@ struct AuditLogTests {
             for line in lines {
                 let fields = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String]
                 messages.append(try #require(fields?["message"], "\(line)"))
-                #expect(fields?["time"] != nil && fields?["level"] != nil)
+                #expect(["debug", "info", "notice", "warning", "error"].contains(fields?["level"]), "\(line)")
+                #expect(try Date(fields?["time"] ?? "", strategy: .iso8601).timeIntervalSinceNow > -600, "\(line)")
             }
             for part in ["session.idle, 20d, never matters", "serves", "session issued", "UNAVAILABLE", "draining"] {
                 #expect(messages.contains { $0.contains(part) }, "\(part): \(messages)")

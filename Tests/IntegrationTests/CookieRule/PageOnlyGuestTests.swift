@@ -94,7 +94,10 @@ struct PageOnlyGuestTests {
                         try client.fields(["TOKEN.VISIT", token] + $0)
                     }
                 }
-                for reply in navigations { #expect(reply.sessionToken != nil && reply.status == "unknown") }
+                #expect(navigations.map(\.status) == Array(repeating: "unknown", count: 6))
+                for reply in navigations {
+                    #expect(try clients[0].fields("TOKEN.VALIDATE", reply.newToken()).sid == reply.sid)
+                }
                 #expect(Set(navigations.map(\.sid)).count == navigations.count, "a planted cookie shares no holder")
                 let polls = try clients.map { try Self.visit($0, token, "FETCH-MODE", "cors") }
                 for reply in polls { Self.expectPageOnly(reply, status: "unknown") }

@@ -71,7 +71,7 @@ struct GuestTests {
                 let visit = try client.fields("TOKEN.VISIT", token)
                 return visit.status == "rotated" ? visit : nil
             }
-            #expect(visit.sessionToken != nil)
+            #expect(visit.sid == first.sid && visit.sessionToken != nil && visit.sessionToken != token)
             // No other command renews.
             #expect(try client.inspect(token).sessionToken == nil && client.inspect(token).status == "valid")
             let successor = try renewed.newToken()

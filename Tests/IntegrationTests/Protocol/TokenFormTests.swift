@@ -43,7 +43,8 @@ struct TokenFormTests {
                 #expect(try client.fields("TOKEN.REVOKE", text).status == "unknown")
                 let visit = try client.fields("TOKEN.VISIT", text)
                 #expect(visit.status == (text.isEmpty ? "none" : "unknown"))
-                #expect(visit.sessionToken != nil, "a refused visitor is given a new holder")
+                // A refused visitor is given a new holder.
+                #expect(try client.fields("TOKEN.VALIDATE", visit.newToken()).sid == visit.sid)
             }
             #expect(try client.validate(token).status == "valid")
         }
