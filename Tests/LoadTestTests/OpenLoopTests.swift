@@ -1,5 +1,6 @@
 import Foundation
 import Histogram
+import TestSupport
 import Testing
 
 @testable import LoadTest
@@ -66,9 +67,9 @@ struct OpenLoopTests {
 
     private static func programs() throws -> Programs {
         var programs = try Programs.find(
-            daemon: "\(SmokeTests.products)/tokencached",
+            daemon: PackageFolder.program("tokencached"),
             searchPath: ProcessInfo.processInfo.environment["PATH"] ?? "")
-        programs.launcher = "\(SmokeTests.products)/tokencache-load"
+        programs.launcher = PackageFolder.program("tokencache-load")
         return programs
     }
 }
