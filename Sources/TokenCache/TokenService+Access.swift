@@ -25,7 +25,6 @@ extension TokenService {
         }
         var found = Found()
         if let session = hit(token, signals, needsData: false, isNavigation: isNavigation, at: arrival, &found) {
-            countHit()
             return .hit(session)
         }
         return try ask(Presented(.session(token), signals), isNavigation: isNavigation, at: arrival, found, done())
@@ -39,13 +38,8 @@ extension TokenService {
         var found = Found()
         let request = AccessRequest(isNavigation: isNavigation)
         let known = try look(presented, request, at: arrival, usesTombstones: true, &found)
-        switch known {
-        case .hit: countHit()
-        case .accepted(let view): countAccepted(view)
-        case .refused: break
-        case .asked: return try ask(presented, isNavigation: isNavigation, at: arrival, found, done())
-        }
-        return known
+        guard case .asked = known else { return known }
+        return try ask(presented, isNavigation: isNavigation, at: arrival, found, done())
     }
 
     @inline(never)
@@ -67,7 +61,7 @@ extension TokenService {
 
     /// The one look into the near cache.
     /// - Parameter usesTombstones: whether an ended session is refused from here.
-    /// - Returns: the answer where it is known at once. A refusal is counted; what is accepted is so by who answers with it.
+    /// - Returns: the answer where it is known at once. It is counted here: a hit costs least so.
     func look(
         _ presented: Presented, _ request: AccessRequest, at arrival: MonotonicInstant, usesTombstones: Bool,
         _ found: inout Found
@@ -110,7 +104,9 @@ extension TokenService {
                 !isRenewalDue(guest, isNavigation: request.isNavigation)
             {
                 switch try verdict(on: guest, presented.signals, renews: false) {
-                case .accepted(let view): return .accepted(view)
+                case .accepted(let view):
+                    countAccepted(view)
+                    return .accepted(view)
                 case .refused(let refusal): return .refused(refusal)
                 }
             }
@@ -160,14 +156,9 @@ extension TokenService {
             found = Found(entry: entry, now: now)
             return nil
         }
-        return session
-    }
-
-    /// A hit is the answer.
-    @inline(__always)
-    func countHit() {
-        sessions?.countHit()
+        sessions.countHit()
         counters.valid &+= 1
+        return session
     }
 
     /// The current token, confirmed, within its limits and not due to rotate.

@@ -83,17 +83,13 @@ extension TokenService {
         let answer = try look(presented, request, at: arrival, usesTombstones: usesTombstones, &found)
         switch answer {
         case .hit(let session):
-            if let page = try page(SessionView(session, withData: request.needsData), request) {
-                countHit()
-                return .page(page)
-            }
-            // Whether the form is from before a LOGIN is known to Redis.
+            if let page = try page(SessionView(session, withData: request.needsData), request) { return .page(page) }
+            // Whether the form is from before a LOGIN is known to Redis, which answers and counts instead.
+            sessions?.takeBackHit()
+            counters.valid &-= 1
             found = Found()
         case .accepted(let view):
-            if let page = try page(view, request) {
-                countAccepted(view)
-                return .page(page)
-            }
+            if let page = try page(view, request) { return .page(page) }
             found = Found()
         case .refused(let refusal): return .refused(refusal)
         case .asked: break

@@ -22,8 +22,11 @@ public struct UnixMilliseconds: BitwiseCopyable, Sendable {
     @inlinable
     @inline(__always)
     public var seconds: UnixSeconds {
-        let (quotient, remainder) = sinceEpoch.quotientAndRemainder(dividingBy: 1_000)
-        return UnixSeconds(quotient &+ remainder &>> 63)
+        // A hit asks for three of them, none before 1970: dividing without a sign is the cheapest.
+        if sinceEpoch >= 0 {
+            return UnixSeconds(Int64(truncatingIfNeeded: UInt64(truncatingIfNeeded: sinceEpoch) / 1_000))
+        }
+        return UnixSeconds((sinceEpoch &+ 1) / 1_000 &- 1)
     }
 }
 

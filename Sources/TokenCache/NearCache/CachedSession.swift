@@ -22,8 +22,9 @@ public struct CachedSession: BitwiseCopyable {
         generation = entry.pointee.generation
         createdAt = entry.pointee.created
         lastAccess = times.lastAccess
-        untilEnd = times.absoluteEnd - now
-        untilIdle = times.expireAt - now
+        // Entries hold times of 48 bits: no difference is out of range, so none is checked.
+        untilEnd = times.absoluteEnd.sinceEpoch &- now.sinceEpoch
+        untilIdle = times.expireAt.sinceEpoch &- now.sinceEpoch
     }
 
     public var subject: UnsafeRawBufferPointer { details?.subject ?? UnsafeRawBufferPointer(start: nil, count: 0) }

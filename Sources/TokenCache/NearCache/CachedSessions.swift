@@ -110,6 +110,8 @@ final class CachedSessions {
     }
 
     func countHit() { counters.hits &+= 1 }
+    /// What was found is not enough.
+    func takeBackHit() { counters.hits &-= 1 }
     func countMiss() { counters.misses &+= 1 }
     func countStale() { counters.staleAnswers &+= 1 }
 

@@ -130,10 +130,12 @@ struct NearCacheDetails: BitwiseCopyable {
 
     /// When the subject proved who they are; nil if nobody did.
     /// - Parameter created: of the session.
+    @inline(__always)
     func authTime(created: UnixMilliseconds) -> UnixMilliseconds? {
         guard flags & Self.isProvedFlag != 0 else { return nil }
         var reader = CompactReader(afterSubject)
-        return created + reader.signed().value
+        // Numbers of 48 and of 61 bits: there is room for the sum.
+        return UnixMilliseconds(created.sinceEpoch &+ reader.signed().value)
     }
 
     var csrfSalt: Digest? {
