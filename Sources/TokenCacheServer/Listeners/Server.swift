@@ -85,6 +85,8 @@ final class Server {
                 "no descriptor left for a new client; accepting pauses",
                 metadata: ["errno": "\(number)", "suppressed": "\(suppressed)"])
         }
+        // There may have been a reload since it was made.
+        spoken.apply(limits)
         listeners.append((listener, spoken))
         if limits.idleTimeout > .zero { startTimeoutTimer() }
     }
