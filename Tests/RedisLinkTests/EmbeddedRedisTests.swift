@@ -21,16 +21,7 @@ private final class House {
 
     func run(_ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ body: (@escaping () -> Void) -> Void)
     {
-        var isDone = false
-        let guardian = loop.makeTimer { [unowned self] in loop.stop() }
-        guardian.start(after: .seconds(20))
-        body { [unowned self] in
-            isDone = true
-            loop.stop()
-        }
-        loop.run()
-        guardian.cancel()
-        #expect(isDone, "\(what) did not happen in time", sourceLocation: sourceLocation)
+        loop.run(what, sourceLocation: sourceLocation, body)
     }
 
     func start() -> Result<RedisEndpoint, EmbeddedRedisError>? {

@@ -5,6 +5,25 @@ import Testing
 
 @testable import RedisLink
 
+extension EventLoop {
+    /// Runs until `body` says that it is done; a test fails where that takes longer than `limit`.
+    func run(
+        atMost limit: Duration = .seconds(20), _ what: String, sourceLocation: SourceLocation,
+        _ body: (_ done: @escaping () -> Void) -> Void
+    ) {
+        var isDone = false
+        let guardian = makeTimer { [unowned self] in stop() }
+        guardian.start(after: limit)
+        body { [unowned self] in
+            isDone = true
+            stop()
+        }
+        run()
+        guardian.cancel()
+        #expect(isDone, "\(what) did not happen in time", sourceLocation: sourceLocation)
+    }
+}
+
 extension RedisProcess {
     var endpoint: RedisEndpoint { .unix(path: socket) }
 }
@@ -43,16 +62,7 @@ final class Bench {
         atMost limit: Duration = .seconds(20), _ what: String = "it", sourceLocation: SourceLocation = #_sourceLocation,
         _ body: (_ done: @escaping () -> Void) -> Void
     ) {
-        var isDone = false
-        let guardian = loop.makeTimer { [unowned self] in loop.stop() }
-        guardian.start(after: limit)
-        body { [unowned self] in
-            isDone = true
-            loop.stop()
-        }
-        loop.run()
-        guardian.cancel()
-        #expect(isDone, "\(what) did not happen in time", sourceLocation: sourceLocation)
+        loop.run(atMost: limit, what, sourceLocation: sourceLocation, body)
     }
 
     /// Runs the loop until the link's state fulfils a condition.

@@ -6,8 +6,7 @@ import TestSupport
 
 /// The model and a real Redis side by side: the same commands go to both, at the same time of the same clock.
 final class ModelBench {
-    private let folder: TemporaryFolder
-    private let process: ChildProcess
+    private let process: RedisProcess
     private let agenda = Agenda()
     private let network: SimulatedNetwork
     private let loop: SimulatedLoop
@@ -20,14 +19,9 @@ final class ModelBench {
     private let socket: String
 
     init(seed: UInt64) throws {
-        folder = try TemporaryFolder()
-        socket = folder.file("r.sock")
-        process = try ChildProcess(
-            "redis-server",
-            ["--port", "0", "--unixsocket", socket, "--dir", folder.path, "--save", "", "--appendonly", "no"],
-            name: "redis", folder: folder.path)
-        let path = socket
-        let client = try eventually("redis-server answers") { try? RESPClient(path: path) }
+        process = try RedisProcess()
+        socket = process.socket
+        let client = try RESPClient(path: socket)
         guard case .array(let parts) = try client.call("TIME"), let seconds = parts[0].text.flatMap({ Int64($0) }),
             let micros = parts[1].text.flatMap({ Int64($0) })
         else { throw HarnessFailure("no time") }

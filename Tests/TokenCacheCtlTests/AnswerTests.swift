@@ -202,7 +202,6 @@ struct AnswerTests {
     func configCheckAsJSON() throws {
         let folder = try TemporaryFolder()
         let path = folder.file("tokencached.yaml")
-        defer { try? FileManager.default.removeItem(atPath: path) }
         try "sesion:\n  idle: 2h\n".write(toFile: path, atomically: true, encoding: .utf8)
         let wrong = try ControlProgram.run(["--json", "config", "check", path])
         let report = try #require(try wrong.json() as? NSDictionary)

@@ -83,19 +83,33 @@ struct ErrorPathTests {
     }
 
     @Test(
-        "usage errors are 2 and send nothing",
+        "usage errors are 2, say what is wrong, and send nothing",
         arguments: [
-            [], ["config"], ["nonsense"], ["ping", "--nonsense"], ["issue", "--idle", "5x"], ["issue", "--data", "x"],
-            ["inspect"], ["inspect", "zz"], ["inspect", sid, "--token-stdin"], ["revoke"],
-            ["revoke", sid, "--subject", "a"], ["revoke", "--subject", ""], ["sessions"],
-            ["sessions", "--summary", "--subject", "a"], ["sessions", "--subject", "a", "--limit", "0"], ["why"],
-            ["doctor", "--as", "no-such-user-here"], ["validate", "--timeout", "soon"], ["validate"], ["revoke", "-"],
-        ])
-    func usage(arguments: [String]) throws {
+            ([], "Error: Which subcommand?"), (["config"], "Error: Which subcommand?"),
+            (["nonsense"], "Error: Unexpected argument 'nonsense'"),
+            (["ping", "--nonsense"], "Error: Unknown option '--nonsense'"),
+            (["issue", "--idle", "5x"], "Error: The value '5x' is invalid for '--idle <duration>'"),
+            (["issue", "--data", "x"], "tokencachectl: --data takes name=value, for example --data language=fr"),
+            (["inspect"], "tokencachectl: which session? give its SID, or --token-stdin"),
+            (["inspect", "zz"], "tokencachectl: SID must be the 32 hex digits of a session's `sid`"),
+            (["inspect", sid, "--token-stdin"], "tokencachectl: give either a SID or --token-stdin, not both"),
+            (["revoke"], "tokencachectl: which? give a SID, --token-stdin or --subject"),
+            (["revoke", sid, "--subject", "a"], "tokencachectl: give one of SID, --token-stdin and --subject"),
+            (["revoke", "--subject", ""], "tokencachectl: --subject must not be empty"),
+            (["sessions"], "Error: Give either --subject or --summary."),
+            (["sessions", "--summary", "--subject", "a"], "Error: Give either --subject or --summary."),
+            (["sessions", "--subject", "a", "--limit", "0"], "Error: --limit must be 1 or more."),
+            (["why"], "Error: Missing expected argument '<sid>'"),
+            (["doctor", "--as", "no-such-user-here"], "tokencachectl: no user no-such-user-here on this host"),
+            (["validate", "--timeout", "soon"], "Error: The value 'soon' is invalid for '--timeout <duration>'"),
+            (["validate"], "tokencachectl: no token on standard input: it is expected there, on one line"),
+            (["revoke", "-"], "tokencachectl: no token on standard input: it is expected there, on one line"),
+        ] as [([String], String)])
+    func usage(arguments: [String], message: String) throws {
         let server = try ScriptedServer { _ in .silence }
         let result = try ControlProgram.run(arguments + ["--socket", server.path], input: " \n")
         #expect(result.status == 2)
-        #expect(!result.errors.isEmpty && result.output.isEmpty)
+        #expect(result.errors.hasPrefix(message) && result.output.isEmpty, "\(result.errors)")
         #expect(server.commands.isEmpty)
     }
 

@@ -184,6 +184,21 @@ struct ConfigurationLoadTests {
         #expect(settings.access.defaultRole == Role.none)
         #expect(settings.resolved.users == [1000: .admin, 7: .admin, 8: Role.none])
         #expect(settings.resolved.groups == [33: .worker])
+        // As in the file.
+        let spelt = Loaded(
+            environment: ["TOKENCACHED_ACCESS_USERS": "{alice: validator, 8: none}"],
+            flags: [(key: "access.groups", value: "{www-data: worker}", origin: "--set")])
+        #expect(spelt.problems == [])
+        #expect(spelt.settings?.resolved.users == [1000: .validator, 8: Role.none])
+        #expect(spelt.settings?.resolved.groups == [33: .worker])
+        for wrong in [
+            "{alice: validator", "{alice: [worker]}", "{alice: worker, alice: admin}", "alice", "{alice: root}",
+        ] {
+            let refused = Loaded(flags: [(key: "access.users", value: wrong, origin: "--set")])
+            #expect(
+                refused.problems.count == 1 && refused.problems.allSatisfy { $0.hasPrefix("--set: access.users") },
+                "\(wrong)")
+        }
     }
 
     @Test("an unknown user, a wrong role, a double role and a variable for one name are refused clearly")

@@ -114,17 +114,38 @@ struct SettingLayer: Sendable {
         }
     }
 
-    /// `alice=validator,www-data=worker`, or nothing.
+    /// `alice=validator,www-data=worker`, or as in the file, `{alice: validator, www-data: worker}`, or nothing.
     private mutating func takeMembers(of key: SettingRow, _ text: String, _ origin: SettingOrigin) {
+        if text.hasPrefix("{") { return takeMap(of: key, text, origin) }
         for pair in text.split(whereSeparator: { $0 == "," || $0 == " " }) {
             guard let equals = pair.firstIndex(of: "=") else {
                 let shown = PrintableText.quoted(pair)
+                let spelling = "write name=role,… or {name: role, …}"
                 problems.append(
-                    SettingsProblem(key: key.name, origin: origin, "\(shown) lacks =role; allowed: \(key.allowed)"))
+                    SettingsProblem(
+                        key: key.name, origin: origin, "\(shown) lacks =role: \(spelling); allowed: \(key.allowed)"))
                 continue
             }
             let role = pair[pair.index(after: equals)...]
             take(SettingEntry(key: key, member: String(pair[..<equals]), text: String(role), origin: origin))
+        }
+    }
+
+    private mutating func takeMap(of key: SettingRow, _ text: String, _ origin: SettingOrigin) {
+        guard case .mapping(let members)? = (try? YAMLReader.read(Array(text.utf8)))?.content else {
+            let message = "this is no map: write {name: role, …} or name=role,…; allowed: \(key.allowed)"
+            return problems.append(SettingsProblem(key: key.name, origin: origin, message))
+        }
+        var names: Set<String> = []
+        for (name, role) in members {
+            guard case .scalar(let name, _) = name.content, case .scalar(let role, _) = role.content,
+                names.insert(name).inserted
+            else {
+                let message = "a name or role in the map is no single value, or a name stands there twice"
+                problems.append(SettingsProblem(key: key.name, origin: origin, "\(message); allowed: \(key.allowed)"))
+                continue
+            }
+            take(SettingEntry(key: key, member: name, text: role, origin: origin))
         }
     }
 
