@@ -176,7 +176,7 @@ struct AsyncClientTests {
                 #expect("\(error)".contains("connection"), "\(error)")
             }
         }
-        #expect(answered == "2" && server.connectionCount == 2)
+        #expect(answered == "2" && server.connectionCount >= 2)
         await client.close()
     }
 

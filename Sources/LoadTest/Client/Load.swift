@@ -35,9 +35,25 @@ public enum Load {
         }
         let own = part(0, of: threads, shape, lanes, start: start, rate: rate, observer: observer)
         for _ in 1..<threads { done.wait() }
-        var outcome = try own.get()
-        for result in results.withLock({ $0 }) { outcome.merge(try result.get()) }
-        return outcome
+        return try merged([own] + results.withLock { $0 }, of: shape)
+    }
+
+    /// The parts of all threads. A signal may come while one thread still connects: what the others made must be known to
+    /// who ends it.
+    private static func merged(
+        _ parts: [Result<LoadOutcome, LoadTestError>], of shape: LoadShape
+    ) throws(LoadTestError) -> LoadOutcome {
+        var outcome: LoadOutcome?
+        var failure: LoadTestError?
+        for part in parts {
+            do throws(LoadTestError) {
+                let part = try part.get()
+                if outcome == nil { outcome = part } else { outcome?.merge(part) }
+            } catch { failure = failure ?? error }
+        }
+        if let outcome, failure == nil { return outcome }
+        if let outcome, shape.collectsTokens, case .interrupted = failure { return outcome }
+        throw failure ?? .usage("there is nothing to send")
     }
 
     private static func part(
