@@ -216,8 +216,10 @@ extension Dispatcher {
     func options(
         _ call: Call, from start: Int? = nil, and more: [CommandOption] = [], maxLifetime: Milliseconds = 0
     ) throws(ReplyError) -> SessionOptions {
-        try SessionOptions(
-            call, from: start ?? call.row.arity.minimum, allowed: call.row.allowed.union(CommandOptions(more)),
+        let row = call.row
+        return try SessionOptions(
+            call, from: start ?? row.arity.minimum,
+            allowed: more.isEmpty ? row.allowed : CommandOption.sorted(row.allowed + more),
             rules: SessionOptions.Rules(policy: service.policy, now: service.seconds), maxLifetime: maxLifetime)
     }
 
@@ -251,7 +253,7 @@ extension Dispatcher {
             return (.token(try presented(call, 0, options.signals)), options)
         }
         let text = call.arguments[1]
-        let isOption = call.row.allowed.all.contains { text.isKeyword($0.keyword) } || text.isKeyword("SUBJECT")
+        let isOption = call.row.allowed.contains { text.isKeyword($0.keyword) } || text.isKeyword("SUBJECT")
         guard !text.isEmpty, !isOption else {
             throw .badArgument("SID needs the sid of a session, 32 hex digits; usage: \(call.row.usage)")
         }

@@ -33,7 +33,7 @@ struct SessionOptions {
     private let maxLifetime: Milliseconds
     private var index: Int
     /// Options that were given.
-    private var given: CommandOptions = []
+    private var given = CommandOptions()
 
     /// What options are held against.
     struct Rules {
@@ -44,10 +44,10 @@ struct SessionOptions {
     /// Reads the arguments from `start` on.
     /// - Parameter allowed: options that the command takes there.
     init(
-        _ call: Call, from start: Int, allowed: CommandOptions, rules: Rules, maxLifetime: Milliseconds = 0
+        _ call: Call, from start: Int, allowed: [CommandOption], rules: Rules, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) {
         self.call = call
-        options = allowed.all
+        options = allowed
         self.rules = rules
         self.maxLifetime = maxLifetime
         index = start

@@ -46,6 +46,9 @@ enum CommandOption: UInt32, CaseIterable, Sendable {
     /// Given once for each signal or kind, rather than once.
     var mayRepeat: Bool { self == .bind || self == .require }
 
+    /// In the order of the cases.
+    static func sorted(_ options: [CommandOption]) -> [CommandOption] { allCases.filter(options.contains) }
+
     /// What its syntax mentions besides.
     var companions: [CommandOption] {
         switch self {
@@ -56,16 +59,10 @@ enum CommandOption: UInt32, CaseIterable, Sendable {
     }
 }
 
-/// The options that a command takes.
-struct CommandOptions: OptionSet, Sendable {
-    let rawValue: UInt32
+/// Options that were given.
+struct CommandOptions: Sendable {
+    private var bits: UInt32 = 0
 
-    init(rawValue: UInt32) { self.rawValue = rawValue }
-    init(_ options: [CommandOption]) { rawValue = options.reduce(0) { $0 | 1 << $1.rawValue } }
-
-    func contains(_ option: CommandOption) -> Bool { rawValue >> option.rawValue & 1 == 1 }
-    mutating func insert(_ option: CommandOption) { self = CommandOptions(rawValue: rawValue | 1 << option.rawValue) }
-
-    /// In the order of the cases.
-    var all: [CommandOption] { CommandOption.allCases.filter(contains) }
+    func contains(_ option: CommandOption) -> Bool { bits >> option.rawValue & 1 == 1 }
+    mutating func insert(_ option: CommandOption) { bits |= 1 << option.rawValue }
 }

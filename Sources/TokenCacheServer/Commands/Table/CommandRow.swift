@@ -91,8 +91,8 @@ struct CommandRow: Sendable {
     let options: [CommandOption]
     /// They may not be left out.
     private let needsOptions: Bool
-    /// The options as the reader of arguments asks for them.
-    let allowed: CommandOptions
+    /// All that may be given, in the order of the cases.
+    let allowed: [CommandOption]
     /// The version that brought it.
     let since: StaticString
     /// What it costs.
@@ -117,7 +117,7 @@ struct CommandRow: Sendable {
         self.since = since
         self.flags = flags
         self.answer = answer
-        allowed = CommandOptions(options + options.flatMap(\.companions))
+        allowed = CommandOption.sorted(options + options.flatMap(\.companions))
     }
 
     /// What follows the name, options and all.
