@@ -32,13 +32,13 @@ public struct SocketChannel {
     public static let keptBuffer = 4_096
 
     public let descriptor: Int32
-    private var watch: DescriptorWatch?
+    @usableFromInline var watch: DescriptorWatch?
     /// What the kernel has not taken, from `outputStart` on.
-    private var output: [UInt8] = []
-    private var outputStart = 0
+    @usableFromInline var output: [UInt8] = []
+    @usableFromInline var outputStart = 0
     /// Since when the peer has taken nothing of what waits for it.
     public private(set) var stalledSince: MonotonicInstant?
-    private var released = 0
+    @usableFromInline var released = 0
 
     /// Takes over a connected, non-blocking descriptor.
     public init(_ descriptor: Int32) {
@@ -55,16 +55,18 @@ public struct SocketChannel {
         return watch.isReading
     }
 
-    public var isReading: Bool { watch?.isReading == true }
+    // What a request asks for is worked out at its owner's: elsewhere, all of the value would be copied for it.
+
+    @inlinable public var isReading: Bool { watch?.isReading == true }
     /// Bytes that wait for the kernel.
-    public var unsentBytes: Int { output.count - outputStart }
+    @inlinable public var unsentBytes: Int { output.count &- outputStart }
     /// Nothing waits, and nothing was given back.
-    public var isQuiet: Bool { output.isEmpty && released == 0 }
+    @inlinable public var isQuiet: Bool { output.isEmpty && released == 0 }
 
     // MARK: Reading
 
     /// Reads what is there, as far as there is room.
-    public func read(into buffer: UnsafeMutableRawBufferPointer) -> ReadOutcome {
+    public mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> ReadOutcome {
         let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
         if count > 0 { return .bytes(count) }
         if count == 0 { return .end }
