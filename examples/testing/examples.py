@@ -19,23 +19,19 @@ import crowd
 import stage as staging
 
 examples = pathlib.Path(__file__).resolve().parent.parent
-COMMANDS = {
-    "perl": ["perl", f"{examples}/perl/sessions.pl"],
-    "php": ["php", f"{examples}/php/life.php"],
+# Interpreter, the program that lives a visitor's life, and the site's worker for crowd.py.
+PROGRAMS = {
+    "perl": (["perl"], "perl/sessions.pl", "worker.pl"),
+    "php": (["php"], "php/life.php", "worker.php"),
     # Debian's, which has python3-redis.
-    "python": ["/usr/bin/python3", f"{examples}/python/sessions.py"],
+    "python": (["/usr/bin/python3"], "python/sessions.py", "worker.py"),
     # Its interpreter comes first when the environment is made.
-    "python-newest": [f"{examples}/python/sessions.py"],
-    "raku": ["raku", f"{examples}/raku/sessions.raku"],
+    "python-newest": ([], "python/sessions.py", "worker.py"),
+    "raku": (["raku"], "raku/sessions.raku", "worker.raku"),
 }
-# A site's worker for crowd.py.
+COMMANDS = {name: [*interpreter, f"{examples}/{life}"] for name, (interpreter, life, _) in PROGRAMS.items()}
 WORKERS = {
-    "perl": ["perl", f"{examples}/testing/workers/worker.pl"],
-    "php": ["php", f"{examples}/testing/workers/worker.php"],
-    "python": ["/usr/bin/python3", f"{examples}/testing/workers/worker.py"],
-    "python-newest": [f"{examples}/testing/workers/worker.py"],
-    "raku": ["raku", f"{examples}/testing/workers/worker.raku"],
-}
+    name: [*interpreter, f"{examples}/testing/workers/{worker}"] for name, (interpreter, _, worker) in PROGRAMS.items()}
 LIFE = """\
 first visit: guest, cookie set
 second visit: guest, cookie kept
