@@ -130,6 +130,44 @@ public struct Inspection: Sendable {
     }
 }
 
+/// A session as LIST and SCAN show it: never its tokens.
+public struct ListedSession: Sendable {
+    public var sid: SessionID
+    public var subject: [UInt8]
+    public var generation: Int64
+    /// By Redis's clock, as all times of a session.
+    public var created: UnixSeconds
+    /// Last access on record.
+    public var modified: UnixSeconds
+    /// When the subject last proved who they are; nil if nobody did.
+    public var authTime: UnixSeconds?
+    /// Whole seconds until the idle limit, or the absolute one where that comes first; rounded down.
+    public var expiresIn: Seconds
+    /// Whole seconds until the absolute limit, rounded down.
+    public var absoluteIn: Seconds
+    /// The data that was asked for.
+    public var data: [RecordField]
+
+    init(_ sid: SessionID, _ facts: SessionFacts, _ data: [RecordField], now: UnixMilliseconds) {
+        self.sid = sid
+        subject = facts.subject
+        generation = facts.generation
+        created = facts.created.seconds
+        modified = facts.lastAccess.seconds
+        authTime = facts.authTime?.seconds
+        expiresIn = max(0, facts.expireAt - now) / 1_000
+        absoluteIn = max(0, facts.absoluteEnd - now) / 1_000
+        self.data = data
+    }
+}
+
+/// What LIST found.
+public struct SessionPage: Sendable {
+    public var sessions: [ListedSession]
+    /// Where a walk goes on; nil at its end, and where the newest were asked for.
+    public var next: IndexCursor?
+}
+
 /// What GET found.
 public struct HeldData: Sendable {
     public var sid: SessionID
@@ -149,6 +187,16 @@ public struct ChangedData: Sendable {
     public var fields: Int
     /// Where a guest's token was presented, of the session that it became.
     public var newToken: SessionToken?
+}
+
+/// What LOGIN and ISSUE did.
+public enum LoginAnswer: Sendable {
+    /// - Parameter ended: sessions of the subject that were ended because it had more than it may have; nil where there is
+    ///   no limit, or one that refuses.
+    case issued(SessionView, ended: Int?)
+    /// The subject has as many sessions as it may have: nothing was changed, or later logins have taken the place.
+    /// - Parameter count: of its sessions.
+    case refused(count: Int)
 }
 
 public enum RevokeAnswer: Equatable, Sendable {
@@ -190,6 +238,8 @@ public struct SessionRequest: Sendable {
     public var isPersistent: Bool?
     /// When the subject proved who they are; nil: now.
     public var authTime: UnixMilliseconds?
+    /// Sessions that the subject may have, 0 for any number; nil takes `session.max-per-subject`.
+    public var maxSessions: Int?
     /// Fields to set; an empty value removes the field. No name twice.
     public var data: [RecordField] = []
     /// What the new token is bound to, as far as the daemon binds tokens.

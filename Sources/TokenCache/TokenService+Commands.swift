@@ -5,21 +5,22 @@ public import Tokens
 
 /// The other commands about sessions. `arrival` is when the request was read; nil means now.
 extension TokenService {
-    /// ISSUE: a new session and its first token.
+    /// ISSUE: a new session and its first token. The subject's limit is kept.
     public func issue(
-        _ request: SessionRequest, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<SessionView>
+        _ request: SessionRequest, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<LoginAnswer>
     ) {
-        begin(at: arrival, done) { try IssueFlow(request, self) }
+        begin(at: arrival, done) { try LimitedFlow(IssueFlow(request, self), request, self) }
     }
 
     /// LOGIN: the credentials were checked: `request.subject` holds a session under a new token from now on. Idempotent
-    /// for the same old token and subject within `rotation.overlap`.
+    /// for the same old token and subject within `rotation.overlap`. The subject's limit is kept.
     public func login(
         _ credential: Credential, _ request: SessionRequest, at arrival: MonotonicInstant? = nil,
-        _ done: @escaping Completion<SessionView>
+        _ done: @escaping Completion<LoginAnswer>
     ) {
         begin(at: arrival, done) {
-            try LoginFlow(try claim(Presented(credential, request.signals)).accepted, request, self)
+            let claim = try claim(Presented(credential, request.signals)).accepted
+            return try LimitedFlow(LoginFlow(claim, request, self), request, self)
         }
     }
 
@@ -111,20 +112,25 @@ extension TokenService {
         }
     }
 
-    /// The most sessions that LIST looks at: those with the latest absolute end.
+    /// The most sessions that one LIST answers.
     public static let maxListed = 1_000
 
-    /// LIST: the living sessions of a subject, newest first, at most `limit`.
-    /// - Parameter withData: whether the sessions' data is wanted; it is not kept otherwise.
+    /// LIST: the living sessions of a subject: the newest, at most `limit`; or, given a cursor, a page of all of them.
+    /// - Parameter fields: which data is wanted of each.
     public func list(
-        subject: [UInt8], limit: Int, withData: Bool = true, at arrival: MonotonicInstant? = nil,
-        _ done: @escaping Completion<[SessionView]>
+        subject: [UInt8], limit: Int, from cursor: IndexCursor? = nil, fields: FactFields = .fixed,
+        at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<SessionPage>
     ) {
         begin(at: arrival, done) {
-            ListFlow(
-                subject: subject, index: try SubjectIndex(subject: subject, crypto: crypto), limit: limit,
-                withData: withData)
+            ListFlow(try SubjectIndex(subject: subject, crypto: crypto), fields, limit: limit, cursor: cursor)
         }
+    }
+
+    /// COUNT: how many living sessions a subject has.
+    public func count(
+        subject: [UInt8], at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<Int>
+    ) {
+        begin(at: arrival, done) { CountFlow(try SubjectIndex(subject: subject, crypto: crypto)) }
     }
 
     /// What a command speaks of, or the refusal of a token that cannot be good.

@@ -11,6 +11,15 @@ extension TokenService: FlowContext {
 
     func noteSession(ofGuest sid: SessionID) { ledger.noteSession(sid) }
 
+    func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)]) {
+        store.tidy(index, findings) { [self] removed in counters.indexRemovals &+= UInt64(clamping: removed) }
+    }
+
+    func endLater(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason) {
+        guard !sids.isEmpty else { return }
+        run(EndFlow(sids, of: subject, reason), at: nil) { _ in }
+    }
+
     func count(_ refusal: Refusal) {
         switch refusal {
         case .unknown: counters.unknown += 1
@@ -42,11 +51,10 @@ extension TokenService: FlowContext {
         case .endedByReplay(let sid, let subject):
             audit?(AuditEvent(.replay, sid: sid, subject: subject, peer: asking))
             logger.warning("a retired token came back, its session was ended", metadata: ["sid": "\(sid)"])
-        case .noSession(let sid, let subject):
+        case .noSession(let sid):
             logger.error(
-                "a session's key holds something of another type, or damaged: it was taken out of its subject's index, and left",
+                "a session's key holds something of another type, or damaged: it leaves its subject's index, and stays",
                 metadata: ["sid": "\(sid)"])
-            if let index = try? SubjectIndex(subject: subject, crypto: crypto) { store.removeFromIndex(index, [sid]) }
         case .loggedIn(let view):
             counters.logins += 1
             announce(.login, "login", view)

@@ -80,7 +80,10 @@ private struct ProbeTrial {
     }
 
     private func enterIndex(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
-        store.addToIndex(index, sid: sid, absoluteEnd: record.absoluteEnd, arrival: store.instant, done)
+        let entry = IndexEntry(index: index, sid: sid, absoluteEnd: record.absoluteEnd, isLogin: true)
+        store.enter(entry, arrival: store.instant) { result in
+            done(result.map { outcome in if case .entered = outcome { true } else { false } })
+        }
     }
 
     private func create(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
@@ -109,9 +112,9 @@ private struct ProbeTrial {
     }
 
     private func readIndex(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
-        store.read(index, .newest(1)) { result in
-            done(result.map { $0.sids == [sid] })
-            store.removeFromIndex(index, [sid])
+        store.read(index, IndexQuery(cursor: .start)) { result in
+            done(result.map { $0.members.map(\.sid) == [sid] })
+            store.tidy(index, [(IndexMember(sid: sid, score: decimal(record.absoluteEnd)), .ended)])
         }
     }
 

@@ -39,6 +39,7 @@ public final class TokenService {
     /// `redis.timeout`: every request is answered so long after its arrival.
     let timeout: Duration
     private(set) lazy var deadlines = RunQueue(self, store.scheduler)
+    let turns = Turns()
 
     /// Writes that one request tries: it decides anew after each that was overtaken. Each time somebody else's change was
     /// written, so this bounds work, not progress.

@@ -13,7 +13,7 @@ extension TokenPolicy {
             replayGrace: rotation.replayGrace.wholeMilliseconds, idle: session.idle.wholeMilliseconds,
             absolute: session.absolute.wholeMilliseconds, maxAbsolute: session.maxAbsolute.wholeMilliseconds,
             touchInterval: session.touchInterval.wholeMilliseconds, tombstone: session.tombstone.wholeMilliseconds,
-            maxData: session.maxData)
+            maxData: session.maxData, maxPerSubject: session.maxPerSubject, onLimit: session.onLimit)
     }
 }
 

@@ -17,6 +17,14 @@ public enum LostSuccessorPolicy: String, Sendable, CaseIterable {
     case recover
 }
 
+/// What happens where a subject has as many sessions as it may have, and logs in (`session.on-limit`).
+public enum SessionLimitPolicy: String, Sendable, CaseIterable {
+    /// Those that logged in first are ended.
+    case endOldest = "end-oldest"
+    /// The login is refused.
+    case refuse
+}
+
 /// The operator's rules for every session of a daemon.
 public struct TokenPolicy: Sendable, Equatable {
     /// Age of a token, from its confirmation, past which an access rotates it. > 0.
@@ -38,6 +46,9 @@ public struct TokenPolicy: Sendable, Equatable {
     public var tombstone: Milliseconds
     /// Names and values of a session's data together, bytes.
     public var maxData: Int
+    /// Sessions that a subject may have; 0: any number.
+    public var maxPerSubject: Int
+    public var onLimit: SessionLimitPolicy
 
     public init(
         rotationAfter: Milliseconds = 15 * 60_000, rotationOverlap: Milliseconds = 2 * 60_000,
@@ -45,7 +56,8 @@ public struct TokenPolicy: Sendable, Equatable {
         replayGrace: Milliseconds = 10 * 60_000,
         idle: Milliseconds = 2 * 3_600_000, absolute: Milliseconds = 24 * 3_600_000,
         maxAbsolute: Milliseconds = 400 * 86_400_000, touchInterval: Milliseconds = 60_000,
-        tombstone: Milliseconds = 10 * 60_000, maxData: Int = 65_536
+        tombstone: Milliseconds = 10 * 60_000, maxData: Int = 65_536, maxPerSubject: Int = 0,
+        onLimit: SessionLimitPolicy = .endOldest
     ) {
         self.rotationAfter = rotationAfter
         self.rotationOverlap = rotationOverlap
@@ -58,6 +70,8 @@ public struct TokenPolicy: Sendable, Equatable {
         self.touchInterval = touchInterval
         self.tombstone = tombstone
         self.maxData = maxData
+        self.maxPerSubject = maxPerSubject
+        self.onLimit = onLimit
     }
 }
 

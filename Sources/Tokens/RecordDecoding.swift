@@ -17,11 +17,43 @@ extension RecordCodec {
     ) throws(RecordError) -> (session: StoredSession, data: [RecordField]) {
         guard !ends.isEmpty else { return (.absent, []) }
         let fields = FieldTable(bytes: bytes, ends: ends)
+        try checkVersion(fields)
+        if let reason = fields["z"] { return (.ended(try tombstone(reason, fields)), []) }
+        return (.live(try record(fields)), fields.data)
+    }
+
+    /// The fields that ``decodeFacts(_:)`` reads, but for data.
+    public static let factFields: [[UInt8]] = "vzgtaieu0123".utf8.map { [$0] }
+
+    /// Reads what is told of a session to those who look at many.
+    /// - Parameter hash: names and values in turn, of at least ``factFields`` as far as the session has them.
+    /// - Returns: the facts, and the data fields among what was read; nil where there is no living session.
+    public static func decodeFacts(
+        _ hash: [[UInt8]]
+    ) throws(RecordError) -> (facts: SessionFacts, data: [RecordField])? {
+        guard !hash.isEmpty else { return nil }
+        var ends: [Int] = []
+        for string in hash { ends.append((ends.last ?? 0) + string.count) }
+        let fields = FieldTable(bytes: Array(hash.joined()), ends: ends)
+        try checkVersion(fields)
+        guard fields["z"] == nil else { return nil }
+        let facts = SessionFacts(
+            subject: subject(fields), generation: try fields.number("g"), created: try fields.time("t"),
+            lastAccess: try fields.time("a"), idle: try fields.number("i"), absoluteEnd: try fields.time("e"),
+            authTime: fields["u"] == nil ? nil : try fields.time("u"))
+        return (facts, fields.data)
+    }
+
+    private static func checkVersion(_ fields: borrowing FieldTable) throws(RecordError) {
         let version = try fields.number("v")
         guard version <= Self.version else { throw .newerVersion(version) }
         guard version >= 1 else { throw .damaged(field: "v") }
-        if let reason = fields["z"] { return (.ended(try tombstone(reason, fields)), []) }
-        return (.live(try record(fields)), fields.data)
+    }
+
+    private static func subject(_ fields: borrowing FieldTable) -> [UInt8] {
+        var subject: [UInt8] = []
+        for piece in UInt8(ascii: "0")...UInt8(ascii: "3") { subject += fields[piece] ?? [] }
+        return subject
     }
 
     private static func tombstone(_ reason: ArraySlice<UInt8>, _ fields: borrowing FieldTable) throws(RecordError)
@@ -39,10 +71,8 @@ extension RecordCodec {
     }
 
     private static func record(_ fields: borrowing FieldTable) throws(RecordError) -> SessionRecord {
-        var subject: [UInt8] = []
-        for piece in UInt8(ascii: "0")...UInt8(ascii: "3") { subject += fields[piece] ?? [] }
         var record = SessionRecord(
-            token: try fields.fixed("d"), subject: subject, idle: try fields.number("i"), absolute: 0,
+            token: try fields.fixed("d"), subject: subject(fields), idle: try fields.number("i"), absolute: 0,
             now: try fields.time("t"))
         record.revision = try fields.number("r")
         record.confirmedAt = fields["c"] == nil ? nil : try fields.time("c")

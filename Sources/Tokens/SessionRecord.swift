@@ -163,6 +163,8 @@ public enum EndReason: String, Sendable, CaseIterable {
     case logoutAll = "logout-all"
     case login
     case replay
+    /// The subject had more sessions than it may have.
+    case limit
     case admin
 }
 

@@ -179,7 +179,7 @@ struct Daemon {
                         decidedAt: world.now, notAfter: world.requests[index].sentAt + Ticks.commandLifetime,
                         flow: wrap(flow)))
                 return nil
-            case .spend, .readIndex, .each: throw UnexpectedEvent()
+            case .spend, .readIndex, .readNumbers, .enter, .readFacts, .each: throw UnexpectedEvent()
             case .answer(let told, let touch):
                 if touch != nil, world.touches.isEmpty, case .live(let record) = world.stored {
                     world.touches.append(World.Touch(notAfter: world.now + Ticks.commandLifetime, record: record))
@@ -297,7 +297,7 @@ struct Daemon {
                 switch tombstone.reason {
                 case .replay: .endByReplay
                 case .login: .endByLogin
-                case .logout, .logoutAll, .admin: .endByLogout
+                case .logout, .logoutAll, .limit, .admin: .endByLogout
                 }
             return (.ended(tombstone), effect)
         default: throw UnexpectedEvent()

@@ -40,6 +40,8 @@ final class Ground: FlowContext {
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds
     ) {}
     func keep(_ tombstone: Tombstone, sid: SessionID) {}
+    func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)]) {}
+    func endLater(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason) {}
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
     func count(_ refusal: Refusal) {}
     func countAccepted(_ view: SessionView) {}

@@ -114,13 +114,21 @@ final class ModelBench {
     }
 }
 
+extension RESPValue {
+    fileprivate var isArray: Bool { if case .array = self { true } else { false } }
+}
+
 /// Replies in one form that can be compared.
 enum Canonical {
     static func text(_ value: RESPValue, near start: Int64) -> String {
         func all(_ values: [RESPValue]) -> String { values.map { text($0, near: start) }.joined(separator: " ") }
         func time(_ text: String) -> String {
-            guard let number = Int64(text), abs(number - start) < 30_000 else { return text }
-            return "<time>"
+            if let number = Int64(text), abs(number - start) < 30_000 { return "<time>" }
+            // What was condemned, two minutes from then.
+            if text.hasSuffix(".5"), let number = Double(text), abs(number - Double(start) - 120_000) < 30_000 {
+                return "<condemned>"
+            }
+            return text
         }
         switch value {
         case .simple(let line): return "+\(line)"
@@ -129,6 +137,9 @@ enum Canonical {
         case .bulk(let bytes): return "$\(time(String(decoding: bytes, as: UTF8.self)))"
         case .verbatim: return "=text"
         case .null: return "_"
+        // Which others of an index are told of is left to chance.
+        case .array(let values) where values.count == 3 && values[0].text == "done" && values[2].isArray:
+            return "[\(all(Array(values.prefix(2)))) others]"
         case .array(let values): return "[\(all(values))]"
         case .set(let values): return "~[\(all(values))]"
         case .push(let values): return ">[\(all(values))]"

@@ -28,7 +28,11 @@ struct ModelTests {
         }
 
         func script(_ name: String, _ key: String, _ arguments: [String]) -> Command {
-            let rest = (["1", key] + arguments).map { Array($0.utf8) }
+            script(name, keys: [key], arguments)
+        }
+
+        func script(_ name: String, keys: [String], _ arguments: [String]) -> Command {
+            let rest = ([String(keys.count)] + keys + arguments).map { Array($0.utf8) }
             let digest = digests[name] ?? ([], [])
             return ([bytes("EVALSHA"), digest.real] + rest, [bytes("EVALSHA"), digest.model] + rest)
         }
@@ -42,7 +46,8 @@ struct ModelTests {
             switch number(0...19) {
             case 0...6: commit()
             case 7, 8: script("touch", session(), [notAfter(), pick(["-9000", "100000000"])])
-            case 9, 10: script("index", "tc:u:1", [notAfter(), "s\(number(0...4))", end()])
+            case 9: enter()
+            case 10: tidy()
             case 11: script("spend", "tc:x:\(number(0...2))", [notAfter(), "n\(number(0...2))", "80000"])
             case 12: beat()
             case 13: both(["HGETALL", session()])
@@ -56,7 +61,12 @@ struct ModelTests {
             case 15: both(["ZREM", "tc:u:1", "s\(number(0...4))", "s9"])
             case 16: both(pick([["DEL", session()], ["EXISTS", session()], ["DBSIZE"]]))
             case 17: both(["HSET", session(), "r", String(number(1...4)), "i", "70000", "e", end(), "a", "5"])
-            case 18: both(pick([["HDEL", session(), "a"], ["PEXPIRETIME", session()], ["HGET", session(), "r"]]))
+            case 18:
+                both(
+                    pick([
+                        ["HMGET", session(), "r", "x", "a"], ["HDEL", session(), "a"], ["PEXPIRETIME", session()],
+                        ["HGET", session(), "r"],
+                    ]))
             default:
                 both(
                     pick([
@@ -64,6 +74,26 @@ struct ModelTests {
                         ["GET", "tc:s:x"],
                     ]))
             }
+        }
+
+        /// Ends that come late enough to be condemned, and such as do not.
+        mutating func indexEnd() -> String { String(bench.start + pick([900_000, 800_000, 90_000, -200_000])) }
+
+        mutating func enter() -> Command {
+            let gone = number(0...2) == 0 ? ["s\(number(0...4))", indexEnd()] : []
+            return script(
+                "enter", keys: ["tc:u:1", "tc:n:1"],
+                [
+                    notAfter(), "s\(number(0...4))", indexEnd(), pick(["1", "1", ""]), pick(["", "", "3"]),
+                    pick(["-9000", "90000"]),
+                ] + gone)
+        }
+
+        mutating func tidy() -> Command {
+            let findings = (0..<number(1...3)).flatMap { _ in
+                ["s\(number(0...4))", indexEnd(), pick(["gone", "gone", "ended", indexEnd()])]
+            }
+            return script("tidy", keys: ["tc:u:1", "tc:n:1"], [notAfter()] + findings)
         }
 
         mutating func beat() -> Command {
@@ -179,7 +209,12 @@ struct ModelTests {
                     stream.script("commit", "tc:s:1", [notAfter, "", "", "", "9", "1", "0", "0", "r", "1"]),
                     stream.script("store", "tc:s:2", [notAfter, "", "", "", "9", "1", "0", "0", "r", "1"]),
                     stream.script("touch", "tc:s:1", [notAfter, "-9000"]),
-                    stream.script("index", "tc:u:1", [notAfter, "s", String(bench.start + 90_000)]),
+                    stream.script(
+                        "enter", keys: ["tc:u:1", "tc:n:1"],
+                        [notAfter, "s", String(bench.start + 900_000), "1", "", "1000"]),
+                    stream.script(
+                        "tidy", keys: ["tc:u:1", "tc:n:1"],
+                        [notAfter, "s", String(bench.start + 900_000), "gone"]),
                     stream.script("beat", "tc:s:~7", ["7"]),
                 ]
                 + [["HGETALL", "tc:s:1"], ["SET", "a", "b"], ["ZREM", "tc:u:1", "s"], ["PING"], ["GET", "a"]]

@@ -88,8 +88,8 @@ struct ContractTests {
         let (second, previous) = try aheadOfOverlap()
         let rotated: Verdict = try second.wait { second.services[0].rotate(Presented(previous), $0) }.get()
         #expect(rotated.view?.sid == previous.sid, "\(rotated)")
-        let login: SessionView = try pair.wait { service.login(old, SessionRequest(subject: "alice"), $0) }.get()
-        #expect(login.sid == old.sid)
+        let login: LoginAnswer = try pair.wait { service.login(old, SessionRequest(subject: "alice"), $0) }.get()
+        #expect(login.made.sid == old.sid)
     }
 
     @Test("rule 4: an access that confirms never also rotates, however small rotation.after is")

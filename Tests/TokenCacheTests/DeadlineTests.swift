@@ -26,7 +26,7 @@ struct DeadlineTests {
         let start = MonotonicInstant.now()
         // Each round trip alone would be in time.
         hold(pair, seconds: "0.6")
-        let result: Result<SessionView, ServiceFault> = pair.wait { done in
+        let result: Result<LoginAnswer, ServiceFault> = pair.wait { done in
             service.login(old, SessionRequest(subject: "alice"), done)
             slowDown(pair, rounds: 4)
         }
@@ -88,11 +88,11 @@ struct DeadlineTests {
         let token = try pair.issue(SessionRequest(subject: "alice"))
         for _ in 0..<5 {
             #expect(try pair.validate(token).view != nil)
-            let list: [SessionView] = try pair.wait {
+            let list: SessionPage = try pair.wait {
                 pair.services[0].list(subject: Array("alice".utf8), limit: 9, $0)
             }
             .get()
-            #expect(list.count == 1)
+            #expect(list.sessions.count == 1)
             _ = pair.eventually(within: .milliseconds(150)) { false }
         }
     }
@@ -102,11 +102,11 @@ struct DeadlineTests {
         let pair = try ServicePair(timeout: 600)
         for _ in 0..<3 { _ = try pair.issue(SessionRequest(subject: "alice")) }
         hold(pair, seconds: "0.4")
-        let list: Result<[SessionView], ServiceFault> = pair.wait { done in
+        let list: Result<SessionPage, ServiceFault> = pair.wait { done in
             pair.services[0].list(subject: Array("alice".utf8), limit: 9, done)
             // Behind the index, before the sessions.
             pair.later(.milliseconds(200)) { hold(pair, seconds: "0.4") }
         }
-        #expect(try list.get().count == 3)
+        #expect(try list.get().sessions.count == 3)
     }
 }

@@ -48,7 +48,7 @@ struct ScheduleTests {
                 case .rotate: service.rotate(token) { [self] in finish(entry, $0) }
                 case .login:
                     service.login(token, SessionRequest(subject: "alice")) { [self] result in
-                        finish(entry, result.map(Verdict.accepted))
+                        finish(entry, result.map { .accepted($0.made) })
                     }
                 case .revoke:
                     service.revoke(.token(token)) { [self] result in
@@ -165,16 +165,16 @@ struct ScheduleTests {
         var results: [Result<SessionView, ServiceFault>] = []
         for index in 0..<10 {
             pair.services[index % 2].login(old, SessionRequest(subject: "alice")) { result in
-                results.append(result)
+                results.append(result.map(\.made))
                 pair.loop.stop()
             }
         }
         pair.run { results.count == 10 }
         let answers = try results.map { try #require(try $0.get().sessionToken) }
         try #require(answers.count == 10)
-        let repeated: SessionView = try pair.wait { pair.services[1].login(old, SessionRequest(subject: "alice"), $0) }
+        let repeated: LoginAnswer = try pair.wait { pair.services[1].login(old, SessionRequest(subject: "alice"), $0) }
             .get()
-        #expect(Set((answers + [try #require(repeated.sessionToken)]).map(\.secretText)).count == 1)
+        #expect(Set((answers + [try #require(repeated.made.sessionToken)]).map(\.secretText)).count == 1)
         #expect((answers[0].sid == old.sid) == (holder != "bob"))
         #expect(try pair.validate(old).refusal == (holder == "bob" ? .revoked(.login) : .replayed))
         #expect(try pair.validate(answers[0]).view?.subject == Array("alice".utf8))

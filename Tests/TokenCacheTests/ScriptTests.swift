@@ -174,35 +174,125 @@ struct ScriptTests {
         #expect(try pair.integer("PEXPIRETIME", "k") == later + 60_000)
     }
 
-    // MARK: index.lua
+    // MARK: enter.lua, tidy.lua
 
-    private func index(_ member: String, _ end: Int64, notAfter: String? = nil) throws -> String {
-        verdict(try pair.script(SessionScripts.index, key: "u", [notAfter ?? self.notAfter, member, String(end)]))
+    private func enter(
+        _ member: String, _ end: Int64, isLogin: Bool = true, limit: Int? = nil, gone: [String] = [],
+        notAfter: String? = nil
+    ) throws -> String {
+        verdict(
+            try pair.script(
+                SessionScripts.enter, keys: ["u", "n"],
+                [
+                    notAfter ?? self.notAfter, member, String(end), isLogin ? "1" : "", limit.map { String($0) } ?? "",
+                    "1000",
+                ] + gone))
     }
 
-    @Test("the index's TTL and a member's end only ever grow")
+    private func tidy(_ findings: String..., notAfter: String? = nil) throws -> RedisReply? {
+        let reply = try pair.script(SessionScripts.tidy, keys: ["u", "n"], [notAfter ?? self.notAfter] + findings)
+        guard case .array(let parts) = reply, parts.count > 2 else { return nil }
+        return parts[2]
+    }
+
+    private func score(_ member: String) throws -> String? {
+        guard case .bulk(let text) = try pair.redis("ZSCORE", "u", member) else { return nil }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    @Test("the index's TTL and a member's end only ever grow; it and the numbers live two minutes longer")
     func indexGrows() throws {
-        #expect(try index("a", later) == "done")
-        #expect(try pair.integer("PEXPIRETIME", "u") == later)
-        #expect(try index("b", later + 9_000) == "done")
-        #expect(try pair.integer("PEXPIRETIME", "u") == later + 9_000)
-        #expect(try index("b", later + 4_000) == "done")
-        #expect(try index("c", later - 1_000) == "done")
-        #expect(try pair.integer("PEXPIRETIME", "u") == later + 9_000)
-        #expect(try pair.redis("ZSCORE", "u", "b") == .bulk(Array(String(later + 9_000).utf8)))
+        #expect(try enter("a", later) == "done")
+        #expect(try pair.integer("PEXPIRETIME", "u") == later + 120_000)
+        #expect(try enter("b", later + 9_000) == "done")
+        #expect(try enter("b", later + 4_000) == "done")
+        #expect(try enter("c", later - 1_000) == "done")
+        for key in ["u", "n"] { #expect(try pair.integer("PEXPIRETIME", key) == later + 129_000) }
+        #expect(try score("b") == String(later + 9_000))
         #expect(try pair.integer("ZCARD", "u") == 3)
     }
 
-    @Test("the index loses members whose end has passed, and nothing when it is late")
-    func indexLosesEnded() throws {
+    @Test("entering takes nobody out, and does nothing when it is late")
+    func enteringTakesNobodyOut() throws {
         let now = try pair.time()
-        try pair.redis("ZADD", "u", String(now - 1), "old", String(later), "young")
-        #expect(try index("x", later, notAfter: String(now - 1)) == "late")
+        try pair.redis("ZADD", "u", String(now - 900_000), "old", String(later), "young")
+        #expect(try enter("x", later, notAfter: String(now - 1)) == "late")
         #expect(try pair.integer("ZCARD", "u") == 2)
-        #expect(try index("x", later) == "done")
-        #expect(
-            try pair.redis("ZRANGE", "u", "0", "-1") == .array([.bulk(Array("x".utf8)), .bulk(Array("young".utf8))]))
-        #expect(try pair.integer("PEXPIRETIME", "u") == later, "a key without a TTL gets one")
+        #expect(try enter("x", later) == "done")
+        #expect(try pair.integer("ZCARD", "u") == 3)
+        #expect(try pair.integer("PEXPIRETIME", "u") == later + 120_000, "a key without a TTL gets one")
+    }
+
+    @Test("logins are numbered in the order of their entry, also where Redis's clock went back")
+    func loginNumbers() throws {
+        func number(_ member: String) throws -> Int64 {
+            Int64(String(decoding: try pair.hash("n")[member] ?? [], as: UTF8.self)) ?? 0
+        }
+        let now = try pair.time()
+        _ = try enter("a", later)
+        _ = try enter("b", later)
+        #expect(try number("a") >= now)
+        #expect(try number("b") > number("a"))
+        _ = try enter("c", later, isLogin: false)
+        #expect(try number("c") == 0, "no login")
+        _ = try enter("a", later)
+        #expect(try number("a") > number("b"), "who logs in again is the latest")
+        try pair.redis("HSET", "n", "#", String(now + 9_000_000))
+        _ = try enter("d", later)
+        #expect(try number("d") == now + 9_000_001)
+    }
+
+    @Test("a limit counts the places, but not those of members that were found gone and entered long ago")
+    func places() throws {
+        _ = try enter("a", later)
+        _ = try enter("b", later)
+        #expect(try enter("c", later, limit: 2) == "full")
+        #expect(try pair.hash("n")["c"] == nil && score("c") == nil, "nothing was changed")
+        #expect(try enter("a", later, limit: 1) == "done", "it has its place")
+        #expect(try enter("c", later, limit: 2, gone: ["b", String(later)]) == "full", "it may still be written")
+        try pair.redis("HSET", "n", "b", String(try pair.time() - 1_500))
+        #expect(try enter("c", later, limit: 2, gone: ["b", String(later - 1)]) == "full", "it was entered again")
+        #expect(try enter("c", later, limit: 2, gone: ["b", String(later)]) == "done")
+    }
+
+    @Test("a member without a session is condemned first, and taken out two minutes later")
+    func condemned() throws {
+        _ = try enter("a", later + 900_000)
+        _ = try enter("b", later + 900_000)
+        #expect(try tidy("a", String(later), "gone") == .integer(0))
+        #expect(try score("a") == String(later + 900_000), "the score is not the one that was read")
+        let now = try pair.time()
+        #expect(try tidy("a", String(later + 900_000), "gone") == .integer(0))
+        let condemned = try #require(try score("a"))
+        #expect(condemned.hasSuffix(".5"))
+        let until = try #require(Double(condemned))
+        #expect(until >= Double(now + 120_000) && until < Double(now + 125_000))
+        #expect(try tidy("a", condemned, "gone") == .integer(0), "its time has not come")
+        #expect(try score("a") == condemned)
+        try pair.redis("ZADD", "u", "\(now - 1).5", "a")
+        #expect(try tidy("a", "\(now - 1).5", "gone", "b", String(later + 900_000), "ended") == .integer(2))
+        #expect(try pair.integer("EXISTS", "u", "n") == 0, "nothing is left")
+    }
+
+    @Test("a member whose absolute end has passed is taken out two minutes after it: clocks differ")
+    func passedEnd() throws {
+        let now = try pair.time()
+        try pair.redis("ZADD", "u", String(now - 60_000), "a", String(now - 121_000), "b", String(later), "c")
+        #expect(try tidy("a", String(now - 60_000), "gone", "b", String(now - 121_000), "gone") == .integer(1))
+        #expect(try score("a") == String(now - 60_000))
+    }
+
+    @Test("a living session keeps its place, and the index lives as long")
+    func livingKeepsItsPlace() throws {
+        _ = try enter("a", later)
+        let now = try pair.time()
+        try pair.redis("ZADD", "u", "\(now + 1_000).5", "a")
+        #expect(try tidy("a", "\(now + 1_000).5", String(later + 5_000)) == .integer(0))
+        #expect(try score("a") == String(later + 5_000))
+        #expect(try pair.integer("PEXPIRETIME", "u") == later + 125_000)
+        #expect(try tidy("a", String(later + 5_000), String(later)) == .integer(0))
+        #expect(try score("a") == String(later + 5_000), "never back")
+        #expect(try tidy("a", String(later + 5_000), "gone", notAfter: String(now - 1)) == nil, "late")
     }
 
     // MARK: mark.lua

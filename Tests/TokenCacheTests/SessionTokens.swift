@@ -26,7 +26,7 @@ extension TokenService {
 
     func rotate(_ token: SessionToken?, _ done: @escaping Completion<Verdict>) { rotate(Presented(token), done) }
 
-    func login(_ token: SessionToken?, _ request: SessionRequest, _ done: @escaping Completion<SessionView>) {
+    func login(_ token: SessionToken?, _ request: SessionRequest, _ done: @escaping Completion<LoginAnswer>) {
         login(Presented(token).credential, request, done)
     }
 }

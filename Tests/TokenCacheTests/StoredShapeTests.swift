@@ -68,10 +68,10 @@ struct StoredShapeTests {
         tokens.append(try #require(rotated.view?.sessionToken))
         #expect(try pair.hash(key)["e"] == end, "S6: the absolute end stays")
         let subject = String(repeating: "a long subject, ", count: 16)
-        let login: SessionView = try pair.wait {
+        let login: LoginAnswer = try pair.wait {
             pair.services[1].login(tokens[tokens.count - 1], SessionRequest(subject: subject), $0)
         }.get()
-        tokens.append(try #require(login.sessionToken))
+        tokens.append(try #require(login.made.sessionToken))
         #expect(try pair.hash(key)["e"] != end, "S6: only LOGIN moves it")
         try inspectRedis()
         #expect(try pair.hash(key)[".basket"] == Array("full".utf8))

@@ -65,7 +65,7 @@ struct AccessFlow: Flow {
             return try decide(copy, now: nil, context)
         case .failed(let fault): return try answerStale(fault, context)
         case .written, .overtaken, .touched, .time: origin = .redis(mayBeKept: false)
-        case .held, .noted, .spent, .page, .gathered: throw UnexpectedEvent()
+        default: throw UnexpectedEvent()
         }
         // Redis has answered for this request alone.
         switch (event, awaited) {

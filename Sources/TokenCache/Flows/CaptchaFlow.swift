@@ -32,8 +32,7 @@ struct CaptchaFlow: Flow {
             let isRight = attempt.captcha.isSolved(by: attempt.answer)
             return answer(!isFirst ? .spent : isRight ? .passed : .failed, context)
         case .failed(let fault): throw fault
-        case .settled, .held, .read, .written, .overtaken, .noted, .touched, .time, .page, .gathered:
-            throw UnexpectedEvent()
+        default: throw UnexpectedEvent()
         }
     }
 

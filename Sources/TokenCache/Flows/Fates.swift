@@ -64,9 +64,11 @@ extension TokenService {
         guard case .ended(let tombstone) = write.next, let old = write.over else { return }
         audit?(AuditEvent(.end, sid: sid, subject: old.subject, peer: peer, reason: tombstone.reason.rawValue))
         logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])
-        // A member left behind leaves by its score.
         if !old.subject.isEmpty, let index = try? SubjectIndex(subject: old.subject, crypto: crypto) {
-            store.removeFromIndex(index, [sid])
+            // While the tombstone stands, no login that entered the index before can be written any more.
+            let isCertain = policy.tombstone > store.scriptLifetime
+            let member = IndexMember(sid: sid, score: decimal(old.absoluteEnd))
+            tidy(index, [(member, isCertain ? .ended : .gone)])
         }
     }
 

@@ -36,9 +36,16 @@ enum FlowStep<Answer> {
     case askTime
     /// Spend a captcha, whose mark is kept for `ttl`: `spent`.
     case spend(CaptchaID, ttl: Milliseconds)
-    /// Sessions of a subject: `page`.
+    /// Sessions of a subject: `page`. Waits for its turn, as `each` does.
     case readIndex(SubjectIndex, IndexQuery)
-    /// Flows side by side, a bounded number at a time: `gathered`. A request's time begins anew with each batch.
+    /// The numbers of sessions' logins: `numbers`, in their order. Waits for its turn.
+    case readNumbers(SubjectIndex, [SessionID])
+    /// Enter a session into its subject's index: `entered`.
+    case enter(IndexEntry)
+    /// What a session is, without its tokens: `facts`.
+    case readFacts(SessionID, FactFields)
+    /// Flows side by side, a bounded number at a time whoever asks: `gathered`. A request's time begins anew with each
+    /// batch that has its turn.
     case each([FlowPart])
     /// The end of the flow. A touch is sent behind the reply.
     case answer(Answer, touch: (sid: SessionID, interval: Milliseconds)? = nil)
@@ -55,6 +62,9 @@ enum FlowStep<Answer> {
         case .askTime: .askTime
         case .spend(let captcha, let ttl): .spend(captcha, ttl: ttl)
         case .readIndex(let index, let query): .readIndex(index, query)
+        case .readNumbers(let index, let sids): .readNumbers(index, sids)
+        case .enter(let entry): .enter(entry)
+        case .readFacts(let sid, let fields): .readFacts(sid, fields)
         case .each(let parts): .each(parts)
         case .answer(let answer, let touch): .answer(try transform(answer), touch: touch)
         }
@@ -71,12 +81,12 @@ enum ReadSource {
 /// A flow of one session, of many that a command runs.
 enum FlowPart {
     case revoke(RevokeFlow)
-    case list(ListedFlow)
+    case facts(FactsFlow)
 }
 
 enum PartAnswer {
     case revoked(RevokeAnswer)
-    case listed(ListedSession?)
+    case found(FoundSession)
 }
 
 enum FlowEvent {
@@ -92,6 +102,9 @@ enum FlowEvent {
     case time(UnixMilliseconds)
     case spent(isFirst: Bool)
     indirect case page(IndexPage)
+    case numbers([Int64])
+    case entered(IndexEntryOutcome)
+    indirect case facts(FoundSession)
     /// In the order of the parts.
     case gathered([Result<PartAnswer, ServiceFault>])
     /// The step could not be carried out; whether it was, nobody knows. A flow answers it, or throws.

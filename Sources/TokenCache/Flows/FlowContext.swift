@@ -28,6 +28,12 @@ protocol FlowContext: AnyObject {
     /// Redis is known to be away.
     var isAway: Bool { get }
 
+    /// Puts a subject's index right, some time.
+    func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)])
+
+    /// Ends sessions of a subject, some time.
+    func endLater(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason)
+
     // The near cache.
     func keep(
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds)
@@ -53,8 +59,8 @@ enum FlowNotice {
     /// A lost successor was told again.
     case recovered(SessionID)
     case endedByReplay(SessionID, subject: [UInt8])
-    /// Under the key of a session in the subject's index stands something that is none.
-    case noSession(SessionID, subject: [UInt8])
+    /// Under the key of a session in a subject's index stands something that is none.
+    case noSession(SessionID)
     case loggedIn(SessionView)
     case issued(SessionView)
     case guestAskedAbout

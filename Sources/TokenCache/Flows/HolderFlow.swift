@@ -41,7 +41,7 @@ struct HolderFlow: Flow {
             guard let guest, let question else { break }
             try question.checkAbsence(fault, context)
             return .answer(try context.holder(guest, signals))
-        case .settled, .held, .written, .overtaken, .noted, .touched, .time, .spent, .page, .gathered: break
+        default: break
         }
         return try judge(event, context)
     }

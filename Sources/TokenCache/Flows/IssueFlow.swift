@@ -3,12 +3,14 @@ internal import Tokens
 internal import UnixTime
 
 /// ISSUE: a new session and its first token.
-struct IssueFlow: Flow {
+struct IssueFlow: SessionMaker {
     private let token: SessionToken
     private let request: SessionRequest
     /// What its holder is told, once it is written; and how it is recognised.
     private(set) var view: SessionView?
     private(set) var digest = Digest()
+
+    var newSid: SessionID { token.sid }
 
     init(_ request: SessionRequest, _ context: some FlowContext) throws {
         token = SessionToken(sid: try context.randomBytes(), verifier: try context.randomBytes())
@@ -28,7 +30,7 @@ struct IssueFlow: Flow {
             case .live, .ended: throw Unavailable(reason: "a fresh session id was taken already")
             }
         case .failed(let fault): throw fault
-        case .settled, .held, .read, .noted, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
+        default: throw UnexpectedEvent()
         }
         guard let view else { throw UnexpectedEvent() }
         context.report(.issued(view))

@@ -51,7 +51,7 @@ struct Judging {
             }
         case .time(let time): now = time
         case .failed(let fault): throw fault
-        case .held, .written, .noted, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
+        default: throw UnexpectedEvent()
         }
         guard let copy else { throw UnexpectedEvent() }
         if let subject {

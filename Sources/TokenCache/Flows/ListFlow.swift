@@ -1,64 +1,67 @@
 internal import Tokens
 
-/// A session as LIST shows it.
-struct ListedSession {
-    let sid: SessionID
-    let record: SessionRecord
-    /// Empty where it is not wanted: it is not kept then.
-    let data: [RecordField]
-}
-
-/// LIST: the living sessions of a subject, newest first.
+/// LIST: the living sessions of a subject, newest first, however many dead ones the index names; or a page of a walk over
+/// all of them.
 struct ListFlow: Flow {
-    private let subject: [UInt8]
-    private let index: SubjectIndex
     private let limit: Int
-    private let withData: Bool
+    private let isPaged: Bool
+    private(set) var walk: IndexWalk
+    private(set) var found: [IndexedSession] = []
 
-    init(subject: [UInt8], index: SubjectIndex, limit: Int, withData: Bool) {
-        self.subject = subject
-        self.index = index
+    /// - Parameter cursor: of the page that is asked for; nil: the newest of all.
+    init(_ index: SubjectIndex, _ fields: FactFields, limit: Int, cursor: IndexCursor?) {
         self.limit = limit
-        self.withData = withData
+        isPaged = cursor != nil
+        walk = IndexWalk(
+            index, fields, from: cursor ?? .start, pageSize: isPaged ? max(2, min(limit, IndexCursor.pageSize)) : nil)
     }
 
-    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<[SessionView]> {
-        switch event {
-        case .begin: return .readIndex(index, .newest(TokenService.maxListed))
-        case .page(let page):
-            guard !page.sids.isEmpty else { return .answer([]) }
-            return .each(page.sids.map { .list(ListedFlow(sid: $0, subject: subject, withData: withData)) })
-        case .gathered(let answers):
-            let now = try context.now()
-            var found: [ListedSession] = []
-            for answer in answers {
-                if case .listed(let session?) = try answer.get() { found.append(session) }
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionPage> {
+        let (limit, isPaged) = (limit, isPaged)
+        var found = found
+        let step = try walk.next(event, context) { walk, living in
+            found += living
+            if isPaged {
+                // A page may hold more than is asked for.
+                let members = walk.members.prefix(limit)
+                found.removeAll { !members.contains($0.member) }
+                let isCut = members.count < walk.members.count
+                let next = isCut ? members.last.map(IndexCursor.init(behind:)) : walk.query?.cursor
+                return .answer(try Self.page(found, next, context))
             }
-            let newest = found.sorted { $0.record.created > $1.record.created }.prefix(limit)
-            return .answer(
-                newest.map { SessionView($0.record, sid: $0.sid, now: now, newToken: nil, data: $0.data) })
-        case .failed(let fault): throw fault
-        case .settled, .held, .read, .written, .overtaken, .noted, .touched, .time, .spent: throw UnexpectedEvent()
+            // Newest first; no more are kept than may be answered.
+            if found.count >= 2 * limit || walk.query == nil {
+                found = Array(found.sorted { $0.facts.created > $1.facts.created }.prefix(limit))
+            }
+            return walk.query == nil ? .answer(try Self.page(found, nil, context)) : nil
         }
+        self.found = found
+        return step
+    }
+
+    private static func page(
+        _ found: [IndexedSession], _ next: IndexCursor?, _ context: some FlowContext
+    ) throws -> SessionPage {
+        let now = try context.now()
+        return SessionPage(
+            sessions: found.map { ListedSession($0.member.sid, $0.facts, $0.data, now: now) }, next: next)
     }
 }
 
-/// One of the sessions that LIST looks at.
-struct ListedFlow: Flow {
-    let sid: SessionID
-    let subject: [UInt8]
-    let withData: Bool
+/// COUNT: how many living sessions a subject has.
+struct CountFlow: Flow {
+    private(set) var walk: IndexWalk
+    private(set) var count = 0
 
-    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<ListedSession?> {
-        switch event {
-        case .begin: return .read(.anew(sid))
-        case .read(let copy, _):
-            guard case .live(let record) = copy.session, record.subject == subject else { return .answer(nil) }
-            return .answer(ListedSession(sid: sid, record: record, data: withData ? copy.data : []))
-        case .failed(let fault) where fault.isNoSession: return .answer(nil)
-        case .failed(let fault): throw fault
-        case .settled, .held, .written, .overtaken, .noted, .touched, .time, .spent, .page, .gathered:
-            throw UnexpectedEvent()
+    init(_ index: SubjectIndex) { walk = IndexWalk(index) }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Int> {
+        var count = count
+        let step = try walk.next(event, context) { walk, living -> FlowStep<Int>? in
+            count += living.count
+            return walk.query == nil ? .answer(count) : nil
         }
+        self.count = count
+        return step
     }
 }

@@ -4,7 +4,7 @@ internal import UnixTime
 
 /// LOGIN: the subject holds a session under a new token from now on, the old token is dead at once. Idempotent for the
 /// same old token and subject within `rotation.overlap`: every try uses the same candidate.
-struct LoginFlow: Flow {
+struct LoginFlow: SessionMaker {
     /// Nil where nothing was presented that can be built on.
     private(set) var claim: Claim?
     private let request: SessionRequest
@@ -12,7 +12,7 @@ struct LoginFlow: Flow {
     /// The token of a renewed session; its verifier serves a new session, too.
     private let candidate: Verifier
     private let candidateDigest: Digest
-    private let newSid: SessionID
+    let newSid: SessionID
     private let csrfSalt: Digest
     private(set) var awaited = Awaited.session
 
@@ -73,7 +73,7 @@ struct LoginFlow: Flow {
             }
         case .noted: return try create(SessionToken(sid: newSid, verifier: candidate), context)
         case .failed(let fault): throw fault
-        case .settled, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
+        default: throw UnexpectedEvent()
         }
     }
 

@@ -4,9 +4,6 @@ internal import Tokens
 /// acknowledged before it began is dead: a session enters the index before it is written, and no page passes over a
 /// member that stands there throughout.
 struct RevokeAllFlow: Flow {
-    /// Pages of one REVOKEALL: who logs in faster than sessions are ended does not keep it going for ever.
-    static let maxPages = 10_000
-
     private let subject: [UInt8]
     private let index: SubjectIndex
     /// Until the token of EXCEPT is judged.
@@ -14,6 +11,8 @@ struct RevokeAllFlow: Flow {
     private(set) var spared: SessionID?
     private(set) var cursor: IndexCursor? = .start
     private(set) var pages = 0
+    /// What is being ended.
+    private(set) var members: [IndexMember] = []
     private(set) var ended = 0
 
     init(subject: [UInt8], index: SubjectIndex, except: Judging?) {
@@ -40,33 +39,35 @@ struct RevokeAllFlow: Flow {
         case .begin: return try nextPage()
         case .page(let page):
             cursor = page.next
-            let parts = page.sids.filter { $0 != spared }.map { sid in
-                FlowPart.revoke(RevokeFlow(sid: sid, subject: subject, reason: .logoutAll))
-            }
-            return parts.isEmpty ? try nextPage() : .each(parts)
+            members = page.members.filter { $0.sid != spared }
+            return .each(
+                members.map { .revoke(RevokeFlow(sid: $0.sid, subject: subject, reason: .logoutAll)) })
         case .gathered(let answers):
             var first: ServiceFault?
-            for answer in answers {
+            var gone: [IndexMember] = []
+            for (member, answer) in zip(members, answers) {
                 switch answer {
                 case .success(.revoked(.revoked)): ended += 1
+                case .success(.revoked(.unknown)): gone.append(member)
                 case .success: break
                 case .failure(let fault): first = first ?? fault
                 }
             }
+            context.tidy(index, gone.map { ($0, .gone) })
             if let first { throw soFar(first) }
             return try nextPage()
         case .failed(let fault): throw soFar(ServiceFault(fault))
-        case .settled, .held, .read, .written, .overtaken, .noted, .touched, .time, .spent: throw UnexpectedEvent()
+        default: throw UnexpectedEvent()
         }
     }
 
     private mutating func nextPage() throws -> FlowStep<Judged<Int>> {
         guard let cursor else { return .answer(.accepted(ended)) }
         pages += 1
-        guard pages <= Self.maxPages else {
+        guard pages <= IndexWalk.maxPages else {
             throw soFar(ServiceFault(Unavailable.subjectTooBusy))
         }
-        return .readIndex(index, .after(cursor))
+        return .readIndex(index, IndexQuery(cursor: cursor))
     }
 
     /// The error of a command that could not be finished says how far it came.

@@ -20,10 +20,10 @@ struct RevokeFlow: Flow {
         case .written: return .answer(.revoked(reason))
         case .failed(let fault):
             // Nobody can be let in by it, and it must not keep the subject's sessions from being ended.
-            guard let subject, fault.isNoSession else { throw fault }
-            context.report(.noSession(sid, subject: subject))
+            guard subject != nil, fault.isNoSession else { throw fault }
+            context.report(.noSession(sid))
             return .answer(.unknown)
-        case .settled, .noted, .touched, .time, .spent, .page, .gathered: throw UnexpectedEvent()
+        default: throw UnexpectedEvent()
         }
     }
 

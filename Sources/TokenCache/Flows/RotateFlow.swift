@@ -44,7 +44,7 @@ struct RotateFlow: Flow {
             guard case .rotation(let record) = awaited else { throw UnexpectedEvent() }
             return try answer(record, context)
         case .failed(let fault): throw fault
-        case .settled, .noted, .touched, .spent, .page, .gathered: throw UnexpectedEvent()
+        default: throw UnexpectedEvent()
         }
     }
 

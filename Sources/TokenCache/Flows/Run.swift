@@ -26,6 +26,10 @@ final class Run<F: Flow>: TimedRun {
     var leftMemory = false
     /// One of the parts of a command, which is counted as one.
     var isPart = false
+    /// Its time does not run: it waits for its turn.
+    var isWaiting = false
+    /// What it asked for has its turn.
+    var hasTurn = false
     /// Whose request it is.
     var peer: AuditPeer?
     var writes = 0
@@ -49,42 +53,41 @@ final class Run<F: Flow>: TimedRun {
     }
 }
 
-/// The parts of one command that are carried out side by side, so many at a time.
+/// The parts of one command that are carried out side by side: each chunk of them when its turn comes.
 final class Batch: TimedRun {
-    /// Parts under way at a time.
-    static let width = 100
+    /// Parts of a chunk.
+    static let chunk = 32
 
     let parts: [FlowPart]
-    let arrival: MonotonicInstant
-    let deadline: MonotonicInstant
     let peer: AuditPeer?
-    private(set) var started = 0
+    private(set) var arrival = MonotonicInstant.latest
+    private(set) var deadline = MonotonicInstant.latest
+    private var begun = 0
     private var answers: [Result<PartAnswer, ServiceFault>?]
     private var left: Int
-    private var open: [(any TimedRun)?]
-    private let gathered: ([Result<PartAnswer, ServiceFault>]) -> Void
+    private var open: [Int: any TimedRun] = [:]
+    private var hasTurn = false
+    /// Told when nothing of a chunk is under way any more, and whether that had a turn.
+    private let chunkEnded: (Batch, _ hadTurn: Bool) -> Void
 
-    init(
-        _ parts: [FlowPart], arrival: MonotonicInstant, deadline: MonotonicInstant, peer: AuditPeer?,
-        _ gathered: @escaping ([Result<PartAnswer, ServiceFault>]) -> Void
-    ) {
+    init(_ parts: [FlowPart], peer: AuditPeer?, _ chunkEnded: @escaping (Batch, _ hadTurn: Bool) -> Void) {
         self.parts = parts
-        self.arrival = arrival
-        self.deadline = deadline
         self.peer = peer
-        self.gathered = gathered
+        self.chunkEnded = chunkEnded
         answers = Array(repeating: nil, count: parts.count)
-        open = Array(repeating: nil, count: parts.count)
         left = parts.count
     }
 
     var isOver: Bool { left == 0 }
+    /// Nil until all parts are answered.
+    var gathered: [Result<PartAnswer, ServiceFault>]? { left == 0 ? answers.compactMap { $0 } : nil }
 
-    /// The next part to begin, where there is room for one.
-    func next() -> Int? {
-        guard started < parts.count, started - (parts.count - left) < Self.width else { return nil }
-        started += 1
-        return started - 1
+    /// The parts of the next chunk; their time begins now.
+    func next(at now: MonotonicInstant, timeout: Duration) -> Range<Int> {
+        (arrival, deadline, hasTurn) = (now, now + timeout, true)
+        let chunk = begun..<min(parts.count, begun + Self.chunk)
+        begun = chunk.upperBound
+        return chunk
     }
 
     func began(_ part: Int, _ run: any TimedRun) { if answers[part] == nil { open[part] = run } }
@@ -94,14 +97,67 @@ final class Batch: TimedRun {
         answers[part] = result
         open[part] = nil
         left -= 1
-        if left == 0 { gathered(answers.compactMap { $0 }) }
+        if left == parts.count - begun { endChunk() }
+    }
+
+    /// Its turn does not come.
+    func refuse(_ fault: ServiceFault) {
+        failUnbegun(fault)
+        endChunk()
     }
 
     func giveUp(_ service: TokenService) {
-        let unbegun = started..<parts.count
-        started = parts.count
-        for run in open { run?.giveUp(service) }
-        for part in unbegun { answer(part, .failure(ServiceFault(Unavailable.timeIsUp))) }
+        failUnbegun(ServiceFault(Unavailable.timeIsUp))
+        for part in open.keys.sorted() { open[part]?.giveUp(service) }
+        service.turns.refuseAll(Unavailable.timeIsUp)
+    }
+
+    private func failUnbegun(_ fault: ServiceFault) {
+        for part in begun..<parts.count { answers[part] = .failure(fault) }
+        left -= parts.count - begun
+        begun = parts.count
+    }
+
+    private func endChunk() {
+        let hadTurn = hasTurn
+        (deadline, hasTurn) = (.latest, false)
+        chunkEnded(self, hadTurn)
+    }
+}
+
+/// Who asks for much at once waits for a turn, so that Redis is there for everybody: commands over many sessions, a piece
+/// at a time, one command after the other.
+final class Turns {
+    /// Pieces at Redis at a time.
+    static let width = 2
+
+    private var waiting = Deque<(Unavailable?) -> Void>()
+    private var taken = 0
+
+    /// - Parameter begin: called when the turn has come, or with the fault that keeps it from coming. `end` follows each
+    ///   turn.
+    func take(_ begin: @escaping (Unavailable?) -> Void) {
+        waiting.append(begin)
+        goOn()
+    }
+
+    func end() {
+        taken -= 1
+        goOn()
+    }
+
+    /// Redis does not answer: who waits is not kept waiting for that to show once more.
+    func refuseAll(_ fault: Unavailable) {
+        let refused = waiting
+        waiting = []
+        for begin in refused { begin(fault) }
+    }
+
+    private func goOn() {
+        while taken < Self.width, let begin = waiting.popFirst() {
+            taken += 1
+            begin(nil)
+        }
     }
 }
 

@@ -15,7 +15,7 @@ extension TokenService {
         run.peer = asking
         advance(run, first)
         run.mayAnswer = true
-        if !run.isOver { limit(run) }
+        if !run.isOver, !run.isWaiting, !run.hasTurn { limit(run) }
     }
 
     /// - Parameter run: its time is counted from its arrival.
@@ -37,6 +37,7 @@ extension TokenService {
     /// fate is taken in when it comes.
     func giveUp<F>(_ run: Run<F>) {
         guard !run.isOver else { return }
+        if endTurn(of: run) { turns.refuseAll(Unavailable.timeIsUp) }
         asking = run.peer
         if let (write, sid) = run.writing {
             loseSight(of: write.kind, sid)
@@ -92,8 +93,23 @@ extension TokenService {
                 advance(run, result.event(FlowEvent.spent))
             }
         case .readIndex(let index, let query):
-            restart(run)
-            store.read(index, query) { [self] result in advance(run, result.event(FlowEvent.page)) }
+            inTurn(run) { [self] done in
+                store.read(index, query, done)
+            } then: {
+                FlowEvent.page($0)
+            }
+        case .readNumbers(let index, let sids):
+            inTurn(run) { [self] done in
+                store.readNumbers(index, sids, done)
+            } then: {
+                FlowEvent.numbers($0)
+            }
+        case .enter(let entry):
+            run.leftMemory = true
+            enter(entry, run) { [self] outcome in advance(run, .entered(outcome)) }
+        case .readFacts(let sid, let fields):
+            run.leftMemory = true
+            store.readFacts(sid, fields) { [self] result in advance(run, result.event { FlowEvent.facts($0) }) }
         case .each(let parts):
             guard !parts.isEmpty else { return .gathered([]) }
             gather(parts, run)
@@ -132,28 +148,65 @@ extension TokenService {
 
     // MARK: Many sessions
 
-    /// The next batch of a command: its time begins anew.
-    private func restart<F>(_ run: Run<F>) {
-        guard run.mayAnswer else { return }
+    /// Asks Redis when the run's turn has come; its time begins then.
+    private func inTurn<F, Value>(
+        _ run: Run<F>, _ ask: @escaping (@escaping SessionStore.Completion<Value>) -> Void,
+        then event: @escaping (Value) -> FlowEvent
+    ) {
+        wait(run)
+        turns.take { [self] fault in
+            if let fault { return advance(run, .failed(fault)) }
+            run.hasTurn = true
+            begin(run)
+            ask { [self] result in
+                endTurn(of: run)
+                advance(run, result.event(event))
+            }
+        }
+    }
+
+    private func wait<F>(_ run: Run<F>) {
+        run.deadline = .latest
+        run.isWaiting = true
+    }
+
+    /// The run's time begins anew.
+    private func begin<F>(_ run: Run<F>) {
+        run.isWaiting = false
         run.arrival = store.instant
         limit(run)
     }
 
-    private func gather<F>(_ parts: [FlowPart], _ run: Run<F>) {
-        let now = store.instant
-        run.deadline = .latest
-        let batch = Batch(parts, arrival: now, deadline: now + timeout, peer: run.peer) { [self] answers in
-            advance(run, .gathered(answers))
-        }
-        deadlines.append(batch)
-        beginParts(of: batch)
+    /// - Returns: whether it had one.
+    @discardableResult
+    private func endTurn<F>(of run: Run<F>) -> Bool {
+        guard run.hasTurn else { return false }
+        run.hasTurn = false
+        turns.end()
+        return true
     }
 
-    private func beginParts(of batch: Batch) {
-        while let part = batch.next() {
-            switch batch.parts[part] {
-            case .revoke(let flow): beginPart(flow, part, of: batch, PartAnswer.revoked)
-            case .list(let flow): beginPart(flow, part, of: batch, PartAnswer.listed)
+    private func gather<F>(_ parts: [FlowPart], _ run: Run<F>) {
+        wait(run)
+        takeTurn(
+            Batch(parts, peer: run.peer) { [self] batch, hadTurn in
+                if hadTurn { turns.end() }
+                guard let answers = batch.gathered else { return takeTurn(batch) }
+                begin(run)
+                advance(run, .gathered(answers))
+            })
+    }
+
+    private func takeTurn(_ batch: Batch) {
+        turns.take { [self] fault in
+            if let fault { return batch.refuse(ServiceFault(fault)) }
+            let chunk = batch.next(at: store.instant, timeout: timeout)
+            deadlines.append(batch)
+            for part in chunk {
+                switch batch.parts[part] {
+                case .revoke(let flow): beginPart(flow, part, of: batch, PartAnswer.revoked)
+                case .facts(let flow): beginPart(flow, part, of: batch, PartAnswer.found)
+                }
             }
         }
     }
@@ -161,10 +214,7 @@ extension TokenService {
     private func beginPart<F: Flow>(
         _ flow: F, _ part: Int, of batch: Batch, _ answer: @escaping (F.Answer) -> PartAnswer
     ) {
-        let run = Run(flow, arrival: batch.arrival) { [self] result in
-            batch.answer(part, result.map(answer))
-            beginParts(of: batch)
-        }
+        let run = Run(flow, arrival: batch.arrival) { result in batch.answer(part, result.map(answer)) }
         run.isPart = true
         run.peer = batch.peer
         batch.began(part, run)
@@ -208,16 +258,38 @@ extension TokenService {
         }
         let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
         guard let indexed = write.entersIndex else { return commit(write, change, of: sid, run) }
-        let index = try SubjectIndex(subject: indexed.subject, crypto: crypto)
-        store.addToIndex(index, sid: sid, absoluteEnd: indexed.absoluteEnd, arrival: run.arrival) { [self] result in
+        let entry = IndexEntry(
+            index: try SubjectIndex(subject: indexed.subject, crypto: crypto), sid: sid,
+            absoluteEnd: indexed.absoluteEnd, isLogin: write.isLogin)
+        enter(entry, run) { [self] outcome in
+            switch outcome {
+            case .entered: commit(write, change, of: sid, run)
+            case .late: decideAnew(sid, run)
+            // No limit was named.
+            case .full: advance(run, .failed(ScriptReply.unexpected))
+            }
+        }
+    }
+
+    private func enter<F>(_ entry: IndexEntry, _ run: Run<F>, _ done: @escaping (IndexEntryOutcome) -> Void) {
+        store.enter(entry, arrival: run.arrival) { [self] result in
             // Nobody waits for the session of a request that was given up.
             guard !run.isOver else { return }
             switch result {
-            case .success(true): commit(write, change, of: sid, run)
-            case .success(false): decideAnew(sid, run)
+            case .success(let outcome):
+                done(outcome)
+                if case .entered(let others) = outcome {
+                    lookAfter(others.filter { $0.sid != entry.sid }, in: entry.index)
+                }
             case .failure(let fault): advance(run, .failed(fault))
             }
         }
+    }
+
+    /// Reads some members of an index, so that dead ones leave.
+    private func lookAfter(_ members: [IndexMember], in index: SubjectIndex) {
+        guard !members.isEmpty else { return }
+        run(LookFlow(index, members), at: nil) { _ in }
     }
 
     private func commit<F>(_ write: SessionWrite, _ change: Change, of sid: SessionID, _ run: Run<F>) {

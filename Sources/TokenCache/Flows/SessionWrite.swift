@@ -84,6 +84,14 @@ struct SessionWrite {
         }
     }
 
+    /// It counts among its subject's latest logins from now on.
+    var isLogin: Bool {
+        switch kind {
+        case .create, .login: true
+        default: false
+        }
+    }
+
     /// What is sent.
     /// - Parameter tombstoneEnd: until when a tombstone stands.
     func change(tombstoneEnd: UnixMilliseconds) throws -> Change {

@@ -9,8 +9,12 @@ struct KeyLayout {
     var sessionPrefix: [UInt8] { prefix + Array("s:".utf8) }
     /// A session: a hash.
     func session(_ sid: SessionID) -> [UInt8] { sessionPrefix + sid.hex }
-    /// The sessions of a subject: a sorted set.
-    func index(_ index: SubjectIndex) -> [UInt8] { prefix + Array("u:".utf8) + index.name }
+    /// The sessions of a subject: a sorted set; and the numbers of their logins: a hash.
+    func index(_ index: SubjectIndex) -> [[UInt8]] {
+        [Self.indexMark, Self.numbersMark].map { prefix + Array($0.utf8) + index.name }
+    }
+    static let indexMark = "u:"
+    static let numbersMark = "n:"
     /// The mark of a captcha that was spent.
     func captcha(_ captcha: CaptchaID) -> [UInt8] { prefix + Array("x:".utf8) + captcha.hex }
     /// The marks of the daemons: a hash.

@@ -7,14 +7,15 @@ enum SessionScripts {
     /// `commit.lua` for what needs memory: new sessions, logins, data.
     static let store = script("store", PackageResources.commit_lua, flags: "")
     static let touch = script("touch", PackageResources.touch_lua, flags: "flags=allow-oom")
-    static let index = script("index", PackageResources.index_lua, flags: "")
+    static let enter = script("enter", PackageResources.enter_lua, flags: "")
+    static let tidy = script("tidy", PackageResources.tidy_lua, flags: "flags=allow-oom")
 
     static let note = script("note", PackageResources.note_lua, flags: "flags=allow-oom")
     static let spend = script("spend", PackageResources.spend_lua, flags: "")
 
     static let mark = script("mark", PackageResources.mark_lua, flags: "")
 
-    static let all = [commit, store, touch, index, note, spend, mark]
+    static let all = [commit, store, touch, enter, tidy, note, spend, mark]
 
     /// The first line makes Redis 7 check the flags before it runs anything.
     private static func script(_ name: String, _ body: [UInt8], flags: String) -> RedisScript {

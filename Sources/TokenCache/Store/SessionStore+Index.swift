@@ -5,68 +5,150 @@ internal import UnixTime
 
 /// The index of a subject's sessions.
 extension SessionStore {
-    /// Enters a session into its subject's index. To be acknowledged before the session is written. The completion says
-    /// whether Redis was reached in time; else nothing was changed, and what was decided by the old clock is to be
-    /// decided anew.
-    func addToIndex(
-        _ index: SubjectIndex, sid: SessionID, absoluteEnd: UnixMilliseconds, arrival: MonotonicInstant,
-        _ done: @escaping Completion<Bool>
-    ) {
+    /// Enters a session into its subject's index. To be acknowledged before the session is written.
+    func enter(_ entry: IndexEntry, arrival: MonotonicInstant, _ done: @escaping Completion<IndexEntryOutcome>) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
+        let one: [UInt8] = [UInt8(ascii: "1")]
         run(
-            SessionScripts.index, key: keys.index(index),
-            arguments: [decimal(notAfter), sid.hex, decimal(absoluteEnd)], repeatable: true
-        ) { done($0.map { !$0.isLate }) }
-    }
-
-    /// Takes ended sessions out of the index. Nobody waits: a member left behind leaves by its score.
-    func removeFromIndex(_ index: SubjectIndex, _ sids: [SessionID]) {
-        guard !sids.isEmpty else { return }
-        let key = keys.index(index)
-        send(RedisCommand([Array("ZREM".utf8), key] + sids.map(\.hex), key: key)) { _ in }
-    }
-
-    /// Sessions of a subject.
-    func read(_ index: SubjectIndex, _ query: IndexQuery, _ done: @escaping Completion<IndexPage>) {
-        switch query {
-        case .after(let cursor):
-            range(index, cursor.arguments()) { members in
-                guard members.count.isMultiple(of: 2) else { throw ScriptReply.unexpected }
-                let page = stride(from: 0, to: members.count, by: 2).map { at in
-                    IndexCursor.Member(score: members[at + 1], name: members[at])
-                }
-                let (seen, next) = cursor.advanced(over: page)
-                return IndexPage(sids: Self.sids(seen.map(\.name)), next: next)
-            } done: {
-                done($0)
-            }
-        case .newest(let limit):
-            range(index, [decimal(0), decimal(Int64(max(limit, 1) - 1)), Array("REV".utf8)]) { members in
-                IndexPage(sids: Self.sids(members), next: nil)
-            } done: {
-                done($0)
-            }
-        }
-    }
-
-    private func range<Value>(
-        _ index: SubjectIndex, _ arguments: [[UInt8]], _ read: @escaping ([[UInt8]]) throws -> Value,
-        done: @escaping Completion<Value>
-    ) {
-        let key = keys.index(index)
-        send(RedisCommand([Array("ZRANGE".utf8), key] + arguments, key: key)) { result in
+            SessionScripts.enter, keys: keys.index(entry.index),
+            arguments: [
+                decimal(notAfter), entry.sid.hex, decimal(entry.absoluteEnd), entry.isLogin ? one : [],
+                entry.limit.map { decimal(Int64($0)) } ?? [], decimal(scriptLifetime),
+            ] + entry.gone.flatMap { [$0.sid.hex, $0.score] }, repeatable: true
+        ) { result in
             done(
-                result.mapToAvailable { reply in
-                    guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
-                    return try read(
-                        try elements.map { element in
-                            guard case .bulk(let text) = element else { throw ScriptReply.unexpected }
-                            return text
-                        })
+                result.flatMap { reply in
+                    switch reply.verdict {
+                    case "done": Result { .entered(others: try Self.members(reply.detail)) }.mapError(Unavailable.init)
+                    case "full": .success(.full)
+                    case "late": .success(.late)
+                    default: .failure(ScriptReply.unexpected)
+                    }
                 })
         }
     }
 
-    /// Without whatever else is no sid.
-    private static func sids(_ members: [[UInt8]]) -> [SessionID] { members.compactMap { SessionID(text: $0[...]) } }
+    /// Puts an index right. Nobody waits: what is not done now is found by the next who looks.
+    func tidy(
+        _ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)],
+        _ done: @escaping (_ removed: Int64) -> Void = { _ in }
+    ) {
+        guard !findings.isEmpty, let notAfter = notAfter(instant) else { return later { done(0) } }
+        let arguments = findings.flatMap { found -> [[UInt8]] in
+            let finding =
+                switch found.finding {
+                case .living(let end): decimal(end)
+                case .gone: Array("gone".utf8)
+                case .ended: Array("ended".utf8)
+                }
+            return [found.member.sid.hex, found.member.score, finding]
+        }
+        run(
+            SessionScripts.tidy, keys: keys.index(index), arguments: [decimal(notAfter)] + arguments, repeatable: true
+        ) { result in
+            guard case .success(let reply) = result, case .integer(let removed)? = reply.detail else { return done(0) }
+            done(removed)
+        }
+    }
+
+    /// A page of a subject's sessions.
+    func read(_ index: SubjectIndex, _ query: IndexQuery, _ done: @escaping Completion<IndexPage>) {
+        let key = keys.index(index)[0]
+        send(
+            RedisCommand([Array("ZRANGE".utf8), key] + query.cursor.arguments(pageSize: query.pageSize), key: key)
+        ) { result in
+            done(
+                result.mapToAvailable { reply in
+                    let (seen, next) = query.cursor.advanced(over: try Self.scored(reply), pageSize: query.pageSize)
+                    // Without whatever else is no sid.
+                    let members = seen.compactMap { member in
+                        SessionID(text: member.name[...]).map { IndexMember(sid: $0, score: member.score) }
+                    }
+                    return IndexPage(members: members, next: next)
+                })
+        }
+    }
+
+    /// The numbers of logins, in the order of `sids`; zero where there is none.
+    func readNumbers(_ index: SubjectIndex, _ sids: [SessionID], _ done: @escaping Completion<[Int64]>) {
+        let key = keys.index(index)[1]
+        send(RedisCommand([Array("HMGET".utf8), key] + sids.map(\.hex), key: key)) { result in
+            done(
+                result.mapToAvailable { reply in
+                    guard case .array(let elements) = reply, elements.count == sids.count else {
+                        throw ScriptReply.unexpected
+                    }
+                    return elements.map { element in
+                        guard case .bulk(let text) = element else { return 0 }
+                        return Int64(String(decoding: text, as: UTF8.self)) ?? 0
+                    }
+                })
+        }
+    }
+
+    /// What is known of a session without its tokens.
+    func readFacts(_ sid: SessionID, _ fields: FactFields, _ done: @escaping Completion<FoundSession>) {
+        let key = keys.session(sid)
+        let names: [[UInt8]] =
+            switch fields {
+            case .fixed: RecordCodec.factFields
+            case .named(let names): RecordCodec.factFields + names.map { [RecordCodec.dataMark] + $0 }
+            case .all: []
+            }
+        let command: StaticString = names.isEmpty ? "HGETALL" : "HMGET"
+        send(RedisCommand([command.withUTF8Buffer { Array($0) }, key] + names, key: key)) { result in
+            let found = result.mapToAvailable { reply -> FoundSession in
+                guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
+                var hash: [[UInt8]] = []
+                hash.reserveCapacity(elements.count * 2)
+                for (at, element) in elements.enumerated() {
+                    switch element {
+                    case .bulk(let value) where names.isEmpty: hash.append(value)
+                    case .bulk(let value) where at < names.count: hash += [names[at], value]
+                    case .null: continue
+                    default: throw ScriptReply.unexpected
+                    }
+                }
+                guard let (facts, data) = try RecordCodec.decodeFacts(hash) else { return .gone }
+                return .living(facts, data)
+            }
+            // Nobody can be let in by what is of another type, or damaged.
+            if case .failure(let fault) = found, fault.isNoSession { return done(.success(.gone)) }
+            done(found)
+        }
+    }
+
+    private static func scored(_ reply: RedisReply) throws -> [IndexCursor.Member] {
+        guard case .array(let elements) = reply, elements.count.isMultiple(of: 2) else { throw ScriptReply.unexpected }
+        return try stride(from: 0, to: elements.count, by: 2).map { at in
+            guard case .bulk(let name) = elements[at], case .bulk(let score) = elements[at + 1] else {
+                throw ScriptReply.unexpected
+            }
+            return IndexCursor.Member(score: score, name: name)
+        }
+    }
+
+    private static func members(_ detail: RedisReply?) throws -> [IndexMember] {
+        guard let detail else { throw ScriptReply.unexpected }
+        return try scored(detail).compactMap { member in
+            SessionID(text: member.name[...]).map { IndexMember(sid: $0, score: member.score) }
+        }
+    }
+}
+
+/// Which fields of a session are read beside its facts.
+public enum FactFields: Equatable, Sendable {
+    /// No data.
+    case fixed
+    /// Data of these names.
+    case named([[UInt8]])
+    /// All data.
+    case all
+}
+
+/// What stands under the key of a session that an index names.
+enum FoundSession {
+    case living(SessionFacts, [RecordField])
+    /// Nothing, a tombstone, or what is no session.
+    case gone
 }

@@ -193,8 +193,16 @@ final class SessionStore {
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
         _ done: @escaping Completion<ScriptReply>
     ) {
-        let node = router.node(of: key)
-        node.run(script, keys: [key], arguments: arguments, repeatable: repeatable) { [node] result in
+        run(script, keys: [key], arguments: arguments, repeatable: repeatable, done)
+    }
+
+    /// - Parameter keys: at least one; all of one node.
+    func run(
+        _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
+        _ done: @escaping Completion<ScriptReply>
+    ) {
+        let node = keys.first.map(router.node) ?? node
+        node.run(script, keys: keys, arguments: arguments, repeatable: repeatable) { [node] result in
             done(
                 result.mapToAvailable { reply in
                     let reply = try ScriptReply(reply)

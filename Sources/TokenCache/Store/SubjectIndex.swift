@@ -1,4 +1,6 @@
 internal import TokenCrypto
+internal import Tokens
+internal import UnixTime
 
 /// Names the index of a subject's sessions: SHA-256 of the subject in hex, so that a key tells nothing of it and has
 /// one length.
@@ -8,4 +10,53 @@ struct SubjectIndex: Equatable {
     init(subject: [UInt8], crypto: CryptoContext) throws(CryptoError) {
         name = try crypto.digest(subject).withUnsafeBytes { Hex.encode($0) }
     }
+
+    /// An index as its key names it; nil where that is none of ours.
+    init?(name: some Collection<UInt8>) {
+        guard name.count == Self.length, name.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+        else { return nil }
+        self.name = Array(name)
+    }
+
+    private static let length = 64
+}
+
+/// A session in the index of its subject.
+struct IndexMember: Equatable {
+    let sid: SessionID
+    /// As Redis writes it: the absolute end in Unix ms. That of a member whose session was not found is nearer.
+    let score: [UInt8]
+}
+
+/// What a read of a member's session says of its place in the index (`tidy.lua`).
+enum IndexFinding {
+    /// Until its absolute end.
+    case living(until: UnixMilliseconds)
+    /// There is no session of the subject.
+    case gone
+    /// A tombstone was written in the session's place, and is acknowledged.
+    case ended
+}
+
+/// A session that is to have a place in its subject's index before it is written.
+struct IndexEntry {
+    let index: SubjectIndex
+    let sid: SessionID
+    let absoluteEnd: UnixMilliseconds
+    /// It counts among the subject's latest logins from now on.
+    let isLogin: Bool
+    /// Most sessions of the subject; nil: any number.
+    var limit: Int?
+    /// Members that were read, and no session found: they take no place.
+    var gone: [IndexMember] = []
+}
+
+enum IndexEntryOutcome {
+    /// Acknowledged. Some others of the index, to be looked at.
+    case entered(others: [IndexMember])
+    /// The limit is reached: nothing was changed.
+    case full
+    /// Redis's clock was past the script's time: nothing was changed. What was decided by the old clock is to be decided
+    /// anew.
+    case late
 }

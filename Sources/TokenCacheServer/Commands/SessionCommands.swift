@@ -89,9 +89,12 @@ extension Dispatcher {
         guard options.request.authTime == nil || !options.request.subject.isEmpty else {
             throw .badArgument("AUTH-TIME says when a subject proved who they are, and needs SUBJECT")
         }
+        guard options.request.maxSessions == nil || !options.request.subject.isEmpty else {
+            throw .badArgument("MAX says how many sessions a subject may have, and needs SUBJECT")
+        }
         try checkBindings(options.signals)
         try checkSize(options.request.data)
-        service.issue(options.request, at: call.startedAt, later(call) { $1.session($0, status: "issued") })
+        service.issue(options.request, at: call.startedAt, later(call) { [self] in issued($0, form: nil, &$1) })
         return .later
     }
 
@@ -107,10 +110,19 @@ extension Dispatcher {
         let credential = (try? service.credential(call.arguments[0])) ?? .refused(.unknown)
         service.login(
             credential, request, at: call.startedAt,
-            later(call) { [self] view, writer in
-                self.session(view, status: "issued", form: options.access.csrfForm, &writer)
-            })
+            later(call) { [self] in issued($0, form: options.access.csrfForm, &$1) })
         return .later
+    }
+
+    private func issued(_ answer: LoginAnswer, form: [UInt8]?, _ writer: inout ReplyWriter) {
+        switch answer {
+        case .issued(let view, let ended): session(view, status: "issued", form: form, ended: ended, &writer)
+        case .refused(let count):
+            writer.map(4)
+            writer.status("refused", accepted: false)
+            writer.bulk("reason"); writer.bulk(EndReason.limit.rawValue)
+            writer.bulk("count"); writer.integer(Int64(count))
+        }
     }
 
     func rotate(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
@@ -129,17 +141,15 @@ extension Dispatcher {
         return .later
     }
 
-    /// A session under a new token, and a CSRF token for the form that comes next.
-    private func session(_ view: SessionView, status: StaticString, form: [UInt8]?, _ writer: inout ReplyWriter) {
-        guard let form else { return writer.session(view, status: status) }
-        do throws(ServiceFault) {
-            let csrf = try service.issueCSRF(form: form, for: view)
-            writer.session(view, status: status, extra: 1)
-            writer.bulk("csrf"); writer.bulk(csrf)
-        } catch {
-            // What was changed is told first of all: a page asks for its CSRF token again.
-            writer.session(view, status: status)
-        }
+    /// A session under a new token, a CSRF token for the form that comes next, and how many sessions gave way to it.
+    private func session(
+        _ view: SessionView, status: StaticString, form: [UInt8]?, ended: Int? = nil, _ writer: inout ReplyWriter
+    ) {
+        // What was changed is told first of all: a page asks for its CSRF token again where it cannot be made.
+        let csrf = form.flatMap { form in try? service.issueCSRF(form: form, for: view) }
+        writer.session(view, status: status, extra: (csrf == nil ? 0 : 1) + (ended == nil ? 0 : 1))
+        if let csrf { writer.bulk("csrf"); writer.bulk(csrf) }
+        if let ended { writer.bulk("ended"); writer.integer(Int64(ended)) }
     }
 
     func revoke(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
@@ -174,12 +184,27 @@ extension Dispatcher {
     func list(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let subject = try SessionOptions.subject(call.arguments[0], isRequired: true)
         let options = try options(call)
+        let fields = options.dataNames.map { $0.isEmpty ? FactFields.all : .named($0) } ?? .fixed
         service.list(
-            subject: subject, limit: options.limit ?? SessionOptions.defaultLimit,
-            withData: options.dataNames != nil, at: call.startedAt,
-            later(call) { views, writer in
-                writer.list(views) { options.dataNames == nil ? nil : options.pick($0 ?? []) }
+            subject: subject, limit: options.limit ?? SessionOptions.defaultLimit, from: options.cursor, fields: fields,
+            at: call.startedAt,
+            later(call) { page, writer in
+                if options.cursor != nil {
+                    writer.array(2)
+                    writer.bulk((page.next ?? .start).text)
+                }
+                writer.array(page.sessions.count)
+                for session in page.sessions {
+                    writer.listed(session, data: options.dataNames == nil ? nil : options.pick(session.data))
+                }
             })
+        return .later
+    }
+
+    func count(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        service.count(
+            subject: try SessionOptions.subject(call.arguments[0], isRequired: true), at: call.startedAt,
+            later(call) { $1.integer(Int64($0)) })
         return .later
     }
 

@@ -21,6 +21,7 @@ struct SessionOptions {
     /// Names asked for; nil without `DATA`, empty for all fields.
     var dataNames: [[UInt8]]?
     var limit: Int?
+    var cursor: IndexCursor?
     /// Argument index of the token after `EXCEPT`.
     var exceptIndex: Int?
     static let defaultLimit = 100
@@ -90,7 +91,8 @@ struct SessionOptions {
         case .except:
             exceptIndex = index
             _ = try take("EXCEPT")
-        case .limit: limit = try readLimit()
+        case .limit: limit = try readNumber("LIMIT", 1...TokenService.maxListed)
+        case .cursor: cursor = try readCursor()
         case .check:
             let csrf = try take("CHECK").array
             access.check = FormCheck(csrf: csrf, form: try formName("CHECK"), site: nil)
@@ -101,6 +103,7 @@ struct SessionOptions {
         case .require: try readRequirement()
         case .cookie: request.isPersistent = try readCookie()
         case .authTime: request.authTime = try readAuthTime()
+        case .max: request.maxSessions = try readNumber("MAX", 0...TokenService.maxListed)
         case .lifetime:
             lifetime = try duration(
                 "LIFETIME", from: 1_000, atMost: maxLifetime,
@@ -110,7 +113,7 @@ struct SessionOptions {
             holderIndex = index
             _ = try take("FOR")
         case .solution: solution = try readSolution()
-        case .length: length = try readLength()
+        case .length: length = try readNumber("LENGTH", 1...CaptchaAlphabet.longest)
         case .dataPairs: try readPairs()
         case .dataNames: try readNames()
         }
@@ -194,13 +197,6 @@ struct SessionOptions {
         return text
     }
 
-    private mutating func readLength() throws(ReplyError) -> Int {
-        let text = try take("LENGTH")
-        guard let length = Self.number(text), (1...CaptchaAlphabet.longest).contains(length)
-        else { throw .badArgument("LENGTH takes a number from 1 to \(CaptchaAlphabet.longest)") }
-        return length
-    }
-
     static func subject(_ text: UnsafeRawBufferPointer, isRequired: Bool) throws(ReplyError) -> [UInt8] {
         guard text.count <= SessionRecord.maxSubject, !(isRequired && text.isEmpty) else {
             throw .badArgument(
@@ -231,12 +227,19 @@ struct SessionOptions {
         }
     }
 
-    private mutating func readLimit() throws(ReplyError) -> Int {
-        let text = try take("LIMIT")
-        guard let limit = Self.number(text), limit >= 1, limit <= TokenService.maxListed else {
-            throw .badArgument("LIMIT takes a number from 1 to \(TokenService.maxListed)")
+    private mutating func readNumber(_ option: StaticString, _ range: ClosedRange<Int>) throws(ReplyError) -> Int {
+        let text = try take(option)
+        guard let number = Self.number(text), range.contains(number) else {
+            throw .badArgument("\(option) takes a number from \(range.lowerBound) to \(range.upperBound)")
         }
-        return limit
+        return number
+    }
+
+    private mutating func readCursor() throws(ReplyError) -> IndexCursor {
+        guard let cursor = IndexCursor(text: try take("CURSOR")) else {
+            throw .badArgument("CURSOR takes 0, or what the call before answered")
+        }
+        return cursor
     }
 
     private mutating func readPairs() throws(ReplyError) {

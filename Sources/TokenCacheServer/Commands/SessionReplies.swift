@@ -193,21 +193,21 @@ extension ReplyWriter {
         }
     }
 
-    /// LIST: a map a session, never a token.
-    mutating func list(_ views: [SessionView], data: ([RecordField]?) -> [RecordField]?) {
-        array(views.count)
-        for view in views {
-            let fields = data(view.data)
-            map(fields == nil ? 7 : 8)
-            sid(view.sid)
-            bulk("created"); integer(view.created.sinceEpoch)
-            bulk("modified"); integer(view.modified.sinceEpoch)
-            bulk("auth_time"); integer(view.authTime?.sinceEpoch ?? 0)
-            bulk("expires_in"); integer(view.expiresIn)
-            bulk("absolute_in"); integer(view.absoluteIn)
-            bulk("generation"); integer(view.generation)
-            if let fields { self.data(fields) }
-        }
+    /// A session of LIST or SCAN, never its tokens.
+    /// - Parameters:
+    ///   - namesSubject: SCAN says whose it is.
+    ///   - data: the fields that were asked for; nil where none were.
+    mutating func listed(_ session: ListedSession, namesSubject: Bool = false, data: [RecordField]?) {
+        map(7 + (namesSubject ? 1 : 0) + (data == nil ? 0 : 1))
+        sid(session.sid)
+        if namesSubject { bulk("subject"); bulk(session.subject) }
+        bulk("created"); integer(session.created.sinceEpoch)
+        bulk("modified"); integer(session.modified.sinceEpoch)
+        bulk("auth_time"); integer(session.authTime?.sinceEpoch ?? 0)
+        bulk("expires_in"); integer(session.expiresIn)
+        bulk("absolute_in"); integer(session.absoluteIn)
+        bulk("generation"); integer(session.generation)
+        if let data { self.data(data) }
     }
 }
 

@@ -124,6 +124,12 @@ struct SessionKeys: KeySection {
     let maxData = SettingKey(
         "session.max-data", .byteSize(0...(1 << 20)), default: 64 << 10, .reload,
         "bytes of data, names and values, in one session")
+    let maxPerSubject = SettingKey(
+        "session.max-per-subject", .integer(0...TokenService.maxListed, zeroMeans: "any number"), default: 0, .reload,
+        "sessions that a subject may have at a time")
+    let onLimit = SettingKey(
+        "session.on-limit", .choice, default: SessionLimitPolicy.endOldest, .reload,
+        "what a login past session.max-per-subject does")
 }
 
 /// Visitors that nothing is stored of.

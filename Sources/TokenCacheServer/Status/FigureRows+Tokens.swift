@@ -24,6 +24,9 @@ extension Figure {
         .counter(.tokens, "replays", "`tokens_validated_replayed`") { $0.tokens.replayed },
         .counter(.tokens, "touches", "accesses that were written down") { $0.tokens.touches },
         .counter(.tokens, "sessions_ended", "sessions that this daemon ended") { $0.tokens.ended },
+        .counter(.tokens, "index_removals", "members without a session that left a subject's index here") {
+            $0.tokens.indexRemovals
+        },
         .counter(.tokens, "changes_overtaken", "changes that another came before; decided again") {
             $0.tokens.overtaken
         },

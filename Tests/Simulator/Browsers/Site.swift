@@ -96,7 +96,7 @@ final class Site {
             request.pageGuest = token.withUnsafeBytes { service.pageGuest(of: $0) }
             let credential = try token.withUnsafeBytes { try service.credential($0) }
             service.login(credential, request) { result in
-                guard case .success(let view) = result else { return }
+                guard case .success(.issued(let view, _)) = result else { return }
                 respond(Response(cookie: view.newToken?.secretText, subject: subject))
             }
         }
@@ -148,7 +148,7 @@ final class Site {
             var request = SessionRequest()
             request.subject = subject
             service.issue(request) {
-                if case .success(let view) = $0, let token = view.newToken { done(token.secretText) }
+                if case .success(.issued(let view, _)) = $0, let token = view.newToken { done(token.secretText) }
             }
         }
     }

@@ -13,6 +13,9 @@ extension ModelCommands {
             let fields = redis.find(key)?.fields ?? []
             return .map(fields.flatMap { [.bulk($0.name), .bulk($0.value)] })
         case "HGET": return redis.find(key)?[rest[0]].map(ModelReply.bulk) ?? .null
+        case "HMGET":
+            let entry = redis.find(key)
+            return .array(rest.map { name in entry?[name].map(ModelReply.bulk) ?? .null })
         case "HSET":
             var entry = redis.find(key) ?? ModelEntry(value: .hash([]))
             var added: Int64 = 0
@@ -47,7 +50,7 @@ extension ModelCommands {
         }
     }
 
-    private static func score(_ score: Double) -> String {
+    static func score(_ score: Double) -> String {
         score == score.rounded() && abs(score) < 1e17 ? String(Int64(score)) : String(score)
     }
 

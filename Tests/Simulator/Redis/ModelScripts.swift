@@ -4,16 +4,20 @@ import Tokens
 enum ModelScripts {
     /// `EVALSHA digest count key… argument…`
     static func run(_ words: [[UInt8]], _ redis: ModelRedis) -> ModelReply {
-        guard words.count >= 3, let count = number(words[1]), count == 1 else { return .error("ERR wrong arguments") }
+        guard words.count >= 3, let count = number(words[1]).map(Int.init), (1...2).contains(count),
+            words.count >= 2 + count
+        else { return .error("ERR wrong arguments") }
         guard let script = redis.loaded[text(words[0])] else {
             return .error("NOSCRIPT No matching script. Please use EVAL.")
         }
-        let call = Call(key: text(words[2]), arguments: Array(words.dropFirst(3)), redis: redis)
+        let call = Call(
+            keys: words[2..<2 + count].map(text), arguments: Array(words.dropFirst(2 + count)), redis: redis)
         if call.isLate { return .array([.bulk(bytes("late")), .integer(call.now)]) }
         switch script.name {
         case "commit", "store": return call.commit()
         case "touch": return call.touch()
-        case "index": return call.index()
+        case "enter": return call.enter()
+        case "tidy": return call.tidy()
         case "note": return call.note()
         case "spend": return call.spend()
         case "beat": return call.beat()
@@ -23,13 +27,15 @@ enum ModelScripts {
 
     /// One call of a script: `ARGV[1]` is `arguments[0]`.
     private struct Call {
+        let keys: [String]
         let key: String
         let arguments: [[UInt8]]
         let redis: ModelRedis
         let now: Int64
 
-        init(key: String, arguments: [[UInt8]], redis: ModelRedis) {
-            self.key = key
+        init(keys: [String], arguments: [[UInt8]], redis: ModelRedis) {
+            self.keys = keys
+            key = keys[0]
             self.arguments = arguments
             self.redis = redis
             now = redis.milliseconds
@@ -144,16 +150,82 @@ enum ModelScripts {
             return answer("done")
         }
 
-        func index() -> ModelReply {
-            if isBent(.indexSkipped) { return answer("done") }
-            let end = number(arguments[2]) ?? 0
-            _ = ModelCommands.removeMembers(key, redis) { $0.score <= Double(now) }
-            _ = ModelCommands.add(arguments[1], arguments[2], key, redis)
-            if isBent(.indexWithoutEnd) { return answer("done") }
-            let hasEnd = redis.find(key)?.expireAt != nil
-            _ = ModelCommands.expire(key, at: end, onlyLater: hasEnd, redis)
-            return answer("done")
+        func enter() -> ModelReply {
+            if isBent(.indexSkipped) { return answer("done", .array([])) }
+            let (index, numbers) = (keys[0], keys[1])
+            let (sid, end) = (arguments[1], number(arguments[2]) ?? 0)
+            let members = redis.find(index)?.members ?? []
+            if let limit = number(arguments[4]), !members.contains(where: { $0.member == sid }) {
+                let lifetime = number(arguments[5]) ?? 0
+                let gone = stride(from: 6, to: arguments.count - 1, by: 2).count { at in
+                    let entered = number(redis.find(numbers)?[arguments[at]]) ?? 0
+                    return scored(index, arguments[at]) == arguments[at + 1] && entered + lifetime < now
+                }
+                if members.count - gone >= limit { return answer("full", .integer(Int64(members.count - gone))) }
+            }
+            _ = ModelCommands.add(sid, arguments[2], index, redis)
+            if arguments[3] == bytes("1") {
+                var entry = redis.find(numbers) ?? ModelEntry(value: .hash([]))
+                let next = decimal(max((number(entry[bytes("#")]) ?? 0) + 1, now))
+                entry.setField(bytes("#"), next)
+                entry.setField(sid, next)
+                redis.put(numbers, entry)
+            }
+            if isBent(.indexWithoutEnd) { return answer("done", .array([])) }
+            for key in keys {
+                let hasEnd = redis.find(key)?.expireAt != nil
+                _ = ModelCommands.expire(key, at: end + Self.margin, onlyLater: hasEnd, redis)
+            }
+            return answer("done", .array(others(index)))
         }
+
+        /// The first of an index, and two others: which ones, the model takes from its time, as Redis would by chance.
+        private func others(_ index: String) -> [ModelReply] {
+            let members = redis.find(index)?.members ?? []
+            guard members.count > 1 else { return [] }
+            let (first, second) = (Int(now % Int64(members.count)), Int(now / 7 % Int64(members.count)))
+            return [members[first], members[second], members[0]].flatMap { member in
+                [.bulk(member.member), .bulk(bytes(ModelCommands.score(member.score)))]
+            }
+        }
+
+        private func scored(_ index: String, _ member: [UInt8]) -> [UInt8]? {
+            redis.find(index)?.members.first { $0.member == member }.map { bytes(ModelCommands.score($0.score)) }
+        }
+
+        func tidy() -> ModelReply {
+            let (index, numbers) = (keys[0], keys[1])
+            var removed: Int64 = 0
+            for at in stride(from: 1, to: arguments.count - 2, by: 3) {
+                let (sid, seen, finding) = (arguments[at], arguments[at + 1], text(arguments[at + 2]))
+                guard let score = Double(text(seen)), scored(index, sid) == seen || isBent(.placeIsTakenUnchecked)
+                else {
+                    continue
+                }
+                let isCondemned = score != score.rounded()
+                if let end = Int64(finding) {
+                    guard Double(end) > score else { continue }
+                    _ = ModelCommands.add(sid, arguments[at + 2], index, redis)
+                    for key in keys where redis.find(key)?.expireAt != nil {
+                        _ = ModelCommands.expire(key, at: end + Self.margin, onlyLater: true, redis)
+                    }
+                } else if finding == "ended" || (isCondemned && score <= Double(now))
+                    || score + Double(Self.margin) <= Double(now) || isBent(.goneIsTakenOutAtOnce)
+                {
+                    _ = ModelCommands.removeMembers(index, redis) { $0.member == sid }
+                    _ = ModelCommands.removeFields([sid], numbers, redis)
+                    removed += 1
+                } else if score > Double(now + Self.margin) {
+                    _ = ModelCommands.removeMembers(index, redis) { $0.member == sid }
+                    _ = ModelCommands.add(sid, bytes("\(now + Self.margin).5"), index, redis)
+                }
+            }
+            if removed > 0, redis.find(index) == nil { _ = ModelCommands.remove(numbers, redis) }
+            return answer("done", .integer(removed))
+        }
+
+        /// Longer than a script may still run, and than clocks of masters differ.
+        private static let margin: Int64 = 120_000
 
         func note() -> ModelReply {
             guard var entry = redis.find(key), entry[bytes("z")] != nil else { return answer("absent") }

@@ -63,7 +63,7 @@ enum Asking {
                 }
             case .list:
                 service.list(subject: request.subject, limit: 100) { result in
-                    done(outcome(result) { .listed($0.map(\.sid)) })
+                    done(outcome(result) { .listed($0.sessions.map(\.sid)) })
                 }
             }
         } catch {
@@ -131,8 +131,8 @@ enum Asking {
         }
     }
 
-    private static func view(_ result: Result<SessionView, ServiceFault>) -> Outcome {
-        outcome(result) { .accepted($0) }
+    private static func view(_ result: Result<LoginAnswer, ServiceFault>) -> Outcome {
+        outcome(result) { answer in if case .issued(let view, _) = answer { .accepted(view) } else { .notFound } }
     }
 
     private static func verdict(_ result: Result<Verdict, ServiceFault>) -> Outcome {

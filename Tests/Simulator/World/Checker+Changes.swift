@@ -139,7 +139,7 @@ extension Checker {
             }
         case .login: explain(sid, source, "replacement", { $0.operation == .login }, of: old)
         case .replay: punished(sid, old, source)
-        case .admin: fail("S4", "no daemon ends a session for this reason")
+        case .limit, .admin: fail("S4", "no daemon ends a session for this reason")
         }
     }
 

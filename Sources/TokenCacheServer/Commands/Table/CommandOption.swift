@@ -1,7 +1,7 @@
 /// An option of a command: a keyword, and what follows it.
 enum CommandOption: UInt32, CaseIterable, Sendable {
-    case subject, idle, absolute, bind, except, limit, check, fetchSite, fetchMode, post, csrf, require, cookie,
-        authTime
+    case subject, idle, absolute, bind, except, limit, cursor, check, fetchSite, fetchMode, post, csrf, require, cookie,
+        authTime, max
     case lifetime, form, holder, solution, length
     /// `DATA field value …`
     case dataPairs
@@ -17,6 +17,7 @@ enum CommandOption: UInt32, CaseIterable, Sendable {
         case .bind: ("BIND", ["signal value"])
         case .except: ("EXCEPT", ["token [BIND signal value]…"])
         case .limit: ("LIMIT", ["count"])
+        case .cursor: ("CURSOR", ["cursor"])
         case .check: ("CHECK", ["csrf form"])
         case .fetchSite: ("FETCH-SITE", ["site"])
         case .fetchMode: ("FETCH-MODE", ["mode"])
@@ -25,6 +26,7 @@ enum CommandOption: UInt32, CaseIterable, Sendable {
         case .require: ("REQUIRE", ["subject", "login-within duration"])
         case .cookie: ("COOKIE", ["session|persistent"])
         case .authTime: ("AUTH-TIME", ["time"])
+        case .max: ("MAX", ["count"])
         case .lifetime: ("LIFETIME", ["duration"])
         case .form: ("FORM", ["name"])
         case .holder: ("FOR", ["token"])

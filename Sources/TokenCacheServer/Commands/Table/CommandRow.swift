@@ -4,7 +4,7 @@ internal import WireProtocol
 /// does is its row.
 enum Command: UInt8, CaseIterable, Sendable {
     case tokenValidate, tokenVisit, tokenGet, tokenSet, tokenIssue, tokenLogin, tokenRotate, tokenRevoke
-    case tokenRevokeAll, tokenList, tokenInspect
+    case tokenRevokeAll, tokenList, tokenCount, tokenInspect
     case csrfVerify, csrfIssue, guestIssue, captchaVerify, captchaIssue, captchaOpen
     case ping, echo, hello, auth, select, quit, reset, client
     case command, config, info, dbsize, slowlog, latency, probe, reload, shutdown

@@ -42,7 +42,7 @@ extension CommandRow {
         case .tokenIssue:
             CommandRow(
                 "TOKEN.ISSUE", .atLeast(0), .worker, .session,
-                options: [.subject, .idle, .absolute, .cookie, .authTime, .bind, .dataPairs],
+                options: [.subject, .idle, .absolute, .cookie, .authTime, .max, .bind, .dataPairs],
                 "Makes a session",
                 complexity: "O(N) with N the fields given",
                 [.write]
@@ -50,7 +50,7 @@ extension CommandRow {
         case .tokenLogin:
             CommandRow(
                 "TOKEN.LOGIN", .atLeast(2), .worker, .session, "token subject",
-                options: [.idle, .absolute, .cookie, .authTime, .bind, .csrf, .dataPairs],
+                options: [.idle, .absolute, .cookie, .authTime, .max, .bind, .csrf, .dataPairs],
                 "Gives a visitor whose credentials were checked a session of its subject, with a new token",
                 complexity: "O(N) with N the fields given",
                 [.write]
@@ -80,11 +80,18 @@ extension CommandRow {
         case .tokenList:
             CommandRow(
                 "TOKEN.LIST", .atLeast(1), .worker, .session, "subject",
-                options: [.limit, .dataNames],
+                options: [.limit, .cursor, .dataNames],
                 "Lists the sessions of a subject, newest first",
                 complexity: "O(N) with N the sessions of the subject",
                 [.readonly]
             ) { daemon, call, reply throws(ReplyError) in try daemon.list(call, &reply) }
+        case .tokenCount:
+            CommandRow(
+                "TOKEN.COUNT", .exactly(1), .worker, .session, "subject",
+                "Counts the sessions of a subject",
+                complexity: "O(N) with N the sessions of the subject",
+                [.readonly]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.count(call, &reply) }
         case .tokenInspect:
             CommandRow(
                 "TOKEN.INSPECT", .atLeast(1), .validator, .session,

@@ -1,0 +1,205 @@
+internal import Tokens
+internal import UnixTime
+
+/// A command that makes a session of a subject.
+protocol SessionMaker: Flow where Answer == SessionView {
+    /// Of the session that is made where there is none to build on.
+    var newSid: SessionID { get }
+}
+
+/// LOGIN, or ISSUE with a subject, where the subject may have so many sessions.
+///
+/// Under `refuse` the session has its place in the index before anything is changed. Under `end-oldest` the sessions that
+/// are not among the latest logins are ended after it was written, its own one too where others overtook it: whoever
+/// writes last sees all others, so exactly the latest remain.
+struct LimitedFlow<Maker: SessionMaker>: Flow {
+    /// Sessions that are ended before the answer; the others after it.
+    static var endedAtOnce: Int { 32 }
+
+    private(set) var maker: Maker
+    private let subject: [UInt8]
+    private let index: SubjectIndex
+    /// Nil: any number.
+    private let limit: Int?
+    private let policy: SessionLimitPolicy
+    private let absolute: Milliseconds
+    private(set) var state = State.making
+    /// Who has a place for certain.
+    private(set) var placed: SessionID?
+
+    enum State {
+        case making
+        /// A place is asked for, for what is to be done then.
+        case entering(FlowStep<SessionView>, IndexEntry)
+        /// Who has one is looked at, since there was none.
+        case looking(IndexWalk, FlowStep<SessionView>, IndexEntry, living: Int)
+        /// What was decided by an old clock is decided anew.
+        case late
+        case walking(IndexWalk, SessionView, [IndexedSession])
+        case ordering(SessionView, [IndexedSession])
+        /// This one is among those that are ended where others overtook it.
+        case ending(SessionView, rest: [SessionID], isOvertaken: Bool)
+    }
+
+    init(_ maker: Maker, _ request: SessionRequest, _ context: some FlowContext) throws {
+        self.maker = maker
+        subject = request.subject
+        index = try SubjectIndex(subject: request.subject, crypto: context.crypto)
+        let limit = request.maxSessions ?? context.policy.maxPerSubject
+        self.limit = limit > 0 && !request.subject.isEmpty ? limit : nil
+        policy = context.policy.onLimit
+        absolute = request.absolute ?? context.policy.absolute
+    }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<LoginAnswer> {
+        switch (state, event) {
+        case (.making, _): return try make(event, context)
+        case (.entering(let step, let entry), .entered(let outcome)):
+            switch outcome {
+            case .entered:
+                placed = entry.sid
+                return try perform(step, context)
+            case .late: return expect(.late, .read(.anew(entry.sid)))
+            case .full where entry.gone.isEmpty:
+                let walk = IndexWalk(index, tidies: false)
+                return try look(walk, step, entry, living: 0, .begin, context)
+            case .full: return .answer(.refused(count: limit ?? 0))
+            }
+        case (.late, .read(let copy, _)): return try make(.overtaken(copy), context)
+        case (.looking(let walk, let step, let entry, let living), _):
+            return try look(walk, step, entry, living: living, event, context)
+        // The session is made, and its client is told: the next login ends what this one did not.
+        case (.walking(_, let view, _), .failed), (.ordering(let view, _), .failed):
+            return .answer(.issued(view, ended: 0))
+        case (.walking(let walk, let view, let living), _): return try rank(walk, view, living, event, context)
+        case (.ordering(let view, let living), .numbers(let numbers)):
+            return end(living, numbers, view, context)
+        case (.ending(let view, let rest, let isOvertaken), .gathered(let answers)):
+            let ended = answers.count { if case .success(.revoked(.revoked)) = $0 { true } else { false } }
+            context.endLater(rest, of: subject, .limit)
+            if isOvertaken { return .answer(.refused(count: limit ?? 0)) }
+            return .answer(.issued(view, ended: ended + rest.count))
+        case (_, .failed(let fault)): throw fault
+        default: throw UnexpectedEvent()
+        }
+    }
+
+    // MARK: Before anything is changed
+
+    private mutating func make(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<LoginAnswer> {
+        state = .making
+        return try perform(try maker.next(event, context), context)
+    }
+
+    private mutating func perform(
+        _ step: FlowStep<SessionView>, _ context: some FlowContext
+    ) throws -> FlowStep<LoginAnswer> {
+        state = .making
+        if case .answer(let view, _) = step {
+            guard limit != nil, policy == .endOldest else { return .answer(.issued(view, ended: nil)) }
+            return try rank(IndexWalk(index), view, [], .begin, context)
+        }
+        guard let limit, policy == .refuse, let (sid, end) = try place(for: step, context), sid != placed else {
+            return step.map { .issued($0, ended: nil) }
+        }
+        let entry = IndexEntry(index: index, sid: sid, absoluteEnd: end, isLogin: true, limit: limit)
+        return expect(.entering(step, entry), .enter(entry))
+    }
+
+    /// Whose place a step needs, and until when; nil where it changes nothing, or what has its place.
+    private func place(
+        for step: FlowStep<SessionView>, _ context: some FlowContext
+    ) throws -> (SessionID, UnixMilliseconds)? {
+        switch step {
+        case .write(let write, let sid):
+            if let record = write.entersIndex { return (sid, record.absoluteEnd) }
+            // Another's session is ended first.
+            return (maker.newSid, try context.now() + absolute)
+        case .noteLogin: return (maker.newSid, try context.now() + absolute)
+        default: return nil
+        }
+    }
+
+    /// Reads the sessions of those who have a place: dead ones take none.
+    private mutating func look(
+        _ walk: IndexWalk, _ step: FlowStep<SessionView>, _ entry: IndexEntry, living: Int, _ event: FlowEvent,
+        _ context: some FlowContext
+    ) throws -> FlowStep<LoginAnswer> {
+        var (walk, entry, living) = (walk, entry, living)
+        var isOver = false
+        let answer: FlowStep<LoginAnswer> = try walk.next(event, context) { walk, found in
+            living += found.count
+            entry.gone += walk.gone
+            isOver = walk.query == nil
+            return isOver ? .answer(.refused(count: living)) : nil
+        }
+        guard isOver, !entry.gone.isEmpty else {
+            state = .looking(walk, step, entry, living: living)
+            return answer
+        }
+        return expect(.entering(step, entry), .enter(entry))
+    }
+
+    // MARK: After it was written
+
+    /// Reads all living sessions of the subject, this one among them.
+    private mutating func rank(
+        _ walk: IndexWalk, _ view: SessionView, _ living: [IndexedSession], _ event: FlowEvent,
+        _ context: some FlowContext
+    ) throws -> FlowStep<LoginAnswer> {
+        var (walk, living) = (walk, living)
+        var isOver = false
+        let limit = limit ?? 0
+        let index = index
+        let step: FlowStep<LoginAnswer> = try walk.next(event, context) { walk, found in
+            living += found
+            guard walk.query == nil else { return nil }
+            isOver = true
+            guard living.count > limit else { return .answer(.issued(view, ended: 0)) }
+            return .readNumbers(index, living.map(\.member.sid))
+        }
+        state = isOver ? .ordering(view, living) : .walking(walk, view, living)
+        return step
+    }
+
+    /// Ends all but the latest.
+    private mutating func end(
+        _ living: [IndexedSession], _ numbers: [Int64], _ view: SessionView, _ context: some FlowContext
+    ) -> FlowStep<LoginAnswer> {
+        let order = zip(living, numbers).sorted { left, right in
+            (left.1, left.0.facts.created.sinceEpoch) < (right.1, right.0.facts.created.sinceEpoch)
+        }
+        let victims = order.prefix(max(0, order.count - (limit ?? 0))).map(\.0.member.sid)
+        guard !victims.isEmpty else { return .answer(.issued(view, ended: 0)) }
+        let rest = Array(victims.dropFirst(Self.endedAtOnce))
+        return expect(
+            .ending(view, rest: rest, isOvertaken: victims.contains(view.sid)),
+            .each(
+                victims.prefix(Self.endedAtOnce).map { sid in
+                    .revoke(RevokeFlow(sid: sid, subject: subject, reason: .limit))
+                }))
+    }
+
+    private mutating func expect(_ state: State, _ step: FlowStep<LoginAnswer>) -> FlowStep<LoginAnswer> {
+        self.state = state
+        return step
+    }
+}
+
+/// Ends sessions of a subject for which nobody waits any more.
+struct EndFlow: Flow {
+    private let parts: [FlowPart]
+
+    init(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason) {
+        parts = sids.map { .revoke(RevokeFlow(sid: $0, subject: subject, reason: reason)) }
+    }
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Void> {
+        switch event {
+        case .begin: return .each(parts)
+        case .gathered: return .answer(())
+        case .failed(let fault): throw fault
+        default: throw UnexpectedEvent()
+        }
+    }
+}
