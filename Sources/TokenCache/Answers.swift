@@ -168,6 +168,13 @@ public struct SessionPage: Sendable {
     public var next: IndexCursor?
 }
 
+/// What SCAN found.
+public struct ScannedSessions: Sendable {
+    public var sessions: [ListedSession]
+    /// Redis's cursor, `0` at the end.
+    public var next: [UInt8]
+}
+
 /// What GET found.
 public struct HeldData: Sendable {
     public var sid: SessionID

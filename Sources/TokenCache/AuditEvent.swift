@@ -20,6 +20,8 @@ public struct AuditEvent: Equatable, Sendable {
         case login
         /// A session ended; `reason` is why.
         case end
+        /// Everyone was logged out.
+        case everyone
         /// A retired token came back.
         case replay
         /// A peer whose role is `none` was refused.

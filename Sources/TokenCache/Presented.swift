@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import TokenCrypto
 public import Tokens
 internal import UnixTime
@@ -63,10 +64,24 @@ extension TokenService {
         if let token = SessionToken(text: text) { return .session(token) }
         guard StatelessTokens.looksSealed(text) else { return .refused(.unknown) }
         switch try stateless.openGuest(text, now: guestSeconds) {
-        case .valid(let guest): return .guest(guest)
+        case .valid(let guest):
+            return isEnded(guest) ? .refused(.revoked(.admin)) : .guest(guest)
         case .expired: return .refused(.expired)
         case .unknown: return .refused(.unknown)
         }
+    }
+
+    /// Whether everyone was logged out since the guest was first made.
+    private func isEnded(_ guest: Guest) -> Bool {
+        if !store.epoch.isCertain { refreshEpoch() }
+        return store.epoch.ends(made: guest.made.milliseconds)
+    }
+
+    /// Guests are answered without Redis: where nobody tells of the epoch, it is read every now and then.
+    private func refreshEpoch() {
+        guard store.isReady, epochReadAt.duration(to: store.instant) > .seconds(1) else { return }
+        epochReadAt = store.instant
+        store.epoch.doubt()
     }
 
     /// The claim of a token that can be one.

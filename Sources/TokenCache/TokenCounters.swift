@@ -15,6 +15,8 @@ public struct TokenCounters: Sendable, Equatable {
     public var recoveries: UInt64 = 0
     public var touches: UInt64 = 0
     public var ended: UInt64 = 0
+    /// Sessions that the last REVOKEEVERYONE of this daemon has ended by now.
+    public var swept = 0
     /// Members without a session that this daemon took out of subjects' indexes.
     public var indexRemovals: UInt64 = 0
     /// Changes that another change overtook, so that they were decided anew.

@@ -133,6 +133,32 @@ extension TokenService {
         begin(at: arrival, done) { CountFlow(try SubjectIndex(subject: subject, crypto: crypto)) }
     }
 
+    /// The most keys that a call of SCAN looks at.
+    public static let maxScanned = 1_000
+
+    /// SCAN: a page of all sessions.
+    /// - Parameters:
+    ///   - cursor: `0`, or what the call before answered: digits.
+    ///   - count: about so many keys of the database are looked at.
+    public func scan(
+        _ cursor: [UInt8], count: Int, at arrival: MonotonicInstant? = nil,
+        _ done: @escaping Completion<ScannedSessions>
+    ) {
+        begin(at: arrival, done) { ScanFlow(cursor: cursor, count: count) }
+    }
+
+    /// REVOKEEVERYONE: no session and no guest that was made until now is good any more, on any daemon. What is left of
+    /// sessions is turned into tombstones. The answer says how many.
+    public func revokeEveryone(at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<Int>) {
+        counters.swept = 0
+        run(RevokeEveryoneFlow(), at: arrival) { [self] result in
+            if case .success(let count) = result {
+                logger.notice("what was left of all sessions is ended", metadata: ["sessions": "\(count)"])
+            }
+            done(result)
+        }
+    }
+
     /// What a command speaks of, or the refusal of a token that cannot be good.
     private func judging(_ reference: SessionReference) throws -> Judged<Judging> {
         switch reference {

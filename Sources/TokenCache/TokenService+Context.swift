@@ -2,6 +2,7 @@ internal import EventLoop
 internal import Logging
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// What flows know of the service, and tell it.
 extension TokenService: FlowContext {
@@ -18,6 +19,16 @@ extension TokenService: FlowContext {
     func endLater(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason) {
         guard !sids.isEmpty else { return }
         run(EndFlow(sids, of: subject, reason), at: nil) { _ in }
+    }
+
+    var mayWriteUnread: Bool { store.epoch.isCertain && store.epoch.moment == nil }
+
+    var longestLife: Milliseconds {
+        max(policy.maxAbsolute, stateless.policy.guestAbsolute.multipliedSaturating(by: 1_000))
+    }
+
+    func bornAfterEpoch(_ now: UnixMilliseconds) -> UnixMilliseconds {
+        store.epoch.moment.map { max(now, $0 + 1) } ?? now
     }
 
     func count(_ refusal: Refusal) {
@@ -61,6 +72,11 @@ extension TokenService: FlowContext {
         case .issued(let view):
             counters.issued += 1
             announce(.issue, "session issued", view)
+        case .everyoneEnded:
+            audit?(AuditEvent(.everyone, peer: asking))
+            logger.warning("everyone is logged out: all sessions and guests until now are ended")
+        case .swept(let count):
+            counters.swept = count
         case .guestAskedAbout: counters.guestsLookedUp &+= 1
         case .promoted: counters.guestsPromoted &+= 1
         case .captcha(let verdict): countCaptcha(verdict)

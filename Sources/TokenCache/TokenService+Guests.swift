@@ -27,7 +27,8 @@ extension TokenService {
     /// - Parameter lifetime: rounded up to a second; nil takes the daemon's default.
     public func issueGuest(lifetime: Milliseconds? = nil, _ signals: Signals) throws(ServiceFault) -> SessionView {
         do {
-            let now = guestSeconds
+            // Guests are judged by whole seconds: one of the epoch's own second would be from before it.
+            let now = max(guestSeconds, store.epoch.moment.map { $0.seconds + 1 } ?? guestSeconds)
             let seconds = lifetime.map { max(1, $0 / 1_000 + ($0 % 1_000 > 0 ? 1 : 0)) }
             let (guest, text) = try stateless.newGuest(lifetime: seconds, signals, now: now)
             counters.guestsIssued &+= 1

@@ -63,7 +63,7 @@ private struct ProbeTrial {
     private static let dataName = Array("probe".utf8)
 
     func run(_ done: @escaping (Unavailable?) -> Void) {
-        perform([enterIndex, create, removeData, touch, read, end, note, readIndex, spend][...], done)
+        perform([enterIndex, create, removeData, touch, read, end, note, readIndex, spend, lookAround][...], done)
     }
 
     private typealias Step = (@escaping (Result<Bool, Unavailable>) -> Void) -> Void
@@ -121,6 +121,14 @@ private struct ProbeTrial {
     private func spend(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
         store.spend(
             captcha, nonce: nonce, ttl: TokenService.probeLifetime, arrival: store.instant, done)
+    }
+
+    /// What only operators' commands and the janitor ask for.
+    private func lookAround(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
+        store.readEpoch { [store] result in
+            if case .failure(let fault) = result { return done(.failure(fault)) }
+            store.scan(ScanQuery(kind: .indexes, count: 1)) { done($0.map { _ in true }) }
+        }
     }
 
     private func commit(_ write: SessionWrite, _ done: @escaping (Result<Bool, Unavailable>) -> Void) {

@@ -40,6 +40,8 @@ public final class TokenService {
     let timeout: Duration
     private(set) lazy var deadlines = RunQueue(self, store.scheduler)
     let turns = Turns()
+    /// When the epoch was last asked for because of a guest.
+    var epochReadAt = MonotonicInstant.earliest
 
     /// Writes that one request tries: it decides anew after each that was overtaken. Each time somebody else's change was
     /// written, so this bounds work, not progress.
@@ -90,7 +92,13 @@ public final class TokenService {
         self.logger = logger
         faults = FaultReports(logger: logger)
         sessions?.onChange = { [unowned self] sid in ledger.told(sid, now: guestSeconds) }
-        sessions?.onArmed = { [unowned self] in ledger.beginTelling(at: guestSeconds) }
+        sessions?.onArmed = { [unowned self] in
+            ledger.beginTelling(at: guestSeconds)
+            store.epoch.doubt()
+        }
+        sessions?.onEpoch = { [unowned store] in store.epoch.doubt() }
+        store.epoch.isTold = { [unowned self] in sessions?.isFresh(at: store.instant) ?? false }
+        store.epoch.onChange = { [unowned self] _ in sessions?.dropAll() }
     }
 
     /// The scripts that the link must have loaded.

@@ -61,6 +61,7 @@ public final class Daemon {
         let dispatcher: Dispatcher
         /// Nil where Redis is embedded: it is nobody else's.
         let marking: DaemonMarking?
+        let janitor: Janitor
     }
 
     /// How long clients wait in the backlog for the first connection to Redis, rather than being told that it is out
@@ -181,9 +182,12 @@ public final class Daemon {
         let marking =
             embedded == nil
             ? DaemonMarking(service: service, node: node, socketPath: socket.path, logger: logger) : nil
+        let janitor = Janitor(
+            service: service, name: dispatcher.environment.runID,
+            interval: settings.janitor.interval.wholeMilliseconds, rate: settings.janitor.rate, logger: logger)
         return Parts(
             node: node, server: server, resp: RESPListener(dispatcher: dispatcher, server: server),
-            dispatcher: dispatcher, marking: marking)
+            dispatcher: dispatcher, marking: marking, janitor: janitor)
     }
 
     /// Hands on what the service has for an auditor, where there is one.
@@ -237,6 +241,7 @@ public final class Daemon {
                 guard let marking = self?.parts?.marking else { return done() }
                 marking.leave(done)
             },
+            janitor: { [weak self] in self?.parts?.janitor.counters ?? JanitorCounters() },
             keyCount: { [unowned node] done in
                 node.send(RedisCommand("DBSIZE"), repeatable: true) { result in
                     switch result {
@@ -388,6 +393,8 @@ public final class Daemon {
         log.format = settings.log.format
         maxClients = Process.placesForClients(new.limits.maxClients, logger: logger)
         parts?.server.apply(new.limits, maxClients: maxClients, new.access)
+        let janitor = new.settings.janitor
+        parts?.janitor.apply(interval: janitor.interval.wholeMilliseconds, rate: janitor.rate)
     }
 
     /// Stops accepting, finishes what is under way within `drain-timeout`, then ends.

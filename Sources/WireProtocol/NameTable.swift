@@ -1,11 +1,11 @@
 /// Finds names that are the first words of requests.
 public struct NameTable: Sendable {
     /// No name is longer, in bytes.
-    public static var longestName: Int { 16 }
+    public static var longestName: Int { 24 }
 
     private let names: [PackedName]
 
-    /// - Parameter names: in upper case, 1 to 16 bytes each, the most frequent first; one of a family is `FAMILY.NAME`.
+    /// - Parameter names: in upper case, 1 to 24 bytes each, the most frequent first; one of a family is `FAMILY.NAME`.
     public init(_ names: [StaticString]) {
         self.names = names.map(PackedName.init(upperCase:))
     }
@@ -39,12 +39,13 @@ public struct NameTable: Sendable {
     }
 }
 
-/// A name of 1 to 16 bytes in upper case, in two words: its first and its last eight bytes, which overlap in the middle
-/// if it is shorter than 16. Together with the length they are the name, and compare in three instructions.
+/// A name of 1 to 24 bytes in upper case, in words: its first and its last eight bytes, which overlap in the middle if it
+/// is shorter than 16, and what is between them if it is longer. Together with the length they are the name, and compare in a few instructions.
 private struct PackedName: Equatable {
     let length: Int
     let head: UInt64
     let tail: UInt64
+    let middle: UInt64
 
     /// nil if no command can have this name.
     @inline(__always)
@@ -54,6 +55,7 @@ private struct PackedName: Equatable {
         self.head = ASCII.upper(head)
         self.tail = ASCII.upper(tail)
         length = bytes.count
+        middle = length > 16 ? ASCII.upper(base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)) : 0
     }
 
     /// The name of a row, which is in upper case already.
@@ -63,13 +65,15 @@ private struct PackedName: Equatable {
         self.head = head
         self.tail = tail
         length = text.utf8CodeUnitCount
+        let bytes = UnsafeRawPointer(text.utf8Start)
+        middle = length > 16 ? bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self) : 0
     }
 
     /// The two words joined by a dot; nil if that is too long for a name.
     init?(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) {
         let length = first.count + 1 + second.count
         guard first.count > 0, second.count > 0, length <= NameTable.longestName else { return nil }
-        var joined = (UInt64(0), UInt64(0))
+        var joined = (UInt64(0), UInt64(0), UInt64(0))
         let packed = withUnsafeMutableBytes(of: &joined) { buffer -> PackedName? in
             buffer.copyMemory(from: first)
             buffer[first.count] = ASCII.dot

@@ -179,7 +179,8 @@ struct Daemon {
                         decidedAt: world.now, notAfter: world.requests[index].sentAt + Ticks.commandLifetime,
                         flow: wrap(flow)))
                 return nil
-            case .spend, .readIndex, .readNumbers, .enter, .readFacts, .each: throw UnexpectedEvent()
+            case .spend, .readIndex, .readNumbers, .enter, .readFacts, .scan, .proclaimEpoch, .sweep, .each:
+                throw UnexpectedEvent()
             case .answer(let told, let touch):
                 if touch != nil, world.touches.isEmpty, case .live(let record) = world.stored {
                     world.touches.append(World.Touch(notAfter: world.now + Ticks.commandLifetime, record: record))

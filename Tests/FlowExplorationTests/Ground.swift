@@ -41,6 +41,9 @@ final class Ground: FlowContext {
     ) {}
     func keep(_ tombstone: Tombstone, sid: SessionID) {}
     func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)]) {}
+    var mayWriteUnread: Bool { true }
+    var longestLife: Milliseconds { policy.maxAbsolute }
+    func bornAfterEpoch(_ now: UnixMilliseconds) -> UnixMilliseconds { now }
     func endLater(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason) {}
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
     func count(_ refusal: Refusal) {}

@@ -48,6 +48,11 @@ struct ModelTests {
             case 7, 8: script("touch", session(), [notAfter(), pick(["-9000", "100000000"])])
             case 9: enter()
             case 10: tidy()
+            case 11 where number(0...1) == 0:
+                pick([
+                    script("epoch", "tc:s:~epoch", [notAfter(), "90000"]),
+                    script("sweep", session(), [notAfter(), pick(["1", "2", "3"]), "80000", "2"]),
+                ])
             case 11: script("spend", "tc:x:\(number(0...2))", [notAfter(), "n\(number(0...2))", "80000"])
             case 12: beat()
             case 13: both(["HGETALL", session()])
@@ -103,7 +108,7 @@ struct ModelTests {
         }
 
         mutating func commit() -> Command {
-            let sets = (0..<number(0...3)).map { _ in [pick(["r", "d", "c", "p"]), String(number(1...4))] }
+            let sets = (0..<number(0...3)).map { _ in [pick(["r", "d", "c", "p", "t"]), String(number(1...4))] }
             let deletes = (0..<number(0...1)).map { _ in pick(["c", "p", "q"]) }
             let data = (0..<number(0...2)).map { index in ["f\(index)", pick(["", "v", "longer", "v"])] }
             let basis = pick(["", "*", "1", "2", "3", "4"])

@@ -92,7 +92,8 @@ struct CommandRepliesTests {
                 == "*2\r\n$11\r\ncsrf.verify\r\n$10\r\ncsrf.issue\r\n")
         #expect(
             describe(["list", "filterby", "aclcat", "admin"])
-                == "*3\r\n$5\r\nprobe\r\n$6\r\nreload\r\n$8\r\nshutdown\r\n")
+                == "*5\r\n$10\r\ntoken.scan\r\n$20\r\ntoken.revokeeveryone\r\n$5\r\nprobe\r\n$6\r\nreload\r\n$8\r\nshutdown\r\n"
+        )
         for nothing in [["MODULE", "x"], ["ACLCAT", "nosuch"], ["PATTERN", "nosuch"]] {
             #expect(describe(["LIST", "FILTERBY"] + nothing) == "*0\r\n")
         }

@@ -58,7 +58,7 @@ struct CommandRowTests {
         for command in Command.allCases {
             switch command {
             case .tokenValidate, .tokenInspect, .csrfVerify: #expect(command.row.role == .validator)
-            case .shutdown, .reload, .probe: #expect(command.row.role == .admin)
+            case .shutdown, .reload, .probe, .tokenScan, .tokenRevokeEveryone: #expect(command.row.role == .admin)
             default:
                 #expect(command.row.role == ([.session, .guest].contains(command.row.group) ? .worker : .validator))
             }

@@ -42,6 +42,12 @@ enum FlowStep<Answer> {
     case readNumbers(SubjectIndex, [SessionID])
     /// Enter a session into its subject's index: `entered`.
     case enter(IndexEntry)
+    /// Keys of a kind: `scanned`. Waits for its turn.
+    case scan(ScanQuery)
+    /// Log everyone out: `proclaimed`.
+    case proclaimEpoch(lifetime: Milliseconds)
+    /// End a session from before the epoch: `swept`.
+    case sweep(SessionID, epoch: UnixMilliseconds)
     /// What a session is, without its tokens: `facts`.
     case readFacts(SessionID, FactFields)
     /// Flows side by side, a bounded number at a time whoever asks: `gathered`. A request's time begins anew with each
@@ -64,6 +70,9 @@ enum FlowStep<Answer> {
         case .readIndex(let index, let query): .readIndex(index, query)
         case .readNumbers(let index, let sids): .readNumbers(index, sids)
         case .enter(let entry): .enter(entry)
+        case .scan(let query): .scan(query)
+        case .proclaimEpoch(let lifetime): .proclaimEpoch(lifetime: lifetime)
+        case .sweep(let sid, let epoch): .sweep(sid, epoch: epoch)
         case .readFacts(let sid, let fields): .readFacts(sid, fields)
         case .each(let parts): .each(parts)
         case .answer(let answer, let touch): .answer(try transform(answer), touch: touch)
@@ -82,11 +91,13 @@ enum ReadSource {
 enum FlowPart {
     case revoke(RevokeFlow)
     case facts(FactsFlow)
+    case sweep(SweepFlow)
 }
 
 enum PartAnswer {
     case revoked(RevokeAnswer)
     case found(FoundSession)
+    case swept(Bool)
 }
 
 enum FlowEvent {
@@ -103,6 +114,10 @@ enum FlowEvent {
     case spent(isFirst: Bool)
     indirect case page(IndexPage)
     case numbers([Int64])
+    indirect case scanned(ScanPage)
+    case proclaimed(UnixMilliseconds)
+    /// Whether there was one to end.
+    case swept(Bool)
     case entered(IndexEntryOutcome)
     indirect case facts(FoundSession)
     /// In the order of the parts.

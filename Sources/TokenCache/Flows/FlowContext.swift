@@ -12,6 +12,12 @@ protocol FlowContext: AnyObject {
     /// The same in whole seconds, or this host's before Redis was reached.
     var guestSeconds: UnixSeconds { get }
     func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value
+    /// Whether what lives in Redis is a session for certain: nobody was ever logged out with everyone.
+    var mayWriteUnread: Bool { get }
+    /// How long a session or a guest may live at most.
+    var longestLife: Milliseconds { get }
+    /// When a session counts as made that is made now: after the last time that everyone was logged out.
+    func bornAfterEpoch(_ now: UnixMilliseconds) -> UnixMilliseconds
 
     // The ledger.
     /// Whether the session's end was asked for and Redis has not confirmed it.
@@ -63,6 +69,10 @@ enum FlowNotice {
     case noSession(SessionID)
     case loggedIn(SessionView)
     case issued(SessionView)
+    /// Everyone was logged out.
+    case everyoneEnded
+    /// Of them so many sessions have a tombstone by now.
+    case swept(Int)
     case guestAskedAbout
     case promoted
     case captcha(CaptchaVerdict)

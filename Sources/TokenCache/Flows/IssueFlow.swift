@@ -53,6 +53,7 @@ extension FlowContext {
         var record = SessionRecord(
             token: try crypto.digest(token.verifier), subject: request.subject, idle: 0, absolute: 0, now: now)
         record.apply(request.terms(policy, now: now), now: now)
+        record.created = bornAfterEpoch(now)
         record.bindings = try stateless.bind(request.signals, now: guestSeconds)
         record.pageGuest = request.pageGuest
         return (record, SessionView(record, sid: token.sid, now: now, newToken: token, data: []))

@@ -104,6 +104,21 @@ extension TokenService {
             } then: {
                 FlowEvent.numbers($0)
             }
+        case .scan(let query):
+            inTurn(run) { [self] done in
+                store.scan(query, done)
+            } then: {
+                FlowEvent.scanned($0)
+            }
+        case .proclaimEpoch(let lifetime):
+            store.proclaimEpoch(lifetime: lifetime, arrival: run.arrival) { [self] result in
+                advance(run, result.event(FlowEvent.proclaimed))
+            }
+        case .sweep(let sid, let epoch):
+            store.sweep(sid, epoch: epoch, tombstone: policy.tombstone, arrival: run.arrival) { [self] result in
+                forget(sid)
+                advance(run, result.event(FlowEvent.swept))
+            }
         case .enter(let entry):
             run.leftMemory = true
             enter(entry, run) { [self] outcome in advance(run, .entered(outcome)) }
@@ -206,6 +221,7 @@ extension TokenService {
                 switch batch.parts[part] {
                 case .revoke(let flow): beginPart(flow, part, of: batch, PartAnswer.revoked)
                 case .facts(let flow): beginPart(flow, part, of: batch, PartAnswer.found)
+                case .sweep(let flow): beginPart(flow, part, of: batch, PartAnswer.swept)
                 }
             }
         }

@@ -25,7 +25,9 @@ struct SetFlow: Flow {
         _ event: FlowEvent, _ context: some FlowContext
     ) throws -> FlowStep<Judged<ChangedData>> {
         switch (event, awaited) {
-        case (.begin, _) where judging.claim == nil && judging.subject == nil && !context.isDenied(judging.sid):
+        case (.begin, _)
+        where judging.claim == nil && judging.subject == nil && context.mayWriteUnread
+            && !context.isDenied(judging.sid):
             // A worker that names the session validated its token before: one round trip.
             return expect(.dataByName, .write(.data(data, over: nil), of: judging.sid))
         case (.written(let changed), .dataByName): return answer(changed, nil)

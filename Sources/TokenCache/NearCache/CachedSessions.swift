@@ -35,11 +35,14 @@ final class CachedSessions {
     private let node: RedisNode
     private(set) var counters = NearCacheCounters()
     private let keyPrefix: [UInt8]
+    private let epochKey: [UInt8]
     private var ended = EndedSubjects()
     /// Called for every session that was written, by any daemon.
     var onChange: (SessionID) -> Void = { _ in }
     /// Called when every change is told from now on.
     var onArmed: () -> Void = {}
+    /// Called when everyone was logged out, perhaps.
+    var onEpoch: () -> Void = {}
 
     /// Nil where `maxBytes` leaves room for no entry.
     init?(
@@ -50,6 +53,7 @@ final class CachedSessions {
         self.node = node
         node.serveStale = serveStale
         keyPrefix = store.keys.sessionPrefix
+        epochKey = store.epochKey
         reader = SessionReader(store: store) { [unowned node] in node.isArmed }
         counters.maxBytes = maxBytes
         node.onArmed = { [unowned self] isArmed in
@@ -121,6 +125,12 @@ final class CachedSessions {
         reader.mark(sid)
     }
 
+    /// Nothing that was read is to answer, or to be kept.
+    func dropAll() {
+        reader.markAll()
+        flush()
+    }
+
     private func flush() {
         counters.flushes &+= 1
         cache.dropAll()
@@ -129,13 +139,17 @@ final class CachedSessions {
     /// The one place where Redis's word enters.
     private func invalidate(_ invalidation: Invalidation) {
         switch invalidation {
-        case .everything:
-            reader.markAll()
-            flush()
+        case .everything: dropAll()
         case .keys(let keys):
             for key in keys where key.starts(with: keyPrefix) {
                 counters.invalidations &+= 1
-                guard let sid = SessionID(text: key.dropFirst(keyPrefix.count)) else { continue }
+                guard let sid = SessionID(text: key.dropFirst(keyPrefix.count)) else {
+                    if key == epochKey {
+                        dropAll()
+                        onEpoch()
+                    }
+                    continue
+                }
                 reader.mark(sid)
                 onChange(sid)
                 if cache.drop(sid) { counters.invalidated &+= 1 }

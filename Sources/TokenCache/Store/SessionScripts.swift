@@ -13,9 +13,12 @@ enum SessionScripts {
     static let note = script("note", PackageResources.note_lua, flags: "flags=allow-oom")
     static let spend = script("spend", PackageResources.spend_lua, flags: "")
 
+    static let epoch = script("epoch", PackageResources.epoch_lua, flags: "flags=allow-oom")
+    static let sweep = script("sweep", PackageResources.sweep_lua, flags: "flags=allow-oom")
+
     static let mark = script("mark", PackageResources.mark_lua, flags: "")
 
-    static let all = [commit, store, touch, enter, tidy, note, spend, mark]
+    static let all = [commit, store, touch, enter, tidy, note, spend, epoch, sweep, mark]
 
     /// The first line makes Redis 7 check the flags before it runs anything.
     private static func script(_ name: String, _ body: [UInt8], flags: String) -> RedisScript {

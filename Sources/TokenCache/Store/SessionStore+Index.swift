@@ -96,26 +96,41 @@ extension SessionStore {
             case .all: []
             }
         let command: StaticString = names.isEmpty ? "HGETALL" : "HMGET"
-        send(RedisCommand([command.withUTF8Buffer { Array($0) }, key] + names, key: key)) { result in
-            let found = result.mapToAvailable { reply -> FoundSession in
-                guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
-                var hash: [[UInt8]] = []
-                hash.reserveCapacity(elements.count * 2)
-                for (at, element) in elements.enumerated() {
-                    switch element {
-                    case .bulk(let value) where names.isEmpty: hash.append(value)
-                    case .bulk(let value) where at < names.count: hash += [names[at], value]
-                    case .null: continue
-                    default: throw ScriptReply.unexpected
-                    }
-                }
-                guard let (facts, data) = try RecordCodec.decodeFacts(hash) else { return .gone }
-                return .living(facts, data)
-            }
-            // Nobody can be let in by what is of another type, or damaged.
-            if case .failure(let fault) = found, fault.isNoSession { return done(.success(.gone)) }
-            done(found)
+        let judged: Completion<FoundSession> = { [epoch] result in
+            done(
+                result.map { found in
+                    guard case .living(let facts, _) = found, epoch.ends(made: facts.created) else { return found }
+                    return .gone
+                })
         }
+        epoch.accompany(judged) { done in
+            send(RedisCommand([command.withUTF8Buffer { Array($0) }, key] + names, key: key)) { result in
+                done(Self.found(result, names))
+            }
+        }
+    }
+
+    private static func found(
+        _ result: Result<RedisReply, RedisFault>, _ names: [[UInt8]]
+    ) -> Result<FoundSession, Unavailable> {
+        let found = result.mapToAvailable { reply -> FoundSession in
+            guard case .array(let elements) = reply else { throw ScriptReply.unexpected }
+            var hash: [[UInt8]] = []
+            hash.reserveCapacity(elements.count * 2)
+            for (at, element) in elements.enumerated() {
+                switch element {
+                case .bulk(let value) where names.isEmpty: hash.append(value)
+                case .bulk(let value) where at < names.count: hash += [names[at], value]
+                case .null: continue
+                default: throw ScriptReply.unexpected
+                }
+            }
+            guard let (facts, data) = try RecordCodec.decodeFacts(hash) else { return .gone }
+            return .living(facts, data)
+        }
+        // Nobody can be let in by what is of another type, or damaged.
+        if case .failure(let fault) = found, fault.isNoSession { return .success(.gone) }
+        return found
     }
 
     private static func scored(_ reply: RedisReply) throws -> [IndexCursor.Member] {

@@ -27,6 +27,12 @@ struct StoredCopy {
     var data: [RecordField]
 
     static let absent = StoredCopy(session: .absent, data: [])
+
+    /// The same, ended where everyone was logged out since it was made.
+    func judged(by epoch: RevocationEpoch) -> StoredCopy {
+        guard case .live(let record) = session, epoch.ends(made: record.created) else { return self }
+        return StoredCopy(session: .ended(Tombstone(reason: .admin)), data: [])
+    }
 }
 
 enum ChangeOutcome {
@@ -57,6 +63,7 @@ final class SessionStore {
     private let loadTemplate: RedisCommand
     /// A mutating script given up by everyone still may run for this long, and not a moment later.
     let scriptLifetime: Milliseconds
+    private(set) lazy var epoch = RevocationEpoch { [unowned self] in readEpoch($0) }
 
     init(router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds) {
         self.router = router
@@ -89,8 +96,9 @@ final class SessionStore {
 
     func load(_ sid: SessionID, _ done: @escaping Completion<StoredCopy>) {
         let command = sid.withUnsafeBytes { RedisCommand(loadTemplate, keyEnd: $0) }
-        send(command) { result in
-            done(result.mapToAvailable { reply in try StoredCopy(reply) })
+        let judged: Completion<StoredCopy> = { [epoch] in done($0.map { $0.judged(by: epoch) }) }
+        epoch.accompany(judged) { done in
+            send(command) { result in done(result.mapToAvailable { reply in try StoredCopy(reply) }) }
         }
     }
 
@@ -101,10 +109,20 @@ final class SessionStore {
         _ done: @escaping Completion<ChangeOutcome>
     ) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
-        run(
-            change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: keys.session(sid),
-            arguments: commitArguments(change, notAfter: notAfter, maxData: maxData), repeatable: change.isRepeatable
-        ) { result in done(result.flatMap(\.changeOutcome)) }
+        let judged: Completion<ChangeOutcome> = { [epoch] result in
+            done(
+                result.map { outcome in
+                    guard case .overtaken(let copy) = outcome else { return outcome }
+                    return .overtaken(copy.judged(by: epoch))
+                })
+        }
+        epoch.accompany(judged) { done in
+            run(
+                change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: keys.session(sid),
+                arguments: commitArguments(change, notAfter: notAfter, maxData: maxData),
+                repeatable: change.isRepeatable
+            ) { result in done(result.flatMap(\.changeOutcome)) }
+        }
     }
 
     /// Records an access if nobody did within `interval`. The completion says whether the session still lives.
@@ -139,7 +157,7 @@ final class SessionStore {
 
     /// Runs a script whose arguments are no times by Redis's clock: where it came too late it is tried once more, with the
     /// clock put right.
-    private func runInTime(
+    func runInTime(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], arrival: MonotonicInstant, mayRepeat: Bool = true,
         _ done: @escaping Completion<ScriptReply>
     ) {

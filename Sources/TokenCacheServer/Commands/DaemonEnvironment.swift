@@ -25,6 +25,8 @@ struct DaemonEnvironment {
     var marking: () -> DaemonMarking?
     /// Renews this daemon's mark, and reads the others'.
     var renewMark: (_ done: @escaping () -> Void) -> Void
+    /// What this daemon's janitor did.
+    var janitor: () -> JanitorCounters
     /// Number of keys in the Redis database, asked now.
     var keyCount: (_ done: @escaping (Result<Int64, ServiceFault>) -> Void) -> Void
     /// Reads the configuration again.

@@ -172,10 +172,7 @@ extension Dispatcher {
             later(call) { answer, writer in
                 switch answer {
                 case .refused(let refusal): writer.refusal(refusal)
-                case .accepted(let count):
-                    writer.map(3)
-                    writer.status("revoked", accepted: false)
-                    writer.bulk("count"); writer.integer(Int64(count))
+                case .accepted(let count): writer.allRevoked(count)
                 }
             })
         return .later
@@ -205,6 +202,27 @@ extension Dispatcher {
         service.count(
             subject: try SessionOptions.subject(call.arguments[0], isRequired: true), at: call.startedAt,
             later(call) { $1.integer(Int64($0)) })
+        return .later
+    }
+
+    func scan(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let cursor = call.arguments[0]
+        guard !cursor.isEmpty, cursor.count <= 20, cursor.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            throw .badArgument("a cursor is 0, or what the call before answered")
+        }
+        service.scan(
+            cursor.array, count: try options(call).scanCount ?? SessionOptions.defaultLimit, at: call.startedAt,
+            later(call) { page, writer in
+                writer.array(2)
+                writer.bulk(page.next)
+                writer.array(page.sessions.count)
+                for session in page.sessions { writer.listed(session, namesSubject: true, data: nil) }
+            })
+        return .later
+    }
+
+    func revokeEveryone(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        service.revokeEveryone(at: call.startedAt, later(call) { $1.allRevoked($0) })
         return .later
     }
 

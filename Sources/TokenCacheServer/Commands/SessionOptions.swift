@@ -22,6 +22,8 @@ struct SessionOptions {
     var dataNames: [[UInt8]]?
     var limit: Int?
     var cursor: IndexCursor?
+    /// Keys that a call of SCAN looks at.
+    var scanCount: Int?
     /// Argument index of the token after `EXCEPT`.
     var exceptIndex: Int?
     static let defaultLimit = 100
@@ -104,6 +106,7 @@ struct SessionOptions {
         case .cookie: request.isPersistent = try readCookie()
         case .authTime: request.authTime = try readAuthTime()
         case .max: request.maxSessions = try readNumber("MAX", 0...TokenService.maxListed)
+        case .count: scanCount = try readNumber("COUNT", 1...TokenService.maxScanned)
         case .lifetime:
             lifetime = try duration(
                 "LIFETIME", from: 1_000, atMost: maxLifetime,

@@ -179,6 +179,13 @@ extension ReplyWriter {
         }
     }
 
+    /// Many were ended.
+    mutating func allRevoked(_ count: Int) {
+        map(3)
+        status("revoked", accepted: false)
+        bulk("count"); integer(Int64(count))
+    }
+
     mutating func sid(_ sid: SessionID) {
         bulk("sid"); sid.withUnsafeBytes { bulkHex($0) }
     }

@@ -22,6 +22,7 @@ public struct SettingKeys: Sendable {
     let keyring = KeyringKeys()
     let binding = BindingKeys()
     let nearCache = NearCacheKeys()
+    let janitor = JanitorKeys()
     let limits = LimitKeys()
     let stateDirectory = SettingKey(
         "state-dir",
@@ -197,6 +198,16 @@ struct NearCacheKeys: KeySection {
     let serveStale = SettingKey(
         "near-cache.serve-stale", .duration(.zero...(.hours(1))), default: .seconds(10), .reload,
         "how long a known session is accepted while Redis does not answer at all")
+}
+
+/// Who clears indexes of subjects who never come back.
+struct JanitorKeys: KeySection {
+    let interval = SettingKey(
+        "janitor.interval", .duration(.zero...(.days(30)), zeroMeans: "never"), default: .days(1), .reload,
+        "how long after a round over all subjects' indexes the next one begins")
+    let rate = SettingKey(
+        "janitor.rate", .integer(1...1_000_000), default: 1_000, .reload,
+        "members of indexes that a round reads a second")
 }
 
 /// Bounds of one daemon at its socket.

@@ -33,6 +33,25 @@ extension Figure {
         .counter(.tokens, "unavailable_answers", "answers that were UNAVAILABLE") { $0.tokens.unavailable },
     ]
 
+    /// Of all sessions and all subjects.
+    static let everySession: [Figure] = [
+        .gauge(.tokens, "sessions_swept", "sessions that the last REVOKEEVERYONE asked here has ended by now") {
+            $0.tokens.swept
+        },
+        .flag(.tokens, "janitor_walking", "1: this daemon is on a round over the indexes of all subjects") {
+            $0.dispatcher.environment.janitor().isWalking
+        },
+        .counter(.tokens, "janitor_rounds", "rounds that this daemon has ended") {
+            $0.dispatcher.environment.janitor().rounds
+        },
+        .counter(.tokens, "janitor_indexes", "indexes of subjects that it walked over") {
+            $0.dispatcher.environment.janitor().indexes
+        },
+        .counter(.tokens, "janitor_members", "members of them that it read") {
+            $0.dispatcher.environment.janitor().members
+        },
+    ]
+
     /// What is stored nowhere.
     static let stateless: [Figure] = [
         .counter(.tokens, "guests_issued", "guest tokens that were made") { $0.tokens.guestsIssued },

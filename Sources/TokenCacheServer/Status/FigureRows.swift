@@ -7,7 +7,9 @@ internal import UnixTime
 
 extension Figure {
     /// One row a figure, in INFO's order.
-    static let all: [Figure] = server + clients + memory + stats + other + upstream + nearCache + tokens + stateless
+    static let all: [Figure] =
+        server + clients + memory + stats + other + upstream + nearCache + tokens + everySession
+        + stateless
 
     private static let server: [Figure] = [
         .text(.server, "tokencached_version", "the daemon's version") { _ in Product.version },

@@ -63,7 +63,7 @@ struct RedisRightsTests {
     func unixSocket() throws {
         try withWorld(isRestricted: false) { world in
             let server = try world.requireServer()
-            let keys = ["s", "u", "x", "d"].map { "~\(world.stage.prefix)\($0):*" }
+            let keys = ["s", "u", "n", "x", "d"].map { "~\(world.stage.prefix)\($0):*" }
             let redis = try server.client()
             _ = try redis.call(
                 ["ACL", "SETUSER", "tokencached", "on", ">p@ss", "&\(world.stage.prefix)none"] + keys + ["+@all"])
@@ -95,7 +95,7 @@ struct RedisRightsTests {
             let daemon = try RESPClient(path: world.requireServer().socket)
             let prefix = world.stage.prefix
             for command in [
-                ["GET", "\(prefix)s:1"], ["KEYS", "*"], ["SCAN", "0"], ["FLUSHALL"], ["FLUSHDB"],
+                ["GET", "other"], ["KEYS", "*"], ["RANDOMKEY"], ["FLUSHALL"], ["FLUSHDB"],
                 ["CONFIG", "SET", "save", ""],
                 ["SHUTDOWN"], ["MONITOR"], ["ACL", "LIST"], ["EVAL", "return 1", "0"], ["SCRIPT", "FLUSH"],
                 ["CLIENT", "LIST"], ["CLIENT", "KILL", "TYPE", "normal"], ["DEBUG", "SLEEP", "0"],

@@ -12,7 +12,7 @@ enum ModelScripts {
         }
         let call = Call(
             keys: words[2..<2 + count].map(text), arguments: Array(words.dropFirst(2 + count)), redis: redis)
-        if call.isLate { return .array([.bulk(bytes("late")), .integer(call.now)]) }
+        if script.name != "beat", call.isLate { return .array([.bulk(bytes("late")), .integer(call.now)]) }
         switch script.name {
         case "commit", "store": return call.commit()
         case "touch": return call.touch()
@@ -20,6 +20,8 @@ enum ModelScripts {
         case "tidy": return call.tidy()
         case "note": return call.note()
         case "spend": return call.spend()
+        case "epoch": return call.epoch()
+        case "sweep": return call.sweep()
         case "beat": return call.beat()
         default: return .error("ERR the model does not know what \(script.name) means")
         }
@@ -43,7 +45,7 @@ enum ModelScripts {
 
         /// Every script but the beat begins with its not-after.
         var isLate: Bool {
-            guard !key.utf8.contains(UInt8(ascii: "~")), !redis.bent.contains(.lateWritesAllowed) else { return false }
+            guard !redis.bent.contains(.lateWritesAllowed) else { return false }
             return now > number(arguments[0]) ?? 0
         }
 
@@ -244,6 +246,27 @@ enum ModelScripts {
             }
             let end = now + (number(arguments[2]) ?? 0)
             redis.put(key, ModelEntry(value: .string(arguments[1]), expireAt: end))
+            return answer("done")
+        }
+
+        func epoch() -> ModelReply {
+            var before: Int64 = 0
+            if case .string(let text)? = redis.find(key)?.value { before = number(text) ?? 0 }
+            let moment = max(now, before)
+            redis.put(key, ModelEntry(value: .string(decimal(moment)), expireAt: now + (number(arguments[1]) ?? 0)))
+            return answer("done", .integer(moment))
+        }
+
+        func sweep() -> ModelReply {
+            guard let entry = redis.find(key), let created = number(entry[bytes("t")]), entry[bytes("z")] == nil,
+                created <= number(arguments[1]) ?? 0
+            else { return answer("absent") }
+            let end = now + (number(arguments[2]) ?? 0)
+            var tombstone = ModelEntry(value: .hash([]), expireAt: end)
+            tombstone.setField(bytes("v"), arguments[3])
+            tombstone.setField(bytes("z"), bytes("admin"))
+            tombstone.setField(bytes("e"), decimal(end))
+            redis.put(key, tombstone)
             return answer("done")
         }
 

@@ -1,7 +1,7 @@
 /// An option of a command: a keyword, and what follows it.
 enum CommandOption: UInt32, CaseIterable, Sendable {
     case subject, idle, absolute, bind, except, limit, cursor, check, fetchSite, fetchMode, post, csrf, require, cookie,
-        authTime, max
+        authTime, max, count
     case lifetime, form, holder, solution, length
     /// `DATA field value …`
     case dataPairs
@@ -27,6 +27,7 @@ enum CommandOption: UInt32, CaseIterable, Sendable {
         case .cookie: ("COOKIE", ["session|persistent"])
         case .authTime: ("AUTH-TIME", ["time"])
         case .max: ("MAX", ["count"])
+        case .count: ("COUNT", ["count"])
         case .lifetime: ("LIFETIME", ["duration"])
         case .form: ("FORM", ["name"])
         case .holder: ("FOR", ["token"])

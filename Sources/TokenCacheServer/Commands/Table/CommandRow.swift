@@ -4,7 +4,7 @@ internal import WireProtocol
 /// does is its row.
 enum Command: UInt8, CaseIterable, Sendable {
     case tokenValidate, tokenVisit, tokenGet, tokenSet, tokenIssue, tokenLogin, tokenRotate, tokenRevoke
-    case tokenRevokeAll, tokenList, tokenCount, tokenInspect
+    case tokenRevokeAll, tokenList, tokenCount, tokenInspect, tokenScan, tokenRevokeEveryone
     case csrfVerify, csrfIssue, guestIssue, captchaVerify, captchaIssue, captchaOpen
     case ping, echo, hello, auth, select, quit, reset, client
     case command, config, info, dbsize, slowlog, latency, probe, reload, shutdown
@@ -76,7 +76,7 @@ struct CommandRow: Sendable {
     typealias Handler =
         @Sendable (Dispatcher, Call, inout ReplyWriter) throws(ReplyError) -> Answered
 
-    /// In upper case, at most 16 bytes; a command of a family is `FAMILY.NAME`.
+    /// In upper case, at most 24 bytes; a command of a family is `FAMILY.NAME`.
     let name: StaticString
     let arity: Arity
     /// The least role that may send it.

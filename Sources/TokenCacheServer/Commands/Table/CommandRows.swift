@@ -99,6 +99,21 @@ extension CommandRow {
                 "Shows a session without renewing or rotating it",
                 [.readonly]
             ) { daemon, call, reply throws(ReplyError) in try daemon.inspect(call, &reply) }
+        case .tokenScan:
+            CommandRow(
+                "TOKEN.SCAN", .atLeast(1), .admin, .session, "cursor",
+                options: [.count],
+                "Walks over all sessions, some keys of Redis at a time",
+                complexity: "O(1) a call, O(N) for all with N the keys of the database",
+                [.readonly, .admin]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.scan(call, &reply) }
+        case .tokenRevokeEveryone:
+            CommandRow(
+                "TOKEN.REVOKEEVERYONE", .exactly(0), .admin, .session, "",
+                "Ends every session and every guest that was made until now",
+                complexity: "O(N) with N the keys of the database",
+                [.write, .admin]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.revokeEveryone(call, &reply) }
         case .csrfVerify:
             CommandRow(
                 "CSRF.VERIFY", .atLeast(2), .validator, .guest, "token csrf",

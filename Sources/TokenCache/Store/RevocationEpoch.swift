@@ -1,0 +1,188 @@
+internal import EventLoop
+internal import RedisLink
+internal import Tokens
+internal import UnixTime
+
+/// When everyone was logged out last: sessions and guests that were made until then are ended, whatever stands in Redis.
+///
+/// It is a key of its own under the prefix of sessions, so the feed tells of it as of any session. It is known for
+/// certain while every change is told and it was read since that began. While that is not so, what is read of sessions is
+/// answered only when the epoch was read, too.
+final class RevocationEpoch {
+    /// Nil where none was ever read.
+    private(set) var moment: UnixMilliseconds?
+    /// Everything known of sessions from before is over.
+    var onChange: (UnixMilliseconds) -> Void = { _ in }
+    /// Whether every change is told at the moment.
+    var isTold: () -> Bool = { false }
+
+    /// Sends the question.
+    private let read: (@escaping (Result<UnixMilliseconds?, Unavailable>) -> Void) -> Void
+    private var isRead = false
+    /// Questions sent, and the last that was answered: replies come in order.
+    private var asked: UInt64 = 0
+    private var answered: UInt64 = 0
+    private var waiting: [(question: UInt64, body: (Unavailable?) -> Void)] = []
+
+    init(_ read: @escaping (@escaping (Result<UnixMilliseconds?, Unavailable>) -> Void) -> Void) { self.read = read }
+
+    var isCertain: Bool { isRead && isTold() }
+
+    func ends(made: UnixMilliseconds) -> Bool {
+        guard let moment else { return false }
+        return made <= moment
+    }
+
+    /// It may have changed.
+    func doubt() {
+        isRead = false
+        ask()
+    }
+
+    /// What is asked of Redis with `send` is answered when the epoch is known that was in force then.
+    func accompany<Value>(
+        _ done: @escaping SessionStore.Completion<Value>, _ send: (@escaping SessionStore.Completion<Value>) -> Void
+    ) {
+        let isUncertain = !isCertain
+        let question = asked + 1
+        send { [self] result in
+            if !isUncertain, isCertain { return done(result) }
+            let question = isUncertain ? question : ask()
+            guard answered < question else { return done(result) }
+            waiting.append((question, { fault in done(fault.map(Result.failure) ?? result) }))
+        }
+        // Behind it: no older than what was read.
+        if isUncertain { ask() }
+    }
+
+    /// - Returns: which question it is.
+    @discardableResult
+    private func ask() -> UInt64 {
+        asked += 1
+        let question = asked
+        read { [self] result in
+            answered = max(answered, question)
+            var fault: Unavailable?
+            switch result {
+            case .success(let moment):
+                isRead = true
+                learn(moment)
+            case .failure(let unavailable): fault = unavailable
+            }
+            let ready = waiting.filter { $0.question <= question }
+            waiting.removeAll { $0.question <= question }
+            for waiter in ready { waiter.body(fault) }
+        }
+        return question
+    }
+
+    func learn(_ moment: UnixMilliseconds?) {
+        guard let moment, moment > self.moment ?? UnixMilliseconds(0) else { return }
+        self.moment = moment
+        onChange(moment)
+    }
+}
+
+extension SessionStore {
+    /// The key's name beside those of sessions.
+    static let epochName = "~epoch"
+    var epochKey: [UInt8] { keys.sessionPrefix + Array(Self.epochName.utf8) }
+
+    func readEpoch(_ done: @escaping Completion<UnixMilliseconds?>) {
+        send(RedisCommand([Array("GET".utf8), epochKey], key: epochKey)) { result in
+            done(
+                result.mapToAvailable { reply in
+                    switch reply {
+                    case .null: return nil
+                    case .bulk(let text):
+                        guard let number = Int64(String(decoding: text, as: UTF8.self)), number >= 0 else {
+                            throw ScriptReply.unexpected
+                        }
+                        return UnixMilliseconds(number)
+                    default: throw ScriptReply.unexpected
+                    }
+                })
+        }
+    }
+
+    /// Logs everyone out.
+    /// - Parameter lifetime: as long as any session or guest may live.
+    func proclaimEpoch(
+        lifetime: Milliseconds, arrival: MonotonicInstant, _ done: @escaping Completion<UnixMilliseconds>
+    ) {
+        runInTime(SessionScripts.epoch, key: epochKey, arguments: [decimal(lifetime)], arrival: arrival) {
+            [self] result in
+            done(
+                result.flatMap { reply in
+                    guard case .integer(let moment)? = reply.detail else { return .failure(ScriptReply.unexpected) }
+                    epoch.learn(UnixMilliseconds(moment))
+                    return .success(UnixMilliseconds(moment))
+                })
+        }
+    }
+
+    /// Puts a tombstone in the place of a session from before the epoch. The completion says whether there was one.
+    func sweep(
+        _ sid: SessionID, epoch: UnixMilliseconds, tombstone: Milliseconds, arrival: MonotonicInstant,
+        _ done: @escaping Completion<Bool>
+    ) {
+        runInTime(
+            SessionScripts.sweep, key: keys.session(sid),
+            arguments: [decimal(epoch), decimal(tombstone), decimal(RecordCodec.version)], arrival: arrival
+        ) { done($0.map { $0.verdict == "done" }) }
+    }
+
+    // MARK: All keys
+
+    /// A page of all keys of a kind, as SCAN goes: each that is there throughout is seen at least once, on one server.
+    func scan(_ query: ScanQuery, _ done: @escaping Completion<ScanPage>) {
+        let start: [UInt8] =
+            switch query.kind {
+            case .sessions: keys.sessionPrefix
+            case .indexes: keys.prefix + Array(KeyLayout.indexMark.utf8)
+            }
+        let words: [[UInt8]] = [
+            Array("SCAN".utf8), query.cursor, Array("MATCH".utf8), Self.pattern(start), Array("COUNT".utf8),
+            decimal(Int64(query.count)),
+        ]
+        send(RedisCommand(words)) { result in
+            done(
+                result.mapToAvailable { reply in
+                    guard case .array(let parts) = reply, parts.count == 2, case .bulk(let next) = parts[0],
+                        case .array(let found) = parts[1]
+                    else { throw ScriptReply.unexpected }
+                    let names = found.compactMap { key -> ArraySlice<UInt8>? in
+                        guard case .bulk(let key) = key, key.starts(with: start) else { return nil }
+                        return key.dropFirst(start.count)
+                    }
+                    return ScanPage(names: names.map(Array.init), next: next == ScanQuery.start ? nil : next)
+                })
+        }
+    }
+
+    /// Keys that begin so, in Redis's pattern language.
+    private static func pattern(_ start: [UInt8]) -> [UInt8] {
+        start.flatMap { byte in "*?[]^-\\".utf8.contains(byte) ? [UInt8(ascii: "\\"), byte] : [byte] }
+            + [UInt8(ascii: "*")]
+    }
+}
+
+/// A page of a walk over all keys of a kind.
+struct ScanQuery {
+    enum Kind { case sessions, indexes }
+
+    let kind: Kind
+    /// Redis's own.
+    var cursor = ScanQuery.start
+    /// About so many keys of the database are looked at.
+    var count = 100
+
+    static let start = [UInt8(ascii: "0")]
+}
+
+struct ScanPage {
+    /// What stands behind the prefix of the kind.
+    var names: [[UInt8]]
+    /// Where the walk goes on; nil at its end.
+    var next: [UInt8]?
+}

@@ -1,0 +1,141 @@
+import TestSupport
+import Testing
+
+@Suite("REVOKEEVERYONE, SCAN and the janitor", .parallel)
+struct EveryoneTests {
+    @Test(
+        "S5: everyone is logged out, on both daemons, guests too; who comes afterwards is not",
+        arguments: ["64MiB", "0"])
+    func everyoneOut(nearCache: String) throws {
+        try withWorld(.standalone, daemons: 2, settings: ["near-cache.max-memory": nearCache]) { world in
+            let clients = try (0..<2).map { try world.client(ofDaemon: $0) }
+            let tokens = try (0..<40).map { index in
+                try clients[index % 2].answered(
+                    ["TOKEN.ISSUE"] + (index % 4 == 0 ? [] : ["SUBJECT", "user-\(index % 5)"])
+                ).newToken()
+            }
+            let guests = try (0..<10).map { try clients[$0 % 2].fields("TOKEN.VISIT", "").newToken() }
+            // Both have seen all of them.
+            for client in clients {
+                for token in tokens + guests { #expect(try client.fields("TOKEN.VALIDATE", token).status == "valid") }
+            }
+            let everyone = try clients[0].fields("TOKEN.REVOKEEVERYONE")
+            #expect(everyone.status == "revoked" && everyone.integer("count") == 40)
+            let later = try clients[1].issue("SUBJECT", "user-1")
+            let guest = try clients[0].fields("TOKEN.VISIT", "").newToken()
+            for token in tokens + guests {
+                expectRefused("revoked", reason: "admin", try clients[0].fields("TOKEN.VALIDATE", token))
+            }
+            // The other daemon is told, or reads it with its next question.
+            _ = try eventually(within: .milliseconds(1_200), "the other daemon knows") {
+                try (tokens + guests).allSatisfy { try clients[1].fields("TOKEN.VALIDATE", $0).status == "revoked" }
+                    ? true : nil
+            }
+            for client in clients {
+                for token in [later, guest] { #expect(try client.fields("TOKEN.VALIDATE", token).status == "valid") }
+                #expect(try client.call("TOKEN.COUNT", "user-1") == .integer(1))
+                #expect(try client.call("TOKEN.COUNT", "user-2") == .integer(0))
+                // The old token is nothing to build on.
+                #expect(try client.fields("TOKEN.LOGIN", tokens[0], "user-9").status == "issued")
+                expectError("ERR", try client.call("TOKEN.SCAN", "x"))
+            }
+            // A visitor with an old guest gets a new one, with its cookie.
+            let visit = try clients[1].fields("TOKEN.VISIT", guests[0])
+            #expect(visit.status == "revoked" && visit["sessiontoken"] != nil)
+            let redis = try world.requireServer().client()
+            #expect(try redis.call("PTTL", "\(world.stage.prefix)s:~epoch").integer ?? 0 > 399 * 86_400_000)
+        }
+    }
+
+    @Test("everyone is logged out for a daemon that starts later, and for one that was cut off meanwhile")
+    func everyoneOutForLatecomers() throws {
+        try withWorld(.standalone, daemons: 2) { world in
+            let clients = try (0..<2).map { try world.client(ofDaemon: $0) }
+            let token = try clients[0].issue("SUBJECT", "ann")
+            let guest = try clients[0].fields("TOKEN.VISIT", "").newToken()
+            #expect(try clients[1].validate(token).status == "valid")
+            // Nothing is swept: only the epoch says it.
+            let redis = try world.requireServer().client()
+            let now = try #require(try redis.call("TIME").elements?.first?.text.flatMap { Int64($0) })
+            #expect(
+                try redis.call("SET", "\(world.stage.prefix)s:~epoch", "\(now * 1_000 + 999)", "PX", "600000")
+                    == .simple("OK"))
+            for client in clients {
+                _ = try eventually(within: .seconds(2), "both are ended") {
+                    try [token, guest].allSatisfy { try client.fields("TOKEN.VALIDATE", $0).status == "revoked" }
+                        ? true : nil
+                }
+            }
+            let late = try world.stage.addDaemon(.redis(world.requireServer()))
+            let client = try late.client()
+            expectRefused("revoked", reason: "admin", try client.fields("TOKEN.VALIDATE", token))
+            expectRefused("revoked", reason: "admin", try client.fields("TOKEN.VALIDATE", guest))
+            #expect(try client.call("TOKEN.LIST", "ann").elements?.isEmpty == true)
+            expectRefused(
+                "revoked", reason: "admin",
+                try client.fields("TOKEN.SET", "SID", TokenText.sid(token), "DATA", "a", "b"))
+        }
+    }
+
+    @Test("SCAN shows every session with its subject, and never a token")
+    func scan() throws {
+        try withWorld { world in
+            let client = try world.client()
+            let tokens = try (0..<300).map { try client.issue("SUBJECT", "user-\($0 % 7)") }
+            var found: [String: String] = [:]
+            var cursor = "0"
+            repeat {
+                let parts = try #require(try client.call("TOKEN.SCAN", cursor, "COUNT", "50").elements)
+                cursor = try #require(parts[0].text)
+                for entry in parts[1].elements ?? [] {
+                    let fields = try Fields(entry)
+                    #expect(
+                        fields.names == [
+                            "sid", "subject", "created", "modified", "auth_time", "expires_in", "absolute_in",
+                            "generation",
+                        ])
+                    found[try #require(fields["sid"]?.text)] = fields["subject"]?.text
+                }
+            } while cursor != "0"
+            #expect(found.count == 300)
+            for (index, token) in tokens.enumerated() { #expect(found[TokenText.sid(token)] == "user-\(index % 7)") }
+        }
+    }
+
+    @Test("the janitor takes dead members out of indexes that nobody looks at; one daemon does")
+    func janitor() throws {
+        try withWorld(.standalone, daemons: 2, settings: ["janitor.interval": "1s", "janitor.rate": "100000"]) {
+            world in
+            let client = try world.client()
+            let living = try client.issue("SUBJECT", "living")
+            for index in 0..<500 { _ = try client.issue("SUBJECT", "dead-\(index)", "IDLE", "300ms") }
+            let redis = try world.requireServer().client()
+            func indexes() throws -> [String] {
+                try redis.call("KEYS", "\(world.stage.prefix)u:*").elements?.compactMap(\.text) ?? []
+            }
+            #expect(try indexes().count == 501)
+            _ = try eventually(within: .seconds(20), "all dead members are condemned") {
+                try indexes().count { index in
+                    try redis.call("ZRANGE", index, "0", "-1", "WITHSCORES").elements?.last?.text?.hasSuffix(".5")
+                        == true
+                } == 500 ? true : nil
+            }
+            // Two minutes pass for them.
+            for index in try indexes() {
+                let member = try redis.call("ZRANGE", index, "0", "-1", "WITHSCORES").elements?.compactMap(\.text) ?? []
+                guard member.count == 2, member[1].hasSuffix(".5"), let end = Double(member[1]) else { continue }
+                _ = try redis.call("ZADD", index, String(Int64(end) - 130_000) + ".5", member[0])
+            }
+            _ = try eventually(within: .seconds(20), "only the living one's is left") {
+                try indexes().count == 1 ? true : nil
+            }
+            #expect(try redis.call("KEYS", "\(world.stage.prefix)n:*").elements?.count == 1)
+            #expect(try client.validate(living).status == "valid")
+            let rounds = try world.daemons.map { daemon in
+                let lines = try #require(try daemon.client().call("INFO", "tokens").text).split(separator: "\r\n")
+                return lines.compactMap { $0.hasPrefix("janitor_rounds:") ? Int($0.dropFirst(15)) : nil }.first ?? 0
+            }
+            #expect(rounds.reduce(0, +) >= 2)
+        }
+    }
+}
