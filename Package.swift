@@ -82,7 +82,7 @@ let package = Package(
 
         // The load test: a client of its own, so that it measures servers and not a library.
         .target(
-            name: "LoadTest", dependencies: ["CLinux", histogram],
+            name: "LoadTest", dependencies: ["Host", "CLinux", histogram],
             resources: [.embedInCode("Scripts"), .embedInCode("Pages")], swiftSettings: strict),
         .executableTarget(
             name: "tokencache-load", dependencies: ["LoadTest", "Host", argumentParser], swiftSettings: strict),

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Host
 
 /// The programs that a comparison starts.
 public struct Programs: Sendable {
@@ -15,7 +16,7 @@ public struct Programs: Sendable {
     public static func find(
         daemon: String? = nil, redisServer: String? = nil, memcached: String? = nil, searchPath: String
     ) throws(LoadTestError) -> Programs {
-        let own = ownPath
+        let own = ProgramFile.path
         let beside = own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
         guard let daemonPath = locate(daemon ?? "tokencached", in: [beside] + folders(searchPath)) else {
             throw .unavailable("there is no \(daemon ?? "tokencached") beside this program or on PATH: use --daemon")
@@ -26,15 +27,6 @@ public struct Programs: Sendable {
         let memcachedPath = locate(memcached ?? "memcached", in: folders(searchPath))
         if let memcached, memcachedPath == nil { throw .unavailable("there is no \(memcached)") }
         return Programs(launcher: own, daemon: daemonPath, redisServer: redisPath, memcached: memcachedPath)
-    }
-
-    static var ownPath: String {
-        var path = [UInt8](repeating: 0, count: 4_096)
-        let count = path.withUnsafeMutableBytes { buffer in
-            buffer.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), buffer.count) }
-                ?? 0
-        }
-        return count > 0 ? String(decoding: path.prefix(count), as: UTF8.self) : ""
     }
 
     private static func folders(_ searchPath: String) -> [String] { searchPath.split(separator: ":").map(String.init) }

@@ -21,7 +21,7 @@ extension Figure {
         .text(.server, "run_id", "40 random hex digits, new at each start") { $0.environment.runID },
         .gauge(.server, "uptime_in_seconds", "since the start", .seconds) { $0.uptime },
         .gauge(.server, "uptime_in_days", "the same in whole days") { $0.uptime / 86_400 },
-        .text(.server, "executable", "the program's file") { _ in ProcessFacts.executable },
+        .text(.server, "executable", "the program's file") { _ in ProgramFile.path },
         .text(.server, "config_file", "the configuration's file; empty where none was read") {
             $0.environment.configurationFile
         },

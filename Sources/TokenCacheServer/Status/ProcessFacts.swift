@@ -3,15 +3,6 @@ internal import Glibc
 
 /// What the kernel and the allocator tell about this process.
 enum ProcessFacts {
-    static var executable: String {
-        var path = [UInt8](repeating: 0, count: 4_096)
-        let count = path.withUnsafeMutableBytes { buffer in
-            buffer.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), buffer.count) }
-                ?? 0
-        }
-        return count > 0 ? String(decoding: path.prefix(count), as: UTF8.self) : ""
-    }
-
     /// Bytes that the allocator has handed out.
     static var allocatedBytes: Int {
         let information = mallinfo2()
