@@ -57,7 +57,6 @@ public final class Daemon {
     private struct Parts {
         let node: RedisNode
         let server: Server
-        let resp: RESPListener
         let dispatcher: Dispatcher
         /// Nil where Redis is embedded: it is nobody else's.
         let marking: DaemonMarking?
@@ -186,8 +185,7 @@ public final class Daemon {
             service: service, name: dispatcher.environment.runID,
             interval: settings.janitor.interval.wholeMilliseconds, rate: settings.janitor.rate, logger: logger)
         return Parts(
-            node: node, server: server, resp: RESPListener(dispatcher: dispatcher, server: server),
-            dispatcher: dispatcher, marking: marking, janitor: janitor)
+            node: node, server: server, dispatcher: dispatcher, marking: marking, janitor: janitor)
     }
 
     /// Hands on what the service has for an auditor, where there is one.
@@ -278,7 +276,9 @@ public final class Daemon {
     private func startAccepting() {
         guard !isAccepting, phase == .running, let parts else { return }
         isAccepting = true
-        parts.server.listen(on: socket.descriptor, as: parts.resp)
+        // Made here and not before: a reload may have changed its limits until now.
+        let resp = RESPListener(dispatcher: parts.dispatcher, server: parts.server)
+        parts.server.listen(on: socket.descriptor, as: resp)
         service.notifier.tell(.ready, .status(statusLine))
         logger.notice(
             "tokencached \(Product.version) serves",

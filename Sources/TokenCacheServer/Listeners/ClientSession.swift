@@ -55,6 +55,6 @@ protocol ListenerProtocol: AnyObject {
     func text(of refusal: ClientRefusal) -> StaticString
     /// Begins a session.
     func open(_ client: AcceptedClient) -> any ClientSession
-    /// Takes over what a reload changed, between two turns.
-    func apply(_ limits: Settings.Limits)
+    /// A reload changed the server's limits. Called between two turns.
+    func limitsChanged()
 }

@@ -14,29 +14,24 @@ final class RESPListener: ListenerProtocol {
     var sideWriter = ReplyWriter(capacity: 16_384)
 
     private unowned let server: Server
-    private var limits: Settings.Limits
 
     init(dispatcher: Dispatcher, server: Server) {
         self.dispatcher = dispatcher
         self.server = server
-        limits = server.limits
-        parser = Self.parser(limits)
+        parser = Self.makeParser(server.limits)
     }
 
-    private static func parser(_ limits: Settings.Limits) -> RequestParser {
+    private static func makeParser(_ limits: Settings.Limits) -> RequestParser {
         RequestParser(limits: ProtocolLimits(maxBulk: limits.maxBulk))
     }
 
-    /// One that has seen nothing.
-    var newParser: RequestParser { Self.parser(limits) }
+    /// One that has seen nothing, with the limits in force.
+    var newParser: RequestParser { Self.makeParser(server.limits) }
 
     /// Lets go of an incomplete request.
     func renewParser() { parser = newParser }
 
-    func apply(_ limits: Settings.Limits) {
-        self.limits = limits
-        renewParser()
-    }
+    func limitsChanged() { renewParser() }
 
     func open(_ client: AcceptedClient) -> any ClientSession { RESPSession(client, self, server) }
 
@@ -55,7 +50,7 @@ final class RESPListener: ListenerProtocol {
     func text(of error: ProtocolError) -> String {
         let limit =
             switch error {
-            case .tooLongBulk: ": at most \(limits.maxBulk) bytes (limits.max-bulk)"
+            case .tooLongBulk: ": at most \(server.limits.maxBulk) bytes (limits.max-bulk)"
             case .tooManyElements: ": at most \(ProtocolLimits().maxElements) arguments"
             case .tooBigInline, .tooBigMultibulkCount, .tooBigBulkCount: ": at most \(ProtocolLimits().maxLine) bytes"
             default: ""

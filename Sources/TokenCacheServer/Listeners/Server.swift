@@ -64,7 +64,7 @@ final class Server {
         incomplete.limit = limits.maxInput
         self.access = access
         // Not now: it may be a session's turn, which read the command to reload.
-        loop.later { [self] in for entry in listeners { entry.protocol.apply(limits) } }
+        loop.later { [self] in for entry in listeners { entry.protocol.limitsChanged() } }
         for session in sessions.values {
             // The groups were left out if no rule asked for them so far.
             let peer =
@@ -85,8 +85,6 @@ final class Server {
                 "no descriptor left for a new client; accepting pauses",
                 metadata: ["errno": "\(number)", "suppressed": "\(suppressed)"])
         }
-        // There may have been a reload since it was made.
-        spoken.apply(limits)
         listeners.append((listener, spoken))
         if limits.idleTimeout > .zero { startTimeoutTimer() }
     }
