@@ -91,7 +91,7 @@ public struct SocketChannel {
                 sent = count
             }
         }
-        output.append(contentsOf: bytes[sent...])
+        append(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
         settle(hasProgress: sent > 0)
         return .taken(sent)
     }
