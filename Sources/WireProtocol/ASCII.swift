@@ -21,23 +21,9 @@ enum ASCII {
     static func isSpace(_ byte: UInt8) -> Bool { byte == space || (byte >= 0x09 && byte <= 0x0D) }
 
     /// Upper case of an ASCII letter, any other byte unchanged.
+    @inlinable
     @inline(__always)
     static func upper(_ byte: UInt8) -> UInt8 { byte >= 0x61 && byte <= 0x7A ? byte &- 0x20 : byte }
-
-    /// Whether `bytes` are `text`, which must be in upper case, in any case.
-    static func equal(_ bytes: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {
-        bytes.count == text.utf8CodeUnitCount && hasPrefix(bytes, text, ignoringCase: true)
-    }
-
-    /// Whether `bytes` begin with `text`, which must be in upper case if case is to be ignored.
-    static func hasPrefix(_ bytes: UnsafeRawBufferPointer, _ text: StaticString, ignoringCase: Bool) -> Bool {
-        guard bytes.count >= text.utf8CodeUnitCount else { return false }
-        for index in 0..<text.utf8CodeUnitCount {
-            let byte = ignoringCase ? upper(bytes[index]) : bytes[index]
-            if byte != text.utf8Start[index] { return false }
-        }
-        return true
-    }
 
     /// The value of a hexadecimal digit in either case, nil for anything else.
     static func hexValue(_ byte: UInt8) -> UInt8? {
@@ -59,5 +45,17 @@ enum ASCII {
         let pastZ = low &+ ones &* (0x7F - 0x7A)
         let isLower = fromA & ~pastZ & ~word & (ones &* 0x80)
         return word &- (isLower &>> 2)
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether the bytes are this keyword in any case.
+    /// - Parameter keyword: ASCII, in upper case.
+    @inlinable
+    public func isKeyword(_ keyword: StaticString) -> Bool {
+        guard count == keyword.utf8CodeUnitCount else { return false }
+        return keyword.withUTF8Buffer { keyword in
+            zip(self, keyword).allSatisfy { byte, expected in ASCII.upper(byte) == expected }
+        }
     }
 }

@@ -98,13 +98,13 @@ enum InlineRequest {
         while end > 0, ASCII.isSpace(line[end - 1]) { end -= 1 }
         var last = end
         while last > 0, !ASCII.isSpace(line[last - 1]) { last -= 1 }
-        if ASCII.hasPrefix(part(line, last..<end), "HTTP/", ignoringCase: false) { return true }
+        if part(line, last..<end).starts(with: "HTTP/".utf8) { return true }
         var first = 0
         while first < end, ASCII.isSpace(line[first]) { first += 1 }
         var after = first
         while after < end, !ASCII.isSpace(line[after]) { after += 1 }
         let word = part(line, first..<after)
-        return ASCII.equal(word, "POST") || ASCII.equal(word, "HOST:")
+        return word.isKeyword("POST") || word.isKeyword("HOST:")
     }
 
     private static func part(_ line: UnsafeRawBufferPointer, _ range: Range<Int>) -> UnsafeRawBufferPointer {

@@ -1,3 +1,5 @@
+internal import WireProtocol
+
 /// The words of one request, as views into the buffer it was read into. Valid while the request is carried out.
 struct Request {
     let bytes: UnsafeRawBufferPointer
@@ -30,20 +32,10 @@ struct Arguments {
     var count: Int { max(0, request.count - first) }
     subscript(_ index: Int) -> UnsafeRawBufferPointer { request[first + index] }
 
-    /// Whether the argument is this keyword, in either case.
+    /// Whether the argument is this keyword, in any case.
     func isKeyword(_ index: Int, _ keyword: StaticString) -> Bool { self[index].isKeyword(keyword) }
 }
 
 extension UnsafeRawBufferPointer {
-    /// Compares with an upper-case ASCII keyword, whatever the case.
-    func isKeyword(_ keyword: StaticString) -> Bool {
-        guard count == keyword.utf8CodeUnitCount else { return false }
-        return keyword.withUTF8Buffer { keyword in
-            zip(self, keyword).allSatisfy { byte, expected in
-                byte == expected || (byte >= 97 && byte <= 122 && byte &- 32 == expected)
-            }
-        }
-    }
-
     var array: [UInt8] { [UInt8](self) }
 }
