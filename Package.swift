@@ -49,7 +49,8 @@ let package = Package(
         .target(name: "WireProtocol", swiftSettings: strict),
         .target(name: "TokenCrypto", dependencies: ["COpenSSL", "Host"], swiftSettings: strict + [lived]),
         .target(name: "Tokens", dependencies: ["TokenCrypto", "UnixTime"], swiftSettings: strict + [lived]),
-        .target(name: "EventLoop", dependencies: ["Host", "CLibevent", "CLinux"], swiftSettings: daemon),
+        .target(
+            name: "EventLoop", dependencies: ["Host", "UnixTime", "CLibevent", "CLinux"], swiftSettings: daemon),
         .target(name: "ReplyScanner", dependencies: ["CHiredis"], swiftSettings: strict),
         .target(
             name: "RedisLink",
@@ -147,8 +148,8 @@ let package = Package(
         .testTarget(
             name: "TokenCacheServerTests",
             dependencies: [
-                "TokenCacheServer", "TokenCache", "Tokens", "WireProtocol", "Host", "SeededRandom", logging,
-                "TestSupport",
+                "TokenCacheServer", "TokenCache", "Tokens", "UnixTime", "EventLoop", "WireProtocol", "Host",
+                "SeededRandom", logging, "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -69,13 +69,3 @@ extension Duration {
         return sum
     }
 }
-
-/// This host's wall clock: somebody may set it at any time, so nothing is measured by it.
-public enum HostClock {
-    /// Unix time in milliseconds, read without entering the kernel. Any thread.
-    public static var milliseconds: Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) &* 1_000 &+ Int64(time.tv_nsec) / 1_000_000
-    }
-}

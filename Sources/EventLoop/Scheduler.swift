@@ -1,3 +1,5 @@
+public import UnixTime
+
 /// Time and turns, as far as what waits may know them: the loop itself in the daemon, virtual time in a simulation.
 ///
 /// Belongs to one thread.
@@ -6,8 +8,8 @@ public protocol Scheduler: AnyObject {
 
     /// This moment. It never goes back.
     var now: MonotonicInstant { get }
-    /// This host's wall clock, Unix milliseconds: somebody may set it at any time.
-    var hostMilliseconds: Int64 { get }
+    /// This moment by this host's wall clock: somebody may set it at any time.
+    var hostTime: UnixMilliseconds { get }
     /// Puts `body` off to the end of this turn; from a body that was put off: to the end of the next.
     func later(_ body: @escaping () -> Void)
     /// A timer that calls `body` each time a start has run out.
@@ -45,7 +47,7 @@ extension LoopTimer: SchedulerTimer {}
 
 extension EventLoop: Scheduler {
     public var now: MonotonicInstant { .now() }
-    public var hostMilliseconds: Int64 { HostClock.milliseconds }
+    public var hostTime: UnixMilliseconds { HostClock.now() }
 }
 
 extension EventLoop: StreamMaker {

@@ -1,6 +1,7 @@
 import EventLoop
 import Logging
 import Testing
+import UnixTime
 
 @testable import RedisLink
 
@@ -27,7 +28,7 @@ final class VirtualLoop: Scheduler {
     }
 
     private(set) var now = MonotonicInstant(nanoseconds: 1_000_000_000_000)
-    var hostMilliseconds: Int64 { 1_700_000_000_000 + now.nanoseconds / 1_000_000 }
+    var hostTime: UnixMilliseconds { UnixMilliseconds(1_700_000_000_000 + now.nanoseconds / 1_000_000) }
     private var deferred: [() -> Void] = []
     /// In order of time, then of arrival.
     private var agenda: [(at: MonotonicInstant, body: () -> Void)] = []

@@ -1,5 +1,6 @@
 import EventLoop
 import TestSupport
+import UnixTime
 
 @testable import RedisLink
 @testable import TokenCache
@@ -30,7 +31,7 @@ final class ModelBench {
         origin = start - passed
         model = ModelRedis(
             agenda: agenda, seed: seed, scripts: TokenService.scripts + [RedisNode.beatScript],
-            clockOffset: origin - SimulatedLoop.epoch)
+            clockOffset: origin - SimulatedLoop.epoch.sinceEpoch)
         let model = model
         network = SimulatedNetwork(agenda: agenda, seed: seed) { _ in model }
         loop = SimulatedLoop(agenda: agenda, bootOffset: 0)

@@ -1,3 +1,4 @@
+import EventLoop
 import Logging
 import Synchronization
 import Testing
@@ -11,7 +12,7 @@ struct LimitedLogTests {
         var texts: [String] { all.withLock { $0 } }
 
         func logger() -> Logger {
-            LogOutput(style: .journal, level: .info, now: LogTime.now) { line in
+            LogOutput(style: .journal, level: .info, now: HostClock.now) { line in
                 self.all.withLock { $0.append(line) }
                 return true
             }

@@ -5,6 +5,7 @@ import SeededRandom
 import Synchronization
 import TestSupport
 import Testing
+import UnixTime
 
 @testable import TokenCacheServer
 
@@ -15,7 +16,7 @@ private final class Lines: Sendable {
     var last: String? { all.last }
 
     func output(_ style: LogStyle, level: Logger.Level = .trace) -> LogOutput {
-        let moment = LogTime(seconds: 1_795_255_200, milliseconds: 123)
+        let moment = UnixMilliseconds(1_795_255_200_123)
         return LogOutput(style: style, level: level, now: { moment }) { line in
             self.lines.withLock { $0.append(line) }
             return true

@@ -78,7 +78,7 @@ final class SessionStore {
     /// Redis's time as estimated now; nil before Redis was ever reached.
     var clock: UnixMilliseconds? { node.serverTime }
     /// The same, or this host's own clock before Redis was ever reached.
-    var bestClock: UnixMilliseconds { clock ?? UnixMilliseconds(scheduler.hostMilliseconds) }
+    var bestClock: UnixMilliseconds { clock ?? scheduler.hostTime }
     /// This moment.
     var instant: MonotonicInstant { scheduler.now }
     func clock(at instant: MonotonicInstant) -> UnixMilliseconds? { node.serverTime(at: instant) }

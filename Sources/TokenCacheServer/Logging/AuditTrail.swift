@@ -75,7 +75,7 @@ final class AuditTrail {
     /// Lines that could not be written.
     private(set) var lost: UInt64 = 0
     /// Redis's time, or this host's before Redis was reached.
-    var clock: () -> UnixMilliseconds = { UnixMilliseconds(HostClock.milliseconds) }
+    var clock: () -> UnixMilliseconds = HostClock.now
 
     private var sink: Sink
     /// The file ends in the middle of a line.
@@ -161,9 +161,7 @@ final class AuditTrail {
 
     /// One JSON object without a line end. What is not known is left out.
     static func line(_ event: AuditEvent, at time: UnixMilliseconds) -> String {
-        let moment = LogTime(
-            seconds: Int(time.seconds.sinceEpoch), milliseconds: Int(time - time.seconds.milliseconds))
-        var fields = ["\"time\":\"\(moment.text)\"", "\"event\":\"\(event.kind.rawValue)\""]
+        var fields = ["\"time\":\"\(time.timestamp)\"", "\"event\":\"\(event.kind.rawValue)\""]
         if let sid = event.sid { fields.append("\"sid\":\"\(sid)\"") }
         if !event.subject.isEmpty {
             fields.append("\"subject\":\(jsonString(String(decoding: event.subject, as: UTF8.self)))")

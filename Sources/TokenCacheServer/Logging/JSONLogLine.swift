@@ -1,5 +1,6 @@
 internal import Logging
 internal import TokenCrypto
+internal import UnixTime
 
 /// `log.format`.
 public enum LogFormat: String, Sendable, Equatable, CaseIterable {
@@ -18,10 +19,10 @@ enum JSONLogLine {
     private static let cutMark = ",\"cut\":\"true\"}"
 
     static func text(
-        style: LogStyle, level: Logger.Level, message: String, metadata: Logger.Metadata, time: LogTime
+        style: LogStyle, level: Logger.Level, message: String, metadata: Logger.Metadata, time: UnixMilliseconds
     ) -> String {
         var line = style == .journal ? "<\(LogLine.priority(level))>" : ""
-        line += "{\"time\":\"\(time.text)\",\"level\":\"\(level.rawValue)\",\"message\":"
+        line += "{\"time\":\"\(time.timestamp)\",\"level\":\"\(level.rawValue)\",\"message\":"
         line += quoted(message)
         var isCut = false
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {

@@ -1,6 +1,6 @@
-internal import Glibc
 internal import Host
 internal import Logging
+internal import UnixTime
 
 /// How a line looks.
 public enum LogStyle: Sendable, Equatable {
@@ -8,36 +8,6 @@ public enum LogStyle: Sendable, Equatable {
     case journal
     /// For people: `2026-11-21T10:00:00.123Z info  message key=value`.
     case readable
-}
-
-/// A moment by the wall clock, in UTC.
-struct LogTime: Sendable, Equatable {
-    /// Seconds since 1970.
-    var seconds: Int
-    /// 0…999.
-    var milliseconds: Int
-
-    static func now() -> LogTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return LogTime(seconds: time.tv_sec, milliseconds: time.tv_nsec / 1_000_000)
-    }
-
-    /// `2026-11-21T10:00:00.123Z` (RFC 3339).
-    var text: String {
-        var time = seconds
-        var date = tm()
-        guard gmtime_r(&time, &date) != nil else { return "-" }
-        let day =
-            "\(padded(Int(date.tm_year) + 1900, 4))-\(padded(Int(date.tm_mon) + 1, 2))-\(padded(Int(date.tm_mday), 2))"
-        let clock = "\(padded(Int(date.tm_hour), 2)):\(padded(Int(date.tm_min), 2)):\(padded(Int(date.tm_sec), 2))"
-        return "\(day)T\(clock).\(padded(milliseconds, 3))Z"
-    }
-
-    private func padded(_ number: Int, _ width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
-    }
 }
 
 /// Builds one line of the log: a message and logfmt pairs, on one line whatever they hold.
@@ -48,7 +18,7 @@ enum LogLine {
     /// The line for one event, ending in its only newline. `metadata` is printed in the order of its keys.
     static func text(
         style: LogStyle, level: Logger.Level, message: String, metadata: Logger.Metadata,
-        time: @autoclosure () -> LogTime
+        time: @autoclosure () -> UnixMilliseconds
     ) -> String {
         var line: String
         switch style {
@@ -56,7 +26,7 @@ enum LogLine {
             line = "<\(priority(level))>"
         case .readable:
             let name = level.rawValue
-            line = "\(time().text) \(name)\(String(repeating: " ", count: max(0, 5 - name.utf8.count))) "
+            line = "\(time().timestamp) \(name)\(String(repeating: " ", count: max(0, 5 - name.utf8.count))) "
         }
         PrintableText.append(message, to: &line)
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {

@@ -1,13 +1,15 @@
+internal import EventLoop
 internal import Glibc
 public import Logging
 internal import Synchronization
+internal import UnixTime
 
 /// Where the log goes: one descriptor, one style, one format, one level for all loggers made from it. Several threads may write.
 public final class LogOutput: Sendable {
     public let style: LogStyle
     /// Whether the line was written.
     private let sink: @Sendable (String) -> Bool
-    private let now: @Sendable () -> LogTime
+    private let now: @Sendable () -> UnixMilliseconds
     private let threshold: Atomic<Int>
     private let isJSON: Atomic<Bool>
 
@@ -28,12 +30,12 @@ public final class LogOutput: Sendable {
     /// - Parameter journalStream: the value of `JOURNAL_STREAM`, `device:inode`, which systemd sets (systemd.exec(5)).
     public convenience init(level: Logger.Level, format: LogFormat = .text, journalStream: String?) {
         let style: LogStyle = Self.isJournal(journalStream, descriptor: STDERR_FILENO) ? .journal : .readable
-        self.init(style: style, format: format, level: level, now: LogTime.now) { Self.write($0, to: STDERR_FILENO) }
+        self.init(style: style, format: format, level: level, now: HostClock.now) { Self.write($0, to: STDERR_FILENO) }
     }
 
     init(
-        style: LogStyle, format: LogFormat = .text, level: Logger.Level, now: @escaping @Sendable () -> LogTime,
-        sink: @escaping @Sendable (String) -> Bool
+        style: LogStyle, format: LogFormat = .text, level: Logger.Level,
+        now: @escaping @Sendable () -> UnixMilliseconds, sink: @escaping @Sendable (String) -> Bool
     ) {
         self.style = style
         self.sink = sink

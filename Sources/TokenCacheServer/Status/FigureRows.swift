@@ -214,6 +214,6 @@ extension RedisNode {
     /// Redis's clock minus this host's.
     var clockSkewMilliseconds: Int64? {
         guard let serverTime else { return nil }
-        return serverTime - UnixMilliseconds(HostClock.milliseconds)
+        return serverTime - HostClock.now()
     }
 }

@@ -1,4 +1,5 @@
 import EventLoop
+import UnixTime
 
 /// Nanoseconds since a run began: the time that all of a run shares.
 typealias SimulatedTime = Int64
@@ -107,8 +108,8 @@ final class SimulatedLoop: Scheduler {
     /// Called after every turn.
     var onTurn: () -> Void = {}
 
-    /// Unix milliseconds at the begin of a run.
-    static let epoch: Int64 = 1_800_000_000_000
+    /// When a run begins.
+    static let epoch = UnixMilliseconds(1_800_000_000_000)
 
     init(agenda: Agenda, bootOffset: SimulatedTime) {
         self.agenda = agenda
@@ -116,7 +117,7 @@ final class SimulatedLoop: Scheduler {
     }
 
     var now: MonotonicInstant { MonotonicInstant(nanoseconds: agenda.now + bootOffset - forgotten) }
-    var hostMilliseconds: Int64 { Self.epoch + agenda.now / 1_000_000 + hostOffset }
+    var hostTime: UnixMilliseconds { Self.epoch + (agenda.now / 1_000_000 + hostOffset) }
     var isPaused: Bool { pausedSince != nil }
 
     func later(_ body: @escaping () -> Void) { deferred.append(body) }

@@ -1,6 +1,7 @@
 import RedisLink
 import SeededRandom
 import Tokens
+import UnixTime
 
 /// A Redis of a simulation: it speaks RESP, has a clock of its own, and fails as a real one does.
 ///
@@ -59,7 +60,7 @@ final class ModelRedis {
 
     /// Unix milliseconds by its clock.
     var milliseconds: Int64 { microseconds / 1_000 }
-    var microseconds: Int64 { (SimulatedLoop.epoch + clockOffset) * 1_000 + agenda.now / 1_000 }
+    var microseconds: Int64 { (SimulatedLoop.epoch + clockOffset).sinceEpoch * 1_000 + agenda.now / 1_000 }
     var isDown: Bool { faults.isDown }
 
     private func newRunID() {

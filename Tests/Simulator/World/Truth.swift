@@ -37,7 +37,7 @@ struct Truth {
         var found: [UnixMilliseconds] = []
         for (index, change) in offsets.enumerated() where change.at <= time {
             let end = index + 1 < offsets.count ? offsets[index + 1].at + Self.jumpMemory : .max
-            if end >= time { found.append(UnixMilliseconds(SimulatedLoop.epoch + change.offset + time / 1_000_000)) }
+            if end >= time { found.append(SimulatedLoop.epoch + (change.offset + time / 1_000_000)) }
         }
         return found
     }
