@@ -188,7 +188,7 @@ fuzz-yaml:
 # The parts that these fuzz import modules, which are built as they are.
 $(BUILD)-fuzz/UnixTime.o: $(wildcard Sources/UnixTime/*.swift)
 $(BUILD)-fuzz/Host.o: $(wildcard Sources/Host/*.swift)
-$(BUILD)-fuzz/TokenCrypto.o: $(wildcard Sources/TokenCrypto/*.swift) $(BUILD)-fuzz/Host.o
+$(BUILD)-fuzz/TokenCrypto.o: $(wildcard Sources/TokenCrypto/*.swift) $(BUILD)-fuzz/Host.o $(BUILD)-fuzz/UnixTime.o
 $(BUILD)-fuzz/UnixTime.o $(BUILD)-fuzz/Host.o $(BUILD)-fuzz/TokenCrypto.o: $(BUILD)-fuzz/%.o:
 	@mkdir -p $(BUILD)-fuzz
 	$(FUZZ) -I Sources/COpenSSL -I Sources/CLinux -I $(BUILD)-fuzz -module-name $* -wmo -emit-module \

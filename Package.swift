@@ -47,7 +47,7 @@ let package = Package(
         .target(name: "Host", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "UnixTime", swiftSettings: strict + [lived]),
         .target(name: "WireProtocol", swiftSettings: strict),
-        .target(name: "TokenCrypto", dependencies: ["COpenSSL", "Host"], swiftSettings: strict + [lived]),
+        .target(name: "TokenCrypto", dependencies: ["COpenSSL", "Host", "UnixTime"], swiftSettings: strict + [lived]),
         .target(name: "Tokens", dependencies: ["TokenCrypto", "UnixTime"], swiftSettings: strict + [lived]),
         .target(
             name: "EventLoop", dependencies: ["Host", "UnixTime", "CLibevent", "CLinux"], swiftSettings: daemon),
@@ -78,7 +78,8 @@ let package = Package(
             name: "tokencached", dependencies: ["TokenCacheServer", "TokenCrypto", "Host", argumentParser, logging],
             swiftSettings: strict),
         .executableTarget(
-            name: "tokencachectl", dependencies: ["TokenCacheClient", "TokenCrypto", "Host", argumentParser],
+            name: "tokencachectl",
+            dependencies: ["TokenCacheClient", "TokenCrypto", "UnixTime", "Host", argumentParser],
             swiftSettings: strict),
 
         // The load test: a client of its own, so that it measures servers and not a library.
@@ -105,7 +106,8 @@ let package = Package(
         // Unit tests need no server and finish in seconds.
         .testTarget(
             name: "WireProtocolTests", dependencies: ["WireProtocol", "SeededRandom"], swiftSettings: strict),
-        .testTarget(name: "TokenCryptoTests", dependencies: ["TokenCrypto", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "TokenCryptoTests", dependencies: ["TokenCrypto", "UnixTime", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "TokensTests", dependencies: ["Tokens", "TokenCrypto", "UnixTime", "SeededRandom"],
             swiftSettings: strict),
@@ -157,7 +159,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheCtlTests",
-            dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto", "TestSupport"],
+            dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto", "UnixTime", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",

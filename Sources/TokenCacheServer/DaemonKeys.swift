@@ -1,7 +1,8 @@
-internal import Glibc
+internal import EventLoop
 internal import Logging
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// The key ring of a daemon, from where its configuration says.
 enum DaemonKeys {
@@ -43,7 +44,7 @@ enum DaemonKeys {
     /// Beside an embedded Redis: no other host needs the same keys.
     private static func make(_ path: String, _ logger: Logger) throws(KeyRingError) -> KeyRing {
         var random = SystemRandom()
-        let now = Int64(time(nil))
+        let now = HostClock.now().seconds
         let ring = try KeyRing(keys: [try RingKey.make(created: now, activeFrom: now, random: &random)])
         try KeyRingFile.write(ring, path: path, mustBeNew: true)
         logger.notice("a key ring was made", metadata: ["file": "\(path)"])
@@ -51,7 +52,7 @@ enum DaemonKeys {
     }
 
     private static func check(_ ring: KeyRing, _ path: String, _ logger: Logger) throws(KeyRingError) {
-        if ring.signingKey(at: Int64(time(nil))) == nil {
+        if ring.signingKey(at: HostClock.now().seconds) == nil {
             logger.warning("no key of the key ring signs yet (active_from)", metadata: ["file": "\(path)"])
         }
     }

@@ -1,3 +1,5 @@
+internal import UnixTime
+
 /// The key ring as text:
 ///
 /// ```json
@@ -37,8 +39,8 @@ extension KeyRing {
     private static func key(_ reader: inout JSONReader) throws(JSONError) -> RingKey {
         var kid: String?
         var secret: SecretBytes?
-        var created: Int64?
-        var activeFrom: Int64?
+        var created: UnixSeconds?
+        var activeFrom: UnixSeconds?
         try reader.beginObject()
         while let name = try reader.nextMember() {
             if name == "kid" {
@@ -75,9 +77,9 @@ extension KeyRing {
         return isValid ? secret : nil
     }
 
-    private static func time(_ reader: inout JSONReader) throws(JSONError) -> Int64 {
-        let time = try reader.integer()
-        guard time <= RingKey.maxTime else { throw reader.error(.value) }
+    private static func time(_ reader: inout JSONReader) throws(JSONError) -> UnixSeconds {
+        let time = UnixSeconds(try reader.integer())
+        guard RingKey.times.contains(time) else { throw reader.error(.value) }
         return time
     }
 

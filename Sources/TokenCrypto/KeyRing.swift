@@ -1,24 +1,28 @@
-/// One key of a key ring. Times in Unix seconds.
+public import UnixTime
+
+/// One key of a key ring.
 public struct RingKey: Equatable, Sendable {
     /// Name of the key, in every token that it seals: 1 to 32 of `A–Z a–z 0–9 _ -`. Not secret.
     public let kid: String
     /// 32 random bytes. Used for nothing itself: the key of each purpose is derived from it.
     public let secret: SecretBytes
-    public let created: Int64
+    public let created: UnixSeconds
     /// From when on it signs, if no newer key does; a little earlier where there is no other (`KeyRing.earliness`).
-    public let activeFrom: Int64
+    public let activeFrom: UnixSeconds
 
     public static let secretCount = 32
     public static let maxKidCount = 32
-    /// Of `created` and `activeFrom`: the year 9999, what a JSON number holds anywhere.
-    public static let maxTime: Int64 = 253_402_300_799
+    /// What `created` and `activeFrom` may be: to the end of the year 9999, which a JSON number holds anywhere.
+    public static let times = UnixSeconds(0)...UnixSeconds(253_402_300_799)
 
     /// Throws for a name, a length or a time out of range.
-    public init(kid: String, secret: SecretBytes, created: Int64, activeFrom: Int64) throws(KeyRingError) {
+    public init(
+        kid: String, secret: SecretBytes, created: UnixSeconds, activeFrom: UnixSeconds
+    ) throws(KeyRingError) {
         guard Self.isKid(kid.utf8) else { throw .key(.kid, name: nil) }
         guard secret.count == Self.secretCount else { throw .key(.secret, name: kid) }
-        guard (0...Self.maxTime).contains(created) else { throw .key(.created, name: kid) }
-        guard (0...Self.maxTime).contains(activeFrom) else { throw .key(.activeFrom, name: kid) }
+        guard Self.times.contains(created) else { throw .key(.created, name: kid) }
+        guard Self.times.contains(activeFrom) else { throw .key(.activeFrom, name: kid) }
         self.kid = kid
         self.secret = secret
         self.created = created
@@ -27,7 +31,7 @@ public struct RingKey: Equatable, Sendable {
 
     /// A new key with random bytes and a random name of 8 hex digits.
     public static func make(
-        created: Int64, activeFrom: Int64, random: inout some RandomSource
+        created: UnixSeconds, activeFrom: UnixSeconds, random: inout some RandomSource
     ) throws(KeyRingError) -> RingKey {
         let name: SecretBytes
         let secret: SecretBytes
@@ -73,15 +77,15 @@ public struct KeyRing: Equatable, Sendable {
         self.keys = keys.sorted { ($0.activeFrom, $0.created, $0.kid) < ($1.activeFrom, $1.created, $1.kid) }
     }
 
-    /// How early a key signs where there is no other, seconds: clocks differ, and a ring that was just made is to be used.
-    public static let earliness: Int64 = 120
+    /// How early a key signs where there is no other: clocks differ, and a ring that was just made is to be used.
+    public static let earliness: Seconds = 120
 
-    /// The key that seals at `now` (Unix seconds): the newest whose `activeFrom` has passed; where none has, the first
+    /// The key that seals at `now`: the newest whose `activeFrom` has passed; where none has, the first
     /// one, if it is active within `earliness`; nil otherwise.
-    public func signingKey(at now: Int64) -> RingKey? { signingIndex(at: now).map { keys[$0] } }
+    public func signingKey(at now: UnixSeconds) -> RingKey? { signingIndex(at: now).map { keys[$0] } }
 
     /// As `signingKey`, its place in `keys`.
-    public func signingIndex(at now: Int64) -> Int? {
+    public func signingIndex(at now: UnixSeconds) -> Int? {
         if let index = keys.lastIndex(where: { $0.activeFrom <= now }) { return index }
         return keys.firstIndex { $0.activeFrom - Self.earliness <= now }
     }
@@ -95,7 +99,7 @@ public struct KeyRing: Equatable, Sendable {
             for key in keys {
                 text.append(UInt8(truncatingIfNeeded: key.kid.utf8.count))
                 text += key.kid.utf8
-                withUnsafeBytes(of: key.activeFrom.bigEndian) { text += $0 }
+                withUnsafeBytes(of: key.activeFrom.sinceEpoch.bigEndian) { text += $0 }
                 key.secret.withUnsafeBytes { text += $0 }
             }
             let digest = try CryptoContext().digest(text)
@@ -108,15 +112,14 @@ public struct KeyRing: Equatable, Sendable {
 
     /// When the key at `index` of `keys` stops, or stopped, signing: when the next newer one becomes active. Nil for
     /// the newest.
-    public func end(ofKeyAt index: Int) -> Int64? { keys.dropFirst(index + 1).first?.activeFrom }
+    public func end(ofKeyAt index: Int) -> UnixSeconds? { keys.dropFirst(index + 1).first?.activeFrom }
 
-    /// The ring without the keys that stopped signing more than `longestLifetime` seconds before `now`: nothing that
-    /// they sealed is still good. The key that signs stays, and so does every key to come.
-    public func pruned(now: Int64, longestLifetime: Int64) -> KeyRing {
+    /// The ring without the keys that stopped signing more than `longestLifetime` before `now`: nothing that they
+    /// sealed is still good. The key that signs stays, and so does every key to come.
+    public func pruned(now: UnixSeconds, longestLifetime: Seconds) -> KeyRing {
         let kept = keys.indices.filter { index in
             guard let end = end(ofKeyAt: index), end <= now else { return true }
-            let (age, overflow) = now.subtractingReportingOverflow(end)
-            return !overflow && age <= max(0, longestLifetime)
+            return now - end <= max(0, longestLifetime)
         }
         return KeyRing(sorted: kept.map { keys[$0] })
     }

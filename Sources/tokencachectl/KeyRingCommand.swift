@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import TokenCrypto
+import UnixTime
 
 /// `keyring`: the file with the keys that seal guests, CSRF tokens and captchas.
 struct KeyRingCommand: ParsableCommand {
@@ -91,14 +92,14 @@ struct KeyRingRotate: ParsableCommand {
 
     func run() throws {
         let now = Layout.now
-        let (start, isAbsurd) = now.addingReportingOverflow(delay.duration.components.seconds)
-        guard !isAbsurd, start <= RingKey.maxTime else {
+        let start = now + delay.duration.components.seconds
+        guard start <= RingKey.times.upperBound else {
             throw Failure(status: .usage, message: "--in is too far away")
         }
         let old = try ring.load()
         // Of two keys of one second the older would go on signing.
-        let newest = old.keys.map(\.activeFrom).filter { $0 <= start }.max() ?? 0
-        let key = try makeKey(now: now, activeFrom: min(max(start, newest + 1), RingKey.maxTime))
+        let newest = old.keys.map(\.activeFrom).filter { $0 <= start }.max() ?? .earliest
+        let key = try makeKey(now: now, activeFrom: min(max(start, newest + 1), RingKey.times.upperBound))
         let new: KeyRing
         do throws(KeyRingError) { new = try old.adding(key) } catch { throw Failure(error, path: ring.path) }
         try ring.write(new, mustBeNew: false)
@@ -124,8 +125,8 @@ struct KeyRingList: ParsableCommand {
         if global.json {
             let rows = zip(keys.keys, states).map { key, state in
                 JSONText.object([
-                    ("kid", .string(key.kid)), ("created", .integer(key.created)),
-                    ("active_from", .integer(key.activeFrom)), ("state", .string(state.rawValue)),
+                    ("kid", .string(key.kid)), ("created", .integer(key.created.sinceEpoch)),
+                    ("active_from", .integer(key.activeFrom.sinceEpoch)), ("state", .string(state.rawValue)),
                 ])
             }
             return try Terminal.print(JSONText.array(rows).text)
@@ -167,7 +168,7 @@ enum KeyState: String {
     /// It verifies, and its time to sign has not come.
     case waits
 
-    init(of key: RingKey, in ring: KeyRing, now: Int64) {
+    init(of key: RingKey, in ring: KeyRing, now: UnixSeconds) {
         if ring.signingKey(at: now) == key {
             self = .signs
         } else {
@@ -177,7 +178,7 @@ enum KeyState: String {
 }
 
 /// A new key of this program's own randomness.
-func makeKey(now: Int64, activeFrom: Int64) throws -> RingKey {
+func makeKey(now: UnixSeconds, activeFrom: UnixSeconds) throws -> RingKey {
     var random = SystemRandom()
     do throws(KeyRingError) {
         return try RingKey.make(created: now, activeFrom: activeFrom, random: &random)

@@ -1,4 +1,5 @@
 import TokenCrypto
+import UnixTime
 
 /// What `keyring` subcommands show of a ring: never a key.
 struct KeyRingPage {
@@ -9,7 +10,7 @@ struct KeyRingPage {
     /// Names of the keys that were just removed.
     var removed: [String]?
     /// The lifetime by which they were judged, and where it came from.
-    var longest: (seconds: Int64, source: String)?
+    var longest: (seconds: Seconds, source: String)?
 
     func show(asJSON: Bool, advice: String?) throws {
         let fingerprint: String
@@ -21,7 +22,7 @@ struct KeyRingPage {
                 ("file", .string(path)), ("keys", .integer(Int64(ring.keys.count))),
                 ("signing", signing.map { .string($0.kid) } ?? .null), ("fingerprint", .string(fingerprint)),
             ]
-            if let new { members += [("kid", .string(new.kid)), ("active_from", .integer(new.activeFrom))] }
+            if let new { members += [("kid", .string(new.kid)), ("active_from", .integer(new.activeFrom.sinceEpoch))] }
             if let removed { members.append(("removed", .array(removed.map { .string($0) }))) }
             if let longest { members.append(("longest", .integer(longest.seconds))) }
             return try Terminal.print(JSONText.object(members).text)
@@ -41,11 +42,13 @@ struct KeyRingPage {
     }
 
     /// The first key may sign a little before its time: there is no other.
-    private func wait(_ now: Int64) -> String {
+    private func wait(_ now: UnixSeconds) -> String {
         guard let first = ring.keys.first else { return "there is no key" }
         let earliest = Layout.duration(seconds: KeyRing.earliness)
         return "nothing can be sealed until \(earliest) before \(first.kid) is active, \(moment(first, now))"
     }
 
-    private func moment(_ key: RingKey, _ now: Int64) -> String { Layout.future(in: key.activeFrom - now, now: now) }
+    private func moment(_ key: RingKey, _ now: UnixSeconds) -> String {
+        Layout.future(in: key.activeFrom - now, now: now)
+    }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import UnixTime
 
 /// How values look to people: aligned, with readable times, and without anything a terminal would obey.
 enum Layout {
@@ -45,7 +46,7 @@ enum Layout {
     }
 
     /// The two largest units: `1h 59m`, `3d 4h`, `45s`.
-    static func duration(seconds: Int64) -> String {
+    static func duration(seconds: Seconds) -> String {
         guard seconds > 0 else { return "0s" }
         let units: [(name: String, seconds: Int64)] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)]
         guard let first = units.firstIndex(where: { seconds >= $0.seconds }) else { return "0s" }
@@ -58,28 +59,29 @@ enum Layout {
         return text
     }
 
-    /// A Unix time in the local time zone: `2026-01-31 14:03:22`.
-    static func localTime(_ seconds: Int64) -> String {
-        var time = time_t(clamping: seconds)
+    /// In the local time zone: `2026-01-31 14:03:22`.
+    static func localTime(_ time: UnixSeconds) -> String {
+        var seconds = time_t(time.sinceEpoch)
         var parts = tm()
-        guard localtime_r(&time, &parts) != nil else { return "\(seconds)" }
+        guard localtime_r(&seconds, &parts) != nil else { return "\(time)" }
         var buffer = [CChar](repeating: 0, count: 64)
         let length = strftime(&buffer, buffer.count, "%Y-%m-%d %H:%M:%S", &parts)
         return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// A time that has passed: `2026-01-31 14:03:22 (5m ago)`.
-    static func past(_ time: Int64, now: Int64) -> String {
-        let (age, isAbsurd) = now.subtractingReportingOverflow(time)
-        return isAbsurd || age < 0 ? localTime(time) : "\(localTime(time)) (\(duration(seconds: age)) ago)"
+    static func past(_ time: UnixSeconds, now: UnixSeconds) -> String {
+        let age = now - time
+        return age < 0 || age == .max ? localTime(time) : "\(localTime(time)) (\(duration(seconds: age)) ago)"
     }
 
     /// A time to come: `2026-01-31 16:02:11 (in 1h 59m)`.
-    static func future(in seconds: Int64, now: Int64) -> String {
-        let (time, isAbsurd) = now.addingReportingOverflow(seconds)
-        return isAbsurd ? "in \(duration(seconds: seconds))" : "\(localTime(time)) (in \(duration(seconds: seconds)))"
+    static func future(in seconds: Seconds, now: UnixSeconds) -> String {
+        let time = now + seconds
+        let wait = "in \(duration(seconds: seconds))"
+        return time == .latest ? wait : "\(localTime(time)) (\(wait))"
     }
 
-    /// This host's clock, in Unix seconds.
-    static var now: Int64 { Int64(time(nil)) }
+    /// This moment by this host's clock.
+    static var now: UnixSeconds { UnixSeconds(Int64(time(nil))) }
 }

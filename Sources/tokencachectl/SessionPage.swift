@@ -1,4 +1,5 @@
 import TokenCacheClient
+import UnixTime
 
 /// One domain reply for people, or as JSON for programs.
 struct SessionPage {
@@ -11,7 +12,7 @@ struct SessionPage {
     }
 
     /// `field  value` lines in the daemon's order, times readable.
-    func page(now: Int64) -> String {
+    func page(now: UnixSeconds) -> String {
         var rows: [(label: String, text: String)] = []
         for (name, value) in fields.pairs {
             if name == "data", let data = value.fields {
@@ -23,17 +24,21 @@ struct SessionPage {
         return Layout.page(rows)
     }
 
-    /// A value as people read it: by its name a time, a duration, a yes or no, or as it is.
-    static func text(of value: ReplyValue, named name: String = "", now: Int64 = 0) -> String {
-        if let number = value.number {
-            switch name {
-            case "auth_time" where number == 0: return "never"
-            case "created", "modified", "auth_time": return Layout.past(number, now: now)
-            case "expires_in", "absolute_in", "max_age": return Layout.future(in: number, now: now)
-            case "accepted", "stale": return number == 1 ? "yes" : "no"
-            default: return String(number)
-            }
+    /// A field's value as people read it: by its name a time, a duration, a yes or no, or as it is.
+    private static func text(of value: ReplyValue, named name: String, now: UnixSeconds) -> String {
+        guard let number = value.number else { return text(of: value) }
+        return switch name {
+        case "auth_time" where number == 0: "never"
+        case "created", "modified", "auth_time": Layout.past(UnixSeconds(number), now: now)
+        case "expires_in", "absolute_in", "max_age": Layout.future(in: number, now: now)
+        case "accepted", "stale": number == 1 ? "yes" : "no"
+        default: text(of: value)
         }
+    }
+
+    /// A value as it is.
+    static func text(of value: ReplyValue) -> String {
+        if let number = value.number { return String(number) }
         if let string = value.string { return string.isEmpty ? Layout.absent : Layout.printable(string) }
         if let elements = value.elements { return elements.map { text(of: $0) }.joined(separator: " ") }
         return Layout.absent

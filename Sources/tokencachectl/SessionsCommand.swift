@@ -1,5 +1,6 @@
 import ArgumentParser
 import TokenCacheClient
+import UnixTime
 
 /// `sessions`: those of one subject, or the counters of all.
 struct Sessions: ParsableCommand {
@@ -56,7 +57,7 @@ struct Sessions: ParsableCommand {
         if found.isEmpty { throw Outcome(status: .notAccepted) }
     }
 
-    static func table(_ sessions: [ReplyFields], data: [String], now: Int64) -> String {
+    static func table(_ sessions: [ReplyFields], data: [String], now: UnixSeconds) -> String {
         let columns = ["sid", "created", "modified", "expires_in", "absolute_in", "generation"]
         let rows = sessions.map { session in
             columns.map { name in cell(session[name], named: name, now: now) }
@@ -66,10 +67,10 @@ struct Sessions: ParsableCommand {
     }
 
     /// As on a page, but durations alone: a table row has no room for both.
-    private static func cell(_ value: ReplyValue?, named name: String, now: Int64) -> String {
+    private static func cell(_ value: ReplyValue?, named name: String, now: UnixSeconds) -> String {
         guard let value else { return Layout.absent }
         switch (name, value.number) {
-        case ("created", let time?), ("modified", let time?): return Layout.localTime(time)
+        case ("created", let time?), ("modified", let time?): return Layout.localTime(UnixSeconds(time))
         case ("expires_in", let rest?), ("absolute_in", let rest?): return "in \(Layout.duration(seconds: rest))"
         default: return SessionPage.text(of: value)
         }

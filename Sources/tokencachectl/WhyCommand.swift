@@ -1,5 +1,6 @@
 import ArgumentParser
 import TokenCacheClient
+import UnixTime
 
 /// `why`: what happened to a session, in sentences.
 struct Why: ParsableCommand {
@@ -41,7 +42,7 @@ struct Why: ParsableCommand {
     }
 
     /// What the reply means, one thought a sentence.
-    static func sentences(_ fields: ReplyFields, now: Int64) -> [String] {
+    static func sentences(_ fields: ReplyFields, now: UnixSeconds) -> [String] {
         guard fields.isAccepted else { return [ending(fields)] }
         var sentences = [life(fields, now: now)]
         if let rest = fields["expires_in"]?.number, let end = fields["absolute_in"]?.number {
@@ -65,11 +66,11 @@ struct Why: ParsableCommand {
         return sentences
     }
 
-    private static func life(_ fields: ReplyFields, now: Int64) -> String {
+    private static func life(_ fields: ReplyFields, now: UnixSeconds) -> String {
         let subject = fields["subject"]?.string ?? ""
         let whose = subject.isEmpty ? "nobody's by name" : "that of \"\(Layout.printable(subject))\""
-        let created = fields["created"]?.number.map { Layout.past($0, now: now) } ?? Layout.absent
-        let modified = fields["modified"]?.number.map { Layout.past($0, now: now) } ?? Layout.absent
+        let created = fields["created"]?.number.map { Layout.past(UnixSeconds($0), now: now) } ?? Layout.absent
+        let modified = fields["modified"]?.number.map { Layout.past(UnixSeconds($0), now: now) } ?? Layout.absent
         return "It lives, and is \(whose): created \(created), last access on record \(modified)."
     }
 

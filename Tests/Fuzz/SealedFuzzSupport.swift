@@ -13,7 +13,7 @@ struct FuzzSite {
 
     init() throws {
         let secret = SecretBytes([UInt8](0..<32))
-        let key = try RingKey(kid: "k1", secret: secret, created: 0, activeFrom: 0)
+        let key = try RingKey(kid: "k1", secret: secret, created: UnixSeconds(0), activeFrom: UnixSeconds(0))
         sealer = try Sealer(ring: KeyRing(keys: [key]), prefix: Self.prefix)
         let crypto = try CryptoContext()
         func derive(_ purpose: String) throws -> SecretBytes {

@@ -48,8 +48,8 @@ struct IndependentLibraryTests {
         let now = now
         let keys = try ["first", "second_2", "-"].enumerated().map { index, kid in
             try RingKey(
-                kid: kid, secret: .random(count: 32, from: &random), created: now.sinceEpoch,
-                activeFrom: now.sinceEpoch - 30 + Int64(index) * 10)
+                kid: kid, secret: .random(count: 32, from: &random), created: now,
+                activeFrom: now - 30 + Int64(index) * 10)
         }
         try KeyRingFile.write(KeyRing(keys: keys), path: ringPath, mustBeNew: true)
         sealer = try Sealer(

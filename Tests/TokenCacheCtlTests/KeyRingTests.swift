@@ -3,13 +3,14 @@ import Glibc
 import TestSupport
 import Testing
 import TokenCrypto
+import UnixTime
 
 /// `tokencachectl keyring`: what it does to the file, what it prints, and that no key is in it.
 @Suite("tokencachectl: keyring", .timeLimit(.minutes(10)))
 struct KeyRingTests {
     let folder: TemporaryFolder
     let path: String
-    let now = Int64(time(nil))
+    let now = UnixSeconds(Int64(time(nil)))
 
     init() throws {
         folder = try TemporaryFolder()
@@ -48,7 +49,7 @@ struct KeyRingTests {
         let made = try keyring("init", path)
         #expect(made.status == 0 && made.errors.isEmpty)
         let ring = try ring()
-        #expect(ring.keys.count == 1 && ring.signingKey(at: Int64(time(nil))) == ring.keys[0])
+        #expect(ring.keys.count == 1 && ring.signingKey(at: UnixSeconds(Int64(time(nil)))) == ring.keys[0])
         #expect(made.output.contains("signing      \(ring.keys[0].kid)\n"))
         #expect(made.output.contains("fingerprint  \(try ring.fingerprint)\n"))
         var facts = stat()
@@ -73,12 +74,12 @@ struct KeyRingTests {
         #expect(ring.signingKey(at: key.activeFrom - 1)?.kid == "k0")
         #expect(ring.signingKey(at: key.activeFrom) == key)
         let fields = try #require(try rotated.json() as? NSDictionary)
-        #expect(fields["kid"] as? String == key.kid && fields["active_from"] as? Int64 == key.activeFrom)
+        #expect(fields["kid"] as? String == key.kid && fields["active_from"] as? Int64 == key.activeFrom.sinceEpoch)
         let fingerprint = try ring.fingerprint
         #expect(fields["signing"] as? String == "k0" && fields["fingerprint"] as? String == fingerprint)
 
         #expect(try keyring("rotate", "--in", "0", "--file", path).status == 0)
-        #expect(try self.ring().signingKey(at: Int64(time(nil)))?.kid != "k0")
+        #expect(try self.ring().signingKey(at: UnixSeconds(Int64(time(nil))))?.kid != "k0")
         // A day unless said otherwise.
         #expect(try keyring("rotate", "--file", path).status == 0)
         let day = try #require(try self.ring().keys.last)
@@ -110,7 +111,8 @@ struct KeyRingTests {
         let json = try #require(try keyring("list", "--json", "--file", path).json() as? [NSDictionary])
         #expect(json.map { $0["kid"] as? String } == ["k0", "k1", "k2"])
         #expect(json.map { $0["state"] as? String } == ["verifies", "signs", "waits"])
-        #expect(json.map { $0["active_from"] as? Int64 } == [now - 2_000, now - 1_000, now + 3_600])
+        let times = [now - 2_000, now - 1_000, now + 3_600].map(\.sinceEpoch)
+        #expect(json.map { $0["active_from"] as? Int64 } == times)
         #expect(json[0].count == 4)
     }
 

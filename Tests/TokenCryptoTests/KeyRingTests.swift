@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import TokenCrypto
+import UnixTime
 
 @Suite("The key ring")
 struct KeyRingTests {
@@ -8,7 +9,9 @@ struct KeyRingTests {
     static let key = "{\"kid\":\"a\",\"key\":\"\(secretText)\",\"created\":1,\"active_from\":2}"
 
     static func key(_ kid: String, from activeFrom: Int64, created: Int64 = 0) throws -> RingKey {
-        try RingKey(kid: kid, secret: SecretBytes([UInt8](0..<32)), created: created, activeFrom: activeFrom)
+        try RingKey(
+            kid: kid, secret: SecretBytes([UInt8](0..<32)), created: UnixSeconds(created),
+            activeFrom: UnixSeconds(activeFrom))
     }
 
     private func parse(_ json: String) throws(KeyRingError) -> KeyRing { try KeyRing.parse(Array(json.utf8)) }
@@ -19,7 +22,7 @@ struct KeyRingTests {
     func readAndWritten() throws {
         let ring = try parse("{\"keys\":[\(Self.key)]}")
         let key = try #require(ring.keys.first)
-        #expect(key.kid == "a" && key.created == 1 && key.activeFrom == 2)
+        #expect(key.kid == "a" && key.created == UnixSeconds(1) && key.activeFrom == UnixSeconds(2))
         #expect(key.secret == SecretBytes([UInt8](0..<32)))
         #expect(
             String(decoding: ring.encoded(), as: UTF8.self) == """
@@ -37,7 +40,8 @@ struct KeyRingTests {
         let keys = try (0..<64).map { index in
             try RingKey(
                 kid: String(repeating: "k", count: 30) + (index < 10 ? "0\(index)" : "\(index)"),
-                secret: .random(count: 32, from: &random), created: RingKey.maxTime, activeFrom: RingKey.maxTime)
+                secret: .random(count: 32, from: &random), created: RingKey.times.upperBound,
+                activeFrom: RingKey.times.upperBound)
         }
         let ring = try KeyRing(keys: keys.shuffled())
         #expect(ring.encoded().count < KeyRing.maxEncodedCount / 4)
@@ -98,7 +102,7 @@ struct KeyRingTests {
     @Test("the newest key whose time has come signs, whatever the order in the file")
     func newestKeySigns() throws {
         let ring = try KeyRing(keys: [Self.key("c", from: 30), Self.key("a", from: 10), Self.key("b", from: 20)])
-        let signers = [10, 19, 20, 29, 30, .max].map { ring.signingKey(at: $0)?.kid }
+        let signers = [10, 19, 20, 29, 30, .max].map { ring.signingKey(at: UnixSeconds($0))?.kid }
         #expect(signers == ["a", "a", "b", "b", "c", "c"])
     }
 
@@ -106,8 +110,8 @@ struct KeyRingTests {
     func firstKeySignsEarly() throws {
         let ring = try KeyRing(keys: [Self.key("b", from: 1_010), Self.key("a", from: 1_000)])
         let times: [Int64] = [0, 879, 880, 1_000, 1_009, 1_010]
-        #expect(times.map { ring.signingKey(at: $0)?.kid } == [nil, nil, "a", "a", "a", "b"])
-        #expect(ring.signingKey(at: .min) == nil)
+        #expect(times.map { ring.signingKey(at: UnixSeconds($0))?.kid } == [nil, nil, "a", "a", "a", "b"])
+        #expect(ring.signingKey(at: .earliest) == nil)
     }
 
     @Test("hosts agree on the key where two have one time")
@@ -117,7 +121,7 @@ struct KeyRingTests {
             try Self.key("z", from: 10, created: 4),
         ]
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
-            #expect(try KeyRing(keys: order.map { keys[$0] }).signingKey(at: 10)?.kid == "b")
+            #expect(try KeyRing(keys: order.map { keys[$0] }).signingKey(at: UnixSeconds(10))?.kid == "b")
         }
     }
 
@@ -133,7 +137,11 @@ struct KeyRingTests {
         let others = [
             [try Self.key("a", from: 1)], [try Self.key("a", from: 1), try Self.key("c", from: 2)],
             [try Self.key("a", from: 1), try Self.key("b", from: 3)],
-            [try Self.key("a", from: 1), try RingKey(kid: "b", secret: secret, created: 0, activeFrom: 2)],
+            [
+                try Self.key("a", from: 1),
+                try RingKey(
+                    kid: "b", secret: secret, created: UnixSeconds(0), activeFrom: UnixSeconds(2)),
+            ],
         ]
         let fingerprints = try others.map { try KeyRing(keys: $0).fingerprint } + [text]
         #expect(Set(fingerprints).count == 5)
@@ -145,7 +153,7 @@ struct KeyRingTests {
     func pruned() throws {
         let ring = try KeyRing(keys: [Self.key("a", from: 0), Self.key("b", from: 100), Self.key("c", from: 1_000)])
         func kept(_ now: Int64, _ lifetime: Int64) -> [String] {
-            ring.pruned(now: now, longestLifetime: lifetime).keys.map(\.kid)
+            ring.pruned(now: UnixSeconds(now), longestLifetime: lifetime).keys.map(\.kid)
         }
         #expect(kept(50, 10) == ["a", "b", "c"])
         #expect(kept(110, 10) == ["a", "b", "c"])
@@ -165,9 +173,9 @@ struct KeyRingTests {
     @Test("a key to come is never pruned, nor the one that signs until then")
     func neverPruned() throws {
         let ring = try KeyRing(keys: [Self.key("now", from: 0), Self.key("next", from: 5_000)])
-        #expect(ring.pruned(now: 4_999, longestLifetime: 0).keys.map(\.kid) == ["now", "next"])
+        #expect(ring.pruned(now: UnixSeconds(4_999), longestLifetime: 0).keys.map(\.kid) == ["now", "next"])
         let future = try KeyRing(keys: [Self.key("x", from: 10), Self.key("y", from: 20)])
-        #expect(future.pruned(now: 0, longestLifetime: 0) == future)
+        #expect(future.pruned(now: UnixSeconds(0), longestLifetime: 0) == future)
     }
 
     // MARK: Making
@@ -175,7 +183,9 @@ struct KeyRingTests {
     @Test("a new key is random and has a name of its own")
     func newKey() throws {
         var random: any RandomSource = SystemRandom()
-        let keys = try (0..<50).map { _ in try RingKey.make(created: 1, activeFrom: 2, random: &random) }
+        let keys = try (0..<50).map { _ in
+            try RingKey.make(created: UnixSeconds(1), activeFrom: UnixSeconds(2), random: &random)
+        }
         #expect(try KeyRing(keys: keys).keys.count == 50)
         #expect(
             keys.allSatisfy {

@@ -54,14 +54,14 @@ public final class Sealer {
     deinit { scratch.deallocate() }
 
     /// Whether a key signs, so that anything can be sealed.
-    public func canSeal(at now: UnixSeconds) -> Bool { ring.signingIndex(at: now.sinceEpoch) != nil }
+    public func canSeal(at now: UnixSeconds) -> Bool { ring.signingIndex(at: now) != nil }
 
     /// Whether one key sealed so many captchas in this process that it should be replaced: random nonces are safe for
     /// 2³² messages a key, over all hosts together (RFC 7518 §8.4), and this says so at 2²⁸.
     public var isNonceWarningDue: Bool { keys.contains { $0.nonces >= SealingKey.nonceWarning } }
 
     func signingKey(at now: UnixSeconds) throws(CryptoError) -> SealingKey {
-        guard let index = ring.signingIndex(at: now.sinceEpoch) else {
+        guard let index = ring.signingIndex(at: now) else {
             throw CryptoError(operation: "sealing without an active key")
         }
         return keys[keys.count - 1 - index]

@@ -4,6 +4,7 @@ import RedisLink
 import SeededRandom
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -90,7 +91,9 @@ final class SimulatedDaemon {
     private static func ring() throws -> KeyRing {
         var random = SeededRandom(seed: 11)
         return try KeyRing(keys: [
-            RingKey(kid: "k1", secret: try .random(count: 32, from: &random), created: 0, activeFrom: 0)
+            RingKey(
+                kid: "k1", secret: try .random(count: 32, from: &random), created: UnixSeconds(0),
+                activeFrom: UnixSeconds(0))
         ])
     }
 }

@@ -127,8 +127,8 @@ struct CrossMatrixTests {
         let impostor = try Sealer(
             ring: KeyRing(keys: [
                 RingKey(
-                    kid: "k1", secret: Site.secret(99), created: Site.now.sinceEpoch - 10,
-                    activeFrom: Site.now.sinceEpoch - 10)
+                    kid: "k1", secret: Site.secret(99), created: Site.now - 10,
+                    activeFrom: Site.now - 10)
             ]), prefix: Array("tc:".utf8))
         for sealer in [try Site(keys: [2, 3]).sealer, impostor] {
             #expect(guest.withUnsafeBytes { sealer.openGuest($0, now: Site.now) } == .unknown)
@@ -143,8 +143,8 @@ struct CrossMatrixTests {
     @Test("G5: through a rotation over hosts every token is good on every host")
     func rotationOverHosts() throws {
         // Old ring, ring with the new key not yet active, active, old key pruned away from neither.
-        let old = try RingKey(kid: "a", secret: Site.secret(1), created: 0, activeFrom: 0)
-        let new = try RingKey(kid: "b", secret: Site.secret(2), created: 100, activeFrom: (Site.now + 3_600).sinceEpoch)
+        let old = try RingKey(kid: "a", secret: Site.secret(1), created: UnixSeconds(0), activeFrom: UnixSeconds(0))
+        let new = try RingKey(kid: "b", secret: Site.secret(2), created: UnixSeconds(100), activeFrom: Site.now + 3_600)
         let both = try KeyRing(keys: [old, new])
         let hosts = [try Sealer(ring: both, prefix: []), try Sealer(ring: both, prefix: [])]
         for time in [Site.now, Site.now + 3_599, Site.now + 3_600, Site.now + 7_200] {

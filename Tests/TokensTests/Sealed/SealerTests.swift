@@ -14,7 +14,7 @@ struct SealerTests {
         var random = SeededRandom(seed: 1)
         let future = try Sealer(
             ring: KeyRing(keys: [
-                RingKey(kid: "k1", secret: Site.secret(1), created: 0, activeFrom: (Site.now + 130).sinceEpoch)
+                RingKey(kid: "k1", secret: Site.secret(1), created: UnixSeconds(0), activeFrom: Site.now + 130)
             ]), prefix: Array("tc:".utf8))
         // Clocks differ: where there is no other key, one that is active within two minutes is used.
         #expect(!future.canSeal(at: Site.now + 9) && future.canSeal(at: Site.now + 10))
@@ -81,7 +81,9 @@ struct SealerTests {
     @Test("the longest token of each kind stays below 4 KiB")
     func longestTokens() throws {
         let kid = String(repeating: "k", count: 32)
-        let ring = try KeyRing(keys: [RingKey(kid: kid, secret: Site.secret(1), created: 0, activeFrom: 0)])
+        let ring = try KeyRing(keys: [
+            RingKey(kid: kid, secret: Site.secret(1), created: UnixSeconds(0), activeFrom: UnixSeconds(0))
+        ])
         let sealer = try Sealer(ring: ring, prefix: [])
         let binding = Binding(kid: Array(kid.utf8), prefix: 128, code: [UInt8](1...16))
         let bindings = Bindings(ip: binding, userAgent: binding)

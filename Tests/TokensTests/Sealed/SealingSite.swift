@@ -17,8 +17,8 @@ struct Site {
         ring = try KeyRing(
             keys: numbers.enumerated().map { index, number in
                 try RingKey(
-                    kid: "k\(number)", secret: Site.secret(number), created: Site.now.sinceEpoch - 1_000,
-                    activeFrom: Site.now.sinceEpoch - 1_000 + Int64(index))
+                    kid: "k\(number)", secret: Site.secret(number), created: Site.now - 1_000,
+                    activeFrom: Site.now - 1_000 + Int64(index))
             })
         sealer = try Sealer(ring: ring, prefix: Array(prefix.utf8))
     }
