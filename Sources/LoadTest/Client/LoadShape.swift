@@ -105,6 +105,13 @@ public struct LoadOutcome: Sendable {
             + "latencies with the time they waited for one, which is less than they would have taken"
     }
 
+    /// Throws if an answer was bad.
+    /// - Parameter what: who was asked, or what for: the error begins with it.
+    func expectGood(_ what: String) throws(LoadTestError) {
+        guard let failure = failures.max(by: { $0.value < $1.value }) else { return }
+        throw .refused("\(what): \(failure.value) bad answers: \(failure.key)")
+    }
+
     mutating func fail(_ text: String, count: Int = 1) {
         // A server that invents a new error each time must not fill the memory.
         let known = failures[text] != nil || failures.count < 16

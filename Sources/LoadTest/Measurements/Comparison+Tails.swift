@@ -4,7 +4,8 @@ extension Comparison {
     func measureCold() throws(LoadTestError) {
         progress.phase("making \(plan.coldSessions * plan.rounds) cold sessions", isStep: true)
         let total = plan.coldSessions * plan.rounds
-        let tokens = try SessionSource.issue(total, shape: preparation(total), row: WorkloadLanes.issueRow)
+        let tokens = try SessionSource.issue(
+            total, shape: bed.preparation(total, of: daemon), row: WorkloadLanes.issueRow)
         try PeerRequests.fillRecords(tokens, into: peerControl)
         var samples: [Contender: [Sample]] = [:]
         for round in 0..<plan.rounds {
@@ -15,7 +16,7 @@ extension Comparison {
             ]
             for (contender, server, lane) in asked {
                 progress.phase("round \(round + 1), cold: \(contender.title)", isStep: true)
-                var shape = shape(server.socketPath)
+                var shape = plan.shape(server.socketPath, core: bed.cores.client)
                 shape.warmUp = .zero
                 shape.duration = .seconds(60)
                 samples[contender, default: []].append(try take(shape, [lane], server, contender))
@@ -30,7 +31,7 @@ extension Comparison {
         guard let slowest = result.tables.first?.rows.map(\.throughput.median).min() else { return }
         for entry in entries {
             progress.phase("latency at \(Figures.rate(slowest / 2))/s: \(entry.contender.title)", isStep: true)
-            var shape = shape(entry.server.socketPath)
+            var shape = plan.shape(entry.server.socketPath, core: bed.cores.client)
             shape.pace = .open(perSecond: slowest / 2)
             shape.recordsLatency = true
             shape.duration = .milliseconds(Int64(plan.latencySeconds * 1_000))

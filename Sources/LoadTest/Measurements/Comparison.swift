@@ -38,12 +38,12 @@ public final class Comparison {
 
     private func fill() throws(LoadTestError) {
         let tokens = try SessionSource.issue(
-            plan.sessions, shape: preparation(plan.sessions), row: WorkloadLanes.issueRow)
+            plan.sessions, shape: bed.preparation(plan.sessions, of: daemon), row: WorkloadLanes.issueRow)
         let validate = WorkloadLanes.validate(tokens)
         let answer = try daemonControl.sampleAnswer(to: Array(validate.rows[0]))
         result.requestBytes = validate.rows.stride
         result.replyBytes = answer.count
-        try SessionSource.warm(tokens, shape: preparation(tokens.count))
+        try SessionSource.warm(tokens, shape: bed.preparation(tokens.count, of: daemon))
         guard let sha = try peerControl.demand("SCRIPT", "LOAD", PeerRequests.script).string else {
             throw .refused("Redis does not load the script")
         }
@@ -113,7 +113,7 @@ public final class Comparison {
     }
 
     private func sample(_ entry: Entry, _ form: ClientForm) throws(LoadTestError) -> Sample {
-        var shape = shape(entry.server.socketPath)
+        var shape = plan.shape(entry.server.socketPath, core: bed.cores.client)
         shape.pipeline = form.pipeline
         shape.reconnects = form == .connectionEach
         return try take(shape, entry.lanes, entry.server, entry.contender)
@@ -123,27 +123,8 @@ public final class Comparison {
         _ shape: LoadShape, _ lanes: [LaneSpec], _ server: ServerProcess, _ contender: Contender
     ) throws(LoadTestError) -> Sample {
         let sample = try Sample.take(shape, lanes: lanes, process: server.process)
-        if let failure = sample.outcome.failures.max(by: { $0.value < $1.value }) {
-            throw .refused("\(contender.title): \(failure.value) bad answers: \(failure.key)")
-        }
+        try sample.outcome.expectGood(contender.title)
         return sample
-    }
-
-    func shape(_ socket: String) -> LoadShape {
-        var shape = LoadShape(socketPath: socket)
-        shape.connections = plan.connections
-        shape.duration = .milliseconds(Int64(plan.seconds * 1_000))
-        shape.warmUp = .milliseconds(Int64(plan.seconds * 100))
-        shape.recordsLatency = false
-        shape.threads = plan.clientThreads
-        shape.core = bed.cores.client
-        return shape
-    }
-
-    func preparation(_ requests: Int) -> LoadShape {
-        var plan = WorkloadPlan(workload: .validate, socketPath: daemon.socketPath)
-        plan.clientCore = bed.cores.client
-        return plan.preparation(requests)
     }
 
     func table(

@@ -19,6 +19,18 @@ public struct ComparisonPlan: Sendable {
     /// Sessions of one cold measurement.
     var coldSessions: Int { max(1_000, Int(seconds * 35_000)) }
 
+    /// What one server is asked in one round: as fast as it goes, one in flight on each connection.
+    func shape(_ socketPath: String, core: Int?) -> LoadShape {
+        var shape = LoadShape(socketPath: socketPath)
+        shape.connections = connections
+        shape.duration = .milliseconds(Int64(seconds * 1_000))
+        shape.warmUp = .milliseconds(Int64(seconds * 100))
+        shape.recordsLatency = false
+        shape.threads = clientThreads
+        shape.core = core
+        return shape
+    }
+
     /// Measurements, for the progress line.
     func steps(_ contenders: Int) -> Int {
         rounds * (contenders * ClientForm.allCases.count + 2) + contenders + 3 + Comparison.mixedRounds

@@ -31,8 +31,7 @@ public enum SessionData: String, CaseIterable, Codable, Sendable {
     /// Makes a session with it.
     var issueRow: RequestRows {
         let data = fields.isEmpty ? [] : ["DATA"] + fields.flatMap { [$0.name, $0.value] }
-        let bytes = RESP.command(["TOKEN.ISSUE"] + data)
-        return RequestRows(bytes: bytes, stride: bytes.count)
+        return RESP.row(["TOKEN.ISSUE"] + data)
     }
 }
 

@@ -24,8 +24,8 @@ public final class GuestComparison {
         daemon = try bed.startDaemon(store: store.socketPath, settings: plan.settings)
         control = try ControlConnection(path: daemon.socketPath)
         let sessions = try SessionSource.issue(
-            plan.sessions, shape: preparation(daemon, plan.sessions), row: WorkloadLanes.issueRow)
-        try SessionSource.warm(sessions, shape: preparation(daemon, plan.sessions))
+            plan.sessions, shape: bed.preparation(plan.sessions, of: daemon), row: WorkloadLanes.issueRow)
+        try SessionSource.warm(sessions, shape: bed.preparation(plan.sessions, of: daemon))
         let guests = try SealedLanes.guestTokens(plan.sessions, over: control)
         lanes = [
             .session: WorkloadLanes.validate(sessions),
@@ -73,7 +73,7 @@ public final class GuestComparison {
     }
 
     private func sample(_ question: GuestQuestion) throws(LoadTestError) -> Sample {
-        var shape = shape(daemon.socketPath)
+        var shape = plan.shape(daemon.socketPath, core: bed.cores.client)
         let lane: LaneSpec
         if let usual = lanes[question] {
             lane = usual
@@ -123,7 +123,7 @@ public final class GuestComparison {
     ) throws(LoadTestError) -> VisitorRow {
         progress.phase("\(Figures.grouped(Self.pageViews)) page views, \(site)", isStep: true)
         let before = try witness.look()
-        let outcome = try Load.run(preparation(daemon, Self.pageViews * lanes.count), lanes: lanes)
+        let outcome = try Load.run(bed.preparation(Self.pageViews * lanes.count, of: daemon), lanes: lanes)
         try expectClean(outcome, site)
         let after = try witness.look()
         return VisitorRow(
@@ -132,26 +132,7 @@ public final class GuestComparison {
     }
 
     private func expectClean(_ outcome: LoadOutcome, _ what: String) throws(LoadTestError) {
-        if let failure = outcome.failures.max(by: { $0.value < $1.value }) {
-            throw .refused("\(what): \(failure.value) bad answers: \(failure.key)")
-        }
+        try outcome.expectGood(what)
         guard outcome.unanswered == 0 else { throw .refused("\(what): \(outcome.unanswered) without an answer") }
-    }
-
-    private func shape(_ socket: String) -> LoadShape {
-        var shape = LoadShape(socketPath: socket)
-        shape.connections = plan.connections
-        shape.duration = .milliseconds(Int64(plan.seconds * 1_000))
-        shape.warmUp = .milliseconds(Int64(plan.seconds * 100))
-        shape.recordsLatency = false
-        shape.threads = plan.clientThreads
-        shape.core = bed.cores.client
-        return shape
-    }
-
-    private func preparation(_ daemon: ServerProcess, _ requests: Int) -> LoadShape {
-        var plan = WorkloadPlan(workload: .validate, socketPath: daemon.socketPath)
-        plan.clientCore = bed.cores.client
-        return plan.preparation(requests)
     }
 }

@@ -31,7 +31,8 @@ public final class Scale {
         let before = try usedMemory()
         progress.phase("making \(Figures.grouped(plan.sessions)) sessions")
         let tokens = try SessionSource.issue(
-            plan.sessions, shape: preparation(daemon, plan.sessions), row: WorkloadLanes.issueRow, progress: progress)
+            plan.sessions, shape: bed.preparation(plan.sessions, of: daemon), row: WorkloadLanes.issueRow,
+            progress: progress)
         let fresh = Double(try usedMemory() - before) / Double(plan.sessions)
         result.freshBytes = fresh
         bed.end(daemon)
@@ -51,7 +52,7 @@ public final class Scale {
     /// CPU of a hit, by how much data its session has.
     private func measureData(_ daemon: ServerProcess) throws(LoadTestError) {
         let control = try ControlConnection(path: daemon.socketPath)
-        var cost = try DataCost(plan.smallSessions, shape: preparation(daemon, plan.smallSessions))
+        var cost = try DataCost(plan.smallSessions, shape: bed.preparation(plan.smallSessions, of: daemon))
         let counters = try DaemonInformation.nearCache(control)
         for round in 1...plan.rounds {
             progress.phase("data, round \(round) of \(plan.rounds)")
@@ -108,7 +109,7 @@ public final class Scale {
     /// CPU of a hit, small and large in turn; and what more connections cost those that do less at each request.
     private func measureGrowth(_ daemon: ServerProcess, _ tokens: TokenPool) throws(LoadTestError) {
         progress.phase("warming \(Figures.grouped(tokens.count)) sessions")
-        try SessionSource.warm(tokens, shape: preparation(daemon, tokens.count))
+        try SessionSource.warm(tokens, shape: bed.preparation(tokens.count, of: daemon))
         let control = try ControlConnection(path: daemon.socketPath)
         let some = tokens.slice(0, count: plan.smallSessions)
         let all = [WorkloadLanes.validate(tokens)]
@@ -178,7 +179,7 @@ public final class Scale {
         shape.recordsLatency = false
         shape.core = bed.cores.client
         let sample = try Sample.take(shape, lanes: lanes, process: daemon.process)
-        try expectClean(sample.outcome)
+        try sample.outcome.expectGood(daemon.name)
         guard let microseconds = sample.serverMicroseconds else {
             throw .refused("\(daemon.name): \(connections) connections, and no answer in the measured time: --duration")
         }
@@ -191,20 +192,21 @@ public final class Scale {
             "rotating", store: store.socketPath, settings: ["rotation.after=2s", "rotation.overlap=1s"])
         let before = try usedMemory()
         progress.phase("rotating \(Figures.grouped(tokens.count)) sessions")
-        var shape = preparation(daemon, tokens.count)
+        var shape = bed.preparation(tokens.count, of: daemon)
         shape.collectsTokens = true
         var lane = WorkloadLanes.validate(tokens, once: true)
         lane.form.statuses = ["rotated"]
         let outcome = try Load.run(shape, lanes: [lane], observer: observer)
         try Interruption.check()
-        try expectClean(outcome)
+        try outcome.expectGood(daemon.name)
         result.pendingBytes = fresh + Double(try usedMemory() - before) / Double(tokens.count)
         bed.end(daemon)
 
         let confirming = try bed.startDaemon("confirming", store: store.socketPath)
         progress.phase("confirming \(Figures.grouped(tokens.count)) sessions")
         lane = WorkloadLanes.validate(TokenPool(bytes: outcome.tokens), once: true)
-        try expectClean(try Load.run(preparation(confirming, tokens.count), lanes: [lane], observer: observer))
+        let preparation = bed.preparation(tokens.count, of: confirming)
+        try Load.run(preparation, lanes: [lane], observer: observer).expectGood(confirming.name)
         result.rotatedBytes = fresh + Double(try usedMemory() - before) / Double(tokens.count)
         bed.end(confirming)
     }
@@ -213,18 +215,6 @@ public final class Scale {
         var observer = LoadObserver()
         observer.progresses = progress.update
         return observer
-    }
-
-    private func expectClean(_ outcome: LoadOutcome) throws(LoadTestError) {
-        if let failure = outcome.failures.max(by: { $0.value < $1.value }) {
-            throw .refused("\(failure.value) bad answers: \(failure.key)")
-        }
-    }
-
-    private func preparation(_ daemon: ServerProcess, _ requests: Int) -> LoadShape {
-        var plan = WorkloadPlan(workload: .validate, socketPath: daemon.socketPath)
-        plan.clientCore = bed.cores.client
-        return plan.preparation(requests)
     }
 
     private func usedMemory() throws(LoadTestError) -> Int {

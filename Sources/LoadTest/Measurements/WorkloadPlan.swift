@@ -62,6 +62,15 @@ public struct WorkloadPlan: Sendable {
     }
 }
 
+extension TestBed {
+    /// As ``WorkloadPlan/preparation(_:)``, for a daemon that runs here.
+    func preparation(_ requests: Int, of daemon: ServerProcess) -> LoadShape {
+        var plan = WorkloadPlan(workload: .validate, socketPath: daemon.socketPath)
+        plan.clientCore = cores.client
+        return plan.preparation(requests)
+    }
+}
+
 /// What a workload measured.
 public struct WorkloadResult: Codable, Sendable {
     public var workload: Workload

@@ -14,6 +14,12 @@ public enum RESP {
         return bytes
     }
 
+    /// The same command each time.
+    static func row(_ words: [String]) -> RequestRows {
+        let bytes = command(words)
+        return RequestRows(bytes: bytes, stride: bytes.count)
+    }
+
     /// One command for each of `arguments`, which all have one length, as rows of requests.
     ///
     /// - Parameter tokenOffset: where in the argument its token begins; nil if it has none.

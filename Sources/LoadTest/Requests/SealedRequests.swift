@@ -43,11 +43,6 @@ struct SealedTexts {
 enum SealedLanes {
     /// The form that pages of these workloads show.
     private static let form = "contact"
-    /// The same request each time.
-    private static func row(_ words: [String]) -> RequestRows {
-        let bytes = RESP.command(words)
-        return RequestRows(bytes: bytes, stride: bytes.count)
-    }
 
     static func guestTokens(_ count: Int, over control: ControlConnection) throws(LoadTestError) -> SealedTexts {
         try SealedTexts(
@@ -67,10 +62,10 @@ enum SealedLanes {
     static let requestsAPageView = 3
 
     static let visitors = LaneSpec(
-        rows: row(["TOKEN.VISIT", "", "CSRF", form]), form: ReplyForm(statuses: ["none"]))
+        rows: RESP.row(["TOKEN.VISIT", "", "CSRF", form]), form: ReplyForm(statuses: ["none"]))
 
     static let captchaIssue = LaneSpec(
-        rows: row(["CAPTCHA.ISSUE", "FORM", form]), form: ReplyForm(statuses: ["issued"]))
+        rows: RESP.row(["CAPTCHA.ISSUE", "FORM", form]), form: ReplyForm(statuses: ["issued"]))
 
     static func validate(guests: SealedTexts) -> LaneSpec {
         LaneSpec(rows: guests.rows(["TOKEN.VALIDATE"]), form: ReplyForm(statuses: ["valid"]))

@@ -58,13 +58,10 @@ enum WorkloadLanes {
     static let misses = 5
     static let hits = 94
 
-    static let issueRow = RequestRows(bytes: RESP.command(["TOKEN.ISSUE"]), stride: RESP.command(["TOKEN.ISSUE"]).count)
+    static let issueRow = RESP.row(["TOKEN.ISSUE"])
 
     /// Sessions that end by themselves an hour after a test of somebody's daemon.
-    static let briefIssueRow: RequestRows = {
-        let bytes = RESP.command(["TOKEN.ISSUE", "IDLE", "1h", "ABSOLUTE", "1h"])
-        return RequestRows(bytes: bytes, stride: bytes.count)
-    }()
+    static let briefIssueRow = RESP.row(["TOKEN.ISSUE", "IDLE", "1h", "ABSOLUTE", "1h"])
 
     static func issue(_ row: RequestRows) -> LaneSpec { LaneSpec(rows: row, form: ReplyForm(statuses: ["issued"])) }
 
