@@ -33,11 +33,13 @@ struct ReportTests {
                 rows: try Contender.allCases.map { contender in
                     let rate = throughputs[contender] ?? 1
                     let rates = [rate * 0.9, rate, rate * 1.1]
-                    return ComparisonRow(
-                        contender: contender, throughput: try #require(Spread(rates)),
-                        ratio: Spread([rate / 400_000]), serverMicroseconds: Spread([1e6 / rate]), serverLoad: 0.5,
-                        clientLoad: contender == .limit ? 1 : 0.8, isClientBound: contender == .limit,
-                        throughputs: rates, microseconds: rates.map { 1e6 / $0 })
+                    return SpeedRow(
+                        contender,
+                        Speed(
+                            throughput: try #require(Spread(rates)), ratio: Spread([rate / 400_000]),
+                            serverMicroseconds: Spread([1e6 / rate]), serverLoad: 0.5,
+                            clientLoad: contender == .limit ? 1 : 0.8, isClientBound: contender == .limit,
+                            throughputs: rates, microseconds: rates.map { 1e6 / $0 }))
                 })
         }
         result.latencies = try Contender.allCases.map {
@@ -144,9 +146,10 @@ struct ReportTests {
         var report = Report(command: "tokencache-load --guests", machine: try Self.report().machine)
         var result = GuestResult(rounds: 1, seconds: 1, connections: 50, sessions: 1_000)
         result.rows = [
-            GuestRow(
-                question: .guest, throughput: try #require(Spread([5])), ratio: Spread([0.75]), clientLoad: 0.5,
-                isClientBound: false)
+            SpeedRow(
+                .guest,
+                Speed(
+                    throughput: try #require(Spread([5])), ratio: Spread([0.75]), clientLoad: 0.5, isClientBound: false))
         ]
         result.visitors = [
             VisitorRow(
@@ -256,7 +259,7 @@ struct ReportTests {
     func text() throws {
         let report = try Self.report()
         let (plain, markdown) = (report.text(), report.markdown())
-        let tables = ReportTables(report).all.filter { !$0.rows.isEmpty }
+        let tables = report.tables
         #expect(tables.map { $0.rows.count } == [5, 5, 5, 5, 9])
         for row in tables.flatMap(\.rows) {
             #expect(markdown.contains("| \(row.joined(separator: " | ")) |\n"), "\(row)")

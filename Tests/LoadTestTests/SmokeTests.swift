@@ -175,10 +175,10 @@ struct SmokeTests {
         #expect(result.tables.map(\.form) == ClientForm.allCases)
         for table in result.tables {
             // The fifth is not everywhere.
-            let contenders = Set(table.rows.map(\.contender)).union([.memcached])
+            let contenders = Set(table.rows.map(\.subject)).union([.memcached])
             #expect(contenders == Set(Contender.allCases), "\(table.form)")
         }
-        #expect(result.tables.allSatisfy { $0.rows.allSatisfy { $0.throughput.median > 0 } })
+        #expect(result.tables.allSatisfy { $0.rows.allSatisfy { $0.speed.throughput.median > 0 } })
         #expect(result.figures.allSatisfy { $0.isReached != nil })
     }
 
@@ -190,8 +190,8 @@ struct SmokeTests {
         #expect(outcome.status == 0, "\(outcome.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
         let result = try #require(report.guests)
-        #expect(result.rows.map(\.question) == GuestQuestion.allCases)
-        #expect(result.rows.allSatisfy { $0.throughput.median > 0 && $0.ratio != nil })
+        #expect(result.rows.map(\.subject) == GuestQuestion.allCases)
+        #expect(result.rows.allSatisfy { $0.speed.throughput.median > 0 && $0.speed.ratio != nil })
         let bots = try #require(result.visitors.first)
         let sessions = try #require(result.visitors.last)
         #expect(bots.pageViews == 20_000 && bots.writes == [:] && bots.keys == 0)

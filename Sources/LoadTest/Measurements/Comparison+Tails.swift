@@ -28,7 +28,7 @@ extension Comparison {
 
     /// All at one rate that every one of them can keep up with: half of what the slowest did.
     func measureLatencies() throws(LoadTestError) {
-        guard let slowest = result.tables.first?.rows.map(\.throughput.median).min() else { return }
+        guard let slowest = result.tables.first?.rows.map(\.speed.throughput.median).min() else { return }
         for entry in entries {
             progress.phase("latency at \(Figures.rate(slowest / 2))/s: \(entry.contender.title)", isStep: true)
             var shape = plan.shape(entry.server.socketPath, core: bed.cores.client)
@@ -96,18 +96,18 @@ extension Comparison {
     static func notes(on result: ComparisonResult) -> [String] {
         var notes: [String] = []
         for table in result.tables {
-            for row in table.rows where row.isClientBound {
+            for row in table.rows where row.speed.isClientBound {
                 notes.append(
-                    "\(row.contender.title), \(table.form.title): the client was the bottleneck "
-                        + "(client \(Figures.percent(row.clientLoad)) of a core, server "
-                        + "\(Figures.percent(row.serverLoad ?? 0))): the server can do more than this")
+                    "\(row.subject.title), \(table.form.title): the client was the bottleneck "
+                        + "(client \(Figures.percent(row.speed.clientLoad)) of a core, server "
+                        + "\(Figures.percent(row.speed.serverLoad ?? 0))): the server can do more than this")
             }
         }
-        let rows = result.tables.flatMap(\.rows)
-        let undisturbed = rows.count { max($0.clientLoad, $0.serverLoad ?? 1) >= Self.undisturbed }
-        if undisturbed * 2 < rows.count {
+        let speeds = result.tables.flatMap(\.rows).map(\.speed)
+        let undisturbed = speeds.count { max($0.clientLoad, $0.serverLoad ?? 1) >= Self.undisturbed }
+        if undisturbed * 2 < speeds.count {
             notes.append(
-                "in \(rows.count - undisturbed) of \(rows.count) measurements neither server nor client had a core to "
+                "in \(speeds.count - undisturbed) of \(speeds.count) measurements neither server nor client had a core to "
                     + "itself: other processes were running, and these figures are noise")
         }
         for row in result.latencies where row.unsent > 0 {

@@ -131,17 +131,8 @@ public final class Comparison {
         _ form: ClientForm, _ samples: [(Contender, [Sample])], base: Contender
     ) -> ComparisonTable {
         let bases = samples.first { $0.0 == base }?.1.map(\.outcome.throughput) ?? []
-        let rows = samples.compactMap { contender, samples -> ComparisonRow? in
-            let throughputs = samples.map(\.outcome.throughput)
-            guard let spread = Spread(throughputs) else { return nil }
-            let microseconds = samples.compactMap(\.serverMicroseconds)
-            let serverLoad = Spread(samples.compactMap(\.serverLoad))?.median
-            let clientLoad = Spread(samples.map(\.clientLoad))?.median ?? 0
-            return ComparisonRow(
-                contender: contender, throughput: spread, ratio: Spread.ratio(throughputs, to: bases),
-                serverMicroseconds: Spread(microseconds), serverLoad: serverLoad, clientLoad: clientLoad,
-                isClientBound: Bottleneck.isClient(clientLoad: clientLoad, serverLoad: serverLoad),
-                throughputs: throughputs, microseconds: microseconds)
+        let rows = samples.compactMap { contender, samples in
+            Speed(samples, bases: bases).map { SpeedRow(contender, $0) }
         }
         return ComparisonTable(form: form, rows: rows)
     }

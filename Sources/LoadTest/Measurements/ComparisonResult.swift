@@ -1,33 +1,15 @@
-/// One server in one form of load.
-public struct ComparisonRow: Codable, Sendable {
-    public var contender: Contender
-    /// Answers a second.
-    public var throughput: Spread
-    /// To the limit's of the same round.
-    public var ratio: Spread?
-    /// Server CPU an answer, µs.
-    public var serverMicroseconds: Spread?
-    /// Shares of a core, medians.
-    public var serverLoad: Double?
-    public var clientLoad: Double
-    /// The client had no time left while the server had: the server can do more than this.
-    public var isClientBound: Bool
-    /// Round by round, for ratios.
-    public var throughputs: [Double]
-    public var microseconds: [Double]
-}
-
+/// Every server in one form of load.
 public struct ComparisonTable: Codable, Sendable {
     public var form: ClientForm
-    public var rows: [ComparisonRow]
+    public var rows: [SpeedRow<Contender>]
 
-    public func row(_ contender: Contender) -> ComparisonRow? { rows.first { $0.contender == contender } }
-
-    /// Throughput of `one` to that of `other`, round by round.
-    func ratio(_ one: Contender, to other: Contender) -> Spread? {
-        guard let one = row(one), let other = row(other) else { return nil }
-        return Spread.ratio(one.throughputs, to: other.throughputs)
+    /// Of `one` to `other`, round by round: throughputs or microseconds.
+    func ratio(_ one: Contender, to other: Contender, _ values: KeyPath<Speed, [Double]> = \.throughputs) -> Spread? {
+        guard let one = speed(of: one), let other = speed(of: other) else { return nil }
+        return Spread.ratio(one[keyPath: values], to: other[keyPath: values])
     }
+
+    private func speed(of contender: Contender) -> Speed? { rows.first { $0.subject == contender }?.speed }
 }
 
 /// Latencies of one server at a fixed rate.

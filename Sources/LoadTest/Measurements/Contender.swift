@@ -1,5 +1,7 @@
 /// A server in the comparison, with what it is asked.
-public enum Contender: String, CaseIterable, Codable, Sendable {
+public enum Contender: String, CaseIterable, SpeedSubject {
+    public static let member = "contender"
+
     case limit
     case tokencached
     case redisGet = "redis-get"

@@ -43,8 +43,8 @@ public final class GuestComparison {
     public var finished: GuestResult? {
         guard result.rounds > 0 else { return nil }
         var finished = result
-        finished.notes = result.rows.filter(\.isClientBound).map {
-            "\($0.question.title): the client was the bottleneck: the daemon can do more than this"
+        finished.notes = result.rows.filter(\.speed.isClientBound).map {
+            "\($0.subject.title): the client was the bottleneck: the daemon can do more than this"
         }
         finished.figures = GuestResult.judge(finished)
         return finished
@@ -54,8 +54,10 @@ public final class GuestComparison {
         for round in 1...plan.rounds {
             try measure(round: round)
             result.rounds = round
-            let base = samples[.session, default: []].map(\.outcome.throughput)
-            result.rows = GuestQuestion.allCases.compactMap { row($0, samples[$0] ?? [], base) }
+            let bases = samples[.session, default: []].map(\.outcome.throughput)
+            result.rows = GuestQuestion.allCases.compactMap { question in
+                Speed(samples[question] ?? [], bases: bases).map { SpeedRow(question, $0) }
+            }
         }
         bed.end(daemon)
         result.visitors = try measureVisitors()
@@ -86,19 +88,6 @@ public final class GuestComparison {
         let sample = try Sample.take(shape, lanes: [lane], process: daemon.process)
         try expectClean(sample.outcome, question.title)
         return sample
-    }
-
-    private func row(_ question: GuestQuestion, _ samples: [Sample], _ base: [Double]) -> GuestRow? {
-        let throughputs = samples.map(\.outcome.throughput)
-        guard let throughput = Spread(throughputs), let clientLoad = Spread(samples.map(\.clientLoad))?.median else {
-            return nil
-        }
-        let serverLoad = Spread(samples.compactMap(\.serverLoad))?.median
-        return GuestRow(
-            question: question, throughput: throughput, ratio: Spread.ratio(throughputs, to: base),
-            serverMicroseconds: Spread(samples.compactMap(\.serverMicroseconds)), serverLoad: serverLoad,
-            clientLoad: clientLoad,
-            isClientBound: Bottleneck.isClient(clientLoad: clientLoad, serverLoad: serverLoad))
     }
 
     // MARK: G1

@@ -5,17 +5,18 @@ public struct GuestResult: Codable, Sendable {
     public var seconds: Double
     public var connections: Int
     public var sessions: Int
-    public var rows: [GuestRow] = []
+    /// Ratios are those to sessions.
+    public var rows: [SpeedRow<GuestQuestion>] = []
     /// Page views by bots, and by the visitors of a site that gives everybody a session, on one Redis.
     public var visitors: [VisitorRow] = []
     public var figures: [FigureResult] = []
     public var notes: [String] = []
-
-    func row(_ question: GuestQuestion) -> GuestRow? { rows.first { $0.question == question } }
 }
 
 /// One kind of request in the comparison.
-public enum GuestQuestion: String, CaseIterable, Codable, Sendable {
+public enum GuestQuestion: String, CaseIterable, SpeedSubject {
+    public static let member = "question"
+
     case session
     case guest
     case csrf
@@ -40,19 +41,6 @@ public enum GuestQuestion: String, CaseIterable, Codable, Sendable {
     }
 }
 
-public struct GuestRow: Codable, Sendable {
-    public var question: GuestQuestion
-    /// Answers a second.
-    public var throughput: Spread
-    /// To that of sessions in the same round.
-    public var ratio: Spread?
-    /// Server CPU an answer, µs.
-    public var serverMicroseconds: Spread?
-    public var serverLoad: Double?
-    public var clientLoad: Double
-    public var isClientBound: Bool
-}
-
 /// What so many page views left in Redis.
 public struct VisitorRow: Codable, Sendable {
     public var site: String
@@ -70,7 +58,9 @@ public struct VisitorRow: Codable, Sendable {
 
 extension GuestResult {
     static func judge(_ result: GuestResult) -> [FigureResult] {
-        func ratio(_ question: GuestQuestion) -> Spread? { result.row(question)?.ratio }
+        func ratio(_ question: GuestQuestion) -> Spread? {
+            result.rows.first { $0.subject == question }?.speed.ratio
+        }
         var figures = [
             Targets.atLeast(0.7, ratio(.guest), "guests", "VALIDATE of a guest to that of a session"),
             Targets.atLeast(0.7, ratio(.csrf), "guests", "CSRF.VERIFY, a session's form"),

@@ -5,10 +5,7 @@ enum Targets {
         let one = table(.oneInFlight)
         let sixteen = table(.sixteenInFlight)
         let each = table(.connectionEach)
-        var cpu: Spread?
-        if let own = one?.row(.tokencached), let get = one?.row(.redisGet) {
-            cpu = Spread.ratio(own.microseconds, to: get.microseconds)
-        }
+        let cpu = one?.ratio(.tokencached, to: .redisGet, \.microseconds)
         let cold = result.cold?.ratio(.tokencached, to: .redisEvalsha)
         return [
             atLeast(1.0, one?.ratio(.tokencached, to: .redisGet), "P1", "hit, 1 in flight: throughput to redis GET"),

@@ -62,34 +62,34 @@ struct BarChart {
 extension BarChart {
     /// Throughput, a group for each form of load.
     init(_ comparison: ComparisonResult) {
-        title = "Requests a second"
-        groups = comparison.tables.map { table in
-            Group(
-                title: "\(table.form.title), requests/s",
-                bars: table.rows.map { row in
-                    let ratio =
-                        row.contender == .limit ? "" : row.ratio.map { "   \(Figures.ratio($0.median)) ×" } ?? ""
-                    return Bar(
-                        label: row.contender.shortTitle, value: row.throughput.median, lowest: row.throughput.lowest,
-                        highest: row.throughput.highest,
-                        text: Figures.rate(row.throughput.median) + ratio + (row.isClientBound ? " *" : ""),
-                        color: row.contender.color, isOwn: row.contender == .tokencached)
-                })
+        self.init("Requests a second", "requests/s", comparison, \.throughput) { contender, speed in
+            let ratio = contender == .limit ? "" : speed.ratio.map { "   \(Figures.ratio($0.median)) ×" } ?? ""
+            return Figures.rate(speed.throughput.median) + ratio + (speed.isClientBound ? " *" : "")
         }
     }
 
     /// Server CPU a request, a group for each form of load.
     init(cpuOf comparison: ComparisonResult) {
-        title = "Server CPU a request"
+        self.init("Server CPU a request", "server CPU a request", comparison, \.serverMicroseconds) { _, speed in
+            speed.serverMicroseconds.map { Figures.time(microseconds: $0.median) } ?? ""
+        }
+    }
+
+    private init(
+        _ title: String, _ what: String, _ comparison: ComparisonResult, _ value: (Speed) -> Spread?,
+        text: (Contender, Speed) -> String
+    ) {
+        self.title = title
         groups = comparison.tables.map { table in
             Group(
-                title: "\(table.form.title), server CPU a request",
+                title: "\(table.form.title), \(what)",
                 bars: table.rows.compactMap { row in
-                    guard let cpu = row.serverMicroseconds else { return nil }
-                    return Bar(
-                        label: row.contender.shortTitle, value: cpu.median, lowest: cpu.lowest, highest: cpu.highest,
-                        text: Figures.time(microseconds: cpu.median), color: row.contender.color,
-                        isOwn: row.contender == .tokencached)
+                    value(row.speed).map { spread in
+                        Bar(
+                            label: row.subject.shortTitle, value: spread.median, lowest: spread.lowest,
+                            highest: spread.highest, text: text(row.subject, row.speed), color: row.subject.color,
+                            isOwn: row.subject == .tokencached)
+                    }
                 })
         }
     }

@@ -34,6 +34,17 @@ struct CSVLine {
         self.name = name
     }
 
+    /// The cells of a speed; a bad answer would have ended the measurement.
+    mutating func take(_ speed: Speed, ratioTo base: String) {
+        throughput = speed.throughput
+        ratio = speed.ratio?.median
+        ratioTo = base
+        serverMicroseconds = speed.serverMicroseconds?.median
+        serverLoad = speed.serverLoad
+        clientLoad = speed.clientLoad
+        failed = 0
+    }
+
     /// Column and cell. The order is part of the form: new ones are added at the end.
     private static let columns: [(String, @Sendable (CSVLine) -> String)] = [
         ("kind", { quoted($0.kind) }), ("name", { quoted($0.name) }), ("form", { quoted($0.form) }),

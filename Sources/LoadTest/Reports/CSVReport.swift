@@ -40,17 +40,11 @@ extension Report {
         var lines: [CSVLine] = []
         func add(_ kind: String, _ table: ComparisonTable, to base: Contender) {
             lines += table.rows.map { row in
-                var line = CSVLine(kind, row.contender.rawValue)
+                var line = CSVLine(kind, row.subject.rawValue)
                 line.form = table.form.rawValue
                 line.connections = result.connections
                 line.pipeline = table.form.pipeline
-                line.throughput = row.throughput
-                line.ratio = row.ratio?.median
-                line.ratioTo = base.rawValue
-                line.serverMicroseconds = row.serverMicroseconds?.median
-                line.serverLoad = row.serverLoad
-                line.clientLoad = row.clientLoad
-                line.failed = 0
+                line.take(row.speed, ratioTo: base.rawValue)
                 return line
             }
         }
@@ -112,16 +106,10 @@ extension Report {
 
     private static func lines(_ result: GuestResult) -> [CSVLine] {
         var lines = result.rows.map { row in
-            var line = CSVLine("guests", row.question.rawValue)
+            var line = CSVLine("guests", row.subject.rawValue)
             line.connections = result.connections
             line.pipeline = 1
-            line.throughput = row.throughput
-            line.ratio = row.ratio?.median
-            line.ratioTo = GuestQuestion.session.rawValue
-            line.serverMicroseconds = row.serverMicroseconds?.median
-            line.serverLoad = row.serverLoad
-            line.clientLoad = row.clientLoad
-            line.failed = 0
+            line.take(row.speed, ratioTo: GuestQuestion.session.rawValue)
             return line
         }
         for row in result.visitors {

@@ -58,11 +58,7 @@ extension Report {
 
     private func tablesMarkdown() -> String {
         var text = endedNote.map { "**\($0)**\n\n" } ?? ""
-        for table in ReportTables(self).all where !table.rows.isEmpty {
-            text += "## \(table.title.prefix(1).uppercased() + table.title.dropFirst())\n\n\(table.table.markdown())\n"
-            for note in table.notes { text += "- \(note)\n" }
-            if !table.notes.isEmpty { text += "\n" }
-        }
+        for table in tables { text += table.markdown() }
         text += "## How it was measured\n\n"
         text += facts.map { "- \($0.0): \($0.1)\n" }.joined()
         return text

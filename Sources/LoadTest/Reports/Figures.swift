@@ -1,7 +1,9 @@
 internal import Foundation
 
-/// Numbers as people read them, the same in every report.
+/// Numbers as people read them, the same in every report; `–` for what was not measured.
 enum Figures {
+    private static let absent = "–"
+
     /// `1,234,567`
     static func grouped(_ number: Int) -> String {
         var digits = String(number.magnitude)
@@ -25,8 +27,9 @@ enum Figures {
     }
 
     /// `0.22 µs`, `14.5 µs`, `3.1 ms`
-    static func time(microseconds value: Double) -> String {
-        switch value {
+    static func time(microseconds value: Double?) -> String {
+        guard let value else { return absent }
+        return switch value {
         case 999_500...: fixed(value / 1e6, 2) + " s"
         case 99_950...: fixed(value / 1e3, 0) + " ms"
         case 9_995...: fixed(value / 1e3, 1) + " ms"
@@ -38,8 +41,9 @@ enum Figures {
     }
 
     /// `64.0 MiB`
-    static func bytes(_ count: Double) -> String {
-        switch count {
+    static func bytes(_ count: Double?) -> String {
+        guard let count else { return absent }
+        return switch count {
         case 1_073_741_824...: fixed(count / 1_073_741_824, 2) + " GiB"
         case 1_048_576...: fixed(count / 1_048_576, 1) + " MiB"
         case 10_240...: fixed(count / 1_024, 1) + " KiB"
@@ -47,13 +51,14 @@ enum Figures {
         }
     }
 
-    static func percent(_ share: Double) -> String { fixed(share * 100, 1) + " %" }
+    static func percent(_ share: Double?) -> String { share.map { fixed($0 * 100, 1) + " %" } ?? absent }
 
     static func ratio(_ value: Double) -> String { fixed(value, 2) }
 
     /// `1.03 (0.98–1.07)`
-    static func ratio(_ spread: Spread) -> String {
-        "\(ratio(spread.median)) (\(ratio(spread.lowest))–\(ratio(spread.highest)))"
+    static func ratio(_ spread: Spread?) -> String {
+        guard let spread else { return absent }
+        return "\(ratio(spread.median)) (\(ratio(spread.lowest))–\(ratio(spread.highest)))"
     }
 
     static func fixed(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }

@@ -16,7 +16,8 @@ extension Report {
         <p class="lead">\(Markup.escape(lead))</p>
         \(endedNote.map { "<p class=\"lead\"><strong>\(Markup.escape($0))</strong></p>" } ?? "")
         \(pictures)
-        \(tables)
+        <h2>Tables</h2>
+        \(tables.map { $0.html() }.joined())
         <h2>How it was measured</h2>
         <dl>
         \(facts.map { "<dt>\(Markup.escape($0.0))</dt><dd>\(Markup.escape($0.1))</dd>\n" }.joined())</dl>
@@ -96,29 +97,5 @@ extension Report {
         </figure>
 
         """
-    }
-
-    private var tables: String {
-        var text = "<h2>Tables</h2>\n"
-        for table in ReportTables(self).all where !table.rows.isEmpty {
-            text += "<h3>\(Markup.escape(table.title))</h3>\n<div class=\"wide\"><table>\n<thead><tr>"
-            text += table.head.map { "<th>\(Markup.escape($0))</th>" }.joined() + "</tr></thead>\n<tbody>\n"
-            for row in table.rows { text += Self.row(row) }
-            text += "</tbody></table></div>\n"
-            for note in table.notes { text += "<p class=\"note\">\(Markup.escape(note))</p>\n" }
-        }
-        return text
-    }
-
-    private static func row(_ cells: [String]) -> String {
-        let isOwn = cells.first == Contender.tokencached.title
-        let text = cells.map { cell in
-            switch cell {
-            case "reached": "<td class=\"reached\">✓ reached</td>"
-            case "not reached": "<td class=\"missed\">✗ not reached</td>"
-            default: "<td>\(Markup.escape(cell))</td>"
-            }
-        }
-        return (isOwn ? "<tr class=\"own\">" : "<tr>") + text.joined() + "</tr>\n"
     }
 }

@@ -2,14 +2,10 @@ extension Report {
     /// The report for a terminal.
     public func text() -> String {
         var text = endedNote.map { "\($0)\n\n" } ?? ""
-        for table in ReportTables(self).all where !table.rows.isEmpty {
-            text += "\(table.title)\n" + table.table.plain()
-            for note in table.notes { text += "  · \(note)\n" }
-            text += "\n"
-        }
+        for table in tables { text += table.plain() }
         let isClientBound =
-            comparison?.tables.contains { $0.rows.contains(where: \.isClientBound) } == true
-            || guests?.rows.contains(where: \.isClientBound) == true
+            comparison?.tables.contains { $0.rows.contains(where: \.speed.isClientBound) } == true
+            || guests?.rows.contains(where: \.speed.isClientBound) == true
         if isClientBound {
             text += "* the client was the bottleneck: the server can do more than this\n\n"
         }
