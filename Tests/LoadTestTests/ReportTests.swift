@@ -149,7 +149,8 @@ struct ReportTests {
             SpeedRow(
                 .guest,
                 Speed(
-                    throughput: try #require(Spread([5])), ratio: Spread([0.75]), clientLoad: 0.5, isClientBound: false))
+                    throughput: try #require(Spread([5])), ratio: Spread([0.75]), clientLoad: 0.5, isClientBound: false)
+            )
         ]
         result.visitors = [
             VisitorRow(

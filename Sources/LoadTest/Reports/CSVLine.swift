@@ -29,9 +29,11 @@ struct CSVLine {
     var measured = ""
     var verdict = ""
 
-    init(_ kind: String, _ name: String) {
+    /// - Parameter fill: sets what else is known.
+    init(_ kind: String, _ name: String, fill: (inout CSVLine) -> Void) {
         self.kind = kind
         self.name = name
+        fill(&self)
     }
 
     /// The cells of a speed; a bad answer would have ended the measurement.

@@ -1,12 +1,7 @@
 extension Report {
     /// All results, a line each.
     public func csv() -> String {
-        var lines: [CSVLine] = []
-        if let ended {
-            var line = CSVLine("ended", "early")
-            line.measured = ended
-            lines.append(line)
-        }
+        var lines = ended.map { reason in [CSVLine("ended", "early") { $0.measured = reason }] } ?? []
         lines += workloads.flatMap { Self.lines("workload", $0) }
         if let comparison { lines += Self.lines(comparison) }
         if let scale { lines += Self.lines(scale) }
@@ -15,125 +10,125 @@ extension Report {
     }
 
     private static func lines(_ kind: String, _ result: WorkloadResult) -> [CSVLine] {
-        var line = CSVLine(kind, result.workload.rawValue)
-        line.connections = result.connections
-        line.pipeline = result.pipeline
-        line.rate = result.rate
-        line.throughput = Spread([result.throughput])
-        line.serverMicroseconds = result.serverMicroseconds
-        line.serverLoad = result.serverLoad
-        line.clientLoad = result.clientLoad
-        line.latency = result.latency
-        line.failed = result.failed + result.unanswered
-        line.unsent = result.unsent
-        guard let hits = result.hitLatency else { return [line] }
-        var own = CSVLine(kind, result.workload.rawValue)
-        own.form = "hits"
-        own.connections = result.connections
-        own.pipeline = result.pipeline
-        own.rate = result.rate
-        own.latency = hits
-        return [line, own]
+        let circumstances = CSVLine(kind, result.workload.rawValue) {
+            $0.connections = result.connections
+            $0.pipeline = result.pipeline
+            $0.rate = result.rate
+        }
+        var all = circumstances
+        all.throughput = Spread([result.throughput])
+        all.serverMicroseconds = result.serverMicroseconds
+        all.serverLoad = result.serverLoad
+        all.clientLoad = result.clientLoad
+        all.latency = result.latency
+        all.failed = result.failed + result.unanswered
+        all.unsent = result.unsent
+        guard result.hitLatency != nil else { return [all] }
+        var hits = circumstances
+        hits.form = "hits"
+        hits.latency = result.hitLatency
+        return [all, hits]
     }
 
     private static func lines(_ result: ComparisonResult) -> [CSVLine] {
-        var lines: [CSVLine] = []
-        func add(_ kind: String, _ table: ComparisonTable, to base: Contender) {
-            lines += table.rows.map { row in
-                var line = CSVLine(kind, row.subject.rawValue)
-                line.form = table.form.rawValue
-                line.connections = result.connections
-                line.pipeline = table.form.pipeline
-                line.take(row.speed, ratioTo: base.rawValue)
-                return line
+        func lines(_ kind: String, _ table: ComparisonTable, to base: Contender) -> [CSVLine] {
+            table.rows.map { row in
+                CSVLine(kind, row.subject.rawValue) {
+                    $0.form = table.form.rawValue
+                    $0.connections = result.connections
+                    $0.pipeline = table.form.pipeline
+                    $0.take(row.speed, ratioTo: base.rawValue)
+                }
             }
         }
-        for table in result.tables { add("comparison", table, to: .limit) }
-        if let cold = result.cold { add("cold", cold, to: .redisEvalsha) }
-        lines += result.latencies.map { row in
-            var line = CSVLine("latency", row.contender.rawValue)
-            line.connections = result.connections
-            line.pipeline = 1
-            line.rate = row.rate
-            line.latency = row.summary
-            line.failed = row.unanswered
-            line.unsent = row.unsent
-            return line
+        var all = result.tables.flatMap { lines("comparison", $0, to: .limit) }
+        if let cold = result.cold { all += lines("cold", cold, to: .redisEvalsha) }
+        all += result.latencies.map { row in
+            CSVLine("latency", row.contender.rawValue) {
+                $0.connections = result.connections
+                $0.pipeline = 1
+                $0.rate = row.rate
+                $0.latency = row.summary
+                $0.failed = row.unanswered
+                $0.unsent = row.unsent
+            }
         }
         if let saturation = result.mixedSaturation {
-            var line = CSVLine("mix", Workload.mixed.rawValue)
-            line.form = "saturation"
-            line.connections = result.connections
-            line.pipeline = 1
-            line.throughput = Spread([saturation])
-            lines.append(line)
+            let line = CSVLine("mix", Workload.mixed.rawValue) {
+                $0.form = "saturation"
+                $0.connections = result.connections
+                $0.pipeline = 1
+                $0.throughput = Spread([saturation])
+            }
+            all.append(line)
         }
-        if let mixed = result.mixed { lines += Self.lines("mix", mixed) }
-        return lines + Self.lines(result.figures)
+        if let mixed = result.mixed { all += Self.lines("mix", mixed) }
+        return all + Self.lines(result.figures)
     }
 
     private static func lines(_ result: ScaleResult) -> [CSVLine] {
-        var lines = result.memory.map { row in
-            var line = CSVLine("memory", row.name)
-            line.form = row.form
-            line.connections = row.connections
-            line.value = row.bytes
-            line.unit = "bytes"
-            return line
-        }
-        for row in result.growth {
-            for (count, microseconds) in [(row.small, row.smallMicroseconds), (row.large, row.largeMicroseconds)] {
-                var line = CSVLine("growth", row.contender.rawValue)
-                line.form = "\(count) \(row.what)"
-                line.serverMicroseconds = microseconds.median
-                line.ratio = count == row.small ? 1 : row.ratio.median
-                line.ratioTo = "\(row.small) \(row.what)"
-                lines.append(line)
+        let memory = result.memory.map { row in
+            CSVLine("memory", row.name) {
+                $0.form = row.form
+                $0.connections = row.connections
+                $0.value = row.bytes
+                $0.unit = "bytes"
             }
         }
-        lines += result.data.map { row in
-            var line = CSVLine("data", row.command.rawValue)
-            line.form = row.data.rawValue
-            line.serverMicroseconds = row.microseconds.median
-            line.ratio = row.ratio.median
-            line.ratioTo = SessionData.none.rawValue
-            line.value = Double(row.data.bytes)
-            line.unit = "bytes"
-            return line
+        let growth = result.growth.flatMap { row in
+            [(row.small, row.smallMicroseconds, 1), (row.large, row.largeMicroseconds, row.ratio.median)].map {
+                count, microseconds, ratio in
+                CSVLine("growth", row.contender.rawValue) {
+                    $0.form = "\(count) \(row.what)"
+                    $0.serverMicroseconds = microseconds.median
+                    $0.ratio = ratio
+                    $0.ratioTo = "\(row.small) \(row.what)"
+                }
+            }
         }
-        return lines + Self.lines(result.figures)
+        let data = result.data.map { row in
+            CSVLine("data", row.command.rawValue) {
+                $0.form = row.data.rawValue
+                $0.serverMicroseconds = row.microseconds.median
+                $0.ratio = row.ratio.median
+                $0.ratioTo = SessionData.none.rawValue
+                $0.value = Double(row.data.bytes)
+                $0.unit = "bytes"
+            }
+        }
+        return memory + growth + data + lines(result.figures)
     }
 
     private static func lines(_ result: GuestResult) -> [CSVLine] {
-        var lines = result.rows.map { row in
-            var line = CSVLine("guests", row.subject.rawValue)
-            line.connections = result.connections
-            line.pipeline = 1
-            line.take(row.speed, ratioTo: GuestQuestion.session.rawValue)
-            return line
-        }
-        for row in result.visitors {
-            for (unit, value) in [
-                ("page views", row.pageViews), ("write commands", row.writeCount), ("new keys", row.keys),
-                ("bytes", row.bytes),
-            ] {
-                var line = CSVLine("visitors", row.site)
-                line.value = Double(value)
-                line.unit = unit
-                lines.append(line)
+        let speeds = result.rows.map { row in
+            CSVLine("guests", row.subject.rawValue) {
+                $0.connections = result.connections
+                $0.pipeline = 1
+                $0.take(row.speed, ratioTo: GuestQuestion.session.rawValue)
             }
         }
-        return lines + Self.lines(result.figures)
+        let visitors = result.visitors.flatMap { row in
+            [
+                ("page views", row.pageViews), ("write commands", row.writeCount), ("new keys", row.keys),
+                ("bytes", row.bytes),
+            ].map { unit, value in
+                CSVLine("visitors", row.site) {
+                    $0.value = Double(value)
+                    $0.unit = unit
+                }
+            }
+        }
+        return speeds + visitors + lines(result.figures)
     }
 
     private static func lines(_ figures: [FigureResult]) -> [CSVLine] {
         figures.map { figure in
-            var line = CSVLine("figure", figure.id)
-            line.form = figure.text
-            line.wanted = figure.wanted
-            line.measured = figure.measured
-            line.verdict = figure.verdict
-            return line
+            CSVLine("figure", figure.id) {
+                $0.form = figure.text
+                $0.wanted = figure.wanted
+                $0.measured = figure.measured
+                $0.verdict = figure.verdict
+            }
         }
     }
 }

@@ -68,7 +68,8 @@ extension Report {
                 "CPU of a request", of: result.growth,
                 [
                     ("", { "\(Figures.grouped($0.small)) and \(Figures.grouped($0.large)) \($0.what)" }),
-                    ("server", { $0.contender.title }), ("few", { Figures.time(microseconds: $0.smallMicroseconds.median) }),
+                    ("server", { $0.contender.title }),
+                    ("few", { Figures.time(microseconds: $0.smallMicroseconds.median) }),
                     ("many", { Figures.time(microseconds: $0.largeMicroseconds.median) }),
                     ("many to few", { Figures.ratio($0.ratio) }),
                 ]),
@@ -149,8 +150,10 @@ extension Report {
         static var columns: [Table.Column<Latency>] {
             [
                 ("", { $0.name }), ("requests/s", { $0.rate.map { Figures.rate($0) } ?? "most" }),
-                ("p50", { Figures.time(microseconds: $0.summary.p50) }), ("p90", { Figures.time(microseconds: $0.summary.p90) }),
-                ("p99", { Figures.time(microseconds: $0.summary.p99) }), ("p99.9", { Figures.time(microseconds: $0.summary.p999) }),
+                ("p50", { Figures.time(microseconds: $0.summary.p50) }),
+                ("p90", { Figures.time(microseconds: $0.summary.p90) }),
+                ("p99", { Figures.time(microseconds: $0.summary.p99) }),
+                ("p99.9", { Figures.time(microseconds: $0.summary.p999) }),
                 ("highest", { Figures.time(microseconds: $0.summary.highest) }),
             ]
         }

@@ -37,7 +37,8 @@ struct Table {
         let rule = head.indices.map { $0 == 0 ? "---" : "---:" }
         let lines = ([head, rule] + rows).map { "| \($0.joined(separator: " | ")) |\n" }.joined()
         let list = notes.map { "- \($0)\n" }.joined()
-        return "## \(title.prefix(1).uppercased() + title.dropFirst())\n\n\(lines)\n" + list + (list.isEmpty ? "" : "\n")
+        return "## \(title.prefix(1).uppercased() + title.dropFirst())\n\n\(lines)\n" + list
+            + (list.isEmpty ? "" : "\n")
     }
 
     /// A section of a page.
