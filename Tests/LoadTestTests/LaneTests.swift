@@ -61,11 +61,11 @@ struct LaneTests {
     @Test("a rotated session is asked about with its new token, and not before its answer")
     func rotation() {
         var lane = Lane(WorkloadLanes.rotate(Self.tokens))
-        #expect(lane.take() == 0 && lane.take() == 1 && lane.take() == nil)
+        #expect(lane.nextRow() == 0 && lane.nextRow() == 1 && lane.nextRow() == nil)
         for fill in ["c", "d", "e"] as [Character] {
             let token = Self.token(1, fill)
             #expect(Self.judge(&lane, Self.reply("rotated", sid: Self.sids[1], token: token), row: 1) == nil)
-            #expect(lane.take() == 1 && lane.take() == nil)
+            #expect(lane.nextRow() == 1 && lane.nextRow() == nil)
             let row = UnsafeBufferPointer(start: lane.rows + lane.stride, count: lane.stride)
             #expect(String(decoding: row, as: UTF8.self).contains(token))
         }
@@ -74,8 +74,8 @@ struct LaneTests {
     @Test("cyclic goes round, once ends")
     func order() {
         var round = Lane(WorkloadLanes.validate(Self.tokens))
-        #expect((0..<5).map { _ in round.take() } == [0, 1, 0, 1, 0] && round.repeats == 3)
+        #expect((0..<5).map { _ in round.nextRow() } == [0, 1, 0, 1, 0] && round.repeats == 3)
         var once = Lane(WorkloadLanes.validate(Self.tokens, once: true))
-        #expect((0..<3).map { _ in once.take() } == [0, 1, nil] && once.isExhausted)
+        #expect((0..<3).map { _ in once.nextRow() } == [0, 1, nil] && once.isExhausted)
     }
 }

@@ -92,8 +92,8 @@ struct StatisticsTests {
     @Test("CPU time is read behind a name that tries to confuse")
     func processStat() {
         let rest = "S 1 2 3 0 -1 4194560 5 6 7 8 150 50 0 0 20 0 1 0 99 1000 10"
-        #expect(ProcessAccounting.cpuSeconds(stat: "7 (a) b) \(rest)", ticksPerSecond: 100) == 2)
-        #expect(ProcessAccounting.cpuSeconds(stat: "7 (x", ticksPerSecond: 100) == nil)
+        #expect(ProcessAccounting.parseCPUSeconds("7 (a) b) \(rest)", ticksPerSecond: 100) == 2)
+        #expect(ProcessAccounting.parseCPUSeconds("7 (x", ticksPerSecond: 100) == nil)
     }
 
     @Test("cores: apart where there are two, a third for the store, nothing held with one")

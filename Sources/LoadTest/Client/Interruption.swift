@@ -12,7 +12,7 @@ public enum Interruption {
         signals.first { $0.0 == signal }?.1 ?? "signal \(signal)"
     }
 
-    /// From now on SIGINT, SIGTERM and SIGHUP only leave word; a second one ends the process at once.
+    /// From now on SIGINT, SIGTERM and SIGHUP are only remembered; a second one ends the process at once.
     public static func watch() {
         for (number, _) in signals {
             var action = sigaction()

@@ -67,7 +67,7 @@ public struct LaneSpec: Sendable {
     }
 }
 
-/// A lane at work: its requests in memory of its own, and what the last good answer looked like.
+/// A lane in use: its requests in memory of its own, and what the last good answer looked like.
 struct Lane: ~Copyable {
     enum Verdict {
         case incomplete
@@ -125,7 +125,7 @@ struct Lane: ~Copyable {
 
     /// The next request to send; nil if there is none (now).
     @inline(__always)
-    mutating func take() -> Int? {
+    mutating func nextRow() -> Int? {
         let row = cursor
         switch order {
         case .cyclic:
@@ -145,7 +145,7 @@ struct Lane: ~Copyable {
         return row
     }
 
-    /// Whether `take` will never answer again.
+    /// Whether `nextRow` has no more.
     var isExhausted: Bool { order == .once && cursor >= count }
 
     /// How often the same request was sent again.

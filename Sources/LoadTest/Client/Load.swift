@@ -38,8 +38,8 @@ public enum Load {
         return try merged([own] + results.withLock { $0 }, of: shape)
     }
 
-    /// The parts of all threads. A signal may come while one thread still connects: what the others made must be known to
-    /// who ends it.
+    /// The parts of all threads. A signal may come while one thread still connects: what the others made must be known, so
+    /// that it can be ended.
     private static func merged(
         _ parts: [Result<LoadOutcome, LoadTestError>], of shape: LoadShape
     ) throws(LoadTestError) -> LoadOutcome {

@@ -109,7 +109,7 @@ extension LoadLoop {
     private mutating func keepUnsent(
         _ index: Int, _ bytes: UnsafePointer<UInt8>, _ count: Int, _ sent: Int
     ) throws(LoadTestError) {
-        // An error is met again by the read that follows it.
+        // The next read meets the error again.
         guard sent >= 0 || errno == EAGAIN || errno == EINTR else { return }
         let taken = max(0, sent)
         unsent[index].append(contentsOf: UnsafeBufferPointer(start: bytes + taken, count: count - taken))

@@ -174,13 +174,13 @@ struct LoadLoop: ~Copyable {
         while sending < count {
             let number = laneCount == 1 ? 0 : nextLane()
             var laneIndex = number
-            var taken = lanes[number].take()
-            if taken == nil, laneCount > 1 {
+            var next = lanes[number].nextRow()
+            if next == nil, laneCount > 1 {
                 // Nothing to send of this kind now: the first kind is never out of requests.
                 laneIndex = 0
-                taken = lanes[0].take()
+                next = lanes[0].nextRow()
             }
-            guard let row = taken else { break }
+            guard let row = next else { break }
             let stride = lanes[laneIndex].stride
             if length &+ stride > Self.outputSize {
                 try write(output, length, on: index)

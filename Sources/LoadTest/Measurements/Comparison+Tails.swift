@@ -69,14 +69,14 @@ extension Comparison {
     }
 
     func measureStalls() {
-        progress.phase("how still the machine stands", isStep: true)
+        progress.phase("how long the machine itself stops", isStep: true)
         result.stalls = MachineStalls.measure([bed.cores.server, bed.cores.client].compactMap { $0 })
         noteTails()
     }
 
     static let mixedRounds = 3
 
-    /// What stands in the way of a steady tail on this machine, whatever the daemon does.
+    /// What makes the tail longer on this machine, whatever the daemon does.
     private func noteTails() {
         if let stalls = result.stalls, stalls.share >= 0.01 {
             result.notes.append(

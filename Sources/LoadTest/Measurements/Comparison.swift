@@ -70,7 +70,7 @@ public final class Comparison {
             try PeerRequests.fillMemcached(tokens, value: value, into: control)
             entries.append(Entry(contender: .memcached, server: server, lanes: [PeerRequests.memcachedGet(tokens)]))
         }
-        progress.plan(plan.steps(entries.count))
+        progress.expect(steps: plan.steps(entries.count))
     }
 
     /// What was measured so far, in whole rounds; nil if there is none.

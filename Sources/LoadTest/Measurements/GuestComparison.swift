@@ -36,7 +36,7 @@ public final class GuestComparison {
             .botVisit: SealedLanes.visitors,
             .captchaIssue: SealedLanes.captchaIssue,
         ]
-        progress.plan(plan.rounds * GuestQuestion.allCases.count + 2)
+        progress.expect(steps: plan.rounds * GuestQuestion.allCases.count + 2)
     }
 
     /// What was measured so far, in whole rounds; nil if there is none.
@@ -98,16 +98,16 @@ public final class GuestComparison {
         let witness = try RedisWitness(try ControlConnection(path: store.socketPath))
         let pictures = try SealedLanes.captchas(1_000, over: try ControlConnection(path: daemon.socketPath))
         return [
-            try visit(
+            try viewPages(
                 "guests: VISIT with CSRF, captcha, its picture", SealedLanes.pageViews(pictures: pictures),
                 daemon, witness),
-            try visit(
+            try viewPages(
                 "a session for every visitor: TOKEN.ISSUE", [WorkloadLanes.issue(WorkloadLanes.issueRow)],
                 daemon, witness),
         ]
     }
 
-    private func visit(
+    private func viewPages(
         _ site: String, _ lanes: [LaneSpec], _ daemon: ServerProcess, _ witness: RedisWitness
     ) throws(LoadTestError) -> VisitorRow {
         progress.phase("\(Figures.grouped(Self.pageViews)) page views, \(site)", isStep: true)

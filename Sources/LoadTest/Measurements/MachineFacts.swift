@@ -36,16 +36,13 @@ public struct MachineFacts: Codable, Sendable, Equatable {
         versions["tokencached"] = bed.version(of: bed.programs.daemon)
         versions["redis-server"] = bed.version(of: bed.programs.redisServer)
         if let memcached = bed.programs.memcached { versions["memcached"] = bed.version(of: memcached) }
-        note(bed.cores)
+        placement = Self.placement(bed.cores)
     }
 
-    mutating func note(_ cores: Cores) {
-        guard let server = cores.server, let client = cores.client else {
-            placement = "nothing is held on a core"
-            return
-        }
-        placement = "server on core \(server), client on core \(client)"
-        if let store = cores.store, store != server { placement += ", the Redis behind the daemon on core \(store)" }
+    private static func placement(_ cores: Cores) -> String {
+        guard let server = cores.server, let client = cores.client else { return "nothing is held on a core" }
+        let store = cores.store.map { $0 == server ? "" : ", the Redis behind the daemon on core \($0)" } ?? ""
+        return "server on core \(server), client on core \(client)\(store)"
     }
 
     /// The value of the first line `key separator value`, without quotes.

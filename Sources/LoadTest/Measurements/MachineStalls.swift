@@ -1,5 +1,5 @@
-/// How still the machine itself stands when nobody uses it: interrupts, the kernel's own work, the hypervisor's other
-/// guests. What stands still for so long makes the highest latencies of every server, whatever that does.
+/// How long the machine itself stops when nobody uses it: interrupts, the kernel's own work, the hypervisor's other
+/// guests. No server's highest latency can be shorter than such a stop.
 public struct MachineStalls: Codable, Sendable, Equatable {
     /// What counts as a stall, microseconds.
     public static let threshold = 50.0

@@ -1,5 +1,5 @@
-/// What a Redis was told and holds, as it says itself, but for the daemons' proof of life: the beat, keys `…s:~<n>` that
-/// are set and go by themselves.
+/// Which commands a Redis was sent and what it holds, as it reports it. The daemons' proof of life is left out: the beat,
+/// keys `…s:~<n>` that are set and expire.
 struct RedisWitness {
     struct Look {
         /// Command → calls so far, those from within scripts included.

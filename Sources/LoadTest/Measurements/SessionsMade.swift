@@ -1,4 +1,4 @@
-/// The sessions that a test made at a daemon that is somebody's, to be ended with it.
+/// The sessions that a test made at a daemon that it did not start, to be ended when the test ends.
 final class SessionsMade {
     /// Requests that are under way at a time.
     private static let batch = 200
@@ -9,9 +9,9 @@ final class SessionsMade {
 
     func note(_ made: TokenPool) { tokens.bytes += made.bytes }
 
-    /// Ends them all, by their SIDs: tokens were replaced since. After a signal, be it from before, no longer than
-    /// `patience`; a second signal ends the process (`Interruption`).
-    /// - Parameter say: told once if a signal came.
+    /// Ends them all, by their SIDs, since tokens were replaced. After a signal, also one that came before, it takes no
+    /// longer than `patience`; a second signal ends the process (`Interruption`).
+    /// - Parameter say: called once if a signal came, with what to tell the user.
     /// - Returns: how many are left; those end by themselves within an hour.
     func end(at socketPath: String, say: (String) -> Void) -> Int {
         guard tokens.count > 0, let connection = try? ControlConnection(path: socketPath, patience: Self.patience)

@@ -20,7 +20,9 @@ public struct WorkloadRun {
     /// The result, and the histogram for those who want it whole.
     public func measure() throws(LoadTestError) -> (WorkloadResult, LatencyHistogram) {
         let measured: Result<(WorkloadResult, LatencyHistogram), LoadTestError>
-        do throws(LoadTestError) { measured = .success(try measureAlone()) } catch { measured = .failure(error) }
+        do throws(LoadTestError) {
+            measured = .success(try measureKeepingSessions())
+        } catch { measured = .failure(error) }
         if !plan.ownsDaemon { progress.phase("\(plan.workload.rawValue): ending its sessions") }
         let left = plan.ownsDaemon ? 0 : made.end(at: plan.socketPath, say: progress.say)
         progress.clear()
@@ -32,7 +34,8 @@ public struct WorkloadRun {
         return (result, latencies)
     }
 
-    private func measureAlone() throws(LoadTestError) -> (WorkloadResult, LatencyHistogram) {
+    /// As ``measure()``, but the sessions that were made are left for it to end.
+    private func measureKeepingSessions() throws(LoadTestError) -> (WorkloadResult, LatencyHistogram) {
         try Interruption.check()
         let sessions = plan.workload == .rotate ? plan.rotatingCount : plan.sessions ?? plan.workload.usualSessions
         let lanes = try lanes(sessions)

@@ -24,7 +24,7 @@ struct LatencyChart {
     var picture: Picture {
         var picture = Picture(width: Self.width, height: Self.height, title: title)
         guard !curves.isEmpty else { return picture }
-        // Below a hundredth of a curve's points there is nothing but single requests.
+        // The axis ends where one request of all stands alone.
         let nines = min(6, max(2, (curves.map { log10(Double(max(10, $0.summary.count))) }.max() ?? 2)))
         let lowest = curves.compactMap { $0.summary.curve.first?.microseconds }.filter { $0 > 0 }.min() ?? 1
         let highest = curves.map(\.summary.highest).max() ?? 1_000

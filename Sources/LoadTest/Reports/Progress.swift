@@ -12,8 +12,8 @@ public final class Progress {
     /// Shown if standard error is a terminal, unless it is not wanted.
     public init(isWanted: Bool = true) { isShown = isWanted && isatty(2) != 0 }
 
-    /// Steps that follow.
-    public func plan(_ count: Int) {
+    /// So many steps follow.
+    public func expect(steps count: Int) {
         step = 0
         steps = count
     }

@@ -59,7 +59,6 @@ enum SealedLanes {
         let open = LaneSpec(rows: pictures.rows(["CAPTCHA.OPEN"]), form: ReplyForm(statuses: ["issued"]))
         return [visitors, captchaIssue, open]
     }
-    static let requestsAPageView = 3
 
     static let visitors = LaneSpec(
         rows: RESP.row(["TOKEN.VISIT", "", "CSRF", form]), form: ReplyForm(statuses: ["none"]))

@@ -37,12 +37,12 @@ public struct Cores: Sendable, Equatable {
 
     /// Holds the calling thread on `core`.
     @discardableResult
-    static func pin(to core: Int) -> Bool { pin([core]) }
+    static func pin(to core: Int) -> Bool { restrict(to: [core]) }
 
     /// Lets the calling thread run on every core it was given at the start.
-    static func unpin() { _ = pin(allowed) }
+    static func unpin() { _ = restrict(to: allowed) }
 
-    private static func pin(_ chosen: [Int]) -> Bool {
+    private static func restrict(to chosen: [Int]) -> Bool {
         var cores = core_set()
         withUnsafeMutableBytes(of: &cores) { bytes in
             for core in chosen where core >= 0 && core < bytes.count * 8 { bytes[core / 8] |= 1 << UInt8(core % 8) }

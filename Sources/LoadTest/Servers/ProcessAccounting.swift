@@ -7,11 +7,11 @@ enum ProcessAccounting {
     /// Source: proc(5), utime and stime of `/proc/PID/stat`, counted in clock ticks.
     static func cpuSeconds(of process: Int32) -> Double? {
         guard let text = readFile("/proc/\(process)/stat") else { return nil }
-        return cpuSeconds(stat: text, ticksPerSecond: Double(sysconf(Int32(_SC_CLK_TCK))))
+        return parseCPUSeconds(text, ticksPerSecond: Double(sysconf(Int32(_SC_CLK_TCK))))
     }
 
-    /// The same, from the file's text. The name in it may hold spaces and parentheses: counting starts behind it.
-    static func cpuSeconds(stat text: String, ticksPerSecond: Double) -> Double? {
+    /// What that file's text says. The name in it may hold spaces and parentheses: counting starts behind it.
+    static func parseCPUSeconds(_ text: String, ticksPerSecond: Double) -> Double? {
         guard let end = text.lastIndex(of: ")"), ticksPerSecond > 0 else { return nil }
         let fields = text[text.index(after: end)...].split(separator: " ")
         guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return nil }
