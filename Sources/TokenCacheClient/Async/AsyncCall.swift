@@ -31,10 +31,10 @@ final class Places: Sendable {
 
 /// A call of an ``AsyncClient``, and the task that waits for its reply.
 ///
-/// It may be settled (answered, failed, expired, cancelled) long before its way ends: its request may have been sent,
-/// and then its reply has to be waited for and dropped in its position. The way ends with one ``take(_:)`` or
-/// ``fail(_:)``, by the I/O thread. The task makes the answer of the reply: so the type of the answer, and the work, are
-/// its own.
+/// It may be settled (answered, failed, expired, cancelled) long before the I/O thread is done with it: its request may
+/// have been sent, and then its reply has to be waited for and dropped in its position. The I/O thread ends with one
+/// ``take(_:)`` or ``fail(_:)``. The task turns the reply into the answer: so only it knows the answer's type, and the work
+/// is done there.
 final class AsyncCall: Sendable {
     /// Unchecked: the state below lets it be resumed once and no more, and a check costs an allocation for each call.
     typealias Continuation = UnsafeContinuation<Reply, any Error>
@@ -56,7 +56,7 @@ final class AsyncCall: Sendable {
     private let places: Places
     private let state = Guarded(State.fresh)
 
-    /// Takes a place, which it gives back when its way ends.
+    /// Takes a place, which it gives back when the I/O thread is done with it.
     init(
         _ command: TokenCommand<some Sendable>, deadline: ContinuousClock.Instant, places: Places
     ) throws(TokenCacheError) {
@@ -107,9 +107,9 @@ final class AsyncCall: Sendable {
 
     // MARK: The I/O thread
 
-    /// Settles it because its time is up; its way goes on.
+    /// Settles it because its time is up; its reply may still come.
     func expire() {
-        settle()?.resume(throwing: TokenCacheError.connection(reason: UnixSocket.Failure.timedOut.reason))
+        settle()?.resume(throwing: TokenCacheError(UnixSocket.Failure.timedOut))
     }
 
     /// Ends it without a reply.
@@ -121,7 +121,7 @@ final class AsyncCall: Sendable {
 
     /// Ends it with its reply, which is dropped if the call is settled. ``resume()`` must follow.
     ///
-    /// - Returns: False if the reply is none to this call.
+    /// - Returns: False if this cannot be the reply to this call.
     func take(_ reply: Reply) -> Bool {
         places.leave(request)
         state.withLock { state in

@@ -12,7 +12,7 @@ internal import Glibc
 ///   is taken in its position and dropped: another call never gets it.
 /// - A connection that ends is made again when a call needs it, after growing pauses if it cannot be made. A call that
 ///   was not sent, or does no harm when it is carried out twice, is sent again once; other calls in flight fail.
-/// - At most as many calls as it was told wait at a time; one more fails with ``TokenCacheError/overloaded(reason:)``.
+/// - At most `maximumCalls` wait at a time; one more fails with ``TokenCacheError/overloaded(reason:)``.
 ///
 /// It connects when it is first needed. When the last reference goes it closes itself, without waiting for its thread.
 public final class AsyncClient: Sendable {
@@ -30,10 +30,10 @@ public final class AsyncClient: Sendable {
     ///
     /// - Parameters:
     ///   - socketPath: The daemon's Unix socket; by default where a daemon of this host listens.
-    ///   - connections: At most so many, 1 to ``maximumConnections``. One is enough, unless replies are large.
+    ///   - connections: How many it may open, 1 to ``maximumConnections``. One is enough, unless replies are large.
     ///   - timeout: For each call as a whole, taken into 1 ms to 1 day. It must be longer than the daemon's
     ///     `redis.timeout` (250 ms unless configured), or a slow Redis looks like a dead daemon.
-    ///   - maximumCalls: As many calls may wait for their answer at a time.
+    ///   - maximumCalls: How many calls may wait for their answer at a time.
     ///   - reconnectPauses: The first and the longest pause before a connection is tried again.
     /// - Throws: ``TokenCacheError/connection(reason:)`` if the system has no thread or descriptor left.
     public init(
@@ -111,7 +111,7 @@ public final class AsyncClient: Sendable {
         pthread_sigmask(SIG_SETMASK, &before, nil)
         guard result == 0 else {
             work.release()
-            throw .connection(reason: UnixSocket.Failure.system(code: result).reason)
+            throw TokenCacheError(UnixSocket.Failure.system(code: result))
         }
         pthread_detach(thread)
     }

@@ -96,7 +96,7 @@ struct IOLoop: ~Copyable {
         }
         for ticket in waiting.removeAll() {
             if ticket.call.deadline <= now || ticket.call.isSettled {
-                ticket.call.fail(.connection(reason: UnixSocket.Failure.timedOut.reason))
+                ticket.call.fail(TokenCacheError(UnixSocket.Failure.timedOut))
             } else {
                 waiting.append(ticket)
                 note(ticket.call.deadline)
@@ -107,7 +107,7 @@ struct IOLoop: ~Copyable {
             guard let deadline = link.pipeline.nextDeadline else { continue }
             let end = deadline + settings.patience
             if end <= now {
-                finish(link, .untrusted(.connection(reason: UnixSocket.Failure.timedOut.reason)), now)
+                finish(link, .untrusted(TokenCacheError(UnixSocket.Failure.timedOut)), now)
             } else {
                 note(end)
             }
@@ -195,7 +195,7 @@ struct IOLoop: ~Copyable {
             } catch {
                 // What the daemon said before it hung up can still be read; then the end of the stream comes.
                 receive(link)
-                if !link.isBroken { finish(link, .hungUp(.connection(reason: error.reason)), .now) }
+                if !link.isBroken { finish(link, .hungUp(TokenCacheError(error)), .now) }
             }
         }
         links.removeAll(where: \.isBroken)
@@ -212,7 +212,7 @@ struct IOLoop: ~Copyable {
                 do throws(UnixSocket.Failure) {
                     count = try link.socket.receiveNow(into: buffer)
                 } catch {
-                    finish(link, .hungUp(.connection(reason: error.reason)), .now)
+                    finish(link, .hungUp(TokenCacheError(error)), .now)
                     return
                 }
                 guard let count else { break }

@@ -19,7 +19,7 @@ final class Inbox: Sendable {
     init() throws(TokenCacheError) {
         descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         guard descriptor >= 0 else {
-            throw .connection(reason: UnixSocket.Failure.system(code: errno).reason)
+            throw TokenCacheError(UnixSocket.Failure.system(code: errno))
         }
     }
 

@@ -87,11 +87,11 @@ struct Pipeline: ~Copyable {
         do throws(ReplyReader.Failure) {
             try reader.feed(bytes)
         } catch {
-            throw Self.error(for: error)
+            throw TokenCacheError(error)
         }
         while let reply = try next() {
             // It turns a connection away as soon as it is made, never later.
-            farewell = hasAnswered ? nil : Self.farewell(reply.error)
+            farewell = hasAnswered ? nil : reply.farewell
             guard let slot = slots.removeFirst() else { throw farewell ?? .protocolViolation }
             hasAnswered = hasAnswered || farewell == nil
             answered.append(slot.ticket.call)
@@ -146,19 +146,7 @@ struct Pipeline: ~Copyable {
         do throws(ReplyReader.Failure) {
             return try reader.next()
         } catch {
-            throw Self.error(for: error)
-        }
-    }
-
-    private static func error(for failure: ReplyReader.Failure) -> TokenCacheError {
-        failure == .memory ? .connection(reason: "out of memory") : .protocolViolation
-    }
-
-    /// What the daemon turns a whole connection away with, if this is that.
-    private static func farewell(_ error: TokenCacheError?) -> TokenCacheError? {
-        switch error {
-        case .overloaded, .notPermitted: error
-        default: nil
+            throw TokenCacheError(error)
         }
     }
 }

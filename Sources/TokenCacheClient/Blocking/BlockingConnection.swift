@@ -80,14 +80,14 @@ public final class BlockingConnection {
         for request in requests { try channel.send(request, until: deadline) }
         var replies: [ReplyValue] = []
         replies.reserveCapacity(requests.count)
-        var farewell: Channel.Failure?
+        var farewell: TokenCacheError?
         while replies.count < requests.count {
             do throws(Channel.Failure) {
                 let reply = try channel.receive(until: deadline, isFresh: false)
-                farewell = Channel.farewell(reply)
+                farewell = reply.farewell
                 replies.append(ReplyValue(reply))
             } catch {
-                if case .unanswered = error.fate, let farewell { throw farewell }
+                if case .unanswered = error.fate, let farewell { throw Channel.Failure(error: farewell, fate: .over) }
                 throw error
             }
         }

@@ -20,8 +20,6 @@ final class Channel {
     }
 
     private static let receiveSize = 16 * 1024
-    /// What becomes of ``UnixSocket/Failure/closed``.
-    private static let hungUp = TokenCacheError.connection(reason: UnixSocket.Failure.closed.reason)
 
     private let socket: UnixSocket
     private let reader: ReplyReader
@@ -37,12 +35,12 @@ final class Channel {
         do throws(UnixSocket.Failure) {
             socket = try UnixSocket(path: path, waits: UnixSocket.Waits(connecting: connecting, usual: timeout))
         } catch {
-            throw .connection(reason: error.reason)
+            throw TokenCacheError(error)
         }
         do throws(ReplyReader.Failure) {
             reader = try ReplyReader()
         } catch {
-            throw .connection(reason: "out of memory")
+            throw TokenCacheError(error)
         }
     }
 
@@ -53,12 +51,12 @@ final class Channel {
             try request.withBytes { bytes throws(UnixSocket.Failure) in try socket.send(bytes, until: deadline) }
         } catch .closed {
             // What the daemon said before it hung up can still be read, and says why it did.
-            if let reply = try? receive(until: deadline, isFresh: false), let farewell = Self.farewell(reply) {
-                throw farewell
+            if let farewell = (try? receive(until: deadline, isFresh: false))?.farewell {
+                throw Failure(error: farewell, fate: .over)
             }
-            throw Failure(error: Self.hungUp, fate: .notSent)
+            throw Failure(error: TokenCacheError(UnixSocket.Failure.closed), fate: .notSent)
         } catch {
-            throw Failure(error: .connection(reason: error.reason), fate: .over)
+            throw Failure(error: TokenCacheError(error), fate: .over)
         }
     }
 
@@ -72,7 +70,7 @@ final class Channel {
             do throws(ReplyReader.Failure) {
                 if let reply = try reader.next() { return reply }
             } catch {
-                throw Self.broken(error)
+                throw Failure(error: TokenCacheError(error), fate: .over)
             }
             try fill(until: isFresh ? nil : deadline)
             isFresh = false
@@ -91,31 +89,19 @@ final class Channel {
                 do throws(UnixSocket.Failure) {
                     received = try socket.receive(into: buffer, until: deadline)
                 } catch .closed {
-                    throw Failure(error: Self.hungUp, fate: hasBegun ? .over : .unanswered)
+                    let hungUp = TokenCacheError(UnixSocket.Failure.closed)
+                    throw Failure(error: hungUp, fate: hasBegun ? .over : .unanswered)
                 } catch {
-                    throw Failure(error: .connection(reason: error.reason), fate: .over)
+                    throw Failure(error: TokenCacheError(error), fate: .over)
                 }
                 hasBegun = hasBegun || received > 0
                 do throws(ReplyReader.Failure) {
                     try reader.feed(UnsafeRawBufferPointer(rebasing: buffer[..<received]))
                 } catch {
-                    throw Self.broken(error)
+                    throw Failure(error: TokenCacheError(error), fate: .over)
                 }
             }
         }
         try result.get()
-    }
-
-    /// What the daemon turns a whole connection away with, if this reply is that.
-    static func farewell(_ reply: Reply) -> Failure? {
-        switch reply.error {
-        case .overloaded(let reason): Failure(error: .overloaded(reason: reason), fate: .over)
-        case .notPermitted(let reason): Failure(error: .notPermitted(reason: reason), fate: .over)
-        default: nil
-        }
-    }
-
-    private static func broken(_ failure: ReplyReader.Failure) -> Failure {
-        Failure(error: failure == .memory ? .connection(reason: "out of memory") : .protocolViolation, fate: .over)
     }
 }

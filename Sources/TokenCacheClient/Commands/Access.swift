@@ -30,7 +30,7 @@ extension TokenCommand where Answer == Visit {
                 return Visit(holder, try fields.change(of: holder.sid), try fields.page())
             }
             let refusal = status == "none" ? nil : try fields.refusal(status: status)
-            // One who had no token is not refused; one who had one is not without.
+            // A visitor without a token is never refused, and one with a token never counts as having none.
             guard (refusal == nil) == (token == nil) else { throw .protocolViolation }
             let isPageOnly = fields.position(of: "sessiontoken") == nil
             let holder = try fields.holder(isPageOnly: isPageOnly)
@@ -50,8 +50,8 @@ extension TokenCommand where Answer == Validation {
     ///
     /// - Parameters:
     ///   - token: What the client sent.
-    ///   - requirement: What must be so for the answer to be yes. That guests and anonymous sessions are good enough, too,
-    ///     is to be said: ``Requirement/anyone``.
+    ///   - requirement: What must be so for the answer to be yes. ``Requirement/anyone`` accepts guests and anonymous
+    ///     sessions, too.
     ///   - signals: The request's signals.
     ///   - check: The form that was sent.
     ///   - fetch: What the browser says of the request.

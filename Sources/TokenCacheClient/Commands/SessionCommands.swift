@@ -131,7 +131,7 @@ extension TokenCommand where Answer == Refusal {
 }
 
 extension TokenCommand where Answer == MassRevocation {
-    /// `TOKEN.REVOKEALL`: ends all sessions of a subject, but that of `token`. Everything that was acknowledged before
+    /// `TOKEN.REVOKEALL`: ends all sessions of a subject, except that of `token`. Everything that was acknowledged before
     /// it began is dead when it returns. Safe to repeat; the count is then of the last call.
     ///
     /// - Parameters:

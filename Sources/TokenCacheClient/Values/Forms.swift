@@ -5,7 +5,7 @@ public struct CSRFToken: Sendable {
     /// The text for the form's field.
     public let revealedText: String
 
-    /// The text that came with a form, any text: whether it is one, the daemon knows.
+    /// The text that came with a form, any text: only the daemon knows whether it is one.
     public init(_ text: String) {
         revealedText = text
     }
@@ -46,7 +46,7 @@ public struct Captcha: Sendable {
     /// The text for the page, for the address of its picture, and for the form's hidden field.
     public let revealedText: String
 
-    /// The text that came with a request, any text: whether it is one, the daemon knows.
+    /// The text that came with a request, any text: only the daemon knows whether it is one.
     public init(_ text: String) {
         revealedText = text
     }

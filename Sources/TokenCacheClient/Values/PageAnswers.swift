@@ -22,8 +22,8 @@ public struct FormCheck: Sendable {
     }
 }
 
-/// What the browser says of its request: pass it on with every page view. By it the daemon knows whether a new cookie
-/// could go over a newer one, and whether a form was sent by another site.
+/// What the browser says of its request: pass it on with every page view. From it the daemon learns whether a new
+/// cookie could overwrite a newer one, and whether another site sent a form.
 public struct FetchMetadata: Sendable, Equatable {
     /// The `Sec-Fetch-Site` header; `nil` if there was none.
     public var site: String?

@@ -2,8 +2,7 @@
 /// the visitor.
 ///
 /// It prints, interpolates, dumps and reflects as `<token>`, so that no log line, error text or crash report
-/// can carry one by accident. The text leaves it through
-/// ``revealedBytes`` and ``revealedText`` only.
+/// can carry one by accident. The text leaves it through ``revealedBytes`` and ``revealedText`` only.
 public struct SessionToken: Sendable {
     /// The longest text that can be a token (guest tokens are bounded by the daemon at 4 KiB).
     public static let maximumLength = 4096
@@ -32,7 +31,7 @@ public struct SessionToken: Sendable {
         guard !bytes.isEmpty, bytes.count <= Self.maximumLength else { return nil }
         guard bytes.allSatisfy({ (0x21...0x7e).contains($0) }) else { return nil }
         revealedBytes = bytes
-        sid = SelectorReader.selector(of: bytes)
+        sid = SessionID.ofToken(bytes)
     }
 
     /// The text itself, where a `String` is needed: into the response, and nowhere else.

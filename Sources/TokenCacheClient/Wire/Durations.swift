@@ -34,9 +34,6 @@ extension timespec {
 enum Timeout {
     static let shortest = Duration.milliseconds(1)
     static let longest = Duration.seconds(86_400)
-    /// Longer than `redis.timeout` (250 ms) with all that may queue before it: a slow Redis must be told by the daemon
-    /// and not look like a dead daemon.
-    static let standard = Duration.seconds(2)
 
     static func bounded(_ timeout: Duration) -> Duration { min(max(timeout, shortest), longest) }
 }

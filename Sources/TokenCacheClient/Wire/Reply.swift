@@ -70,9 +70,23 @@ struct Reply {
     /// What the reply stands for if it is an error, `nil` if it is not.
     var error: TokenCacheError? {
         guard case .error = self[0] else { return nil }
-        let line = bytes(at: 0)
+        let (code, message) = errorWords(at: 0)
+        return TokenCacheError(code: code, message: message)
+    }
+
+    /// What the daemon turns a whole connection away with, `nil` if this is not that.
+    var farewell: TokenCacheError? {
+        switch error {
+        case .overloaded?, .notPermitted?: error
+        default: nil
+        }
+    }
+
+    /// The first word of an error, and the rest of its line, both fit for a terminal and a log.
+    fileprivate func errorWords(at position: Int) -> (code: String, message: String) {
+        let line = bytes(at: position)
         let code = line.prefix { $0 != 0x20 }
-        return TokenCacheError(code: ErrorText.clean(code), message: ErrorText.clean(line.dropFirst(code.count + 1)))
+        return (ErrorText.clean(code), ErrorText.clean(line.dropFirst(code.count + 1)))
     }
 }
 
@@ -87,9 +101,8 @@ extension ReplyValue {
         case .text:
             self = .text(Array(reply.bytes(at: position)))
         case .error:
-            let line = reply.bytes(at: position)
-            let code = line.prefix { $0 != 0x20 }
-            self = .error(code: ErrorText.clean(code), message: ErrorText.clean(line.dropFirst(code.count + 1)))
+            let (code, message) = reply.errorWords(at: position)
+            self = .error(code: code, message: message)
         case .array(let count):
             // hiredis nests at most seven levels deep, hence the recursion is bounded.
             var values: [ReplyValue] = []

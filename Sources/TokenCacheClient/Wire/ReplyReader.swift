@@ -74,3 +74,10 @@ final class ReplyReader {
         }
     }
 }
+
+extension TokenCacheError {
+    /// What it is to a caller that no more replies can be read.
+    init(_ failure: ReplyReader.Failure) {
+        self = failure == .memory ? .connection(reason: "out of memory") : .protocolViolation
+    }
+}

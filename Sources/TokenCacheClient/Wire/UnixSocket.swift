@@ -171,3 +171,8 @@ struct UnixSocket: ~Copyable {
         }
     }
 }
+
+extension TokenCacheError {
+    /// What a socket's failure is to a caller.
+    init(_ failure: UnixSocket.Failure) { self = .connection(reason: failure.reason) }
+}

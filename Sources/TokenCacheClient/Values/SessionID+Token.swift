@@ -1,28 +1,29 @@
-/// Finds the `sid` in a token's text.
-enum SelectorReader {
-    private static let hexLength = 128
-    private static let base64Length = 86
+extension SessionID {
+    private static let hexTokenLength = 128
+    private static let base64TokenLength = 86
 
+    /// The `sid` that stands in a token's text.
+    ///
     /// - Returns: `nil` where the text is no token in a form that this library knows.
-    static func selector(of bytes: [UInt8]) -> SessionID? {
-        if bytes.count == base64Length, let octets = octets(fromBase64URL: bytes[...]) {
-            return SessionID(octets: octets.prefix(SessionID.length / 2))
+    static func ofToken(_ bytes: [UInt8]) -> SessionID? {
+        if bytes.count == base64TokenLength, let octets = octets(fromBase64URL: bytes[...]) {
+            return SessionID(octets: octets.prefix(length / 2))
         }
-        let prefixed = bytes.starts(with: [0x30, 0x78]) || bytes.starts(with: [0x30, 0x58])
-        let digits = prefixed ? bytes.dropFirst(2) : bytes[...]
-        guard digits.count == hexLength, digits.allSatisfy(isHexDigit) else { return guest(bytes) }
-        return SessionID(digits: digits.prefix(SessionID.length))
+        let isPrefixed = bytes.starts(with: "0x".utf8) || bytes.starts(with: "0X".utf8)
+        let digits = isPrefixed ? bytes.dropFirst(2) : bytes[...]
+        guard digits.count == hexTokenLength, digits.allSatisfy(isHexDigit) else { return ofGuestToken(bytes) }
+        return SessionID(digits: digits.prefix(length))
     }
 
     /// A guest's token is a compact JWS, whose second part begins with `{"jti":"…"`.
-    private static func guest(_ bytes: [UInt8]) -> SessionID? {
+    private static func ofGuestToken(_ bytes: [UInt8]) -> SessionID? {
         let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3 else { return nil }
         let name = Array("{\"jti\":\"".utf8)
         // As many characters as hold the name and the digits, whole groups of them.
-        let needed = (name.count + SessionID.length + 2) / 3 * 4
+        let needed = (name.count + length + 2) / 3 * 4
         guard let claims = octets(fromBase64URL: parts[1].prefix(needed)), claims.starts(with: name) else { return nil }
-        return SessionID(digits: claims.dropFirst(name.count).prefix(SessionID.length), isStrict: true)
+        return SessionID(digits: claims.dropFirst(name.count).prefix(length), isStrict: true)
     }
 
     private static func octets(fromBase64URL text: ArraySlice<UInt8>) -> [UInt8]? {
