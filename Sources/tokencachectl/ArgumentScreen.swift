@@ -5,7 +5,7 @@ enum ArgumentScreen {
         "an argument looks like a token, and arguments are visible to every user of this host: "
         + "give tokens on standard input (`tokencachectl validate < FILE`), and revoke this one, it may have been seen"
 
-    /// Whether any part of the arguments could be a token. Selectors (32 hex digits) are none.
+    /// Whether any part of the arguments could be a token. A `sid`, 32 hex digits, is none.
     static func holdsToken(_ arguments: [String]) -> Bool {
         arguments.contains { argument in
             argument.utf8.split { !isTokenCharacter($0) }.contains { looksLikeToken(Array($0)) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Host
 
 /// `config`: about the daemon's configuration.
 struct Config: ParsableCommand {
@@ -40,16 +41,8 @@ struct ConfigCheck: ParsableCommand {
 
     /// Next to this program, else on the search path.
     private static func daemonPath() throws -> String {
-        var folders: [String] = []
-        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-        let length = buffer.withUnsafeMutableBytes { bytes in
-            bytes.baseAddress.map { readlink("/proc/self/exe", $0.assumingMemoryBound(to: CChar.self), bytes.count) }
-                ?? 0
-        }
-        if length > 0 {
-            let own = String(decoding: buffer.prefix(length), as: UTF8.self)
-            folders.append(String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)]))
-        }
+        let own = ProgramFile.path
+        var folders = own.lastIndex(of: "/").map { [String(own[..<$0])] } ?? []
         let search = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
         // An empty entry would mean the current folder: never run a program from there.
         folders += search.split(separator: ":").map(String.init).filter { $0.hasPrefix("/") } + ["/usr/sbin"]

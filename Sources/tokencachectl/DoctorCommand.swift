@@ -46,12 +46,12 @@ struct Doctor: ParsableCommand {
             findings.append(try Self.ping(connection))
             findings += try Self.roleAndRedis(connection, isSelf: account.isSelf)
             let trial = try Self.probe(connection)
-            // It tells more than that a session was looked up.
+            // PROBE finds out more than that a session can be looked up.
             if !trial.isEmpty { findings.removeAll { $0.check == "redis answer" } }
             findings += trial
             let trouble = findings.first { ["redis write", "redis answer"].contains($0.check) && $0.level == .fail }
             let info = try Self.info(connection, trouble)
-            // Whoever may not let the daemon try is told the remedy of the last fault.
+            // Where PROBE is not permitted, the last fault has the remedy.
             if let at = findings.firstIndex(where: { $0.check == "redis answer" && $0.level == .fail }),
                 let last = info.first(where: { $0.check == "answers" && $0.level != .ok })
             {
@@ -103,7 +103,7 @@ struct Doctor: ParsableCommand {
     }
 
     /// Commands that change nothing, one a role, the highest first.
-    private static let probes: [(role: String, command: [String])] = [
+    private static let roleQuestions: [(role: String, command: [String])] = [
         ("admin", ["CLIENT", "LIST"]),
         ("worker", ["TOKEN.GET", "SID", String(repeating: "0", count: 32)]),
         ("validator", ["TOKEN.INSPECT", "SID", String(repeating: "0", count: 32)]),
@@ -112,11 +112,11 @@ struct Doctor: ParsableCommand {
     private static func roleAndRedis(
         _ connection: BlockingConnection, isSelf: Bool
     ) throws(TokenCacheError) -> [Finding] {
-        let replies = try connection.exchange(probes.map { $0.command.map(\.bytes) })
+        let replies = try connection.exchange(roleQuestions.map { $0.command.map(\.bytes) })
         return [role(replies, isSelf: isSelf)] + [redisAnswer(replies)].compactMap { $0 }
     }
 
-    /// The probes ask Redis, so they tell more than the state of the link: a Redis that hangs is still connected.
+    /// Two of these questions go to Redis, so they tell more than the state of the link: a Redis that hangs is still connected.
     private static func redisAnswer(_ replies: [ReplyValue]) -> Finding? {
         switch replies.last {
         case .error("UNAVAILABLE", let reason):
@@ -129,7 +129,7 @@ struct Doctor: ParsableCommand {
     }
 
     private static func role(_ replies: [ReplyValue], isSelf: Bool) -> Finding {
-        let allowed = zip(probes, replies).first { probe, reply in
+        let allowed = zip(roleQuestions, replies).first { _, reply in
             if case .error("NOPERM", _) = reply { false } else { true }
         }?.0.role
         let note = isSelf ? "" : " (yours; theirs shows `sudo -u USER tokencachectl doctor`)"

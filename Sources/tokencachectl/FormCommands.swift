@@ -153,7 +153,7 @@ enum FormPage {
 
     /// Prints the reply, then ends with 1 if it is not a good one.
     static func show(_ fields: ReplyFields, asJSON json: Bool) throws {
-        try Terminal.print(json ? JSONText(fields).text : SessionPage(fields: fields).page(now: Layout.now))
-        guard let status = fields.status, good.contains(status) else { throw Outcome(status: .notAccepted) }
+        let isGood = fields.status.map(good.contains) ?? false
+        try SessionPage(fields: fields).show(asJSON: json, isAccepted: isGood)
     }
 }

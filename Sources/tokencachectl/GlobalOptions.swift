@@ -49,12 +49,15 @@ struct GlobalOptions: ParsableArguments {
     }
 
     /// `INFO`, read.
-    func info(section: String? = nil) throws -> Info {
+    func info(section: String? = nil) throws -> Info { Info(parsing: try infoText(section: section)) }
+
+    /// `INFO`, as the daemon writes it.
+    func infoText(section: String?) throws -> String {
         let arguments = ["INFO"] + (section.map { [$0] } ?? [])
         guard let text = try call(arguments.map(\.bytes)).string else {
             throw Failure(.protocolViolation, socketPath: socketPath)
         }
-        return Info(parsing: text)
+        return text
     }
 }
 

@@ -12,10 +12,7 @@ struct InfoPage: ParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() throws {
-        let arguments = ["INFO"] + (section.map { [$0] } ?? [])
-        guard let text = try global.call(arguments.map(\.bytes)).string else {
-            throw Failure(.protocolViolation, socketPath: global.socketPath)
-        }
+        let text = try global.infoText(section: section)
         if let section, text.isEmpty { throw try unknown(section) }
         guard !global.json else { return try Terminal.print(Info(parsing: text).json.text) }
         let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)

@@ -70,7 +70,8 @@ enum InfoFindings {
             remedy: "let Redis keep its data: `appendonly yes` in redis.conf; was its folder emptied?")
     }
 
-    /// The near cache is proved by answers of Redis: where nothing speaks against itself, it is what the others met.
+    /// Answers of Redis prove the near cache: if it has no fault of its own, the trouble that a question to Redis met is
+    /// the reason.
     static func nearCache(_ info: Info, _ trouble: Finding? = nil) -> Finding {
         guard let isEnabled = info["near_cache_enabled"], let isArmed = info["near_cache_armed"] else {
             return silent("near cache", "near_cache_armed")

@@ -28,9 +28,9 @@ struct KeyRingPage {
             return try Terminal.print(JSONText.object(members).text)
         }
         var rows = [("file", Layout.printable(path)), ("keys", "\(ring.keys.count)")]
-        rows.append(("signing", signing?.kid ?? "none yet: \(wait(now))"))
+        rows.append(("signing", signing?.kid ?? "none yet: \(reasonToWait(now))"))
         if let new, new.activeFrom > now, new != signing {
-            rows.append(("new key", "\(new.kid), signs from \(moment(new, now))"))
+            rows.append(("new key", "\(new.kid), signs from \(start(of: new, now))"))
         }
         if let removed { rows.append(("removed", removed.isEmpty ? "nothing" : removed.joined(separator: ", "))) }
         if let longest {
@@ -42,13 +42,13 @@ struct KeyRingPage {
     }
 
     /// The first key may sign a little before its time: there is no other.
-    private func wait(_ now: UnixSeconds) -> String {
+    private func reasonToWait(_ now: UnixSeconds) -> String {
         guard let first = ring.keys.first else { return "there is no key" }
         let earliest = Layout.duration(seconds: KeyRing.earliness)
-        return "nothing can be sealed until \(earliest) before \(first.kid) is active, \(moment(first, now))"
+        return "nothing can be sealed until \(earliest) before \(first.kid) is active, \(start(of: first, now))"
     }
 
-    private func moment(_ key: RingKey, _ now: UnixSeconds) -> String {
+    private func start(of key: RingKey, _ now: UnixSeconds) -> String {
         Layout.future(in: key.activeFrom - now, now: now)
     }
 }

@@ -1,8 +1,9 @@
 import ArgumentParser
 import TokenCacheClient
 import TokenCrypto
+import UnixTime
 
-/// `keyring prune`: away with keys that nothing good was sealed with.
+/// `keyring prune`: removes keys that no good token was sealed with.
 struct KeyRingPrune: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune",
@@ -21,14 +22,14 @@ struct KeyRingPrune: ParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     /// The most that a daemon can be configured to give.
-    static let configurableLongest: Int64 = 400 * 86_400
+    static let configurableLongest: Seconds = 400 * 86_400
     /// The most that CAPTCHA.ISSUE may be asked for, whatever is configured.
-    static let captchaLongest: Int64 = 30 * 86_400
+    static let captchaLongest: Seconds = 30 * 86_400
 
     func run() throws {
         let old = try ring.load()
         let longest =
-            self.longest.map { ($0.duration.roundedUpSeconds, "as given") } ?? ofDaemon()
+            self.longest.map { ($0.duration.roundedUpSeconds, "as given") } ?? daemonsLongest()
             ?? (Self.configurableLongest, "the most that can be configured: no daemon answers")
         let new = old.pruned(now: Layout.now, longestLifetime: longest.0)
         let removed = old.keys.filter { !new.keys.contains($0) }.map(\.kid)
@@ -39,7 +40,7 @@ struct KeyRingPrune: ParsableCommand {
     }
 
     /// The longest lifetime that the daemon gives to what it seals; nil if there is none, or it does not say all.
-    private func ofDaemon() -> (Int64, String)? {
+    private func daemonsLongest() -> (Seconds, String)? {
         guard let connection = try? global.connect() else { return nil }
         var longest = Self.captchaLongest
         for key in ["guest.absolute", "guest.lifetime", "csrf.lifetime", "captcha.lifetime"] {
@@ -54,5 +55,5 @@ struct KeyRingPrune: ParsableCommand {
 
 extension Duration {
     /// Whole seconds, a part of one counted as one.
-    var roundedUpSeconds: Int64 { components.seconds + (components.attoseconds > 0 ? 1 : 0) }
+    var roundedUpSeconds: Seconds { components.seconds + (components.attoseconds > 0 ? 1 : 0) }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Host
 import UnixTime
 
 /// How values look to people: aligned, with readable times, and without anything a terminal would obey.
@@ -6,16 +7,9 @@ enum Layout {
     /// What stands where the daemon says nothing.
     static let absent = "-"
 
-    /// Control characters and text-direction overrides replaced: subjects and data come from strangers.
+    /// What a terminal may obey is replaced: subjects and data come from strangers.
     static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { scalar in
-                    switch scalar.value {
-                    case 0...0x1f, 0x7f...0x9f, 0x202a...0x202e, 0x2066...0x2069: "\u{fffd}"
-                    default: scalar
-                    }
-                }))
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isTerminalControl ? "\u{fffd}" : $0 }))
     }
 
     /// Filled with spaces up to `width` characters.

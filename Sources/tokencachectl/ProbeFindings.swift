@@ -45,8 +45,8 @@ enum ProbeFindings {
             remedy: "raise `maxmemory` at Redis, give it less to keep besides, or shorten `session.idle`")
     }
 
-    /// A daemon renews its mark every 60 s and with each PROBE; the rest is for a Redis that is slow. Behind an older
-    /// mark there may be nobody any more.
+    /// A daemon renews its mark every 60 s and with each PROBE; the other 15 are for a slow Redis. A daemon whose mark is
+    /// older may have ended.
     static let markIsFreshFor: Int64 = 75
 
     /// The rings of all daemons before the same Redis, by the marks that they leave in it.

@@ -8,7 +8,7 @@ struct Revoke: ParsableCommand {
         usage: "tokencachectl revoke [<options>] (<sid> | - | --token-stdin | --subject <subject> [--yes])",
         discussion: "Exit status 0 if something was ended, 1 if there was nothing to end. Repeating it does no harm.")
 
-    @OptionGroup var target: TokenOrSelector
+    @OptionGroup var target: SessionChoice
 
     @Option(help: "End every session of this subject.")
     var subject: String?
@@ -31,16 +31,15 @@ struct Revoke: ParsableCommand {
             arguments = ["TOKEN.REVOKEALL", subject].map(\.bytes)
         } else {
             switch try target.resolve() {
-            case .selector(let sid): arguments = ["TOKEN.REVOKE", "SID", sid.text].map(\.bytes)
+            case .sid(let sid): arguments = ["TOKEN.REVOKE", "SID", sid.text].map(\.bytes)
             case .token(let token): arguments = ["TOKEN.REVOKE".bytes, token.revealedBytes]
             case nil: throw Failure(status: .usage, message: "which? give a SID, --token-stdin or --subject")
             }
         }
         let fields = try global.callForFields(arguments)
-        try Terminal.print(
-            global.json ? JSONText(fields).text : SessionPage(fields: fields).page(now: Layout.now))
         let count = fields["count"]?.number ?? 1
-        if fields.status != "revoked" || count == 0 { throw Outcome(status: .notAccepted) }
+        try SessionPage(fields: fields).show(
+            asJSON: global.json, isAccepted: fields.status == "revoked" && count != 0)
     }
 
     /// One mistyped subject logs a person out everywhere: people are asked, programs are not.

@@ -5,10 +5,11 @@ import UnixTime
 struct SessionPage {
     let fields: ReplyFields
 
-    /// Prints the reply, then ends with 1 if it does not accept.
-    func show(asJSON json: Bool) throws {
+    /// Prints the reply, then ends with 1 if it is not accepted.
+    /// - Parameter isAccepted: nil: if the reply says so.
+    func show(asJSON json: Bool, isAccepted: Bool? = nil) throws {
         try Terminal.print(json ? JSONText(fields).text : page(now: Layout.now))
-        if !fields.isAccepted { throw Outcome(status: .notAccepted) }
+        guard isAccepted ?? fields.isAccepted else { throw Outcome(status: .notAccepted) }
     }
 
     /// `field  value` lines in the daemon's order, times readable.
@@ -51,24 +52,16 @@ struct SessionPage {
     }
 }
 
-/// A `sid` on the command line: 32 hex digits, not secret.
-struct Selector {
-    let text: String
-
-    init(_ argument: String) throws {
-        let isHex = argument.utf8.allSatisfy { byte in
-            switch byte {
-            case 0x30...0x39, 0x41...0x46, 0x61...0x66: true
-            default: false
-            }
-        }
-        guard argument.utf8.count == 32, isHex else {
+extension SessionID {
+    /// A `sid` on the command line: 32 hex digits, not secret.
+    init(argument: String) throws {
+        guard let sid = SessionID(argument) else {
             // Not repeated: it may be a piece of a token.
             throw Failure(
                 status: .usage,
                 message: "SID must be the 32 hex digits of a session's `sid`; a token goes to standard input, "
                     + "with --token-stdin")
         }
-        text = argument.lowercased()
+        self = sid
     }
 }

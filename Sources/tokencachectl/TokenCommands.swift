@@ -72,12 +72,12 @@ struct Inspect: ParsableCommand {
         abstract: "Show a session without renewing or rotating anything, by SID or by a token on standard input.",
         usage: "tokencachectl inspect [<options>] (<sid> | - | --token-stdin)")
 
-    @OptionGroup var target: TokenOrSelector
+    @OptionGroup var target: SessionChoice
     @OptionGroup var global: GlobalOptions
 
     func run() throws {
         switch try target.resolve() {
-        case .selector(let sid):
+        case .sid(let sid):
             let fields = try global.callForFields(["TOKEN.INSPECT", "SID", sid.text].map(\.bytes))
             try SessionPage(fields: fields).show(asJSON: global.json)
         case .token(let token):
@@ -98,13 +98,13 @@ struct Dash: ExpressibleByArgument {
 }
 
 /// A session, named by its `sid` or by a token on standard input.
-struct TokenOrSelector: ParsableArguments {
+struct SessionChoice: ParsableArguments {
     enum Target {
-        case selector(Selector)
+        case sid(SessionID)
         case token(SessionToken)
     }
 
-    @Argument(help: "The session's selector, 32 hex digits; - reads a token from standard input.")
+    @Argument(help: "The session's SID, 32 hex digits; - reads a token from standard input.")
     var sid: String?
 
     @Flag(name: .long, help: "Read a token from standard input.")
@@ -118,7 +118,7 @@ struct TokenOrSelector: ParsableArguments {
         switch (sid, tokenStdin) {
         case (nil, false): return nil
         case (nil, true), ("-", _): return .token(try SecretInput.token())
-        case (let sid?, false): return .selector(try Selector(sid))
+        case (let sid?, false): return .sid(try SessionID(argument: sid))
         case (.some, true):
             throw Failure(status: .usage, message: "give either a SID or --token-stdin, not both")
         }

@@ -11,13 +11,13 @@ struct Why: ParsableCommand {
             (session.tombstone, 10 minutes unless configured). What is older stands in the daemon's log.
             """)
 
-    @Argument(help: "The session's selector, 32 hex digits.")
+    @Argument(help: "The session's SID, 32 hex digits.")
     var sid: String
 
     @OptionGroup var global: GlobalOptions
 
     func run() throws {
-        let sid = try Selector(sid)
+        let sid = try SessionID(argument: sid)
         let fields = try global.callForFields(["TOKEN.INSPECT", "SID", sid.text].map(\.bytes))
         let sentences = Self.sentences(fields, now: Layout.now)
         let log = Self.logCommand(sid)
@@ -37,7 +37,7 @@ struct Why: ParsableCommand {
     }
 
     /// Where the log of this session is.
-    static func logCommand(_ sid: Selector, _ manager: ServiceManager = .current) -> String {
+    static func logCommand(_ sid: SessionID, _ manager: ServiceManager = .current) -> String {
         manager.log(of: "sid=\(sid.text)")
     }
 

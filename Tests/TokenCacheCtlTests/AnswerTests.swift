@@ -1,6 +1,7 @@
 import Foundation
 import TestSupport
 import Testing
+import TokenCacheClient
 
 @testable import tokencachectl
 
@@ -171,7 +172,7 @@ struct AnswerTests {
 
     @Test("what to do next names systemd where it is, and only there")
     func serviceManagers() throws {
-        let sid = try Selector(Self.sid)
+        let sid = try SessionID(argument: Self.sid)
         #expect(Why.logCommand(sid, .systemd) == "journalctl -u tokencached | grep sid=\(Self.sid)")
         for text in [
             Why.logCommand(sid, .none), ServiceManager.none.status, ServiceManager.none.restart,
