@@ -3,13 +3,9 @@ import Glibc
 import Host
 
 /// `config`: about the daemon's configuration.
-struct Config: ParsableCommand {
+struct Config: CommandGroup {
     static let configuration = CommandConfiguration(
         abstract: "Check the daemon's configuration.", subcommands: [ConfigCheck.self])
-
-    func run() throws {
-        throw ValidationError("Which subcommand?")
-    }
 }
 
 /// `config check`: the daemon's own judgement, so that there is one parser and one list of keys.

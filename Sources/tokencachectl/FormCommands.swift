@@ -2,14 +2,10 @@ import ArgumentParser
 import TokenCacheClient
 
 /// `csrf`: the secrets of forms.
-struct CSRFCommand: ParsableCommand {
+struct CSRFCommand: CommandGroup {
     static let configuration = CommandConfiguration(
         commandName: "csrf", abstract: "Make or check the CSRF token of a form, to try by hand.",
         subcommands: [IssueCSRF.self, VerifyCSRF.self])
-
-    func run() throws {
-        throw ValidationError("Which subcommand?")
-    }
 }
 
 /// The name of a form.
@@ -64,14 +60,10 @@ struct VerifyCSRF: ParsableCommand {
 }
 
 /// `captcha`: questions that a visitor answers once.
-struct CaptchaCommand: ParsableCommand {
+struct CaptchaCommand: CommandGroup {
     static let configuration = CommandConfiguration(
         commandName: "captcha", abstract: "Make, open or answer a captcha, to try by hand.",
         subcommands: [IssueCaptcha.self, OpenCaptcha.self, VerifyCaptcha.self])
-
-    func run() throws {
-        throw ValidationError("Which subcommand?")
-    }
 }
 
 /// Whether the captcha is one visitor's.

@@ -2,15 +2,11 @@ import ArgumentParser
 import TokenCacheClient
 
 /// `guest`: visitors of whom nothing is stored.
-struct GuestCommand: ParsableCommand {
+struct GuestCommand: CommandGroup {
     static let configuration = CommandConfiguration(
         commandName: "guest", abstract: "Make a guest, to try by hand what a visitor without a session gets.",
         discussion: "validate, inspect and csrf take a guest's token as they take a session's.",
         subcommands: [IssueGuest.self])
-
-    func run() throws {
-        throw ValidationError("Which subcommand?")
-    }
 }
 
 /// What a call says of its client, for daemons that bind tokens to it.

@@ -4,7 +4,7 @@ import TokenCrypto
 import UnixTime
 
 /// `keyring`: the file with the keys that seal guests, CSRF tokens and captchas.
-struct KeyRingCommand: ParsableCommand {
+struct KeyRingCommand: CommandGroup {
     static let configuration = CommandConfiguration(
         commandName: "keyring",
         abstract: "Make and change the key ring of a site.",
@@ -13,10 +13,6 @@ struct KeyRingCommand: ParsableCommand {
             the daemon reads it at start and at SIGHUP. Keys are never shown.
             """,
         subcommands: [KeyRingInit.self, KeyRingRotate.self, KeyRingList.self, KeyRingCheck.self, KeyRingPrune.self])
-
-    func run() throws {
-        throw ValidationError("Which subcommand?")
-    }
 }
 
 /// Which file.

@@ -2,8 +2,15 @@ import ArgumentParser
 import Glibc
 import Host
 
-/// The root of the command line: it has no action of its own.
-struct TokenCacheCtl: ParsableCommand {
+/// A command with subcommands: it does nothing by itself.
+protocol CommandGroup: ParsableCommand {}
+
+extension CommandGroup {
+    func run() throws { throw ValidationError("Which subcommand?") }
+}
+
+/// The root of the command line.
+struct TokenCacheCtl: CommandGroup {
     static let configuration = CommandConfiguration(
         commandName: "tokencachectl",
         abstract: "Look into and operate the token cache daemon of this host.",
@@ -20,10 +27,6 @@ struct TokenCacheCtl: ParsableCommand {
         ])
 
     @OptionGroup var global: GlobalOptions
-
-    func run() throws {
-        throw ValidationError("Which subcommand?")
-    }
 }
 
 @main
