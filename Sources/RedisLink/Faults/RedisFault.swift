@@ -90,7 +90,7 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Trying again soon is of no use: credentials or the version must be changed first.
+    /// Trying again soon is of no use: first the operator has to change credentials or the version.
     var needsOperator: Bool { kind == .credentials || kind == .tooOld }
 
     public init(_ kind: Kind, _ description: String) {

@@ -115,8 +115,7 @@ struct FeedMachine {
     mutating func disconnected(_ fault: RedisFault, now: MonotonicInstant) -> [Action] {
         guard !isClosed else { return [] }
         let loss = isSubscribed ? Action.lost(fault) : .failed(fault)
-        // A connection that breaks again and again is not one that works.
-        if case .subscribed(let since) = phase, since.duration(to: now) >= settings.reconnectMaximum { backoff.reset() }
+        if case .subscribed(let since) = phase, backoff.isStable(after: now - since) { backoff.reset() }
         unansweredPings = []
         phase = .waiting(until: now + backoff.delay(after: fault))
         return [loss, .disconnect]
@@ -200,9 +199,7 @@ struct FeedMachine {
     /// The number of the beat that a key belongs to: digits behind the prefix and a `~`.
     private func beat(_ key: [UInt8]) -> Int64? {
         guard key.count > prefix.count, key[prefix.count] == Beat.mark, key.starts(with: prefix) else { return nil }
-        let digits = key.dropFirst(prefix.count + 1)
-        guard (1...18).contains(digits.count), digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-        return digits.reduce(0) { $0 * 10 + Int64($1 - 0x30) }
+        return key.dropFirst(prefix.count + 1).decimalNumber
     }
 
     private mutating func pinged(_ value: RESPValue) -> [Action] {

@@ -13,8 +13,11 @@ struct Backoff {
         generator = SplitMix64(state: seed)
     }
 
-    /// An attempt succeeded, or is the first.
+    /// The connection works, or the attempt is the first.
     mutating func reset() { failures = 0 }
+
+    /// Whether a connection works that was in use for so long: one that breaks again and again does not.
+    func isStable(after span: Duration) -> Bool { span >= maximum }
 
     /// How long to wait after one more failure. What only an operator mends is not tried sooner than
     /// at the longest wait.

@@ -79,7 +79,7 @@ struct Handshake {
     /// For a feed of the changes of keys that begin with `prefix`.
     ///
     /// The subscription to a channel that nobody uses puts the connection into the class `pubsub`, whose output Redis
-    /// bounds: a daemon that reads nothing more would fill its memory else.
+    /// bounds: without it a daemon that stops reading would fill Redis's memory.
     static func forFeed(_ login: RedisLogin, prefix: [UInt8], channel: [UInt8]) -> (Handshake, [[UInt8]]) {
         var hello = ["HELLO".redisArgument, "3".redisArgument]
         if let password = login.password {

@@ -45,7 +45,7 @@ extension LinkMachine {
             return actions.append(.complete(request.waiter, .success(reply)))
         }
         let verdict = RedisFault.classify(error: text)
-        if verdict.consequence == .loadScript, reload(reference, now: now) { return }
+        if verdict.consequence == .loadScript, reloadScript(of: reference, now: now) { return }
         if let request = requests.remove(reference) {
             actions.append(.complete(request.waiter, .failure(verdict.fault)))
             if verdict.fault.kind == .credentials { actions.append(.refused(verdict.fault)) }
@@ -110,7 +110,7 @@ extension LinkMachine {
 
     /// Loads the request's script again and repeats the request behind it. False if that was done once already.
     /// Always safe: a call that met an empty script cache did nothing.
-    private mutating func reload(_ reference: SlotReference, now: MonotonicInstant) -> Bool {
+    private mutating func reloadScript(of reference: SlotReference, now: MonotonicInstant) -> Bool {
         guard let request = requests[reference],
             let script = request.body.script, !request.wasReloaded
         else { return false }
@@ -146,14 +146,9 @@ extension LinkMachine {
     mutating func takeTime(_ reply: RedisReply, sentAt: MonotonicInstant, now: MonotonicInstant) {
         guard case .array(let parts) = reply, parts.count == 2,
             case .bulk(let first) = parts[0], case .bulk(let second) = parts[1],
-            let seconds = decimal(first, below: 100_000_000_000), let micros = decimal(second, below: 1_000_000)
+            let seconds = first.decimalNumber, seconds < 100_000_000_000, let micros = second.decimalNumber,
+            micros < 1_000_000
         else { return }
         clock.sample(serverMicroseconds: seconds * 1_000_000 + micros, sentAt: sentAt, receivedAt: now)
-    }
-
-    private func decimal(_ bytes: [UInt8], below limit: Int64) -> Int64? {
-        guard !bytes.isEmpty, bytes.count <= 18, bytes.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-        let value = bytes.reduce(Int64(0)) { $0 * 10 + Int64($1 - 0x30) }
-        return value < limit ? value : nil
     }
 }

@@ -264,8 +264,7 @@ struct LinkMachine<Waiter> {
         case .closed, .backoff: return
         case .connecting, .preparing: break
         case .ready(let since, _):
-            // A connection that breaks again and again is not one that works.
-            if now - since >= settings.reconnectMaximum {
+            if backoff.isStable(after: now - since) {
                 backoff.reset()
                 hasRetriedAtOnce = false
             }

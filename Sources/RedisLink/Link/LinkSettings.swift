@@ -22,7 +22,7 @@ public struct LinkSettings: Sendable {
     public var maxPendingBytes = 64 << 20
     /// Whether a replica counts as down. Off only where reading stale data is harmless.
     public var requiresMaster = true
-    /// Asked before every connection for the password, if given; nil from it means: the endpoint's.
+    /// Gives the password for each new connection. Where this is nil, or gives nil, it is the endpoint's.
     public var password: (@Sendable () -> RedisPassword?)?
 
     public init() {}

@@ -8,7 +8,7 @@ protocol LinkTransportOwner: AnyObject {
     func transportClosed(_ fault: RedisFault)
 }
 
-/// The connection under a link or a feed: opens a stream to the endpoint, and again where it is told to.
+/// The connection under a link or a feed: opens a stream to the endpoint, and a new one each time it is asked.
 final class LinkTransport: ByteStreamDelegate {
     weak var owner: (any LinkTransportOwner)?
 

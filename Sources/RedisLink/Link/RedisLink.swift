@@ -11,16 +11,16 @@ public import UnixTime
 public final class RedisLink {
     public typealias Completion = (Result<RedisReply, RedisFault>) -> Void
 
-    /// Told after every change of `state`, from the loop.
+    /// Called after every change of `state`, from the loop.
     public var onStateChange: ((LinkState) -> Void)?
-    /// Told why a connection, or an attempt at one, is over, before what was under way on it completes.
+    /// Called with the reason why a connection, or an attempt at one, is over, before what was under way on it completes.
     public var onLoss: ((RedisFault) -> Void)?
     public private(set) var state: LinkState = .closed
     public let settings: LinkSettings
 
     public let endpoint: RedisEndpoint
-    /// While set, what reads are answered is not believed: they fail with this fault. Whether the server still is who it
-    /// was says its node.
+    /// While set, answers to reads are not believed: reads fail with this fault. The node sets it, as it knows whether the
+    /// server is still the one to ask.
     var readsAreRefused: RedisFault?
     private let scheduler: any Scheduler
     private let logger: Logger
@@ -67,7 +67,7 @@ public final class RedisLink {
         timer = scheduler.makeTimer { [unowned self] in
             armedFor = nil
             machine.tick(now: scheduler.now)
-            perform()
+            performActions()
         }
         turnBody = { [weak self] in self?.turn() }
     }
@@ -117,7 +117,7 @@ public final class RedisLink {
     /// The same at a moment that was just read.
     public func serverTime(at now: MonotonicInstant) -> UnixMilliseconds? { machine.clock.time(at: now) }
 
-    /// Betters the estimate with the time a script was told by Redis. Call it when that script's reply is read.
+    /// Betters the estimate with the time that Redis gave a script. Call it when that script's reply is read.
     public func observe(serverTime: UnixMilliseconds) {
         machine.clock.observe(serverTime, at: scheduler.now)
     }
@@ -145,7 +145,7 @@ public final class RedisLink {
     }
 
     private func turn() {
-        perform()
+        performActions()
         // Only now: what completions sent goes out with this write.
         isTurnScheduled = false
         flush()
@@ -159,7 +159,7 @@ public final class RedisLink {
     }
 
     /// Carries out what the machine decided. Completions may call back into the link: their actions join the queue.
-    private func perform() {
+    private func performActions() {
         guard !isPerforming else { return }
         isPerforming = true
         while true {
@@ -240,7 +240,7 @@ public final class RedisLink {
 extension RedisLink: LinkTransportOwner {
     func transportConnected(login: RedisLogin) {
         machine.connected(login: login, now: scheduler.now)
-        perform()
+        performActions()
     }
 
     func transportReceived(_ bytes: UnsafeRawBufferPointer) {
@@ -254,17 +254,17 @@ extension RedisLink: LinkTransportOwner {
                 while let reply = try parser.next() {
                     machine.received(reply, now: scheduler.now)
                     // The rest was said on a connection that is none any more.
-                    guard machine.isConnected else { return perform() }
+                    guard machine.isConnected else { return performActions() }
                 }
             }
         } catch {
             machine.garbage(now: scheduler.now)
         }
-        perform()
+        performActions()
     }
 
     func transportClosed(_ fault: RedisFault) {
         machine.disconnected(fault, now: scheduler.now)
-        perform()
+        performActions()
     }
 }

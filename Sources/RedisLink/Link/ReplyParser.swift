@@ -5,7 +5,7 @@ final class ReplyParser {
     private let scanner: ReplyScanner
     private let builder: ReplyBuilder
 
-    /// Makes a parser; nil if memory is out.
+    /// Makes a parser; nil if there is no memory left.
     init?(maxElements: Int, maxBytes: Int) {
         builder = ReplyBuilder(maxElements: maxElements)
         guard let scanner = ReplyScanner(builder, maxBytes: maxBytes) else { return nil }

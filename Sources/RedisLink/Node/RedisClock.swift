@@ -4,7 +4,7 @@ internal import UnixTime
 /// An estimate of Redis's wall clock, mapped on the boot-time clock: nobody's `date -s` on this host moves it.
 ///
 /// A sample taken between sending and receiving bounds the difference of the two clocks from both sides; the
-/// narrowest recent sample is kept, as it grows stale (drift) it gives way to wider ones. A sample that contradicts
+/// narrowest recent sample is kept; as it grows stale (drift), it gives way to wider ones. A sample that contradicts
 /// what is known means that Redis's clock jumped, and is taken over at once.
 struct RedisClock: Equatable {
     /// Two quartz clocks drift apart by less than this many microseconds in a second.
@@ -46,12 +46,12 @@ struct RedisClock: Equatable {
         let middle = serverMicroseconds - receivedAt.microseconds + half
         let new = Estimate(offset: middle, uncertainty: half + 1, at: receivedAt.microseconds)
         guard let old = estimate else { return estimate = new }
-        let aged = old.uncertainty + aged(old, at: new.at)
+        let known = old.uncertainty + drift(since: old, at: new.at)
         let distance = (new.offset - old.offset).magnitude
-        if distance > UInt64(new.uncertainty + aged) || new.uncertainty <= aged { estimate = new }
+        if distance > UInt64(new.uncertainty + known) || new.uncertainty <= known { estimate = new }
     }
 
-    /// Takes in the time a script was told by Redis, when its reply is read: the clock is not behind that, and not
+    /// Takes in the time that Redis gave a script, when its reply is read: the clock is not behind that, and not
     /// seconds ahead of it.
     mutating func observe(_ time: UnixMilliseconds, at now: MonotonicInstant) {
         guard RedisClock.plausible.contains(time) else { return }
@@ -60,7 +60,7 @@ struct RedisClock: Equatable {
             estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack, at: now.microseconds)
             return
         }
-        let most = old.offset + old.uncertainty + aged(old, at: now.microseconds)
+        let most = old.offset + old.uncertainty + drift(since: old, at: now.microseconds)
         if old.offset < least, least <= most {
             // Both are true: what is left between them is narrower than either.
             estimate = Estimate(
@@ -70,8 +70,8 @@ struct RedisClock: Equatable {
         }
     }
 
-    /// What the clocks may have drifted apart since an estimate was made.
-    private func aged(_ old: Estimate, at microseconds: Int64) -> Int64 {
+    /// How far the clocks may have drifted apart since an estimate was made, microseconds.
+    private func drift(since old: Estimate, at microseconds: Int64) -> Int64 {
         max(0, microseconds - old.at) / 1_000_000 * RedisClock.driftPerSecond
     }
 }

@@ -14,7 +14,7 @@ extension RedisNode {
 
     private func beginBeating() {
         isBeating = true
-        callBeat()
+        askForProof()
         timer?.start(after: Beat.interval)
     }
 
@@ -31,16 +31,17 @@ extension RedisNode {
         beginBeating()
     }
 
-    private func callBeat() {
+    /// Sends what the proof is an answer to.
+    private func askForProof() {
         guard link.state == .ready else { return }
         switch settings.proof {
         case .ping: feed?.ping()
         case .beat:
-            if let time = link.serverTime { callBeat(Beat.number(at: time), mayRepeat: true) }
+            if let time = link.serverTime { sendBeat(Beat.number(at: time), mayRepeat: true) }
         }
     }
 
-    private func callBeat(_ number: Int64, mayRepeat: Bool) {
+    private func sendBeat(_ number: Int64, mayRepeat: Bool) {
         beat.called(number, at: scheduler.now)
         let digits = Array(String(number).utf8)
         link.run(Self.beatScript, keys: [beatPrefix + digits], arguments: [digits], repeatable: false) {
@@ -67,7 +68,7 @@ extension RedisNode {
             return update()
         }
         // The estimate of Redis's clock was wrong, and is right now.
-        if mayRepeat { callBeat(Beat.number(at: time), mayRepeat: false) }
+        if mayRepeat { sendBeat(Beat.number(at: time), mayRepeat: false) }
     }
 
     private func refused(_ fault: RedisFault) {
@@ -140,7 +141,7 @@ extension RedisNode {
             update()
             onArmed?(isArmed)
             // Soon after it is armed it is fresh, where somebody asks.
-            if isArmed, isRequested { callBeat() }
+            if isArmed, isRequested { askForProof() }
         } else {
             update()
         }
@@ -150,7 +151,7 @@ extension RedisNode {
     private func update() {
         link.readsAreRefused = beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil }
         guard isArmed, beat.refusal == nil, let proof = beat.lastProof else {
-            freshUntil = MonotonicInstant(nanoseconds: .min)
+            freshUntil = .earliest
             return
         }
         provedUntil = max(provedUntil ?? proof, proof)

@@ -21,7 +21,7 @@ public final class RedisNode {
 
     public struct Settings: Sendable {
         public var link = LinkSettings()
-        /// Of all keys, `redis.prefix`. Changes under it with `s:` behind are told.
+        /// Of all keys, `redis.prefix`. Changes of keys that begin with it and `s:` are told.
         public var prefix: [UInt8] = []
         /// Whether changes are to be told at all.
         public var hasFeed = true
@@ -33,11 +33,11 @@ public final class RedisNode {
     /// How old the proof may be that what is remembered is true.
     public static let proofLimit = Beat.proofLimit
 
-    /// Told of every change of the link's state, after the node has drawn its conclusions.
+    /// Called after every change of the link's state, when the node has drawn its conclusions.
     public var onStateChange: ((LinkState) -> Void)?
-    /// Told what has changed, while subscribed.
+    /// Called with what has changed, while subscribed.
     public var onInvalidation: ((Invalidation) -> Void)?
-    /// Told after `isArmed` has become true or false.
+    /// Called after `isArmed` has become true or false.
     public var onArmed: ((Bool) -> Void)?
     /// How long what is remembered may be served while the server is silent; zero: not at all.
     public var serveStale = Duration.zero
@@ -57,13 +57,13 @@ public final class RedisNode {
     var subscribedTo: String?
     var armedAt = MonotonicInstant(nanoseconds: 0)
     var wasReady = false
-    /// When the operator was told last why the near cache does not work, and what it was.
+    /// When the log last said why the near cache does not work, and what it said.
     var lastWarning: (at: MonotonicInstant, text: String)?
     /// The last moment at which all proofs held. Nil where the server said that it is not to be believed.
     var provedUntil: MonotonicInstant?
     /// What is remembered answers up to this moment.
-    @usableFromInline var freshUntil = MonotonicInstant(nanoseconds: .min)
-    @usableFromInline var lastRequest = MonotonicInstant(nanoseconds: .min)
+    @usableFromInline var freshUntil = MonotonicInstant.earliest
+    @usableFromInline var lastRequest = MonotonicInstant.earliest
 
     static let beatScript = RedisScript(
         name: "beat", source: Array("#!lua flags=allow-oom\n".utf8) + PackageResources.beat_lua)
