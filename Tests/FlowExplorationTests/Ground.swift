@@ -13,6 +13,8 @@ final class Ground: FlowContext {
     var time = UnixMilliseconds(0)
     var candidate: UInt8 = 0
     var isSessionDenied = false
+    /// The next session's, where that is not the one other of an exploration.
+    var freshSid: SessionID?
 
     init(symbols: Symbols, policy: TokenPolicy) {
         self.symbols = symbols
@@ -26,7 +28,7 @@ final class Ground: FlowContext {
 
     func randomBytes<Value: FixedBytes>() throws(CryptoError) -> Value {
         if let verifier = symbols.verifiers[Int(candidate)] as? Value { return verifier }
-        if let sid = symbols.otherSid as? Value { return sid }
+        if let sid = (freshSid ?? symbols.otherSid) as? Value { return sid }
         return Value()
     }
 

@@ -17,7 +17,7 @@ enum BentStore: String, Hashable, CaseIterable {
     case revisionUnchecked, absenceUnchecked, lateWritesAllowed, loserIsToldDone
     case touchCreates, touchAgeUnchecked, touchMovesEnd, writesMoveEnd
     case indexSkipped, indexWithoutEnd, sessionWithoutEnd
-    case goneIsTakenOutAtOnce, placeIsTakenUnchecked
+    case goneIsTakenOutAtOnce
     case tombstoneSkipped, memoDropped, previousStays, confirmationStays, rememberedDropped, sealedGarbled
     case fullRedisRefusesAccess
     case onlyBeatsAreTold, flushIsNotTold

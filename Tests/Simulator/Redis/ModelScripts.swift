@@ -200,8 +200,7 @@ enum ModelScripts {
             var removed: Int64 = 0
             for at in stride(from: 1, to: arguments.count - 2, by: 3) {
                 let (sid, seen, finding) = (arguments[at], arguments[at + 1], text(arguments[at + 2]))
-                guard let score = Double(text(seen)), scored(index, sid) == seen || isBent(.placeIsTakenUnchecked)
-                else {
+                guard let score = Double(text(seen)), scored(index, sid) == seen else {
                     continue
                 }
                 let isCondemned = score != score.rounded()

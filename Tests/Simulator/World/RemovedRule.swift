@@ -14,7 +14,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
     // A store that is bent.
     case changeIsOverItsRevision, creationIsOverNothing, lateScriptChangesNothing, loserGetsWhatStands
     case touchNeverCreates, touchLooksAtTheAge, touchLeavesTheEnd, writeLeavesTheEnd
-    case indexComesFirst, indexHasAnEnd, sessionHasAnEnd
+    case indexComesFirst, indexHasAnEnd, sessionHasAnEnd, goneHasItsTime
     case endLeavesATombstone, loginIsRemembered, forcedRetiresPrevious, successorIsPending, olderTokensAreRemembered
     case sealedIsChecked, accessWorksOnAFullRedis, flushIsTold
     // What a daemon sees of Redis, and of time.
@@ -45,6 +45,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .indexComesFirst: "the index is acknowledged before the session is written"
         case .indexHasAnEnd: "the index has a TTL"
         case .sessionHasAnEnd: "every session has a TTL"
+        case .goneHasItsTime: "a member without a session stays in the index for two minutes"
         case .endLeavesATombstone: "an ended session leaves a tombstone"
         case .loginIsRemembered: "LOGIN remembers its answer"
         case .forcedRetiresPrevious: "a forced rotation leaves no previous token"
@@ -81,6 +82,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .indexComesFirst: [.indexSkipped]
         case .indexHasAnEnd: [.indexWithoutEnd]
         case .sessionHasAnEnd: [.sessionWithoutEnd]
+        case .goneHasItsTime: [.goneIsTakenOutAtOnce]
         case .endLeavesATombstone: [.tombstoneSkipped]
         case .loginIsRemembered: [.memoDropped]
         case .forcedRetiresPrevious: [.previousStays]
