@@ -56,7 +56,10 @@ struct Arguments: ParsableCommand {
 
     private static func issue(_ count: Int, at socket: String) throws -> [SessionToken] {
         let client = BlockingClient(socketPath: socket)
-        return try (0..<count).map { _ in try client.call(.issue()).token }
+        return try (0..<count).map { _ in
+            guard let token = try client.call(.issue()).issued?.token else { throw TokenCacheError.protocolViolation }
+            return token
+        }
     }
 
     private func report(_ figures: [Lane: [Lane.Figures]]) -> Int32 {

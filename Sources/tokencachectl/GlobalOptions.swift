@@ -21,18 +21,19 @@ struct GlobalOptions: ParsableArguments {
     }
 
     /// Opens a connection of its own.
-    func connect() throws -> BlockingConnection {
+    /// - Parameter patience: how long a command may take, where that is not ``timeout``.
+    func connect(patience: Duration? = nil) throws -> BlockingConnection {
         let path = socketPath
         do throws(TokenCacheError) {
-            return try BlockingConnection(socketPath: path, timeout: timeout.duration)
+            return try BlockingConnection(socketPath: path, timeout: patience ?? timeout.duration)
         } catch {
             throw Failure.cannotConnect(to: path, because: error)
         }
     }
 
     /// One command on one connection.
-    func call(_ arguments: [[UInt8]]) throws -> ReplyValue {
-        let connection = try connect()
+    func call(_ arguments: [[UInt8]], patience: Duration? = nil) throws -> ReplyValue {
+        let connection = try connect(patience: patience)
         do throws(TokenCacheError) {
             return try connection.call(arguments)
         } catch {
@@ -41,8 +42,8 @@ struct GlobalOptions: ParsableArguments {
     }
 
     /// One command whose reply is a map that begins with `status`.
-    func callForFields(_ arguments: [[UInt8]]) throws -> ReplyFields {
-        guard let fields = try call(arguments).fields, fields.status != nil else {
+    func callForFields(_ arguments: [[UInt8]], patience: Duration? = nil) throws -> ReplyFields {
+        guard let fields = try call(arguments, patience: patience).fields, fields.status != nil else {
             throw Failure(.protocolViolation, socketPath: socketPath)
         }
         return fields

@@ -2,16 +2,24 @@ import ArgumentParser
 import TokenCacheClient
 import UnixTime
 
-/// `sessions`: those of one subject, or the counters of all.
+/// `sessions`: all, those of one subject, or the counters.
 struct Sessions: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the sessions of a subject, newest first, or show what this daemon counted.",
-        usage: "tokencachectl sessions [<options>] (--subject <subject> [--limit <n>] [--data <field>]… | --summary)")
+        abstract: "List all sessions, or those of a subject, newest first, or show what this daemon counted.",
+        usage: """
+            tokencachectl sessions [<options>] [--limit <n>]
+                   tokencachectl sessions [<options>] --subject <subject> [--limit <n>] [--data <field>]…
+                   tokencachectl sessions [<options>] --summary
+            """,
+        discussion: """
+            All sessions come in no useful order, as they are found; one that is changed meanwhile may come twice. That \
+            needs the role admin.
+            """)
 
     @Option(help: "Whose sessions to list.")
     var subject: String?
 
-    @Option(help: ArgumentHelp("At most so many (default: the daemon's, 100).", valueName: "n"))
+    @Option(help: ArgumentHelp("At most so many (default: 100 of a subject; all).", valueName: "n"))
     var limit: Int?
 
     @Option(help: ArgumentHelp("Show this data field too; may be given several times.", valueName: "field"))
@@ -25,8 +33,11 @@ struct Sessions: ParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
-        guard (subject != nil) != summary else {
+        guard subject == nil || !summary else {
             throw ValidationError("Give either --subject or --summary.")
+        }
+        guard subject != nil || data.isEmpty else {
+            throw ValidationError("--data needs --subject: the data of all sessions is not read.")
         }
         guard limit.map({ $0 > 0 }) ?? true else {
             throw ValidationError("--limit must be 1 or more.")
@@ -34,7 +45,64 @@ struct Sessions: ParsableCommand {
     }
 
     func run() throws {
-        if let subject { try list(subject) } else { try summarise() }
+        if let subject { return try list(subject) }
+        if summary { try summarise() } else { try listAll() }
+    }
+
+    /// Page by page, so that a million sessions need no room.
+    private func listAll() throws {
+        let connection = try global.connect()
+        var cursor = "0"
+        var shown = 0
+        repeat {
+            let reply: ReplyValue
+            do throws(TokenCacheError) {
+                reply = try connection.call(["TOKEN.SCAN", cursor, "COUNT", "1000"].map(\.bytes))
+            } catch { throw Failure(error, socketPath: global.socketPath) }
+            guard let parts = reply.elements, parts.count == 2, let next = parts[0].string,
+                let found = parts[1].elements?.compactMap(\.fields)
+            else { throw Failure(.protocolViolation, socketPath: global.socketPath) }
+            cursor = next
+            let page = found.prefix(limit.map { $0 - shown } ?? .max)
+            if !page.isEmpty { try show(Array(page), isFirst: shown == 0) }
+            shown += page.count
+        } while cursor != "0" && shown < limit ?? .max
+        if global.json {
+            try Terminal.print(shown == 0 ? "[]" : "]")
+        } else if shown == 0 {
+            Terminal.complain("no session")
+        }
+        if shown == 0 { throw Outcome(status: .notAccepted) }
+    }
+
+    private func show(_ page: [ReplyFields], isFirst: Bool) throws {
+        if global.json {
+            let texts = page.map { JSONText($0).text }.joined(separator: ",\n")
+            return try Terminal.print((isFirst ? "[" : ",") + texts)
+        }
+        try Terminal.print(Self.lines(page, withHeading: isFirst, now: Layout.now))
+    }
+
+    /// Each column as wide as its longest sensible text: the next page is not known yet.
+    static func lines(_ page: [ReplyFields], withHeading: Bool, now: UnixSeconds) -> String {
+        func line(_ cells: [String]) -> String {
+            zip(cells, [32, 8, 8, 8]).map { cell, width in
+                cell + String(repeating: " ", count: max(0, width - cell.count))
+            }.joined(separator: "  ") + "  " + (cells.last ?? "")
+        }
+        let heading = withHeading ? [line(["SID", "AGE", "UNUSED", "ENDS IN", "SUBJECT"])] : []
+        return
+            (heading
+            + page.map { session in
+                func ago(_ name: String) -> String {
+                    session[name]?.number.map { Layout.duration(seconds: max(0, now - UnixSeconds($0))) } ?? Layout.absent
+                }
+                return line([
+                    session["sid"].map(SessionPage.text) ?? Layout.absent, ago("created"), ago("modified"),
+                    session["expires_in"]?.number.map { Layout.duration(seconds: $0) } ?? Layout.absent,
+                    session["subject"].map(SessionPage.text) ?? "",
+                ])
+            }).joined(separator: "\n")
     }
 
     private func list(_ subject: String) throws {

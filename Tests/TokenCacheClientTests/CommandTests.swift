@@ -233,7 +233,7 @@ struct CommandTests {
         let login = WireReply.holder(
             "issued", sid: sid, subject: "bob", more: [("sessiontoken", .text(token.revealedText))])
         #expect(throws: TokenCacheError.protocolViolation) { try answer(.login(nil, subject: "ann"), login) }
-        #expect(try answer(.login(nil, subject: "bob"), login).holder.subject == "bob")
+        #expect(try answer(.login(nil, subject: "bob"), login).issued?.holder.subject == "bob")
     }
 
     @Test("a login and a rotation come with the cookie's life and the token of the next form")
@@ -242,7 +242,7 @@ struct CommandTests {
             ("sessiontoken", .text(token.revealedText)), ("max_age", 60), ("csrf", "xyz"),
         ]
         let login = WireReply.holder("issued", sid: sid, subject: "bob", more: more)
-        let issued = try answer(.login(nil, subject: "bob", csrf: "f"), login)
+        let issued = try #require(try answer(.login(nil, subject: "bob", csrf: "f"), login).issued)
         #expect(issued.maxAge == .seconds(60) && issued.csrf?.revealedText == "xyz")
         let rotation = WireReply.holder("rotated", sid: sid, subject: "bob", more: more)
         guard case .rotated(let rotated) = try answer(.rotate(token, csrf: "f"), rotation) else {
@@ -251,6 +251,31 @@ struct CommandTests {
         }
         #expect(rotated.maxAge == .seconds(60) && rotated.csrf?.revealedText == "xyz")
         #expect(rotated.setCookie(SessionCookie())?.contains("; Max-Age=60;") == true)
+    }
+
+    @Test("a login under a limit says how many gave way to it, or that it is refused")
+    func limits() throws {
+        let more: [(String, WireReply.Value)] = [("sessiontoken", .text(token.revealedText)), ("ended", 2)]
+        let login = WireReply.holder("issued", sid: sid, subject: "bob", more: more)
+        #expect(try answer(.login(nil, subject: "bob"), login).issued?.ended == 2)
+        let refused = WireReply.map([("status", "refused"), ("accepted", 0), ("reason", "limit"), ("count", 3)])
+        guard case .refused(3) = try answer(.login(nil, subject: "bob"), refused) else {
+            Issue.record("not refused")
+            return
+        }
+        guard case .keep = try answer(.issue(subject: "bob"), refused).change else {
+            Issue.record("the cookie stays")
+            return
+        }
+    }
+
+    @Test("sessions are counted, and shown page by page")
+    func pages() throws {
+        #expect(try answer(.count(subject: "ann"), ":7\r\n") == 7)
+        let page = try answer(.page(subject: "ann"), "*2\r\n$5\r\n1:a:0\r\n*0\r\n")
+        #expect(page.sessions.isEmpty && page.next == "1:a:0")
+        #expect(try answer(.page(subject: "ann"), "*2\r\n$1\r\n0\r\n*0\r\n").next == nil)
+        #expect(throws: TokenCacheError.protocolViolation) { try answer(.page(subject: "ann"), "*0\r\n") }
     }
 
     @Test(

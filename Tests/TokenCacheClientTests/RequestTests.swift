@@ -48,6 +48,13 @@ struct RequestTests {
                 "TOKEN.LOGIN", text, "ann", "COOKIE", "persistent", "AUTH-TIME", "7", "BIND", "ip", "::1", "CSRF", "f",
                 "DATA", "k", "v",
             ])
+        #expect(
+            try words(.login(nil, subject: "ann", limits: SessionLimits(sessionsPerSubject: 3)))
+                == ["TOKEN.LOGIN", "", "ann", "MAX", "3"])
+        #expect(try words(.count(subject: "ann")) == ["TOKEN.COUNT", "ann"])
+        #expect(
+            try words(.page(subject: "ann", from: "1:x:0", limit: 3))
+                == ["TOKEN.LIST", "ann", "LIMIT", "3", "CURSOR", "1:x:0"])
         #expect(try words(.rotate(token)) == ["TOKEN.ROTATE", text])
         #expect(try words(.rotate(token, csrf: "")) == ["TOKEN.ROTATE", text, "CSRF", ""])
         #expect(try words(.revoke(token)) == ["TOKEN.REVOKE", text])

@@ -56,7 +56,7 @@ final class Run<F: Flow>: TimedRun {
 /// The parts of one command that are carried out side by side: each chunk of them when its turn comes.
 final class Batch: TimedRun {
     /// Parts of a chunk.
-    static let chunk = 32
+    static let chunk = 16
 
     let parts: [FlowPart]
     let peer: AuditPeer?
@@ -128,8 +128,8 @@ final class Batch: TimedRun {
 /// Who asks for much at once waits for a turn, so that Redis is there for everybody: commands over many sessions, a piece
 /// at a time, one command after the other.
 final class Turns {
-    /// Pieces at Redis at a time.
-    static let width = 2
+    /// Pieces at Redis at a time: one, so that what others ask for waits for little more than a piece.
+    static let width = 1
 
     private var waiting = Deque<(Unavailable?) -> Void>()
     private var taken = 0

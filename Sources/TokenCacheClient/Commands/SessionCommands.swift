@@ -1,4 +1,4 @@
-extension TokenCommand where Answer == Issued {
+extension TokenCommand where Answer == Admission {
     /// `TOKEN.ISSUE`: a new session.
     ///
     /// - Parameters:
@@ -15,7 +15,7 @@ extension TokenCommand where Answer == Issued {
         writer.append("SUBJECT", subject)
         writer.append(limits, time, signals)
         writer.append(data)
-        return issued(writer, isRepeatable: false)
+        return Self(writer, isRepeatable: false) { (reply) throws(TokenCacheError) in try read(reply) }
     }
 
     /// `TOKEN.LOGIN`: call it after the credentials were checked, with whatever token the client sent, or the newest that
@@ -44,11 +44,24 @@ extension TokenCommand where Answer == Issued {
         writer.append("CSRF", form)
         writer.append(data)
         return Self(writer, isRepeatable: false) { (reply) throws(TokenCacheError) in
-            let issued = try Self.read(reply)
-            guard issued.holder.subject == subject else { throw .protocolViolation }
-            return issued
+            let admission = try read(reply)
+            guard admission.issued.map({ $0.holder.subject == subject }) ?? true else { throw .protocolViolation }
+            return admission
         }
     }
+
+    private static func read(_ reply: Reply) throws(TokenCacheError) -> Admission {
+        var fields = try FieldCursor(reply)
+        let (status, isAccepted) = try fields.standing()
+        switch (status, isAccepted) {
+        case ("issued", true): return .issued(try fields.issued())
+        case ("refused", false): return .refused(count: try fields.number("count"))
+        default: throw .protocolViolation
+        }
+    }
+}
+
+extension TokenCommand where Answer == Issued {
 
     /// `GUEST.ISSUE`: a guest's token, which costs the store nothing. A page gets one from
     /// ``visit(_:signals:check:fetch:csrf:data:)`` by itself.
@@ -60,17 +73,11 @@ extension TokenCommand where Answer == Issued {
         var writer = RequestWriter("GUEST.ISSUE")
         writer.append("LIFETIME", lifetime)
         writer.append(signals)
-        return issued(writer, isRepeatable: true)
-    }
-
-    private static func issued(_ writer: RequestWriter, isRepeatable: Bool) -> Self {
-        Self(writer, isRepeatable: isRepeatable) { (reply) throws(TokenCacheError) in try read(reply) }
-    }
-
-    private static func read(_ reply: Reply) throws(TokenCacheError) -> Issued {
-        var fields = try FieldCursor(reply)
-        guard try fields.standing() == ("issued", true) else { throw .protocolViolation }
-        return try fields.issued()
+        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
+            var fields = try FieldCursor(reply)
+            guard try fields.standing() == ("issued", true) else { throw .protocolViolation }
+            return try fields.issued()
+        }
     }
 }
 
@@ -158,6 +165,42 @@ extension TokenCommand where Answer == MassRevocation {
     }
 }
 
+extension TokenCommand where Answer == Int64 {
+    /// `TOKEN.COUNT`: how many living sessions a subject has.
+    public static func count(subject: String) -> Self {
+        var writer = RequestWriter("TOKEN.COUNT")
+        writer.append(subject)
+        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
+            guard case .integer(let count) = reply[0] else { throw .protocolViolation }
+            return count
+        }
+    }
+}
+
+extension TokenCommand where Answer == SessionPage {
+    /// `TOKEN.LIST … CURSOR`: a page of all living sessions of a subject, for one who has very many.
+    ///
+    /// - Parameters:
+    ///   - subject: Whose.
+    ///   - cursor: `nil` for the first page; then ``SessionPage/next`` of the one before.
+    ///   - limit: At most so many, 1 to 1000; `nil` for 100.
+    ///   - data: Fields of their data to show.
+    public static func page(
+        subject: String, from cursor: String? = nil, limit: Int? = nil, data: DataSelection? = nil
+    ) -> Self {
+        var writer = RequestWriter("TOKEN.LIST")
+        writer.append(subject)
+        writer.append("LIMIT", limit.map(String.init))
+        writer.append("CURSOR", cursor ?? "0")
+        writer.append(data)
+        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
+            guard case .array(2) = reply[0], let next = reply.string(at: 1) else { throw .protocolViolation }
+            let sessions = try FieldCursor.listedSessions(reply, at: reply.after(1))
+            return SessionPage(sessions: sessions, next: next == "0" ? nil : next)
+        }
+    }
+}
+
 extension TokenCommand where Answer == [ListedSession] {
     /// `TOKEN.LIST`: the living sessions of a subject, newest first.
     ///
@@ -171,20 +214,26 @@ extension TokenCommand where Answer == [ListedSession] {
         writer.append("LIMIT", limit.map(String.init))
         writer.append(data)
         return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
-            guard case .array(let count) = reply[0] else { throw .protocolViolation }
-            var sessions: [ListedSession] = []
-            var position = 1
-            for _ in 0..<count {
-                var fields = try FieldCursor(reply, at: position)
-                sessions.append(try fields.listedSession())
-                position = reply.after(position)
-            }
-            return sessions
+            try FieldCursor.listedSessions(reply, at: 0)
         }
     }
 }
 
 extension FieldCursor {
+    fileprivate static func listedSessions(
+        _ reply: Reply, at start: Int
+    ) throws(TokenCacheError) -> [ListedSession] {
+        guard case .array(let count) = reply[start] else { throw .protocolViolation }
+        var sessions: [ListedSession] = []
+        var position = start + 1
+        for _ in 0..<count {
+            var fields = try FieldCursor(reply, at: position)
+            sessions.append(try fields.listedSession())
+            position = reply.after(position)
+        }
+        return sessions
+    }
+
     fileprivate mutating func listedSession() throws(TokenCacheError) -> ListedSession {
         ListedSession(
             sid: try sid(), created: try time("created"), modified: try time("modified"), authTime: try authTime(),
@@ -200,6 +249,7 @@ extension RequestWriter {
         append("ABSOLUTE", limits.absolute)
         append("COOKIE", limits.cookie?.rawValue)
         append("AUTH-TIME", authTime.map { String($0.seconds) })
+        append("MAX", limits.sessionsPerSubject.map(String.init))
         append(signals)
     }
 }

@@ -66,6 +66,7 @@ extension FieldCursor {
         let holder = try holder()
         guard case .replace(let token, let maxAge) = try change(of: holder.sid) else { throw .protocolViolation }
         return Issued(
-            holder: holder, token: token, maxAge: maxAge, csrf: try optionalText("csrf").map(CSRFToken.init))
+            holder: holder, token: token, maxAge: maxAge, csrf: try optionalText("csrf").map(CSRFToken.init),
+            ended: try optionalNumber("ended"))
     }
 }

@@ -10,12 +10,29 @@ public struct Issued: Sendable {
     /// The token for the form that the page shows next; `nil` if none was asked for, or if none could be made: then
     /// ``TokenCommand/issueCSRF(_:form:signals:)``.
     public let csrf: CSRFToken?
+    /// Of a login under a limit: how many sessions of the subject were ended for it; else `nil`.
+    public let ended: Int64?
 
     /// The same as a change.
     public var change: TokenChange { .replace(token, maxAge: maxAge) }
 
     /// The value of the response's `Set-Cookie` header.
     public func setCookie(_ cookie: SessionCookie) -> String? { cookie.header(change) }
+}
+
+/// What `TOKEN.LOGIN` and `TOKEN.ISSUE` did.
+public enum Admission: Sendable {
+    /// There is a session, and its token.
+    case issued(Issued)
+    /// The subject has as many sessions as it may have, so many: offer to end them
+    /// (``TokenCommand/revokeAll(subject:except:signals:)``) and log in again. The cookie stays as it is.
+    case refused(count: Int64)
+
+    /// The session; `nil` if it was refused.
+    public var issued: Issued? { if case .issued(let issued) = self { issued } else { nil } }
+
+    /// What the response does with the visitor's token.
+    public var change: TokenChange { issued?.change ?? .keep }
 }
 
 /// What `TOKEN.ROTATE` did.
@@ -54,7 +71,15 @@ public struct ListedSession: Sendable {
     public let data: SessionData
 }
 
-/// How long a new session may live. What is `nil` is the daemon's default.
+/// A page of a subject's sessions.
+public struct SessionPage: Sendable {
+    /// In no useful order; may be empty before the end.
+    public let sessions: [ListedSession]
+    /// Where the next page begins; `nil` at the end.
+    public let next: String?
+}
+
+/// How long a new session may live, and beside how many. What is `nil` is the daemon's default.
 public struct SessionLimits: Sendable, Equatable {
     /// How long its cookie lives.
     public enum CookieLife: String, Sendable {
@@ -70,9 +95,15 @@ public struct SessionLimits: Sendable, Equatable {
     public var absolute: Duration?
     /// `nil`: the cookie outlives the browser if one of the two limits is given ("remember me"), else it does not.
     public var cookie: CookieLife?
+    /// How many sessions the subject may have, this one among them: 0 to 1000, 0 for any number. `nil`:
+    /// `session.max-per-subject`.
+    public var sessionsPerSubject: Int?
 
-    /// Both from 1 ms to `session.max-absolute` (400 d); sent in whole milliseconds.
-    public init(idle: Duration? = nil, absolute: Duration? = nil, cookie: CookieLife? = nil) {
+    /// Both durations from 1 ms to `session.max-absolute` (400 d); sent in whole milliseconds.
+    public init(
+        idle: Duration? = nil, absolute: Duration? = nil, cookie: CookieLife? = nil, sessionsPerSubject: Int? = nil
+    ) {
+        self.sessionsPerSubject = sessionsPerSubject
         self.idle = idle
         self.absolute = absolute
         self.cookie = cookie

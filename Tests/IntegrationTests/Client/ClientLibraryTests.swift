@@ -9,7 +9,8 @@ import TokenCacheClient
 struct ClientLibraryTests {
     /// A new session's token, entered among the secrets that must be found nowhere at the server's side.
     private func issue(_ client: BlockingClient, _ world: World, subject: String? = nil) throws -> Issued {
-        let issued = try client.call(.issue(subject: subject, data: ["cart": "apple"]))
+        let issued = try #require(
+            try client.call(.issue(subject: subject, data: ["cart": "apple"])).issued)
         world.stage.book.note(issued.token.revealedBytes)
         return issued
     }
@@ -30,10 +31,11 @@ struct ClientLibraryTests {
             }
             #expect(nobody.sid == seen.sid && nobody.subject == nil && nobody.authTime == nil)
 
-            let login = try client.call(
+            let admission = try client.call(
                 .login(
                     first.token, subject: "ann", limits: SessionLimits(idle: .seconds(600), absolute: .seconds(6_000)),
                     csrf: "f"))
+            let login = try #require(admission.issued)
             let form = try #require(login.csrf)
             #expect(try client.call(.verifyCSRF(form, of: login.token, form: "f")) == .checked(.passed))
             #expect(login.holder.authTime == login.holder.modified)
@@ -71,6 +73,8 @@ struct ClientLibraryTests {
             #expect(try client.call(.revoke(rotated)) == .revoked(.logout))
             #expect(try client.call(.inspect(sid: holder.sid)) == .refused(.revoked(.logout)))
             #expect(try client.call(.list(subject: "ann")).isEmpty)
+            #expect(try client.call(.count(subject: "ann")) == 0)
+            #expect(try client.call(.page(subject: "ann", limit: 2)).next == nil)
 
             let kept = try issue(client, world, subject: "bob")
             _ = try issue(client, world, subject: "bob")
@@ -104,7 +108,7 @@ struct ClientLibraryTests {
         try withWorld(.embedded) { world in
             let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
             guard let guest = try client.call(.visit(nil)).change.replacement else { throw HarnessFailure("no token") }
-            let login = try client.call(.login(guest, subject: "ann", csrf: "f"))
+            let login = try #require(try client.call(.login(guest, subject: "ann", csrf: "f")).issued)
             for token in [guest.revealedBytes, login.token.revealedBytes] { world.stage.book.note(token) }
             let visit = try client.call(.visit(guest, csrf: "login"))
             guard case .refused(.replayed, let holder, .keep, let page) = visit, let csrf = page.csrf else {
@@ -132,9 +136,10 @@ struct ClientLibraryTests {
     func stepUp() throws {
         try withWorld(.embedded) { world in
             let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
-            let login = try client.call(
+            let admission = try client.call(
                 .login(nil, subject: "ann", limits: SessionLimits(cookie: .session), authTime: UnixTime(seconds: 1_000))
             )
+            let login = try #require(admission.issued)
             world.stage.book.note(login.token.revealedBytes)
             #expect(login.maxAge == nil && login.holder.authTime == UnixTime(seconds: 1_000))
             guard case .session = try client.call(.validate(login.token)),
@@ -142,7 +147,7 @@ struct ClientLibraryTests {
                     .validate(login.token, require: .login(within: .seconds(600))))
             else { throw HarnessFailure("the login is fresh enough") }
             #expect(bearer.subject == "ann" && bearer.authTime == UnixTime(seconds: 1_000))
-            let again = try client.call(.login(login.token, subject: "ann"))
+            let again = try #require(try client.call(.login(login.token, subject: "ann")).issued)
             world.stage.book.note(again.token.revealedBytes)
             guard
                 case .session = try client.call(.validate(again.token, require: .login(within: .seconds(600))))
