@@ -80,7 +80,7 @@ private struct ProbeTrial {
     }
 
     private func enterIndex(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
-        let entry = IndexEntry(index: index, sid: sid, absoluteEnd: record.absoluteEnd, isLogin: true)
+        let entry = IndexEntry(index: index, sid: sid, absoluteEnd: record.absoluteEnd, login: .numbered)
         store.enter(entry, arrival: store.instant) { result in
             done(result.map { outcome in if case .entered = outcome { true } else { false } })
         }

@@ -40,7 +40,8 @@ struct Revoke: ParsableCommand {
             switch try target.resolve() {
             case .sid(let sid): arguments = ["TOKEN.REVOKE", "SID", sid.text].map(\.bytes)
             case .token(let token): arguments = ["TOKEN.REVOKE".bytes, token.revealedBytes]
-            case nil: throw Failure(status: .usage, message: "which? give a SID, --token-stdin, --subject or --everything")
+            case nil:
+                throw Failure(status: .usage, message: "which? give a SID, --token-stdin, --subject or --everything")
             }
         }
         let fields = try global.callForFields(arguments)
@@ -51,7 +52,8 @@ struct Revoke: ParsableCommand {
 
     /// A million sessions take a while: a line says how far it is.
     private func revokeEveryone() throws {
-        try confirm("Log everyone out? Every session and every guest of all sites that share this Redis and prefix ends.")
+        try confirm(
+            "Log everyone out? Every session and every guest of all sites that share this Redis and prefix ends.")
         let progress = Terminal.isErrorATerminal ? EndingProgress(global) : nil
         defer { progress?.stop() }
         let fields = try global.callForFields(["TOKEN.REVOKEEVERYONE".bytes], patience: .seconds(86_400))

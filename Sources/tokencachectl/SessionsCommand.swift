@@ -95,7 +95,8 @@ struct Sessions: ParsableCommand {
             (heading
             + page.map { session in
                 func ago(_ name: String) -> String {
-                    session[name]?.number.map { Layout.duration(seconds: max(0, now - UnixSeconds($0))) } ?? Layout.absent
+                    session[name]?.number.map { Layout.duration(seconds: max(0, now - UnixSeconds($0))) }
+                        ?? Layout.absent
                 }
                 return line([
                     session["sid"].map(SessionPage.text) ?? Layout.absent, ago("created"), ago("modified"),

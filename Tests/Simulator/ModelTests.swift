@@ -89,7 +89,7 @@ struct ModelTests {
             return script(
                 "enter", keys: ["tc:u:1", "tc:n:1"],
                 [
-                    notAfter(), "s\(number(0...4))", indexEnd(), pick(["1", "1", ""]), pick(["", "", "3"]),
+                    notAfter(), "s\(number(0...4))", indexEnd(), pick(["1", "0", ""]), pick(["", "", "3"]),
                     pick(["-9000", "90000"]),
                 ] + gone)
         }

@@ -93,10 +93,13 @@ struct ErrorPathTests {
             (["inspect"], "tokencachectl: which session? give its SID, or --token-stdin"),
             (["inspect", "zz"], "tokencachectl: SID must be the 32 hex digits of a session's `sid`"),
             (["inspect", sid, "--token-stdin"], "tokencachectl: give either a SID or --token-stdin, not both"),
-            (["revoke"], "tokencachectl: which? give a SID, --token-stdin or --subject"),
-            (["revoke", sid, "--subject", "a"], "tokencachectl: give one of SID, --token-stdin and --subject"),
+            (["revoke"], "tokencachectl: which? give a SID, --token-stdin, --subject or --everything"),
+            (
+                ["revoke", sid, "--subject", "a"],
+                "tokencachectl: give one of SID, --token-stdin, --subject and --everything"
+            ),
             (["revoke", "--subject", ""], "tokencachectl: --subject must not be empty"),
-            (["sessions"], "Error: Give either --subject or --summary."),
+            (["sessions", "--data", "x"], "Error: --data needs --subject: the data of all sessions is not read."),
             (["sessions", "--summary", "--subject", "a"], "Error: Give either --subject or --summary."),
             (["sessions", "--subject", "a", "--limit", "0"], "Error: --limit must be 1 or more."),
             (["why"], "Error: Missing expected argument '<sid>'"),

@@ -240,6 +240,12 @@ struct ScriptTests {
         try pair.redis("HSET", "n", "#", String(now + 9_000_000))
         _ = try enter("d", later)
         #expect(try number("d") == now + 9_000_001)
+        let other = try pair.script(
+            SessionScripts.enter, keys: ["u", "n"], [notAfter, "e", String(later), "0", "", "1000"])
+        #expect(verdict(other) == "done")
+        #expect(try number("e") == now + 9_000_002, "numbered with the others")
+        _ = try pair.script(SessionScripts.enter, keys: ["u2", "n2"], [notAfter, "e", String(later), "0", "", "1000"])
+        #expect(try pair.integer("EXISTS", "n2") == 0, "nobody keeps a limit")
     }
 
     @Test("a limit counts the places, but not those of members that were found gone and entered long ago")

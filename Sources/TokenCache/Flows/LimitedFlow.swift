@@ -99,10 +99,16 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
             guard limit != nil, policy == .endOldest else { return .answer(.issued(view, ended: nil)) }
             return try rank(IndexWalk(index), view, [], .begin, context)
         }
-        guard let limit, policy == .refuse, let (sid, end) = try place(for: step, context), sid != placed else {
+        guard let limit else { return step.map { .issued($0, ended: nil) } }
+        var step = step
+        if case .write(var write, let sid) = step {
+            write.isNumbered = true
+            step = .write(write, of: sid)
+        }
+        guard policy == .refuse, let (sid, end) = try place(for: step, context), sid != placed else {
             return step.map { .issued($0, ended: nil) }
         }
-        let entry = IndexEntry(index: index, sid: sid, absoluteEnd: end, isLogin: true, limit: limit)
+        let entry = IndexEntry(index: index, sid: sid, absoluteEnd: end, login: .numbered, limit: limit)
         return expect(.entering(step, entry), .enter(entry))
     }
 

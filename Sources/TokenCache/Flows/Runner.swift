@@ -276,7 +276,7 @@ extension TokenService {
         guard let indexed = write.entersIndex else { return commit(write, change, of: sid, run) }
         let entry = IndexEntry(
             index: try SubjectIndex(subject: indexed.subject, crypto: crypto), sid: sid,
-            absoluteEnd: indexed.absoluteEnd, isLogin: write.isLogin)
+            absoluteEnd: indexed.absoluteEnd, login: write.login)
         enter(entry, run) { [self] outcome in
             switch outcome {
             case .entered: commit(write, change, of: sid, run)

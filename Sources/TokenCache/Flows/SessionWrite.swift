@@ -29,6 +29,8 @@ struct SessionWrite {
     /// Data alone leaves what stands there.
     let next: StoredSession
     let data: [RecordField]
+    /// A limit is kept: it is the subject's latest login.
+    var isNumbered = false
 
     init(kind: Kind, over: SessionRecord?, next: StoredSession, data: [RecordField] = []) {
         self.kind = kind
@@ -84,11 +86,11 @@ struct SessionWrite {
         }
     }
 
-    /// It counts among its subject's latest logins from now on.
-    var isLogin: Bool {
+    /// Whether it counts among its subject's latest logins from now on.
+    var login: IndexEntry.Login {
         switch kind {
-        case .create, .login: true
-        default: false
+        case .create, .login: isNumbered ? .numbered : .numberedWithOthers
+        default: .none
         }
     }
 

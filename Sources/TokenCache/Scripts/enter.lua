@@ -1,6 +1,6 @@
 -- Enters a session into the index of its subject, before the session itself is written: whatever a later REVOKEALL
--- must find is there. A member that stands there keeps the later of both ends. A login gets a number: their order over
--- all daemons. Nobody is taken out here: who finds a member of an ended session tells `tidy`.
+-- must find is there. A member that stands there keeps the later of both ends. Where a limit is kept, logins have numbers:
+-- their order over all daemons. Nobody is taken out here: who finds a member of an ended session tells `tidy`.
 --
 -- KEYS[1]   the subject's index: sorted set of sid by absolute end (Unix ms)
 -- KEYS[2]   the logins' numbers: hash of sid by number, and under "#" the last one. A number is the time in Unix ms, or
@@ -8,7 +8,7 @@
 -- ARGV[1]   not-after, Unix ms by Redis's clock
 -- ARGV[2]   sid, 32 hex digits
 -- ARGV[3]   absolute end of the session, Unix ms
--- ARGV[4]   "1" = a login
+-- ARGV[4]   "1" = a login that gets a number; "0" = one that gets a number where others have one; "" = no login
 -- ARGV[5]   most sessions of the subject, for one that has no place yet; "" = any number
 -- ARGV[6]   ms after which a session that was entered is written, or never will be
 -- ARGV[7…]  n × (sid, score) that were read, and no session found: those that entered longer ago take no place
@@ -32,7 +32,7 @@ if ARGV[5] ~= '' and not redis.call('ZSCORE', index, sid) then
 end
 
 redis.call('ZADD', index, 'GT', absolute_end, sid)
-if ARGV[4] == '1' then
+if ARGV[4] == '1' or (ARGV[4] == '0' and redis.call('EXISTS', numbers) == 1) then
   local number = string.format('%.0f', math.max(tonumber(redis.call('HGET', numbers, '#') or 0) + 1, now))
   redis.call('HSET', numbers, '#', number, sid, number)
 end

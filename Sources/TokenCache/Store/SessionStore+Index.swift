@@ -8,11 +8,16 @@ extension SessionStore {
     /// Enters a session into its subject's index. To be acknowledged before the session is written.
     func enter(_ entry: IndexEntry, arrival: MonotonicInstant, _ done: @escaping Completion<IndexEntryOutcome>) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
-        let one: [UInt8] = [UInt8(ascii: "1")]
+        let login: [UInt8] =
+            switch entry.login {
+            case .none: []
+            case .numberedWithOthers: [UInt8(ascii: "0")]
+            case .numbered: [UInt8(ascii: "1")]
+            }
         run(
             SessionScripts.enter, keys: keys.index(entry.index),
             arguments: [
-                decimal(notAfter), entry.sid.hex, decimal(entry.absoluteEnd), entry.isLogin ? one : [],
+                decimal(notAfter), entry.sid.hex, decimal(entry.absoluteEnd), login,
                 entry.limit.map { decimal(Int64($0)) } ?? [], decimal(scriptLifetime),
             ] + entry.gone.flatMap { [$0.sid.hex, $0.score] }, repeatable: true
         ) { result in

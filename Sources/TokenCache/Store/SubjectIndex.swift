@@ -43,12 +43,19 @@ struct IndexEntry {
     let index: SubjectIndex
     let sid: SessionID
     let absoluteEnd: UnixMilliseconds
-    /// It counts among the subject's latest logins from now on.
-    let isLogin: Bool
+    let login: Login
     /// Most sessions of the subject; nil: any number.
     var limit: Int?
     /// Members that were read, and no session found: they take no place.
     var gone: [IndexMember] = []
+
+    /// Whether it counts among the subject's latest logins from now on.
+    enum Login {
+        case none
+        /// Where others do: a limit may be kept by some calls only.
+        case numberedWithOthers
+        case numbered
+    }
 }
 
 enum IndexEntryOutcome {

@@ -170,7 +170,7 @@ extension TokenCommand where Answer == Int64 {
     public static func count(subject: String) -> Self {
         var writer = RequestWriter("TOKEN.COUNT")
         writer.append(subject)
-        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
+        return Self(writer, isRepeatable: true, isNumber: true) { (reply) throws(TokenCacheError) in
             guard case .integer(let count) = reply[0] else { throw .protocolViolation }
             return count
         }

@@ -16,12 +16,12 @@ public struct TokenCommand<Answer: Sendable>: Sendable {
     private let read: @Sendable (Reply) throws(TokenCacheError) -> Answer
 
     init(
-        _ writer: consuming RequestWriter, isRepeatable: Bool, about sid: SessionID? = nil,
+        _ writer: consuming RequestWriter, isRepeatable: Bool, about sid: SessionID? = nil, isNumber: Bool = false,
         read: @escaping @Sendable (Reply) throws(TokenCacheError) -> Answer
     ) {
         request = writer.finished()
         self.isRepeatable = isRepeatable
-        expectation = Expectation(sid: sid)
+        expectation = Expectation(sid: sid, isNumber: isNumber)
         self.read = read
     }
 
@@ -40,11 +40,14 @@ struct Expectation: Sendable {
     /// The session that was asked about: a reply that accepts its token names it in `sid`. `nil` where a reply may be
     /// about another session, or names none.
     let sid: SessionID?
+    /// The reply is a number; else it is a map or a list.
+    let isNumber: Bool
 
     /// Whether this may be the reply. If not, the connection gives answers to other questions.
     func isMet(by reply: Reply) -> Bool {
         if case .error = reply[0] { return true }
-        guard case .array = reply[0] else { return false }
+        if case .integer = reply[0] { return isNumber }
+        guard case .array = reply[0], !isNumber else { return false }
         guard let sid else { return true }
         guard var fields = try? FieldCursor(reply) else { return false }
         guard let accepted = fields.position(of: "accepted"), reply[accepted] == .integer(1) else { return true }

@@ -166,7 +166,7 @@ enum ModelScripts {
                 if members.count - gone >= limit { return answer("full", .integer(Int64(members.count - gone))) }
             }
             _ = ModelCommands.add(sid, arguments[2], index, redis)
-            if arguments[3] == bytes("1") {
+            if arguments[3] == bytes("1") || (arguments[3] == bytes("0") && redis.find(numbers) != nil) {
                 var entry = redis.find(numbers) ?? ModelEntry(value: .hash([]))
                 let next = decimal(max((number(entry[bytes("#")]) ?? 0) + 1, now))
                 entry.setField(bytes("#"), next)
