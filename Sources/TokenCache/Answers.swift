@@ -243,7 +243,7 @@ public struct SessionRequest: Sendable {
     public var absolute: Milliseconds?
     /// Whether the client's cookie is to outlive the browser; nil: where limits are given.
     public var isPersistent: Bool?
-    /// When the subject proved who they are; nil: now.
+    /// When the subject proved who they are; nil: now; `neverProven` for somebody who acts in their name.
     public var authTime: UnixMilliseconds?
     /// Sessions that the subject may have, 0 for any number; nil takes `session.max-per-subject`.
     public var maxSessions: Int?

@@ -1,6 +1,6 @@
 internal import TokenCrypto
 internal import Tokens
-internal import UnixTime
+public import UnixTime
 
 /// ISSUE: a new session and its first token.
 struct IssueFlow: SessionMaker {
@@ -64,10 +64,14 @@ extension SessionRequest {
     /// Limits that were not given are the daemon's; an idle limit never outlasts an absolute one that was given.
     func terms(_ policy: TokenPolicy, now: UnixMilliseconds) -> LoginTerms {
         let absolute = absolute ?? policy.absolute
+        let provenAt = authTime ?? now
         return LoginTerms(
             subject: subject, idle: idle ?? min(policy.idle, absolute), absolute: absolute,
-            isPersistent: isPersistent ?? asksForLimits, authTime: subject.isEmpty ? nil : authTime ?? now)
+            isPersistent: isPersistent ?? asksForLimits, authTime: subject.isEmpty || provenAt == Self.neverProven ? nil : provenAt)
     }
+
+    /// As `authTime`: nobody did.
+    public static let neverProven = UnixMilliseconds(0)
 
     var asksForLimits: Bool { idle != nil || absolute != nil }
 }

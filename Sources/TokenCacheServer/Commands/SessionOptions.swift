@@ -177,9 +177,13 @@ struct SessionOptions {
 
     private mutating func readAuthTime() throws(ReplyError) -> UnixMilliseconds {
         let text = try take("AUTH-TIME")
-        guard let seconds = Self.number(text).map(Int64.init), seconds > 0,
+        guard let seconds = Self.number(text).map(Int64.init),
             UnixSeconds(seconds) <= rules.now + Sealer.maxClockLead
-        else { throw .badArgument("AUTH-TIME takes a time that has come, Unix time in whole seconds") }
+        else {
+            throw .badArgument(
+                "AUTH-TIME takes a time that has come, Unix time in whole seconds, or 0 where nobody proved who they are"
+            )
+        }
         return UnixSeconds(seconds).milliseconds
     }
 
