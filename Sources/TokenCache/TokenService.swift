@@ -20,6 +20,8 @@ public final class TokenService {
     public internal(set) var counters = TokenCounters()
 
     let store: SessionStore
+    /// Tells of the end of sessions.
+    public let watch: SessionWatch
     /// Nil where the near cache is off.
     let sessions: CachedSessions?
     let crypto: CryptoContext
@@ -73,11 +75,13 @@ public final class TokenService {
     ) throws(CryptoError) {
         let store = SessionStore(router: router, scheduler: scheduler, prefix: prefix, timeout: timeout)
         self.store = store
-        sessions = nearCache.flatMap { options in
+        let sessions = nearCache.flatMap { options in
             CachedSessions(
                 store: store, node: router.first, maxBytes: options.maxBytes,
                 serveStale: options.serveStale)
         }
+        self.sessions = sessions
+        watch = SessionWatch(store: store, sessions: sessions)
         crypto = try CryptoContext()
         stateless = StatelessTokens(
             policy: statelessPolicy,
@@ -91,14 +95,22 @@ public final class TokenService {
         self.random = random
         self.logger = logger
         faults = FaultReports(logger: logger)
-        sessions?.onChange = { [unowned self] sid in ledger.told(sid, now: guestSeconds) }
+        sessions?.onChange = { [unowned self] sid in
+            ledger.told(sid, now: guestSeconds)
+            watch.changed(sid)
+        }
         sessions?.onArmed = { [unowned self] in
             ledger.beginTelling(at: guestSeconds)
             store.epoch.doubt()
+            watch.changedAll()
         }
+        sessions?.onFlush = { [unowned self] in watch.changedAll() }
         sessions?.onEpoch = { [unowned store] in store.epoch.doubt() }
         store.epoch.isTold = { [unowned self] in sessions?.isFresh(at: store.instant) ?? false }
-        store.epoch.onChange = { [unowned self] _ in sessions?.dropAll() }
+        store.epoch.onChange = { [unowned self] _ in
+            sessions?.dropAll()
+            watch.changedAll()
+        }
     }
 
     /// The scripts that the link must have loaded.

@@ -56,6 +56,8 @@ extension Settings {
         /// Bytes of unread replies past which a client's input is not read any more.
         let maxOutput: Int
         let writeTimeout: Duration
+        /// Of all connections together.
+        let maxSubscriptions: Int
 
         init(_ settings: Settings) {
             let limits = settings.limits
@@ -67,6 +69,7 @@ extension Settings {
             idleTimeout = limits.idleTimeout
             maxOutput = limits.maxOutput
             writeTimeout = limits.writeTimeout
+            maxSubscriptions = limits.maxSubscriptions
         }
 
         /// The longest request, all its arguments together: room for the largest SET, and for a few large values.

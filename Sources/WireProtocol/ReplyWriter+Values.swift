@@ -56,6 +56,12 @@ extension ReplyWriter {
         write(atMost: Self.frame) { $0.header(type, count) }
     }
 
+    /// Begins what was not asked for, of the next `count` replies: RESP3 `>n`, RESP2 an array.
+    public mutating func push(_ count: Int) {
+        let type = version == .three ? UInt8(ascii: ">") : ASCII.asterisk
+        write(atMost: Self.frame) { $0.header(type, count) }
+    }
+
     /// RESP3 "_\r\n", first byte lowest; RESP2 five bytes, likewise.
     private mutating func putNull(two: UInt64) {
         let isThree = version == .three

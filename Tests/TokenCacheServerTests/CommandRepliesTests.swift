@@ -33,7 +33,7 @@ private func skip(_ lines: inout ArraySlice<Substring>) -> Bool {
 
 @Suite("COMMAND")
 struct CommandRepliesTests {
-    private let listed = Command.allCases.filter { ![.multi, .exec, .discard, .watch].contains($0) }
+    private let listed = Command.allCases.filter { !$0.row.flags.contains(.unlisted) }
 
     @Test("COMMAND INFO has the ten elements of Redis 7.0")
     func info() {

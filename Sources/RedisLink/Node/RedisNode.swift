@@ -142,6 +142,10 @@ public final class RedisNode {
         link.run(script, keys: keys, arguments: arguments, repeatable: repeatable, completion: completion)
     }
 
+    /// Somebody relies on being told of changes although nobody asks: that they are told goes on being proved for a few
+    /// seconds more.
+    public func keepProving() { awaken() }
+
     // MARK: What is known of the server
 
     public var state: LinkState { link.state }

@@ -61,6 +61,7 @@ extension TokenService {
         case .end: counters.ended += 1
         case .create, .renewBindings, .promote, .amend, .setData: break
         }
+        watch.written(write, of: sid)
         guard case .ended(let tombstone) = write.next, let old = write.over else { return }
         audit?(AuditEvent(.end, sid: sid, subject: old.subject, peer: peer, reason: tombstone.reason.rawValue))
         logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])

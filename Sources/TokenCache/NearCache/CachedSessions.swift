@@ -43,6 +43,8 @@ final class CachedSessions {
     var onArmed: () -> Void = {}
     /// Called when everyone was logged out, perhaps.
     var onEpoch: () -> Void = {}
+    /// Called when Redis said that everything was changed.
+    var onFlush: () -> Void = {}
 
     /// Nil where `maxBytes` leaves room for no entry.
     init?(
@@ -92,6 +94,15 @@ final class CachedSessions {
         return counters
     }
 
+    /// Whether every change is being told at the moment.
+    var isTold: Bool { node.isArmed }
+
+    /// Why it is not, as far as is known.
+    var fault: String? { node.nearCacheFault }
+
+    /// See `RedisNode`.
+    func keepProving() { node.keepProving() }
+
     // MARK: What may answer
 
     /// The session's entry, where what is here of it may be believed. Valid until the cache is changed.
@@ -139,7 +150,9 @@ final class CachedSessions {
     /// The one place where Redis's word enters.
     private func invalidate(_ invalidation: Invalidation) {
         switch invalidation {
-        case .everything: dropAll()
+        case .everything:
+            dropAll()
+            onFlush()
         case .keys(let keys):
             for key in keys where key.starts(with: keyPrefix) {
                 counters.invalidations &+= 1

@@ -21,9 +21,10 @@ extension Dispatcher {
         guard arguments.isKeyword(1, "TYPE"), arguments.count == 3 else {
             throw .badArgument("CLIENT LIST takes nothing, ID and ids, or TYPE and a type")
         }
-        if arguments.isKeyword(2, "NORMAL") { return all }
+        if arguments.isKeyword(2, "NORMAL") { return all.filter(\.subscriptions.isEmpty) }
+        if arguments.isKeyword(2, "PUBSUB") { return all.filter { !$0.subscriptions.isEmpty } }
         // Types that Redis has and no client here is of.
-        let others: [StaticString] = ["MASTER", "REPLICA", "SLAVE", "PUBSUB"]
+        let others: [StaticString] = ["MASTER", "REPLICA", "SLAVE"]
         guard others.contains(where: { arguments.isKeyword(2, $0) }) else {
             throw .badArgument("Unknown client type; types: normal, master, replica, pubsub")
         }
@@ -41,8 +42,10 @@ extension Dispatcher {
             ("id", "\(client.id)"), ("addr", "unix:\(client.peer.processID)"), ("laddr", "unix:\(getpid())"),
             ("fd", "\(client.client.descriptor)"), ("name", Self.text(client.name)),
             ("age", "\(client.client.openedAt.duration(to: now).components.seconds)"),
-            ("idle", "\(client.lastRequestAt.duration(to: now).components.seconds)"), ("flags", "U"), ("db", "0"),
-            ("sub", "0"), ("psub", "0"), ("ssub", "0"), ("multi", "-1"), ("qbuf", "\(client.unparsedBytes)"),
+            ("idle", "\(client.lastRequestAt.duration(to: now).components.seconds)"),
+            ("flags", client.subscriptions.isEmpty ? "U" : "PU"), ("db", "0"),
+            ("sub", "\(client.subscriptions.count)"), ("psub", "0"), ("ssub", "0"), ("multi", "-1"),
+            ("qbuf", "\(client.unparsedBytes)"),
             ("qbuf-free", "0"), ("argv-mem", "0"), ("multi-mem", "0"), ("rbs", "0"), ("rbp", "0"), ("obl", "\(unsent)"),
             ("oll", "\(client.pendingReplies)"), ("omem", "\(unsent)"), ("tot-mem", "\(client.unparsedBytes + unsent)"),
             ("events", unsent == 0 ? "r" : "rw"), ("cmd", command), ("user", "\(client.peer.userID)"), ("redir", "-1"),

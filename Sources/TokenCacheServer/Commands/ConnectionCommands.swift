@@ -12,7 +12,15 @@ extension Dispatcher {
     static let maxPatternBytes = 128
 
     func ping(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
-        if call.arguments.count == 0 { writer.simple("PONG") } else { writer.bulk(call.arguments[0]) }
+        if call.session.takesSubscriptionsOnly {
+            writer.array(2)
+            writer.bulk("pong")
+            writer.bulk(call.arguments[0])
+        } else if call.arguments.count == 0 {
+            writer.simple("PONG")
+        } else {
+            writer.bulk(call.arguments[0])
+        }
         return .now
     }
 
@@ -28,6 +36,7 @@ extension Dispatcher {
     }
 
     func reset(_ call: Call, _ writer: inout ReplyWriter) -> CommandRow.Answered {
+        call.session.unsubscribeFromAll()
         call.session.version = .two
         writer.version = .two
         call.session.name = []

@@ -57,6 +57,14 @@ final class Dispatcher {
             let row = rows[index]
             return fail("ERR", "wrong number of arguments for \(row.name); usage: \(row.usage)", &writer)
         }
+        guard !session.takesSubscriptionsOnly || command.isForSubscribers else {
+            statistics.reject(command)
+            let name = "\(rows[index].name)".lowercased()
+            return fail(
+                "ERR",
+                "Can't execute '\(name)': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
+                    + "this context", &writer)
+        }
         let call = Call(command: command, arguments: arguments, session: session, startedAt: session.lastRequestAt)
         if audit.isOn { service.asking = AuditPeer(session.peer) }
         do throws(ReplyError) {

@@ -235,6 +235,9 @@ struct LimitKeys: KeySection {
     let writeTimeout = SettingKey(
         "limits.write-timeout", .duration(.milliseconds(10)...(.hours(1))), default: .seconds(10), .reload,
         "how long such a client may make no progress")
+    let maxSubscriptions = SettingKey(
+        "limits.max-subscriptions", .integer(1...10_000_000), default: 100_000, .reload,
+        "sessions that connections are subscribed to, those of all connections together")
 }
 
 public struct LogKeys: KeySection {

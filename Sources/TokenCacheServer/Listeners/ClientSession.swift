@@ -7,8 +7,10 @@ protocol ClientSession: AnyObject {
     /// Since when a request is incomplete, and since when the client has taken no output.
     var incompleteSince: MonotonicInstant? { get }
     var stalledSince: MonotonicInstant? { get }
-    /// No request is under way, and the last one came then.
+    /// No request is under way, nothing is subscribed to, and the last request came then.
     var idleSince: MonotonicInstant? { get }
+    /// A request waits for Redis.
+    var isWaiting: Bool { get }
     /// What its peer may do, by the rules in force.
     var role: Role { get set }
 

@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import TokenCache
 internal import WireProtocol
 
 /// The RESP protocol on a listening socket: what its sessions share, one turn after the other.
@@ -13,12 +14,18 @@ final class RESPListener: ListenerProtocol {
     /// One reply that has to wait for others before it goes out.
     var sideWriter = ReplyWriter(capacity: 16_384)
 
+    /// Of all sessions.
+    var subscriptions = 0
+
     private unowned let server: Server
 
     init(dispatcher: Dispatcher, server: Server) {
         self.dispatcher = dispatcher
         self.server = server
         parser = Self.makeParser(server.limits)
+        dispatcher.service.watch.onFate = { [unowned server, unowned dispatcher] client, sid, fate in
+            (server.sessions[client] as? RESPSession)?.tell { dispatcher.tell(fate, of: sid, &$0) }
+        }
     }
 
     private static func makeParser(_ limits: Settings.Limits) -> RequestParser {

@@ -1,4 +1,6 @@
 internal import EventLoop
+internal import TokenCache
+internal import Tokens
 internal import WireProtocol
 
 /// One client that speaks RESP: its unfinished request, its replies in order.
@@ -19,7 +21,9 @@ final class RESPSession: ClientSession, DescriptorHandler {
     private var hasBacklog = false
     /// The daemon ends: what has arrived is answered, nothing more is read.
     private var isDraining = false
-    var version = RESPVersion.two
+    var version = RESPVersion.two { didSet { considerContext() } }
+    /// It has subscribed and speaks RESP2: only commands about that are taken, since messages come between replies.
+    private(set) var takesSubscriptionsOnly = false
     var role: Role
     var lastCommand: Command?
     private let listener: RESPListener
@@ -42,6 +46,10 @@ final class RESPSession: ClientSession, DescriptorHandler {
     var libraryName: [UInt8] = []
     var libraryVersion: [UInt8] = []
     var authWasIgnored = false
+    /// The sessions whose channels it is subscribed to.
+    private(set) var subscriptions: Set<SessionID> = []
+    /// The server sends what it has for this client at the end of the turn.
+    private var isFlushPlanned = false
     /// Where parsing stands in the incomplete request that `input` begins with, if it does.
     private var unfinished: RequestParser?
 
@@ -68,7 +76,8 @@ final class RESPSession: ClientSession, DescriptorHandler {
     var unsentBytes: Int { channel.unsentBytes }
     var unparsedBytes: Int { input.count - inputStart }
     var stalledSince: MonotonicInstant? { channel.stalledSince }
-    var idleSince: MonotonicInstant? { replies.isEmpty ? lastRequestAt : nil }
+    var idleSince: MonotonicInstant? { replies.isEmpty && subscriptions.isEmpty ? lastRequestAt : nil }
+    var isWaiting: Bool { !replies.isEmpty }
 
     // MARK: Reading
 
@@ -286,6 +295,42 @@ final class RESPSession: ClientSession, DescriptorHandler {
         listener.sideWriter.withUnsafeBytes(store)
     }
 
+    // MARK: Subscriptions
+
+    /// Whether the daemon has room for so many subscriptions more, those that there are already left out.
+    func mayAdd(_ added: Set<SessionID>) -> Bool {
+        let new = added.count { !subscriptions.contains($0) }
+        return new == 0 || listener.subscriptions + new <= server.limits.maxSubscriptions
+    }
+
+    func subscribe(to sid: SessionID) {
+        if subscriptions.insert(sid).inserted { listener.subscriptions += 1 }
+        listener.dispatcher.service.watch.add(sid, for: id)
+        considerContext()
+    }
+
+    func unsubscribe(from sid: SessionID) {
+        guard subscriptions.remove(sid) != nil else { return }
+        listener.subscriptions -= 1
+        listener.dispatcher.service.watch.remove(sid, for: id)
+        considerContext()
+    }
+
+    func unsubscribeFromAll() { for sid in subscriptions { unsubscribe(from: sid) } }
+
+    private func considerContext() { takesSubscriptionsOnly = version == .two && !subscriptions.isEmpty }
+
+    /// Sends what nobody asked for, behind the replies that are owed: behind the confirmation of what it is about.
+    func tell(_ encode: (inout ReplyWriter) -> Void) {
+        guard phase != .closed else { return }
+        encodeAside(version, encode) {
+            if replies.isEmpty { channel.append($0) } else { replies.append(Array($0)) }
+        }
+        guard !isFlushPlanned else { return }
+        isFlushPlanned = true
+        server.flushLater(self)
+    }
+
     // MARK: Writing
 
     func writable() { flush() }
@@ -301,6 +346,7 @@ final class RESPSession: ClientSession, DescriptorHandler {
     }
 
     func flush() {
+        isFlushPlanned = false
         guard phase != .closed else { return }
         took(channel.flush())
         finishIfDone()
@@ -377,6 +423,7 @@ final class RESPSession: ClientSession, DescriptorHandler {
     func close() {
         guard phase != .closed else { return }
         phase = .closed
+        unsubscribeFromAll()
         channel.close()
         server.memory.released(channel.takeReleased())
         forgetIncomplete()

@@ -30,6 +30,15 @@ extension Figure {
         .counter(.tokens, "changes_overtaken", "changes that another came before; decided again") {
             $0.tokens.overtaken
         },
+        .gauge(.tokens, "subscriptions", "sessions that connections are subscribed to, told or not") {
+            $0.server.sessions.values.reduce(0) { $0 + (($1 as? RESPSession)?.subscriptions.count ?? 0) }
+        },
+        .gauge(.tokens, "sessions_watched", "of them, each session once, those whose end is still to be told") {
+            $0.dispatcher.service.watch.count
+        },
+        .counter(.tokens, "subscribers_told", "messages that a session ended, or has a new token by force") {
+            $0.dispatcher.service.watch.told
+        },
         .counter(.tokens, "unavailable_answers", "answers that were UNAVAILABLE") { $0.tokens.unavailable },
     ]
 

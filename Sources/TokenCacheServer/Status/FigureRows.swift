@@ -41,7 +41,7 @@ extension Figure {
             .clients, "incomplete_requests_bytes", "memory that they take, `limits.max-input` at most", .bytes
         ) { $0.server.incomplete.bytes },
         .gauge(.clients, "blocked_clients", "clients that wait for Redis") {
-            $0.server.sessions.values.count { $0.idleSince == nil }
+            $0.server.sessions.values.count { $0.isWaiting }
         },
         .counter(.clients, "rejected_connections", "clients turned away: there were too many") {
             $0.server.counters.rejectedConnections

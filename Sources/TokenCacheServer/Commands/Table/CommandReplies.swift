@@ -153,6 +153,7 @@ enum CommandReplies {
         if row.flags.contains(.write) { list.append("@write") }
         if row.flags.contains(.readonly) { list.append("@read") }
         if row.flags.contains(.admin) { list += ["@admin", "@dangerous"] }
+        if row.flags.contains(.pubsub) { list.append("@pubsub") }
         if row.group == .connection { list.append("@connection") }
         list.append(row.flags.contains(.fast) ? "@fast" : "@slow")
         return list

@@ -6,13 +6,24 @@ enum Command: UInt8, CaseIterable, Sendable {
     case tokenValidate, tokenVisit, tokenGet, tokenSet, tokenIssue, tokenLogin, tokenRotate, tokenRevoke
     case tokenRevokeAll, tokenList, tokenCount, tokenInspect, tokenScan, tokenRevokeEveryone
     case csrfVerify, csrfIssue, guestIssue, captchaVerify, captchaIssue, captchaOpen
+    case subscribe, unsubscribe
     case ping, echo, hello, auth, select, quit, reset, client
     case command, config, info, dbsize, slowlog, latency, probe, reload, shutdown
     /// In the table only so that they are refused in words of their own.
     case multi, exec, discard, watch
+    case psubscribe, ssubscribe, punsubscribe, sunsubscribe
 
     /// All that is known about the command.
     var row: CommandRow { CommandRow.all[Int(rawValue)] }
+
+    /// Whether a connection that has subscribed takes it in RESP2, too.
+    var isForSubscribers: Bool {
+        switch self {
+        case .subscribe, .unsubscribe, .psubscribe, .ssubscribe, .punsubscribe, .sunsubscribe, .ping, .quit, .reset:
+            true
+        default: false
+        }
+    }
 }
 
 /// All that is known about a command: lookup, the number of arguments, access, options, `COMMAND`, help and documentation
@@ -56,14 +67,16 @@ struct CommandRow: Sendable {
         static let stale = Flags(rawValue: 32)
         /// Takes constant time.
         static let fast = Flags(rawValue: 64)
+        /// About subscriptions.
+        static let pubsub = Flags(rawValue: 128)
         /// Not shown by `COMMAND`: the row is there so that the command is refused in its own words.
         static let unlisted = Flags(rawValue: 1 << 15)
 
         /// Redis's names, in its order.
         static var names: [(flag: Flags, name: StaticString)] {
             [
-                (.write, "write"), (.readonly, "readonly"), (.admin, "admin"), (.noscript, "noscript"),
-                (.loading, "loading"), (.stale, "stale"), (.fast, "fast"),
+                (.write, "write"), (.readonly, "readonly"), (.admin, "admin"), (.pubsub, "pubsub"),
+                (.noscript, "noscript"), (.loading, "loading"), (.stale, "stale"), (.fast, "fast"),
             ]
         }
     }

@@ -155,6 +155,20 @@ extension CommandRow {
                 "Shows a captcha's solution to the request that draws its picture; spends nothing",
                 [.readonly, .stale, .fast]
             ) { daemon, call, reply throws(ReplyError) in try daemon.openCaptcha(call, &reply) }
+        case .subscribe:
+            CommandRow(
+                "SUBSCRIBE", .atLeast(1), .worker, .session, "channel …",
+                "Tells once when a session ends, on its channel session:<sid>",
+                complexity: "O(N) with N the channels",
+                [.pubsub, .noscript, .loading]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.subscribe(call, &reply) }
+        case .unsubscribe:
+            CommandRow(
+                "UNSUBSCRIBE", .atLeast(0), .worker, .session, "[channel …]",
+                "Leaves channels, all of them if none is named",
+                complexity: "O(N) with N the channels",
+                [.pubsub, .noscript, .loading, .stale]
+            ) { $0.unsubscribe($1, &$2) }
         case .ping:
             CommandRow(
                 "PING", .between(0, 1), .validator, .connection, "[message]",
@@ -298,6 +312,30 @@ extension CommandRow {
                 "Refused, as MULTI is",
                 [.noscript, .loading, .stale, .fast, .unlisted]
             ) { daemon, call, reply throws(ReplyError) in try daemon.refuseTransaction(call, &reply) }
+        case .psubscribe:
+            CommandRow(
+                "PSUBSCRIBE", .atLeast(0), .validator, .connection, "",
+                "Refused: one subscribes to sessions, not to patterns",
+                [.pubsub, .noscript, .loading, .stale, .unlisted]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.refusePatterns(call, &reply) }
+        case .ssubscribe:
+            CommandRow(
+                "SSUBSCRIBE", .atLeast(0), .validator, .connection, "",
+                "Refused, as PSUBSCRIBE is",
+                [.pubsub, .noscript, .loading, .stale, .unlisted]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.refusePatterns(call, &reply) }
+        case .punsubscribe:
+            CommandRow(
+                "PUNSUBSCRIBE", .atLeast(0), .validator, .connection, "",
+                "Confirms that there is no such subscription",
+                [.pubsub, .noscript, .loading, .stale, .unlisted]
+            ) { $0.leavePatterns($1, &$2) }
+        case .sunsubscribe:
+            CommandRow(
+                "SUNSUBSCRIBE", .atLeast(0), .validator, .connection, "",
+                "The same",
+                [.pubsub, .noscript, .loading, .stale, .unlisted]
+            ) { $0.leavePatterns($1, &$2) }
         }
     }
 }
