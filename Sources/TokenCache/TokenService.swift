@@ -106,9 +106,9 @@ public final class TokenService {
         }
         sessions?.onFlush = { [unowned self] in watch.changedAll() }
         sessions?.onEpoch = { [unowned store] in store.epoch.doubt() }
-        store.epoch.isTold = { [unowned self] in sessions?.isFresh(at: store.instant) ?? false }
+        store.epoch.isTold = { [unowned self] in self.sessions?.isFresh(at: self.store.instant) ?? false }
         store.epoch.onChange = { [unowned self] _ in
-            sessions?.dropAll()
+            self.sessions?.dropAll()
             watch.changedAll()
         }
     }

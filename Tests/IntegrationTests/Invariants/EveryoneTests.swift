@@ -77,6 +77,27 @@ struct EveryoneTests {
         }
     }
 
+    @Test("whoever watches a session is told when everyone is logged out, once, on both daemons")
+    func watchersAreTold() throws {
+        try withSubscribers { world in
+            let client = try world.client()
+            let sids = try (0..<30).map { TokenText.sid(try client.issue("SUBJECT", "user-\($0)")) }
+            let subscribers = try world.daemons.map { try Subscriber($0) }
+            for subscriber in subscribers { try subscriber.watch(sids) }
+            #expect(try client.fields("TOKEN.REVOKEEVERYONE").integer("count") == 30)
+            for subscriber in subscribers {
+                var told: Set<String> = []
+                for _ in sids {
+                    let message = try subscriber.message(within: .seconds(3))
+                    #expect(message.text == "revoked admin")
+                    told.insert(message.sid)
+                }
+                #expect(told == Set(sids))
+                try subscriber.expectSilence()
+            }
+        }
+    }
+
     @Test("SCAN shows every session with its subject, and never a token")
     func scan() throws {
         try withWorld { world in
@@ -132,8 +153,7 @@ struct EveryoneTests {
             #expect(try redis.call("KEYS", "\(world.stage.prefix)n:*").elements?.isEmpty == true)
             #expect(try client.validate(living).status == "valid")
             let rounds = try world.daemons.map { daemon in
-                let lines = try #require(try daemon.client().call("INFO", "tokens").text).split(separator: "\r\n")
-                return lines.compactMap { $0.hasPrefix("janitor_rounds:") ? Int($0.dropFirst(15)) : nil }.first ?? 0
+                try daemon.figure("janitor_rounds")
             }
             #expect(rounds.reduce(0, +) >= 2)
         }
