@@ -45,7 +45,7 @@ public struct SessionView: Sendable {
         absoluteIn = max(0, record.absoluteEnd - now) / 1_000
         self.newToken = newToken.map(HandedToken.session)
         self.data = data
-        isPersistent = record.isPersistent
+        isPersistent = record.isPersistent == true
         formHolder = FormHolder(record, sid: sid)
     }
 }
@@ -62,6 +62,17 @@ public enum HandedToken: Sendable {
         case .session(let token): token.secretText
         case .guest(let text): text
         }
+    }
+}
+
+/// A session's token for its holder, and how long the cookie is to live where that is longer than the browser's life.
+public struct HandedSession: Sendable {
+    public var token: SessionToken
+    public var maxAge: Seconds?
+
+    init(_ token: SessionToken, of record: SessionRecord, now: UnixMilliseconds) {
+        self.token = token
+        maxAge = record.isPersistent == true ? max(0, record.absoluteEnd - now) / 1_000 : nil
     }
 }
 
@@ -187,13 +198,12 @@ public struct HeldData: Sendable {
     }
 }
 
-/// What SET did.
+/// What SET, INCR or GETDEL did.
 public struct ChangedData: Sendable {
     public var sid: SessionID
-    /// How many fields really changed.
-    public var fields: Int
+    public var outcome: DataOutcome
     /// Where a guest's token was presented, of the session that it became.
-    public var newToken: SessionToken?
+    public var handed: HandedSession?
 }
 
 /// What LOGIN and ISSUE did.
@@ -220,6 +230,8 @@ public enum ServiceFault: Error, Equatable, Sendable {
     case unavailable(String)
     /// The session's data would exceed `session.max-data`. In bytes.
     case dataTooLarge(bytes: Int64, limit: Int)
+    /// What was to be added to holds no integer of 64 bits, or the sum would be none.
+    case notAnInteger
     /// The key ring is missing, and this cannot be done without one.
     case noKeys
 

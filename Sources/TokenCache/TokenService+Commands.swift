@@ -24,14 +24,25 @@ extension TokenService {
         }
     }
 
-    /// ROTATE: any other change of privilege: a new token at once, no overlap; limits stay.
+    /// ROTATE: any other change of privilege: a new token at once, no overlap; limits stay unless given.
     /// - Parameter pageGuest: that of the token presented, where there is a key ring.
     public func rotate(
-        _ presented: Presented, pageGuest: SessionID? = nil, at arrival: MonotonicInstant? = nil,
+        _ presented: Presented, limits: SessionLimits = SessionLimits(), pageGuest: SessionID? = nil,
+        at arrival: MonotonicInstant? = nil,
         _ done: @escaping Completion<Verdict>
     ) {
         begin(at: arrival, done) {
-            Checked(try claim(presented).map { try RotateFlow($0, pageGuest: pageGuest, self) })
+            Checked(try claim(presented).map { try RotateFlow($0, limits, pageGuest: pageGuest, self) })
+        }
+    }
+
+    /// EXPIRE: new limits for a session that lives; of a guest: makes the session.
+    public func expire(
+        _ presented: Presented, _ limits: SessionLimits, at arrival: MonotonicInstant? = nil,
+        _ done: @escaping Completion<Verdict>
+    ) {
+        begin(at: arrival, done) {
+            Checked(try judging(.token(presented)).map { ExpireFlow($0, limits) })
         }
     }
 
@@ -79,13 +90,13 @@ extension TokenService {
         begin(at: arrival, done) { Checked(try judging(reference).map(InspectFlow.init)) }
     }
 
-    /// SET: sets data fields; unchanged values write nothing, an empty value removes the field. No name twice. A guest
-    /// becomes a session by it.
-    public func set(
-        _ reference: SessionReference, _ data: [RecordField], at arrival: MonotonicInstant? = nil,
-        _ done: @escaping Completion<Judged<ChangedData>>
+    /// SET, INCR and GETDEL. A guest becomes a session by what there is to remember.
+    /// - Parameter limits: of a session that is made of a guest.
+    public func change(
+        _ reference: SessionReference, _ change: DataChange, limits: SessionLimits = SessionLimits(),
+        at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<Judged<ChangedData>>
     ) {
-        begin(at: arrival, done) { Checked(try judging(reference).map { SetFlow($0, data) }) }
+        begin(at: arrival, done) { Checked(try judging(reference).map { DataFlow($0, change, limits) }) }
     }
 
     /// REVOKEALL: ends all sessions of a subject but the one of `except`, where given, and says how many. When it is

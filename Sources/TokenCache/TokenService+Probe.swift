@@ -92,7 +92,7 @@ private struct ProbeTrial {
     }
 
     private func removeData(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
-        commit(.data([RecordField(name: Self.dataName, value: [])], over: record), done)
+        commit(.data(.set([RecordField(name: Self.dataName, value: [])]), over: record), done)
     }
 
     private func touch(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
@@ -140,7 +140,7 @@ private struct ProbeTrial {
                         switch outcome {
                         case .done: .success(true)
                         case .late: .failure(ScriptReply.late)
-                        case .overtaken, .tooLarge: .success(false)
+                        case .overtaken, .tooLarge, .notAnInteger: .success(false)
                         }
                     })
             }

@@ -67,13 +67,13 @@ public struct LoginTerms: Sendable {
     public var subject: [UInt8]
     public var idle: Milliseconds
     public var absolute: Milliseconds
-    /// Whether the cookie is to outlive the browser.
-    public var isPersistent: Bool
+    /// Whether the cookie is to outlive the browser; nil where nobody said.
+    public var isPersistent: Bool?
     /// When the subject proved who they are; nil if nobody did.
     public var authTime: UnixMilliseconds?
 
     public init(
-        subject: [UInt8], idle: Milliseconds, absolute: Milliseconds, isPersistent: Bool, authTime: UnixMilliseconds?
+        subject: [UInt8], idle: Milliseconds, absolute: Milliseconds, isPersistent: Bool?, authTime: UnixMilliseconds?
     ) {
         self.subject = subject
         self.idle = idle

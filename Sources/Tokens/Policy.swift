@@ -38,7 +38,7 @@ public struct TokenPolicy: Sendable, Equatable {
     /// Limits of a session that asks for none of its own. > 0.
     public var idle: Milliseconds
     public var absolute: Milliseconds
-    /// The most that ISSUE and LOGIN may ask for. > 0.
+    /// The most that a command may ask for. > 0.
     public var maxAbsolute: Milliseconds
     /// How old the recorded access must be before an access is recorded again. > 0.
     public var touchInterval: Milliseconds

@@ -55,7 +55,7 @@ public struct RecordField: Equatable, Sendable {
 /// | `e` | absolute end; a tombstone's end | | `0`–`3` | subject, in pieces of 64 B |
 /// | `b` | what the address was, bound | | `h` | what the user agent was, bound |
 /// | `u` | when the subject proved who they are | | `q` | when a LOGIN last renewed it |
-/// | `j` | 1: the cookie outlives the browser | | `P` | page-only guest of LOGIN's token, 16 B |
+/// | `j` | 1: the cookie outlives the browser; 0: not | | `P` | page-only guest of LOGIN's token, 16 B |
 /// | `X` | salt before the last LOGIN or ROTATE | | `S` `D` | first step of a memo, 48 B and 32 B |
 /// | `z` | reason, where the session was ended | | `k` | bytes of data (kept by the script) |
 ///
@@ -97,7 +97,7 @@ public enum RecordCodec {
         if let guest = record.pageGuest { fields.append(RecordField("P", guest.bytes)) }
         if let authTime = record.authTime { fields.append(RecordField("u", decimal(authTime))) }
         if let login = record.renewedByLogin { fields.append(RecordField("q", decimal(login))) }
-        if record.isPersistent { fields.append(RecordField("j", decimal(1))) }
+        if let isPersistent = record.isPersistent { fields.append(RecordField("j", decimal(isPersistent ? 1 : 0))) }
         if let binding = record.bindings.ip { fields.append(RecordField("b", binding.bytes)) }
         if let binding = record.bindings.userAgent { fields.append(RecordField("h", binding.bytes)) }
         for (index, start) in stride(from: 0, to: record.subject.count, by: subjectPiece).enumerated() {

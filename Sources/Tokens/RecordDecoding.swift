@@ -92,7 +92,7 @@ extension RecordCodec {
         record.pageGuest = try fields.optional("P")
         record.authTime = fields["u"] == nil ? nil : try fields.time("u")
         record.renewedByLogin = fields["q"] == nil ? nil : try fields.time("q")
-        record.isPersistent = try fields.optionalNumber("j") == 1
+        record.isPersistent = try fields.optionalNumber("j").map { $0 == 1 }
         record.bindings = Bindings(ip: try binding(fields, "b"), userAgent: try binding(fields, "h"))
         guard record.generation >= 1, record.idle > 0, record.confirmedAt != nil || record.previous != nil else {
             throw .damaged(field: "g")

@@ -17,14 +17,14 @@ public struct SessionRecord: Equatable, Sendable {
     public var lastAccess: UnixMilliseconds
     /// Span without access after which the session ends.
     public var idle: Milliseconds
-    /// When the session ends whatever happens; moved by LOGIN only.
+    /// When the session ends whatever happens; moved by LOGIN, EXPIRE, and a ROTATE with ABSOLUTE.
     public var absoluteEnd: UnixMilliseconds
     /// When the subject last proved who they are; nil if nobody did.
     public var authTime: UnixMilliseconds?
     /// When a LOGIN last renewed the session; nil where none did since it was made.
     public var renewedByLogin: UnixMilliseconds?
-    /// Whether the client's cookie is to outlive the browser.
-    public var isPersistent = false
+    /// Whether the client's cookie is to outlive the browser; nil where nobody said: not until limits are given.
+    public var isPersistent: Bool?
     /// The token before the current one, unless that one was forced.
     public var previous: PreviousToken?
     /// Tokens before the previous one, newest first, at most `maxRemembered`.

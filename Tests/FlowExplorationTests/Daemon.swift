@@ -72,7 +72,7 @@ struct Daemon {
         if isWritten, commit.effect == .confirmAndRotate {
             return try finish(.accepted(successor: nil), index, &world)
         }
-        let event: FlowEvent = isWritten ? .written(changedData: 0) : .overtaken(look(index, world))
+        let event: FlowEvent = isWritten ? .written(.changed(0)) : .overtaken(look(index, world))
         return try advance(commit.flow, event, index, &world)
     }
 
@@ -168,7 +168,7 @@ struct Daemon {
                 event = .touched
             case .write(let write, let sid):
                 guard sid == symbols.sid else {
-                    event = .written(changedData: 0)
+                    event = .written(.changed(0))
                     continue
                 }
                 if write.isForced { hold(sid, index, &world) }

@@ -44,7 +44,8 @@ struct ModelTests {
 
         mutating func next() -> Command {
             switch number(0...19) {
-            case 0...6: commit()
+            case 0...5: commit()
+            case 6: data()
             case 7, 8: script("touch", session(), [notAfter(), pick(["-9000", "100000000"])])
             case 9: enter()
             case 10: tidy()
@@ -101,6 +102,25 @@ struct ModelTests {
             return script("tidy", keys: ["tc:u:1", "tc:n:1"], [notAfter()] + findings)
         }
 
+        /// Data of a session as SET with IF, INCR and GETDEL write it.
+        mutating func data() -> Command {
+            let how = pick(["", "add", "take"])
+            let numbers = ["1", "-1", "99999999999", String(Int64.max)]
+            let fields =
+                switch how {
+                case "add": [["f\(number(0...2))", pick(numbers)]]
+                case "take": [["f1", ""], ["f0", ""]]
+                default: [["f\(number(0...2))", pick(["1", "9007199254740993", "v"])]]
+                }
+            let conditions = how == "" ? (0..<number(0...2)).map { ["f\($0)", pick(["", "1", "v"])] } : []
+            return script(
+                pick(["commit", "store"]), session(),
+                [
+                    notAfter(), pick(["*", "1", "2"]), "", "", pick(["1000", "9"]), "0", "0", String(fields.count),
+                    String(conditions.count), how,
+                ] + (fields + conditions).flatMap { $0 })
+        }
+
         mutating func beat() -> Command {
             let passed = Int64((bench.model.microseconds / 1_000 - bench.start) / 200)
             let named = (bench.start / 200) + passed + pick([0, 0, 0, 9, -9])
@@ -119,7 +139,7 @@ struct ModelTests {
                 pick(["commit", "store"]), session(),
                 [
                     notAfter(), basis, pick([end(), end(), ""]), replaces, pick(["1000", "9"]), String(fields.count),
-                    String(deletes.count), String(data.count),
+                    String(deletes.count), String(data.count), "0", "",
                 ] + fields.flatMap { $0 } + deletes + data.flatMap { $0 })
         }
     }
@@ -211,8 +231,8 @@ struct ModelTests {
         func compare(_ what: String) throws {
             let commands: [Command] =
                 [
-                    stream.script("commit", "tc:s:1", [notAfter, "", "", "", "9", "1", "0", "0", "r", "1"]),
-                    stream.script("store", "tc:s:2", [notAfter, "", "", "", "9", "1", "0", "0", "r", "1"]),
+                    stream.script("commit", "tc:s:1", [notAfter, "", "", "", "9", "1", "0", "0", "0", "", "r", "1"]),
+                    stream.script("store", "tc:s:2", [notAfter, "", "", "", "9", "1", "0", "0", "0", "", "r", "1"]),
                     stream.script("touch", "tc:s:1", [notAfter, "-9000"]),
                     stream.script(
                         "enter", keys: ["tc:u:1", "tc:n:1"],

@@ -29,7 +29,11 @@ struct CommandRowTests {
                 + "[CHECK csrf form] [FETCH-SITE site] [FETCH-MODE mode] [CSRF form] [DATA field …]")
         #expect(
             Command.tokenSet.row.arguments
-                == "<token [BIND signal value]… | SID sid [SUBJECT subject]> DATA field value …")
+                == "<token [BIND signal value]… | SID sid [SUBJECT subject]> [IDLE duration] [ABSOLUTE duration] "
+                + "[IF field value]… DATA field value …")
+        #expect(
+            Command.tokenIncr.row.arguments
+                == "<token [BIND signal value]… | SID sid [SUBJECT subject]> DATA field [n]")
         #expect(Command.tokenRevokeAll.row.arguments == "subject [EXCEPT token [BIND signal value]…]")
         #expect(
             Command.captchaIssue.row.arguments

@@ -21,7 +21,7 @@ struct ContractTests {
         service.revoke(.token(nil)) { _ in note("revoke") }
         service.get(.token(nil)) { _ in note("get") }
         service.inspect(.token(nil)) { _ in note("inspect") }
-        service.set(.token(nil), []) { _ in note("set") }
+        service.change(.token(nil), .set([])) { _ in note("set") }
         service.revokeAll(subject: [1], except: Presented(nil)) { _ in note("revokeAll") }
         hasReturned = true
         #expect(early.isEmpty)
@@ -81,7 +81,7 @@ struct ContractTests {
         let got: Judged<HeldData> = try pair.wait { service.get(.token(old), $0) }.get()
         #expect(got.accepted?.sid == old.sid, "\(got)")
         let data = [RecordField(data: "a", "1")]
-        let set: Judged<ChangedData> = try pair.wait { service.set(.token(old), data, $0) }.get()
+        let set: Judged<ChangedData> = try pair.wait { service.change(.token(old), .set(data), $0) }.get()
         #expect(set.accepted?.sid == old.sid, "\(set)")
         let inspected: Judged<Inspection> = try pair.wait { service.inspect(.token(old), $0) }.get()
         #expect(inspected.accepted?.session.sid == old.sid, "\(inspected)")

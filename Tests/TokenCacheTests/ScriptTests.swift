@@ -32,13 +32,14 @@ struct ScriptTests {
     /// `commit.lua`: basis, expiry, replace, most data, then sets, deletes, data.
     private func commit(
         _ basis: String, expire: String? = nil, replace: Bool = false, maxData: Int = 1_000, notAfter: String? = nil,
-        set: [(String, String)] = [], delete: [String] = [], data: [(String, String)] = []
+        set: [(String, String)] = [], delete: [String] = [], data: [(String, String)] = [],
+        if conditions: [(String, String)] = [], how: String = ""
     ) throws -> RedisReply {
-        let counts = [set.count, delete.count, data.count].map(String.init)
+        let counts = [set.count, delete.count, data.count, conditions.count].map(String.init) + [how]
         let head = [notAfter ?? self.notAfter, basis, expire ?? "", replace ? "1" : "", String(maxData)] + counts
         return try pair.script(
             SessionScripts.commit, key: "k",
-            head + set.flatMap { [$0.0, $0.1] } + delete + data.flatMap { [$0.0, $0.1] })
+            head + set.flatMap { [$0.0, $0.1] } + delete + (data + conditions).flatMap { [$0.0, $0.1] })
     }
 
     private func create() throws {
@@ -129,6 +130,87 @@ struct ScriptTests {
         // The limit was lowered meanwhile: smaller is allowed, equal too.
         #expect(verdict(try commit("1", maxData: 5, data: [("a", "12345678")])) == "done")
         #expect(verdict(try commit("1", maxData: 5, data: [("a", "87654321")])) == "done")
+    }
+
+    @Test("commit with conditions changes nothing unless each holds, and tells the fields as they are")
+    func commitConditions() throws {
+        try create()
+        _ = try commit("1", data: [("a", "1"), ("b", "2")])
+        let before = try pair.hash("k")
+        for wrong in [[("a", "2")], [("a", "1"), ("b", "")], [("a", "1"), ("none", "1")], [("a", "")]] {
+            let reply = try commit("*", data: [("a", "9"), ("c", "9")], if: wrong)
+            #expect(verdict(reply) == "conflict", "\(wrong)")
+            let asked = wrong.map(\.0).flatMap { name in
+                before["." + name].map { [RedisReply.bulk(Array(name.utf8)), .bulk($0)] } ?? []
+            }
+            #expect(detail(reply) == .array(RedisArray(asked)))
+            #expect(try pair.hash("k") == before)
+        }
+        #expect(detail(try commit("*", data: [("a", "9")], if: [("a", "1"), ("none", "")])) == .integer(1))
+        #expect(try pair.hash("k")[".a"] == Array("9".utf8))
+        #expect(verdict(try commit("7", data: [("a", "9")], if: [("a", "1")])) == "changed")
+    }
+
+    private func add(_ number: String, maxData: Int = 1_000) throws -> RedisReply {
+        try commit("*", maxData: maxData, data: [("n", number)], how: "add")
+    }
+
+    @Test(
+        "commit adds exactly, in 64 bits",
+        arguments: [
+            (nil, "1", "1"), (nil, "-9223372036854775808", "-9223372036854775808"), ("0", "-1", "-1"),
+            ("9007199254740992", "1", "9007199254740993"), ("9007199254740993", "2", "9007199254740995"),
+            ("9223372036854775806", "1", "9223372036854775807"), ("-9223372036854775807", "-1", "-9223372036854775808"),
+            ("9223372036854775807", "-9223372036854775808", "-1"),
+        ] as [(String?, String, String)])
+    func commitAdds(_ old: String?, _ number: String, _ sum: String) throws {
+        try create()
+        if let old { _ = try commit("1", data: [("n", old)]) }
+        let reply = try add(number)
+        #expect(verdict(reply) == "done" && detail(reply) == .bulk(Array(sum.utf8)))
+        let stored = try pair.hash("k")
+        #expect(stored[".n"] == Array(sum.utf8) && stored["k"] == Array("\(sum.utf8.count + 1)".utf8))
+    }
+
+    @Test(
+        "commit adds nothing to what is no integer of 64 bits, nor past its ends",
+        arguments: [
+            ("9223372036854775807", "1"), ("-9223372036854775808", "-1"), ("9223372036854775808", "1"), (" 1", "1"),
+            ("1 ", "1"), ("+1", "1"), ("01", "1"), ("-0", "1"), ("1.0", "1"), ("x", "1"), ("1", "9223372036854775807"),
+        ])
+    func commitAddsNothing(_ old: String, _ number: String) throws {
+        try create()
+        _ = try commit("1", data: [("n", old)])
+        let before = try pair.hash("k")
+        #expect(verdict(try add(number)) == "number")
+        #expect(try pair.hash("k") == before)
+    }
+
+    @Test("commit that adds counts the size, and puts back what would be too large")
+    func commitAddsWithinLimit() throws {
+        try create()
+        _ = try commit("1", data: [("n", "9")])
+        let before = try pair.hash("k")
+        let large = try add("1", maxData: 2)
+        #expect(verdict(large) == "large" && detail(large) == .integer(3))
+        #expect(try pair.hash("k") == before)
+        #expect(verdict(try add("1", maxData: 3)) == "done")
+        #expect(verdict(try add("-10", maxData: 2)) == "done", "smaller is allowed")
+        #expect(verdict(try add("1", maxData: 2)) == "done", "equal too")
+        _ = try commit("1", data: [("n", "")])
+        #expect(verdict(try add("1", maxData: 1)) == "large")
+        #expect(try pair.hash("k")[".n"] == nil && (try pair.hash("k")["k"]) == Array("0".utf8))
+    }
+
+    @Test("commit that takes tells what stood there, in the order asked, and it is gone")
+    func commitTakes() throws {
+        try create()
+        _ = try commit("1", data: [("a", "1"), ("b", "2"), ("c", "3")])
+        let taken = try commit("*", data: [("c", ""), ("none", ""), ("a", "")], how: "take")
+        #expect(detail(taken) == .array(RedisArray(["c", "3", "a", "1"].map { .bulk(Array($0.utf8)) })))
+        #expect(detail(try commit("*", data: [("c", ""), ("a", "")], how: "take")) == .array([]))
+        let stored = try pair.hash("k")
+        #expect(stored[".b"] == Array("2".utf8) && stored[".a"] == nil && stored["k"] == Array("2".utf8))
     }
 
     // MARK: touch.lua

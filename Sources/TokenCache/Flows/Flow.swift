@@ -105,8 +105,8 @@ enum FlowEvent {
     case settled
     case held
     case read(StoredCopy, Origin)
-    /// `changedData`: how many data fields really changed.
-    case written(changedData: Int)
+    /// With what became of the data.
+    case written(DataOutcome)
     case overtaken(StoredCopy)
     case noted
     case touched

@@ -67,7 +67,8 @@ extension SessionRequest {
         let provenAt = authTime ?? now
         return LoginTerms(
             subject: subject, idle: idle ?? min(policy.idle, absolute), absolute: absolute,
-            isPersistent: isPersistent ?? asksForLimits, authTime: subject.isEmpty || provenAt == Self.neverProven ? nil : provenAt)
+            isPersistent: isPersistent ?? (asksForLimits ? true : nil),
+            authTime: subject.isEmpty || provenAt == Self.neverProven ? nil : provenAt)
     }
 
     /// As `authTime`: nobody did.

@@ -2,9 +2,10 @@ internal import TokenCrypto
 internal import Tokens
 internal import UnixTime
 
-/// ROTATE: a new token at once, no overlap; limits stay. Every try uses the same candidate.
+/// ROTATE: a new token at once, no overlap; limits stay unless given. Every try uses the same candidate.
 struct RotateFlow: Flow {
     private(set) var claim: Claim
+    private let limits: SessionLimits
     private let candidate: Verifier
     private let candidateDigest: Digest
     private let csrfSalt: Digest
@@ -18,8 +19,11 @@ struct RotateFlow: Flow {
         case rotation(SessionRecord)
     }
 
-    init(_ claim: Claim, pageGuest: SessionID?, _ context: some FlowContext) throws {
+    init(
+        _ claim: Claim, _ limits: SessionLimits = SessionLimits(), pageGuest: SessionID?, _ context: some FlowContext
+    ) throws {
         self.claim = claim
+        self.limits = limits
         self.pageGuest = pageGuest
         candidate = try context.randomBytes()
         candidateDigest = try context.crypto.digest(candidate)
@@ -59,8 +63,9 @@ struct RotateFlow: Flow {
         case .refused(let refusal): return .answer(.refused(refusal))
         case .accepted(let record):
             try context.checkDenials(claim.sid)
-            let next = record.forced(
+            var next = record.forced(
                 to: candidateDigest, csrfSalt: csrfSalt, pageGuest: pageGuest, policy: context.policy, now: now)
+            next.apply(limits, policy: context.policy, now: now)
             awaited = .rotation(next)
             return .write(SessionWrite(kind: .rotateByForce, over: record, next: .live(next)), of: claim.sid)
         }

@@ -317,15 +317,16 @@ extension TokenService {
             run.writing = nil
             settleWrite(kind, of: sid, result, isGivenUp: run.isOver)
             switch result {
-            case .success(.done(let changedData)):
+            case .success(.done(let outcome)):
                 written(write, of: sid, by: run.peer)
-                advance(run, .written(changedData: changedData))
+                advance(run, .written(outcome))
             case .success(.overtaken(let copy)):
                 counters.overtaken += 1
                 advance(run, .overtaken(copy))
             case .success(.late): decideAnew(sid, run)
             case .success(.tooLarge(let bytes)):
                 if !run.isOver { fail(run, ServiceFault.dataTooLarge(bytes: bytes, limit: limit)) }
+            case .success(.notAnInteger): if !run.isOver { fail(run, ServiceFault.notAnInteger) }
             case .failure(let fault):
                 // What was given up is noted already.
                 if !run.isOver { reportUnconfirmed(write, of: sid, by: run.peer) }

@@ -10,12 +10,12 @@ struct SessionWrite {
         /// By an access. The old token stays good whether it was written or not.
         case confirm, rotate, renewBindings
         /// The session of a guest, whose token leads there whether it was written or not.
-        case promote
+        case promote(isRepeatable: Bool)
         /// LOGIN: a new token, the old ones dead at once.
         case login
         /// ROTATE: the same.
         case rotateByForce
-        /// Limits, cookie and data of a session, by a repeated LOGIN; the token state stays as it is.
+        /// Limits, cookie and data of a session, by EXPIRE or a repeated LOGIN; the token state stays as it is.
         case amend
         /// Data fields; the token state stays as it is.
         case setData
@@ -28,11 +28,11 @@ struct SessionWrite {
     private let before: StoredSession
     /// Data alone leaves what stands there.
     let next: StoredSession
-    let data: [RecordField]
+    let data: DataChange
     /// A limit is kept: it is the subject's latest login.
     var isNumbered = false
 
-    init(kind: Kind, over: SessionRecord?, next: StoredSession, data: [RecordField] = []) {
+    init(kind: Kind, over: SessionRecord?, next: StoredSession, data: DataChange = .none) {
         self.kind = kind
         before = over.map(StoredSession.live) ?? .absent
         self.next = next
@@ -43,26 +43,21 @@ struct SessionWrite {
     var over: SessionRecord? { if case .live(let record) = before { record } else { nil } }
 
     static func create(_ record: SessionRecord, _ data: [RecordField], isRepeatable: Bool = true) -> SessionWrite {
-        SessionWrite(kind: .create(isRepeatable: isRepeatable), over: nil, next: .live(record), data: data)
+        SessionWrite(kind: .create(isRepeatable: isRepeatable), over: nil, next: .live(record), data: .set(data))
     }
     static func access(_ kind: Kind, from old: SessionRecord, to next: SessionRecord) -> SessionWrite {
         SessionWrite(kind: kind, over: old, next: .live(next))
     }
-    static func promotion(
-        of guest: SessionRecord, to next: SessionRecord, _ data: [RecordField]
-    ) -> SessionWrite {
-        SessionWrite(kind: .promote, over: guest, next: .live(next), data: data)
-    }
     static func login(from old: SessionRecord, to next: SessionRecord, _ data: [RecordField]) -> SessionWrite {
-        SessionWrite(kind: .login, over: old, next: .live(next), data: data)
+        SessionWrite(kind: .login, over: old, next: .live(next), data: .set(data))
     }
-    static func data(_ data: [RecordField], over record: SessionRecord?) -> SessionWrite {
+    static func data(_ data: DataChange, over record: SessionRecord?) -> SessionWrite {
         SessionWrite(kind: .setData, over: record, next: record.map(StoredSession.live) ?? .absent, data: data)
     }
     static func amendment(
         of old: SessionRecord, to next: SessionRecord, _ data: [RecordField]
     ) -> SessionWrite {
-        SessionWrite(kind: .amend, over: old, next: .live(next), data: data)
+        SessionWrite(kind: .amend, over: old, next: .live(next), data: .set(data))
     }
     static func end(_ record: SessionRecord, _ reason: EndReason, login: LoginMemo? = nil) -> SessionWrite {
         SessionWrite(
@@ -80,8 +75,10 @@ struct SessionWrite {
     /// Entered into its subject's index, and acknowledged, before it is written: no REVOKEALL can miss it.
     var entersIndex: SessionRecord? {
         switch (kind, next) {
-        case (.create, .live(let record)), (.login, .live(let record)), (.amend, .live(let record)):
-            record.subject.isEmpty ? nil : record
+        case (.create, .live(let record)), (.login, .live(let record)): record.subject.isEmpty ? nil : record
+        // It is there already, with the end that it had.
+        case (.amend, .live(let record)), (.rotateByForce, .live(let record)):
+            record.subject.isEmpty || record.absoluteEnd <= over?.absoluteEnd ?? .earliest ? nil : record
         default: nil
         }
     }
@@ -144,8 +141,7 @@ struct Change {
     var delete: [[UInt8]] = []
     /// Nil leaves the TTL as it is.
     var expireAt: UnixMilliseconds?
-    /// Data fields to set; an empty value removes the field. No name twice.
-    var data: [RecordField] = []
+    var data = DataChange.none
 
     init(kind: SessionWrite.Kind, basis: Basis) {
         self.kind = kind
@@ -158,7 +154,8 @@ struct Change {
     /// Whether a full Redis should refuse it.
     var needsMemory: Bool {
         switch (kind, basis) {
-        case (.create, _), (.promote, _), (.login, _), (.amend, _), (.setData, _): true
+        case (.create, _), (.promote, _), (.login, _): true
+        case (.setData, _), (.amend, _): data.needsMemory
         // A guest becomes a session by it.
         case (.rotateByForce, .absent): true
         case (.rotateByForce, _), (.confirm, _), (.rotate, _), (.renewBindings, _), (.end, _): false
@@ -168,10 +165,10 @@ struct Change {
     /// Whether doing it twice is the same as once, for a caller who handles `.overtaken`.
     var isRepeatable: Bool {
         switch kind {
-        case .create(let isRepeatable): isRepeatable
+        case .create(let isRepeatable), .promote(let isRepeatable): isRepeatable
         // Done twice it would count no change.
         case .setData: false
-        case .confirm, .rotate, .renewBindings, .promote, .login, .rotateByForce, .amend, .end: true
+        case .confirm, .rotate, .renewBindings, .login, .rotateByForce, .amend, .end: true
         }
     }
 }

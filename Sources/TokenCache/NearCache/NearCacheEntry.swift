@@ -55,7 +55,7 @@ struct NearCacheEntry: BitwiseCopyable {
         self.confirmed = confirmed
         flags = verifier == nil ? [] : .hasVerifier
         if record.confirmedAt == nil { flags.insert(.isPending) }
-        if record.isPersistent { flags.insert(.isPersistent) }
+        if record.isPersistent == true { flags.insert(.isPersistent) }
         reason = 0
         if verifier == nil { storedDigest = record.current }
     }
@@ -172,7 +172,7 @@ struct NearCacheEntry: BitwiseCopyable {
         record.generation = generation
         record.lastAccess = lastAccess
         record.absoluteEnd = absoluteEnd
-        record.isPersistent = flags.contains(.isPersistent)
+        record.isPersistent = flags.contains(.isPersistent) ? true : nil
         details?.complete(&record)
         return record
     }

@@ -25,13 +25,29 @@ struct ScriptReply {
     /// The answer of `commit.lua`.
     var changeOutcome: Result<ChangeOutcome, Unavailable> {
         switch (verdict, detail) {
-        case ("done", .integer(let changed)): .success(.done(changedData: Int(clamping: changed)))
+        case ("done", .integer(let changed)): .success(.done(.changed(Int(clamping: changed))))
+        case ("done", .bulk(let text)):
+            Int64(strict: text).map { .success(.done(.sum($0))) } ?? .failure(Self.unexpected)
+        case ("done", .array(let pairs)): Self.fields(pairs).map { .done(.taken($0)) }
+        case ("conflict", .array(let pairs)): Self.fields(pairs).map { .done(.conflict($0)) }
         case ("changed", .some(let hash)):
             Result { try StoredCopy(hash) }.mapError(Unavailable.init).map { .overtaken($0) }
         case ("large", .integer(let bytes)): .success(.tooLarge(bytes: bytes))
+        case ("number", _): .success(.notAnInteger)
         case ("late", _): .success(.late)
         default: .failure(Self.unexpected)
         }
+    }
+}
+
+extension ScriptReply {
+    /// Data fields: name and value by turns.
+    fileprivate static func fields(_ pairs: RedisArray) -> Result<[RecordField], Unavailable> {
+        guard let strings = pairs.strings, strings.ends.count.isMultiple(of: 2) else { return .failure(unexpected) }
+        return .success(
+            stride(from: 0, to: strings.ends.count, by: 2).map { at in
+                RecordField(name: strings[at], value: strings[at + 1])
+            })
     }
 }
 

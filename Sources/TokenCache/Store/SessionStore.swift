@@ -36,12 +36,14 @@ struct StoredCopy {
 }
 
 enum ChangeOutcome {
-    /// Written. `changedData`: how many data fields really changed.
-    case done(changedData: Int)
+    /// Written, or nothing was to be written; with what became of the data.
+    case done(DataOutcome)
     /// Another change came first; this is what stands there now.
     case overtaken(StoredCopy)
     /// The data would have had so many bytes. Nothing was changed.
     case tooLarge(bytes: Int64)
+    /// What was to be added to is no integer of 64 bits, or the sum would be none. Nothing was changed.
+    case notAnInteger
     /// Redis's clock was past the script's time: nothing was changed. The estimate of the clock is right now, and what
     /// was decided by the old one is to be decided anew.
     case late
@@ -237,15 +239,27 @@ final class SessionStore {
             case .revision(let revision): decimal(revision)
             case .anyLiving: [UInt8(ascii: "*")]
             }
+        let (fields, conditions, how) = change.data.arguments
         var arguments = [
             decimal(notAfter), basis, change.expireAt.map(decimal) ?? [], change.replacesAll ? [UInt8(ascii: "1")] : [],
             decimal(Int64(maxData)), decimal(Int64(change.set.count)), decimal(Int64(change.delete.count)),
-            decimal(Int64(change.data.count)),
+            decimal(Int64(fields.count)), decimal(Int64(conditions.count)), how,
         ]
         for field in change.set { arguments += [field.name, field.value] }
         arguments += change.delete
-        for field in change.data { arguments += [field.name, field.value] }
+        for field in fields + conditions { arguments += [field.name, field.value] }
         return arguments
+    }
+}
+
+extension DataChange {
+    /// As `commit.lua` takes it.
+    fileprivate var arguments: (fields: [RecordField], conditions: [RecordField], how: [UInt8]) {
+        switch self {
+        case .set(let fields, let conditions): (fields, conditions, [])
+        case .add(let number, let name): ([RecordField(name: name, value: decimal(number))], [], Array("add".utf8))
+        case .take(let names): (names.map { RecordField(name: $0, value: []) }, [], Array("take".utf8))
+        }
     }
 }
 

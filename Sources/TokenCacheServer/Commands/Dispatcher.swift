@@ -135,6 +135,10 @@ struct ReplyError: Error {
                 message:
                     "guests, CSRF tokens and captchas need a key ring with a key that is active, and this daemon has none "
                     + "(keyring.file)")
+        case .notAnInteger:
+            self.init(
+                code: "ERR",
+                message: "the field holds no integer of 64 bits, or the sum would be none; nothing was changed")
         case .dataTooLarge(let bytes, let limit):
             self.init(
                 code: "ERR",

@@ -129,7 +129,8 @@ extension Dispatcher {
         let options = try options(call)
         if options.access.csrfForm != nil { try orReply(service.requireKeys) }
         service.rotate(
-            try presented(call, 0, options.signals), pageGuest: service.pageGuest(of: call.arguments[0]),
+            try presented(call, 0, options.signals), limits: options.limits,
+            pageGuest: service.pageGuest(of: call.arguments[0]),
             at: call.startedAt,
             later(call) { [self] verdict, writer in
                 switch verdict {
@@ -238,7 +239,45 @@ extension Dispatcher {
             throw .badArgument("TOKEN.SET needs DATA and at least one pair of field and value")
         }
         try checkSize(options.request.data)
-        service.set(reference, options.request.data, at: call.startedAt, later(call) { $1.change($0) })
+        return change(call, reference, .set(options.request.data, if: options.conditions), options.limits)
+    }
+
+    func increment(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let (reference, options) = try reference(call)
+        guard let (field, number) = options.addend else {
+            throw .badArgument("TOKEN.INCR needs DATA and a field; usage: \(call.row.usage)")
+        }
+        return change(call, reference, .add(number, to: field))
+    }
+
+    func take(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let (reference, options) = try reference(call)
+        guard let names = options.dataNames, !names.isEmpty else {
+            throw .badArgument("TOKEN.GETDEL needs DATA and at least one field: it takes none that was not named")
+        }
+        return change(call, reference, .take(names))
+    }
+
+    private func change(
+        _ call: Call, _ reference: SessionReference, _ change: DataChange, _ limits: SessionLimits = SessionLimits()
+    ) -> CommandRow.Answered {
+        service.change(reference, change, limits: limits, at: call.startedAt, later(call) { $1.change($0) })
+        return .later
+    }
+
+    func expire(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
+        let options = try options(call)
+        guard !options.limits.isEmpty else {
+            throw .badArgument("TOKEN.EXPIRE needs IDLE or ABSOLUTE; TOKEN.REVOKE ends a session")
+        }
+        service.expire(
+            try presented(call, 0, options.signals), options.limits, at: call.startedAt,
+            later(call) { answer, writer in
+                switch answer {
+                case .refused(let refusal): writer.refusal(refusal)
+                case .accepted(let view): writer.session(view, status: "valid")
+                }
+            })
         return .later
     }
 

@@ -26,6 +26,10 @@ struct SessionOptions {
     var scanCount: Int?
     /// Argument index of the token after `EXCEPT`.
     var exceptIndex: Int?
+    /// `IF`: fields and what they must be.
+    var conditions: [RecordField] = []
+    /// `DATA field [n]`.
+    var addend: (field: [UInt8], number: Int64)?
     static let defaultLimit = 100
     static let maxFieldName = 256
     static let maxUserAgent = 4_096
@@ -64,8 +68,9 @@ struct SessionOptions {
     /// The idle limit that is asked for is never cut in silence.
     private func checkLimits() throws(ReplyError) {
         guard let idle = request.idle else { return }
-        let absolute = request.absolute ?? rules.policy.absolute
-        guard idle > absolute else { return }
+        // A session that lives already has an absolute end of its own.
+        let isNew = call.command == .tokenIssue || call.command == .tokenLogin
+        guard let absolute = request.absolute ?? (isNew ? rules.policy.absolute : nil), idle > absolute else { return }
         let text = DurationText.text(.milliseconds(absolute))
         throw .badArgument(
             "IDLE \(DurationText.text(.milliseconds(idle))) is longer than "
@@ -117,6 +122,8 @@ struct SessionOptions {
             _ = try take("FOR")
         case .solution: solution = try readSolution()
         case .length: length = try readNumber("LENGTH", 1...CaptchaAlphabet.longest)
+        case .condition: try readCondition()
+        case .dataNumber: try readAddend()
         case .dataPairs: try readPairs()
         case .dataNames: try readNames()
         }
@@ -249,6 +256,22 @@ struct SessionOptions {
         return cursor
     }
 
+    private mutating func readCondition() throws(ReplyError) {
+        let name = try fieldName(try take("IF"))
+        guard !conditions.contains(where: { $0.name == name }) else { throw .givenTwice("IF of one field") }
+        conditions.append(RecordField(name: name, value: try take("IF").array))
+    }
+
+    private mutating func readAddend() throws(ReplyError) {
+        let name = try fieldName(try take("DATA"))
+        try checkNotOption(name)
+        guard index < call.arguments.count else { return addend = (name, 1) }
+        guard let number = Int64(strict: try take("DATA")), index == call.arguments.count else {
+            throw .badArgument("DATA of \(call.row.name) takes one field and an integer of 64 bits, and comes last")
+        }
+        addend = (name, number)
+    }
+
     private mutating func readPairs() throws(ReplyError) {
         let rest = call.arguments.count - index
         guard rest > 0, rest % 2 == 0 else {
@@ -295,13 +318,16 @@ struct SessionOptions {
 
     private func fieldName(_ text: UnsafeRawBufferPointer) throws(ReplyError) -> [UInt8] {
         guard !text.isEmpty, text.count <= Self.maxFieldName else {
-            throw .badArgument("a DATA field's name has 1 to \(Self.maxFieldName) bytes")
+            throw .badArgument("a field's name (DATA, IF) has 1 to \(Self.maxFieldName) bytes")
         }
         return text.array
     }
 
     /// Nil without `SUBJECT`.
     var givenSubject: [UInt8]? { given.contains(CommandOption.subject) ? request.subject : nil }
+
+    /// Limits of a session that lives.
+    var limits: SessionLimits { SessionLimits(idle: request.idle, absolute: request.absolute) }
 
     /// Whether VALIDATE is asked for more than the token.
     var asksForPage: Bool { dataNames != nil || access.check != nil || access.csrfForm != nil }
@@ -312,7 +338,7 @@ struct SessionOptions {
     /// The fields asked for, in the order of asking; those that the session does not have are left out.
     func pick(_ data: [RecordField]) -> [RecordField] {
         guard let dataNames, !dataNames.isEmpty else { return data }
-        return dataNames.compactMap { name in data.first { $0.name == name } }
+        return data.picked(dataNames)
     }
 }
 

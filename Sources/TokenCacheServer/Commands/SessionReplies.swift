@@ -151,12 +151,34 @@ extension ReplyWriter {
         switch answer {
         case .refused(let refusal): self.refusal(refusal)
         case .accepted(let change):
-            map(change.newToken == nil ? 4 : 5)
-            status("valid", accepted: true)
-            sid(change.sid)
-            bulk("changed"); integer(Int64(change.fields))
-            if let token = change.newToken { bulk("sessiontoken"); bulk(token.secretText) }
+            let handed = change.handed.map { $0.maxAge == nil ? 1 : 2 } ?? 0
+            switch change.outcome {
+            case .changed(let fields):
+                accepted("valid", change.sid, 1 + handed)
+                bulk("changed"); integer(Int64(fields))
+            case .conflict(let fields):
+                accepted("conflict", change.sid, 2 + handed)
+                bulk("changed"); integer(0)
+                data(fields)
+            case .sum(let value):
+                accepted("valid", change.sid, 1 + handed)
+                bulk("value"); integer(value)
+            case .taken(let fields):
+                accepted("valid", change.sid, 1 + handed)
+                data(fields)
+            }
+            guard let handed = change.handed else { return }
+            bulk("sessiontoken"); bulk(handed.token.secretText)
+            if let maxAge = handed.maxAge { bulk("max_age"); integer(maxAge) }
         }
+    }
+
+    /// The beginning of a reply that is not about the holder.
+    /// - Parameter more: how many fields the caller adds behind.
+    private mutating func accepted(_ status: StaticString, _ sid: SessionID, _ more: Int) {
+        map(3 + more)
+        self.status(status, accepted: true)
+        self.sid(sid)
     }
 
     /// GET: the fields that were asked for.
@@ -164,9 +186,7 @@ extension ReplyWriter {
         switch answer {
         case .refused(let refusal): self.refusal(refusal)
         case .accepted(let held):
-            map(4)
-            status("valid", accepted: true)
-            sid(held.sid)
+            accepted("valid", held.sid, 1)
             data(held.fields)
         }
     }

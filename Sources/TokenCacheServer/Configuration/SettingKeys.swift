@@ -115,7 +115,7 @@ struct SessionKeys: KeySection {
         "a session is over this long after issue or login")
     let maxAbsolute = SettingKey(
         "session.max-absolute", .duration(.milliseconds(1)...longest), default: longest, .reload,
-        "the most that ISSUE and LOGIN may ask for")
+        "the most that a command may ask for")
     let touchInterval = SettingKey(
         "session.touch-interval", .duration(.milliseconds(1)...(.days(1))), default: .seconds(60), .reload,
         "how old the recorded access must be before it is written again")

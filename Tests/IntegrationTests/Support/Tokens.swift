@@ -89,7 +89,7 @@ enum FieldKind {
     static func of(_ name: String) -> FieldKind {
         switch name {
         case "accepted", "generation", "created", "modified", "auth_time", "expires_in", "absolute_in", "max_age",
-            "changed", "count", "data_fields", "stale":
+            "changed", "value", "count", "data_fields", "stale":
             .number
         case "data": .map
         default: .text

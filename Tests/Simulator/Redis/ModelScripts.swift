@@ -64,7 +64,20 @@ enum ModelScripts {
                 return answer("changed", .array((entry?.fields ?? []).flatMap { [.bulk($0.name), .bulk($0.value)] }))
             }
             let (sets, deletes, data) = (count(5), count(6), count(7))
-            let firstData = 8 + 2 * sets + deletes
+            let firstData = 10 + 2 * sets + deletes
+            let firstCondition = firstData + 2 * data
+            let conditions = stride(from: firstCondition, to: firstCondition + 2 * count(8), by: 2).map { at in
+                (name: arguments[at], value: arguments[at + 1], standing: entry?[bytes(".") + arguments[at]])
+            }
+            guard conditions.allSatisfy({ $0.value == $0.standing ?? [] }) else {
+                return answer(
+                    "conflict",
+                    .array(
+                        conditions.flatMap { condition in
+                            condition.standing.map { [.bulk(condition.name), .bulk($0)] } ?? []
+                        }))
+            }
+            let how = text(arguments[9])
             let replaces = arguments[3] == bytes("1")
             if replaces, isBent(.tombstoneSkipped) {
                 redis.put(key, nil)
@@ -74,22 +87,33 @@ enum ModelScripts {
             let oldSize = replaces ? 0 : number(entry?[bytes("k")]) ?? 0
             var size = oldSize
             var changes: [(field: [UInt8], value: [UInt8]?)] = []
-            for at in stride(from: firstData, to: firstData + 2 * data, by: 2) {
-                let (name, value) = (arguments[at], arguments[at + 1])
+            var taken: [ModelReply] = []
+            var sum: [UInt8]?
+            for at in stride(from: firstData, to: firstCondition, by: 2) {
+                var (name, value) = (arguments[at], arguments[at + 1])
                 let field = bytes(".") + name
                 let old = replaces ? nil : entry?[field]
+                if how == "add" {
+                    guard let added = Self.sum(old ?? bytes("0"), value) else { return answer("number") }
+                    (value, sum) = (added, added)
+                }
                 if value.isEmpty {
                     guard let old else { continue }
                     changes.append((field, nil))
+                    taken += [.bulk(name), .bulk(old)]
                     size -= Int64(name.count + old.count)
                 } else if old != value {
                     changes.append((field, value))
                     size += Int64(value.count) - (old.map { Int64($0.count) } ?? -Int64(name.count))
                 }
             }
-            if size > oldSize, size > number(arguments[4]) ?? 0 { return answer("large", .integer(size)) }
-            for at in stride(from: 8, to: 8 + 2 * sets, by: 2) { set(&next, arguments[at], arguments[at + 1]) }
-            delete(&next, Array(arguments[8 + 2 * sets..<firstData]))
+            if size > oldSize, size > number(arguments[4]) ?? 0 {
+                // It was written and put back, which is told as a change.
+                if sum != nil { redis.put(key, entry) }
+                return answer("large", .integer(size))
+            }
+            for at in stride(from: 10, to: 10 + 2 * sets, by: 2) { set(&next, arguments[at], arguments[at + 1]) }
+            delete(&next, Array(arguments[10 + 2 * sets..<firstData]))
             for change in changes {
                 if let value = change.value { next.setField(change.field, value) } else { next.remove([change.field]) }
             }
@@ -101,7 +125,18 @@ enum ModelScripts {
             }
             next.expireAt = end ?? (replaces ? nil : next.expireAt)
             if next != entry || sets > 0 || end != nil { redis.put(key, next.fields.isEmpty ? nil : next) }
-            return answer("done", .integer(Int64(changes.count)))
+            return answer(
+                "done", how == "take" ? .array(taken) : sum.map(ModelReply.bulk) ?? .integer(Int64(changes.count)))
+        }
+
+        /// As `HINCRBY` adds; nil where one of the numbers, or the sum, is no integer of 64 bits.
+        private static func sum(_ standing: [UInt8], _ added: [UInt8]) -> [UInt8]? {
+            guard
+                let (sum, isOver) = number(standing).flatMap({ standing in
+                    number(added).map { standing.addingReportingOverflow($0) }
+                }), !isOver
+            else { return nil }
+            return decimal(sum)
         }
 
         private func count(_ at: Int) -> Int { Int(number(arguments[at]) ?? 0) }

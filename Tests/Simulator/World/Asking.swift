@@ -26,13 +26,13 @@ enum Asking {
                 }
                 if let known { done(outcome(.success(known), write)) }
             case .set:
-                service.set(try reference(request, service), data) {
+                service.change(try reference(request, service), .set(data)) {
                     done(
                         outcome($0) { answer in
                             switch answer {
                             case .refused(let refusal): return .refused(refusal, guest: nil)
                             case .accepted(let changed):
-                                return changed.newToken.map { .accepted(blank(request, $0)) }
+                                return changed.handed.map { .accepted(blank(request, $0.token)) }
                             }
                         })
                 }

@@ -3,10 +3,14 @@ enum CommandOption: UInt32, CaseIterable, Sendable {
     case subject, idle, absolute, bind, except, limit, cursor, check, fetchSite, fetchMode, post, csrf, require, cookie,
         authTime, max, count
     case lifetime, form, holder, solution, length
+    /// `IF field value`
+    case condition
     /// `DATA field value …`
     case dataPairs
     /// `DATA field …`
     case dataNames
+    /// `DATA field [n]`
+    case dataNumber
 
     /// The word on the wire, and what follows it, as help shows it: one text for each kind.
     private var row: (keyword: StaticString, values: [StaticString]) {
@@ -33,8 +37,10 @@ enum CommandOption: UInt32, CaseIterable, Sendable {
         case .holder: ("FOR", ["token"])
         case .solution: ("SOLUTION", ["text | LENGTH count"])
         case .length: ("LENGTH", ["count"])
+        case .condition: ("IF", ["field value"])
         case .dataPairs: ("DATA", ["field value …"])
         case .dataNames: ("DATA", ["field …"])
+        case .dataNumber: ("DATA", ["field [n]"])
         }
     }
 
@@ -46,8 +52,13 @@ enum CommandOption: UInt32, CaseIterable, Sendable {
         return values.isEmpty ? ["\(keyword)"] : values.map { "\(keyword) \($0)" }
     }
 
-    /// Given once for each signal or kind, rather than once.
-    var mayRepeat: Bool { self == .bind || self == .require }
+    /// Given once for each signal, kind or field, rather than once.
+    var mayRepeat: Bool { self == .bind || self == .require || self == .condition }
+
+    /// The same with any value, so that help shows it once with a sign behind.
+    var repeatsAlike: Bool { self == .bind || self == .condition }
+
+    var isData: Bool { self == .dataPairs || self == .dataNames || self == .dataNumber }
 
     /// In the order of the cases.
     static func sorted(_ options: [CommandOption]) -> [CommandOption] { allCases.filter(options.contains) }

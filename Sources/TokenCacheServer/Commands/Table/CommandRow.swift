@@ -3,8 +3,8 @@ internal import WireProtocol
 /// Every command the daemon knows, the most frequent first: names are looked up in this order. What each takes, means and
 /// does is its row.
 enum Command: UInt8, CaseIterable, Sendable {
-    case tokenValidate, tokenVisit, tokenGet, tokenSet, tokenIssue, tokenLogin, tokenRotate, tokenRevoke
-    case tokenRevokeAll, tokenList, tokenCount, tokenInspect, tokenScan, tokenRevokeEveryone
+    case tokenValidate, tokenVisit, tokenGet, tokenSet, tokenIncr, tokenGetDel, tokenIssue, tokenLogin, tokenExpire
+    case tokenRotate, tokenRevoke, tokenRevokeAll, tokenList, tokenCount, tokenInspect, tokenScan, tokenRevokeEveryone
     case csrfVerify, csrfIssue, guestIssue, captchaVerify, captchaIssue, captchaOpen
     case subscribe, unsubscribe
     case ping, echo, hello, auth, select, quit, reset, client
@@ -102,8 +102,8 @@ struct CommandRow: Sendable {
     let words: StaticString
     /// Options behind the words, in the order of help.
     let options: [CommandOption]
-    /// They may not be left out.
-    private let needsOptions: Bool
+    /// `DATA` may not be left out.
+    private let needsData: Bool
     /// All that may be given, in the order of the cases.
     let allowed: [CommandOption]
     /// The version that brought it.
@@ -115,7 +115,7 @@ struct CommandRow: Sendable {
 
     init(
         _ name: StaticString, _ arity: Arity, _ role: Role, _ group: Group, _ words: StaticString = "",
-        options: [CommandOption] = [], needsOptions: Bool = false, _ summary: StaticString,
+        options: [CommandOption] = [], needsData: Bool = false, _ summary: StaticString,
         complexity: StaticString = "O(1)", since: StaticString = "0.1.0", _ flags: Flags, _ answer: @escaping Handler
     ) {
         self.name = name
@@ -124,7 +124,7 @@ struct CommandRow: Sendable {
         self.group = group
         self.words = words
         self.options = options
-        self.needsOptions = needsOptions
+        self.needsData = needsData
         self.summary = summary
         self.complexity = complexity
         self.since = since
@@ -136,7 +136,9 @@ struct CommandRow: Sendable {
     /// What follows the name, options and all.
     var arguments: String {
         let texts = options.flatMap { option in
-            option.syntax.map { needsOptions ? $0 : "[\($0)]" + (option == .bind ? "…" : "") }
+            option.syntax.map { syntax in
+                needsData && option.isData ? syntax : "[\(syntax)]" + (option.repeatsAlike ? "…" : "")
+            }
         }
         return ([words.description] + texts).filter { !$0.isEmpty }.joined(separator: " ")
     }

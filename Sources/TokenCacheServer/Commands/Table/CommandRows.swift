@@ -34,11 +34,28 @@ extension CommandRow {
         case .tokenSet:
             CommandRow(
                 "TOKEN.SET", .atLeast(4), .worker, .session, "<token [BIND signal value]… | SID sid [SUBJECT subject]>",
-                options: [.dataPairs], needsOptions: true,
-                "Changes fields of a session's data; makes a guest's session",
+                options: [.idle, .absolute, .condition, .dataPairs], needsData: true,
+                "Changes fields of a session's data, if they are as expected; makes a guest's session",
                 complexity: "O(N) with N the fields given",
                 [.write]
             ) { daemon, call, reply throws(ReplyError) in try daemon.set(call, &reply) }
+        case .tokenIncr:
+            CommandRow(
+                "TOKEN.INCR", .atLeast(3), .worker, .session,
+                "<token [BIND signal value]… | SID sid [SUBJECT subject]>",
+                options: [.dataNumber], needsData: true,
+                "Adds to a number in a session's data; makes a guest's session",
+                [.write]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.increment(call, &reply) }
+        case .tokenGetDel:
+            CommandRow(
+                "TOKEN.GETDEL", .atLeast(3), .worker, .session,
+                "<token [BIND signal value]… | SID sid [SUBJECT subject]>",
+                options: [.dataNames], needsData: true,
+                "Reads fields of a session's data and removes them; one taker gets them",
+                complexity: "O(N) with N the fields asked for",
+                [.write]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.take(call, &reply) }
         case .tokenIssue:
             CommandRow(
                 "TOKEN.ISSUE", .atLeast(0), .worker, .session,
@@ -55,10 +72,17 @@ extension CommandRow {
                 complexity: "O(N) with N the fields given",
                 [.write]
             ) { daemon, call, reply throws(ReplyError) in try daemon.login(call, &reply) }
+        case .tokenExpire:
+            CommandRow(
+                "TOKEN.EXPIRE", .atLeast(1), .worker, .session, "token",
+                options: [.idle, .absolute, .bind],
+                "Gives a living session new limits; makes a guest's session",
+                [.write]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.expire(call, &reply) }
         case .tokenRotate:
             CommandRow(
                 "TOKEN.ROTATE", .atLeast(1), .worker, .session, "token",
-                options: [.bind, .csrf],
+                options: [.idle, .absolute, .bind, .csrf],
                 "Gives a session a new token at once, after a change of privilege",
                 [.write]
             ) { daemon, call, reply throws(ReplyError) in try daemon.rotate(call, &reply) }
