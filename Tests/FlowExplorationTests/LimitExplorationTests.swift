@@ -69,7 +69,7 @@ struct LimitExplorationTests {
             return
         case .write(_, let sid):
             state.living.insert(number(sid))
-            event = .written(changedData: 0)
+            event = .written(.changed(0))
         case .readIndex:
             login.seen += state.index
             event = .page(

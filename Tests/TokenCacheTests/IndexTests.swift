@@ -169,9 +169,9 @@ struct IndexTests {
     @Test("refuse: nothing is changed where there is no place; an end makes one, and so does a session that is gone")
     func refuses() throws {
         let pair = try ServicePair(policy: TokenPolicy(maxPerSubject: 2, onLimit: .refuse))
-        func login(_ old: SessionToken?) throws -> LoginAnswer {
+        func login(_ old: SessionToken?, _ data: [RecordField] = []) throws -> LoginAnswer {
             try pair.wait { done in
-                pair.services[0].login(Presented(old).credential, SessionRequest(subject: "alice"), done)
+                pair.services[0].login(Presented(old).credential, SessionRequest(subject: "alice", data: data), done)
             }.get()
         }
         let first = try pair.issue(SessionRequest(subject: "alice"))
@@ -186,6 +186,7 @@ struct IndexTests {
         let renewed = try login(first).made
         #expect(renewed.sid == first.sid, "one's own session is renewed")
         #expect(try login(first).made.sid == first.sid, "and the login repeated")
+        #expect(try login(first, [RecordField(data: "a", "b")]).made.sid == first.sid, "with what it changes")
         // Gone without a word, as the idle limit ends it, and too long ago to be on its way.
         try pair.redis("DEL", "tc:s:\(first.sid)")
         try pair.redis("HSET", keys[1], "\(first.sid)", String(try pair.time() - 60_000))

@@ -55,7 +55,8 @@ struct DataFlow: Flow {
     private func mayWriteUnread(_ context: some FlowContext) -> Bool {
         // What is added is never nothing: that is a question.
         if case .add(0, _) = change { return false }
-        return judging.claim == nil && judging.subject == nil && context.mayWriteUnread && !context.isDenied(judging.sid)
+        return judging.claim == nil && judging.subject == nil && context.mayWriteUnread
+            && !context.isDenied(judging.sid)
     }
 
     private func decide(

@@ -119,7 +119,8 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         switch step {
         case .write(let write, let sid):
             if let record = write.entersIndex { return (sid, record.absoluteEnd) }
-            // Another's session is ended first.
+            // Another's session is ended first; whatever else is changed has its place.
+            guard case .end = write.kind else { return nil }
             return (maker.newSid, try context.now() + absolute)
         case .noteLogin: return (maker.newSid, try context.now() + absolute)
         default: return nil
