@@ -25,7 +25,7 @@ RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
-                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev
+                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
 # memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
@@ -52,7 +52,7 @@ help:
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
-	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift'
+	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
@@ -112,6 +112,7 @@ test-asan: build-packages test-packages
 
 test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release
+	examples/testing/subscriptions.py --programs $(abspath $(RELEASEDIR))
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \

@@ -18,7 +18,8 @@ struct SubscriptionShapeTests {
 
     @Test("replies in RESP2 and RESP3 are byte for byte those of a redis-server", arguments: [2, 3])
     func sameAsRedis(_ version: Int) throws {
-        try withSubscribers(daemons: 1) { world in
+        // The Redis that is asked beside lets everybody subscribe.
+        try withSubscribers(daemons: 1, isRestricted: false) { world in
             let clients = [try world.requireServer().client(), try world.client()]
             for client in clients where version == 3 { _ = try client.call("HELLO", "3") }
             for (words, replies) in Self.calls {
@@ -139,7 +140,7 @@ struct NotToldTests {
         }
     }
 
-    @Test("where Redis refuses to tell it is UNAVAILABLE with the reason")
+    @Test("where Redis refuses to tell it is UNAVAILABLE with the reason", .needsNearCache)
     func trackingRefused() throws {
         try withWorld { world in
             let server = try world.requireServer()

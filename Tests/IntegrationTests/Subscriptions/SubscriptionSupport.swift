@@ -67,9 +67,10 @@ extension Daemon {
 }
 
 func withSubscribers(
-    daemons count: Int = 2, settings: [String: String] = [:], _ body: (World) throws -> Void
+    daemons count: Int = 2, settings: [String: String] = [:], isRestricted: Bool? = nil,
+    _ body: (World) throws -> Void
 ) throws {
-    try withWorld(daemons: count, settings: settings) { world in
+    try withWorld(daemons: count, settings: settings, isRestricted: isRestricted) { world in
         for daemon in world.daemons { try NearCacheFacts.awaitArmed(daemon) }
         try body(world)
     }
