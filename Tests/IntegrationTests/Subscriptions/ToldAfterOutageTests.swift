@@ -60,6 +60,23 @@ struct ToldAfterOutageTests {
         }
     }
 
+    @Test("S5: the feed falls silent while nobody asks anything: noticed, and told within its bounds, once")
+    func feedFallsSilent() throws {
+        try withNearCache { world in
+            let token = try world.far.client().issue()
+            let subscriber = try Subscriber(world.near)
+            try subscriber.watch([TokenText.sid(token)])
+            // Past the time for which a request keeps the proof of life going.
+            letPass(.seconds(7))
+            world.proxy.stopThose(.feed)
+            letPass(.milliseconds(50))
+            _ = try world.far.client().fields("TOKEN.REVOKE", token)
+            // A second until it is noticed, and the looks that take place every quarter of one.
+            try subscriber.expectMessage(TokenText.sid(token), "revoked logout", within: .seconds(3))
+            try subscriber.expectSilence(for: .milliseconds(500))
+        }
+    }
+
     @Test("Redis stands still, and a session expires meanwhile: told when it goes on, once")
     func standsStill() throws {
         try withSubscribers { world in
