@@ -175,10 +175,34 @@ struct CommandTests {
             Issue.record("not stored")
             return
         }
+        let conflict = WireReply.map([
+            ("status", "conflict"), ("accepted", 1), ("sid", .text(sid)), ("changed", 0), ("data", .map([("n", "5")])),
+        ])
+        guard case .conflict(["n": "5"], .keep) = try answer(.set(token, ["n": "4"], if: ["n": "3"]), conflict) else {
+            Issue.record("no conflict")
+            return
+        }
+        let successor = sid + String(repeating: "cd", count: 48)
+        let counted = WireReply.map([
+            ("status", "valid"), ("accepted", 1), ("sid", .text(sid)), ("value", 7), ("sessiontoken", .text(successor)),
+            ("max_age", 60),
+        ])
+        guard case .value(7, .replace(_, .seconds(60))) = try answer(.increment(token, "n"), counted) else {
+            Issue.record("not counted")
+            return
+        }
+        guard
+            case .changed(let holder, .keep) = try answer(.expire(token, idle: .seconds(9)), WireReply.holder(sid: sid))
+        else {
+            Issue.record("no new limits")
+            return
+        }
+        #expect(holder.sid == WireReply.id(7))
         let got = WireReply.map([
             ("status", "valid"), ("accepted", 1), ("sid", .text(sid)), ("data", .map([("a", "b")])),
         ])
         #expect(try answer(.get(token), got) == .data(["a": "b"]))
+        #expect(try answer(.take(token, ["a"]), got) == .data(["a": "b"]))
         let issued = WireReply.map([
             ("status", "issued"), ("accepted", 1), ("sid", .text(sid)), ("csrf", "c"), ("expires_in", 60),
         ])

@@ -69,6 +69,31 @@ struct RequestTests {
             try words(.list(subject: "ann", limit: 3, data: .all)) == ["TOKEN.LIST", "ann", "LIMIT", "3", "DATA"])
         #expect(try words(.set(token, ["k": "v"])) == ["TOKEN.SET", text, "DATA", "k", "v"])
         #expect(try words(.set(sid: sid, ["k": "v"])) == ["TOKEN.SET", "SID", sid.text, "DATA", "k", "v"])
+        let limited = try words(
+            .set(token, ["k": "v"], if: ["n": "1", "m": ""], idle: .seconds(1), absolute: .seconds(2)))
+        #expect(
+            limited == [
+                "TOKEN.SET", text, "IDLE", "1000ms", "ABSOLUTE", "2000ms", "IF", "n", "1", "IF", "m", "", "DATA", "k",
+                "v",
+            ])
+        #expect(
+            try words(.set(sid: sid, ["k": "v"], if: ["n": "1"]))
+                == ["TOKEN.SET", "SID", sid.text, "IF", "n", "1", "DATA", "k", "v"])
+        #expect(try words(.increment(token, "n")) == ["TOKEN.INCR", text, "DATA", "n", "1"])
+        #expect(
+            try words(.increment(sid: sid, subject: "a", "n", by: -2))
+                == ["TOKEN.INCR", "SID", sid.text, "SUBJECT", "a", "DATA", "n", "-2"])
+        #expect(try words(.take(token, ["k"])) == ["TOKEN.GETDEL", text, "DATA", "k"])
+        #expect(try words(.take(sid: sid, ["k", "l"])) == ["TOKEN.GETDEL", "SID", sid.text, "DATA", "k", "l"])
+        #expect(
+            try words(.expire(token, idle: .seconds(1), signals: Signals(ip: "::1")))
+                == ["TOKEN.EXPIRE", text, "IDLE", "1000ms", "BIND", "ip", "::1"])
+        #expect(
+            try words(.rotate(token, absolute: .seconds(2), csrf: ""))
+                == ["TOKEN.ROTATE", text, "ABSOLUTE", "2000ms", "CSRF", ""])
+        // What is sent twice takes twice, or meets its own success.
+        #expect(!TokenCommand.increment(token, "n").isRepeatable && !TokenCommand.take(token, ["k"]).isRepeatable)
+        #expect(!TokenCommand.set(token, ["k": "v"], if: ["k": ""]).isRepeatable)
         #expect(try words(.get(token)) == ["TOKEN.GET", text])
         #expect(try words(.get(sid: sid, ["k"])) == ["TOKEN.GET", "SID", sid.text, "DATA", "k"])
         #expect(try words(.get(sid: sid, subject: "a")) == ["TOKEN.GET", "SID", sid.text, "SUBJECT", "a"])

@@ -62,7 +62,8 @@ struct DataFlow: Flow {
     private func decide(
         _ session: JudgedSession, _ awaited: inout Awaited, _ context: some FlowContext
     ) throws -> FlowStep<Judged<ChangedData>> {
-        let handed = try context.handed(session)
+        // GETDEL answers as GET does.
+        let handed = if case .take = change { HandedSession?.none } else { try context.handed(session) }
         // A guest of whom nothing is to be remembered stays one.
         if let outcome = try change.outcomeUnwritten(over: session.data) { return answer(outcome, handed) }
         guard let claim = session.claim, !session.record.isStored else {

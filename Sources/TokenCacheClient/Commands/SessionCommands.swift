@@ -81,16 +81,52 @@ extension TokenCommand where Answer == Issued {
     }
 }
 
+extension TokenCommand where Answer == LimitChange {
+    /// `TOKEN.EXPIRE`: new limits for a session that lives; counts as an access. A guest becomes a session. It does not lengthen
+    /// the life of a cookie: ``rotate(_:idle:absolute:signals:csrf:)`` does.
+    ///
+    /// - Parameters:
+    ///   - token: The current, the pending or the previous token.
+    ///   - idle: How long it may live without an access; `nil` as it is. One of the two is given.
+    ///   - absolute: How long it may live from now on in any case; `nil` as it is.
+    ///   - signals: The request's signals.
+    public static func expire(
+        _ token: SessionToken, idle: Duration? = nil, absolute: Duration? = nil, signals: Signals = Signals()
+    ) -> Self {
+        var writer = RequestWriter("TOKEN.EXPIRE")
+        writer.append(token)
+        writer.append("IDLE", idle)
+        writer.append("ABSOLUTE", absolute)
+        writer.append(signals)
+        // Twice is the same as once, by as much as the two lie apart.
+        return Self(writer, isRepeatable: true, about: token.sid) { (reply) throws(TokenCacheError) in
+            var fields = try FieldCursor(reply)
+            let (status, isAccepted) = try fields.standing()
+            guard isAccepted else { return .refused(try fields.refusal(status: status)) }
+            let holder = try fields.holder()
+            return .changed(holder, change: try fields.change(of: holder.sid))
+        }
+    }
+}
+
 extension TokenCommand where Answer == Rotation {
-    /// `TOKEN.ROTATE`: a new token at once, for a change of privilege other than a login. Limits and data stay.
+    /// `TOKEN.ROTATE`: a new token at once, for a change of privilege other than a login. Data stays, and limits that are not
+    /// given.
     ///
     /// - Parameters:
     ///   - token: The newest that the request knows.
+    ///   - idle: How long the session may live without an access; `nil` as it is.
+    ///   - absolute: How long it, and its cookie, may live from now on in any case; `nil` as it is.
     ///   - signals: The request's signals.
     ///   - form: Gives the answer a token for the form of this name: those from before are `outdated`.
-    public static func rotate(_ token: SessionToken, signals: Signals = Signals(), csrf form: String? = nil) -> Self {
+    public static func rotate(
+        _ token: SessionToken, idle: Duration? = nil, absolute: Duration? = nil, signals: Signals = Signals(),
+        csrf form: String? = nil
+    ) -> Self {
         var writer = RequestWriter("TOKEN.ROTATE")
         writer.append(token)
+        writer.append("IDLE", idle)
+        writer.append("ABSOLUTE", absolute)
         writer.append(signals)
         writer.append("CSRF", form)
         return Self(writer, isRepeatable: false, about: token.sid) { (reply) throws(TokenCacheError) in

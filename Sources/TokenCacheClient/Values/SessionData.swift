@@ -82,11 +82,21 @@ public enum Storing: Sendable {
     /// Stored; `changed` values really differ from before. A guest becomes a session by its first field: then the
     /// response must carry its new token.
     case stored(changed: Int64, change: TokenChange)
+    /// A condition does not hold, nothing was stored: its fields as they are.
+    case conflict(SessionData, change: TokenChange)
     /// Not accepted; nothing was stored.
     case refused(Refusal)
 }
 
-/// What `TOKEN.GET` found.
+/// What `TOKEN.INCR` did.
+public enum Counting: Sendable {
+    /// The sum. A guest becomes a session by it: then the response must carry its new token.
+    case value(Int64, change: TokenChange)
+    /// Not accepted; nothing was added.
+    case refused(Refusal)
+}
+
+/// What `TOKEN.GET` found, and `TOKEN.GETDEL` took.
 public enum StoredData: Sendable, Equatable {
     /// The fields asked for that the session has.
     case data(SessionData)

@@ -43,6 +43,14 @@ public enum Rotation: Sendable {
     case refused(Refusal)
 }
 
+/// What `TOKEN.EXPIRE` did.
+public enum LimitChange: Sendable {
+    /// The session has the new limits. A guest becomes a session by it: then the response must carry its new token.
+    case changed(Holder, change: TokenChange)
+    /// Not accepted; nothing was changed.
+    case refused(Refusal)
+}
+
 /// What `TOKEN.REVOKEALL` did.
 public enum MassRevocation: Sendable, Equatable {
     /// So many sessions were ended by this call.

@@ -241,6 +241,26 @@ struct ClientLibraryTests {
         }
     }
 
+    @Test("limits later, and data that several change, through the library")
+    func limitsAndData() throws {
+        try withWorld { world in
+            let client = BlockingClient(socketPath: world.daemon.socket, timeout: .seconds(20))
+            let token = try issue(client, world, subject: "ann").token
+            guard
+                case .value(7, change: .keep) = try client.call(.increment(token, "n", by: 7)),
+                case .conflict(["n": "7"], change: .keep) = try client.call(.set(token, ["n": "9"], if: ["n": "8"])),
+                case .stored(changed: 1, change: .keep) = try client.call(.set(token, ["n": "9"], if: ["n": "7"])),
+                case .changed(let holder, change: .keep) = try client.call(.expire(token, absolute: .seconds(600))),
+                case .rotated(let rotated) = try client.call(.rotate(token, absolute: .seconds(900)))
+            else { throw HarnessFailure("an answer of another kind") }
+            #expect(holder.absoluteIn <= .seconds(600) && holder.absoluteIn > .seconds(590))
+            world.stage.book.note(rotated.token.revealedBytes)
+            #expect(rotated.maxAge == rotated.holder.absoluteIn && rotated.holder.absoluteIn > .seconds(890))
+            #expect(try client.call(.take(rotated.token, ["n"])) == .data(["n": "9"]))
+            #expect(try client.call(.take(rotated.token, ["n"])) == .data([:]))
+        }
+    }
+
     @Test("hundreds of tasks, random cancellations: every answer is its caller's")
     func manyTasks() throws {
         try withWorld { world in
