@@ -35,7 +35,9 @@ public struct TokenCounters: Sendable, Equatable {
     public var guestsValid: UInt64 = 0
     /// Questions to Redis whether a session was made of a guest.
     public var guestsLookedUp: UInt64 = 0
-    /// Guests that became sessions by SET.
+    /// SETs whose IF did not hold.
+    public var conflicts: UInt64 = 0
+    /// Guests that became sessions by what there was to remember.
     public var guestsPromoted: UInt64 = 0
     public var csrfIssued: UInt64 = 0
     public var csrfPassed: UInt64 = 0

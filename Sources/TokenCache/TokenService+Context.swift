@@ -79,6 +79,7 @@ extension TokenService: FlowContext {
             counters.swept = count
         case .guestAskedAbout: counters.guestsLookedUp &+= 1
         case .promoted: counters.guestsPromoted &+= 1
+        case .conflict: counters.conflicts &+= 1
         case .captcha(let verdict): countCaptcha(verdict)
         }
     }

@@ -31,11 +31,11 @@ struct DataFlow: Flow {
         case (.begin, _) where mayWriteUnread(context):
             // A worker that names the session validated its token before: one round trip.
             return expect(.dataByName, .write(.data(change, over: nil), of: judging.sid))
-        case (.written(let outcome), .dataByName): return answer(outcome, nil)
-        case (.written(let outcome), .data(let handed)): return answer(outcome, handed)
+        case (.written(let outcome), .dataByName): return answer(outcome, nil, context)
+        case (.written(let outcome), .data(let handed)): return answer(outcome, handed, context)
         case (.written, .promotion(let promotion, let outcome)):
             context.report(.promoted)
-            return answer(outcome, promotion.handed)
+            return answer(outcome, promotion.handed, context)
         case (.overtaken(let copy), .dataByName):
             switch try context.judge(copy.session, nil, now: try context.now()) {
             case .refused(let refusal): return .answer(.refused(refusal))
@@ -43,7 +43,7 @@ struct DataFlow: Flow {
             case .accepted: return .write(.data(change, over: nil), of: judging.sid)
             }
         case (.overtaken(let copy), .promotion(let promotion, let outcome)) where promotion.stands(in: copy):
-            return answer(outcome, promotion.handed)
+            return answer(outcome, promotion.handed, context)
         default: break
         }
         var (judging, awaited) = (judging, Awaited.session)
@@ -65,7 +65,7 @@ struct DataFlow: Flow {
         // GETDEL answers as GET does.
         let handed = if case .take = change { HandedSession?.none } else { try context.handed(session) }
         // A guest of whom nothing is to be remembered stays one.
-        if let outcome = try change.outcomeUnwritten(over: session.data) { return answer(outcome, handed) }
+        if let outcome = try change.outcomeUnwritten(over: session.data) { return answer(outcome, handed, context) }
         guard let claim = session.claim, !session.record.isStored else {
             awaited = .data(handed)
             return .write(.data(change, over: session.record), of: session.sid)
@@ -76,8 +76,11 @@ struct DataFlow: Flow {
         return .write(promotion.write(fields, isRepeatable: change.isRepeatable), of: claim.sid)
     }
 
-    private func answer(_ outcome: DataOutcome, _ handed: HandedSession?) -> FlowStep<Judged<ChangedData>> {
-        .answer(.accepted(ChangedData(sid: judging.sid, outcome: outcome, handed: handed)))
+    private func answer(
+        _ outcome: DataOutcome, _ handed: HandedSession?, _ context: some FlowContext
+    ) -> FlowStep<Judged<ChangedData>> {
+        if case .conflict = outcome { context.report(.conflict) }
+        return .answer(.accepted(ChangedData(sid: judging.sid, outcome: outcome, handed: handed)))
     }
 
     private mutating func expect(

@@ -75,6 +75,8 @@ enum FlowNotice {
     case swept(Int)
     case guestAskedAbout
     case promoted
+    /// A condition of SET does not hold.
+    case conflict
     case captcha(CaptchaVerdict)
 }
 

@@ -72,6 +72,7 @@ extension Figure {
             $0.tokens.guestsRenewed
         },
         .counter(.tokens, "guests_page_only", "guests without a token of their own") { $0.tokens.pageGuests },
+        .counter(.tokens, "data_conflicts", "SETs whose `IF` did not hold") { $0.tokens.conflicts },
         .counter(.tokens, "guests_promoted", "guests that became sessions here") { $0.tokens.guestsPromoted },
         .counter(.tokens, "csrf_issued", "CSRF tokens that were made") { $0.tokens.csrfIssued },
         .counter(.tokens, "csrf_passed", "forms that were genuine") { $0.tokens.csrfPassed },

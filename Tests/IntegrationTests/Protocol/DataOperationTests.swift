@@ -91,6 +91,7 @@ struct DataOperationTests {
             let fields = try Fields(conflict)
             #expect(fields.status == "conflict" && fields.isAccepted && fields.integer("changed") == 0)
             #expect(try fields.data() == ["a": "2", "b": "1"])
+            #expect(try client.call("INFO", "tokens").text?.contains("data_conflicts:1\r\n") == true)
             let sid = TokenText.sid(token)
             let bySID = try client.fields("TOKEN.SET", "SID", sid, "IF", "a", "9", "DATA", "a", "3")
             #expect(bySID.status == "conflict")
