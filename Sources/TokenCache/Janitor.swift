@@ -31,17 +31,24 @@ public final class Janitor {
     private var rate: Int
     private let logger: Logger
     private var timer: (any SchedulerTimer)?
+    /// Holds on to the key while a round goes on.
+    private var renewal: (any SchedulerTimer)?
+    /// Counts what may not go on: what is still under way of an earlier round ends.
+    private var round = 0
     /// Of the walk over all keys; nil where its last page was read.
     private var cursor: [UInt8]?
+    /// Which start of the server the cursor is of.
+    private var serverRun: String?
     /// Indexes of that page that are still to be walked.
     private var indexes: [SubjectIndex] = []
-    /// What this second may still read.
+    /// What may still be read now; below zero after a large index.
     private var budget = 0
     private var budgetUntil = MonotonicInstant.earliest
-    private var renewedAt = MonotonicInstant.earliest
 
     /// How long a round outlives its daemon.
     static let lease: Milliseconds = 30_000
+    /// After something could not be read.
+    private static let pause = Duration.seconds(1)
 
     /// - Parameters:
     ///   - name: of this daemon, no other's.
@@ -53,7 +60,9 @@ public final class Janitor {
         self.interval = interval
         self.rate = rate
         self.logger = logger
-        timer = service.store.scheduler.makeTimer { [unowned self] in wake() }
+        let scheduler = service.store.scheduler
+        timer = scheduler.makeTimer { [unowned self] in wake() }
+        renewal = scheduler.makeTimer { [unowned self] in renew() }
         rest()
     }
 
@@ -62,86 +71,96 @@ public final class Janitor {
         self.rate = rate
         guard interval != self.interval else { return }
         self.interval = interval
-        counters.isWalking = false
         rest()
     }
 
     // MARK: Between rounds
 
-    /// Looks again when a tenth of the interval has passed, at most a minute.
+    /// Ends what is under way, and looks again when a tenth of the interval has passed, at most a minute.
     private func rest() {
-        guard interval > 0 else { return timer?.cancel() ?? () }
-        timer?.start(after: .milliseconds(min(interval / 10, 60_000)))
+        round += 1
+        counters.isWalking = false
+        renewal?.cancel()
+        timer?.cancel()
+        if interval > 0 { timer?.start(after: .milliseconds(min(interval / 10, 60_000))) }
     }
 
     private func wake() {
-        guard counters.isWalking else { return seekRound() }
-        goOn()
+        if counters.isWalking { goOn(round) } else { seekRound(round) }
     }
 
-    private func seekRound() {
-        take(for: Self.lease) { [self] isMine in
-            guard isMine else { return rest() }
+    private func seekRound(_ round: Int) {
+        guard service.store.isReady else { return rest() }
+        service.store.lease(to: name, for: Self.lease, takes: true) { [self] result in
+            guard round == self.round else { return }
+            guard case .success(true) = result else { return rest() }
             counters.isWalking = true
-            cursor = ScanQuery.start
-            indexes = []
-            renewedAt = service.store.instant
+            restart()
             logger.info("the janitor begins a round over the indexes of all subjects")
-            goOn()
+            renewal?.start(after: .milliseconds(Self.lease / 3))
+            goOn(round)
         }
     }
 
-    /// Puts this daemon's name under the key, where there is none.
-    private func take(for lease: Milliseconds, _ done: @escaping (Bool) -> Void) {
-        guard service.store.isReady else { return service.store.later { done(false) } }
-        service.store.takeJanitorsKey(name, for: lease, done)
+    /// A walk over keys means nothing to another server.
+    private func restart() {
+        cursor = ScanQuery.start
+        indexes = []
+        serverRun = service.store.serverRun
+    }
+
+    private func renew() {
+        let round = round
+        service.store.lease(to: name, for: Self.lease, takes: false) { [self] result in
+            guard round == self.round else { return }
+            // Somebody else's, or nobody's: whoever comes first begins anew.
+            if case .success(false) = result { return rest() }
+            renewal?.start(after: .milliseconds(Self.lease / 3))
+        }
     }
 
     // MARK: A round
 
-    private func goOn() {
-        guard counters.isWalking else { return }
+    private func goOn(_ round: Int) {
+        guard round == self.round else { return }
         let now = service.store.instant
         if now >= budgetUntil {
-            budget = rate
+            budget = min(rate, budget + rate)
             budgetUntil = now + .seconds(1)
         }
         guard budget > 0 else { return timer?.start(after: now.duration(to: budgetUntil)) ?? () }
-        guard renewedAt.duration(to: now) < .milliseconds(Self.lease / 3) else { return renew() }
-        if let index = indexes.popLast() { return walk(index) }
-        guard let cursor else { return end() }
-        service.run(KeysFlow(ScanQuery(kind: .indexes, cursor: cursor)), at: nil) { [self] result in
-            guard case .success(let page) = result else { return giveUp() }
+        if serverRun != service.store.serverRun { restart() }
+        if let index = indexes.last { return walk(index, round) }
+        guard let cursor else { return end(round) }
+        service.run(KeysFlow(ScanQuery(kind: .indexes, cursor: cursor)), at: nil, isHousekeeping: true) {
+            [self] result in
+            guard round == self.round else { return }
+            guard case .success(let page) = result else { return pause() }
             self.cursor = page.next
             indexes = page.names.compactMap { SubjectIndex(name: $0) }
             // A page costs, too, where there is nothing on it.
             budget -= 10
-            goOn()
+            goOn(round)
         }
     }
 
-    private func walk(_ index: SubjectIndex) {
-        service.run(CleanFlow(index), at: nil) { [self] result in
-            // What cannot be read is another's, or will be found the next time.
+    private func walk(_ index: SubjectIndex, _ round: Int) {
+        service.run(CleanFlow(index), at: nil, isHousekeeping: true) { [self] result in
+            guard round == self.round else { return }
+            // What Redis answered and this daemon cannot read is another's, or will be found the next time.
+            if case .failure = result, !service.store.isReady { return pause() }
             let members = (try? result.get()) ?? 0
-            if case .failure = result, !service.store.isReady { return giveUp() }
+            if !indexes.isEmpty { indexes.removeLast() }
             counters.indexes &+= 1
             counters.members &+= UInt64(clamping: members)
             budget -= max(1, members)
-            goOn()
+            goOn(round)
         }
     }
 
-    private func renew() {
-        service.store.keepJanitorsKey(name, for: Self.lease) { [self] isMine in
-            guard isMine else { return giveUp() }
-            renewedAt = service.store.instant
-            goOn()
-        }
-    }
+    private func pause() { timer?.start(after: Self.pause) }
 
-    private func end() {
-        counters.isWalking = false
+    private func end(_ round: Int) {
         counters.rounds &+= 1
         logger.info(
             "the janitor has ended its round",
@@ -149,12 +168,7 @@ public final class Janitor {
                 "indexes": "\(counters.indexes)", "members": "\(counters.members)",
                 "removed": "\(service.counters.indexRemovals)",
             ])
-        service.store.keepJanitorsKey(name, for: interval) { [self] _ in rest() }
-    }
-
-    /// Whoever comes first begins anew, when the key is gone: a walk over keys means nothing to another server.
-    private func giveUp() {
-        counters.isWalking = false
+        service.store.lease(to: name, for: interval, takes: false) { _ in }
         rest()
     }
 }
@@ -196,23 +210,15 @@ struct CleanFlow: Flow {
 extension SessionStore {
     private var janitorsKey: [UInt8] { keys.prefix + Array("d:janitor".utf8) }
 
-    /// - Parameter done: told whether the name stands there, now or from before.
-    func takeJanitorsKey(_ name: [UInt8], for span: Milliseconds, _ done: @escaping (Bool) -> Void) {
-        set(name, for: span, "NX") { reply in done(reply == .null) }
-    }
-
-    /// - Parameter done: told whether the name stood there.
-    func keepJanitorsKey(_ name: [UInt8], for span: Milliseconds, _ done: @escaping (Bool) -> Void) {
-        set(name, for: span, "XX") { reply in done(reply == .bulk(name)) }
-    }
-
-    private func set(
-        _ name: [UInt8], for span: Milliseconds, _ condition: String, _ done: @escaping (RedisReply?) -> Void
+    /// - Parameters:
+    ///   - takes: where nobody holds it; else it is held on to.
+    ///   - done: told whether it is this daemon's now.
+    func lease(
+        to name: [UInt8], for span: Milliseconds, takes: Bool, _ done: @escaping (Result<Bool, Unavailable>) -> Void
     ) {
-        let words = [
-            Array("SET".utf8), janitorsKey, name, Array(condition.utf8), Array("PX".utf8), decimal(max(1, span)),
-            Array("GET".utf8),
-        ]
-        send(RedisCommand(words, key: janitorsKey)) { done(try? $0.get()) }
+        runInTime(
+            SessionScripts.lease, key: janitorsKey,
+            arguments: [name, decimal(max(1, span)), takes ? [UInt8(ascii: "1")] : []], arrival: instant
+        ) { done($0.map { $0.verdict == "done" }) }
     }
 }

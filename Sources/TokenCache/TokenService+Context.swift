@@ -12,13 +12,19 @@ extension TokenService: FlowContext {
 
     func noteSession(ofGuest sid: SessionID) { ledger.noteSession(sid) }
 
+    /// Findings that a script is told of.
+    private static let findingsAtOnce = 500
+
     func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)]) {
-        store.tidy(index, findings) { [self] removed in counters.indexRemovals &+= UInt64(clamping: removed) }
+        for start in stride(from: 0, to: findings.count, by: Self.findingsAtOnce) {
+            let some = Array(findings[start..<min(findings.count, start + Self.findingsAtOnce)])
+            store.tidy(index, some) { [self] removed in counters.indexRemovals &+= UInt64(clamping: removed) }
+        }
     }
 
-    func endLater(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason) {
-        guard !sids.isEmpty else { return }
-        run(EndFlow(sids, of: subject, reason), at: nil) { _ in }
+    func endLater(_ endings: [(sid: SessionID, generation: Int64)], of subject: [UInt8], _ reason: EndReason) {
+        guard !endings.isEmpty else { return }
+        run(EndFlow(endings, of: subject, reason), at: nil, isHousekeeping: true) { _ in }
     }
 
     var mayWriteUnread: Bool { store.epoch.isCertain && store.epoch.moment == nil }

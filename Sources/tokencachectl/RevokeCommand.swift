@@ -4,7 +4,8 @@ import TokenCacheClient
 /// `revoke`: end a session, all of a subject, or everyone's.
 struct Revoke: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "End one session (by SID, or by a token on standard input) all sessions of a subject, or everyone's.",
+        abstract:
+            "End one session (by SID, or by a token on standard input), all sessions of a subject, or everyone's.",
         usage: """
             tokencachectl revoke [<options>] (<sid> | - | --token-stdin | --subject <subject> [--yes] | \
             --everything [--yes])

@@ -19,7 +19,7 @@ struct Sessions: ParsableCommand {
     @Option(help: "Whose sessions to list.")
     var subject: String?
 
-    @Option(help: ArgumentHelp("At most so many (default: 100 of a subject; all).", valueName: "n"))
+    @Option(help: ArgumentHelp("At most so many (default: 100 with --subject, else all).", valueName: "n"))
     var limit: Int?
 
     @Option(help: ArgumentHelp("Show this data field too; may be given several times.", valueName: "field"))

@@ -46,7 +46,7 @@ final class Ground: FlowContext {
     var mayWriteUnread: Bool { true }
     var longestLife: Milliseconds { policy.maxAbsolute }
     func bornAfterEpoch(_ now: UnixMilliseconds) -> UnixMilliseconds { now }
-    func endLater(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason) {}
+    func endLater(_ endings: [(sid: SessionID, generation: Int64)], of subject: [UInt8], _ reason: EndReason) {}
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
     func count(_ refusal: Refusal) {}
     func countAccepted(_ view: SessionView) {}

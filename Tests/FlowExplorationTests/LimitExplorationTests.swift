@@ -96,6 +96,25 @@ struct LimitExplorationTests {
         if case .answer(let answer, _) = login.step { login.answer = answer }
     }
 
+    @Test("a login that was written is told its token, whatever cannot be read behind it", arguments: 0...3)
+    func writtenIsTold(failing: Int) throws {
+        var login = try begin(3, limit: 1)
+        var state = State(index: [0, 1], living: [0, 1], logins: [])
+        for _ in 0..<2 { try advance(&login, &state) }
+        for _ in 0..<failing { try advance(&login, &state) }
+        let fault = Unavailable.timeIsUp
+        let event: FlowEvent =
+            switch login.step {
+            case .each(let parts): .gathered(parts.map { _ in .failure(ServiceFault(fault)) })
+            default: .failed(fault)
+            }
+        guard case .answer(.issued(let view, _), _) = try login.flow.next(event, ground) else {
+            Issue.record("step \(failing): not told")
+            return
+        }
+        #expect(view.sid == sids[3] && view.newToken != nil)
+    }
+
     private var facts: SessionFacts {
         SessionFacts(
             subject: subject, generation: 1, created: ground.time, lastAccess: ground.time, idle: 60_000,

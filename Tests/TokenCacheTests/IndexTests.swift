@@ -166,6 +166,24 @@ struct IndexTests {
         #expect(try pair.validate(second).refusal == .revoked(.limit))
     }
 
+    @Test("MAX: a session that logged in again since it was found to be among the oldest stays")
+    func renewedSinceItWasRanked() throws {
+        let token = try pair.issue(SessionRequest(subject: "alice"))
+        let answer: LoginAnswer = try pair.wait {
+            pair.services[1].login(token, SessionRequest(subject: "alice"), $0)
+        }.get()
+        func end(asOf generation: Int64) throws -> RevokeAnswer {
+            try pair.wait {
+                pair.services[0].run(
+                    RevokeFlow(sid: token.sid, subject: alice, reason: .limit, generation: generation), at: nil, $0)
+            }.get()
+        }
+        #expect(try end(asOf: 1) == .unknown)
+        let renewed = try #require(answer.made.sessionToken)
+        #expect(try pair.validate(renewed).view?.subject == alice)
+        #expect(try end(asOf: 2) == .revoked(.limit))
+    }
+
     @Test("refuse: nothing is changed where there is no place; an end makes one, and so does a session that is gone")
     func refuses() throws {
         let pair = try ServicePair(policy: TokenPolicy(maxPerSubject: 2, onLimit: .refuse))

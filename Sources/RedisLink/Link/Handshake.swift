@@ -106,6 +106,7 @@ struct Handshake {
         case .authenticate, .hello, .select, .ping, .name, .track, .subscribe: break
         case .server:
             server.runID = InformationText.field("run_id", in: reply)
+            server.isCluster = InformationText.field("redis_mode", in: reply) == "cluster"
             server.version = InformationText.field("redis_version", in: reply)
             if let fault = server.version.flatMap(Self.tooOld) { return .failed(fault) }
         case .replication: server.role = InformationText.field("role", in: reply)

@@ -60,6 +60,8 @@ public struct LinkCounters: Equatable, Sendable {
 public struct RedisServerInfo: Equatable, Sendable {
     /// Changes with every start of the server.
     public var runID: String?
+    /// Whether it is a node of a cluster: keys of one script must be of one slot.
+    public var isCluster = false
     /// `master` or `slave`, in Redis's words.
     public var role: String?
     public var version: String?

@@ -8,6 +8,8 @@ protocol Flow {
     associatedtype Answer
     /// Whether the near cache could have answered it: it is counted as a hit or a miss then.
     var asksNearCache: Bool { get }
+    /// What it asks about many sessions goes before what others do.
+    var isUrgent: Bool { get }
 
     /// - Throws: what the command is answered where it has no answer.
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Answer>
@@ -15,6 +17,7 @@ protocol Flow {
 
 extension Flow {
     var asksNearCache: Bool { false }
+    var isUrgent: Bool { false }
 }
 
 /// What a flow asks for next. Exactly one event follows each, but `answer`, which is the last.

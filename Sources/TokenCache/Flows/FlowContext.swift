@@ -37,8 +37,8 @@ protocol FlowContext: AnyObject {
     /// Puts a subject's index right, some time.
     func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)])
 
-    /// Ends sessions of a subject, some time.
-    func endLater(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason)
+    /// Ends sessions of a subject, some time, each unless a LOGIN or ROTATE comes after its generation.
+    func endLater(_ endings: [(sid: SessionID, generation: Int64)], of subject: [UInt8], _ reason: EndReason)
 
     // The near cache.
     func keep(

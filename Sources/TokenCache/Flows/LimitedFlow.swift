@@ -15,6 +15,10 @@ protocol SessionMaker: Flow where Answer == SessionView {
 struct LimitedFlow<Maker: SessionMaker>: Flow {
     /// Sessions that are ended before the answer; the others after it.
     static var endedAtOnce: Int { 32 }
+    /// Members without a session that a login tells the index of.
+    static var mostGone: Int { 10_000 }
+    /// Logins' numbers that are read at a time.
+    static var numbersAtOnce: Int { 500 }
 
     private(set) var maker: Maker
     private let subject: [UInt8]
@@ -36,10 +40,17 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         /// What was decided by an old clock is decided anew.
         case late
         case walking(IndexWalk, SessionView, [IndexedSession])
-        case ordering(SessionView, [IndexedSession])
-        /// This one is among those that are ended where others overtook it.
-        case ending(SessionView, rest: [SessionID], isOvertaken: Bool)
+        case ordering(SessionView, [IndexedSession], [Int64])
+        /// - Parameters:
+        ///   - rest: what is ended after the answer.
+        ///   - own: the place of this session among those that are ended, where others overtook it.
+        case ending(SessionView, rest: [Ending], own: Int?)
     }
+
+    /// A session, and up to which generation it is ended: it may be renewed meanwhile.
+    typealias Ending = (sid: SessionID, generation: Int64)
+
+    var isUrgent: Bool { true }
 
     init(_ maker: Maker, _ request: SessionRequest, _ context: some FlowContext) throws {
         self.maker = maker
@@ -58,8 +69,14 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
             switch outcome {
             case .entered:
                 placed = entry.sid
+                context.tidy(index, entry.gone.map { ($0, .gone) })
                 return try perform(step, context)
-            case .late: return expect(.late, .read(.anew(entry.sid)))
+            case .late:
+                // The session that the step is about, which need not be the one that was to have a place.
+                switch step {
+                case .write(_, let sid), .noteLogin(let sid, _): return expect(.late, .read(.anew(sid)))
+                default: throw UnexpectedEvent()
+                }
             case .full where entry.gone.isEmpty:
                 let walk = IndexWalk(index, tidies: false)
                 return try look(walk, step, entry, living: 0, .begin, context)
@@ -68,17 +85,19 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         case (.late, .read(let copy, _)): return try make(.overtaken(copy), context)
         case (.looking(let walk, let step, let entry, let living), _):
             return try look(walk, step, entry, living: living, event, context)
-        // The session is made, and its client is told: the next login ends what this one did not.
-        case (.walking(_, let view, _), .failed), (.ordering(let view, _), .failed):
-            return .answer(.issued(view, ended: 0))
-        case (.walking(let walk, let view, let living), _): return try rank(walk, view, living, event, context)
-        case (.ordering(let view, let living), .numbers(let numbers)):
-            return end(living, numbers, view, context)
-        case (.ending(let view, let rest, let isOvertaken), .gathered(let answers)):
-            let ended = answers.count { if case .success(.revoked(.revoked)) = $0 { true } else { false } }
+        // The session is made, and its client is told, whatever cannot be read: the next login ends what this one did not.
+        case (.ordering(let view, _, _), .failed): return .answer(.issued(view, ended: 0))
+        case (.walking(let walk, let view, let living), _):
+            do { return try rank(walk, view, living, event, context) } catch {
+                return .answer(.issued(view, ended: 0))
+            }
+        case (.ordering(let view, let living, let known), .numbers(let numbers)):
+            return order(living, known + numbers, view)
+        case (.ending(let view, let rest, let own), .gathered(let answers)):
+            let isEnded = answers.map { if case .success(.revoked(.revoked)) = $0 { true } else { false } }
             context.endLater(rest, of: subject, .limit)
-            if isOvertaken { return .answer(.refused(count: limit ?? 0)) }
-            return .answer(.issued(view, ended: ended + rest.count))
+            if let own, own >= isEnded.count || isEnded[own] { return .answer(.refused(count: limit ?? 0)) }
+            return .answer(.issued(view, ended: isEnded.count { $0 } + rest.count))
         case (_, .failed(let fault)): throw fault
         default: throw UnexpectedEvent()
         }
@@ -136,7 +155,7 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         var isOver = false
         let answer: FlowStep<LoginAnswer> = try walk.next(event, context) { walk, found in
             living += found.count
-            entry.gone += walk.gone
+            entry.gone += walk.gone.prefix(max(0, Self.mostGone - entry.gone.count))
             isOver = walk.query == nil
             return isOver ? .answer(.refused(count: living)) : nil
         }
@@ -157,33 +176,42 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         var (walk, living) = (walk, living)
         var isOver = false
         let limit = limit ?? 0
-        let index = index
         let step: FlowStep<LoginAnswer> = try walk.next(event, context) { walk, found in
             living += found
             guard walk.query == nil else { return nil }
             isOver = true
-            guard living.count > limit else { return .answer(.issued(view, ended: 0)) }
-            return .readNumbers(index, living.map(\.member.sid))
+            return .answer(.issued(view, ended: 0))
         }
-        state = isOver ? .ordering(view, living) : .walking(walk, view, living)
-        return step
+        guard isOver, living.count > limit else {
+            state = .walking(walk, view, living)
+            return step
+        }
+        return order(living, [], view)
     }
 
-    /// Ends all but the latest.
-    private mutating func end(
-        _ living: [IndexedSession], _ numbers: [Int64], _ view: SessionView, _ context: some FlowContext
+    /// Reads the numbers of all logins, then ends all but the latest.
+    private mutating func order(
+        _ living: [IndexedSession], _ numbers: [Int64], _ view: SessionView
     ) -> FlowStep<LoginAnswer> {
+        guard numbers.count >= living.count else {
+            let some = living.dropFirst(numbers.count).prefix(Self.numbersAtOnce).map(\.member.sid)
+            return expect(.ordering(view, living, numbers), .readNumbers(index, some))
+        }
         let order = zip(living, numbers).sorted { left, right in
             (left.1, left.0.facts.created.sinceEpoch) < (right.1, right.0.facts.created.sinceEpoch)
         }
-        let victims = order.prefix(max(0, order.count - (limit ?? 0))).map(\.0.member.sid)
-        guard !victims.isEmpty else { return .answer(.issued(view, ended: 0)) }
-        let rest = Array(victims.dropFirst(Self.endedAtOnce))
+        let endings: [Ending] = order.prefix(max(0, order.count - (limit ?? 0))).map { login, _ in
+            (login.member.sid, login.facts.generation)
+        }
         return expect(
-            .ending(view, rest: rest, isOvertaken: victims.contains(view.sid)),
+            .ending(
+                view, rest: Array(endings.dropFirst(Self.endedAtOnce)),
+                own: endings.firstIndex { $0.sid == view.sid }),
             .each(
-                victims.prefix(Self.endedAtOnce).map { sid in
-                    .revoke(RevokeFlow(sid: sid, subject: subject, reason: .limit))
+                endings.prefix(Self.endedAtOnce).map { ending in
+                    .revoke(
+                        RevokeFlow(
+                            sid: ending.sid, subject: subject, reason: .limit, generation: ending.generation))
                 }))
     }
 
@@ -197,8 +225,11 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
 struct EndFlow: Flow {
     private let parts: [FlowPart]
 
-    init(_ sids: [SessionID], of subject: [UInt8], _ reason: EndReason) {
-        parts = sids.map { .revoke(RevokeFlow(sid: $0, subject: subject, reason: reason)) }
+    /// - Parameter endings: each up to a generation.
+    init(_ endings: [(sid: SessionID, generation: Int64)], of subject: [UInt8], _ reason: EndReason) {
+        parts = endings.map { ending in
+            .revoke(RevokeFlow(sid: ending.sid, subject: subject, reason: reason, generation: ending.generation))
+        }
     }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Void> {

@@ -9,6 +9,8 @@ struct RevokeFlow: Flow {
     /// Only where it is this subject's, which is checked on the revision that is ended.
     var subject: [UInt8]?
     var reason = EndReason.logout
+    /// Only where no LOGIN or ROTATE came after this generation; nil: in any case.
+    var generation: Int64?
     /// Its own end was sent: a tombstone may be from that.
     private(set) var hasEnded = false
 
@@ -43,6 +45,7 @@ struct RevokeFlow: Flow {
             return .answer(.revoked(tombstone.reason))
         case .live(let record):
             if let subject, record.subject != subject { return .answer(.unknown) }
+            if let generation, record.forcedGeneration > generation { return .answer(.unknown) }
             // The holder of the token may log out from anywhere: bindings are not checked.
             if var owner = claim {
                 let now = try context.now()

@@ -24,8 +24,8 @@ final class Run<F: Flow>: TimedRun {
     var mayAnswer = false
     /// Redis was asked or told: the answer is not the near cache's.
     var leftMemory = false
-    /// One of the parts of a command, which is counted as one.
-    var isPart = false
+    /// What it cannot do is no visitor's answer: one of the parts of a command, or housekeeping.
+    var isUnreported = false
     /// Its time does not run: it waits for its turn.
     var isWaiting = false
     /// What it asked for has its turn.
@@ -108,8 +108,9 @@ final class Batch: TimedRun {
 
     func giveUp(_ service: TokenService) {
         failUnbegun(ServiceFault(Unavailable.timeIsUp))
-        for part in open.keys.sorted() { open[part]?.giveUp(service) }
+        // Before its turn ends: nobody else begins to wait for Redis.
         service.turns.refuseAll(Unavailable.timeIsUp)
+        for part in open.keys.sorted() { open[part]?.giveUp(service) }
     }
 
     private func failUnbegun(_ fault: ServiceFault) {
@@ -131,13 +132,23 @@ final class Turns {
     /// Pieces at Redis at a time: one, so that what others ask for waits for little more than a piece.
     static let width = 1
 
+    /// Who may wait.
+    static let mostWaiting = 10_000
+    /// Past it housekeeping is left to the next who looks.
+    private static let busy = 16
+
     private var waiting = Deque<(Unavailable?) -> Void>()
+    /// They go first: a login under a limit.
+    private var urgent = Deque<(Unavailable?) -> Void>()
     private var taken = 0
+
+    var isBusy: Bool { waiting.count > Self.busy }
 
     /// - Parameter begin: called when the turn has come, or with the fault that keeps it from coming. `end` follows each
     ///   turn.
-    func take(_ begin: @escaping (Unavailable?) -> Void) {
-        waiting.append(begin)
+    func take(isUrgent: Bool, _ begin: @escaping (Unavailable?) -> Void) {
+        guard waiting.count + urgent.count < Self.mostWaiting else { return begin(.tooManyWait) }
+        if isUrgent { urgent.append(begin) } else { waiting.append(begin) }
         goOn()
     }
 
@@ -148,13 +159,13 @@ final class Turns {
 
     /// Redis does not answer: who waits is not kept waiting for that to show once more.
     func refuseAll(_ fault: Unavailable) {
-        let refused = waiting
-        waiting = []
+        let refused = urgent + waiting
+        (urgent, waiting) = ([], [])
         for begin in refused { begin(fault) }
     }
 
     private func goOn() {
-        while taken < Self.width, let begin = waiting.popFirst() {
+        while taken < Self.width, let begin = urgent.popFirst() ?? waiting.popFirst() {
             taken += 1
             begin(nil)
         }

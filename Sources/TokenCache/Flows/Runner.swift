@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Logging
+internal import TokenCrypto
 internal import Tokens
 internal import UnixTime
 
@@ -8,11 +9,14 @@ extension TokenService {
     /// - Parameters:
     ///   - arrival: of the request; nil means now.
     ///   - first: `begin`, or what the flow need not ask for.
+    ///   - isHousekeeping: nobody waits for it.
     func run<F: Flow>(
-        _ flow: F, at arrival: MonotonicInstant?, first: FlowEvent = .begin, _ done: @escaping Completion<F.Answer>
+        _ flow: F, at arrival: MonotonicInstant?, first: FlowEvent = .begin, isHousekeeping: Bool = false,
+        _ done: @escaping Completion<F.Answer>
     ) {
         let run = Run(flow, arrival: arrival ?? store.instant, done)
         run.peer = asking
+        run.isUnreported = isHousekeeping
         advance(run, first)
         run.mayAnswer = true
         if !run.isOver, !run.isWaiting, !run.hasTurn { limit(run) }
@@ -37,7 +41,8 @@ extension TokenService {
     /// fate is taken in when it comes.
     func giveUp<F>(_ run: Run<F>) {
         guard !run.isOver else { return }
-        if endTurn(of: run) { turns.refuseAll(Unavailable.timeIsUp) }
+        if run.hasTurn { turns.refuseAll(Unavailable.timeIsUp) }
+        endTurn(of: run)
         asking = run.peer
         if let (write, sid) = run.writing {
             loseSight(of: write.kind, sid)
@@ -75,10 +80,7 @@ extension TokenService {
             try beginChange(write, of: sid, run)
         case .noteLogin(let sid, let digest):
             run.leftMemory = true
-            store.noteLogin(sid, digest, arrival: run.arrival) { [self] result in
-                forget(sid)
-                advance(run, result.event { .noted })
-            }
+            noteLogin(sid, digest, run)
         case .touch(let sid, let interval):
             run.leftMemory = true
             touch(sid, interval: interval, arrival: run.arrival) { [self] result in
@@ -147,7 +149,7 @@ extension TokenService {
         var unknown: ServiceFault?
         if case .failure(let fault) = result, case .unavailable(let reason) = fault {
             unknown = fault
-            if !run.isPart { reportUnavailable(reason) }
+            if !run.isUnreported { reportUnavailable(reason) }
         }
         count(run, isAnswered: unknown == nil)
         let released = run.held.isEmpty ? [] : run.held.flatMap { ledger.end($0.number, of: $0.sid) }
@@ -161,6 +163,20 @@ extension TokenService {
         if run.leftMemory { sessions?.countMiss() } else if isAnswered { sessions?.countHit() }
     }
 
+    /// Where everyone was logged out, the session may still stand where its tombstone belongs.
+    private func noteLogin<F>(_ sid: SessionID, _ digest: Digest, _ run: Run<F>) {
+        let note = { [self] in
+            store.noteLogin(sid, digest, arrival: run.arrival) { [self] result in
+                forget(sid)
+                advance(run, result.event { .noted })
+            }
+        }
+        guard let epoch = store.epoch.moment else { return note() }
+        store.sweep(sid, epoch: epoch, tombstone: policy.tombstone, arrival: run.arrival) { [self] result in
+            if case .failure(let fault) = result { advance(run, .failed(fault)) } else { note() }
+        }
+    }
+
     // MARK: Many sessions
 
     /// Asks Redis when the run's turn has come; its time begins then.
@@ -169,7 +185,7 @@ extension TokenService {
         then event: @escaping (Value) -> FlowEvent
     ) {
         wait(run)
-        turns.take { [self] fault in
+        turns.take(isUrgent: run.flow.isUrgent) { [self] fault in
             if let fault { return advance(run, .failed(fault)) }
             run.hasTurn = true
             begin(run)
@@ -192,28 +208,27 @@ extension TokenService {
         limit(run)
     }
 
-    /// - Returns: whether it had one.
-    @discardableResult
-    private func endTurn<F>(of run: Run<F>) -> Bool {
-        guard run.hasTurn else { return false }
+    private func endTurn<F>(of run: Run<F>) {
+        guard run.hasTurn else { return }
         run.hasTurn = false
         turns.end()
-        return true
     }
 
     private func gather<F>(_ parts: [FlowPart], _ run: Run<F>) {
         wait(run)
+        let isUrgent = run.flow.isUrgent
         takeTurn(
+            isUrgent,
             Batch(parts, peer: run.peer) { [self] batch, hadTurn in
                 if hadTurn { turns.end() }
-                guard let answers = batch.gathered else { return takeTurn(batch) }
+                guard let answers = batch.gathered else { return takeTurn(isUrgent, batch) }
                 begin(run)
                 advance(run, .gathered(answers))
             })
     }
 
-    private func takeTurn(_ batch: Batch) {
-        turns.take { [self] fault in
+    private func takeTurn(_ isUrgent: Bool, _ batch: Batch) {
+        turns.take(isUrgent: isUrgent) { [self] fault in
             if let fault { return batch.refuse(ServiceFault(fault)) }
             let chunk = batch.next(at: store.instant, timeout: timeout)
             deadlines.append(batch)
@@ -231,7 +246,7 @@ extension TokenService {
         _ flow: F, _ part: Int, of batch: Batch, _ answer: @escaping (F.Answer) -> PartAnswer
     ) {
         let run = Run(flow, arrival: batch.arrival) { result in batch.answer(part, result.map(answer)) }
-        run.isPart = true
+        run.isUnreported = true
         run.peer = batch.peer
         batch.began(part, run)
         advance(run, .begin)
@@ -304,8 +319,8 @@ extension TokenService {
 
     /// Reads some members of an index, so that dead ones leave.
     private func lookAfter(_ members: [IndexMember], in index: SubjectIndex) {
-        guard !members.isEmpty else { return }
-        run(LookFlow(index, members), at: nil) { _ in }
+        guard !members.isEmpty, !turns.isBusy else { return }
+        run(LookFlow(index, members), at: nil, isHousekeeping: true) { _ in }
     }
 
     private func commit<F>(_ write: SessionWrite, _ change: Change, of sid: SessionID, _ run: Run<F>) {

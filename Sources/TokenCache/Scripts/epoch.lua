@@ -11,6 +11,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[1]) then return {'late', now} end
 
-local epoch = math.max(now, tonumber(redis.call('GET', key) or 0) or 0)
+-- Guests are judged by whole seconds, and whoever was made since the last time is later than that.
+local epoch = math.max(now, (tonumber(redis.call('GET', key) or 0) or 0) + 1000)
 redis.call('SET', key, string.format('%.0f', epoch), 'PX', ARGV[2])
 return {'done', now, epoch}

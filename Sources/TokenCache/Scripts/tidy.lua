@@ -1,7 +1,8 @@
 -- Puts an index right by what was read of its members' sessions. A living session keeps its place. A member without a
 -- session is first condemned: its score becomes two minutes from now, longer than a session that was entered before may
 -- still take to be written and than clocks of masters may differ. Whoever finds no session after that takes it out.
--- Nothing is done about a member whose score is not the one that was read: it was entered again.
+-- Nothing is done about a member whose score is not the one that was read: it was entered again. Where a tombstone was
+-- written the member leaves at once: what entered before can be written no more.
 -- Flagged allow-oom: what it takes away is what fills Redis.
 --
 -- KEYS[1]   the subject's index: sorted set of sid by absolute end (Unix ms); that of a condemned one has a half more
@@ -20,7 +21,7 @@ local margin, removed = 120000, 0
 for at = 2, #ARGV - 2, 3 do
   local sid, seen, finding = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local score = tonumber(seen)
-  if redis.call('ZSCORE', index, sid) ~= seen or not score then
+  if finding ~= 'ended' and (redis.call('ZSCORE', index, sid) ~= seen or not score) then
     -- Entered again, or taken out by another.
   elseif finding ~= 'gone' and finding ~= 'ended' then
     if tonumber(finding) > score then
@@ -30,9 +31,8 @@ for at = 2, #ARGV - 2, 3 do
       end
     end
   elseif finding == 'ended' or (score % 1 ~= 0 and score <= now) or score + margin <= now then
-    redis.call('ZREM', index, sid)
     redis.call('HDEL', numbers, sid)
-    removed = removed + 1
+    removed = removed + redis.call('ZREM', index, sid)
   elseif score > now + margin then
     redis.call('ZADD', index, string.format('%.1f', now + margin + 0.5), sid)
   end

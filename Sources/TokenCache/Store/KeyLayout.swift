@@ -10,8 +10,10 @@ struct KeyLayout {
     /// A session: a hash.
     func session(_ sid: SessionID) -> [UInt8] { sessionPrefix + sid.hex }
     /// The sessions of a subject: a sorted set; and the numbers of their logins: a hash.
-    func index(_ index: SubjectIndex) -> [[UInt8]] {
-        [Self.indexMark, Self.numbersMark].map { prefix + Array($0.utf8) + index.name }
+    /// - Parameter isCluster: they are of one slot there.
+    func index(_ index: SubjectIndex, isCluster: Bool) -> [[UInt8]] {
+        let name = isCluster ? [UInt8(ascii: "{")] + index.name + [UInt8(ascii: "}")] : index.name
+        return [Self.indexMark, Self.numbersMark].map { prefix + Array($0.utf8) + name }
     }
     static let indexMark = "u:"
     static let numbersMark = "n:"

@@ -11,7 +11,7 @@ internal import UnixTime
 final class RevocationEpoch {
     /// Nil where none was ever read.
     private(set) var moment: UnixMilliseconds?
-    /// Everything known of sessions from before is over.
+    /// Called when a later one was learned: everything known of sessions from before is over.
     var onChange: (UnixMilliseconds) -> Void = { _ in }
     /// Whether every change is told at the moment.
     var isTold: () -> Bool = { false }
@@ -22,6 +22,8 @@ final class RevocationEpoch {
     /// Questions sent, and the last that was answered: replies come in order.
     private var asked: UInt64 = 0
     private var answered: UInt64 = 0
+    /// The first question that was sent after it may have changed.
+    private var needed: UInt64 = 0
     private var waiting: [(question: UInt64, body: (Unavailable?) -> Void)] = []
 
     init(_ read: @escaping (@escaping (Result<UnixMilliseconds?, Unavailable>) -> Void) -> Void) { self.read = read }
@@ -36,6 +38,7 @@ final class RevocationEpoch {
     /// It may have changed.
     func doubt() {
         isRead = false
+        needed = asked + 1
         ask()
     }
 
@@ -65,7 +68,7 @@ final class RevocationEpoch {
             var fault: Unavailable?
             switch result {
             case .success(let moment):
-                isRead = true
+                if question >= needed { isRead = true }
                 learn(moment)
             case .failure(let unavailable): fault = unavailable
             }
@@ -76,6 +79,7 @@ final class RevocationEpoch {
         return question
     }
 
+    /// Takes in what was read or written; only ever later.
     func learn(_ moment: UnixMilliseconds?) {
         guard let moment, moment > self.moment ?? UnixMilliseconds(0) else { return }
         self.moment = moment

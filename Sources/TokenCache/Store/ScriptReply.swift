@@ -66,6 +66,8 @@ extension Unavailable {
     static let timeIsUp = Unavailable(.timeout, isSilence: true)
     static let unconfirmedEnd = Unavailable(.unconfirmedEnd)
     static let subjectTooBusy = Unavailable(.subjectTooBusy)
+    static let tooManyWait = Unavailable(
+        reason: "too many commands over many sessions wait for their turn (at most \(Turns.mostWaiting))")
     static let sessionTooBusy = Unavailable(.sessionTooBusy)
 
     /// Any error of reading from Redis, as the reason a client is told.

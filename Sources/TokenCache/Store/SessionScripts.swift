@@ -2,7 +2,7 @@ internal import RedisLink
 
 /// The Lua scripts, embedded in the binary. Each file's header says keys, arguments and reply.
 enum SessionScripts {
-    /// `commit.lua`, allowed on a full Redis: rotation, confirmation, the end of a session.
+    /// `commit.lua`, allowed on a full Redis: rotation, confirmation, limits, data that is taken, the end of a session.
     static let commit = script("commit", PackageResources.commit_lua, flags: "flags=allow-oom")
     /// `commit.lua` for what needs memory: new sessions, logins, data.
     static let store = script("store", PackageResources.commit_lua, flags: "")
@@ -16,9 +16,11 @@ enum SessionScripts {
     static let epoch = script("epoch", PackageResources.epoch_lua, flags: "flags=allow-oom")
     static let sweep = script("sweep", PackageResources.sweep_lua, flags: "flags=allow-oom")
 
+    static let lease = script("lease", PackageResources.lease_lua, flags: "flags=allow-oom")
+
     static let mark = script("mark", PackageResources.mark_lua, flags: "")
 
-    static let all = [commit, store, touch, enter, tidy, note, spend, epoch, sweep, mark]
+    static let all = [commit, store, touch, enter, tidy, note, spend, epoch, sweep, lease, mark]
 
     /// The first line makes Redis 7 check the flags before it runs anything.
     private static func script(_ name: String, _ body: [UInt8], flags: String) -> RedisScript {

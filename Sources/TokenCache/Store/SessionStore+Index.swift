@@ -5,6 +5,8 @@ internal import UnixTime
 
 /// The index of a subject's sessions.
 extension SessionStore {
+    private func indexKeys(_ index: SubjectIndex) -> [[UInt8]] { keys.index(index, isCluster: isCluster) }
+
     /// Enters a session into its subject's index. To be acknowledged before the session is written.
     func enter(_ entry: IndexEntry, arrival: MonotonicInstant, _ done: @escaping Completion<IndexEntryOutcome>) {
         guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
@@ -15,7 +17,7 @@ extension SessionStore {
             case .numbered: [UInt8(ascii: "1")]
             }
         run(
-            SessionScripts.enter, keys: keys.index(entry.index),
+            SessionScripts.enter, keys: indexKeys(entry.index),
             arguments: [
                 decimal(notAfter), entry.sid.hex, decimal(entry.absoluteEnd), login,
                 entry.limit.map { decimal(Int64($0)) } ?? [], decimal(scriptLifetime),
@@ -49,7 +51,7 @@ extension SessionStore {
             return [found.member.sid.hex, found.member.score, finding]
         }
         run(
-            SessionScripts.tidy, keys: keys.index(index), arguments: [decimal(notAfter)] + arguments, repeatable: true
+            SessionScripts.tidy, keys: indexKeys(index), arguments: [decimal(notAfter)] + arguments, repeatable: true
         ) { result in
             guard case .success(let reply) = result, case .integer(let removed)? = reply.detail else { return done(0) }
             done(removed)
@@ -58,7 +60,7 @@ extension SessionStore {
 
     /// A page of a subject's sessions.
     func read(_ index: SubjectIndex, _ query: IndexQuery, _ done: @escaping Completion<IndexPage>) {
-        let key = keys.index(index)[0]
+        let key = indexKeys(index)[0]
         send(
             RedisCommand([Array("ZRANGE".utf8), key] + query.cursor.arguments(pageSize: query.pageSize), key: key)
         ) { result in
@@ -76,7 +78,7 @@ extension SessionStore {
 
     /// The numbers of logins, in the order of `sids`; zero where there is none.
     func readNumbers(_ index: SubjectIndex, _ sids: [SessionID], _ done: @escaping Completion<[Int64]>) {
-        let key = keys.index(index)[1]
+        let key = indexKeys(index)[1]
         send(RedisCommand([Array("HMGET".utf8), key] + sids.map(\.hex), key: key)) { result in
             done(
                 result.mapToAvailable { reply in

@@ -85,6 +85,10 @@ final class SessionStore {
     var instant: MonotonicInstant { scheduler.now }
     func clock(at instant: MonotonicInstant) -> UnixMilliseconds? { node.serverTime(at: instant) }
 
+    /// Changes with every start of the server; nil before it was reached.
+    var serverRun: String? { node.serverInfo.runID }
+    var isCluster: Bool { node.serverInfo.isCluster }
+
     /// Whether Redis answers, as far as is known.
     var isReady: Bool { node.state == .ready }
 

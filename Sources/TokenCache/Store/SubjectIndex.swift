@@ -12,7 +12,9 @@ struct SubjectIndex: Equatable {
     }
 
     /// An index as its key names it; nil where that is none of ours.
-    init?(name: some Collection<UInt8>) {
+    init?(name: [UInt8]) {
+        var name = name[...]
+        if name.first == UInt8(ascii: "{"), name.last == UInt8(ascii: "}") { name = name.dropFirst().dropLast() }
         guard name.count == Self.length, name.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
         else { return nil }
         self.name = Array(name)

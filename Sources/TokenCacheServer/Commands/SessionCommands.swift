@@ -208,7 +208,8 @@ extension Dispatcher {
 
     func scan(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let cursor = call.arguments[0]
-        guard !cursor.isEmpty, cursor.count <= 20, cursor.allSatisfy({ (0x30...0x39).contains($0) }) else {
+        guard cursor.allSatisfy({ (0x30...0x39).contains($0) }), UInt64(String(decoding: cursor, as: UTF8.self)) != nil
+        else {
             throw .badArgument("a cursor is 0, or what the call before answered")
         }
         service.scan(

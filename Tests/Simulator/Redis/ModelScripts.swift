@@ -235,7 +235,7 @@ enum ModelScripts {
             var removed: Int64 = 0
             for at in stride(from: 1, to: arguments.count - 2, by: 3) {
                 let (sid, seen, finding) = (arguments[at], arguments[at + 1], text(arguments[at + 2]))
-                guard let score = Double(text(seen)), scored(index, sid) == seen else {
+                guard let score = Double(text(seen)), finding == "ended" || scored(index, sid) == seen else {
                     continue
                 }
                 let isCondemned = score != score.rounded()
@@ -248,9 +248,8 @@ enum ModelScripts {
                 } else if finding == "ended" || (isCondemned && score <= Double(now))
                     || score + Double(Self.margin) <= Double(now) || isBent(.goneIsTakenOutAtOnce)
                 {
-                    _ = ModelCommands.removeMembers(index, redis) { $0.member == sid }
                     _ = ModelCommands.removeFields([sid], numbers, redis)
-                    removed += 1
+                    removed += Int64(ModelCommands.removeMembers(index, redis) { $0.member == sid })
                 } else if score > Double(now + Self.margin) {
                     _ = ModelCommands.removeMembers(index, redis) { $0.member == sid }
                     _ = ModelCommands.add(sid, bytes("\(now + Self.margin).5"), index, redis)
@@ -286,7 +285,7 @@ enum ModelScripts {
         func epoch() -> ModelReply {
             var before: Int64 = 0
             if case .string(let text)? = redis.find(key)?.value { before = number(text) ?? 0 }
-            let moment = max(now, before)
+            let moment = max(now, before + 1_000)
             redis.put(key, ModelEntry(value: .string(decimal(moment)), expireAt: now + (number(arguments[1]) ?? 0)))
             return answer("done", .integer(moment))
         }
