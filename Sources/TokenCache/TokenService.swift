@@ -42,7 +42,6 @@ public final class TokenService {
     let timeout: Duration
     private(set) lazy var deadlines = RunQueue(self, store.scheduler)
     let turns = Turns()
-    private var epochTimer: (any SchedulerTimer)?
     /// When the epoch was last asked for because of a guest.
     var epochReadAt = MonotonicInstant.earliest
 
@@ -108,20 +107,10 @@ public final class TokenService {
         sessions?.onFlush = { [unowned self] in watch.changedAll() }
         sessions?.onEpoch = { [unowned store] in store.epoch.doubt() }
         store.epoch.isTold = { [unowned self] in self.sessions?.isFresh(at: self.store.instant) ?? false }
-        if sessions == nil { readEpochs() }
         store.epoch.onChange = { [unowned self] _ in
             self.sessions?.dropAll()
             watch.changedAll()
         }
-    }
-
-    /// Guests are answered without Redis: where nobody tells of the epoch, it is read every second.
-    private func readEpochs() {
-        epochTimer = store.scheduler.makeTimer { [unowned self] in
-            if store.isReady { store.epoch.doubt() }
-            epochTimer?.start(after: .seconds(1))
-        }
-        epochTimer?.start(after: .seconds(1))
     }
 
     /// The scripts that the link must have loaded.

@@ -77,7 +77,7 @@ struct EveryoneTests {
         }
     }
 
-    @Test("whoever watches a session is told when everyone is logged out, once, on both daemons")
+    @Test("whoever watches a session is told when everyone is logged out, once, on both daemons", .needsNearCache)
     func watchersAreTold() throws {
         try withSubscribers { world in
             let client = try world.client()

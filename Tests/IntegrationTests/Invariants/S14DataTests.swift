@@ -83,7 +83,7 @@ struct S14DataTests {
         }
     }
 
-    @Test("an INCR, a GETDEL and a SET with IF whose replies are lost are sent once")
+    @Test("an INCR, a GETDEL and a SET with IF whose replies are lost are sent once", .needsNearCache)
     func unknownFate() throws {
         try withNearCache(settings: ["redis.timeout": "2s"]) { world in
             let client = try world.near.client()
@@ -109,7 +109,7 @@ struct S14DataTests {
         }
     }
 
-    @Test("own writes are true at the own daemon at once: its near cache has dropped what it knew")
+    @Test("own writes are true at the own daemon at once: its near cache has dropped what it knew", .needsNearCache)
     func ownWrites() throws {
         try withNearCache { world in
             let client = try world.near.client()
