@@ -145,11 +145,11 @@ public final class Janitor {
     }
 
     private func walk(_ index: SubjectIndex, _ round: Int) {
-        service.run(CleanFlow(index), at: nil, isHousekeeping: true) { [self] result in
+        service.run(TallyFlow(index), at: nil, isHousekeeping: true) { [self] result in
             guard round == self.round else { return }
             // What Redis answered and this daemon cannot read is another's, or will be found the next time.
             if case .failure = result, !service.store.isReady { return pause() }
-            let members = (try? result.get()) ?? 0
+            let members = (try? result.get().members) ?? 0
             if !indexes.isEmpty { indexes.removeLast() }
             counters.indexes &+= 1
             counters.members &+= UInt64(clamping: members)
@@ -186,24 +186,6 @@ struct KeysFlow: Flow {
         case .failed(let fault): throw fault
         default: throw UnexpectedEvent()
         }
-    }
-}
-
-/// A walk over one index, which puts it right.
-struct CleanFlow: Flow {
-    private(set) var walk: IndexWalk
-    private(set) var members = 0
-
-    init(_ index: SubjectIndex) { walk = IndexWalk(index) }
-
-    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Int> {
-        var members = members
-        let step = try walk.next(event, context) { walk, _ -> FlowStep<Int>? in
-            members += walk.members.count
-            return walk.query == nil ? .answer(members) : nil
-        }
-        self.members = members
-        return step
     }
 }
 

@@ -141,7 +141,9 @@ extension TokenService {
     public func count(
         subject: [UInt8], at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<Int>
     ) {
-        begin(at: arrival, done) { CountFlow(try SubjectIndex(subject: subject, crypto: crypto)) }
+        begin(at: arrival, { done($0.map(\.living)) }) {
+            TallyFlow(try SubjectIndex(subject: subject, crypto: crypto))
+        }
     }
 
     /// The most keys that a call of SCAN looks at.

@@ -48,20 +48,27 @@ struct ListFlow: Flow {
     }
 }
 
-/// COUNT: how many living sessions a subject has.
-struct CountFlow: Flow {
+/// What a walk over an index came by.
+struct IndexTally {
+    var members = 0
+    var living = 0
+}
+
+/// A walk over one index that counts, and puts it right: COUNT, and the janitor.
+struct TallyFlow: Flow {
     private(set) var walk: IndexWalk
-    private(set) var count = 0
+    private(set) var tally = IndexTally()
 
     init(_ index: SubjectIndex) { walk = IndexWalk(index) }
 
-    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Int> {
-        var count = count
-        let step = try walk.next(event, context) { walk, living -> FlowStep<Int>? in
-            count += living.count
-            return walk.query == nil ? .answer(count) : nil
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<IndexTally> {
+        var tally = tally
+        let step = try walk.next(event, context) { walk, living -> FlowStep<IndexTally>? in
+            tally.members += walk.members.count
+            tally.living += living.count
+            return walk.query == nil ? .answer(tally) : nil
         }
-        self.count = count
+        self.tally = tally
         return step
     }
 }
