@@ -206,7 +206,7 @@ FUZZ_SOURCE_claims    = Tests/Fuzz/ClaimsFuzz.swift
 FUZZ_SOURCE_jws       = Tests/Fuzz/JWSFuzz.swift
 FUZZ_SOURCE_jwe       = Tests/Fuzz/JWEFuzz.swift
 
-# Where each program's completions belong; both programs write them themselves.
+# Where a program's completions belong, by shell. tokencachectl writes its own, the daemon's are files.
 COMPLETIONS = bash:share/bash-completion/completions/% zsh:share/zsh/site-functions/_% \
               fish:share/fish/vendor_completions.d/%.fish
 MANUALS     = man1/tokencachectl.1 man1/tokencache-load.1 man5/tokencached.yaml.5 man8/tokencached.8
@@ -218,10 +218,11 @@ install:
 	install -D -s -m 755 $(RELEASEDIR)/tokencache-load $(DESTDIR)$(PREFIX)/bin/tokencache-load
 	for page in $(MANUALS); do \
 	  install -D -m 644 docs/man/$${page#*/} $(DESTDIR)$(PREFIX)/share/man/$$page || exit; done
-	for program in tokencached tokencachectl; do for place in $(COMPLETIONS); do \
-	  file=$(DESTDIR)$(PREFIX)/$$(echo "$${place#*:}" | sed "s/%/$$program/") && mkdir -p "$${file%/*}" && \
-	  $(RELEASEDIR)/$$program --generate-completion-script $${place%%:*} >"$$file" && chmod 644 "$$file" || exit; \
-	  done; done
+	for place in $(COMPLETIONS); do \
+	  shell=$${place%%:*} file=$(DESTDIR)$(PREFIX)/$${place#*:} && \
+	  install -D -m 644 completions/tokencached.$$shell "$$(echo "$$file" | sed s/%/tokencached/)" && \
+	  file=$$(echo "$$file" | sed s/%/tokencachectl/) && \
+	  $(RELEASEDIR)/tokencachectl --generate-completion-script $$shell >"$$file" && chmod 644 "$$file" || exit; done
 	mkdir -p $(DESTDIR)$(UNITDIR)
 	for unit in $(UNITS); do \
 	  sed 's|=/usr/local/|=$(PREFIX)/|' systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit && \

@@ -75,7 +75,7 @@ let package = Package(
             swiftSettings: daemon),
         .target(name: "TokenCacheClient", dependencies: ["ReplyScanner", "CLinux"], swiftSettings: strict),
         .executableTarget(
-            name: "tokencached", dependencies: ["TokenCacheServer", "TokenCrypto", "Host", argumentParser, logging],
+            name: "tokencached", dependencies: ["TokenCacheServer", "TokenCrypto", "Host", logging],
             swiftSettings: strict),
         .executableTarget(
             name: "tokencachectl",

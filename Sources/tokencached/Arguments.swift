@@ -1,53 +1,64 @@
-internal import ArgumentParser
 internal import Glibc
-internal import Host
 internal import TokenCacheServer
 
-/// The command line of the daemon.
-struct Arguments: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "tokencached",
-        abstract: "A token cache daemon in front of Redis, behind a Unix socket that speaks RESP.",
-        discussion: """
-            Flags win over the environment (TOKENCACHED_ and the key, upper case, dots and dashes as underscores), which \
-            wins over the file. Every key is explained in tokencached.yaml(5).
+/// What the command line says. It is read here and not by a library, because a daemon needs little of one: the parser that
+/// the other programs use brings a fifth of the daemon's size with it.
+struct Arguments {
+    private var config: String?
+    private var socket: String?
+    private var redis: String?
+    private var stateDir: String?
+    private var assignments: [String] = []
+    private(set) var checkConfig = false
+    private(set) var json = false
 
-            Exit status: 0 after a clean shutdown, 64 for a wrong command line, 78 for a wrong configuration.
-            """,
-        version: "tokencached \(Product.version)")
+    /// What is asked for instead of a daemon.
+    enum Request { case version, help }
+    private(set) var request: Request?
 
-    /// Read if `--config` and TOKENCACHED_CONFIG do not say otherwise, and if it exists.
-    static let defaultFile = "/etc/tokencached/tokencached.yaml"
+    /// A wrong command line. What an option was given is not repeated: it may be a password.
+    struct Misuse: Error {
+        let message: String
+    }
 
-    @Option(help: ArgumentHelp("The configuration file. (default: \(defaultFile), if it exists)", valueName: "file"))
-    var config: String?
-
-    @Option(help: ArgumentHelp("The Unix socket to listen on.", valueName: "path"))
-    var socket: String?
-
-    @Option(help: ArgumentHelp("Where Redis is: embedded, unix:///path, redis://host:port, ….", valueName: "url"))
-    var redis: String?
-
-    @Option(help: ArgumentHelp("The folder for what must survive a restart.", valueName: "dir"))
-    var stateDir: String?
-
-    @Option(
-        name: .customLong("set"), parsing: .singleValue,
-        help: ArgumentHelp("Set any configuration key; may be repeated.", valueName: "key=value"))
-    var assignments: [String] = []
-
-    @Flag(help: "Check the configuration, say what is wrong with it, and exit.")
-    var checkConfig = false
-
-    @Flag(help: "With --check-config: say it as a JSON object on standard output.")
-    var json = false
-
-    func validate() throws {
-        guard checkConfig || !json else { throw ValidationError("--json goes with --check-config") }
-        // What was written is not repeated: it may be a password.
+    /// - Parameter words: what follows the program's name.
+    init(_ words: [String]) throws(Misuse) {
+        var words = words[...]
+        while let word = words.popFirst() {
+            let name = word.prefix { $0 != "=" }
+            guard name.hasPrefix("-") else { throw Misuse(message: "Unexpected argument '\(word)'") }
+            guard let option = Option(name) else { throw Misuse(message: "Unknown option '\(name)'") }
+            let attached = name.endIndex < word.endIndex ? String(word[name.endIndex...].dropFirst()) : nil
+            guard option.row.value != nil else {
+                guard attached == nil else { throw Misuse(message: "\(option.row.name) takes no value") }
+                set(option)
+                continue
+            }
+            // What looks like an option is one: a value that begins with a dash is written with `=`.
+            if let value = attached ?? (words.first?.hasPrefix("-") == false ? words.popFirst() : nil) {
+                set(option, to: value)
+            } else {
+                throw Misuse(message: "Missing value for '\(option.usage)'")
+            }
+        }
+        guard checkConfig || !json || request != nil else { throw Misuse(message: "--json goes with --check-config") }
         for assignment in assignments where assignment.prefix(while: { $0 != "=" }).isEmpty || !assignment.contains("=")
         {
-            throw ValidationError("--set takes KEY=VALUE, for example --set session.idle=2h")
+            throw Misuse(message: "--set takes KEY=VALUE, for example --set session.idle=2h")
+        }
+    }
+
+    private mutating func set(_ option: Option, to value: String = "") {
+        switch option {
+        case .config: config = value
+        case .socket: socket = value
+        case .redis: redis = value
+        case .stateDir: stateDir = value
+        case .set: assignments.append(value)
+        case .checkConfig: checkConfig = true
+        case .json: json = true
+        case .version: request = .version
+        case .help: request = .help
         }
     }
 
@@ -67,9 +78,9 @@ struct Arguments: ParsableCommand {
     func file(environment: [String: String]) -> String? {
         if let config { return config }
         if let path = environment[EnvironmentSource.fileVariable], !path.isEmpty { return path }
-        if access(Self.defaultFile, F_OK) == 0 { return Self.defaultFile }
+        if access(Option.defaultFile, F_OK) == 0 { return Option.defaultFile }
         // Anything but its absence is for the loader to report.
-        return errno == ENOENT || errno == ENOTDIR ? nil : Self.defaultFile
+        return errno == ENOENT || errno == ENOTDIR ? nil : Option.defaultFile
     }
 
     func load(environment: [String: String]) -> Result<(Settings, warnings: [String]), SettingsErrors> {

@@ -1,8 +1,10 @@
-internal import ArgumentParser
 internal import Glibc
 internal import Host
 internal import Logging
 internal import TokenCacheServer
+
+/// Exit status for a wrong command line (EX_USAGE of sysexits.h).
+let usageError: Int32 = 64
 
 /// Exit status for a wrong configuration (EX_CONFIG of sysexits.h).
 let configurationError: Int32 = 78
@@ -11,8 +13,18 @@ let configurationError: Int32 = 78
 let systemError: Int32 = 71
 
 guard StandardDescriptors.fill() else { exit(systemError) }
-let arguments = Arguments.parseOrExit(LaunchArguments.words)
+let arguments = argumentsOrExit()
 let environment = LaunchEnvironment.read()
+
+func argumentsOrExit() -> Arguments {
+    do throws(Arguments.Misuse) {
+        return try Arguments(LaunchArguments.words)
+    } catch {
+        complain(
+            "Error: \(error.message)\nUsage: \(Option.synopsis)\n  See 'tokencached --help' for more information.\n")
+        exit(usageError)
+    }
+}
 
 /// One line about the start: for people, or as a line of the log where the journal or a program reads it.
 func say(_ text: String, level: Logger.Level = .error, format: LogFormat) {
@@ -61,6 +73,15 @@ func checkAsJSON() -> Int32 {
     return report.isValid ? 0 : configurationError
 }
 
+switch arguments.request {
+case .help?:
+    print(Option.manual, terminator: "")
+    exit(0)
+case .version?:
+    print("tokencached \(Product.version)")
+    exit(0)
+case nil: break
+}
 if arguments.json { exit(checkAsJSON()) }
 
 switch arguments.load(environment: environment) {

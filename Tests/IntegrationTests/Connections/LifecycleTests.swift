@@ -191,4 +191,62 @@ struct LifecycleTests {
             #expect(version.output.contains("."))
         }
     }
+
+    @Test(
+        "a wrong command line is refused with status 64; what an option was given is not repeated",
+        arguments: [
+            (["--nonsense=hunter2"], "Unknown option '--nonsense'"), (["serve"], "Unexpected argument 'serve'"),
+            (["--config"], "Missing value for '--config <file>'"),
+            (["--socket", "--check-config"], "Missing value for '--socket <path>'"),
+            (["--check-config=hunter2"], "--check-config takes no value"),
+            (["--json"], "--json goes with --check-config"),
+            (["--set", "hunter2"], "--set takes KEY=VALUE, for example --set session.idle=2h"),
+            (["--set", "=hunter2"], "--set takes KEY=VALUE, for example --set session.idle=2h"),
+        ])
+    func usage(words: [String], message: String) throws {
+        try withWorld { world in
+            let child = try run(world, words, name: "usage")
+            #expect(try child.wait(.seconds(10)) == .exited(64), "\(child.errors)")
+            #expect(
+                child.errors.hasPrefix("Error: \(message)\nUsage: tokencached [--config <file>]"), "\(child.errors)")
+            #expect(!child.errors.contains("hunter2"), "\(child.errors)")
+        }
+    }
+
+    @Test("an option's value follows it or an equals sign; the last one wins, and an option of its own over --set")
+    func options() throws {
+        try withWorld { world in
+            let folder = try world.stage.folder.folder("kept")
+            let words = [
+                "--set", "socket.path=/no/such/folder/one", "--set=session.idle=3h", "--set", "session.idle=2h",
+                "--socket=/tmp/a=b.sock", "--check-config", "--json",
+                "--state-dir=\(folder)",
+            ]
+            let child = try run(world, words, name: "options")
+            #expect(try child.wait(.seconds(10)) == .exited(0), "\(child.errors)")
+            #expect(child.output.hasSuffix(#","valid":true,"warnings":[]}"# + "\n"), "\(child.output)")
+        }
+    }
+
+    @Test("--help, the manual and the completions name the same options")
+    func help() throws {
+        try withWorld { world in
+            let child = try run(world, ["--help"], name: "help")
+            #expect(try child.wait(.seconds(10)) == .exited(0), "\(child.errors)")
+            let options = child.output.split(separator: "\n").filter { $0.hasPrefix("  --") }.map {
+                String($0.split(separator: " ")[0].dropFirst(2))
+            }
+            #expect(options.contains("config") && options.contains("help"), "\(child.output)")
+            let manual = try PackageFolder.text("docs/man/tokencached.8")
+            let named = manual.split(separator: "\n").filter { $0.hasPrefix(".It Fl Fl ") }.map {
+                String($0.split(separator: " ")[3])
+            }
+            #expect(named == options)
+            let fish = try PackageFolder.text("completions/tokencached.fish")
+            let completed = fish.split(separator: "\n").compactMap { line in
+                line.range(of: "-l ").map { String(line[$0.upperBound...].prefix { $0 != " " }) }
+            }
+            #expect(completed == options)
+        }
+    }
 }
