@@ -22,7 +22,7 @@ FUZZ_SECONDS ?= 300
 
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev libyaml-dev pkg-config
 RUN_PACKAGES   = redis-server
-TEST_PACKAGES  = redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils
+TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
@@ -47,7 +47,7 @@ DOCS       = tmp/docs
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       unit, integration and simulated tests (installs what they need); ten minutes'
-	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, without the near cache'
+	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
@@ -88,6 +88,8 @@ test-variants: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	@echo 'the same rules with the rights of conf/redis-users.acl and no others (all of it: TEST_ACL=1):'
 	TEST_ACL=1 Tests/swift-test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)'
+	@echo 'the same rules over TLS (all of it: TEST_TLS=1):'
+	TEST_TLS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|G[0-9]|RedisFault|NearCache)'
 	@echo 'the same rules without the near cache:'
 	TEST_NEAR_CACHE=0 Tests/swift-test $(DEBUG) --skip-build --filter IntegrationTests
 

@@ -40,7 +40,7 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
 
         // One-way order: each target imports only what stands above it.
@@ -50,7 +50,7 @@ let package = Package(
         .target(name: "TokenCrypto", dependencies: ["COpenSSL", "Host", "UnixTime"], swiftSettings: strict + [lived]),
         .target(name: "Tokens", dependencies: ["TokenCrypto", "UnixTime"], swiftSettings: strict + [lived]),
         .target(
-            name: "EventLoop", dependencies: ["Host", "UnixTime", "CLibevent", "CLinux"], swiftSettings: daemon),
+            name: "EventLoop", dependencies: ["Host", "UnixTime", "CLibevent", "CLinux", "COpenSSL"], swiftSettings: daemon),
         .target(name: "ReplyScanner", dependencies: ["CHiredis"], swiftSettings: strict),
         .target(
             name: "RedisLink",

@@ -10,6 +10,8 @@ public enum StreamCloseReason: Equatable, Sendable, CustomStringConvertible {
     case unresolved(String)
     /// A system call failed: while connecting if `connecting`, else reading or writing.
     case failed(number: Int32, connecting: Bool)
+    /// TLS failed, in the handshake or behind it.
+    case insecure(TLSFault)
 
     public var description: String {
         switch self {
@@ -18,6 +20,7 @@ public enum StreamCloseReason: Equatable, Sendable, CustomStringConvertible {
         case .unresolved(let words): "host name not resolved: \(words)"
         case .failed(let number, true): "cannot connect: \(describe(errno: number))"
         case .failed(let number, false): "connection lost: \(describe(errno: number))"
+        case .insecure(let fault): "TLS failed: \(fault)"
         }
     }
 }

@@ -56,6 +56,8 @@ public final class Daemon {
     /// What exists once Redis's address is known.
     private struct Parts {
         let node: RedisNode
+        /// Nil where Redis is not spoken to over TLS.
+        let tls: TLSStreams?
         let server: Server
         let dispatcher: Dispatcher
         /// Nil where Redis is embedded: it is nobody else's.
@@ -153,14 +155,17 @@ public final class Daemon {
         } catch {
             let reason = (error as? KeyRingError)?.description(of: settings.keyring.file) ?? "\(error)"
             logger.critical("the daemon cannot start: \(reason)")
-            exitStatus = error is KeyRingError ? 78 : 71
+            exitStatus = error is KeyRingError || error is RedisCertificates.Refusal ? 78 : 71
             loop.stop()
         }
     }
 
     private func makeParts(_ endpoint: RedisEndpoint) throws -> Parts {
         let prefix = Array(settings.redis.prefix.utf8)
-        let node = makeNode(endpoint, prefix: prefix)
+        let tls = try RedisCertificates.load(settings).map {
+            TLSStreams(over: loop, scheduler: loop, context: $0, serverName: settings.redis.tlsServerName)
+        }
+        let node = makeNode(endpoint, over: tls ?? loop, prefix: prefix)
         let service = try TokenService(
             router: RedisRouter(node: node), scheduler: loop, prefix: prefix,
             timeout: settings.redis.timeout.wholeMilliseconds, policy: TokenPolicy(settings),
@@ -185,7 +190,7 @@ public final class Daemon {
             service: service, name: dispatcher.environment.runID,
             interval: settings.janitor.interval.wholeMilliseconds, rate: settings.janitor.rate, logger: logger)
         return Parts(
-            node: node, server: server, dispatcher: dispatcher, marking: marking, janitor: janitor)
+            node: node, tls: tls, server: server, dispatcher: dispatcher, marking: marking, janitor: janitor)
     }
 
     /// Hands on what the service has for an auditor, where there is one.
@@ -201,7 +206,7 @@ public final class Daemon {
 
     private var hasNearCache: Bool { settings.nearCache.maxMemory > 0 }
 
-    private func makeNode(_ endpoint: RedisEndpoint, prefix: [UInt8]) -> RedisNode {
+    private func makeNode(_ endpoint: RedisEndpoint, over streams: any StreamMaker, prefix: [UInt8]) -> RedisNode {
         var node = RedisNode.Settings()
         node.link.timeout = settings.redis.timeout
         let passwordFile = settings.redis.passwordFile
@@ -222,7 +227,8 @@ public final class Daemon {
         // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.
         node.proof = embedded == nil ? .beat : .ping
         return RedisNode(
-            host: LinkHost(loop: loop), endpoint: endpoint, settings: node, scripts: TokenService.scripts,
+            host: LinkHost(loop: loop, streams: streams), endpoint: endpoint, settings: node,
+            scripts: TokenService.scripts,
             logger: logger)
     }
 
@@ -387,6 +393,9 @@ public final class Daemon {
             throw Reloadable.Refusal(description: "\(error)")
         }
         self.settings = settings
+        if let certificates = new.certificates {
+            parts?.tls?.use(certificates, serverName: settings.redis.tlsServerName)
+        }
         audit.replace(new.audit)
         if let service = parts?.dispatcher.service { follow(service) }
         log.level = settings.log.level

@@ -104,6 +104,17 @@ enum PasswordFile {
     /// Its first line, or why it is not used.
     /// - Parameter isCredential: the service manager sees to who may read it.
     static func read(_ path: String, isCredential: Bool) -> Result<[UInt8], ValueFault> {
+        SecretFile.read(path, isCredential: isCredential, maxBytes: maxBytes).map { bytes in
+            Array(bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") })
+        }
+    }
+}
+
+/// A file that nobody else may read.
+enum SecretFile {
+    /// What it begins with, up to `maxBytes`, or why it is not used.
+    /// - Parameter isCredential: the service manager sees to who may read it.
+    static func read(_ path: String, isCredential: Bool, maxBytes: Int) -> Result<[UInt8], ValueFault> {
         // A pipe would otherwise keep the daemon waiting for somebody who writes.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else { return .failure(ValueFault("cannot be read: \(HostFiles.text(errno))")) }
@@ -114,7 +125,6 @@ enum PasswordFile {
         var bytes = [UInt8](repeating: 0, count: maxBytes)
         let count = Glibc.read(descriptor, &bytes, bytes.count)
         guard count >= 0 else { return .failure(ValueFault("cannot be read: \(HostFiles.text(errno))")) }
-        return .success(
-            Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }))
+        return .success(Array(bytes.prefix(count)))
     }
 }

@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import Host
 internal import Logging
 internal import TokenCache
@@ -14,6 +15,8 @@ struct Reloadable {
     let keys: KeyRing?
     let access: AccessRules
     let limits: Settings.Limits
+    /// For new connections to Redis; nil where they have no TLS.
+    let certificates: TLSContext?
     /// Opened, and closed by whoever does not take it over.
     let audit: AuditTrail.Sink
 
@@ -30,6 +33,9 @@ struct Reloadable {
         statelessPolicy = StatelessPolicy(settings)
         access = AccessRules(settings)
         limits = Settings.Limits(settings)
+        do throws(RedisCertificates.Refusal) { certificates = try RedisCertificates.load(settings) } catch {
+            throw Refusal(description: error.description)
+        }
         do throws(FileFault) { audit = try .open(settings.audit.target) } catch {
             throw Refusal(description: AuditTrail.refusal(of: settings.audit.target, error))
         }

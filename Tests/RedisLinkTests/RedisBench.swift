@@ -35,16 +35,19 @@ final class Bench {
     private(set) var states: [LinkState] = []
     private var onState: (() -> Void)?
 
-    init(_ endpoint: RedisEndpoint, scripts: [RedisScript] = [], _ change: (inout LinkSettings) -> Void = { _ in })
-        throws
-    {
+    /// - Parameter over: what filters the streams.
+    init(
+        _ endpoint: RedisEndpoint, scripts: [RedisScript] = [], _ change: (inout LinkSettings) -> Void = { _ in },
+        over: (EventLoop) -> any StreamMaker = { $0 }
+    ) throws {
         loop = try EventLoop()
         var settings = LinkSettings()
         change(&settings)
         var logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         logger.logLevel = .critical
         link = RedisLink(
-            host: LinkHost(loop: loop), endpoint: endpoint, settings: settings, scripts: scripts, logger: logger)
+            host: LinkHost(loop: loop, streams: over(loop)), endpoint: endpoint, settings: settings, scripts: scripts,
+            logger: logger)
         link.onStateChange = { [unowned self] state in
             states.append(state)
             onState?()

@@ -10,14 +10,37 @@ public final class RedisServer: Sendable {
 
     public var socket: String { process.socket }
     public var folder: String { process.folder }
-    public var url: String { "unix://\(socket)" }
+    /// How daemons reach it: its Unix socket, or TLS.
+    public let url: String
+    /// What a daemon must be told besides.
+    public let settings: [String: String]
 
     /// `options` as on redis-server's command line, after ours, so that they win: `["--maxmemory", "1"]`. What it has
     /// answered is in its file, also after `kill -9`; nothing waits for the disk.
-    /// - Parameter isRestricted: `options` name a file of users in which the test has a name of its own.
-    init(folder: String, program: String, options: [String], isRestricted: Bool, book: SecretBook) throws {
+    /// - Parameters:
+    ///   - isRestricted: `options` name a file of users in which the test has a name of its own.
+    ///   - authority: it speaks TLS as well, to clients with a certificate of this authority, and daemons do.
+    init(
+        folder: String, program: String, options: [String], isRestricted: Bool, authority: CertificateAuthority?,
+        book: SecretBook
+    ) throws {
         self.book = book
         self.isRestricted = isRestricted
+        var options = options
+        if let authority {
+            let port = try FreePort.find()
+            let identity = try authority.issue("redis\(port)", for: ["127.0.0.1"])
+            let daemon = try authority.issue("daemon\(port)", for: [])
+            options = authority.options(identity, port: port, asksClients: true) + options
+            url = "rediss://127.0.0.1:\(port)"
+            settings = [
+                "redis.tls-ca-cert-file": authority.certificate, "redis.tls-cert-file": daemon.certificate,
+                "redis.tls-key-file": daemon.key,
+            ]
+        } else {
+            url = "unix://\(folder)/r.sock"
+            settings = [:]
+        }
         process = try RedisProcess(
             folder: folder, program: program,
             options: [

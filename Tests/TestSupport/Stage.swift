@@ -16,6 +16,9 @@ public final class Stage: Sendable {
     /// Whether daemons have a near cache where a test does not say; `TEST_NEAR_CACHE=0` runs every test without.
     public static let hasNearCache = ProcessInfo.processInfo.environment["TEST_NEAR_CACHE"] != "0"
 
+    /// Whether daemons speak TLS to the redis-servers of a test where it does not say; `TEST_TLS=1` has it so.
+    private static let speaksTLS = ProcessInfo.processInfo.environment["TEST_TLS"] == "1"
+
     /// Whether its daemons have the rights at Redis that conf/redis-users.acl gives, and no others.
     public let isRestricted: Bool
 
@@ -26,13 +29,19 @@ public final class Stage: Sendable {
         prefix = "t\(UInt32.random(in: 0...UInt32.max)):"
     }
 
-    /// - Parameter program: another version than the system's.
-    public func addRedis(_ options: [String] = [], program: String = "redis-server") throws -> RedisServer {
+    /// - Parameters:
+    ///   - program: another version than the system's.
+    ///   - speaksTLS: nil leaves it to the environment.
+    public func addRedis(
+        _ options: [String] = [], program: String = "redis-server", speaksTLS: Bool? = nil
+    ) throws -> RedisServer {
         let number = state.withLock { $0.servers.count + 1 }
         let folder = try folder.folder("r\(number)")
         let rights = isRestricted ? ["--aclfile", try RedisRights.write(into: folder, prefix: prefix)] : []
+        let authority = speaksTLS ?? Self.speaksTLS ? try CertificateAuthority(in: certificates()) : nil
         let server = try RedisServer(
-            folder: folder, program: program, options: rights + options, isRestricted: isRestricted, book: book)
+            folder: folder, program: program, options: rights + options, isRestricted: isRestricted,
+            authority: authority, book: book)
         state.withLock { $0.servers.append(server) }
         return server
     }
@@ -48,6 +57,7 @@ public final class Stage: Sendable {
         if !Self.hasNearCache { all["near-cache.max-memory"] = "0" }
         // The same keys for all daemons of a test, as on all hosts of a site; an embedded one makes its own.
         if case .embedded = store {} else { all["keyring.file"] = try keyRing() }
+        if case .redis(let server) = store { all.merge(server.settings) { _, new in new } }
         all.merge(settings) { _, new in new }
         let daemon = try Daemon(
             name: "d\(number)", folder: folder.folder("d\(number)"), store: store, settings: all,
@@ -67,6 +77,9 @@ public final class Stage: Sendable {
 
     public var daemons: [Daemon] { state.withLock { $0.daemons } }
     public var servers: [RedisServer] { state.withLock { $0.servers } }
+
+    /// For certificates and their keys.
+    public func certificates() throws -> String { try folder.folder("tls") }
 
     /// For what clients read and write (tools' output, which holds tokens by right): not looked through for leaks.
     public func clientFolder() throws -> String { try folder.folder("client") }

@@ -1,7 +1,10 @@
 extension KnownFault {
     /// Every row, in the order of the manual.
     public static let all = [
-        unreachable, lost, timeout, silent, loading, busy, outOfMemory, cannotSave, protectedMode, readOnly, masterDown,
+        unreachable, lost, endedAtOnce, speaksTLS, tlsUnanswered, tlsWrongName, tlsExpired, tlsNotYetValid,
+        tlsUntrusted,
+        tlsCertificateRequired, tlsCertificateRefused, tlsFailed, timeout, silent, loading, busy, outOfMemory,
+        cannotSave, protectedMode, readOnly, masterDown,
         noReplicas, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld, maxClients,
         cluster, clusterDown, notReachedYet, closed, overloaded, scriptLost, scriptRefused, scriptFailed, refused,
         notAReply, unexpected, firstCommands, noDatabase, wrongType,
@@ -14,6 +17,39 @@ extension KnownFault {
     static let lost = KnownFault(
         "the connection to Redis was lost", means: "it ended while the question was under way",
         remedy: "usually over by itself; Redis's log says why, if it ended")
+    static let endedAtOnce = KnownFault(
+        "Redis ended the connection before its first answer",
+        means: "its port wants TLS, or a proxy has nobody behind it",
+        remedy: "does the port speak TLS? then `redis.url` begins with `rediss://`; Redis's log says more")
+    static let speaksTLS = KnownFault(
+        "Redis's port speaks TLS", means: "`redis.url` has no TLS", remedy: "write `rediss://` in `redis.url`")
+    static let tlsUnanswered = KnownFault(
+        "no TLS handshake with Redis", means: "the port does not speak TLS, or was silent for too long",
+        remedy: "is it Redis's `tls-port`? a port without TLS has an address with `redis://`")
+    static let tlsWrongName = KnownFault(
+        "the TLS certificate of Redis is for another name", detail: ": for redis.example, not for 10.0.0.5",
+        means: "the host in `redis.url` is not among the names of the certificate",
+        remedy: "write the certificate's name in `redis.url`, or in `redis.tls-server-name`")
+    static let tlsExpired = KnownFault(
+        "the TLS certificate of Redis has expired", means: "or one of those that signed it",
+        remedy: "renew it at Redis; is this host's clock right?")
+    static let tlsNotYetValid = KnownFault(
+        "the TLS certificate of Redis is not valid yet", means: "its time begins later, by this host's clock",
+        remedy: "is this host's clock right? (chrony, systemd-timesyncd)")
+    static let tlsUntrusted = KnownFault(
+        "the TLS certificate of Redis is signed by nobody trusted here", detail: ": self-signed certificate",
+        means: "its authority is not among those of this host, or of `redis.tls-ca-cert-file`",
+        remedy: "name the file of the authority that signed it in `redis.tls-ca-cert-file`")
+    static let tlsCertificateRequired = KnownFault(
+        "Redis asks for a TLS client certificate", means: "`tls-auth-clients yes`, and none is configured",
+        remedy: "give `redis.tls-cert-file` and `redis.tls-key-file`, or set `tls-auth-clients no` at Redis")
+    static let tlsCertificateRefused = KnownFault(
+        "Redis refuses the TLS client certificate", detail: ": tlsv1 alert unknown ca",
+        means: "it has expired, or Redis's `tls-ca-cert-file` does not know who signed it",
+        remedy: "compare `redis.tls-cert-file` with Redis's `tls-ca-cert-file`; Redis's log says more")
+    static let tlsFailed = KnownFault(
+        "TLS to Redis failed", detail: ": …", means: "the two sides have no version or cipher in common, or the like",
+        remedy: "`openssl s_client -connect host:port` shows the same; TLS 1.2 is the least")
     public static let timeout = KnownFault(
         "Redis did not answer in time", means: "no answer within `redis.timeout` (250ms)",
         remedy:

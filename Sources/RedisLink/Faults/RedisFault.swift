@@ -31,6 +31,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case cluster
         /// `CLUSTERDOWN`: the node is cut off, or not all slots have a master.
         case clusterDown
+        /// TLS is refused, by this side or the other, or one side speaks it and the other does not.
+        case tls
         /// A version that lacks what the scripts need.
         case tooOld
         /// Bytes that are no reply, or a reply past a limit.
@@ -73,10 +75,10 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Redis said nothing at all: what was asked for may have happened, or was never sent.
+    /// Redis said nothing at all, or nobody could tell that it was Redis: what was asked for may have happened, or was never sent.
     public var isSilence: Bool {
         switch kind {
-        case .timeout, .closed, .unreachable: true
+        case .timeout, .closed, .unreachable, .tls: true
         default: false
         }
     }
@@ -90,8 +92,9 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Trying again soon is of no use: first the operator has to change credentials or the version.
-    var needsOperator: Bool { kind == .credentials || kind == .tooOld }
+    /// Trying again soon is of no use: first the operator has to change credentials, certificates or the
+    /// version.
+    var needsOperator: Bool { kind == .credentials || kind == .tls || kind == .tooOld }
 
     public init(_ kind: Kind, _ description: String) {
         self.kind = kind

@@ -107,7 +107,7 @@ final class RedisFeed {
     /// data connection says.
     private func warn(_ fault: RedisFault) {
         self.fault = fault
-        guard fault.kind != .unreachable, fault.kind != .closed else { return }
+        guard ![.unreachable, .closed, .tls].contains(fault.kind) else { return }
         let now = host.scheduler.now
         if let lastWarning, lastWarning.duration(to: now) < .seconds(60) { return }
         lastWarning = now

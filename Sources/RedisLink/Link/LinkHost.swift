@@ -23,6 +23,8 @@ public struct LinkHost {
         LinkHost(scheduler: scheduler, streams: feedStreams ?? streams, seed: seed &+ 1)
     }
 
-    /// On a loop, over sockets.
-    public init(loop: EventLoop) { self.init(scheduler: loop, streams: loop, seed: .random(in: 0 ... .max)) }
+    /// On a loop, over its sockets or what filters them.
+    public init(loop: EventLoop, streams: (any StreamMaker)? = nil) {
+        self.init(scheduler: loop, streams: streams ?? loop, seed: .random(in: 0 ... .max))
+    }
 }

@@ -16,6 +16,8 @@ final class LinkTransport: ByteStreamDelegate {
     private let endpoint: RedisEndpoint
     private let settings: LinkSettings
     private var stream: (any OutgoingStream)?
+    /// Whether the other side has said anything on this connection.
+    private var isAnswered = false
 
     init(host: LinkHost, endpoint: RedisEndpoint, settings: LinkSettings) {
         self.host = host
@@ -25,6 +27,7 @@ final class LinkTransport: ByteStreamDelegate {
 
     func connect() {
         close()
+        isAnswered = false
         let stream = host.streams.makeStream()
         stream.delegate = self
         self.stream = stream
@@ -46,17 +49,51 @@ final class LinkTransport: ByteStreamDelegate {
         owner?.transportConnected(login: login)
     }
 
-    func streamReceived(_ bytes: UnsafeRawBufferPointer) { owner?.transportReceived(bytes) }
+    func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        if !isAnswered {
+            isAnswered = true
+            // No reply begins as an alert of TLS does.
+            guard bytes.first != Self.alert else {
+                close()
+                owner?.transportClosed(RedisFault(.tls, .speaksTLS))
+                return
+            }
+        }
+        owner?.transportReceived(bytes)
+    }
 
     func streamClosed(_ reason: StreamCloseReason) {
         let fault =
             switch reason {
             case .endOfFile, .failed(_, connecting: false):
-                RedisFault(.closed, .lost)
+                isAnswered ? RedisFault(.closed, .lost) : RedisFault(.closed, .endedAtOnce)
             case .connectTimeout, .unresolved, .failed(_, connecting: true):
                 RedisFault(.unreachable, .unreachable, ": \(reason)")
+            case .insecure(let fault): RedisFault(fault)
             }
         close()
         owner?.transportClosed(fault)
+    }
+
+    /// The type of a TLS record with an alert. Source: RFC 8446, 5.1.
+    private static let alert: UInt8 = 21
+}
+
+extension RedisFault {
+    init(_ fault: TLSFault) {
+        self =
+            switch fault {
+            case .wrongName(let expected, let names):
+                RedisFault(
+                    .tls, .tlsWrongName,
+                    ": for \(names.isEmpty ? "no host" : names.joined(separator: ", ")), not for \(expected)")
+            case .expired: RedisFault(.tls, .tlsExpired)
+            case .notYetValid: RedisFault(.tls, .tlsNotYetValid)
+            case .untrusted(let words): RedisFault(.tls, .tlsUntrusted, ": \(words)")
+            case .certificateRequired: RedisFault(.tls, .tlsCertificateRequired)
+            case .certificateRefused(let words): RedisFault(.tls, .tlsCertificateRefused, ": \(words)")
+            case .notSpoken, .unfinished: RedisFault(.unreachable, .tlsUnanswered)
+            case .failed(let words): RedisFault(.tls, .tlsFailed, ": \(words)")
+            }
     }
 }

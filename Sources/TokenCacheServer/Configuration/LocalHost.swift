@@ -92,6 +92,12 @@ enum HostFiles {
     }
 
     static func read(_ path: String, maxBytes: Int) -> Result<String, ValueFault> {
+        readBytes(path, maxBytes: maxBytes).flatMap { bytes in
+            String(validating: bytes, as: UTF8.self).map(Result.success) ?? .failure(ValueFault("is not UTF-8 text"))
+        }
+    }
+
+    static func readBytes(_ path: String, maxBytes: Int) -> Result<[UInt8], ValueFault> {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return .failure(ValueFault("cannot be read: \(text(errno))")) }
         defer { close(descriptor) }
@@ -109,10 +115,7 @@ enum HostFiles {
                 return .failure(ValueFault("is longer than \(ByteSizeText.text(maxBytes))"))
             }
         }
-        guard let content = String(validating: bytes, as: UTF8.self) else {
-            return .failure(ValueFault("is not UTF-8 text"))
-        }
-        return .success(content)
+        return .success(bytes)
     }
 
     /// `No such file or directory`.

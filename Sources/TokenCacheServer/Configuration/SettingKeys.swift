@@ -64,6 +64,25 @@ struct RedisKeys: KeySection {
     let passwordFile = SettingKey(
         "redis.password-file", .path(empty: "none"), default: "", .restart, disclosure: .pathOnly,
         "file whose first line is the password for Redis")
+    let tlsAuthorities = SettingKey(
+        "redis.tls-ca-cert-file", .path(empty: "those of the system"), default: "", .reload,
+        "certificates of the authorities that may have signed Redis's")
+    let tlsCertificate = SettingKey(
+        "redis.tls-cert-file", .path(empty: "none"), default: "", .reload,
+        "the certificate that the daemon shows to Redis")
+    let tlsKey = SettingKey(
+        "redis.tls-key-file", .path(empty: "none"), default: "", .reload, disclosure: .pathOnly,
+        "the private key of redis.tls-cert-file")
+    let tlsServerName = SettingKey(
+        "redis.tls-server-name",
+        .text(allowed: "a host name or address of at most 253 characters, or empty for the one in redis.url") { text in
+            text.utf8.count <= 253
+                && text.utf8.allSatisfy {
+                    (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+                        || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ":")
+                }
+        },
+        default: "", .reload, "whose name Redis's certificate must have")
     let prefix = SettingKey(
         "redis.prefix",
         .text(allowed: "1 to 64 printable ASCII characters without space, { and }") { text in

@@ -26,6 +26,8 @@ public struct Settings: Sendable, Equatable {
         var isKeyringMade = false
         /// `redis.password-file` lies among systemd's credentials.
         var isPasswordCredential = false
+        /// `redis.tls-key-file` does.
+        var isTLSKeyCredential = false
     }
 
     /// Every key at its default; paths still empty, as no environment is looked at.
@@ -59,8 +61,10 @@ public struct Settings: Sendable, Equatable {
     }
 
     /// What is wrong with the files that these settings name, as far as that can be seen without starting: the key ring,
-    /// and the audit trail.
-    public var fileProblem: String? { DaemonKeys.problem(self) ?? AuditTrail.problem(self) }
+    /// the audit trail, and the certificates for Redis.
+    public var fileProblem: String? {
+        DaemonKeys.problem(self) ?? AuditTrail.problem(self) ?? RedisCertificates.problem(self)
+    }
 }
 
 /// Bounds of a Unix socket's address.

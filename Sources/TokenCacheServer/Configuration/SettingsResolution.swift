@@ -21,7 +21,7 @@ struct SettingsResolution {
         resolvePaths(paths)
         resolveNames()
         checkLimits()
-        checkRedis()
+        checkRedis(paths)
         checkPasswords(paths)
         resolveKeyring(paths)
         checkGuests()
@@ -146,19 +146,42 @@ struct SettingsResolution {
     }
 
     /// What the address can say and this version cannot do.
-    private mutating func checkRedis() {
+    private mutating func checkRedis(_ paths: DefaultPaths) {
         let url = settings.redis.url
         let missing: String? =
             switch url.target {
             case .sentinel: "Sentinel"
             case .cluster: "Redis Cluster"
-            case .embedded, .unix, .standalone: url.tls ? "TLS" : nil
+            case .embedded, .unix, .standalone: nil
             }
-        guard let missing else { return }
+        guard let missing else { return checkCertificates(paths) }
         let message =
             "this version does not speak \(missing) yet; allowed now: embedded, unix://[user:password@]/path, "
-            + "redis://[user:password@]host:port[/db]"
+            + "redis://[user:password@]host:port[/db], rediss://…"
         problems.append(SettingsProblem(key: "redis.url", origin: sources.origin(of: "redis.url"), message))
+    }
+
+    /// TLS to Redis: which files go together. They are opened when the daemon starts.
+    private mutating func checkCertificates(_ paths: DefaultPaths) {
+        let redis = settings.redis
+        let given = [
+            ("redis.tls-ca-cert-file", redis.tlsAuthorities), ("redis.tls-cert-file", redis.tlsCertificate),
+            ("redis.tls-key-file", redis.tlsKey), ("redis.tls-server-name", redis.tlsServerName),
+        ].filter { !$0.1.isEmpty }.map(\.0)
+        guard redis.url.tls else {
+            if !given.isEmpty {
+                warn("\(given.joined(separator: ", ")): not used, as redis.url has no TLS (rediss://)")
+            }
+            return
+        }
+        settings.resolved.isTLSKeyCredential = paths.isCredential(redis.tlsKey)
+        guard redis.tlsCertificate.isEmpty != redis.tlsKey.isEmpty else { return }
+        let (has, lacks) =
+            redis.tlsKey.isEmpty
+            ? ("redis.tls-cert-file", "redis.tls-key-file") : ("redis.tls-key-file", "redis.tls-cert-file")
+        problems.append(
+            SettingsProblem(
+                key: has, origin: sources.origin(of: has), "needs \(lacks): a certificate and its key go together"))
     }
 
     private mutating func checkPasswords(_ paths: DefaultPaths) {

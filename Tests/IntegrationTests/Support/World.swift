@@ -37,13 +37,13 @@ struct World: Sendable {
 func withWorld(
     _ backend: Backend = .standalone, daemons count: Int = 1, settings: [String: String] = [:],
     redis options: [String] = [], readiness: Daemon.Readiness = .serves, isRestricted: Bool? = nil,
-    launcher: [String] = [],
+    speaksTLS: Bool? = nil, launcher: [String] = [],
     _ body: (World) throws -> Void
 ) throws {
     let stage = try Stage(isRestricted: isRestricted)
     var problems: [String] = []
     do {
-        let server = backend == .standalone ? try stage.addRedis(options) : nil
+        let server = backend == .standalone ? try stage.addRedis(options, speaksTLS: speaksTLS) : nil
         let store: Daemon.Store = server.map { .redis($0) } ?? .embedded
         let daemon = try stage.addDaemon(store, settings: settings, launcher: launcher, readiness: readiness)
         let others = try (1..<max(1, count)).map { _ in
