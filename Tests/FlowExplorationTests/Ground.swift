@@ -16,10 +16,11 @@ final class Ground: FlowContext {
     /// The next session's, where that is not the one other of an exploration.
     var freshSid: SessionID?
 
-    init(symbols: Symbols, policy: TokenPolicy) {
+    /// - Parameter sealer: where guests are opened.
+    init(symbols: Symbols, policy: TokenPolicy, sealer: Sealer? = nil) {
         self.symbols = symbols
         self.policy = policy
-        stateless = StatelessTokens(policy: StatelessPolicy(), sealer: nil, random: SeededRandom(seed: 1))
+        stateless = StatelessTokens(policy: StatelessPolicy(), sealer: sealer, random: SeededRandom(seed: 1))
     }
 
     var crypto: CryptoContext { symbols.crypto }
