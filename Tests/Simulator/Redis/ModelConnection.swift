@@ -15,6 +15,9 @@ final class ModelConnection {
     var redirect: Int64?
     var channels: [[UInt8]] = []
 
+    /// The last command that may be sent only once.
+    var lastData: (command: [[UInt8]], at: SimulatedTime)?
+
     var path: SimulatedNetwork.PathName { stream.path }
 
     init(redis: ModelRedis, id: Int64, stream: SimulatedStream) {

@@ -19,6 +19,8 @@ enum BentStore: String, Hashable, CaseIterable {
     case indexSkipped, indexWithoutEnd, sessionWithoutEnd
     case goneIsTakenOutAtOnce
     case tombstoneSkipped, memoDropped, previousStays, confirmationStays, rememberedDropped, sealedGarbled
+    case conditionUnchecked, takenStays, addsToWhatWasRead, unknownFateIsRepeated, limitsDropped
+    case epochSkipped, epochIsNotTold
     case fullRedisRefusesAccess
     case onlyBeatsAreTold, flushIsNotTold
     case anyBeatIsTaken, beatIsWrittenAgain

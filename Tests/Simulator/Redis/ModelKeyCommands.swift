@@ -6,6 +6,7 @@ extension ModelCommands {
         if name == "EVALSHA" { return ModelScripts.run(words, redis) }
         if name == "DBSIZE" { return .integer(Int64(redis.keys.names.count { redis.find($0) != nil })) }
         guard let first = words.first else { return .error("ERR wrong number of arguments") }
+        if name == "SCAN" { return scan(number(first) ?? 0, words, redis) }
         let key = text(first)
         let rest = Array(words.dropFirst())
         switch name {
@@ -48,6 +49,17 @@ extension ModelCommands {
         case "ZRANGE": return range(key, rest, redis)
         default: return .error("ERR unknown command '\(name)', with args beginning with: ")
         }
+    }
+
+    /// `SCAN cursor MATCH start* COUNT n`: by a number that a name has for ever, so that nothing is passed by.
+    private static func scan(_ cursor: Int64, _ words: [[UInt8]], _ redis: ModelRedis) -> ModelReply {
+        guard words.count == 5, let count = number(words[4]).map(Int.init) else { return .error("ERR syntax error") }
+        func place(_ name: String) -> Int64 { name.utf8.reduce(7) { ($0 &* 31 &+ Int64($1)) & 0xffff_ffff } + 1 }
+        let names = redis.keys.names.filter { redis.find($0) != nil && place($0) >= cursor }
+        let places = names.map(place).sorted()
+        let next = places.count > count ? places[count] : 0
+        let found = names.filter { (next == 0 || place($0) < next) && bytes($0).starts(with: words[2].dropLast()) }
+        return .array([.bulk(decimal(next)), .array(found.map { .bulk(bytes($0)) })])
     }
 
     static func score(_ score: Double) -> String {

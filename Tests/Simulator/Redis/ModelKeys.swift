@@ -57,6 +57,12 @@ struct ModelKeys {
         return changed
     }
 
+    /// What stood under a key before its last change, where that was after a moment.
+    func formerly(_ key: String, since moment: SimulatedTime) -> ModelEntry? {
+        guard let last = undo.last(where: { $0.key == key }), last.at > moment else { return nil }
+        return last.entry
+    }
+
     /// Takes back what was changed after a moment.
     /// - Returns: the keys that stand there no longer as they did.
     mutating func lose(since moment: SimulatedTime) -> [String] {

@@ -86,6 +86,7 @@ final class ModelRedis {
     }
 
     func removed(_ connection: ModelConnection) {
+        repeatLast(of: connection)
         connections.removeAll { $0 === connection }
         waiting.removeAll { $0 === connection }
     }
@@ -117,6 +118,7 @@ final class ModelRedis {
 
     private func run(_ words: [[UInt8]], on connection: ModelConnection) {
         for word in words where word.count >= 48 { onArgument(word) }
+        if ModelScripts.isSentOnce(words) { connection.lastData = (words, agenda.now) }
         let reply = ModelCommands.run(words, on: connection, self)
         if let reply { connection.reply(reply) }
         let source = ChangeSource(path: connection.path, command: ModelCommands.name(of: words, in: self))
@@ -147,7 +149,8 @@ final class ModelRedis {
 
     /// Whether a removed rule keeps this key from being told.
     private func isHidden(_ key: String) -> Bool {
-        bent.contains(.onlyBeatsAreTold) ? !key.utf8.contains(UInt8(ascii: "~")) : false
+        if bent.contains(.epochIsNotTold), key == "tc:s:~epoch" { return true }
+        return bent.contains(.onlyBeatsAreTold) ? !key.utf8.contains(UInt8(ascii: "~")) : false
     }
 
     /// FLUSHALL is told at once, as a null.
@@ -203,6 +206,22 @@ final class ModelRedis {
         report(ChangeSource(command: "expired"))
         tellChanges()
         for connection in connections { connection.flush() }
+    }
+
+    /// What stood in a field a moment ago, where it was another value: for a removed rule.
+    func formerly(_ key: String, _ field: [UInt8]) -> [UInt8]? {
+        keys.formerly(key, since: agenda.now - .milliseconds(5))?[field]
+    }
+
+    /// A connection has ended, and nobody knows whether its last command was carried out: for a removed rule.
+    private func repeatLast(of connection: ModelConnection) {
+        guard bent.contains(.unknownFateIsRepeated), let last = connection.lastData, !isDown else { return }
+        guard agenda.now - last.at < .milliseconds(300) else { return }
+        agenda.after(.milliseconds(5)) { [self] in
+            if !isDown { run(last.command, on: connection) }
+            tellChanges()
+            for connection in connections { connection.flush() }
+        }
     }
 
     func jump(milliseconds: Int64) {

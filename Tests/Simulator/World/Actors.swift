@@ -8,6 +8,8 @@ final class Browser {
     var jar = Brought.nothing
     /// What the jar held before: what a tab left open, or a request that was held up, still sends.
     var former: SessionToken?
+    /// What it knows of the field that it sets on a condition.
+    var seat: [UInt8] = []
     /// An answer from before a LOGIN or ROTATE came after theirs and went over their token: S12 says nothing then.
     var isOverwritten = false
     /// A LOGIN or ROTATE of its own was not answered, or its answer was lost: its token may be dead.
@@ -21,6 +23,7 @@ final class Browser {
     func receive(_ request: Request, at now: SimulatedTime) {
         request.delivered = now
         guard let outcome = request.outcome else { return }
+        if request.operation == .setIf, let told = request.told { learn(told, request) }
         switch outcome {
         case .accepted(let view):
             if let token = view.newToken { put(token, request, at: now) }
@@ -35,6 +38,14 @@ final class Browser {
             guard isInJar(request.brought) else { return }
             if case .session(let old) = jar { former = old }
             jar = .nothing
+        default: break
+        }
+    }
+
+    private func learn(_ told: DataOutcome, _ request: Request) {
+        switch (told, request.wish.change) {
+        case (.conflict(let fields), _): seat = fields.value(of: bytes("seat"))
+        case (_, .set(let fields, _)): seat = fields.value(of: bytes("seat"))
         default: break
         }
     }

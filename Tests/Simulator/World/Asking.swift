@@ -6,36 +6,39 @@ import UnixTime
 /// A request's way into the service, as the dispatcher takes it: first what is known at once, then the question.
 enum Asking {
     static func ask(
-        _ request: Request, _ data: [RecordField], _ daemon: SimulatedDaemon, _ done: @escaping (Outcome) -> Void
+        _ request: Request, _ daemon: SimulatedDaemon, _ done: @escaping (Outcome) -> Void
     ) {
         let service = daemon.service
         do {
             var wanted = SessionRequest()
             wanted.subject = request.subject
-            wanted.data = data
             switch request.operation {
             case .issue: service.issue(wanted) { done(view($0)) }
             case .visit: try visit(request, daemon, done)
             case .validate: try validate(request, daemon, done)
             case .get:
-                let write = { (answer: Judged<HeldData>) -> Outcome? in
-                    if case .refused(let refusal) = answer { .refused(refusal, guest: nil) } else { nil }
+                let write = { (answer: Judged<HeldData>) -> Outcome in
+                    if case .refused(let refusal) = answer { return .refused(refusal, guest: nil) }
+                    return .accepted(blank(request, nil))
                 }
                 let known = service.get(.token(try presented(request, service)), at: daemon.loop.now) {
                     done(outcome($0, write))
                 }
-                if let known { done(outcome(.success(known), write)) }
-            case .set:
-                service.change(try reference(request, service), .set(data)) {
+                if let known { done(write(known)) }
+            case .set, .setIf, .incr, .getDel:
+                service.change(try reference(request, service), request.wish.change) {
                     done(
                         outcome($0) { answer in
                             switch answer {
                             case .refused(let refusal): return .refused(refusal, guest: nil)
                             case .accepted(let changed):
-                                return changed.handed.map { .accepted(blank(request, $0.token)) }
+                                request.told = changed.outcome
+                                return .accepted(blank(request, changed.handed?.token))
                             }
                         })
                 }
+            case .expire:
+                service.expire(try presented(request, service), request.wish.limits) { done(verdict($0)) }
             case .login:
                 let credential = try presented(request, service).credential
                 service.login(credential, wanted) { done(view($0)) }
@@ -61,6 +64,7 @@ enum Asking {
                             }
                         })
                 }
+            case .revokeEveryone: service.revokeEveryone { done(outcome($0) { .allEnded($0) }) }
             case .list:
                 service.list(subject: request.subject, limit: 100) { result in
                     done(outcome(result) { .listed($0.sessions.map(\.sid)) })
@@ -123,10 +127,10 @@ enum Asking {
     // MARK: Answers
 
     private static func outcome<Answer>(
-        _ result: Result<Answer, ServiceFault>, _ read: (Answer) -> Outcome?
+        _ result: Result<Answer, ServiceFault>, _ read: (Answer) -> Outcome
     ) -> Outcome {
         switch result {
-        case .success(let answer): read(answer) ?? .allEnded(0)
+        case .success(let answer): read(answer)
         case .failure(let fault): .unavailable("\(fault)")
         }
     }
@@ -144,11 +148,13 @@ enum Asking {
         }
     }
 
-    /// What SET says of a guest that became a session: its token.
-    private static func blank(_ request: Request, _ token: SessionToken) -> SessionView {
-        let guest = Guest(sid: token.sid, issued: UnixSeconds(0), expires: UnixSeconds(0), end: UnixSeconds(0))
+    /// What SET and GET say of a session: nothing, but of a guest that became one its token.
+    private static func blank(_ request: Request, _ token: SessionToken?) -> SessionView {
+        let guest = Guest(
+            sid: token?.sid ?? request.sid ?? SessionID(), issued: UnixSeconds(0), expires: UnixSeconds(0),
+            end: UnixSeconds(0))
         var view = SessionView(guest, now: UnixSeconds(0), newToken: nil)
-        view.newToken = .session(token)
+        view.newToken = token.map(HandedToken.session)
         view.isGuest = false
         view.generation = 1
         return view

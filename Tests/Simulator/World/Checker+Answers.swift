@@ -18,11 +18,12 @@ extension Checker {
             checkAcceptance(request, view)
             handed(request, view)
             forced(request, view)
-        case .visit, .validate, .set, .get:
+        case .visit, .validate, .set, .setIf, .incr, .getDel, .expire, .get:
             guard request.digest != nil else { return }
             checkAcceptance(request, view)
             handed(request, view)
-        case .logout, .revoke, .revokeAll, .list: break
+            if request.operation == .expire { limited(request, view) }
+        case .logout, .revoke, .revokeAll, .revokeEveryone, .list: break
         }
     }
 
@@ -31,7 +32,7 @@ extension Checker {
         guard let sid = request.sid, let digest = request.digest else { return }
         let isGuest = request.guest != nil
         let start = earliest(request, isStale: view.isStale, isGuest: isGuest)
-        if !truth.isAccepted(digest, of: sid, isGuest: isGuest, from: start, to: agenda.now) {
+        if !truth.isAccepted(digest, of: sid, guest: request.guest, from: start, to: agenda.now) {
             let isGenuine = isGuest || genuine[sid]?.contains { $0.digest == digest } == true
             let floor = acknowledged[request.daemon]?[sid].map { $0 <= request.began } == true
             fail(
@@ -95,7 +96,19 @@ extension Checker {
         if !truth.wasCurrent(digest, of: token.sid, from: request.began, to: agenda.now) {
             fail("S11", "#\(request.number) acknowledged a token that does not stand in Redis")
         }
+        checkBirth(request, token)
         if request.operation == .login { repeated(request, token, digest) }
+    }
+
+    /// What is made after everyone was logged out is not over from the beginning.
+    private func checkBirth(_ request: Request, _ token: SessionToken) {
+        guard case .live(let record)? = truth.last(token.sid)?.session,
+            !isImpaired(request.daemon, from: request.began - Self.recovery, to: agenda.now)
+        else { return }
+        let known = truth.epochs.last { $0.at < request.began - Self.settling }?.moment
+        if let known, record.created <= known {
+            fail("S1", "#\(request.number) made a session that counts as made before everyone was logged out")
+        }
     }
 
     /// S3: the same LOGIN again gets the same answer, as long as that is still what stands there.
@@ -109,7 +122,7 @@ extension Checker {
             let given = try? crypto.digest(answer.verifier), !lossy.contains(answer.sid),
             // Where there was nothing to build on, nothing remembers it.
             let sid = request.sid, let digest = request.digest,
-            truth.isAccepted(digest, of: sid, isGuest: false, from: first.began, to: first.began),
+            truth.isAccepted(digest, of: sid, guest: nil, from: first.began, to: first.began),
             isRemembered(first, sid, given),
             agenda.now - first.began < .milliseconds(setup.number("overlap")),
             !truth.hasJumped(since: first.began),
@@ -179,7 +192,7 @@ extension Checker {
         {
             return
         }
-        if !truth.isRefused(refusal, digest, of: sid, isGuest: isGuest, from: start, to: agenda.now) {
+        if !truth.isRefused(refusal, digest, of: sid, guest: request.guest, from: start, to: agenda.now) {
             return fail("S1", "#\(request.number) was refused as \(refusal) while it was good, or otherwise bad")
         }
         guard refusal == .unknown, !isGuest, !lossy.contains(sid),

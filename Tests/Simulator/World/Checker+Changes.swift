@@ -11,6 +11,7 @@ extension Checker {
             fail("S9", "\(source.command) left a key without an end")
         }
         if key.utf8.starts(with: "tc:u:".utf8) { return indexChanged(key, entry, source) }
+        if key == "tc:s:~epoch" { return truth.noteEpoch(entry, at: agenda.now) }
         if key.utf8.starts(with: "tc:s:~".utf8) { return beaten(key, entry, source) }
         guard let sid = Self.sid(of: key) else { return }
         let hash = (entry?.fields ?? []).flatMap { [$0.name, $0.value] }
@@ -21,6 +22,7 @@ extension Checker {
         let moment = Truth.Moment(
             at: agenda.now, session: session, expireAt: entry?.expireAt.map(UnixMilliseconds.init))
         truth.note(sid, moment)
+        dataChanged(sid, entry, source)
         if source.command == "lost" || source.command == "FLUSHALL" { return }
         if case .live(let record) = session { checkLimits(sid, record, moment, source) }
         check(sid, before, moment, source)
@@ -57,7 +59,7 @@ extension Checker {
                 fail("S6", "\(source.command) brought a session back")
             }
             if source.command == "touch" { fail("S6", "a touch made a session") }
-            explain(sid, source, "made", { [.issue, .login, .set, .rotate].contains($0.operation) }, of: record)
+            explain(sid, source, "made", { Self.makers.contains($0.operation) }, of: record)
         case (.ended, .live): fail("S6", "\(source.command) brought an ended session back")
         case (.ended(let old), .ended(var new)):
             // That LOGIN was called with a token since, is marked in it.
@@ -67,6 +69,8 @@ extension Checker {
         case (.absent, .ended): break
         }
     }
+
+    private static let makers: Set<Operation> = [.issue, .login, .set, .setIf, .incr, .expire, .rotate]
 
     /// S6, S8, S9, S13: what holds of every living session.
     private func checkLimits(
@@ -93,16 +97,20 @@ extension Checker {
     ) {
         let isForced = new.forcedGeneration == new.generation && new.generation > old.generation
         let isLogin = isForced && recent.contains { $0.sid == sid && $0.operation == .login }
-        if new.absoluteEnd != old.absoluteEnd, !isLogin { fail("S6", "\(source.command) moved the absolute end") }
+        if new.absoluteEnd != old.absoluteEnd, !isLogin, !isExpired(sid, new) {
+            fail("S6", "\(source.command) moved the absolute end")
+        }
         switch new.generation - old.generation {
         case 0:
             if new.current != old.current { fail("S2", "\(source.command) changed a token in its generation") }
             if new.revision == old.revision {
                 guard new.lastAccess != old.lastAccess else {
-                    return explain(sid, source, "data", { $0.operation == .set }, of: nil)
+                    return explain(sid, source, "data", { $0.operation.changesData }, of: nil)
                 }
                 touched(sid, old, new)
                 explain(sid, source, "touch", { $0.operation.isAccess }, of: nil)
+            } else if new.confirmedAt == old.confirmedAt {
+                explain(sid, source, "limit", { $0.operation == .expire }, of: nil)
             } else {
                 explain(sid, source, "confirmation", { $0.operation.isAccess }, of: nil)
             }
@@ -114,6 +122,16 @@ extension Checker {
             }
             explain(sid, source, "rotation", { $0.operation.isAccess }, of: nil)
         default: fail("S2", "\(source.command) went from generation \(old.generation) to \(new.generation)")
+        }
+    }
+
+    /// Whether an EXPIRE asked for the end that a session has now.
+    private func isExpired(_ sid: SessionID, _ record: SessionRecord) -> Bool {
+        recent.contains { request in
+            guard request.sid == sid, request.operation == .expire, let absolute = request.wish.limits.absolute else {
+                return false
+            }
+            return isEnd(record.absoluteEnd, after: absolute, since: request.began)
         }
     }
 
@@ -139,7 +157,10 @@ extension Checker {
             }
         case .login: explain(sid, source, "replacement", { $0.operation == .login }, of: old)
         case .replay: punished(sid, old, source)
-        case .limit, .admin: fail("S4", "no daemon ends a session for this reason")
+        case .admin:
+            let isOver = truth.epochs.contains { $0.moment.map { old.created <= $0 } ?? false }
+            if !isOver || source.command != "sweep" { fail("S4", "\(source.command) ended a session without a word") }
+        case .limit: fail("S4", "no daemon ends a session for this reason")
         }
     }
 

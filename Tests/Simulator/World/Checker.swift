@@ -3,7 +3,7 @@ import Tokens
 
 @testable import TokenCache
 
-/// Holds a run against S1–S13 of the session model while it goes on: what was answered, what was acknowledged and when,
+/// Holds a run against S1–S14 of the session model while it goes on: what was answered, what was acknowledged and when,
 /// and what stood in Redis.
 final class Checker {
     let setup: Setup
@@ -38,6 +38,9 @@ final class Checker {
     var sessionsOfIndex: [String: [SessionID]] = [:]
     var verifierHeads: Set<UInt64> = []
     var longArguments: [[UInt8]] = []
+    /// What was changed of data, in order, and what stands.
+    var dataSteps: [DataStep] = []
+    var data: [SessionID: [String: [UInt8]]] = [:]
     /// Beats that were written, by their keys.
     var beats: Set<String> = []
     var impairments: [Impairment] = []
@@ -102,6 +105,7 @@ final class Checker {
             if let guest { guestSessions.insert(guest.sid) }
         case .ended: ended(request)
         case .allEnded where request.operation == .revokeAll: allEnded(request)
+        case .allEnded where request.operation == .revokeEveryone: everyoneEnded(request)
         case .unavailable: unavailable(request)
         case .notFound, .allEnded, .listed: break
         }
@@ -122,7 +126,7 @@ final class Checker {
         }
         if let sid = request.sid, recent.contains(where: { isUnconfirmed($0, sid, at: request.daemon) }) { return }
         if let sid = request.sid, lossy.contains(sid) { return }
-        if request.operation == .revokeAll || request.operation == .login || request.operation == .issue,
+        if [.revokeAll, .revokeEveryone, .login, .issue].contains(request.operation),
             isImpaired(request.daemon, from: start - Self.recovery, to: end)
         {
             return
@@ -191,6 +195,14 @@ final class Checker {
         }
     }
 
+    /// From its acknowledgement on nobody is logged in who was before it began.
+    private func everyoneEnded(_ request: Request) {
+        let isSo = truth.epochs.contains { $0.at >= request.began && $0.moment != nil }
+        if !isSo, agenda.now - lastLoss > .milliseconds(3_000) {
+            fail("S5", "#\(request.number) acknowledged the end of everyone's session, and nothing says so")
+        }
+    }
+
     func acknowledge(_ sid: SessionID, _ request: Request) {
         guard !lossy.contains(sid) else { return }
         acknowledged[request.daemon, default: [:]][sid] = agenda.now
@@ -202,6 +214,7 @@ final class Checker {
         for request in requests where request.finished == nil && !request.isAbandoned {
             fail("S10", "#\(request.number) \(request.operation.rawValue) was never answered")
         }
+        checkData(requests)
         checkSecrets()
     }
 }

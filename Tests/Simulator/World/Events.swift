@@ -2,6 +2,8 @@ import SeededRandom
 import TokenCrypto
 import Tokens
 
+@testable import TokenCache
+
 /// What the words of a plan mean.
 extension World {
     struct NoSuchEvent: Error {}
@@ -58,8 +60,12 @@ extension World {
             word = try self.word(&words)
         }
         guard let operation = Operation(rawValue: word) else { throw NoSuchEvent() }
-        var subject: [UInt8] = []
-        if operation == .login || operation == .issue { subject = bytes(try self.word(&words)) }
+        var wish = Wish()
+        if operation == .login || operation == .issue { wish.subject = bytes(try self.word(&words)) }
+        if operation == .expire {
+            wish.limits = SessionLimits(idle: Int64(try integer(&words)), absolute: Int64(try integer(&words)))
+        }
+        wish.change = change(operation, of: browser, decimal(Int64(index)))
         try expect("at", &words)
         let daemon = try integer(&words)
         let isLost = words.popFirst() == "lost"
@@ -67,7 +73,6 @@ extension World {
         if operation == .issue { brought = .nothing }
         var random = random(index)
         let (out, back) = (Int64.random(in: 20...1_500, using: &random), Int64.random(in: 20...1_500, using: &random))
-        let data = operation == .set ? [RecordField(name: bytes("cart"), value: decimal(Int64(index)))] : []
         let isOld = word != operation.rawValue || brought.secret != browser.jar.secret
         let isHonest = !isOld && !browser.missedForced && !browser.isOverwritten
         if operation == .login || operation == .rotate, !isOld { browser.missedForced = true }
@@ -75,7 +80,7 @@ extension World {
         let expected = expected
         agenda.after(.microseconds(out)) { [self] in
             start(
-                operation, by: .browser(browser.number), bringing: brought, subject: subject, data: data, sent: sent,
+                operation, by: .browser(browser.number), bringing: brought, wish: wish, sent: sent,
                 at: daemon
             ) { [self] request in
                 check(request, has: expected)
@@ -89,6 +94,19 @@ extension World {
                     }
                 }
             }
+        }
+    }
+
+    /// What a command makes of data. No value is written twice in a run.
+    private func change(_ operation: Operation, of browser: Browser, _ value: [UInt8]) -> DataChange {
+        switch operation {
+        case .setIf:
+            .set(
+                [RecordField(name: bytes("seat"), value: value)],
+                if: [RecordField(name: bytes("seat"), value: browser.seat)])
+        case .incr: .add(1, to: bytes("count"))
+        case .getDel: .take([bytes("cart")])
+        default: .set([RecordField(name: bytes("cart"), value: value)])
         }
     }
 
@@ -109,7 +127,8 @@ extension World {
         let daemon = try integer(&words)
         let expected = expected
         guard let thief = thieves[number] else { return }
-        start(operation, by: .thief(number), bringing: .session(thief.token), subject: subject, at: daemon) {
+        start(operation, by: .thief(number), bringing: .session(thief.token), wish: Wish(subject: subject), at: daemon)
+        {
             [self] request in
             check(request, has: expected)
             if let token = request.outcome?.newSession { thief.token = token }
@@ -128,7 +147,7 @@ extension World {
         let made: Verifier = try random.bytes()
         let subject = operation == .login ? bytes("mallory") : []
         let forged = SessionToken(sid: token.sid, verifier: made)
-        start(operation, by: .forger, bringing: .session(forged), subject: subject, at: daemon) {
+        start(operation, by: .forger, bringing: .session(forged), wish: Wish(subject: subject), at: daemon) {
             [self, expected] request in
             check(request, has: expected)
         }
@@ -142,11 +161,11 @@ extension World {
             try expect("browser", &words)
             guard case .session(let token) = browsers[try integer(&words) % browsers.count].jar else { return }
             brought = .sid(token.sid)
-        } else {
+        } else if operation != .revokeEveryone {
             subject = bytes(try word(&words))
         }
         try expect("at", &words)
-        start(operation, by: .admin, bringing: brought, subject: subject, at: try integer(&words)) {
+        start(operation, by: .admin, bringing: brought, wish: Wish(subject: subject), at: try integer(&words)) {
             [self, expected] request in
             check(request, has: expected)
         }

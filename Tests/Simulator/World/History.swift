@@ -22,7 +22,10 @@ enum Actor: Equatable, CustomStringConvertible {
 
 enum Operation: String {
     case visit, validate, get, set, login, rotate, logout, issue
-    case revoke, revokeAll = "revoke-all", list
+    /// SET with IF, INCR, GETDEL.
+    case setIf = "set-if", incr, getDel = "getdel"
+    case expire
+    case revoke, revokeAll = "revoke-all", revokeEveryone = "revoke-everyone", list
 
     /// Makes every older token of the session dead.
     var isForced: Bool {
@@ -32,6 +35,8 @@ enum Operation: String {
         }
     }
     var isAccess: Bool { self == .visit || self == .validate }
+    /// Whether it may write data. A guest becomes a session by it, but for GETDEL.
+    var changesData: Bool { self == .set || self == .setIf || self == .incr || self == .getDel }
 }
 
 /// What a request brings.
@@ -71,6 +76,13 @@ enum Outcome {
     var newSession: SessionToken? { if case .session(let token)? = newToken { token } else { nil } }
 }
 
+/// What a request asks for besides.
+struct Wish {
+    var subject: [UInt8] = []
+    var change = DataChange.set([])
+    var limits = SessionLimits()
+}
+
 /// One request, from its arrival at a daemon on.
 final class Request {
     let number: Int
@@ -78,7 +90,7 @@ final class Request {
     let operation: Operation
     let daemon: Int
     let brought: Brought
-    var subject: [UInt8]
+    let wish: Wish
     /// Of the session that it speaks of, once known.
     let sid: SessionID?
     /// Of the verifier that it brought; of a guest, the one that stands for its token.
@@ -89,13 +101,15 @@ final class Request {
     let began: SimulatedTime
     var finished: SimulatedTime?
     var outcome: Outcome?
+    /// What became of the data, where it was told.
+    var told: DataOutcome?
     /// When the client had the answer; nil where it was lost, or is on its way.
     var delivered: SimulatedTime?
     /// The process died with it.
     var isAbandoned = false
 
     init(
-        number: Int, actor: Actor, operation: Operation, daemon: Int, brought: Brought, subject: [UInt8],
+        number: Int, actor: Actor, operation: Operation, daemon: Int, brought: Brought, wish: Wish,
         sid: SessionID?, digest: Digest?, guest: Guest?, sent: SimulatedTime, began: SimulatedTime
     ) {
         self.number = number
@@ -103,7 +117,7 @@ final class Request {
         self.operation = operation
         self.daemon = daemon
         self.brought = brought
-        self.subject = subject
+        self.wish = wish
         self.sid = sid
         self.digest = digest
         self.guest = guest
@@ -113,6 +127,8 @@ final class Request {
 }
 
 extension Request {
+    var subject: [UInt8] { wish.subject }
+
     /// What it brought, without what is secret.
     var name: String {
         let session = sid.map { String($0.description.prefix(8)) } ?? ""

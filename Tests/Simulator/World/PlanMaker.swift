@@ -50,6 +50,9 @@ struct PlanMaker {
         if chance(35) { forge() }
         if chance(50) { administer() }
         if chance(85) { for _ in 0..<pick([1, 1, 2, 3]) { fail(at: between(700, length - 500)) } }
+        if chance(60) { remember() }
+        if chance(40) { limit() }
+        if chance(12) { endEveryone() }
         setup.events.sort { $0.at < $1.at }
         return setup
     }
@@ -127,6 +130,44 @@ struct PlanMaker {
             default: add(between(800, length), "admin revoke-all \(pick(["alice", "bob", "carol"])) at \(daemon)")
             }
         }
+    }
+
+    /// Counters, flash messages and fields that are set on a condition: several requests at once, and whatever fails.
+    private mutating func remember() {
+        for _ in 0..<between(1, 4) {
+            let browser = Int(between(0, Int64(setup.browsers) - 1))
+            let what = pick(["incr", "incr", "set-if", "getdel"])
+            var now = between(600, length)
+            if what == "getdel" { request(browser, "set", at: now - between(5, 300)) }
+            for _ in 0..<between(2, 6) {
+                request(browser, what, at: now)
+                now += chance(60) ? between(0, 3) : between(10, 400)
+            }
+        }
+    }
+
+    /// EXPIRE, and a visit after what it says is over.
+    private mutating func limit() {
+        for _ in 0..<between(1, 2) {
+            let browser = Int(between(0, Int64(setup.browsers) - 1))
+            let (now, idle, absolute) = (between(600, length), between(700, 2_500), between(700, 4_000))
+            request(browser, "expire \(min(idle, absolute)) \(absolute)", at: now)
+            request(browser, "validate", at: now + between(20, absolute))
+            request(browser, "validate", at: now + absolute + between(5, 400))
+        }
+    }
+
+    /// REVOKEEVERYONE, with visits to all daemons from before its acknowledgement until long after it.
+    private mutating func endEveryone() {
+        let now = between(1_000, length)
+        add(now, "admin revoke-everyone at \(between(0, Int64(setup.daemons) - 1))")
+        for browser in 0..<setup.browsers {
+            for delay in [between(0, 20), between(60, 300), between(60, 300), between(1_100, 1_500)] {
+                request(browser, pick(["validate", "old validate", "visit"]), at: now + delay)
+            }
+        }
+        request(0, "login alice", at: now + between(10, 400))
+        request(0, "validate", at: now + between(500, 900))
     }
 
     // MARK: What goes wrong

@@ -16,6 +16,8 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case touchNeverCreates, touchLooksAtTheAge, touchLeavesTheEnd, writeLeavesTheEnd
     case indexComesFirst, indexHasAnEnd, sessionHasAnEnd, goneHasItsTime
     case endLeavesATombstone, loginIsRemembered, forcedRetiresPrevious, successorIsPending, olderTokensAreRemembered
+    case conditionIsHeld, takenIsGone, redisAdds, unknownFateIsLeft, limitsAreWritten
+    case everyoneEndsAtOnce, endOfEveryoneIsTold
     case sealedIsChecked, accessWorksOnAFullRedis, flushIsTold
     // What a daemon sees of Redis, and of time.
     case silentFeedIsNoProof, pausesCount
@@ -51,6 +53,13 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .forcedRetiresPrevious: "a forced rotation leaves no previous token"
         case .successorIsPending: "a successor is pending until it is used"
         case .olderTokensAreRemembered: "seven older tokens are recognised"
+        case .conditionIsHeld: "the condition of a SET is held against what stands when it is written"
+        case .takenIsGone: "GETDEL takes what it tells"
+        case .redisAdds: "INCR adds to what stands, not to what was read"
+        case .unknownFateIsLeft: "INCR, GETDEL and SET with IF are sent at most once"
+        case .limitsAreWritten: "EXPIRE is acknowledged when its limits stand"
+        case .everyoneEndsAtOnce: "REVOKEEVERYONE is acknowledged when Redis says so"
+        case .endOfEveryoneIsTold: "REVOKEEVERYONE is told with the changes"
         case .sealedIsChecked: "a successor stands sealed under the token it replaces"
         case .accessWorksOnAFullRedis: "rotation, touch and revoke work on a full Redis (`allow-oom`)"
         case .flushIsTold: "FLUSHALL's null drops everything"
@@ -88,6 +97,13 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .forcedRetiresPrevious: [.previousStays]
         case .successorIsPending: [.confirmationStays]
         case .olderTokensAreRemembered: [.rememberedDropped]
+        case .conditionIsHeld: [.conditionUnchecked]
+        case .takenIsGone: [.takenStays]
+        case .redisAdds: [.addsToWhatWasRead]
+        case .unknownFateIsLeft: [.unknownFateIsRepeated]
+        case .limitsAreWritten: [.limitsDropped]
+        case .everyoneEndsAtOnce: [.epochSkipped]
+        case .endOfEveryoneIsTold: [.epochIsNotTold]
         case .sealedIsChecked: [.sealedGarbled]
         case .accessWorksOnAFullRedis: [.fullRedisRefusesAccess]
         case .flushIsTold: [.flushIsNotTold]

@@ -18,6 +18,8 @@ struct Truth {
         }
     }
 
+    /// Until when whatever was made is over (REVOKEEVERYONE), and since when Redis says so; nil: it says nothing, or no more.
+    private(set) var epochs: [(at: SimulatedTime, moment: UnixMilliseconds?)] = []
     private(set) var timelines: [SessionID: [Moment]] = [:]
     private var offsets: [(at: SimulatedTime, offset: Int64)]
     let policy: TokenPolicy
@@ -31,6 +33,28 @@ struct Truth {
     }
 
     mutating func noteClock(_ offset: Int64, at now: SimulatedTime) { offsets.append((now, offset)) }
+
+    mutating func noteEpoch(_ entry: ModelEntry?, at now: SimulatedTime) {
+        var moment: UnixMilliseconds?
+        if case .string(let content)? = entry?.value { moment = number(content).map(UnixMilliseconds.init) }
+        epochs.append((now, moment))
+    }
+
+    /// Since when what was made then is over, in a span; nil: it is not.
+    private func end(ofMade made: UnixMilliseconds, from start: SimulatedTime, to end: SimulatedTime) -> SimulatedTime?
+    {
+        for (index, epoch) in epochs.enumerated() {
+            guard let moment = epoch.moment, made <= moment, epoch.at <= end else { continue }
+            let until = index + 1 < epochs.count ? epochs[index + 1].at : SimulatedTime.max
+            if until > start { return max(start, epoch.at) }
+        }
+        return nil
+    }
+
+    /// Whether a daemon may know of an epoch, though Redis has lost it.
+    private func wasOver(made: UnixMilliseconds, at time: SimulatedTime) -> Bool {
+        epochs.contains { $0.at <= time && $0.moment.map { made <= $0 } ?? false }
+    }
 
     /// Redis's time at a moment, and what a daemon may still take it for.
     func clocks(at time: SimulatedTime) -> [UnixMilliseconds] {
@@ -51,8 +75,23 @@ struct Truth {
 
     func last(_ sid: SessionID) -> Moment? { timelines[sid]?.last }
 
-    /// What stood there in a span: each state with the part of the span in which it did.
+    /// What a session was in a span: each state with the part of the span in which it was.
     func states(
+        of sid: SessionID, from start: SimulatedTime, to end: SimulatedTime
+    ) -> [(session: StoredSession, from: SimulatedTime, to: SimulatedTime)] {
+        let standing = standing(of: sid, from: start, to: end)
+        guard !epochs.isEmpty else { return standing }
+        return standing.flatMap { state -> [(session: StoredSession, from: SimulatedTime, to: SimulatedTime)] in
+            guard case .live(let record) = state.session,
+                let over = self.end(ofMade: record.created, from: state.from, to: state.to)
+            else { return [state] }
+            let ended = (StoredSession.ended(Tombstone(reason: .admin)), over, state.to)
+            return over > state.from ? [(state.session, state.from, over), ended] : [ended]
+        }
+    }
+
+    /// What stood in Redis in a span.
+    private func standing(
         of sid: SessionID, from start: SimulatedTime, to end: SimulatedTime
     ) -> [(session: StoredSession, from: SimulatedTime, to: SimulatedTime)] {
         let timeline = timelines[sid] ?? []
@@ -80,11 +119,13 @@ struct Truth {
 
     /// Whether a verifier of a session was good at some moment of a span.
     func isAccepted(
-        _ digest: Digest, of sid: SessionID, isGuest: Bool, from start: SimulatedTime, to end: SimulatedTime
+        _ digest: Digest, of sid: SessionID, guest: Guest?, from start: SimulatedTime, to end: SimulatedTime
     ) -> Bool {
         states(of: sid, from: start, to: end).contains { state in
             switch state.session {
-            case .absent: return isGuest
+            case .absent:
+                guard let made = guest?.made.milliseconds else { return false }
+                return self.end(ofMade: made, from: state.from, to: state.from) == nil
             case .ended: return false
             // An overlap ends, and nothing begins by itself; but a clock may be set back.
             case .live(let record):
@@ -97,12 +138,15 @@ struct Truth {
 
     /// Whether a refusal was right at some moment of a span.
     func isRefused(
-        _ refusal: Refusal, _ digest: Digest, of sid: SessionID, isGuest: Bool, from start: SimulatedTime,
+        _ refusal: Refusal, _ digest: Digest, of sid: SessionID, guest: Guest?, from start: SimulatedTime,
         to end: SimulatedTime
     ) -> Bool {
         states(of: sid, from: start, to: end).contains { state in
             switch (state.session, refusal) {
-            case (.absent, .unknown): return !isGuest
+            case (.absent, .unknown): return guest == nil
+            case (.absent, .revoked(.admin)):
+                return guest.map { wasOver(made: $0.made.milliseconds, at: state.to) } ?? false
+            case (.live(let record), .revoked(.admin)): return wasOver(made: record.created, at: state.to)
             case (.ended, .revoked): return true
             case (.live(let record), .unknown):
                 return record.standing(of: digest, policy: policy, now: clock(at: state.to)) == .forged
@@ -117,7 +161,7 @@ struct Truth {
 
     /// Whether the session's current token was this at some moment of a span.
     func wasCurrent(_ digest: Digest, of sid: SessionID, from start: SimulatedTime, to end: SimulatedTime) -> Bool {
-        states(of: sid, from: start, to: end).contains { state in
+        standing(of: sid, from: start, to: end).contains { state in
             if case .live(let record) = state.session { record.current == digest } else { false }
         }
     }

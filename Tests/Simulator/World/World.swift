@@ -141,7 +141,7 @@ final class World {
     /// Each daemon issues a session, and the next one accepts it.
     private func probe() {
         for daemon in daemons {
-            start(.issue, by: .admin, bringing: .nothing, subject: bytes("probe"), at: daemon.number) {
+            start(.issue, by: .admin, bringing: .nothing, wish: Wish(subject: bytes("probe")), at: daemon.number) {
                 [self] request in
                 guard let token = request.outcome?.newSession else {
                     return checker.fail("S10", "daemon \(daemon.number) issues nothing, seconds after all faults")
@@ -172,8 +172,7 @@ final class World {
 
     /// A request arrives at a daemon.
     func start(
-        _ operation: Operation, by actor: Actor, bringing brought: Brought, subject: [UInt8] = [],
-        data: [RecordField] = [],
+        _ operation: Operation, by actor: Actor, bringing brought: Brought, wish: Wish = Wish(),
         sent: SimulatedTime? = nil, at number: Int, then: @escaping (Request) -> Void
     ) {
         let daemon = daemons[number % daemons.count]
@@ -181,11 +180,11 @@ final class World {
         loop.enter(isRequest: true) { [self] in
             guard loop === daemon.loop else { return }
             do {
-                let request = try describe(operation, actor, brought, subject, sent ?? agenda.now, daemon)
+                let request = try describe(operation, actor, brought, wish, sent ?? agenda.now, daemon)
                 requests.append(request)
                 checker.began(request)
                 note("#\(request.number) \(actor) \(operation.rawValue) \(request.name) at \(daemon.number)")
-                Asking.ask(request, data, daemon) { [self] outcome in
+                Asking.ask(request, daemon) { [self] outcome in
                     guard request.finished == nil else {
                         return checker.fail("S10", "#\(request.number) was answered twice")
                     }
@@ -200,7 +199,7 @@ final class World {
     }
 
     private func describe(
-        _ operation: Operation, _ actor: Actor, _ brought: Brought, _ subject: [UInt8], _ sent: SimulatedTime,
+        _ operation: Operation, _ actor: Actor, _ brought: Brought, _ wish: Wish, _ sent: SimulatedTime,
         _ daemon: SimulatedDaemon
     ) throws -> Request {
         var sid: SessionID?
@@ -221,7 +220,7 @@ final class World {
         }
         return Request(
             number: requests.count, actor: actor, operation: operation, daemon: daemon.number, brought: brought,
-            subject: subject, sid: sid, digest: digest, guest: guest, sent: sent, began: agenda.now)
+            wish: wish, sid: sid, digest: digest, guest: guest, sent: sent, began: agenda.now)
     }
 
     func restart(_ number: Int) throws {
