@@ -72,7 +72,10 @@ struct ExplorationTests {
     @Test("each rule that is taken away is missed by an invariant", arguments: RemovedRule.allCases)
     func removedRules(rule: RemovedRule) throws {
         var found: (scenario: Scenario, report: Explorer.Report)?
-        // Short stories first, over all scenarios.
+        // The scenario that is known to miss it; else short stories first, over all scenarios.
+        let known = Self.scenarios[rule.scenario]
+        let first = try Explorer(known, removed: rule).explore(limit: 1_000_000)
+        if first.violation != nil { found = (known, first) }
         for limit in [1_000, 10_000, 30_000, 1_000_000] {
             for scenario in Self.scenarios where found == nil {
                 let report = try Explorer(scenario, removed: rule).explore(limit: limit)

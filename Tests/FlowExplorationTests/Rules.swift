@@ -37,6 +37,21 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case endIsAcknowledgedWhenWritten
     /// A daemon that does not know whether a session was ended does not call it good.
     case unknownEndIsDenied
+
+    /// Which of the scenarios misses it soon.
+    var scenario: Int {
+        switch self {
+        case .confirmationNeverRotates, .loserReturnsWhatStands, .previousIsRetired, .previousWaitsForConfirmation,
+            .waitingTokenIsToldAgain, .revisionIsChecked, .absoluteEndStays:
+            0
+        case .graceBeforePunishment: 2
+        case .forcedRetiresPrevious, .loginIsRemembered, .candidateIsRecognised: 3
+        case .noPunishmentFromBeforeForced: 5
+        case .endIsAcknowledgedWhenWritten, .unknownEndIsDenied: 6
+        case .touchNeverCreates: 8
+        case .forgedIsHarmless: 9
+        }
+    }
 }
 
 /// What an invariant of the session model says against a behaviour.

@@ -1,7 +1,8 @@
 import Glibc
 import Testing
 
-/// The simulator is tested by removing rules: each must be missed by some invariant within a thousand seeds.
+/// The simulator is tested by removing rules: each must be missed by some invariant within a thousand seeds. One that is
+/// known to miss it is tried first.
 @Suite("The simulator notices a removed rule")
 struct RemovedRuleTests {
     static let mostSeeds: UInt64 = 1_000
@@ -14,7 +15,7 @@ struct RemovedRuleTests {
     }
 
     private static func look(for rule: RemovedRule) -> Catch {
-        for seed in 1...mostSeeds {
+        for seed in [rule.seed] + (1...mostSeeds) {
             let violations = Simulation.run(seed: seed, removing: rule).violations
             guard !violations.isEmpty else { continue }
             let names = Set(violations.map(\.invariant)).sorted().joined(separator: ", ")
@@ -31,7 +32,7 @@ struct RemovedRuleTests {
             for await caught in group { found[caught.rule] = caught }
             return found
         }
-        print("| rule removed | first seed that misses it | invariant |\n|---|---|---|")
+        print("| rule removed | seed that misses it | invariant |\n|---|---|---|")
         for rule in RemovedRule.chosen {
             guard let caught = found[rule] else { continue }
             print("| \(rule.rule) | \(caught.seed.map(String.init) ?? "none") | \(caught.invariants) |")

@@ -70,7 +70,7 @@ enum Simulation {
 @Suite("Simulation")
 struct SimulationTests {
     /// `make simulate SEEDS=…` runs more; `SIMULATOR_FIRST_SEED` begins elsewhere.
-    @Test("S1: to S13 hold in every run of the seeds")
+    @Test("S1 to S14 hold in every run of the seeds")
     func seeds() async throws {
         let first = UInt64(Simulation.number("SIMULATOR_FIRST_SEED", or: 1))
         let count = UInt64(Simulation.number("SIMULATOR_SEEDS", or: 2_000))

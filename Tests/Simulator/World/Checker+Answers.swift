@@ -231,10 +231,14 @@ extension Checker {
 
     /// No token was ever sent to Redis: neither its bytes nor their text.
     func checkSecrets() {
+        // Most places are passed by their first two bytes.
+        var isHead = [Bool](repeating: false, count: 1 << 16)
+        for head in verifierHeads { isHead[Int(head & 0xffff)] = true }
         for argument in longArguments {
             let raw = argument.withUnsafeBytes { bytes -> Bool in
                 (0...bytes.count - 48).contains {
-                    verifierHeads.contains(bytes.loadUnaligned(fromByteOffset: $0, as: UInt64.self))
+                    let head = bytes.loadUnaligned(fromByteOffset: $0, as: UInt64.self)
+                    return isHead[Int(head & 0xffff)] && verifierHeads.contains(head)
                 }
             }
             let hex = argument.count >= 96 && containsHex(argument)

@@ -78,6 +78,26 @@ enum RemovedRule: String, CaseIterable, Sendable {
         }
     }
 
+    /// One that misses it, of those that are looked for long.
+    var seed: UInt64 {
+        switch self {
+        case .staleIsBounded: 80
+        case .creationIsOverNothing: 25
+        case .lateScriptChangesNothing: 69
+        case .touchNeverCreates: 189
+        case .loginIsRemembered: 78
+        case .conditionIsHeld: 27
+        case .unknownFateIsLeft, .endOfEveryoneIsTold, .toldChangeMarksReads, .toldChangeReachesGuests: 23
+        case .flushIsTold: 61
+        case .silentFeedIsNoProof: 489
+        case .pausesCount: 71
+        case .unconfirmedEndIsDenied: 126
+        case .guestsChangedHereAreKnown: 109
+        case .armingDropsAll: 714
+        default: 1
+        }
+    }
+
     var bentStore: Set<BentStore> {
         switch self {
         case .changeIsOverItsRevision: [.revisionUnchecked]
