@@ -90,6 +90,51 @@ struct BindingTests {
         }
     }
 
+    @Test(
+        "strict: EXPIRE, INCR, GETDEL and SET with IF change nothing for another client, and nothing of the binding",
+        arguments: kinds)
+    func strictWrites(_ kind: String) throws {
+        try withWorld(daemons: 2, settings: ["binding.ip": "strict", "binding.ua": "strict"]) { world in
+            let client = try world.client()
+            let holder = try Self.holder(kind, client, Self.home)
+            let made = try client.fields(["TOKEN.SET", holder] + Self.home + ["DATA", "a", "1", "n", "1"])
+            let token = made.sessionToken ?? holder
+            let before = try client.fields(["TOKEN.INSPECT", token] + Self.home)
+            for index in 0..<4 {
+                let other = try world.client(ofDaemon: index)
+                for signals in [Self.away, [], ["BIND", "ip", "192.0.2.10"]] {
+                    for (command, rest) in [
+                        ("TOKEN.EXPIRE", ["IDLE", "1m", "ABSOLUTE", "2m"]), ("TOKEN.INCR", ["DATA", "n"]),
+                        ("TOKEN.GETDEL", ["DATA", "a"]), ("TOKEN.SET", ["IF", "a", "1", "DATA", "a", "2"]),
+                    ] {
+                        expectRefused("mismatch", try other.fields([command, token] + signals + rest))
+                    }
+                }
+            }
+            let after = try client.fields(["TOKEN.INSPECT", token] + Self.home)
+            #expect((after.integer("absolute_in") ?? 0) >= (before.integer("absolute_in") ?? 0) - 60)
+            #expect(try client.fields(["TOKEN.GET", token] + Self.home).data() == ["a": "1", "n": "1"])
+            let shorter = try client.fields(["TOKEN.EXPIRE", token] + Self.home + ["IDLE", "1m", "ABSOLUTE", "2m"])
+            #expect(shorter.isAccepted && (110...120).contains(shorter.integer("absolute_in") ?? 0))
+            expectRefused("mismatch", try client.fields(["TOKEN.VALIDATE", token] + Self.away))
+            #expect(try client.fields(["TOKEN.VALIDATE", token] + Self.home).isAccepted)
+        }
+    }
+
+    @Test("strict: EXPIRE of a guest makes a session that is bound as the guest was")
+    func strictPromotion() throws {
+        try withWorld(settings: ["binding.ip": "strict", "binding.ua": "strict"]) { world in
+            let client = try world.client()
+            let guest = try Self.holder("guest", client, Self.home)
+            expectRefused("mismatch", try client.fields(["TOKEN.EXPIRE", guest] + Self.away + ["IDLE", "1h"]))
+            #expect(try client.fields(["TOKEN.VALIDATE", guest] + Self.home).text("kind") == "guest")
+            let made = try client.fields(["TOKEN.EXPIRE", guest] + Self.home + ["IDLE", "1h"])
+            let token = try made.newToken()
+            expectRefused("mismatch", try client.fields(["TOKEN.VALIDATE", token] + Self.away))
+            #expect(try client.fields(["TOKEN.VALIDATE", token] + Self.home).status == "valid")
+        }
+    }
+
     @Test("a token that was made without a signal is not bound by it")
     func unbound() throws {
         try withWorld(settings: ["binding.ip": "strict", "binding.ua": "strict"]) { world in
