@@ -11,6 +11,9 @@ struct S11DurabilityTests {
     private struct Acknowledged {
         var live: Set<String> = []
         var dead: Set<String> = []
+        /// A session's token → what its counter was told last, and the flash message that it holds, if that is certain.
+        var counters: [String: Int] = [:]
+        var messages: [String: String] = [:]
         /// Under way when everything was killed: may have happened or not.
         var open: Set<String> = []
     }
@@ -66,6 +69,7 @@ struct S11DurabilityTests {
     private func step(_ client: RESPClient, _ subject: String, _ journal: borrowing Mutex<Acknowledged>) throws {
         let first = try client.issue()
         journal.withLock { _ = $0.live.insert(first) }
+        try remember(client, first, journal)
 
         journal.withLock {
             $0.live.remove(first); $0.open.insert(first)
@@ -75,6 +79,9 @@ struct S11DurabilityTests {
             $0.open.remove(first)
             $0.dead.insert(first)
             $0.live.insert(second)
+            // The session keeps its data.
+            $0.counters[second] = $0.counters.removeValue(forKey: first)
+            $0.messages[second] = $0.messages.removeValue(forKey: first)
         }
         guard Bool.random() else { return }
         journal.withLock {
@@ -88,11 +95,36 @@ struct S11DurabilityTests {
         }
     }
 
+    /// Counts, leaves a message, and takes what it may have left before.
+    private func remember(
+        _ client: RESPClient, _ token: String, _ journal: borrowing Mutex<Acknowledged>
+    ) throws {
+        for round in 1...3 {
+            let value = try client.fields("TOKEN.INCR", token, "DATA", "n").integer("value")
+            #expect(value == round)
+            journal.withLock { $0.counters[token] = round }
+            // Until it is acknowledged nobody knows.
+            let message = journal.withLock { $0.messages.removeValue(forKey: token) }
+            let taken = try client.fields("TOKEN.GETDEL", token, "DATA", "flash").data()
+            #expect(taken["flash"] == message)
+            let set = try client.fields("TOKEN.SET", token, "IF", "flash", "", "DATA", "flash", "\(round)")
+            #expect(set.integer("changed") == 1)
+            journal.withLock { $0.messages[token] = "\(round)" }
+        }
+    }
+
     private func verify(_ client: RESPClient, _ told: Acknowledged) throws {
         #expect(told.live.count > 10 && told.dead.count > 10)
-        let live = Array(told.live)
+        let (live, messages) = (Array(told.live), told.messages)
         for reply in try client.pipeline(live.map { ["TOKEN.VALIDATE", $0] }) {
             #expect(try Fields(reply).status == "valid", "an acknowledged issue or login is lost")
+        }
+        for (token, reply) in zip(live, try client.pipeline(live.map { ["TOKEN.GET", $0] })) {
+            let data = try Fields(reply).data()
+            let (count, told) = (Int(data["n"] ?? "0") ?? -1, told.counters[token] ?? 0)
+            // One more may have been carried out and not been told.
+            #expect((told...told + 1).contains(count), "S14 \(told) were acknowledged, \(count) counted")
+            if let message = messages[token] { #expect(data["flash"] == message, "S14 acknowledged data is lost") }
         }
         for reply in try client.pipeline(told.dead.map { ["TOKEN.VALIDATE", $0] }) {
             #expect(try !Fields(reply).isAccepted, "an acknowledged end is lost")

@@ -1,11 +1,11 @@
 import TestSupport
 import Testing
 
-@Suite("S14: data over two daemons: nothing is lost, nothing is taken twice", .demanding)
+@Suite("S14: data over three daemons: nothing is lost, nothing is taken twice", .demanding)
 struct S14DataTests {
     @Test("INCRs of many connections come to their exact sum, each value once", arguments: [false, true])
     func sums(byName: Bool) throws {
-        try withWorld(daemons: 2) { world in
+        try withWorld(daemons: 3) { world in
             let token = try world.client().issue()
             let reference = byName ? ["SID", TokenText.sid(token)] : [token]
             let values = try concurrently(20) { index in
@@ -21,7 +21,7 @@ struct S14DataTests {
 
     @Test("INCRs that race to make a guest's session all count, in one session")
     func guests() throws {
-        try withWorld(daemons: 2) { world in
+        try withWorld(daemons: 3) { world in
             let guest = try world.client().guest()
             let answers = try concurrently(20) { index in
                 try world.client(ofDaemon: index)
@@ -35,7 +35,7 @@ struct S14DataTests {
 
     @Test("of many GETDELs at most one gets what was set, round after round")
     func takers() throws {
-        try withWorld(daemons: 2) { world in
+        try withWorld(daemons: 3) { world in
             let client = try world.client()
             let token = try client.issue()
             for round in 0..<10 {
@@ -52,7 +52,7 @@ struct S14DataTests {
 
     @Test("a compare-and-set loop loses no step, while other fields are written and the token rotates")
     func compareAndSet() throws {
-        try withWorld(daemons: 2, settings: ["rotation.after": "100ms", "rotation.overlap": "60s"]) { world in
+        try withWorld(daemons: 3, settings: ["rotation.after": "100ms", "rotation.overlap": "60s"]) { world in
             let token = try world.client().issue("DATA", "n", "0")
             let sid = TokenText.sid(token)
             _ = try concurrently(12) { index in
@@ -106,6 +106,31 @@ struct S14DataTests {
                 try client.awaitService()
                 #expect(try direct.fields("TOKEN.GET", "SID", sid).data() == data, "\(command[0]) was sent twice")
             }
+        }
+    }
+
+    @Test("an INCR that makes a guest's session, and whose reply is lost, is sent once", .needsNearCache)
+    func unknownFateOfGuest() throws {
+        try withNearCache(settings: ["redis.timeout": "2s"]) { world in
+            let client = try world.near.client()
+            let direct = try world.far.client()
+            let guest = try client.guest()
+            let sid = try #require(try client.fields("TOKEN.GET", guest).sid)
+            world.proxy.treat(.data) { $0.delay = .milliseconds(400) }
+            try client.send(["TOKEN.INCR", guest, "DATA", "n"])
+            _ = try eventually("the session is made") {
+                let reply = try direct.fields("TOKEN.GET", "SID", sid)
+                return try reply.isAccepted && reply.data() == ["n": "1"] ? true : nil
+            }
+            world.proxy.cut(.data)
+            world.proxy.treat(.data) { $0.delay = .zero }
+            expectError("UNAVAILABLE", try client.readReply())
+            try client.awaitService()
+            // The guest's token leads there all the same, at both daemons, and counts on.
+            let next = try client.fields("TOKEN.INCR", guest, "DATA", "n")
+            #expect(next.integer("value") == 2 && next.sid == sid)
+            let other = try direct.fields("TOKEN.INCR", guest, "DATA", "n")
+            #expect(try other.integer("value") == 3 && other.newToken() == next.newToken())
         }
     }
 
