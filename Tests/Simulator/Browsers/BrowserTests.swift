@@ -44,11 +44,10 @@ struct BrowserTests {
         let count = Simulation.number("BROWSERS", or: 1_000)
         let began = ContinuousClock.now
         let shares = try await withThrowingTaskGroup(of: Shares.self) { group in
-            // Sites of fifty each, so that two processors have something to do.
-            for part in 0..<(count + 49) / 50 {
-                group.addTask {
-                    try Afternoon.live(browsers: min(50, count - part * 50), seed: UInt64(part + 1), policy)
-                }
+            // Sites of many each: what daemons do by themselves for an afternoon takes longer than what browsers ask. Several,
+            // so that all processors have something to do.
+            for first in stride(from: 0, to: count, by: 250) {
+                group.addTask { try Afternoon.live(people: first..<min(first + 250, count), policy) }
             }
             return try await group.reduce(Shares(), +)
         }
@@ -86,13 +85,13 @@ struct BrowserTests {
 enum Afternoon {
     static let length = 2_700.0
 
-    static func live(browsers: Int, seed: UInt64, _ policy: LostSuccessorPolicy) throws -> BrowserTests.Shares {
-        let site = try Site(seed: seed) { $0.numbers["recover"] = policy == .recover ? 1 : 0 }
+    static func live(people: Range<Int>, _ policy: LostSuccessorPolicy) throws -> BrowserTests.Shares {
+        let site = try Site(seed: UInt64(people.lowerBound) + 1) { $0.numbers["recover"] = policy == .recover ? 1 : 0 }
         defer { site.close() }
-        let people = (0..<browsers).map { Person(site, seed: seed &* 1_000 &+ UInt64($0), subject: "ann-\($0)") }
+        let people = people.map { Person(site, seed: UInt64($0 / 50 * 1_000 + $0 % 50 + 1_000), subject: "ann-\($0)") }
         for person in people { person.live() }
         site.agenda.run(until: SimulatedTime((length + 300) * 1e9))
-        var shares = BrowserTests.Shares(browsers: browsers)
+        var shares = BrowserTests.Shares(browsers: people.count)
         for person in people {
             if person.lostLogins > 0 { shares.lost += 1 }
             if person.lostLogins > 0, person.wasKilled { shares.lostToKill += 1 }
