@@ -159,7 +159,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TokenCacheCtlTests",
-            dependencies: ["tokencachectl", "TokenCacheClient", "TokenCrypto", "UnixTime", "TestSupport"],
+            dependencies: ["tokencachectl", "TokenCacheClient", "Tokens", "TokenCrypto", "UnixTime", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",

@@ -90,20 +90,29 @@ struct Why: ParsableCommand {
     }
 
     private static func ending(_ fields: ReplyFields) -> String {
-        switch (fields.status, fields["reason"]?.string) {
-        case ("revoked", "logout"): "It was ended: logged out, or revoked by its token or SID."
-        case ("revoked", "logout-all"): "It was ended together with the other sessions of its subject."
-        case ("revoked", "login"): "It was ended by a login that replaced it."
-        case ("revoked", "replay"):
-            "It was ended because a retired token came back after its grace time: a copy of it may have been stolen."
-        case ("revoked", "admin"): "It was ended by an administrator."
-        case ("revoked", let reason?): "It was ended; reason \"\(Layout.printable(reason))\"."
-        case ("revoked", nil): "It was ended."
-        case ("expired", _): "It expired: its idle or its absolute limit passed."
-        case ("unknown", _):
-            "Nothing is known of it: never issued, expired and gone, a guest that is stored nowhere, "
+        switch fields.status {
+        case "revoked":
+            guard let reason = fields["reason"]?.string else { return "It was ended." }
+            return EndReason(rawValue: reason).map(ending) ?? "It was ended; reason \"\(Layout.printable(reason))\"."
+        case "expired": return "It expired: its idle or its absolute limit passed."
+        case "unknown":
+            return "Nothing is known of it: never issued, expired and gone, a guest that is stored nowhere, "
                 + "or ended longer ago than session.tombstone."
-        case (let status, _): "Its status is \"\(Layout.printable(status ?? Layout.absent))\"."
+        case let status: return "Its status is \"\(Layout.printable(status ?? Layout.absent))\"."
+        }
+    }
+
+    private static func ending(_ reason: EndReason) -> String {
+        switch reason {
+        case .logout: "It was ended: logged out, or revoked by its token or SID."
+        case .logoutAll: "It was ended together with the other sessions of its subject."
+        case .login: "It was ended by a login that replaced it."
+        case .replay:
+            "It was ended because a retired token came back after its grace time: a copy of it may have been stolen."
+        case .limit:
+            "It was ended because its subject logged in elsewhere more often than it may (session.max-per-subject, or MAX "
+                + "of the login)."
+        case .admin: "It was ended by an administrator."
         }
     }
 }

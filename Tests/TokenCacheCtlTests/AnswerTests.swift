@@ -2,6 +2,9 @@ import Foundation
 import TestSupport
 import Testing
 import TokenCacheClient
+import UnixTime
+
+import enum Tokens.EndReason
 
 @testable import tokencachectl
 
@@ -105,6 +108,19 @@ struct AnswerTests {
         let result = try run(arguments, input: Self.token, reply: reply).result
         #expect(result.status == 1)
         #expect(result.output.contains(command == "why" ? "a retired token came back" : "reason    replay\n"))
+    }
+
+    @Test("why has a sentence of its own for whatever the daemon ends a session for")
+    func reasons() throws {
+        let replies = Tokens.EndReason.allCases.map { reason in
+            ReplyValue.array(
+                ["status", "revoked", "reason", reason.rawValue].map { .text($0.bytes) })
+        }
+        let sentences = try replies.map { reply in Why.sentences(try #require(reply.fields), now: UnixSeconds(0)) }
+        #expect(Set(sentences).count == Tokens.EndReason.allCases.count && sentences.allSatisfy { $0.count == 1 })
+        for sentence in sentences.joined() {
+            #expect(sentence.hasPrefix("It was ended") && !sentence.contains("reason"), "\(sentence)")
+        }
     }
 
     @Test(
