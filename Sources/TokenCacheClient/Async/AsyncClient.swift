@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// A client for servers that serve many requests at once. Share one: calls from any number of tasks are pipelined over
 /// one connection, or a few, by a thread of its own.
 ///
@@ -48,7 +46,7 @@ public final class AsyncClient: Sendable {
             patience: self.timeout,
             pauses: Timeout.bounded(reconnectPauses.lowerBound)...Timeout.bounded(reconnectPauses.upperBound))
         let inbox = inbox
-        try Self.startThread { IOLoop(inbox: inbox, settings: settings).run() }
+        try IOThread.start { IOLoop(inbox: inbox, settings: settings).run() }
     }
 
     deinit {
@@ -88,31 +86,5 @@ public final class AsyncClient: Sendable {
     public func close() async {
         inbox.close()
         await inbox.waitForEnd()
-    }
-
-    private static func startThread(_ body: @escaping @Sendable () -> Void) throws(TokenCacheError) {
-        final class Work: Sendable {
-            let body: @Sendable () -> Void
-            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-        }
-        let work = Unmanaged.passRetained(Work(body))
-        // Signals are for the threads of the program: a handler must not run here.
-        var all = sigset_t()
-        var before = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument { Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body() }
-                return nil
-            }, work.toOpaque())
-        pthread_sigmask(SIG_SETMASK, &before, nil)
-        guard result == 0 else {
-            work.release()
-            throw TokenCacheError(UnixSocket.Failure.system(code: result))
-        }
-        pthread_detach(thread)
     }
 }

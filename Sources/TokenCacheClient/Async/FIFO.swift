@@ -29,10 +29,23 @@ struct FIFO<Element> {
         return element
     }
 
+    /// Puts another in the place of the first element, or takes it out.
+    mutating func replaceFirst(_ element: Element?) {
+        guard let element else {
+            _ = removeFirst()
+            return
+        }
+        if head < elements.count { elements[head] = element }
+    }
+
     /// Everything, from the front; the queue is empty then.
     mutating func removeAll() -> [Element] {
         defer { (elements, head) = ([], 0) }
         return elements[head...].compactMap(\.self)
+    }
+
+    mutating func removeAll(where isGone: (Element) -> Bool) {
+        for element in removeAll() where !isGone(element) { append(element) }
     }
 
     func forEach(_ body: (Element) -> Void) {

@@ -55,7 +55,6 @@ struct IOLoop: ~Copyable {
 
     /// Runs until the client is closed, and leaves no call behind.
     consuming func run() {
-        nameThread()
         while inbox.take(into: &arrivals) {
             let now = ContinuousClock.now
             for call in arrivals { admit(Pipeline.Ticket(call: call)) }
@@ -72,13 +71,6 @@ struct IOLoop: ~Copyable {
         for link in links { _ = link.pipeline.end(.untrusted(closed)) }
         links = []
         inbox.end()
-    }
-
-    /// So that `top -H` tells it from the program's own threads.
-    private func nameThread() {
-        "tokencache-io".withCString { name in
-            _ = process_control(PR_SET_NAME, UInt(bitPattern: name))
-        }
     }
 
     private mutating func admit(_ ticket: Pipeline.Ticket) {

@@ -1,5 +1,3 @@
-import Dispatch
-import Synchronization
 import TestSupport
 import Testing
 import TokenCacheClient
@@ -295,23 +293,4 @@ struct ClientLibraryTests {
             } catch is CancellationError {}
         }
     }
-}
-
-/// Runs asynchronous work to its end in a test that blocks.
-private func waiting(_ body: @escaping @Sendable () async throws -> Void) throws {
-    let done = DispatchSemaphore(value: 0)
-    let outcome = Outcome()
-    Task.detached {
-        do { try await body() } catch { outcome.note(error) }
-        done.signal()
-    }
-    done.wait()
-    try outcome.rethrow()
-}
-
-private final class Outcome: Sendable {
-    private let error = Mutex<(any Error)?>(nil)
-
-    func note(_ error: any Error) { self.error.withLock { $0 = error } }
-    func rethrow() throws { if let error = error.withLock({ $0 }) { throw error } }
 }
