@@ -9,7 +9,7 @@ extension TokenService {
     public func issue(
         _ request: SessionRequest, at arrival: MonotonicInstant? = nil, _ done: @escaping Completion<LoginAnswer>
     ) {
-        begin(at: arrival, done) { try LimitedFlow(IssueFlow(request, self), request, self) }
+        begin(at: arrival, done) { LimitedFlow(try IssueFlow(request, self), request, self) }
     }
 
     /// LOGIN: the credentials were checked: `request.subject` holds a session under a new token from now on. Idempotent
@@ -20,7 +20,7 @@ extension TokenService {
     ) {
         begin(at: arrival, done) {
             let claim = try claim(Presented(credential, request.signals)).accepted
-            return try LimitedFlow(LoginFlow(claim, request, self), request, self)
+            return LimitedFlow(try LoginFlow(claim, request, self), request, self)
         }
     }
 

@@ -15,7 +15,7 @@ extension TokenService: FlowContext {
     /// Findings that a script is told of.
     private static let findingsAtOnce = 500
 
-    func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)]) {
+    func tidy(_ index: SubjectIndex, _ findings: [IndexFinding]) {
         for start in stride(from: 0, to: findings.count, by: Self.findingsAtOnce) {
             let some = Array(findings[start..<min(findings.count, start + Self.findingsAtOnce)])
             store.tidy(index, some) { [self] removed in counters.indexRemovals &+= UInt64(clamping: removed) }

@@ -43,7 +43,7 @@ final class Ground: FlowContext {
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds
     ) {}
     func keep(_ tombstone: Tombstone, sid: SessionID) {}
-    func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)]) {}
+    func tidy(_ index: SubjectIndex, _ findings: [IndexFinding]) {}
     var mayWriteUnread: Bool { true }
     var longestLife: Milliseconds { policy.maxAbsolute }
     func bornAfterEpoch(_ now: UnixMilliseconds) -> UnixMilliseconds { now }

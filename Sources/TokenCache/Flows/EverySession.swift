@@ -19,12 +19,9 @@ struct ScanFlow: Flow {
             return .each(sids.map { .facts(FactsFlow(sid: $0, fields: .fixed)) })
         case .gathered(let answers):
             let now = try context.now()
-            var sessions: [ListedSession] = []
-            for (sid, answer) in zip(sids, answers) {
-                guard case .found(let found) = try answer.get() else { throw UnexpectedEvent() }
-                if case .living(let facts, let data) = found {
-                    sessions.append(ListedSession(sid, facts, data, now: now))
-                }
+            let sessions = zip(sids, try FactsFlow.found(answers)).compactMap { sid, found -> ListedSession? in
+                guard case .living(let facts, let data) = found else { return nil }
+                return ListedSession(sid, facts, data, now: now)
             }
             return .answer(ScannedSessions(sessions: sessions, next: next ?? ScanQuery.start))
         case .failed(let fault): throw fault

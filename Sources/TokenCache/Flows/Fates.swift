@@ -68,8 +68,7 @@ extension TokenService {
         if !old.subject.isEmpty, let index = try? SubjectIndex(subject: old.subject, crypto: crypto) {
             // While the tombstone stands, no login that entered the index before can be written any more.
             let isCertain = policy.tombstone > store.scriptLifetime
-            let member = IndexMember(sid: sid, score: decimal(old.absoluteEnd))
-            tidy(index, [(member, isCertain ? .ended : .gone)])
+            tidy(index, [isCertain ? .ended(sid) : .gone(IndexMember(sid: sid, score: decimal(old.absoluteEnd)))])
         }
     }
 

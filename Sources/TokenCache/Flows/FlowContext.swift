@@ -35,7 +35,7 @@ protocol FlowContext: AnyObject {
     var isAway: Bool { get }
 
     /// Puts a subject's index right, some time.
-    func tidy(_ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)])
+    func tidy(_ index: SubjectIndex, _ findings: [IndexFinding])
 
     /// Ends sessions of a subject, some time, each unless a LOGIN or ROTATE comes after its generation.
     func endLater(_ endings: [(sid: SessionID, generation: Int64)], of subject: [UInt8], _ reason: EndReason)

@@ -51,7 +51,7 @@ struct IndexWalk {
             return .each(members.map { .facts(FactsFlow(sid: $0.sid, fields: fields)) })
         case .gathered(let answers):
             let (living, findings) = try context.findings(of: members, in: index, answers)
-            gone = findings.compactMap { if case .gone = $0.finding { $0.member } else { nil } }
+            gone = findings.compactMap { if case .gone(let member) = $0 { member } else { nil } }
             if tidies { context.tidy(index, findings) }
             if let step = try goOn(&self, living) { return step }
             return try nextPage()
@@ -72,19 +72,18 @@ extension FlowContext {
     /// The living among members of an index, by what was read of their sessions; and what the index is to be told.
     fileprivate func findings(
         of members: [IndexMember], in index: SubjectIndex, _ answers: [Result<PartAnswer, ServiceFault>]
-    ) throws -> (living: [IndexedSession], findings: [(member: IndexMember, finding: IndexFinding)]) {
+    ) throws -> (living: [IndexedSession], findings: [IndexFinding]) {
         var living: [IndexedSession] = []
-        var findings: [(member: IndexMember, finding: IndexFinding)] = []
-        for (member, answer) in zip(members, answers) {
-            guard case .found(let found) = try answer.get() else { throw UnexpectedEvent() }
+        var findings: [IndexFinding] = []
+        for (member, found) in zip(members, try FactsFlow.found(answers)) {
             // A session of another subject, or of nobody, has no place here.
             if case .living(let facts, let data) = found, !facts.subject.isEmpty,
                 try SubjectIndex(subject: facts.subject, crypto: crypto) == index
             {
                 living.append(IndexedSession(member: member, facts: facts, data: data))
-                if member.isBefore(facts.absoluteEnd) { findings.append((member, .living(until: facts.absoluteEnd))) }
+                if member.isBefore(facts.absoluteEnd) { findings.append(.living(member, until: facts.absoluteEnd)) }
             } else {
-                findings.append((member, .gone))
+                findings.append(.gone(member))
             }
         }
         return (living, findings)
@@ -132,6 +131,14 @@ struct FactsFlow: Flow {
         case .facts(let found): return .answer(found)
         case .failed(let fault): throw fault
         default: throw UnexpectedEvent()
+        }
+    }
+
+    /// What was found of several, in the order in which they were asked for.
+    static func found(_ answers: [Result<PartAnswer, ServiceFault>]) throws -> [FoundSession] {
+        try answers.map { answer in
+            guard case .found(let found) = try answer.get() else { throw UnexpectedEvent() }
+            return found
         }
     }
 }

@@ -11,10 +11,13 @@ struct IssueFlow: SessionMaker {
     private(set) var digest = Digest()
 
     var newSid: SessionID { token.sid }
+    let index: SubjectIndex?
 
     init(_ request: SessionRequest, _ context: some FlowContext) throws {
         token = SessionToken(sid: try context.randomBytes(), verifier: try context.randomBytes())
         self.request = request
+        index =
+            request.subject.isEmpty ? nil : try SubjectIndex(subject: request.subject, crypto: context.crypto)
     }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<SessionView> {

@@ -5,6 +5,8 @@ internal import UnixTime
 protocol SessionMaker: Flow where Answer == SessionView {
     /// Of the session that is made where there is none to build on.
     var newSid: SessionID { get }
+    /// The subject's; nil where there is no subject.
+    var index: SubjectIndex? { get }
 }
 
 /// LOGIN, or ISSUE with a subject, where the subject may have so many sessions.
@@ -22,14 +24,13 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
 
     private(set) var maker: Maker
     private let subject: [UInt8]
-    private let index: SubjectIndex
-    /// Nil: any number.
-    private let limit: Int?
+    /// How many sessions the subject may have, and where they stand; nil: any number.
+    private let limit: (count: Int, index: SubjectIndex)?
     private let policy: SessionLimitPolicy
     private let absolute: Milliseconds
     private(set) var state = State.making
-    /// Who has a place for certain.
-    private(set) var placed: SessionID?
+    /// Who has a place for certain, and until when.
+    private(set) var placed: (sid: SessionID, end: UnixMilliseconds)?
 
     enum State {
         case making
@@ -52,12 +53,11 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
 
     var isUrgent: Bool { true }
 
-    init(_ maker: Maker, _ request: SessionRequest, _ context: some FlowContext) throws {
+    init(_ maker: Maker, _ request: SessionRequest, _ context: some FlowContext) {
         self.maker = maker
         subject = request.subject
-        index = try SubjectIndex(subject: request.subject, crypto: context.crypto)
         let limit = request.maxSessions ?? context.policy.maxPerSubject
-        self.limit = limit > 0 && !request.subject.isEmpty ? limit : nil
+        self.limit = limit > 0 ? maker.index.map { (limit, $0) } : nil
         policy = context.policy.onLimit
         absolute = request.absolute ?? context.policy.absolute
     }
@@ -68,8 +68,8 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         case (.entering(let step, let entry), .entered(let outcome)):
             switch outcome {
             case .entered:
-                placed = entry.sid
-                context.tidy(index, entry.gone.map { ($0, .gone) })
+                placed = (entry.sid, entry.absoluteEnd)
+                context.tidy(entry.index, entry.gone.map(IndexFinding.gone))
                 return try perform(step, context)
             case .late:
                 // The session that the step is about, which need not be the one that was to have a place.
@@ -78,9 +78,9 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
                 default: throw UnexpectedEvent()
                 }
             case .full where entry.gone.isEmpty:
-                let walk = IndexWalk(index, tidies: false)
+                let walk = IndexWalk(entry.index, tidies: false)
                 return try look(walk, step, entry, living: 0, .begin, context)
-            case .full: return .answer(.refused(count: limit ?? 0))
+            case .full: return .answer(.refused(count: entry.limit ?? 0))
             }
         case (.late, .read(let copy, _)): return try make(.overtaken(copy), context)
         case (.looking(let walk, let step, let entry, let living), _):
@@ -96,7 +96,9 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         case (.ending(let view, let rest, let own), .gathered(let answers)):
             let isEnded = answers.map { if case .success(.revoked(.revoked)) = $0 { true } else { false } }
             context.endLater(rest, of: subject, .limit)
-            if let own, own >= isEnded.count || isEnded[own] { return .answer(.refused(count: limit ?? 0)) }
+            if let own, own >= isEnded.count || isEnded[own] {
+                return .answer(.refused(count: limit?.count ?? 0))
+            }
             return .answer(.issued(view, ended: isEnded.count { $0 } + rest.count))
         case (_, .failed(let fault)): throw fault
         default: throw UnexpectedEvent()
@@ -115,19 +117,22 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
     ) throws -> FlowStep<LoginAnswer> {
         state = .making
         if case .answer(let view, _) = step {
-            guard limit != nil, policy == .endOldest else { return .answer(.issued(view, ended: nil)) }
-            return try rank(IndexWalk(index), view, [], .begin, context)
+            guard let limit, policy == .endOldest else { return .answer(.issued(view, ended: nil)) }
+            return try rank(IndexWalk(limit.index), view, [], .begin, context)
         }
-        guard let limit else { return step.map { .issued($0, ended: nil) } }
         var step = step
         if case .write(var write, let sid) = step {
-            write.isNumbered = true
+            write.subjectIndex = maker.index
+            write.isNumbered = limit != nil
+            if let placed, placed.sid == sid, let record = write.entersIndex {
+                write.isEntered = record.absoluteEnd <= placed.end
+            }
             step = .write(write, of: sid)
         }
-        guard policy == .refuse, let (sid, end) = try place(for: step, context), sid != placed else {
+        guard let limit, policy == .refuse, let (sid, end) = try place(for: step, context), sid != placed?.sid else {
             return step.map { .issued($0, ended: nil) }
         }
-        let entry = IndexEntry(index: index, sid: sid, absoluteEnd: end, login: .numbered, limit: limit)
+        let entry = IndexEntry(index: limit.index, sid: sid, absoluteEnd: end, login: .numbered, limit: limit.count)
         return expect(.entering(step, entry), .enter(entry))
     }
 
@@ -175,7 +180,7 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
     ) throws -> FlowStep<LoginAnswer> {
         var (walk, living) = (walk, living)
         var isOver = false
-        let limit = limit ?? 0
+        let limit = limit?.count ?? 0
         let step: FlowStep<LoginAnswer> = try walk.next(event, context) { walk, found in
             living += found
             guard walk.query == nil else { return nil }
@@ -193,14 +198,15 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
     private mutating func order(
         _ living: [IndexedSession], _ numbers: [Int64], _ view: SessionView
     ) -> FlowStep<LoginAnswer> {
+        guard let limit else { return .answer(.issued(view, ended: 0)) }
         guard numbers.count >= living.count else {
             let some = living.dropFirst(numbers.count).prefix(Self.numbersAtOnce).map(\.member.sid)
-            return expect(.ordering(view, living, numbers), .readNumbers(index, some))
+            return expect(.ordering(view, living, numbers), .readNumbers(limit.index, some))
         }
         let order = zip(living, numbers).sorted { left, right in
             (left.1, left.0.facts.created.sinceEpoch) < (right.1, right.0.facts.created.sinceEpoch)
         }
-        let endings: [Ending] = order.prefix(max(0, order.count - (limit ?? 0))).map { login, _ in
+        let endings: [Ending] = order.prefix(max(0, order.count - limit.count)).map { login, _ in
             (login.member.sid, login.facts.generation)
         }
         return expect(

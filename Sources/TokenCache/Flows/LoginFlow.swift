@@ -8,11 +8,12 @@ struct LoginFlow: SessionMaker {
     /// Nil where nothing was presented that can be built on.
     private(set) var claim: Claim?
     private let request: SessionRequest
-    private let subjectDigest: Digest
+    private let subject: SubjectIndex
     /// The token of a renewed session; its verifier serves a new session, too.
     private let candidate: Verifier
     private let candidateDigest: Digest
     let newSid: SessionID
+    var index: SubjectIndex? { subject }
     private let csrfSalt: Digest
     private(set) var awaited = Awaited.session
 
@@ -33,7 +34,7 @@ struct LoginFlow: SessionMaker {
     init(_ claim: Claim?, _ request: SessionRequest, _ context: some FlowContext) throws {
         self.claim = claim
         self.request = request
-        subjectDigest = try context.crypto.digest(request.subject)
+        subject = try SubjectIndex(subject: request.subject, crypto: context.crypto)
         candidate = try context.randomBytes()
         candidateDigest = try context.crypto.digest(candidate)
         newSid = try context.randomBytes()
@@ -217,7 +218,7 @@ struct LoginFlow: SessionMaker {
             sid: sid, digest: candidateDigest,
             sealed: try context.crypto.seal(
                 candidate, under: (successor ?? claim.token).verifier, sid: claim.sid),
-            subjectDigest: subjectDigest, until: now + context.policy.rotationOverlap,
+            subjectDigest: subject.digest, until: now + context.policy.rotationOverlap,
             firstStep: isStepOpen(record, now, context) ? step : nil)
     }
 

@@ -53,7 +53,7 @@ struct RevokeAllFlow: Flow {
                 case .failure(let fault): first = first ?? fault
                 }
             }
-            context.tidy(index, gone.map { ($0, .gone) })
+            context.tidy(index, gone.map(IndexFinding.gone))
             if let first { throw soFar(first) }
             return try nextPage()
         case .failed(let fault): throw soFar(ServiceFault(fault))

@@ -288,9 +288,9 @@ extension TokenService {
             throw Unavailable.sessionTooBusy
         }
         let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
-        guard let indexed = write.entersIndex else { return commit(write, change, of: sid, run) }
+        guard let indexed = write.entersIndex, !write.isEntered else { return commit(write, change, of: sid, run) }
         let entry = IndexEntry(
-            index: try SubjectIndex(subject: indexed.subject, crypto: crypto), sid: sid,
+            index: try write.subjectIndex ?? SubjectIndex(subject: indexed.subject, crypto: crypto), sid: sid,
             absoluteEnd: indexed.absoluteEnd, login: write.login)
         enter(entry, run) { [self] outcome in
             switch outcome {
@@ -309,18 +309,19 @@ extension TokenService {
             switch result {
             case .success(let outcome):
                 done(outcome)
-                if case .entered(let others) = outcome {
-                    lookAfter(others.filter { $0.sid != entry.sid }, in: entry.index)
-                }
+                if case .entered(let others) = outcome { lookAfter(others, of: entry) }
             case .failure(let fault): advance(run, .failed(fault))
             }
         }
     }
 
-    /// Reads some members of an index, so that dead ones leave.
-    private func lookAfter(_ members: [IndexMember], in index: SubjectIndex) {
+    /// Reads some other members of an index, each once, so that dead ones leave.
+    private func lookAfter(_ others: [IndexMember], of entry: IndexEntry) {
+        let members = others.enumerated().filter { place, member in
+            member.sid != entry.sid && !others[..<place].contains(member)
+        }.map(\.element)
         guard !members.isEmpty, !turns.isBusy else { return }
-        run(LookFlow(index, members), at: nil, isHousekeeping: true) { _ in }
+        run(LookFlow(entry.index, members), at: nil, isHousekeeping: true) { _ in }
     }
 
     private func commit<F>(_ write: SessionWrite, _ change: Change, of sid: SessionID, _ run: Run<F>) {

@@ -31,6 +31,10 @@ struct SessionWrite {
     let data: DataChange
     /// A limit is kept: it is the subject's latest login.
     var isNumbered = false
+    /// Its subject's, where that is known already.
+    var subjectIndex: SubjectIndex?
+    /// It has its place in the index, and by this request.
+    var isEntered = false
 
     init(kind: Kind, over: SessionRecord?, next: StoredSession, data: DataChange = .none) {
         self.kind = kind

@@ -9,7 +9,7 @@
 -- KEYS[2]   the logins' numbers: hash of sid by number
 -- ARGV[1]   not-after, Unix ms by Redis's clock
 -- ARGV[2…]  n × (sid, score that was read, finding): the absolute end of the living session in Unix ms, "gone", or
---           "ended" where a tombstone was written by whoever says so
+--           "ended", whatever the score, where a tombstone was written by whoever says so
 --
 -- Reply     {"done" | "late", now ms, members taken out}
 local index, numbers = KEYS[1], KEYS[2]

@@ -37,18 +37,16 @@ extension SessionStore {
 
     /// Puts an index right. Nobody waits: what is not done now is found by the next who looks.
     func tidy(
-        _ index: SubjectIndex, _ findings: [(member: IndexMember, finding: IndexFinding)],
+        _ index: SubjectIndex, _ findings: [IndexFinding],
         _ done: @escaping (_ removed: Int64) -> Void = { _ in }
     ) {
         guard !findings.isEmpty, let notAfter = notAfter(instant) else { return later { done(0) } }
-        let arguments = findings.flatMap { found -> [[UInt8]] in
-            let finding =
-                switch found.finding {
-                case .living(let end): decimal(end)
-                case .gone: Array("gone".utf8)
-                case .ended: Array("ended".utf8)
-                }
-            return [found.member.sid.hex, found.member.score, finding]
+        let arguments = findings.flatMap { finding -> [[UInt8]] in
+            switch finding {
+            case .living(let member, let end): [member.sid.hex, member.score, decimal(end)]
+            case .gone(let member): [member.sid.hex, member.score, Array("gone".utf8)]
+            case .ended(let sid): [sid.hex, [], Array("ended".utf8)]
+            }
         }
         run(
             SessionScripts.tidy, keys: indexKeys(index), arguments: [decimal(notAfter)] + arguments, repeatable: true

@@ -2,25 +2,27 @@ internal import TokenCrypto
 internal import Tokens
 internal import UnixTime
 
-/// Names the index of a subject's sessions: SHA-256 of the subject in hex, so that a key tells nothing of it and has
-/// one length.
+/// The index of a subject's sessions, named by the subject's SHA-256, so that a key tells nothing of it and has one
+/// length.
 struct SubjectIndex: Equatable {
-    let name: [UInt8]
+    /// Of the subject.
+    let digest: Digest
 
-    init(subject: [UInt8], crypto: CryptoContext) throws(CryptoError) {
-        name = try crypto.digest(subject).withUnsafeBytes { Hex.encode($0) }
-    }
+    init(subject: [UInt8], crypto: CryptoContext) throws(CryptoError) { digest = try crypto.digest(subject) }
+
+    /// As it stands in keys: hex.
+    var name: [UInt8] { digest.withUnsafeBytes { Hex.encode($0) } }
 
     /// An index as its key names it; nil where that is none of ours.
     init?(name: [UInt8]) {
         var name = name[...]
         if name.first == UInt8(ascii: "{"), name.last == UInt8(ascii: "}") { name = name.dropFirst().dropLast() }
-        guard name.count == Self.length, name.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
-        else { return nil }
-        self.name = Array(name)
+        var digest = Digest()
+        let isHex = name.withUnsafeBytes { text in digest.withUnsafeMutableBytes { Hex.decode(text, into: $0) } }
+        // In lower case only, as it is written.
+        guard isHex, digest.withUnsafeBytes({ Hex.encode($0).elementsEqual(name) }) else { return nil }
+        self.digest = digest
     }
-
-    private static let length = 64
 }
 
 /// A session in the index of its subject.
@@ -30,14 +32,14 @@ struct IndexMember: Equatable {
     let score: [UInt8]
 }
 
-/// What a read of a member's session says of its place in the index (`tidy.lua`).
+/// What is known of a member's session, for its place in the index (`tidy.lua`).
 enum IndexFinding {
-    /// Until its absolute end.
-    case living(until: UnixMilliseconds)
+    /// It was read: it lives until its absolute end.
+    case living(IndexMember, until: UnixMilliseconds)
     /// There is no session of the subject.
-    case gone
+    case gone(IndexMember)
     /// A tombstone was written in the session's place, and is acknowledged.
-    case ended
+    case ended(SessionID)
 }
 
 /// A session that is to have a place in its subject's index before it is written.

@@ -244,9 +244,8 @@ enum ModelScripts {
             var removed: Int64 = 0
             for at in stride(from: 1, to: arguments.count - 2, by: 3) {
                 let (sid, seen, finding) = (arguments[at], arguments[at + 1], text(arguments[at + 2]))
-                guard let score = Double(text(seen)), finding == "ended" || scored(index, sid) == seen else {
-                    continue
-                }
+                guard finding == "ended" || scored(index, sid) == seen else { continue }
+                let score = Double(text(seen)) ?? 0
                 let isCondemned = score != score.rounded()
                 if let end = Int64(finding) {
                     guard Double(end) > score else { continue }
