@@ -47,6 +47,8 @@ public final class Janitor {
 
     /// How long a round outlives its daemon.
     static let lease: Milliseconds = 30_000
+    /// What may be read in a second comes in so many parts: visitors wait for little at a time.
+    private static let parts = 20
     /// After something could not be read.
     private static let pause = Duration.seconds(1)
 
@@ -125,8 +127,9 @@ public final class Janitor {
         guard round == self.round else { return }
         let now = service.store.instant
         if now >= budgetUntil {
-            budget = min(rate, budget + rate)
-            budgetUntil = now + .seconds(1)
+            let part = max(1, rate / Self.parts)
+            budget = min(part, budget + part)
+            budgetUntil = now + .seconds(1) * part / rate
         }
         guard budget > 0 else { return timer?.start(after: now.duration(to: budgetUntil)) ?? () }
         if serverRun != service.store.serverRun { restart() }
