@@ -39,7 +39,7 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
-.PHONY: help run test test-variants simulate test-long test-asan test-systemd test-examples test-web build lint format
+.PHONY: help run test test-variants test-topologies simulate test-long test-asan test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client docs
 .PHONY: fuzz fuzz-request fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
@@ -48,6 +48,7 @@ help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       unit, integration and simulated tests (installs what they need); ten minutes'
 	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
+	@echo 'make test-topologies  failovers with real Sentinels: two minutes'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
@@ -92,6 +93,11 @@ test-variants: build-packages test-packages
 	TEST_TLS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|G[0-9]|RedisFault|NearCache)'
 	@echo 'the same rules without the near cache:'
 	TEST_NEAR_CACHE=0 Tests/swift-test $(DEBUG) --skip-build --filter IntegrationTests
+
+# Servers that watch each other take a busy machine for a dead one: by themselves, and one after the other.
+test-topologies: build-packages test-packages
+	$(SWIFT) build $(DEBUG) --build-tests
+	TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter SentinelTests
 
 # Optimised: a life of ten seconds takes some ten milliseconds. A folder of its own, for other flags.
 SIMULATE = -c release --scratch-path $(BUILD)-simulate -Xswiftc -enable-testing

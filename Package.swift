@@ -50,7 +50,8 @@ let package = Package(
         .target(name: "TokenCrypto", dependencies: ["COpenSSL", "Host", "UnixTime"], swiftSettings: strict + [lived]),
         .target(name: "Tokens", dependencies: ["TokenCrypto", "UnixTime"], swiftSettings: strict + [lived]),
         .target(
-            name: "EventLoop", dependencies: ["Host", "UnixTime", "CLibevent", "CLinux", "COpenSSL"], swiftSettings: daemon),
+            name: "EventLoop", dependencies: ["Host", "UnixTime", "CLibevent", "CLinux", "COpenSSL"],
+            swiftSettings: daemon),
         .target(name: "ReplyScanner", dependencies: ["CHiredis"], swiftSettings: strict),
         .target(
             name: "RedisLink",

@@ -58,6 +58,8 @@ public final class Daemon {
         let node: RedisNode
         /// Nil where Redis is not spoken to over TLS.
         let tls: TLSStreams?
+        /// Nil where Redis is named itself.
+        let sentinels: SentinelWatch?
         let server: Server
         let dispatcher: Dispatcher
         /// Nil where Redis is embedded: it is nobody else's.
@@ -148,7 +150,7 @@ public final class Daemon {
             let parts = try makeParts(endpoint)
             self.parts = parts
             parts.node.onStateChange = { [weak self] state in self?.nodeChanged(state) }
-            parts.node.start()
+            if let sentinels = parts.sentinels { sentinels.start() } else { parts.node.start() }
             after(limit) { [weak self] in self?.startAccepting() }
             sampleRates(parts.dispatcher)
             if let marking = parts.marking { every(DaemonMarking.interval) { marking.leave() } }
@@ -165,7 +167,9 @@ public final class Daemon {
         let tls = try RedisCertificates.load(settings).map {
             TLSStreams(over: loop, scheduler: loop, context: $0, serverName: settings.redis.tlsServerName)
         }
-        let node = makeNode(endpoint, over: tls ?? loop, prefix: prefix)
+        let host = LinkHost(loop: loop, streams: tls)
+        let node = makeNode(endpoint, on: host, prefix: prefix)
+        let sentinels = makeSentinels(for: node, on: host)
         let service = try TokenService(
             router: RedisRouter(node: node), scheduler: loop, prefix: prefix,
             timeout: settings.redis.timeout.wholeMilliseconds, policy: TokenPolicy(settings),
@@ -190,7 +194,8 @@ public final class Daemon {
             service: service, name: dispatcher.environment.runID,
             interval: settings.janitor.interval.wholeMilliseconds, rate: settings.janitor.rate, logger: logger)
         return Parts(
-            node: node, tls: tls, server: server, dispatcher: dispatcher, marking: marking, janitor: janitor)
+            node: node, tls: tls, sentinels: sentinels, server: server, dispatcher: dispatcher, marking: marking,
+            janitor: janitor)
     }
 
     /// Hands on what the service has for an auditor, where there is one.
@@ -206,30 +211,41 @@ public final class Daemon {
 
     private var hasNearCache: Bool { settings.nearCache.maxMemory > 0 }
 
-    private func makeNode(_ endpoint: RedisEndpoint, over streams: any StreamMaker, prefix: [UInt8]) -> RedisNode {
+    private func makeNode(_ endpoint: RedisEndpoint, on host: LinkHost, prefix: [UInt8]) -> RedisNode {
         var node = RedisNode.Settings()
         node.link.timeout = settings.redis.timeout
-        let passwordFile = settings.redis.passwordFile
-        if !passwordFile.isEmpty {
-            let isCredential = settings.resolved.isPasswordCredential
-            let logger = log.limitedLogger(label: "tokencached")
-            node.link.password = {
-                switch PasswordFile.read(passwordFile, isCredential: isCredential) {
-                case .success(let password): return RedisPassword(password)
-                case .failure(let fault):
-                    logger.error("redis.password-file \(fault.text)", metadata: ["file": "\(passwordFile)"])
-                    return nil
-                }
-            }
-        }
+        node.link.password = passwords(
+            "redis.password-file", settings.redis.passwordFile, isCredential: settings.resolved.isPasswordCredential)
         node.prefix = prefix
         node.hasFeed = hasNearCache
         // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.
         node.proof = embedded == nil ? .beat : .ping
         return RedisNode(
-            host: LinkHost(loop: loop, streams: streams), endpoint: endpoint, settings: node,
+            host: host, endpoint: endpoint, settings: node,
             scripts: TokenService.scripts,
             logger: logger)
+    }
+
+    private func makeSentinels(for node: RedisNode, on host: LinkHost) -> SentinelWatch? {
+        guard var sentinels = settings.sentinels else { return nil }
+        sentinels.password = passwords(
+            "redis.sentinel-password-file", settings.redis.sentinelPasswordFile,
+            isCredential: settings.resolved.isSentinelPasswordCredential)
+        return SentinelWatch(host: host, node: node, settings: sentinels, logger: logger)
+    }
+
+    /// Reads a file with a password each time it is asked.
+    private func passwords(_ key: String, _ file: String, isCredential: Bool) -> (@Sendable () -> RedisPassword?)? {
+        guard !file.isEmpty else { return nil }
+        let logger = log.limitedLogger(label: "tokencached")
+        return {
+            switch PasswordFile.read(file, isCredential: isCredential) {
+            case .success(let password): return RedisPassword(password)
+            case .failure(let fault):
+                logger.error("\(key) \(fault.text)", metadata: ["file": "\(file)"])
+                return nil
+            }
+        }
     }
 
     private func makeEnvironment(_ node: RedisNode) throws -> DaemonEnvironment {
@@ -427,6 +443,7 @@ public final class Daemon {
     private func stopRedis() {
         guard phase == .draining else { return }
         phase = .stopping
+        parts?.sentinels?.close()
         parts?.node.close()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: settings.drainTimeout) { [weak self] in self?.loop.stop() }
@@ -435,6 +452,7 @@ public final class Daemon {
     private func endNow() {
         phase = .stopping
         parts?.server.closeAll()
+        parts?.sentinels?.close()
         parts?.node.close()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: .zero) { [weak self] in self?.loop.stop() }

@@ -76,13 +76,26 @@ extension Settings {
         var maxRequest: Int { max(1 << 20, maxBulk &* 4) }
     }
 
+    /// The Sentinels to ask; nil where Redis is named itself.
+    var sentinels: SentinelWatch.Settings? {
+        guard case .sentinel(let endpoints, let master) = self.redis.url.target else { return nil }
+        var sentinels = SentinelWatch.Settings()
+        sentinels.sentinels = endpoints.map { ($0.host, $0.port) }
+        sentinels.masterName = master
+        sentinels.login.user = self.redis.sentinelUser.isEmpty ? nil : self.redis.sentinelUser
+        sentinels.masterLogin = redisEndpoint?.login ?? RedisLogin()
+        sentinels.requiresQuorum = self.redis.sentinelQuorum == .require
+        return sentinels
+    }
+
     /// Where to connect; nil for the embedded server. Settings that were loaded name nothing else.
     var redisEndpoint: RedisEndpoint? {
         let url = self.redis.url
         let login = RedisLogin(
             user: url.user, password: url.password.map { RedisPassword($0.reveal()) }, database: url.database)
         switch url.target {
-        case .embedded, .sentinel, .cluster: return nil
+        case .embedded, .cluster: return nil
+        case .sentinel: return .sought(login: login)
         case .unix(let path): return .unix(path: path, login: login)
         case .standalone(let endpoint): return .tcp(host: endpoint.host, port: endpoint.port, login: login)
         }

@@ -5,7 +5,8 @@ extension KnownFault {
         tlsUntrusted,
         tlsCertificateRequired, tlsCertificateRefused, tlsFailed, timeout, silent, loading, busy, outOfMemory,
         cannotSave, protectedMode, readOnly, masterDown,
-        noReplicas, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld, maxClients,
+        noReplicas, otherMaster, unconfirmed, noMajority, noPassword, wrongPassword, noPermission, noScriptPermission,
+        unknownCommand, tooOld, maxClients,
         cluster, clusterDown, notReachedYet, closed, overloaded, scriptLost, scriptRefused, scriptFailed, refused,
         notAReply, unexpected, firstCommands, noDatabase, wrongType,
         late, unconfirmedEnd, subjectTooBusy, sessionTooBusy, recordTooNew, recordDamaged, internalFault,
@@ -86,6 +87,19 @@ extension KnownFault {
     static let noReplicas = KnownFault(
         "Redis has too few replicas to accept writes", means: "`min-replicas-to-write`",
         remedy: "bring the replicas back, or lower `min-replicas-to-write` at Redis")
+    static let otherMaster = KnownFault(
+        "the Sentinels name another master", means: "a failover is under way: Redis before it is left at once",
+        remedy: "nothing: the new master is used as soon as most Sentinels name it; if they do not agree, "
+            + "`redis-cli -p 26379 SENTINEL MASTERS` at each")
+    static let unconfirmed = KnownFault(
+        "the Sentinels do not confirm that Redis is still the master",
+        means: "fewer than half of them answered within 2 s (`redis.sentinel-quorum: require`)",
+        remedy:
+            "are the Sentinels running, and can this host reach them? the log names those that do not answer")
+    static let noMajority = KnownFault(
+        "no majority of the Sentinels names a master",
+        means: "too few answer, they do not agree, or none knows a master of that name",
+        remedy: "are the Sentinels running? is the name at the end of `redis.url` the one in sentinel.conf?")
     static let noPassword = KnownFault(
         "Redis asks for a password (NOAUTH)", means: "the daemon has none, or the user was taken away",
         remedy: "give user and password: `redis.url` and `redis.password-file`")

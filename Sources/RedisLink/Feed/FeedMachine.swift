@@ -89,6 +89,14 @@ struct FeedMachine {
         return [.connect]
     }
 
+    /// Ends the connection, and makes none until the next start.
+    mutating func leave(_ fault: RedisFault) -> [Action] {
+        let loss = isSubscribed ? [Action.lost(fault)] : []
+        unansweredPings = []
+        phase = .closed
+        return loss + [.disconnect]
+    }
+
     mutating func close() -> [Action] {
         phase = .closed
         unansweredPings = []

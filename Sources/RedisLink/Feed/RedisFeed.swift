@@ -26,7 +26,7 @@ final class RedisFeed {
     }
 
     private let host: LinkHost
-    private let endpoint: RedisEndpoint
+    private var endpoint: RedisEndpoint { transport.endpoint }
     private let logger: Logger
     private let onEvent: (Event) -> Void
     private let transport: LinkTransport
@@ -46,7 +46,6 @@ final class RedisFeed {
         logger: Logger, onEvent: @escaping (Event) -> Void
     ) {
         self.host = host
-        self.endpoint = endpoint
         self.logger = logger
         self.onEvent = onEvent
         var limits = PushReader.Limits()
@@ -62,6 +61,16 @@ final class RedisFeed {
 
     func start() { perform(machine.start(now: host.scheduler.now)) }
     func close() { perform(machine.close()) }
+
+    /// Leaves its server; nothing is told until `lead`.
+    func leave(_ fault: RedisFault) { perform(machine.leave(fault)) }
+
+    /// Begins anew, with another server.
+    func lead(to endpoint: RedisEndpoint, leaving fault: RedisFault) {
+        leave(fault)
+        transport.endpoint = endpoint
+        start()
+    }
 
     /// Connects anew: the data connection did, and both must lead to the same server.
     func renew() { perform(machine.renew(now: host.scheduler.now)) }

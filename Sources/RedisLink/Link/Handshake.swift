@@ -76,6 +76,17 @@ struct Handshake {
         return (Handshake(steps.map(\.0), scripts: scripts), steps.map(\.1.bytes))
     }
 
+    /// For questions to a Sentinel.
+    static func forSentinel(_ login: RedisLogin) -> (Handshake, [[UInt8]]) {
+        var steps: [(Step, RedisCommand)] = []
+        if let password = login.password {
+            let user = login.user.map { [$0.redisArgument] } ?? []
+            steps.append((.authenticate, RedisCommand(["AUTH".redisArgument] + user + [password.bytes])))
+        }
+        steps.append((.ping, RedisCommand("PING")))
+        return (Handshake(steps.map(\.0)), steps.map(\.1.bytes))
+    }
+
     /// For a feed of the changes of keys that begin with `prefix`.
     ///
     /// The subscription to a channel that nobody uses puts the connection into the class `pubsub`, whose output Redis

@@ -112,7 +112,7 @@ struct LinkMachine<Waiter> {
         case .connecting(let since), .preparing(let since): wake = since + settings.connectTimeout
         case .backoff(let until): wake = until
         case .ready(_, let nextHeartbeat):
-            wake = nextHeartbeat
+            wake = settings.isSentinel ? .latest : nextHeartbeat
             if let oldest = inFlight.first { wake = min(wake, tooLate(oldest)) }
         }
         if let first = requests.firstDeadline { wake = min(wake, first) }
@@ -126,6 +126,18 @@ struct LinkMachine<Waiter> {
         hasRetriedAtOnce = false
         setState(.connecting)
         attempt(now: now)
+    }
+
+    /// Ends the connection, and makes none: what is under way, and what comes, fails with this fault until the next start,
+    /// which may be with another server.
+    mutating func leave(_ fault: RedisFault) {
+        phase = .closed
+        clock = RedisClock()
+        serverInfo = RedisServerInfo()
+        forgetConnection()
+        failAll(fault)
+        actions.append(.disconnect)
+        setState(.down(fault))
     }
 
     /// Ends everything; what is under way fails.
@@ -143,7 +155,8 @@ struct LinkMachine<Waiter> {
         guard case .connecting(let since) = phase else { return }
         phase = .preparing(since: since)
         serverInfo = RedisServerInfo()
-        let (handshake, commands) = Handshake.forCommands(login, scripts: scripts)
+        let (handshake, commands) =
+            settings.isSentinel ? Handshake.forSentinel(login) : Handshake.forCommands(login, scripts: scripts)
         self.handshake = handshake
         for command in commands {
             expect(.handshake, byteCount: command.count, now: now)
@@ -176,7 +189,7 @@ struct LinkMachine<Waiter> {
         case .ready(let since, let nextHeartbeat):
             if let oldest = inFlight.first, now >= tooLate(oldest) {
                 lose(RedisFault(.timeout, .silent), now: now)
-            } else if now >= nextHeartbeat {
+            } else if now >= nextHeartbeat, !settings.isSentinel {
                 phase = .ready(since: since, nextHeartbeat: now + settings.heartbeat)
                 sendHeartbeat(now: now)
             }
@@ -242,7 +255,7 @@ struct LinkMachine<Waiter> {
     }
 
     private mutating func becomeReady(now: MonotonicInstant) {
-        if settings.requiresMaster, serverInfo.role == "slave" {
+        if settings.requiresMaster, !settings.isSentinel, serverInfo.role == "slave" {
             return lose(RedisFault(.readOnly, .readOnly), now: now)
         }
         phase = .ready(since: now, nextHeartbeat: now + settings.heartbeat)

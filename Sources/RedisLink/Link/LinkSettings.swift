@@ -22,6 +22,8 @@ public struct LinkSettings: Sendable {
     public var maxPendingBytes = 64 << 20
     /// Whether a replica counts as down. Off only where reading stale data is harmless.
     public var requiresMaster = true
+    /// A Sentinel is at the other end: it has no scripts and no clock, and whoever asks it does so all the time.
+    public var isSentinel = false
     /// Gives the password for each new connection. Where this is nil, or gives nil, it is the endpoint's.
     public var password: (@Sendable () -> RedisPassword?)?
 

@@ -13,7 +13,7 @@ final class LinkTransport: ByteStreamDelegate {
     weak var owner: (any LinkTransportOwner)?
 
     private let host: LinkHost
-    private let endpoint: RedisEndpoint
+    var endpoint: RedisEndpoint
     private let settings: LinkSettings
     private var stream: (any OutgoingStream)?
     /// Whether the other side has said anything on this connection.
@@ -27,12 +27,13 @@ final class LinkTransport: ByteStreamDelegate {
 
     func connect() {
         close()
+        guard let address = endpoint.address else { return }
         isAnswered = false
         let stream = host.streams.makeStream()
         stream.delegate = self
         self.stream = stream
         // The machine's own limit is the exact one; this only makes sure that the stream gives up as well.
-        stream.connect(to: endpoint.address, timeout: settings.connectTimeout)
+        stream.connect(to: address, timeout: settings.connectTimeout)
     }
 
     func write(_ bytes: [UInt8]) { stream?.write(bytes) }

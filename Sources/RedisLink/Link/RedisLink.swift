@@ -18,10 +18,10 @@ public final class RedisLink {
     public private(set) var state: LinkState = .closed
     public let settings: LinkSettings
 
-    public let endpoint: RedisEndpoint
-    /// While set, answers to reads are not believed: reads fail with this fault. The node sets it, as it knows whether the
-    /// server is still the one to ask.
-    var readsAreRefused: RedisFault?
+    public var endpoint: RedisEndpoint { transport.endpoint }
+    /// Why answers to reads are not believed now; nil: they are. The node says it, as it knows whether the server is still
+    /// the one to ask.
+    var refusalOfReads: () -> RedisFault? = { nil }
     private let scheduler: any Scheduler
     private let logger: Logger
     private let transport: LinkTransport
@@ -57,7 +57,6 @@ public final class RedisLink {
         logger: Logger
     ) {
         scheduler = host.scheduler
-        self.endpoint = endpoint
         self.settings = settings
         self.logger = logger
         machine = LinkMachine(settings: settings, scripts: scripts, seed: host.seed)
@@ -76,6 +75,19 @@ public final class RedisLink {
     public func start() {
         machine.start(now: scheduler.now)
         scheduleTurn()
+    }
+
+    /// Leaves the server that it leads to: what is under way, and what comes, fails with this fault until `lead`.
+    func leave(_ fault: RedisFault) {
+        machine.leave(fault)
+        scheduleTurn()
+    }
+
+    /// Begins anew, with another server: nothing of the one before is kept.
+    func lead(to endpoint: RedisEndpoint, leaving fault: RedisFault) {
+        if machine.phase != .closed { machine.leave(fault) }
+        transport.endpoint = endpoint
+        start()
     }
 
     /// Closes the connection; what is under way completes with a fault, after this has returned.
@@ -187,7 +199,7 @@ public final class RedisLink {
         case .sendWaiting: machine.transmitWaiting(now: scheduler.now)
         case .complete(.script(let completion), let result): completion(result)
         case .complete(.read(let completion), let result):
-            if let readsAreRefused, case .success = result { return completion(.failure(readsAreRefused)) }
+            if case .success = result, let refusal = refusalOfReads() { return completion(.failure(refusal)) }
             completion(result)
         case .stateChanged(let new):
             log(new)
@@ -214,8 +226,10 @@ public final class RedisLink {
     }
 
     private func log(_ new: LinkState) {
-        let metadata: Logger.Metadata = ["redis": "\(endpoint)"]
+        let metadata: Logger.Metadata = [settings.isSentinel ? "sentinel" : "redis": "\(endpoint)"]
+        let peer = settings.isSentinel ? "a Sentinel" : "Redis"
         switch new {
+        case .ready where settings.isSentinel: logger.info("connected to a Sentinel", metadata: metadata)
         case .closed, .connecting: logger.debug("Redis link: \(new)", metadata: metadata)
         case .ready:
             let version = machine.serverInfo.version ?? "of unknown version"
@@ -229,9 +243,9 @@ public final class RedisLink {
             var metadata = metadata
             metadata["remedy"] = "\(fault.remedy)"
             if fault.needsOperator {
-                logger.error("Redis refuses the daemon: \(fault)", metadata: metadata)
+                logger.error("\(peer) refuses the daemon: \(fault)", metadata: metadata)
             } else {
-                logger.warning("Redis is unavailable: \(fault)", metadata: metadata)
+                logger.warning("\(peer) is unavailable: \(fault)", metadata: metadata)
             }
         }
     }

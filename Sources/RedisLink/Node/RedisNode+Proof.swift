@@ -148,13 +148,17 @@ extension RedisNode {
     }
 
     /// Draws the conclusions of what is proved.
-    private func update() {
-        link.readsAreRefused = beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil }
-        guard isArmed, beat.refusal == nil, let proof = beat.lastProof else {
+    func update() {
+        guard isArmed, unconfirmed == nil, beat.refusal == nil, let proof = beat.lastProof else {
             freshUntil = .earliest
             return
         }
-        provedUntil = max(provedUntil ?? proof, proof)
+        // All proofs held at the earliest of them.
+        let held = min(proof, confirmation?.askedAt ?? proof)
+        provedUntil = max(provedUntil ?? held, held)
         freshUntil = proof + Beat.proofLimit
+        if let confirmation, let askedAt = confirmation.askedAt {
+            freshUntil = min(freshUntil, askedAt + confirmation.lifetime)
+        }
     }
 }

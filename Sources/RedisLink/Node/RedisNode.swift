@@ -59,6 +59,8 @@ public final class RedisNode {
     var wasReady = false
     /// When the log last said why the near cache does not work, and what it said.
     var lastWarning: (at: MonotonicInstant, text: String)?
+    /// Somebody else's word that this is the server to ask; nil where nobody's is needed.
+    var confirmation: Confirmation?
     /// The last moment at which all proofs held. Nil where the server said that it is not to be believed.
     var provedUntil: MonotonicInstant?
     /// What is remembered answers up to this moment.
@@ -89,6 +91,9 @@ public final class RedisNode {
             ) { [unowned self] in told($0) }
         }
         link.onStateChange = { [unowned self] in linkChanged($0) }
+        link.refusalOfReads = { [unowned self] in
+            beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? unconfirmed
+        }
         link.onLoss = { [unowned self] in linkLost($0) }
         timer = scheduler.makeTimer { [unowned self] in tick() }
     }
@@ -103,6 +108,53 @@ public final class RedisNode {
         timer?.cancel()
         feed?.close()
         link.close()
+    }
+
+    // MARK: Which server
+
+    /// Who is asked whether the server is still the one: its word holds for a while, and without it nothing is served.
+    struct Confirmation {
+        /// When the word that stands was asked for; nil: there is none.
+        var askedAt: MonotonicInstant?
+        let lifetime: Duration
+        /// What is answered without it.
+        let fault: RedisFault
+    }
+
+    /// Leads to another server from now on: connections, proofs and clock begin anew.
+    func lead(to endpoint: RedisEndpoint, leaving fault: RedisFault) {
+        forgetServer()
+        link.lead(to: endpoint, leaving: fault)
+        feed?.lead(to: endpoint, leaving: fault)
+    }
+
+    /// Nothing is asked and nothing answered, with this fault, until `lead`: it is said that the server is no master.
+    func leave(_ fault: RedisFault) {
+        forgetServer()
+        link.leave(fault)
+        feed?.leave(fault)
+    }
+
+    private func forgetServer() {
+        provedUntil = nil
+        freshUntil = .earliest
+        wasReady = false
+        beat = Beat()
+    }
+
+    /// The word that this is the server to ask, asked for at this moment, has come; nil: there is none any more.
+    func confirm(askedAt: MonotonicInstant?) {
+        confirmation?.askedAt = askedAt
+        update()
+    }
+
+    /// Why a request that comes now is not sent; nil: it is.
+    var unconfirmed: RedisFault? {
+        guard let confirmation else { return nil }
+        guard let askedAt = confirmation.askedAt, askedAt.duration(to: scheduler.now) <= confirmation.lifetime else {
+            return confirmation.fault
+        }
+        return nil
     }
 
     // MARK: Requests
@@ -129,6 +181,7 @@ public final class RedisNode {
     /// - Parameters: as for `RedisLink.send`.
     public func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping RedisLink.Completion) {
         awaken()
+        if let unconfirmed, link.state == .ready { return scheduler.later { completion(.failure(unconfirmed)) } }
         link.send(command, repeatable: repeatable, completion: completion)
     }
 
@@ -139,6 +192,7 @@ public final class RedisNode {
         completion: @escaping RedisLink.Completion
     ) {
         awaken()
+        if let unconfirmed, link.state == .ready { return scheduler.later { completion(.failure(unconfirmed)) } }
         link.run(script, keys: keys, arguments: arguments, repeatable: repeatable, completion: completion)
     }
 

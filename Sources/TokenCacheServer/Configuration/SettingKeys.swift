@@ -57,6 +57,11 @@ struct SocketKeys: KeySection {
         default: "", .restart, "group that owns the socket")
 }
 
+/// `redis.sentinel-quorum`.
+enum SentinelQuorum: String, CaseIterable, Sendable {
+    case require, ignore
+}
+
 /// The link to Redis.
 struct RedisKeys: KeySection {
     let url = SettingKey(
@@ -64,6 +69,18 @@ struct RedisKeys: KeySection {
     let passwordFile = SettingKey(
         "redis.password-file", .path(empty: "none"), default: "", .restart, disclosure: .pathOnly,
         "file whose first line is the password for Redis")
+    let sentinelQuorum = SettingKey(
+        "redis.sentinel-quorum", .choice, default: SentinelQuorum.require, .restart,
+        "whether nothing is served without most Sentinels' word that Redis is still the master")
+    let sentinelUser = SettingKey(
+        "redis.sentinel-user",
+        .text(allowed: "at most 256 printable ASCII characters without space, or empty") { text in
+            text.utf8.count <= 256 && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+        },
+        default: "", .restart, "who the daemon is at the Sentinels")
+    let sentinelPasswordFile = SettingKey(
+        "redis.sentinel-password-file", .path(empty: "none"), default: "", .restart, disclosure: .pathOnly,
+        "file whose first line is the password for the Sentinels")
     let tlsAuthorities = SettingKey(
         "redis.tls-ca-cert-file", .path(empty: "those of the system"), default: "", .reload,
         "certificates of the authorities that may have signed Redis's")

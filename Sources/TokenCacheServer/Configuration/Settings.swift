@@ -26,6 +26,8 @@ public struct Settings: Sendable, Equatable {
         var isKeyringMade = false
         /// `redis.password-file` lies among systemd's credentials.
         var isPasswordCredential = false
+        /// `redis.sentinel-password-file` does.
+        var isSentinelPasswordCredential = false
         /// `redis.tls-key-file` does.
         var isTLSKeyCredential = false
     }

@@ -150,14 +150,13 @@ struct SettingsResolution {
         let url = settings.redis.url
         let missing: String? =
             switch url.target {
-            case .sentinel: "Sentinel"
             case .cluster: "Redis Cluster"
-            case .embedded, .unix, .standalone: nil
+            case .embedded, .unix, .standalone, .sentinel: nil
             }
         guard let missing else { return checkCertificates(paths) }
         let message =
             "this version does not speak \(missing) yet; allowed now: embedded, unix://[user:password@]/path, "
-            + "redis://[user:password@]host:port[/db], rediss://…"
+            + "redis://[user:password@]host:port[/db], rediss://…, sentinel://[user:password@]host:port,…/master"
         problems.append(SettingsProblem(key: "redis.url", origin: sources.origin(of: "redis.url"), message))
     }
 
@@ -185,6 +184,7 @@ struct SettingsResolution {
     }
 
     private mutating func checkPasswords(_ paths: DefaultPaths) {
+        checkSentinelPassword(paths)
         let file = settings.redis.passwordFile
         let hasPassword = settings.redis.url.password != nil
         if hasPassword, case .flag(let flag)? = sources.origin(of: "redis.url") {
@@ -201,6 +201,21 @@ struct SettingsResolution {
         settings.resolved.isPasswordCredential = paths.isCredential(file)
         let verdict = host.judgeSecret(file, settings.resolved.isPasswordCredential)
         _ = take(verdict, "redis.password-file", shown: file)
+    }
+
+    private mutating func checkSentinelPassword(_ paths: DefaultPaths) {
+        let redis = settings.redis
+        let file = redis.sentinelPasswordFile
+        guard case .sentinel = redis.url.target else {
+            let given = [("redis.sentinel-user", redis.sentinelUser), ("redis.sentinel-password-file", file)]
+                .filter { !$0.1.isEmpty }.map(\.0)
+            if !given.isEmpty { warn("\(given.joined(separator: ", ")): not used, as redis.url names no Sentinels") }
+            return
+        }
+        if file.isEmpty { return }
+        settings.resolved.isSentinelPasswordCredential = paths.isCredential(file)
+        let verdict = host.judgeSecret(file, settings.resolved.isSentinelPasswordCredential)
+        _ = take(verdict, "redis.sentinel-password-file", shown: file)
     }
 
     private mutating func warn(_ text: String) {

@@ -1,0 +1,149 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Real Sentinels, and the masters that they name.
+@Suite("A master that Sentinels name", .parallel, .enabled(if: SentinelSite.isWanted, "make test-topologies"))
+struct SentinelTests {
+    private func withSite(
+        daemons count: Int = 2, settings: [String: String] = [:], password: String? = nil,
+        url: (SentinelSite) -> String = { $0.url }, _ body: (Stage, SentinelSite, [Daemon]) throws -> Void
+    ) throws {
+        let stage = try Stage(isRestricted: false)
+        var problems: [String] = []
+        let site = try SentinelSite(in: stage.folder.folder("site"), password: password)
+        do {
+            let daemons = try (0..<count).map { _ in try stage.addDaemon(.url(url(site)), settings: settings) }
+            try body(stage, site, daemons)
+        } catch {
+            problems.append("\(error)")
+            for daemon in stage.daemons { problems.append("\(daemon.name): \(daemon.log.suffix(1500))") }
+        }
+        for daemon in stage.daemons { daemon.kill9() }
+        site.stop()
+        problems += stage.leaks()
+        if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
+    }
+
+    /// When a majority of the Sentinels names another master than `before`.
+    private func awaitAnotherMaster(_ site: SentinelSite, than before: Int) throws -> Date {
+        try eventually(within: .seconds(30), every: .milliseconds(20), "most Sentinels name another master") {
+            let others = try site.sentinels.filter { sentinel in
+                try site.masterPort(at: sentinel).map { $0 != before } ?? false
+            }
+            return others.count >= 2 ? Date() : nil
+        }
+    }
+
+    @Test(
+        "a master that is killed, or handed over: the new one is in use within a second of the Sentinels' word",
+        arguments: [true, false])
+    func failover(isKilled: Bool) throws {
+        try withSite { _, site, daemons in
+            let clients = try daemons.map { try $0.client() }
+            let kept = try clients[0].issue()
+            let ended = try clients[0].issue()
+            for client in clients { #expect(try client.validate(kept).isAccepted) }
+            #expect(try clients[1].validate(ended).isAccepted)
+            // Replication is asynchronous: what is to be there after the failover is given a moment.
+            _ = try clients[0].call("TOKEN.REVOKE", ended)
+            letPass(.milliseconds(300))
+
+            let before = site.servers[0].port
+            if isKilled {
+                site.servers[0].signal(SIGKILL)
+            } else {
+                try site.ask(site.sentinels[0], ["SENTINEL", "FAILOVER", SentinelSite.masterName])
+            }
+            let named = try awaitAnotherMaster(site, than: before)
+            for client in clients {
+                _ = try eventually("it is served by the new master") {
+                    try client.call("TOKEN.ISSUE").errorText == nil ? true : nil
+                }
+            }
+            let passed = Date().timeIntervalSince(named)
+            print("in use \(Int(passed * 1000)) ms after most Sentinels named the new master")
+            #expect(passed < 1.5, "\(passed) s; a second, and half for two programs that asked the Sentinels")
+            for client in clients {
+                #expect(try client.answered("TOKEN.VALIDATE", kept).isAccepted)
+                #expect(try client.answered("TOKEN.VALIDATE", ended).status == "revoked")
+            }
+            // What one ends on the new master, the other hears of.
+            try NearCacheFacts.awaitArmed(daemons[1])
+            #expect(try clients[1].validate(kept).isAccepted)
+            _ = try clients[0].answered("TOKEN.REVOKE", kept)
+            letPass(.milliseconds(100))
+            #expect(try clients[1].answered("TOKEN.VALIDATE", kept).status == "revoked")
+        }
+    }
+
+    @Test("without most Sentinels' word nothing is served after two seconds, not from memory either; with it, again")
+    func confirmation() throws {
+        try withSite(daemons: 1) { _, site, daemons in
+            let client = try daemons[0].client()
+            let token = try client.issue()
+            #expect(try client.validate(token).isAccepted)
+            for sentinel in site.sentinels.prefix(2) { sentinel.signal(SIGSTOP) }
+            let stopped = Date()
+            var last = stopped
+            let refusal = try eventually(within: .seconds(5), every: .milliseconds(10), "it is refused") {
+                () throws -> String? in
+                let answer = try client.call("TOKEN.VALIDATE", token)
+                if answer.errorText == nil { last = Date() }
+                return answer.errorText
+            }
+            #expect(refusal == "UNAVAILABLE the Sentinels do not confirm that Redis is still the master")
+            #expect(last.timeIntervalSince(stopped) < 2.1)
+            #expect(try client.call("TOKEN.ISSUE").errorText == refusal)
+            for sentinel in site.sentinels { sentinel.signal(SIGCONT) }
+            _ = try eventually("it is served again") {
+                try client.call("TOKEN.VALIDATE", token).errorText == nil ? true : nil
+            }
+        }
+    }
+
+    @Test("redis.sentinel-quorum: ignore serves without it")
+    func ignored() throws {
+        try withSite(daemons: 1, settings: ["redis.sentinel-quorum": "ignore"]) { _, site, daemons in
+            let client = try daemons[0].client()
+            let token = try client.issue()
+            for sentinel in site.sentinels { sentinel.signal(SIGSTOP) }
+            let end = Date() + 4
+            while Date() < end {
+                #expect(try client.validate(token).isAccepted)
+                letPass(.milliseconds(50))
+            }
+            #expect(try client.call("TOKEN.ISSUE").errorText == nil)
+        }
+    }
+
+    @Test("one Sentinel is enough to find the others, and they may ask for a password")
+    func learned() throws {
+        let folder = try TemporaryFolder()
+        let file = folder.file("password")
+        try "s3cret-of-sentinels\n".write(toFile: file, atomically: true, encoding: .utf8)
+        #expect(chmod(file, 0o600) == 0)
+        try withSite(
+            daemons: 1, settings: ["redis.sentinel-password-file": file], password: "s3cret-of-sentinels",
+            url: { "sentinel://127.0.0.1:\($0.sentinels[2].port)/\(SentinelSite.masterName)" }
+        ) { _, _, daemons in
+            let client = try daemons[0].client()
+            #expect(try client.validate(client.issue()).isAccepted)
+        }
+    }
+
+    @Test("a name that no Sentinel knows is told")
+    func unknownName() throws {
+        let stage = try Stage(isRestricted: false)
+        let site = try SentinelSite(in: stage.folder.folder("site"))
+        defer { site.stop() }
+        let daemon = try stage.addDaemon(
+            .url(site.url.replacingOccurrences(of: "/main", with: "/other")), readiness: .answers)
+        defer { daemon.kill9() }
+        let client = try daemon.client()
+        _ = try eventually("it says why") {
+            try client.call("TOKEN.ISSUE").errorText == "UNAVAILABLE no majority of the Sentinels names a master"
+                ? true : nil
+        }
+    }
+}
