@@ -65,7 +65,7 @@ enum Option: CaseIterable {
         return """
             A token cache daemon in front of Redis, behind a Unix socket that speaks RESP.
 
-            Usage: \(synopsis)
+            USAGE: \(synopsis)
 
             \(rows.joined())
             Options win over the environment (TOKENCACHED_ and the key, upper case, dots and

@@ -96,7 +96,7 @@ public final class SentinelSite: Sendable {
     @discardableResult
     public func ask(_ member: Member, _ words: [String], password: String? = nil) throws -> [String] {
         let login = password.map { ["-a", $0, "--no-auth-warning"] } ?? []
-        let tool = try Tool.run("redis-cli", ["-p", "\(member.port)", "-t", "2"] + login + words)
+        let tool = try Tool.run("redis-cli", ["-p", "\(member.port)"] + login + words)
         return tool.status == 0 ? tool.output.split(separator: "\n").map(String.init) : []
     }
 }

@@ -50,7 +50,10 @@ final class TLSFilter {
         SSL_set_ex_data(connection, Self.ownPlace, Unmanaged.passUnretained(self).toOpaque())
         // An address is asked for as one, and not as a name that looks like it.
         let isChecked: Bool
-        if X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(connection), name) == 1 {
+        if name.isEmpty || name.hasPrefix(".") {
+            // OpenSSL would check nothing, or take any host below it.
+            isChecked = false
+        } else if X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(connection), name) == 1 {
             isChecked = true
         } else {
             SSL_set_hostflags(connection, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))

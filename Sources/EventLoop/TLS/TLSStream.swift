@@ -48,6 +48,8 @@ final class TLSStream: OutgoingStream {
 
     /// The most plain bytes of one TLS record.
     private static let recordBytes = 16_384
+    /// Encrypted at a time: OpenSSL's buffer keeps the size that it once had, and all of it is cleared each time.
+    private static let pieceBytes = 65_536
 
     init(over plain: any OutgoingStream, scheduler: any Scheduler, context: TLSContext, serverName: String) {
         self.plain = plain
@@ -86,10 +88,18 @@ final class TLSStream: OutgoingStream {
 
     private func encrypt(_ bytes: [UInt8]) {
         guard let filter else { return }
-        let progress = bytes.withUnsafeBytes { filter.write($0) }
-        send(filter)
-        // Not from within the owner's call.
-        if case .failed(let fault) = progress { scheduler.later { [weak self] in self?.ended(.insecure(fault)) } }
+        bytes.withUnsafeBytes { bytes in
+            var rest = bytes
+            while !rest.isEmpty {
+                let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.pieceBytes))
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(piece.count))
+                let progress = filter.write(piece)
+                send(filter)
+                guard case .failed(let fault) = progress else { continue }
+                // Not from within the owner's call.
+                return scheduler.later { [weak self] in self?.ended(.insecure(fault)) }
+            }
+        }
     }
 
     private func send(_ filter: TLSFilter) {

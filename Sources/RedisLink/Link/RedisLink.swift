@@ -79,12 +79,14 @@ public final class RedisLink {
 
     /// Leaves the server that it leads to: what is under way, and what comes, fails with this fault until `lead`.
     func leave(_ fault: RedisFault) {
+        transport.close()
         machine.leave(fault)
         scheduleTurn()
     }
 
     /// Begins anew, with another server: nothing of the one before is kept.
     func lead(to endpoint: RedisEndpoint, leaving fault: RedisFault) {
+        transport.close()
         if machine.phase != .closed { machine.leave(fault) }
         transport.endpoint = endpoint
         start()

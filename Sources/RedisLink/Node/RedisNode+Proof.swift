@@ -44,13 +44,15 @@ extension RedisNode {
     private func sendBeat(_ number: Int64, mayRepeat: Bool) {
         beat.called(number, at: scheduler.now)
         let digits = Array(String(number).utf8)
+        let server = serversLeft
         link.run(Self.beatScript, keys: [beatPrefix + digits], arguments: [digits], repeatable: false) {
             [weak self] result in
+            guard let self, server == serversLeft else { return }
             switch result {
-            case .success(let reply): self?.beatAnswered(number, reply, mayRepeat: mayRepeat)
+            case .success(let reply): beatAnswered(number, reply, mayRepeat: mayRepeat)
             // Nothing was said: a proof is missing, which shows by itself.
             case .failure(let fault) where fault.isSilence || fault.kind == .overloaded: break
-            case .failure(let fault): self?.refused(fault)
+            case .failure(let fault): refused(fault)
             }
         }
     }

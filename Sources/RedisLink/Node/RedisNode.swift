@@ -52,6 +52,8 @@ public final class RedisNode {
     let logger: Logger
     var feed: RedisFeed?
     var beat = Beat()
+    /// What the beat of a server that was left is answered says nothing of the next one.
+    var serversLeft = 0
     var timer: (any SchedulerTimer)?
     var isBeating = false
     var subscribedTo: String?
@@ -140,6 +142,7 @@ public final class RedisNode {
         freshUntil = .earliest
         wasReady = false
         beat = Beat()
+        serversLeft += 1
     }
 
     /// The word that this is the server to ask, asked for at this moment, has come; nil: there is none any more.

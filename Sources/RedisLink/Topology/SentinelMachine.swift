@@ -3,7 +3,8 @@ internal import EventLoop
 /// What the Sentinels said, and which Redis is the master after it, as a value: answers and the time go in, decisions
 /// come out. `SentinelWatch` asks them and carries out what is decided.
 ///
-/// *Start* on a master only where a majority names it with one epoch, not older than any that was seen. *Stop* as soon as
+/// *Start* on a master only where a majority names it with one epoch, not older than the last one's and than
+/// any that is being named. *Stop* as soon as
 /// one names another with a higher epoch. *Confirmed* while a majority named it within two seconds. So whoever starts on a
 /// new master has a majority, and so has a confirmation: one Sentinel is in both, and its epoch only grows.
 ///
@@ -37,6 +38,8 @@ struct SentinelMachine {
 
     /// How long an answer counts, from the moment at which it was asked for.
     static let answerLifetime = Duration.seconds(2)
+    /// How long one is remembered that was not heard again: it says how many Sentinels there are.
+    static let memory = Duration.seconds(60)
     /// Sentinels that are asked at most, the configured ones among them.
     static let mostSentinels = 64
 
@@ -48,7 +51,7 @@ struct SentinelMachine {
     private let configured: Int
     /// By id, the newest.
     private var votes: [String: Vote] = [:]
-    /// The highest epoch that anybody named.
+    /// Of the configuration that was followed last.
     private(set) var epoch: Int64 = -1
     /// Nil before the first, and while it is left.
     private(set) var master: Address?
@@ -62,15 +65,14 @@ struct SentinelMachine {
     var majority: Int { known / 2 + 1 }
 
     /// How many answered lately.
-    func answering(at now: MonotonicInstant) -> Int {
-        votes.values.filter { $0.askedAt.duration(to: now) <= Self.answerLifetime }.count
-    }
+    func answering(at now: MonotonicInstant) -> Int { livingVotes(at: now).count }
 
     /// A Sentinel answered.
     /// - Parameter id: its own; it does not change with its address.
     mutating func answered(
         _ id: String, _ answer: Answer, askedAt: MonotonicInstant, now: MonotonicInstant
     ) -> [Decision] {
+        votes = votes.filter { $0.value.askedAt.duration(to: now) <= Self.memory }
         guard votes[id].map({ $0.askedAt <= askedAt }) ?? (votes.count < Self.mostSentinels) else { return [] }
         votes[id] = Vote(answer: answer, askedAt: askedAt)
         var decisions: [Decision] = []
@@ -79,28 +81,33 @@ struct SentinelMachine {
             confirmedAt = nil
             decisions.append(.leave)
         }
-        epoch = max(epoch, answer.epoch)
-        // Only what was just said can be said by a majority for the first time.
-        if answer.epoch == epoch, answer.master != master, supporters(of: answer, at: now).count >= majority {
+        // Not while somebody names a newer one: but one that nobody confirms, and nobody names any more, is forgotten.
+        let newest = livingVotes(at: now).map(\.answer.epoch).max() ?? answer.epoch
+        if answer.epoch >= max(epoch, newest), supporters(of: answer.master, answer.epoch, at: now).count >= majority {
+            if answer.master != master {
+                confirmedAt = nil
+                decisions.append(.lead(answer.master))
+            }
             master = answer.master
-            confirmedAt = nil
-            decisions.append(.lead(answer.master))
+            epoch = answer.epoch
         }
         return decisions + confirmation(now: now)
     }
 
+    private func livingVotes(at now: MonotonicInstant) -> [Vote] {
+        votes.values.filter { $0.askedAt.duration(to: now) <= Self.answerLifetime }
+    }
+
     /// The moments at which those who name the same were asked, the latest first.
-    private func supporters(of answer: Answer, at now: MonotonicInstant) -> [MonotonicInstant] {
-        votes.values.filter { vote in
-            vote.answer.master == answer.master && vote.answer.epoch == answer.epoch
-                && vote.askedAt.duration(to: now) <= Self.answerLifetime
-        }.map(\.askedAt).sorted(by: >)
+    private func supporters(of master: Address, _ epoch: Int64, at now: MonotonicInstant) -> [MonotonicInstant] {
+        livingVotes(at: now).filter { $0.answer.master == master && $0.answer.epoch == epoch }.map(\.askedAt)
+            .sorted(by: >)
     }
 
     /// The latest moment at which a majority named the master, where that is news.
     private mutating func confirmation(now: MonotonicInstant) -> [Decision] {
         guard let master else { return [] }
-        let times = supporters(of: Answer(master: master, epoch: epoch, sentinels: 0), at: now)
+        let times = supporters(of: master, epoch, at: now)
         guard times.count >= majority else { return [] }
         let askedAt = times[majority - 1]
         guard confirmedAt.map({ askedAt > $0 }) ?? true else { return [] }

@@ -27,7 +27,8 @@ public final class SentinelWatch {
     private final class Watched {
         let link: RedisLink
         let address: SentinelMachine.Address
-        /// Its own id, once it told it; its address for one that does not tell.
+        /// Its own, 40 digits, once it told it on this connection: without it its word is not counted, as it may be known
+        /// under another address as well.
         var id: String?
 
         init(_ link: RedisLink, _ address: SentinelMachine.Address) {
@@ -101,9 +102,10 @@ public final class SentinelWatch {
         let sentinel = Watched(
             RedisLink(host: host, endpoint: endpoint, settings: link, scripts: [], logger: logger), address)
         sentinel.link.onStateChange = { [weak self, weak sentinel] state in
-            guard state == .ready, let self, let sentinel else { return }
-            identify(sentinel)
-            ask(sentinel)
+            guard let self, let sentinel else { return }
+            // Another one may stand behind the next connection.
+            sentinel.id = nil
+            if state == .ready { ask(sentinel) }
         }
         watched.append(sentinel)
         sentinel.link.start()
@@ -117,31 +119,34 @@ public final class SentinelWatch {
     }
 
     private func identify(_ sentinel: Watched) {
-        sentinel.link.send(RedisCommand("SENTINEL", "MYID"), repeatable: true) { [weak sentinel] result in
-            guard let sentinel else { return }
+        sentinel.link.send(RedisCommand("SENTINEL", "MYID"), repeatable: false) { [weak self, weak sentinel] result in
+            guard let self, let sentinel else { return }
             switch result {
             case .success(.bulk(let id)) where id.count == 40: sentinel.id = String(decoding: id, as: UTF8.self)
             case .failure(let fault) where fault.isSilence: break
-            // One that is older than this question, or may not be asked it.
-            case .success, .failure: sentinel.id = "\(sentinel.address)"
+            case .success, .failure:
+                logger.warning(
+                    "a Sentinel does not tell its id (SENTINEL MYID): its word is not counted",
+                    metadata: ["sentinel": "\(sentinel.address)"])
             }
         }
     }
 
-    /// Both questions go out in one write: the address tells of a failover first, the epoch of which one it is.
+    /// Both questions go out in one write: the address tells of a failover first, the epoch of which one it is. The epoch is
+    /// asked first: where a failover comes between, the new address has the old epoch and means nothing.
     private func ask(_ sentinel: Watched) {
         guard sentinel.link.pendingRequests < 4 else { return }
+        if sentinel.id == nil { identify(sentinel) }
         let askedAt = host.scheduler.now
-        var master: SentinelMachine.Address?
+        var facts: RedisReply?
+        sentinel.link.send(RedisCommand("SENTINEL", "MASTER", settings.masterName), repeatable: false) { result in
+            if case .success(let reply) = result { facts = reply }
+        }
         sentinel.link.send(
             RedisCommand("SENTINEL", "get-master-addr-by-name", settings.masterName), repeatable: false
-        ) { result in
-            if case .success(let reply) = result { master = SentinelReply.address(reply) }
-        }
-        sentinel.link.send(RedisCommand("SENTINEL", "MASTER", settings.masterName), repeatable: false) {
-            [weak self, weak sentinel] result in
-            guard let self, let sentinel, let id = sentinel.id, let master, case .success(let reply) = result,
-                let answer = SentinelReply.answer(reply, master: master)
+        ) { [weak self, weak sentinel] result in
+            guard let self, let sentinel, let id = sentinel.id, let facts, case .success(let reply) = result,
+                let master = SentinelReply.address(reply), let answer = SentinelReply.answer(facts, master: master)
             else { return }
             perform(machine.answered(id, answer, askedAt: askedAt, now: host.scheduler.now))
         }

@@ -93,7 +93,7 @@ struct RedisKeys: KeySection {
     let tlsServerName = SettingKey(
         "redis.tls-server-name",
         .text(allowed: "a host name or address of at most 253 characters, or empty for the one in redis.url") { text in
-            text.utf8.count <= 253
+            text.utf8.count <= 253 && !text.hasPrefix(".")
                 && text.utf8.allSatisfy {
                     (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
                         || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ":")

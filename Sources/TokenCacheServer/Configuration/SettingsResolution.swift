@@ -163,6 +163,7 @@ struct SettingsResolution {
     /// TLS to Redis: which files go together. They are opened when the daemon starts.
     private mutating func checkCertificates(_ paths: DefaultPaths) {
         let redis = settings.redis
+        settings.resolved.isTLSKeyCredential = paths.isCredential(redis.tlsKey)
         let given = [
             ("redis.tls-ca-cert-file", redis.tlsAuthorities), ("redis.tls-cert-file", redis.tlsCertificate),
             ("redis.tls-key-file", redis.tlsKey), ("redis.tls-server-name", redis.tlsServerName),
@@ -173,7 +174,6 @@ struct SettingsResolution {
             }
             return
         }
-        settings.resolved.isTLSKeyCredential = paths.isCredential(redis.tlsKey)
         guard redis.tlsCertificate.isEmpty != redis.tlsKey.isEmpty else { return }
         let (has, lacks) =
             redis.tlsKey.isEmpty
