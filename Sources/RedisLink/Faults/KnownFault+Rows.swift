@@ -2,14 +2,12 @@ extension KnownFault {
     /// Every row, in the order of the manual.
     public static let all = [
         unreachable, lost, endedAtOnce, speaksTLS, tlsUnanswered, tlsWrongName, tlsExpired, tlsNotYetValid,
-        tlsUntrusted,
-        tlsCertificateRequired, tlsCertificateRefused, tlsFailed, timeout, silent, loading, busy, outOfMemory,
-        cannotSave, protectedMode, readOnly, masterDown,
-        noReplicas, otherMaster, unconfirmed, noMajority, noPassword, wrongPassword, noPermission, noScriptPermission,
-        unknownCommand, tooOld, maxClients,
+        tlsUntrusted, tlsCertificateRequired, tlsCertificateRefused, tlsFailed, timeout, silent, loading, busy,
+        outOfMemory, cannotSave, protectedMode, readOnly, masterDown, noReplicas, otherMaster, unconfirmed,
+        noMajority, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld, maxClients,
         cluster, clusterDown, notReachedYet, closed, overloaded, scriptLost, scriptRefused, scriptFailed, refused,
-        notAReply, unexpected, firstCommands, noDatabase, wrongType,
-        late, unconfirmedEnd, subjectTooBusy, sessionTooBusy, recordTooNew, recordDamaged, internalFault,
+        notAReply, unexpected, firstCommands, noDatabase, wrongType, late, unconfirmedEnd, subjectTooBusy,
+        sessionTooBusy, recordTooNew, recordDamaged, internalFault,
     ]
 
     static let unreachable = KnownFault(

@@ -106,10 +106,9 @@ struct FeedMachine {
     /// Drops the connection and makes a new one at once: the server behind it may be another one, or have another role.
     mutating func renew(now: MonotonicInstant) -> [Action] {
         guard !isClosed else { return [] }
-        let loss = isSubscribed ? [Action.lost(RedisFault(.closed, "the feed is renewed"))] : []
-        unansweredPings = []
+        let left = leave(RedisFault(.closed, "the feed is renewed"))
         phase = .connecting(since: now)
-        return loss + [.disconnect, .connect]
+        return left + [.connect]
     }
 
     mutating func connected(login: RedisLogin, now: MonotonicInstant) -> [Action] {

@@ -56,11 +56,7 @@ struct Handshake {
     /// For commands.
     /// - Returns: the handshake, and what is sent: one command a step.
     static func forCommands(_ login: RedisLogin, scripts: [RedisScript]) -> (Handshake, [[UInt8]]) {
-        var steps: [(Step, RedisCommand)] = []
-        if let password = login.password {
-            let user = login.user.map { [$0.redisArgument] } ?? []
-            steps.append((.authenticate, RedisCommand(["AUTH".redisArgument] + user + [password.bytes])))
-        }
+        var steps = authentication(login)
         if login.database != 0 { steps.append((.select, RedisCommand("SELECT", login.database))) }
         steps += [
             (.ping, RedisCommand("PING")),
@@ -78,13 +74,16 @@ struct Handshake {
 
     /// For questions to a Sentinel.
     static func forSentinel(_ login: RedisLogin) -> (Handshake, [[UInt8]]) {
-        var steps: [(Step, RedisCommand)] = []
-        if let password = login.password {
-            let user = login.user.map { [$0.redisArgument] } ?? []
-            steps.append((.authenticate, RedisCommand(["AUTH".redisArgument] + user + [password.bytes])))
-        }
+        var steps = authentication(login)
         steps.append((.ping, RedisCommand("PING")))
         return (Handshake(steps.map(\.0)), steps.map(\.1.bytes))
+    }
+
+    /// Nothing where there is no password.
+    private static func authentication(_ login: RedisLogin) -> [(Step, RedisCommand)] {
+        guard let password = login.password else { return [] }
+        let user = login.user.map { [$0.redisArgument] } ?? []
+        return [(.authenticate, RedisCommand(["AUTH".redisArgument] + user + [password.bytes]))]
     }
 
     /// For a feed of the changes of keys that begin with `prefix`.

@@ -3,19 +3,17 @@ internal import EventLoop
 /// What the Sentinels said, and which Redis is the master after it, as a value: answers and the time go in, decisions
 /// come out. `SentinelWatch` asks them and carries out what is decided.
 ///
-/// *Start* on a master only where a majority names it with one epoch, not older than the last one's and than
-/// any that is being named. *Stop* as soon as
-/// one names another with a higher epoch. *Confirmed* while a majority named it within two seconds. So whoever starts on a
-/// new master has a majority, and so has a confirmation: one Sentinel is in both, and its epoch only grows.
+/// *Start* on a master only where a majority names it with one epoch, not older than the last one's and than any that is
+/// being named. *Stop* as soon as one names another with a higher epoch. *Confirmed* while a majority named it within two
+/// seconds. So whoever starts on a new master has a majority, and so has a confirmation: one Sentinel is in both, and its
+/// epoch only grows.
 ///
 /// Sentinels are counted by their own ids: one may be known under several addresses.
 /// Source: redis.io/docs/management/sentinel.
 struct SentinelMachine {
-    struct Address: Hashable, Sendable, CustomStringConvertible {
+    struct Address: Hashable, Sendable {
         let host: String
         let port: UInt16
-
-        var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
     }
 
     /// One Sentinel's answer about the master.
@@ -63,9 +61,6 @@ struct SentinelMachine {
     /// How many there are, as far as is known.
     var known: Int { max(configured, votes.values.map(\.answer.sentinels).max() ?? 0) }
     var majority: Int { known / 2 + 1 }
-
-    /// How many answered lately.
-    func answering(at now: MonotonicInstant) -> Int { livingVotes(at: now).count }
 
     /// A Sentinel answered.
     /// - Parameter id: its own; it does not change with its address.

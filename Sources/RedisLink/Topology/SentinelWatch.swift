@@ -78,15 +78,6 @@ public final class SentinelWatch {
         }
     }
 
-    // MARK: For INFO
-
-    /// How many Sentinels there are, as far as is known.
-    public var knownSentinels: Int { machine.known }
-    /// How many of them answered within two seconds.
-    public var answeringSentinels: Int { machine.answering(at: host.scheduler.now) }
-    /// Of the configuration that is followed; negative before the first answer.
-    public var epoch: Int64 { machine.epoch }
-
     // MARK: Asking
 
     private func watch(_ address: SentinelMachine.Address) {
@@ -127,7 +118,7 @@ public final class SentinelWatch {
             case .success, .failure:
                 logger.warning(
                     "a Sentinel does not tell its id (SENTINEL MYID): its word is not counted",
-                    metadata: ["sentinel": "\(sentinel.address)"])
+                    metadata: ["sentinel": "\(sentinel.link.endpoint)"])
             }
         }
     }
