@@ -57,7 +57,8 @@ public struct RecordField: Equatable, Sendable {
 /// | `u` | when the subject proved who they are | | `q` | when a LOGIN last renewed it |
 /// | `j` | 1: the cookie outlives the browser; 0: not | | `P` | page-only guest of LOGIN's token, 16 B |
 /// | `X` | salt before the last LOGIN or ROTATE | | `S` `D` | first step of a memo, 48 B and 32 B |
-/// | `z` | reason, where the session was ended | | `k` | bytes of data (kept by the script) |
+/// | `N` | number of its last login, under a limit | | `k` | bytes of data (kept by the script) |
+/// | `z` | reason, where the session was ended | | | |
 ///
 /// Of a tombstone `o` holds the tokens that LOGIN was called with since, `X` the salt that the session had.
 ///
@@ -97,6 +98,7 @@ public enum RecordCodec {
         if let guest = record.pageGuest { fields.append(RecordField("P", guest.bytes)) }
         if let authTime = record.authTime { fields.append(RecordField("u", decimal(authTime))) }
         if let login = record.renewedByLogin { fields.append(RecordField("q", decimal(login))) }
+        if let number = record.loginNumber { fields.append(RecordField("N", decimal(number))) }
         if let isPersistent = record.isPersistent { fields.append(RecordField("j", decimal(isPersistent ? 1 : 0))) }
         if let binding = record.bindings.ip { fields.append(RecordField("b", binding.bytes)) }
         if let binding = record.bindings.userAgent { fields.append(RecordField("h", binding.bytes)) }

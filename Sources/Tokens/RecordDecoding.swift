@@ -23,7 +23,7 @@ extension RecordCodec {
     }
 
     /// The fields that ``decodeFacts(_:)`` reads, but for data.
-    public static let factFields: [[UInt8]] = "vzgtaieu0123".utf8.map { [$0] }
+    public static let factFields: [[UInt8]] = "vzgtaieuN0123".utf8.map { [$0] }
 
     /// Reads what is told of a session to those who look at many.
     /// - Parameter hash: names and values in turn, of at least ``factFields`` as far as the session has them.
@@ -40,7 +40,7 @@ extension RecordCodec {
         let facts = SessionFacts(
             subject: subject(fields), generation: try fields.number("g"), created: try fields.time("t"),
             lastAccess: try fields.time("a"), idle: try fields.number("i"), absoluteEnd: try fields.time("e"),
-            authTime: fields["u"] == nil ? nil : try fields.time("u"))
+            authTime: fields["u"] == nil ? nil : try fields.time("u"), loginNumber: try fields.optionalNumber("N"))
         return (facts, fields.data)
     }
 
@@ -92,6 +92,7 @@ extension RecordCodec {
         record.pageGuest = try fields.optional("P")
         record.authTime = fields["u"] == nil ? nil : try fields.time("u")
         record.renewedByLogin = fields["q"] == nil ? nil : try fields.time("q")
+        record.loginNumber = try fields.optionalNumber("N")
         record.isPersistent = try fields.optionalNumber("j").map { $0 == 1 }
         record.bindings = Bindings(ip: try binding(fields, "b"), userAgent: try binding(fields, "h"))
         guard record.generation >= 1, record.idle > 0, record.confirmedAt != nil || record.previous != nil else {

@@ -13,6 +13,8 @@ public struct SessionFacts: Equatable, Sendable {
     public var absoluteEnd: UnixMilliseconds
     /// When the subject last proved who they are; nil if nobody did.
     public var authTime: UnixMilliseconds?
+    /// The place of its last login among its subject's, which rises; nil where no limit was kept then.
+    public var loginNumber: Int64?
 
     /// When Redis removes the session by itself.
     public var expireAt: UnixMilliseconds { min(lastAccess + idle, absoluteEnd) }

@@ -23,6 +23,8 @@ public struct SessionRecord: Equatable, Sendable {
     public var authTime: UnixMilliseconds?
     /// When a LOGIN last renewed the session; nil where none did since it was made.
     public var renewedByLogin: UnixMilliseconds?
+    /// The place of its last login among its subject's, which rises; nil where no limit was kept then.
+    public var loginNumber: Int64?
     /// Whether the client's cookie is to outlive the browser; nil where nobody said: not until limits are given.
     public var isPersistent: Bool?
     /// The token before the current one, unless that one was forced.

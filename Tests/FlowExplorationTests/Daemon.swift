@@ -179,7 +179,7 @@ struct Daemon {
                         decidedAt: world.now, notAfter: world.requests[index].sentAt + Ticks.commandLifetime,
                         flow: wrap(flow)))
                 return nil
-            case .spend, .readIndex, .readNumbers, .enter, .readFacts, .scan, .proclaimEpoch, .sweep, .each:
+            case .spend, .readIndex, .enter, .readFacts, .scan, .proclaimEpoch, .sweep, .each:
                 throw UnexpectedEvent()
             case .answer(let told, let touch):
                 if touch != nil, world.touches.isEmpty, case .live(let record) = world.stored {

@@ -21,6 +21,8 @@ struct LimitExplorationTests {
             LimitScenario(makers: [.login(over: 0), .issue], limit: 1, before: 1),
             LimitScenario(makers: [.login(over: 0), .issue], limit: 2, before: 2),
             LimitScenario(makers: [.login(over: 0), .login(over: 0), .issue], limit: 1, before: 1),
+            LimitScenario(makers: [.login(over: 0), .login(over: 0), .issue], limit: 2, before: 2),
+            LimitScenario(makers: [.login(over: 0), .login(over: 0)], limit: 1, before: 2, losses: 2),
             LimitScenario(makers: [.login(over: 1), .loginOverAnonymous], limit: 1, before: 2),
             LimitScenario(makers: [.issue, .issue], limit: 1, before: 1, losses: 1),
             LimitScenario(makers: [.login(over: 0), .issue], limit: 1, before: 1, losses: 2),

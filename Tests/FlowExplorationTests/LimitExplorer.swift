@@ -43,16 +43,21 @@ struct LimitExplorer {
     private func token(_ number: Int) -> UInt8 { UInt8(10 + number) }
 
     func start() throws -> LimitWorld {
-        func session(_ number: Int, _ subject: [UInt8]) -> StoredSession {
-            .live(
-                SessionRecord(
-                    token: symbols.digests[Int(token(number))], subject: subject, idle: 60_000, absolute: 60_000,
-                    now: ground.time))
+        func session(_ number: Int, _ subject: [UInt8], login: Int64? = nil) -> StoredSession {
+            var record = SessionRecord(
+                token: symbols.digests[Int(token(number))], subject: subject, idle: 60_000, absolute: 60_000,
+                now: ground.time)
+            record.loginNumber = login
+            return .live(record)
         }
         var world = LimitWorld(
-            index: Array(0..<scenario.before), order: Array(0..<scenario.before), sessions: [:], logins: [],
+            index: [:], lastNumber: Int64(scenario.before), written: [:], sessions: [:], logins: [],
             losses: scenario.losses)
-        for number in 0..<scenario.before { world.sessions[number] = session(number, LimitWorld.subject) }
+        for number in 0..<scenario.before {
+            let login = Int64(number + 1)
+            world.sessions[number] = session(number, LimitWorld.subject, login: login)
+            (world.index[number], world.written[number]) = (login, login)
+        }
         world.sessions[anonymous] = session(anonymous, [])
         for maker in scenario.makers { try begin(maker, &world) }
         return world
@@ -127,7 +132,7 @@ struct LimitExplorer {
         case .loseReply(let place):
             guard case .write(let write, let sid) = world.logins[place].step else { return }
             world.losses -= 1
-            _ = world.commit(write, number(sid))
+            _ = world.commit(write, number(sid), given: world.logins[place].given)
             // The link repeats what may be repeated.
             if try write.change(tombstoneEnd: ground.time).isRepeatable {
                 world.logins[place].seen.append(-7)
@@ -162,25 +167,23 @@ struct LimitExplorer {
         case .enter(let entry):
             let isFull = world.isFull(for: number(entry.sid), limit: entry.limit ?? .max)
             let isTaken = !isFull || removed == .placeIsTakenFirst
-            if isTaken { world.enter(number(entry.sid), removed: removed) }
-            world.logins[place].seen.append(isTaken ? 1 : 0)
-            try tell(.entered(isTaken ? .entered(others: []) : .full), place, &world)
-        case .write(let write, let sid) where mustEnter(login, write):
-            world.enter(number(sid), removed: removed)
+            let given = isTaken ? world.enter(number(entry.sid), by: place, removed: removed) : nil
+            world.logins[place].seen.append(Int(given ?? 0))
+            try tell(.entered(isTaken ? .entered(number: given, others: []) : .full), place, &world)
+        case .write(var write, let sid) where mustEnter(login, write):
+            write.take(number: world.enter(number(sid), by: place, removed: removed))
+            world.logins[place].step = .write(write, of: sid)
             world.logins[place].hasEntered = true
         case .write(let write, let sid):
-            let event = world.commit(write, number(sid))
+            let event = world.commit(write, number(sid), given: login.given)
             world.logins[place].hasEntered = false
             world.logins[place].seen += world.mark(number(sid)) + [-8]
             try tell(event, place, &world)
         case .readIndex:
-            world.logins[place].seen += world.index
-            let members = world.index.map { IndexMember(sid: sids[$0], score: Array("1".utf8)) }
+            let index = world.index.keys.sorted()
+            world.logins[place].seen += index
+            let members = index.map { IndexMember(sid: sids[$0], score: Array("1".utf8)) }
             try tell(.page(IndexPage(members: members, next: nil)), place, &world)
-        case .readNumbers(_, let sids):
-            let numbers = sids.map { sid in Int64(world.index.firstIndex(of: number(sid)) ?? -1) }
-            world.logins[place].seen += numbers.map(Int.init)
-            try tell(.numbers(numbers), place, &world)
         case .each(let parts): try carryOut(parts, place, &world)
         default: throw UnexpectedEvent()
         }
@@ -198,7 +201,7 @@ struct LimitExplorer {
             switch part {
             case .facts(let flow):
                 world.logins[place].seen += world.mark(number(flow.sid))
-                answers.append(.success(.found(world.facts(number(flow.sid)))))
+                answers.append(.success(.found(world.facts(number(flow.sid), removed: removed))))
             case .revoke(var flow):
                 if removed == .renewedIsLeft { flow.generation = nil }
                 world.logins[place].seen += world.mark(number(flow.sid))
@@ -277,13 +280,16 @@ struct LimitExplorer {
         let living = world.living
         func broken(_ what: String) -> String {
             let told = world.logins.map { "\($0.maker) → \($0.answer.map { "\($0)" } ?? "nothing yet")" }
-            return "\(what): order \(world.index), living \(living), \(told)"
+            return "\(what): numbers \(world.written), living \(living), \(told)"
         }
         for (place, login) in world.logins.enumerated() where login.answer == .refused && world.lives(own(place)) {
             return broken("who was refused has a session")
         }
         if scenario.policy == .refuse, living.count > max(scenario.limit, scenario.before) {
             return broken("more sessions than places")
+        }
+        if scenario.policy == .endOldest, let ended = world.latest(scenario.limit).first(where: { !world.lives($0) }) {
+            return broken("\(ended) is among the latest and was ended")
         }
         guard isEnd else { return nil }
         for login in world.logins {
@@ -302,17 +308,7 @@ struct LimitExplorer {
             let count = min(max(scenario.limit, scenario.before), scenario.before + asked)
             return world.living.count == count ? nil : "\(count)"
         }
-        // A LOGIN whose session was ended meanwhile made another in its place.
-        let replaced = Set(
-            world.logins.compactMap { login -> Int? in
-                guard case .login(let number) = login.maker, login.answer != .issued(number) else { return nil }
-                return number
-            })
-        let order = world.order.filter { world.sessions[$0] != nil && !replaced.contains($0) }
-        let latest = order.suffix(scenario.limit).sorted()
-        // A repetition enters its session anew and changes nothing of it: who read its number before may end it still, and
-        // who read it after ends the others. Then fewer are left, never more.
-        if scenario.isDoubled { return world.living.count <= scenario.limit ? nil : "\(scenario.limit)" }
+        let latest = world.latest(scenario.limit)
         return world.living == latest ? nil : "\(latest)"
     }
 
@@ -324,7 +320,7 @@ struct LimitExplorer {
         try begin(.issue, &world)
         let place = world.logins.count - 1
         while world.logins[place].answer == nil { try advance(place, &world) }
-        let latest = world.order.filter(candidates.contains).suffix(scenario.limit).sorted()
+        let latest = world.latest(scenario.limit, of: candidates)
         return world.living == latest ? nil : "one more login leaves \(world.living), not \(latest)"
     }
 }

@@ -34,6 +34,7 @@ extension SeededRandom {
         if chance(50) { record.pageGuest = fixed() }
         if chance(50) { record.authTime = created + Int64.random(in: 1...1_000_000, using: &self) }
         if chance(50) { record.renewedByLogin = created + Int64.random(in: 0...1_000_000, using: &self) }
+        if chance(50) { record.loginNumber = Int64.random(in: 1...Int64.max, using: &self) }
         record.isPersistent = chance(50)
         return record
     }

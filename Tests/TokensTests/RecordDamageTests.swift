@@ -23,6 +23,7 @@ struct RecordDamageTests {
         record.pageGuest = life.sid
         record.authTime = life.now
         record.renewedByLogin = life.now
+        record.loginNumber = life.now.sinceEpoch
         change(&record)
         return RecordCodec.encode(record)
     }
@@ -41,7 +42,7 @@ struct RecordDamageTests {
             "v", "r", "d", "c", "g", "t", "a", "i", "e", "p", "s", "n", "o", "w", "f", "l", "m", "y", "x", "X", "P",
             "u",
             "q",
-            "S", "D",
+            "S", "D", "N",
         ])
     func fieldOfWrongForm(name: String) throws {
         let valid = try fields { $0.forcedGeneration = 1 }

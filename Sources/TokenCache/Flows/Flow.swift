@@ -41,8 +41,6 @@ enum FlowStep<Answer> {
     case spend(CaptchaID, ttl: Milliseconds)
     /// Sessions of a subject: `page`. Waits for its turn, as `each` does.
     case readIndex(SubjectIndex, IndexQuery)
-    /// The numbers of sessions' logins: `numbers`, in their order. Waits for its turn.
-    case readNumbers(SubjectIndex, [SessionID])
     /// Enter a session into its subject's index: `entered`.
     case enter(IndexEntry)
     /// Keys of a kind: `scanned`. Waits for its turn.
@@ -71,7 +69,6 @@ enum FlowStep<Answer> {
         case .askTime: .askTime
         case .spend(let captcha, let ttl): .spend(captcha, ttl: ttl)
         case .readIndex(let index, let query): .readIndex(index, query)
-        case .readNumbers(let index, let sids): .readNumbers(index, sids)
         case .enter(let entry): .enter(entry)
         case .scan(let query): .scan(query)
         case .proclaimEpoch(let lifetime): .proclaimEpoch(lifetime: lifetime)
@@ -116,7 +113,6 @@ enum FlowEvent {
     case time(UnixMilliseconds)
     case spent(isFirst: Bool)
     indirect case page(IndexPage)
-    case numbers([Int64])
     indirect case scanned(ScanPage)
     case proclaimed(UnixMilliseconds)
     /// Whether there was one to end.

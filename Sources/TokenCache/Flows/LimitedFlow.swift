@@ -12,15 +12,14 @@ protocol SessionMaker: Flow where Answer == SessionView {
 /// LOGIN, or ISSUE with a subject, where the subject may have so many sessions.
 ///
 /// Under `refuse` the session has its place in the index before anything is changed. Under `end-oldest` the sessions that
-/// are not among the latest logins are ended after it was written, its own one too where others overtook it: whoever
-/// writes last sees all others, so exactly the latest remain.
+/// are not among the latest logins are ended after it was written, its own one too where others overtook it. The order is
+/// that of the numbers that stand in the sessions, and a session is ended only as it was when its number was read. Whoever
+/// writes last sees all others, and of a session numbers only rise: so exactly the latest remain.
 struct LimitedFlow<Maker: SessionMaker>: Flow {
     /// Sessions that are ended before the answer; the others after it.
     static var endedAtOnce: Int { 32 }
     /// Members without a session that a login tells the index of.
     static var mostGone: Int { 10_000 }
-    /// Logins' numbers that are read at a time.
-    static var numbersAtOnce: Int { 500 }
 
     private(set) var maker: Maker
     private let subject: [UInt8]
@@ -29,8 +28,8 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
     private let policy: SessionLimitPolicy
     private let absolute: Milliseconds
     private(set) var state = State.making
-    /// Who has a place for certain, and until when.
-    private(set) var placed: (sid: SessionID, end: UnixMilliseconds)?
+    /// Who has a place for certain, until when, and the login's number.
+    private(set) var placed: (sid: SessionID, end: UnixMilliseconds, number: Int64?)?
 
     enum State {
         case making
@@ -41,7 +40,6 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         /// What was decided by an old clock is decided anew.
         case late
         case walking(IndexWalk, SessionView, [IndexedSession])
-        case ordering(SessionView, [IndexedSession], [Int64])
         /// - Parameters:
         ///   - rest: what is ended after the answer.
         ///   - own: the place of this session among those that are ended, where others overtook it.
@@ -67,8 +65,8 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         case (.making, _): return try make(event, context)
         case (.entering(let step, let entry), .entered(let outcome)):
             switch outcome {
-            case .entered:
-                placed = (entry.sid, entry.absoluteEnd)
+            case .entered(let number, _):
+                placed = (entry.sid, entry.absoluteEnd, number)
                 context.tidy(entry.index, entry.gone.map(IndexFinding.gone))
                 return try perform(step, context)
             case .late:
@@ -86,13 +84,10 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         case (.looking(let walk, let step, let entry, let living), _):
             return try look(walk, step, entry, living: living, event, context)
         // The session is made, and its client is told, whatever cannot be read: the next login ends what this one did not.
-        case (.ordering(let view, _, _), .failed): return .answer(.issued(view, ended: 0))
         case (.walking(let walk, let view, let living), _):
             do { return try rank(walk, view, living, event, context) } catch {
                 return .answer(.issued(view, ended: 0))
             }
-        case (.ordering(let view, let living, let known), .numbers(let numbers)):
-            return order(living, known + numbers, view)
         case (.ending(let view, let rest, let own), .gathered(let answers)):
             let isEnded = answers.map { if case .success(.revoked(.revoked)) = $0 { true } else { false } }
             context.endLater(rest, of: subject, .limit)
@@ -126,6 +121,7 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
             write.isNumbered = limit != nil
             if let placed, placed.sid == sid, let record = write.entersIndex {
                 write.isEntered = record.absoluteEnd <= placed.end
+                write.take(number: placed.number)
             }
             step = .write(write, of: sid)
         }
@@ -191,22 +187,14 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
             state = .walking(walk, view, living)
             return step
         }
-        return order(living, [], view)
+        return end(living, view)
     }
 
-    /// Reads the numbers of all logins, then ends all but the latest.
-    private mutating func order(
-        _ living: [IndexedSession], _ numbers: [Int64], _ view: SessionView
-    ) -> FlowStep<LoginAnswer> {
-        guard let limit else { return .answer(.issued(view, ended: 0)) }
-        guard numbers.count >= living.count else {
-            let some = living.dropFirst(numbers.count).prefix(Self.numbersAtOnce).map(\.member.sid)
-            return expect(.ordering(view, living, numbers), .readNumbers(limit.index, some))
-        }
-        let order = zip(living, numbers).sorted { left, right in
-            (left.1, left.0.facts.created.sinceEpoch) < (right.1, right.0.facts.created.sinceEpoch)
-        }
-        let endings: [Ending] = order.prefix(max(0, order.count - limit.count)).map { login, _ in
+    /// Ends all but the latest logins.
+    private mutating func end(_ living: [IndexedSession], _ view: SessionView) -> FlowStep<LoginAnswer> {
+        let limit = limit?.count ?? 0
+        let order = living.sorted { $0.isBefore($1) }
+        let endings: [Ending] = order.prefix(max(0, order.count - limit)).map { login in
             (login.member.sid, login.facts.generation)
         }
         return expect(
@@ -224,6 +212,17 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
     private mutating func expect(_ state: State, _ step: FlowStep<LoginAnswer>) -> FlowStep<LoginAnswer> {
         self.state = state
         return step
+    }
+}
+
+extension IndexedSession {
+    /// The order of logins: one for all who look. A session without a number is older than all that have one.
+    fileprivate func isBefore(_ other: IndexedSession) -> Bool {
+        let (left, right) = (
+            (facts.loginNumber ?? 0, facts.created.sinceEpoch),
+            (other.facts.loginNumber ?? 0, other.facts.created.sinceEpoch)
+        )
+        return left == right ? member.sid.hex.lexicographicallyPrecedes(other.member.sid.hex) : left < right
     }
 }
 

@@ -100,12 +100,6 @@ extension TokenService {
             } then: {
                 FlowEvent.page($0)
             }
-        case .readNumbers(let index, let sids):
-            inTurn(run) { [self] done in
-                store.readNumbers(index, sids, done)
-            } then: {
-                FlowEvent.numbers($0)
-            }
         case .scan(let query):
             inTurn(run) { [self] done in
                 store.scan(query, done)
@@ -287,14 +281,16 @@ extension TokenService {
         guard run.writes <= Self.maxWrites else {
             throw Unavailable.sessionTooBusy
         }
-        let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
-        guard let indexed = write.entersIndex, !write.isEntered else { return commit(write, change, of: sid, run) }
+        guard let indexed = write.entersIndex, !write.isEntered else { return try commit(write, of: sid, run) }
         let entry = IndexEntry(
             index: try write.subjectIndex ?? SubjectIndex(subject: indexed.subject, crypto: crypto), sid: sid,
             absoluteEnd: indexed.absoluteEnd, login: write.login)
         enter(entry, run) { [self] outcome in
             switch outcome {
-            case .entered: commit(write, change, of: sid, run)
+            case .entered(let number, _):
+                var write = write
+                write.take(number: number)
+                do { try commit(write, of: sid, run) } catch { fail(run, error) }
             case .late: decideAnew(sid, run)
             // No limit was named.
             case .full: advance(run, .failed(ScriptReply.unexpected))
@@ -309,7 +305,7 @@ extension TokenService {
             switch result {
             case .success(let outcome):
                 done(outcome)
-                if case .entered(let others) = outcome { lookAfter(others, of: entry) }
+                if case .entered(_, let others) = outcome { lookAfter(others, of: entry) }
             case .failure(let fault): advance(run, .failed(fault))
             }
         }
@@ -324,8 +320,9 @@ extension TokenService {
         run(LookFlow(entry.index, members), at: nil, isHousekeeping: true) { _ in }
     }
 
-    private func commit<F>(_ write: SessionWrite, _ change: Change, of sid: SessionID, _ run: Run<F>) {
+    private func commit<F>(_ write: SessionWrite, of sid: SessionID, _ run: Run<F>) throws {
         let kind = write.kind
+        let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
         beginWrite(kind, of: sid)
         run.writing = (write, sid)
         let limit = policy.maxData

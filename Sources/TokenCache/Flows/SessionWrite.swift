@@ -27,7 +27,7 @@ struct SessionWrite {
     /// Boxed, as what is written: a write is handed on several times.
     private let before: StoredSession
     /// Data alone leaves what stands there.
-    let next: StoredSession
+    private(set) var next: StoredSession
     let data: DataChange
     /// A limit is kept: it is the subject's latest login.
     var isNumbered = false
@@ -93,6 +93,14 @@ struct SessionWrite {
         case .create, .login: isNumbered ? .numbered : .numberedWithOthers
         default: .none
         }
+    }
+
+    /// Takes the number that its login was given with its place in the index. It is written with the session: of logins
+    /// that race over one session the number counts whose write does.
+    mutating func take(number: Int64?) {
+        guard let number, case .live(var record) = next else { return }
+        record.loginNumber = number
+        next = .live(record)
     }
 
     /// What is sent.

@@ -1,6 +1,7 @@
 -- Enters a session into the index of its subject, before the session itself is written: whatever a later REVOKEALL
 -- must find is there. A member that stands there keeps the later of both ends. Where a limit is kept, logins have numbers:
--- their order over all daemons. Nobody is taken out here: who finds a member of an ended session tells `tidy`.
+-- their order over all daemons. One counts when it was written into the session, and not where another login came first.
+-- Nobody is taken out here: who finds a member of an ended session tells `tidy`.
 --
 -- KEYS[1]   the subject's index: sorted set of sid by absolute end (Unix ms)
 -- KEYS[2]   the logins' numbers: hash of sid by number, and under "#" the last one. A number is the time in Unix ms, or
@@ -13,7 +14,8 @@
 -- ARGV[6]   ms after which a session that was entered is written, or never will be
 -- ARGV[7…]  n × (sid, score) that were read, and no session found: those that entered longer ago take no place
 --
--- Reply     {"done", now ms, {sid, score, ...}}   others of the index, to be looked at: the first to end, two at random
+-- Reply     {"done", now ms, {number, sid, score, ...}}   the login's number, or "", and others of the index, to be looked
+--                                           at: the first to end, two at random
 --           {"full", now ms, places taken}        nothing was changed
 --           {"late", now ms}
 local index, numbers = KEYS[1], KEYS[2]
@@ -32,8 +34,9 @@ if ARGV[5] ~= '' and not redis.call('ZSCORE', index, sid) then
 end
 
 redis.call('ZADD', index, 'GT', absolute_end, sid)
+local number = ''
 if ARGV[4] == '1' or (ARGV[4] == '0' and redis.call('EXISTS', numbers) == 1) then
-  local number = string.format('%.0f', math.max(tonumber(redis.call('HGET', numbers, '#') or 0) + 1, now))
+  number = string.format('%.0f', math.max(tonumber(redis.call('HGET', numbers, '#') or 0) + 1, now))
   redis.call('HSET', numbers, '#', number, sid, number)
 end
 -- Two minutes more than the longest: clocks of masters differ. A new key has no TTL, and GT would take that for the
@@ -47,9 +50,9 @@ for _, key in ipairs(KEYS) do
   end
 end
 
-local others = {}
+local others = {number}
 if redis.call('ZCARD', index) > 1 then
-  others = redis.call('ZRANDMEMBER', index, 2, 'WITHSCORES')
+  for _, part in ipairs(redis.call('ZRANDMEMBER', index, 2, 'WITHSCORES')) do others[#others + 1] = part end
   for _, part in ipairs(redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')) do others[#others + 1] = part end
 end
 return {'done', now, others}

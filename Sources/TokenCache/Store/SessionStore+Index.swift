@@ -26,7 +26,7 @@ extension SessionStore {
             done(
                 result.flatMap { reply in
                     switch reply.verdict {
-                    case "done": Result { .entered(others: try Self.members(reply.detail)) }.mapError(Unavailable.init)
+                    case "done": Result { try Self.entered(reply.detail) }.mapError(Unavailable.init)
                     case "full": .success(.full)
                     case "late": .success(.late)
                     default: .failure(ScriptReply.unexpected)
@@ -70,23 +70,6 @@ extension SessionStore {
                         SessionID(text: member.name[...]).map { IndexMember(sid: $0, score: member.score) }
                     }
                     return IndexPage(members: members, next: next)
-                })
-        }
-    }
-
-    /// The numbers of logins, in the order of `sids`; zero where there is none.
-    func readNumbers(_ index: SubjectIndex, _ sids: [SessionID], _ done: @escaping Completion<[Int64]>) {
-        let key = indexKeys(index)[1]
-        send(RedisCommand([Array("HMGET".utf8), key] + sids.map(\.hex), key: key)) { result in
-            done(
-                result.mapToAvailable { reply in
-                    guard case .array(let elements) = reply, elements.count == sids.count else {
-                        throw ScriptReply.unexpected
-                    }
-                    return elements.map { element in
-                        guard case .bulk(let text) = element else { return 0 }
-                        return Int64(String(decoding: text, as: UTF8.self)) ?? 0
-                    }
                 })
         }
     }
@@ -138,9 +121,11 @@ extension SessionStore {
         return found
     }
 
-    private static func scored(_ reply: RedisReply) throws -> [IndexCursor.Member] {
-        guard case .array(let elements) = reply, elements.count.isMultiple(of: 2) else { throw ScriptReply.unexpected }
-        return try stride(from: 0, to: elements.count, by: 2).map { at in
+    private static func scored(_ reply: RedisReply, behind first: Int = 0) throws -> [IndexCursor.Member] {
+        guard case .array(let elements) = reply, (elements.count - first).isMultiple(of: 2) else {
+            throw ScriptReply.unexpected
+        }
+        return try stride(from: first, to: elements.count, by: 2).map { at in
             guard case .bulk(let name) = elements[at], case .bulk(let score) = elements[at + 1] else {
                 throw ScriptReply.unexpected
             }
@@ -148,11 +133,13 @@ extension SessionStore {
         }
     }
 
-    private static func members(_ detail: RedisReply?) throws -> [IndexMember] {
-        guard let detail else { throw ScriptReply.unexpected }
-        return try scored(detail).compactMap { member in
+    private static func entered(_ detail: RedisReply?) throws -> IndexEntryOutcome {
+        guard let detail, case .array(let elements) = detail, elements.count > 0, case .bulk(let number) = elements[0]
+        else { throw ScriptReply.unexpected }
+        let others = try scored(detail, behind: 1).compactMap { member in
             SessionID(text: member.name[...]).map { IndexMember(sid: $0, score: member.score) }
         }
+        return .entered(number: Int64(strict: number), others: others)
     }
 }
 

@@ -63,8 +63,8 @@ struct IndexEntry {
 }
 
 enum IndexEntryOutcome {
-    /// Acknowledged. Some others of the index, to be looked at.
-    case entered(others: [IndexMember])
+    /// Acknowledged. The login's number, where it was given one; some others of the index, to be looked at.
+    case entered(number: Int64?, others: [IndexMember])
     /// The limit is reached: nothing was changed.
     case full
     /// Redis's clock was past the script's time: nothing was changed. What was decided by the old clock is to be decided

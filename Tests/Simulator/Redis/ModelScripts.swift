@@ -197,7 +197,7 @@ enum ModelScripts {
         }
 
         func enter() -> ModelReply {
-            if isBent(.indexSkipped) { return answer("done", .array([])) }
+            if isBent(.indexSkipped) { return answer("done", .array([.bulk([])])) }
             let (index, numbers) = (keys[0], keys[1])
             let (sid, end) = (arguments[1], number(arguments[2]) ?? 0)
             let members = redis.find(index)?.members ?? []
@@ -210,19 +210,20 @@ enum ModelScripts {
                 if members.count - gone >= limit { return answer("full", .integer(Int64(members.count - gone))) }
             }
             _ = ModelCommands.add(sid, arguments[2], index, redis)
+            var given: [UInt8] = []
             if arguments[3] == bytes("1") || (arguments[3] == bytes("0") && redis.find(numbers) != nil) {
                 var entry = redis.find(numbers) ?? ModelEntry(value: .hash([]))
-                let next = decimal(max((number(entry[bytes("#")]) ?? 0) + 1, now))
-                entry.setField(bytes("#"), next)
-                entry.setField(sid, next)
+                given = decimal(max((number(entry[bytes("#")]) ?? 0) + 1, now))
+                entry.setField(bytes("#"), given)
+                entry.setField(sid, given)
                 redis.put(numbers, entry)
             }
-            if isBent(.indexWithoutEnd) { return answer("done", .array([])) }
+            if isBent(.indexWithoutEnd) { return answer("done", .array([.bulk(given)])) }
             for key in keys {
                 let hasEnd = redis.find(key)?.expireAt != nil
                 _ = ModelCommands.expire(key, at: end + Self.margin, onlyLater: hasEnd, redis)
             }
-            return answer("done", .array(others(index)))
+            return answer("done", .array([.bulk(given)] + others(index)))
         }
 
         /// The first of an index, and two others: which ones, the model takes from its time, as Redis would by chance.
