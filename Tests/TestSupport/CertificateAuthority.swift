@@ -25,21 +25,36 @@ public struct CertificateAuthority: Sendable {
 
     /// - Parameters:
     ///   - hosts: names and IPv4 addresses that it is for.
-    ///   - clock: when it is signed, for 30 days, as faketime(1) takes it; nil: now.
-    public func issue(_ name: String, for hosts: [String], clock: String? = nil) throws -> Identity {
+    ///   - year: the one year in which it is valid; nil: 30 days from now.
+    public func issue(_ name: String, for hosts: [String], year: Int? = nil) throws -> Identity {
         let issued = Identity(certificate: "\(folder)/\(name).pem", key: "\(folder)/\(name).key")
         let request = "\(folder)/\(name).csr"
         try Self.openssl(
             ["req"] + Self.newKey + ["-keyout", issued.key, "-out", request, "-subj", "/CN=\(name)"], in: folder)
         let names = hosts.map { $0.allSatisfy { "0123456789.".contains($0) } ? "IP:\($0)" : "DNS:\($0)" }
-        let extensions = "\(folder)/\(name).ext"
-        let text = names.isEmpty ? "basicConstraints=CA:false\n" : "subjectAltName=\(names.joined(separator: ","))\n"
-        try text.write(toFile: extensions, atomically: true, encoding: .utf8)
+        let settings = "\(folder)/\(name).ca"
+        let register = "\(folder)/\(name).register"
+        try Data().write(to: URL(filePath: register))
+        try """
+        [authority]
+        database = \(register)
+        new_certs_dir = \(folder)
+        default_md = sha256
+        rand_serial = yes
+        policy = any
+        [any]
+        commonName = supplied
+        [extensions]
+        \(names.isEmpty ? "basicConstraints = CA:false" : "subjectAltName = \(names.joined(separator: ","))")
+
+        """.write(toFile: settings, atomically: true, encoding: .utf8)
+        let time = year.map { ["-startdate", "\($0)0101000000Z", "-enddate", "\($0)1231000000Z"] } ?? ["-days", "30"]
         try Self.openssl(
             [
-                "x509", "-req", "-in", request, "-CA", identity.certificate, "-CAkey", identity.key, "-set_serial",
-                "\(UInt32.random(in: 1 ... .max))", "-days", "30", "-extfile", extensions, "-out", issued.certificate,
-            ], clock: clock, in: folder)
+                "ca", "-batch", "-notext", "-config", settings, "-name", "authority", "-extensions", "extensions",
+                "-cert", identity.certificate, "-keyfile", identity.key, "-in", request, "-out",
+                issued.certificate,
+            ] + time, in: folder)
         return issued
     }
 
@@ -54,9 +69,8 @@ public struct CertificateAuthority: Sendable {
 
     private static let newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 
-    private static func openssl(_ arguments: [String], clock: String? = nil, in folder: String) throws {
-        let words = (clock.map { ["faketime", $0] } ?? []) + ["openssl"] + arguments
-        let tool = try Tool.run(words[0], Array(words.dropFirst()), in: folder)
+    private static func openssl(_ arguments: [String], in folder: String) throws {
+        let tool = try Tool.run("openssl", arguments, in: folder)
         guard tool.status == 0 else { throw HarnessFailure("openssl: \(tool.errors)") }
     }
 }

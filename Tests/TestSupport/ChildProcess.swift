@@ -111,6 +111,7 @@ public final class ChildProcess: Sendable {
             guard waitpid(pid, &status, WNOHANG) == pid else { return nil }
             let signal = status & 0x7f
             end = signal == 0 ? .exited((status >> 8) & 0xff) : .killed(signal)
+            ShiftedClock.clear(pid)
             return end
         }
     }

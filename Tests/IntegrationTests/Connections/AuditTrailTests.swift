@@ -223,9 +223,7 @@ struct AuditTrailTests {
 
     @Test("the time is Redis's, not this host's")
     func time() throws {
-        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-        let environment = ["LD_PRELOAD": library, "FAKETIME": "+3600s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"]
-        try withTrail(environment: environment) { _, daemon, path in
+        try withTrail(environment: ShiftedClock.environment("+3600s")) { _, daemon, path in
             _ = try daemon.client().issue("SUBJECT", "ann")
             let text = try #require(try events(at: path).first { $0.event == "issue" }?.time)
             let format = Date.ISO8601FormatStyle(includingFractionalSeconds: true)

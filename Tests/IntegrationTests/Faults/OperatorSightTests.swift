@@ -160,14 +160,9 @@ struct OperatorSightTests {
 
     @Test("clocks that differ are told in the log, once, and by doctor")
     func clocks() throws {
-        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-        guard FileManager.default.fileExists(atPath: library) else {
-            throw HarnessFailure("\(library) is missing: apt-get install faketime")
-        }
         try withWorld { world in
             let daemon = try world.stage.addDaemon(
-                .redis(world.requireServer()),
-                environment: ["LD_PRELOAD": library, "FAKETIME": "-20s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"])
+                .redis(world.requireServer()), environment: ShiftedClock.environment("-20s"))
             let words = "this host's clock and Redis's differ"
             try awaitThat("it is told") { daemon.log.contains(words) }
             letPass(.milliseconds(1_500))
