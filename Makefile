@@ -97,7 +97,8 @@ test-variants: build-packages test-packages
 # Servers that watch each other take a busy machine for a dead one: by themselves, and one after the other.
 test-topologies: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter SentinelTests
+	TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel \
+	  --filter 'SentinelTests|ClusterFailoverTests'
 
 # Optimised: a life of ten seconds takes some ten milliseconds. A folder of its own, for other flags.
 SIMULATE = -c release --scratch-path $(BUILD)-simulate -Xswiftc -enable-testing

@@ -51,6 +51,9 @@ extension TokenService {
     /// How long a mark is kept that nobody renews.
     public static let markLifetime: Milliseconds = 86_400_000
 
+    /// Which start of the server has the marks; nil where it is out of reach.
+    public var markedRun: String? { store.serverRun(of: store.keys.marks) }
+
     /// Leaves this daemon's mark in Redis and reads all of them.
     public func leaveMark(_ mark: DaemonMark, _ done: @escaping (Result<DaemonMarks, Unavailable>) -> Void) {
         store.leave(mark, lifetime: Self.markLifetime, done)
@@ -59,7 +62,7 @@ extension TokenService {
 
 extension SessionStore {
     func leave(_ mark: DaemonMark, lifetime: Milliseconds, _ done: @escaping Completion<DaemonMarks>) {
-        guard let notAfter = notAfter(instant) else { return later { [outage] in done(.failure(outage)) } }
+        guard let notAfter = notAfter(instant, keys.marks) else { return later { [outage] in done(.failure(outage)) } }
         run(
             SessionScripts.mark, key: keys.marks,
             arguments: [decimal(notAfter), Array(mark.name.utf8), mark.text, decimal(lifetime)], repeatable: true

@@ -110,7 +110,7 @@ extension TokenService {
                 case .refused(let refusal): return .refused(refusal)
                 }
             }
-            guard let sessions, sessions.isFresh(at: arrival), let now = store.clock(at: arrival),
+            guard let sessions, sessions.isFresh(guest.sid, at: arrival), let now = store.clock(at: arrival),
                 let entry = sessions.entry(guest.sid)
             else { return .asked }
             found = Found(entry: entry, now: now)
@@ -146,7 +146,7 @@ extension TokenService {
         _ token: SessionToken, _ signals: Signals, needsData: Bool, isNavigation: Bool, at arrival: MonotonicInstant,
         _ found: inout Found
     ) -> CachedSession? {
-        guard let sessions, sessions.isFresh(at: arrival), let now = store.clock(at: arrival),
+        guard let sessions, sessions.isFresh(token.sid, at: arrival), let now = store.clock(at: arrival),
             let entry = sessions.entry(token.sid)
         else { return nil }
         guard

@@ -32,7 +32,7 @@ extension TokenService {
             let seconds = lifetime.map { max(1, $0 / 1_000 + ($0 % 1_000 > 0 ? 1 : 0)) }
             let (guest, text) = try stateless.newGuest(lifetime: seconds, signals, now: now)
             counters.guestsIssued &+= 1
-            if ledger.isOlder(guest), let sessions, sessions.isFresh(at: store.instant) {
+            if ledger.isOlder(guest), let sessions, sessions.isFresh(guest.sid, at: store.instant) {
                 ledger.clear(guest.sid)
             }
             return SessionView(guest, now: now, newToken: text)
@@ -43,7 +43,7 @@ extension TokenService {
     func standing(of guest: Guest, at instant: MonotonicInstant) -> GuestStanding {
         if sessions?.cache.contains(guest.sid) == true { return .session }
         return ledger.standing(
-            of: guest, isTold: sessions.map { $0.isFresh(at: instant) }, at: store.instant)
+            of: guest, isTold: sessions.map { $0.isFresh(guest.sid, at: instant) }, at: store.instant)
     }
 
     func standing(of guest: Guest) -> GuestStanding { standing(of: guest, at: store.instant) }

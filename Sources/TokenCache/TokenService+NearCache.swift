@@ -17,7 +17,7 @@ extension TokenService {
     func current(
         _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
     ) -> UnsafePointer<NearCacheEntry>? {
-        guard let sessions, sessions.isFresh(at: instant), let now = store.clock(at: instant),
+        guard let sessions, sessions.isFresh(token.sid, at: instant), let now = store.clock(at: instant),
             let entry = sessions.entry(token.sid), entry.pointee.isCurrent(token.verifier),
             now < entry.pointee.expireAt
         else { return nil }
@@ -32,7 +32,7 @@ extension TokenService {
     /// Good are the current token and, as long as it is, the previous one. Nothing is rotated, and no successor is given out:
     /// it could not be confirmed. A pending successor waits for Redis, while the token it replaces stays good.
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) throws -> SessionView? {
-        guard let sessions, sessions.mayServeStale(at: store.instant, isUnanswered: isUnanswered),
+        guard let sessions, sessions.mayServeStale(claim.token.sid, at: store.instant, isUnanswered: isUnanswered),
             !isDenied(claim.token.sid), let now = store.clock,
             let entry = sessions.entry(claim.token.sid), now < entry.pointee.expireAt,
             !needsData || entry.pointee.keepsData,
@@ -67,11 +67,11 @@ extension TokenService {
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds
     ) {
         guard !ledger.isUnderWay(sid) else { return }
-        sessions?.cache.insert(record, sid: sid, verifier: verifier, data: data, policy: policy, now: now)
+        sessions?.keep(record, sid: sid, verifier: verifier, data: data, policy: policy, now: now)
     }
 
     /// Keeps what is left of an ended session.
-    func keep(_ tombstone: Tombstone, sid: SessionID) { sessions?.cache.insert(tombstone, sid: sid) }
+    func keep(_ tombstone: Tombstone, sid: SessionID) { sessions?.keep(tombstone, sid: sid) }
 
     /// An own write on the session: nothing known of it before may answer any more.
     func forget(_ sid: SessionID) { sessions?.forget(sid) }
@@ -79,7 +79,7 @@ extension TokenService {
     /// The end of a subject's sessions was asked for, and Redis did not say that it has come: those that are here are not
     /// served any more without it.
     func forgetAll(of subject: [UInt8], but spared: SessionID?) {
-        guard let sessions, sessions.mayServeStale(at: store.instant, isUnanswered: true) else { return }
+        guard let sessions, sessions.mayServeAnyStale(at: store.instant) else { return }
         sessions.cache.dropAll(of: subject, but: spared)
     }
 

@@ -77,7 +77,7 @@ public final class TokenService {
         self.store = store
         let sessions = nearCache.flatMap { options in
             CachedSessions(
-                store: store, node: router.first, maxBytes: options.maxBytes,
+                store: store, router: router, maxBytes: options.maxBytes,
                 serveStale: options.serveStale)
         }
         self.sessions = sessions
@@ -106,7 +106,7 @@ public final class TokenService {
         }
         sessions?.onFlush = { [unowned self] in watch.changedAll() }
         sessions?.onEpoch = { [unowned store] in store.epoch.doubt() }
-        store.epoch.isTold = { [unowned self] in self.sessions?.isFresh(at: self.store.instant) ?? false }
+        store.epoch.isTold = { [unowned self] in self.sessions?.isEpochFresh(at: self.store.instant) ?? false }
         store.epoch.onChange = { [unowned self] _ in
             self.sessions?.dropAll()
             watch.changedAll()

@@ -55,11 +55,11 @@ public final class Daemon {
 
     /// What exists once Redis's address is known.
     private struct Parts {
-        let node: RedisNode
+        let router: RedisRouter
         /// Nil where Redis is not spoken to over TLS.
         let tls: TLSStreams?
-        /// Nil where Redis is named itself.
-        let sentinels: SentinelWatch?
+        /// Finds out which servers there are; nil where one is named.
+        let topology: (any RedisTopology)?
         let server: Server
         let dispatcher: Dispatcher
         /// Nil where Redis is embedded: it is nobody else's.
@@ -149,8 +149,8 @@ public final class Daemon {
         do {
             let parts = try makeParts(endpoint)
             self.parts = parts
-            parts.node.onStateChange = { [weak self] state in self?.nodeChanged(state) }
-            if let sentinels = parts.sentinels { sentinels.start() } else { parts.node.start() }
+            parts.router.onStateChange = { [weak self] state in self?.redisChanged(state) }
+            if let topology = parts.topology { topology.start() } else { parts.router.first.start() }
             after(limit) { [weak self] in self?.startAccepting() }
             sampleRates(parts.dispatcher)
             if let marking = parts.marking { every(DaemonMarking.interval) { marking.leave() } }
@@ -168,10 +168,9 @@ public final class Daemon {
             TLSStreams(over: loop, scheduler: loop, context: $0, serverName: settings.redis.tlsServerName)
         }
         let host = LinkHost(loop: loop, streams: tls)
-        let node = makeNode(endpoint, on: host, prefix: prefix)
-        let sentinels = makeSentinels(for: node, on: host)
+        let (router, topology) = makeRouter(endpoint, on: host, prefix: prefix)
         let service = try TokenService(
-            router: RedisRouter(node: node), scheduler: loop, prefix: prefix,
+            router: router, scheduler: loop, prefix: prefix,
             timeout: settings.redis.timeout.wholeMilliseconds, policy: TokenPolicy(settings),
             statelessPolicy: StatelessPolicy(settings),
             keys: try DaemonKeys.load(settings, isInForce: false, logger: logger),
@@ -183,18 +182,18 @@ public final class Daemon {
         follow(service)
         recordKeys(of: service, "loaded")
         let dispatcher = Dispatcher(
-            service: service, environment: try makeEnvironment(node), audit: audit, logger: logger)
+            service: service, environment: try makeEnvironment(router), audit: audit, logger: logger)
         let server = Server(
             loop: loop, limits: Settings.Limits(settings), maxClients: maxClients, access: AccessRules(settings),
             audit: audit, logger: logger)
         let marking =
             embedded == nil
-            ? DaemonMarking(service: service, node: node, socketPath: socket.path, logger: logger) : nil
+            ? DaemonMarking(service: service, router: router, socketPath: socket.path, logger: logger) : nil
         let janitor = Janitor(
             service: service, name: dispatcher.environment.runID,
             interval: settings.janitor.interval.wholeMilliseconds, rate: settings.janitor.rate, logger: logger)
         return Parts(
-            node: node, tls: tls, sentinels: sentinels, server: server, dispatcher: dispatcher, marking: marking,
+            router: router, tls: tls, topology: topology, server: server, dispatcher: dispatcher, marking: marking,
             janitor: janitor)
     }
 
@@ -211,19 +210,36 @@ public final class Daemon {
 
     private var hasNearCache: Bool { settings.nearCache.maxMemory > 0 }
 
-    private func makeNode(_ endpoint: RedisEndpoint, on host: LinkHost, prefix: [UInt8]) -> RedisNode {
+    private func makeRouter(
+        _ endpoint: RedisEndpoint, on host: LinkHost, prefix: [UInt8]
+    ) -> (RedisRouter, (any RedisTopology)?) {
+        let password = passwords(
+            "redis.password-file", settings.redis.passwordFile, isCredential: settings.resolved.isPasswordCredential)
+        let makeNode = makeNodes(on: host, prefix: prefix, password: password)
+        if var cluster = settings.cluster {
+            cluster.password = password
+            let watch = ClusterWatch(host: host, settings: cluster, logger: logger, makeNode: makeNode)
+            return (watch.router, watch)
+        }
+        let node = makeNode(endpoint, RequestActivity())
+        return (RedisRouter(node: node), makeSentinels(for: node, on: host))
+    }
+
+    private func makeNodes(
+        on host: LinkHost, prefix: [UInt8], password: (@Sendable () -> RedisPassword?)?
+    ) -> (RedisEndpoint, RequestActivity) -> RedisNode {
         var node = RedisNode.Settings()
         node.link.timeout = settings.redis.timeout
-        node.link.password = passwords(
-            "redis.password-file", settings.redis.passwordFile, isCredential: settings.resolved.isPasswordCredential)
+        node.link.password = password
         node.prefix = prefix
         node.hasFeed = hasNearCache
         // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.
         node.proof = embedded == nil ? .beat : .ping
-        return RedisNode(
-            host: host, endpoint: endpoint, settings: node,
-            scripts: TokenService.scripts,
-            logger: logger)
+        return { [node, logger] endpoint, activity in
+            RedisNode(
+                host: host, endpoint: endpoint, settings: node, scripts: TokenService.scripts, activity: activity,
+                logger: logger)
+        }
     }
 
     private func makeSentinels(for node: RedisNode, on host: LinkHost) -> SentinelWatch? {
@@ -248,28 +264,22 @@ public final class Daemon {
         }
     }
 
-    private func makeEnvironment(_ node: RedisNode) throws -> DaemonEnvironment {
+    private func makeEnvironment(_ router: RedisRouter) throws -> DaemonEnvironment {
         var random = SystemRandom()
         let runID: Digest = try random.bytes()
         return DaemonEnvironment(
             runID: String(decoding: runID.withUnsafeBytes { Hex.encode($0) }.prefix(40), as: UTF8.self),
             startedAt: startedAt, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
-            node: node,
+            router: router,
             marking: { [weak self] in self?.parts?.marking },
             renewMark: { [weak self] done in
                 guard let marking = self?.parts?.marking else { return done() }
                 marking.leave(done)
             },
             janitor: { [weak self] in self?.parts?.janitor.counters ?? JanitorCounters() },
-            keyCount: { [unowned node] done in
-                node.send(RedisCommand("DBSIZE"), repeatable: true) { result in
-                    switch result {
-                    case .success(.integer(let count)): done(.success(count))
-                    case .success: done(.failure(.unavailable("Redis answered in a form that is not understood")))
-                    case .failure(let fault): done(.failure(.unavailable(fault.description)))
-                    }
-                }
+            keyCount: { [unowned router] done in
+                router.countKeys { done($0.mapError { .unavailable($0.description) }) }
             },
             reload: { [weak self] in self?.reload(by: $0) ?? .refused(problems: []) },
             shutDown: { [weak self] in
@@ -278,7 +288,7 @@ public final class Daemon {
             })
     }
 
-    private func nodeChanged(_ state: LinkState) {
+    private func redisChanged(_ state: LinkState) {
         switch state {
         case .ready:
             startAccepting()
@@ -291,7 +301,7 @@ public final class Daemon {
 
     /// For `systemctl status`.
     private var statusLine: String {
-        guard case .down(let fault)? = parts?.node.state else { return "serves \(socket.path)" }
+        guard case .down(let fault)? = parts?.router.state else { return "serves \(socket.path)" }
         return "serves \(socket.path); Redis is unavailable: \(fault)"
     }
 
@@ -304,7 +314,7 @@ public final class Daemon {
         service.notifier.tell(.ready, .status(statusLine))
         logger.notice(
             "tokencached \(Product.version) serves",
-            metadata: ["socket": "\(socket.path)", "redis": "\(parts.node.endpoint)", "pid": "\(getpid())"])
+            metadata: ["socket": "\(socket.path)", "redis": "\(parts.router.first.endpoint)", "pid": "\(getpid())"])
     }
 
     /// `instantaneous_ops_per_sec` of INFO.
@@ -320,7 +330,7 @@ public final class Daemon {
 
     /// Logs and cookies go by this host's clock, limits by Redis's.
     private func warnOfSkew() {
-        guard let skew = parts?.node.clockSkewMilliseconds, skew.magnitude > Self.tolerableSkewMilliseconds,
+        guard let skew = parts?.router.first.clockSkewMilliseconds, skew.magnitude > Self.tolerableSkewMilliseconds,
             skewWarnings.admit() != nil
         else { return }
         logger.warning(
@@ -443,8 +453,8 @@ public final class Daemon {
     private func stopRedis() {
         guard phase == .draining else { return }
         phase = .stopping
-        parts?.sentinels?.close()
-        parts?.node.close()
+        parts?.topology?.close()
+        parts?.router.close()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: settings.drainTimeout) { [weak self] in self?.loop.stop() }
     }
@@ -452,8 +462,8 @@ public final class Daemon {
     private func endNow() {
         phase = .stopping
         parts?.server.closeAll()
-        parts?.sentinels?.close()
-        parts?.node.close()
+        parts?.topology?.close()
+        parts?.router.close()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: .zero) { [weak self] in self?.loop.stop() }
     }

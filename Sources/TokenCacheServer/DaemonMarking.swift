@@ -22,16 +22,16 @@ final class DaemonMarking {
     let name: String
 
     private let service: TokenService
-    private let node: RedisNode
+    private let router: RedisRouter
     private let logger: Logger
     /// Which start of Redis has the mark, and since when.
     private var marked: (runID: String?, at: MonotonicInstant)?
     /// The user has no right to leave one: tried again with the next connection.
     private var isForbidden = false
 
-    init(service: TokenService, node: RedisNode, socketPath: String, logger: Logger) {
+    init(service: TokenService, router: RedisRouter, socketPath: String, logger: Logger) {
         self.service = service
-        self.node = node
+        self.router = router
         self.logger = logger
         name = "\(Self.hostName):\(socketPath)"
     }
@@ -44,8 +44,8 @@ final class DaemonMarking {
 
     /// Renews the mark, and calls back once it is there or is known not to come.
     func leave(_ done: @escaping () -> Void = {}) {
-        guard !isForbidden, node.state == .ready else { return done() }
-        let runID = node.serverInfo.runID
+        guard !isForbidden, router.state == .ready else { return done() }
+        let runID = service.markedRun
         let mark = DaemonMark(
             name: name, fingerprint: service.keyFingerprint ?? "", version: Product.version)
         service.leaveMark(mark) { [weak self] result in
@@ -65,7 +65,7 @@ final class DaemonMarking {
                 dataLosses += 1
                 logger.error(
                     "Redis was started anew and is without what was written before: sessions are lost",
-                    metadata: ["redis": "\(node.endpoint)", "remedy": "\(Self.lossRemedy)"])
+                    metadata: ["redis": "\(router.first.endpoint)", "remedy": "\(Self.lossRemedy)"])
             }
             marked = (runID, now)
         case .failure(let fault): isForbidden = KnownFault.of(fault.reason)?.isAboutRights == true

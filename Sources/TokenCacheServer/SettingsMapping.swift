@@ -88,14 +88,25 @@ extension Settings {
         return sentinels
     }
 
-    /// Where to connect; nil for the embedded server. Settings that were loaded name nothing else.
+    /// The cluster's servers to ask first; nil where Redis is none.
+    var cluster: ClusterWatch.Settings? {
+        guard case .cluster(let endpoints) = self.redis.url.target else { return nil }
+        var cluster = ClusterWatch.Settings()
+        cluster.seeds = endpoints.map { ($0.host, $0.port) }
+        cluster.login = redisEndpoint?.login ?? RedisLogin()
+        cluster.prefersNames = self.redis.url.tls
+        cluster.timeout = self.redis.timeout
+        return cluster
+    }
+
+    /// Where to connect; nil for the embedded server.
     var redisEndpoint: RedisEndpoint? {
         let url = self.redis.url
         let login = RedisLogin(
             user: url.user, password: url.password.map { RedisPassword($0.reveal()) }, database: url.database)
         switch url.target {
-        case .embedded, .cluster: return nil
-        case .sentinel: return .sought(login: login)
+        case .embedded: return nil
+        case .sentinel, .cluster: return .sought(login: login)
         case .unix(let path): return .unix(path: path, login: login)
         case .standalone(let endpoint): return .tcp(host: endpoint.host, port: endpoint.port, login: login)
         }

@@ -49,10 +49,10 @@ struct FeedMachineTests {
     func beats() {
         var driver = FeedDriver()
         driver.subscribe()
-        #expect(driver.receive(FeedDriver.told("tc:s:~123")) == [.beat(123)])
+        #expect(driver.receive(FeedDriver.told("tc:s:~123")) == [.beat(123, tag: [])])
         #expect(
             driver.receive(FeedDriver.told("tc:s:~7", "tc:s:1", "tc:s:~8")) == [
-                .invalidate(keys: [Array("tc:s:1".utf8)]), .beat(7), .beat(8),
+                .invalidate(keys: [Array("tc:s:1".utf8)]), .beat(7, tag: []), .beat(8, tag: []),
             ])
     }
 

@@ -4,7 +4,8 @@ extension KnownFault {
         unreachable, lost, endedAtOnce, speaksTLS, tlsUnanswered, tlsWrongName, tlsExpired, tlsNotYetValid,
         tlsUntrusted, tlsCertificateRequired, tlsCertificateRefused, tlsFailed, timeout, silent, loading, busy,
         outOfMemory, cannotSave, protectedMode, readOnly, masterDown, noReplicas, otherMaster, unconfirmed,
-        noMajority, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld, maxClients,
+        noMajority, noMap, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld,
+        maxClients,
         cluster, clusterDown, notReachedYet, closed, overloaded, scriptLost, scriptRefused, scriptFailed, refused,
         notAReply, unexpected, firstCommands, noDatabase, wrongType, late, unconfirmedEnd, subjectTooBusy,
         sessionTooBusy, recordTooNew, recordDamaged, internalFault,
@@ -98,6 +99,11 @@ extension KnownFault {
         "no majority of the Sentinels names a master",
         means: "too few answer, they do not agree, or none knows a master of that name",
         remedy: "are the Sentinels running? is the name at the end of `redis.url` the one in sentinel.conf?")
+    static let noMap = KnownFault(
+        "no server of the cluster is reached", means: "none of those in `redis.url` tells of a cluster",
+        remedy:
+            "are they running, with `cluster-enabled yes`? is the cluster made? may the daemon's user run `CLUSTER NODES`?"
+    )
     static let noPassword = KnownFault(
         "Redis asks for a password (NOAUTH)", means: "the daemon has none, or the user was taken away",
         remedy: "give user and password: `redis.url` and `redis.password-file`")

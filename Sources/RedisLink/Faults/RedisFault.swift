@@ -50,6 +50,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
     public let description: String
     /// Where a node of a cluster sends the command to.
     public internal(set) var redirection: Redirection?
+    /// `TRYAGAIN`: of the keys of one command some are here and some elsewhere, for a moment.
+    public internal(set) var isPassing = false
 
     /// `MOVED` or `ASK`: the slot, and the node that the sender holds for its owner.
     public struct Redirection: Equatable, Sendable {
@@ -135,6 +137,7 @@ extension RedisFault {
         case "MOVED", "ASK", "TRYAGAIN", "CROSSSLOT":
             var fault = RedisFault(.cluster, .cluster, " (\(code))")
             fault.redirection = Redirection(error: text)
+            fault.isPassing = code == "TRYAGAIN"
             return (fault, .none)
         default: return (classifyPlain(text, code: code), .none)
         }

@@ -20,8 +20,8 @@ struct FeedMachine {
         case failed(RedisFault)
         case invalidate(keys: [[UInt8]])
         case invalidateAll
-        /// The beat with this number was written. Comes behind the changes of its message.
-        case beat(Int64)
+        /// The beat with this number and tag was written. Comes behind the changes of its message.
+        case beat(Int64, tag: [UInt8])
         /// A PING was answered.
         case pong(sentAt: MonotonicInstant)
         /// A PING was refused.
@@ -198,15 +198,21 @@ struct FeedMachine {
         keys.reserveCapacity(elements.count)
         for element in elements {
             guard case .text(let key) = element else { return [.invalidateAll] }
-            if let number = beat(key) { beats.append(.beat(number)) } else { keys.append(key) }
+            if let (number, tag) = beat(key) { beats.append(.beat(number, tag: tag)) } else { keys.append(key) }
         }
         return (keys.isEmpty ? [] : [.invalidate(keys: keys)]) + beats
     }
 
-    /// The number of the beat that a key belongs to: digits behind the prefix and a `~`.
-    private func beat(_ key: [UInt8]) -> Int64? {
+    /// The beat that a key belongs to: digits behind the prefix and a `~`, in a cluster with a tag in `{}` between.
+    private func beat(_ key: [UInt8]) -> (number: Int64, tag: [UInt8])? {
         guard key.count > prefix.count, key[prefix.count] == Beat.mark, key.starts(with: prefix) else { return nil }
-        return key.dropFirst(prefix.count + 1).decimalNumber
+        var rest = key.dropFirst(prefix.count + 1)
+        var tag: [UInt8] = []
+        if rest.first == UInt8(ascii: "{"), let end = rest.firstIndex(of: UInt8(ascii: "}")) {
+            tag = Array(rest[rest.startIndex + 1..<end])
+            rest = rest[(end + 1)...]
+        }
+        return rest.decimalNumber.map { ($0, tag) }
     }
 
     private mutating func pinged(_ value: RESPValue) -> [Action] {

@@ -20,7 +20,7 @@ final class RedisFeed {
         case lost
         case changed(Invalidation)
         /// The beat with this number was written; the changes of its message were told before.
-        case beat(Int64)
+        case beat(Int64, tag: [UInt8])
         case pong(sentAt: MonotonicInstant)
         case pingRefused(RedisFault)
     }
@@ -95,7 +95,7 @@ final class RedisFeed {
             case .send(let bytes): transport.write(bytes)
             case .invalidate(let keys): onEvent(.changed(.keys(keys)))
             case .invalidateAll: onEvent(.changed(.everything))
-            case .beat(let number): onEvent(.beat(number))
+            case .beat(let number, let tag): onEvent(.beat(number, tag: tag))
             case .pong(let sentAt): onEvent(.pong(sentAt: sentAt))
             case .pingRefused(let fault): onEvent(.pingRefused(fault))
             case .subscribed(let runID):

@@ -126,7 +126,13 @@ extension LinkMachine {
         return true
     }
 
+    private static var asking: [UInt8] { Array("*1\r\n$6\r\nASKING\r\n".utf8) }
+
     private mutating func transmit(_ reference: SlotReference, _ body: RequestBody, now: MonotonicInstant) {
+        if body.isAsking {
+            expect(.asking, byteCount: Self.asking.count, now: now)
+            output += Self.asking
+        }
         expect(.request(reference), byteCount: body.bytes.count, now: now)
         let start = output.count
         output.append(contentsOf: body.bytes)

@@ -47,6 +47,8 @@ struct LinkMachine<Waiter> {
         case handshake
         case heartbeat
         case scriptLoad(Int)
+        /// An `ASKING`: whether it was taken shows in the reply to the command behind it.
+        case asking
     }
 
     struct Expected {
@@ -209,6 +211,7 @@ struct LinkMachine<Waiter> {
             isHeartbeatInFlight = false
             if case .error(let text) = reply { return consider(RedisFault.classify(error: text), now: now) }
             takeTime(reply, sentAt: expected.sentAt, now: now)
+        case .asking: break
         case .scriptLoad(let index):
             loadsInFlight[index] -= 1
             if case .bulk(let digest) = reply, digest.count == RedisScript.digestLength { digests[index] = digest }

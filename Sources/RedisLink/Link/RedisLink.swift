@@ -40,8 +40,9 @@ public final class RedisLink {
     /// Who waits for a reply.
     private enum Waiter {
         case read(Completion)
-        /// Of a script: Redis itself refuses it where the server must not be written to.
-        case script(Completion)
+        /// Of a script, which Redis itself refuses where the server must not be written to; and of a question about the
+        /// server itself.
+        case unchecked(Completion)
     }
 
     /// The reader is fed so much at a time: after every kilobyte of replies it moves all that it holds to the front.
@@ -103,16 +104,24 @@ public final class RedisLink {
     /// - Parameters:
     ///   - repeatable: whether it may be sent once more when its connection is lost before the reply came: reads and
     ///     idempotent writes. Even then it completes by its deadline.
+    ///   - asking: whether a node of a cluster is to take it although its slot is still on the way there.
     ///   - completion: called exactly once, from the loop, never before this has returned. An error of Redis is a fault.
-    public func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping Completion) {
-        submit(RequestBody(bytes: command.bytes), repeatable, .read(completion))
+    public func send(
+        _ command: RedisCommand, repeatable: Bool, asking: Bool = false, completion: @escaping Completion
+    ) {
+        submit(RequestBody(bytes: command.bytes, isAsking: asking), repeatable, .read(completion))
+    }
+
+    /// Asks the server about itself and others: the answer is taken whatever its role is.
+    func inquire(_ command: RedisCommand, completion: @escaping Completion) {
+        submit(RequestBody(bytes: command.bytes), false, .unchecked(completion))
     }
 
     /// Runs a script by its digest. If Redis has lost it, it is loaded and run again; nobody notices.
     ///
     /// - Parameters: as for `send`; `script` must be one of those that the link was made with.
     public func run(
-        _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
+        _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool, asking: Bool = false,
         completion: @escaping Completion
     ) {
         guard let index = scriptIndexes[script] else {
@@ -121,7 +130,8 @@ public final class RedisLink {
             }
         }
         let call = RedisScript.formatCall(keys: keys, arguments: arguments)
-        submit(RequestBody(bytes: call.bytes, script: (index, call.digestOffset)), repeatable, .script(completion))
+        let body = RequestBody(bytes: call.bytes, script: (index, call.digestOffset), isAsking: asking)
+        submit(body, repeatable, .unchecked(completion))
     }
 
     /// Redis's time now, by estimate; nil before its first answer. It is read at connect and with every heartbeat and mapped
@@ -143,6 +153,9 @@ public final class RedisLink {
 
     /// What Redis said about itself when this connection was made.
     public var serverInfo: RedisServerInfo { machine.serverInfo }
+
+    /// Since when the server owes an answer; nil where it owes none.
+    var oldestUnanswered: MonotonicInstant? { machine.inFlight.first?.sentAt }
 
     /// Requests in flight and waiting, those included that were given up and whose late reply is awaited.
     public var pendingRequests: Int { machine.inFlight.count + machine.waiting.count }
@@ -199,7 +212,7 @@ public final class RedisLink {
             transport.close()
         case .lost(let fault): onLoss?(fault)
         case .sendWaiting: machine.transmitWaiting(now: scheduler.now)
-        case .complete(.script(let completion), let result): completion(result)
+        case .complete(.unchecked(let completion), let result): completion(result)
         case .complete(.read(let completion), let result):
             if case .success = result, let refusal = refusalOfReads() { return completion(.failure(refusal)) }
             completion(result)

@@ -11,6 +11,8 @@ struct SlotReference: Equatable {
 struct RequestBody {
     let bytes: [UInt8]
     var script: (index: Int, digestOffset: Int)?
+    /// `ASKING` goes before it, in the same write: a node of a cluster takes it although its slot is still on the way there.
+    var isAsking = false
 }
 
 /// The requests that somebody waits for, each with its deadline.

@@ -85,6 +85,9 @@ struct Beat {
     /// The server has just said that it is a master, and is one that nobody else can change.
     mutating func roleConfirmed() { refusal = nil }
 
+    /// It goes under another key from now on: what is under way proves nothing about that.
+    mutating func keyChanged() { marks = [] }
+
     /// The connections are others than those that were proved. A refusal stands until the server takes a beat.
     mutating func forgetProofs() {
         marks = []

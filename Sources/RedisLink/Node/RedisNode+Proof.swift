@@ -8,7 +8,7 @@ extension RedisNode {
 
     /// After a pause the server is asked for a sign of life before the request, in the same write.
     func awaken() {
-        lastRequest = scheduler.now
+        activity.lastRequest = scheduler.now
         if !isBeating { beginBeating() }
     }
 
@@ -44,14 +44,17 @@ extension RedisNode {
     private func sendBeat(_ number: Int64, mayRepeat: Bool) {
         beat.called(number, at: scheduler.now)
         let digits = Array(String(number).utf8)
-        let server = serversLeft
-        link.run(Self.beatScript, keys: [beatPrefix + digits], arguments: [digits], repeatable: false) {
+        let (server, tag) = (serversLeft, beatTag)
+        let tagged = tag.isEmpty ? [] : [UInt8(ascii: "{")] + tag + [UInt8(ascii: "}")]
+        link.run(Self.beatScript, keys: [beatPrefix + tagged + digits], arguments: [digits], repeatable: false) {
             [weak self] result in
-            guard let self, server == serversLeft else { return }
+            guard let self, server == serversLeft, tag == beatTag else { return }
             switch result {
             case .success(let reply): beatAnswered(number, reply, mayRepeat: mayRepeat)
             // Nothing was said: a proof is missing, which shows by itself.
             case .failure(let fault) where fault.isSilence || fault.kind == .overloaded: break
+            // Its slot is elsewhere, or on the way: nothing is said of the server.
+            case .failure(let fault) where fault.kind == .cluster && onBeatMoved != nil: onBeatMoved?()
             case .failure(let fault): refused(fault)
             }
         }
@@ -94,7 +97,9 @@ extension RedisNode {
     func told(_ event: RedisFeed.Event) {
         switch event {
         case .changed(let invalidation): onInvalidation?(invalidation)
-        case .beat(let number):
+        // Another daemon's may go under another key for a moment.
+        case .beat(_, let tag) where tag != beatTag: break
+        case .beat(let number, _):
             beat.told(number, at: scheduler.now, clock: link.clock)
             update()
         case .pong(let sentAt):
@@ -132,7 +137,7 @@ extension RedisNode {
     }
 
     /// Whether a request came lately.
-    private var isRequested: Bool { lastRequest.duration(to: scheduler.now) <= Beat.activeSpan }
+    private var isRequested: Bool { activity.lastRequest.duration(to: scheduler.now) <= Beat.activeSpan }
 
     private func arm() {
         let isArmed = link.state == .ready && subscribedTo != nil && subscribedTo == link.serverInfo.runID
@@ -151,6 +156,12 @@ extension RedisNode {
 
     /// Draws the conclusions of what is proved.
     func update() {
+        let before = freshUntil
+        judge()
+        if freshUntil != before { onFreshness?() }
+    }
+
+    private func judge() {
         guard isArmed, unconfirmed == nil, beat.refusal == nil, let proof = beat.lastProof else {
             freshUntil = .earliest
             return

@@ -2,6 +2,13 @@ public import EventLoop
 public import Logging
 public import UnixTime
 
+/// When somebody asked last. All nodes of a cluster share one: whoever asks keeps all of them proved.
+public final class RequestActivity {
+    @usableFromInline var lastRequest = MonotonicInstant.earliest
+
+    public init() {}
+}
+
 /// One Redis server as the daemon knows it: the link that commands go over, the feed of changes, the beat that proves
 /// both, its clock, its scripts, and whether what is remembered of it may answer.
 ///
@@ -67,16 +74,26 @@ public final class RedisNode {
     var provedUntil: MonotonicInstant?
     /// What is remembered answers up to this moment.
     @usableFromInline var freshUntil = MonotonicInstant.earliest
-    @usableFromInline var lastRequest = MonotonicInstant.earliest
+    @usableFromInline let activity: RequestActivity
+    /// Called when `freshUntil` has become another.
+    var onFreshness: (() -> Void)?
+    /// Called when the key of the beat does not belong here; nil where there is no cluster.
+    var onBeatMoved: (() -> Void)?
+    /// Makes the key of the beat one of this node's, in a cluster; empty elsewhere.
+    private(set) var beatTag: [UInt8] = []
 
     static let beatScript = RedisScript(
         name: "beat", source: Array("#!lua flags=allow-oom\n".utf8) + PackageResources.beat_lua)
 
     /// Makes a node; nothing happens before `start()`.
-    /// - Parameter scripts: those that `run` takes.
+    /// - Parameters:
+    ///   - scripts: those that `run` takes.
+    ///   - activity: what all nodes of a cluster share.
     public init(
-        host: LinkHost, endpoint: RedisEndpoint, settings: Settings, scripts: [RedisScript], logger: Logger
+        host: LinkHost, endpoint: RedisEndpoint, settings: Settings, scripts: [RedisScript],
+        activity: RequestActivity = RequestActivity(), logger: Logger
     ) {
+        self.activity = activity
         scheduler = host.scheduler
         self.settings = settings
         self.logger = logger
@@ -137,9 +154,20 @@ public final class RedisNode {
         feed?.leave(fault)
     }
 
+    /// Nothing was heard of the server for too long: both connections end, and what it may still say is not read. What is
+    /// remembered of it is as old as it was.
+    func suspend(_ fault: RedisFault) {
+        let proved = provedUntil
+        leave(fault)
+        provedUntil = proved
+    }
+
     private func forgetServer() {
         provedUntil = nil
-        freshUntil = .earliest
+        if freshUntil != .earliest {
+            freshUntil = .earliest
+            onFreshness?()
+        }
         wasReady = false
         beat = Beat()
         serversLeft += 1
@@ -160,13 +188,20 @@ public final class RedisNode {
         return nil
     }
 
+    /// The key of the beat is to have this tag, so that it is one of this node's.
+    func beat(under tag: [UInt8]) {
+        guard tag != beatTag else { return }
+        beatTag = tag
+        beat.keyChanged()
+    }
+
     // MARK: Requests
 
     /// Whether what is remembered may answer a request that came at `now`. Called for every request: the beat goes on
     /// for as long as they come.
     @inlinable
     public func isFresh(at now: MonotonicInstant) -> Bool {
-        lastRequest = now
+        activity.lastRequest = now
         return now.nanoseconds <= freshUntil.nanoseconds
     }
 
@@ -182,21 +217,29 @@ public final class RedisNode {
     /// Sends a command that reads, behind all that were sent before. Its answer is not believed where the server has
     /// lost its role.
     /// - Parameters: as for `RedisLink.send`.
-    public func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping RedisLink.Completion) {
+    public func send(
+        _ command: RedisCommand, repeatable: Bool, asking: Bool = false, completion: @escaping RedisLink.Completion
+    ) {
         awaken()
         if let unconfirmed, link.state == .ready { return scheduler.later { completion(.failure(unconfirmed)) } }
-        link.send(command, repeatable: repeatable, completion: completion)
+        link.send(command, repeatable: repeatable, asking: asking, completion: completion)
     }
 
     /// Runs a script by its digest.
     /// - Parameters: as for `RedisLink.run`.
     public func run(
-        _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
+        _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool, asking: Bool = false,
         completion: @escaping RedisLink.Completion
     ) {
         awaken()
         if let unconfirmed, link.state == .ready { return scheduler.later { completion(.failure(unconfirmed)) } }
-        link.run(script, keys: keys, arguments: arguments, repeatable: repeatable, completion: completion)
+        link.run(
+            script, keys: keys, arguments: arguments, repeatable: repeatable, asking: asking, completion: completion)
+    }
+
+    /// Whether the server owes an answer for so long.
+    func isSilent(for span: Duration) -> Bool {
+        link.oldestUnanswered.map { $0.duration(to: scheduler.now) > span } ?? false
     }
 
     /// Somebody relies on being told of changes although nobody asks: that they are told goes on being proved for a few

@@ -1,18 +1,269 @@
+public import EventLoop
+
+/// Finds out which servers there are, and leads nodes to them.
+public protocol RedisTopology: AnyObject {
+    func start()
+    func close()
+}
+
 /// Knows which server a key belongs to. Nobody else knows whether there is one or a hundred.
 ///
-/// Today there is one.
+/// Belongs to its loop's thread.
 public final class RedisRouter {
-    public let nodes: [RedisNode]
-    private let only: RedisNode
-
-    public init(node: RedisNode) {
-        only = node
-        nodes = [node]
+    /// Keys of which every change is told from now on, and of which some may not have been told before.
+    public enum Gap {
+        /// All keys there are.
+        case everything
+        case slots(SlotSet)
     }
 
-    /// The server that owns a key.
-    public func node(of key: [UInt8]) -> RedisNode { only }
+    public typealias Completion = (Result<RedisReply, RedisFault>, RedisNode) -> Void
 
-    /// The server whose clock judges what belongs to no key, and that is asked where any may be.
-    public var first: RedisNode { only }
+    /// Called after every change of `state`.
+    public var onStateChange: ((LinkState) -> Void)?
+    /// Called with what has changed, whichever server told it.
+    public var onInvalidation: ((Invalidation) -> Void)?
+    /// Called when what is remembered of some keys may have changed untold.
+    public var onGap: ((Gap) -> Void)?
+    /// Called when changes are not told any more, or what is being read may be somebody else's by now: it is not to be
+    /// kept.
+    public var onDoubt: (() -> Void)?
+    /// How long what is remembered may be served while its server is silent; zero: not at all.
+    public var serveStale = Duration.zero { didSet { for node in nodes { node.serveStale = serveStale } } }
+
+    /// All servers. There is always one.
+    public private(set) var nodes: [RedisNode]
+    /// The server whose clock judges, and that is asked where any may be.
+    public private(set) var first: RedisNode
+    /// Nil where there is one server.
+    weak var cluster: ClusterWatch?
+    public let isCluster: Bool
+
+    /// By slot; empty where there is one server.
+    private var owners: [RedisNode?] = []
+    /// What is remembered, of whatever server, answers up to this moment.
+    private var freshUntil = MonotonicInstant.earliest
+    private let activity: RequestActivity
+
+    /// One server.
+    public init(node: RedisNode) {
+        first = node
+        nodes = [node]
+        activity = node.activity
+        isCluster = false
+        listen(to: node)
+    }
+
+    /// A cluster, whose servers a `ClusterWatch` finds out.
+    /// - Parameter node: leads nowhere yet.
+    init(ofCluster node: RedisNode) {
+        first = node
+        nodes = [node]
+        activity = node.activity
+        isCluster = true
+        owners = Array(repeating: nil, count: KeySlot.count)
+        listen(to: node)
+    }
+
+    private func listen(to node: RedisNode) {
+        node.serveStale = serveStale
+        node.onStateChange = { [unowned self, unowned node] state in changed(node, state) }
+        node.onInvalidation = { [unowned self] in onInvalidation?($0) }
+        node.onArmed = { [unowned self, unowned node] isArmed in
+            onDoubt?()
+            if isArmed { onGap?(isCluster ? .slots(slots(of: node)) : .everything) }
+        }
+        node.onFreshness = { [unowned self] in judgeFreshness() }
+    }
+
+    // MARK: Which server
+
+    /// The server that owns a key; nil where nobody is known to.
+    public func node(of key: [UInt8]) -> RedisNode? { isCluster ? owner(of: slot(of: key)) : first }
+
+    /// 0 to 16,383; 0 where there is one server.
+    public func slot(of key: [UInt8]) -> Int { isCluster ? KeySlot.of(key) : 0 }
+
+    func owner(of slot: Int) -> RedisNode? { owners.indices.contains(slot) ? owners[slot] : nil }
+
+    private func slots(of node: RedisNode) -> SlotSet {
+        var slots = SlotSet()
+        for slot in owners.indices where owners[slot] === node { slots.insert(slot) }
+        return slots
+    }
+
+    /// A server of a cluster is found.
+    func adopt(_ node: RedisNode) {
+        nodes.append(node)
+        listen(to: node)
+    }
+
+    /// It has nothing to say any more.
+    func dismiss(_ node: RedisNode) {
+        guard nodes.count > 1 else { return }
+        nodes.removeAll { $0 === node }
+        if first === node { first = nodes[0] }
+        judgeFreshness()
+    }
+
+    /// - Parameter owners: of all slots.
+    /// - Parameter changed: slots that have another owner than before, or whose owner won them anew.
+    func assign(_ owners: [RedisNode?], changed: SlotSet) {
+        self.owners = owners
+        judgeFreshness()
+        guard !changed.isEmpty else { return }
+        onDoubt?()
+        onGap?(.slots(changed))
+    }
+
+    /// The clock that judges is that of the first server that has one.
+    private func changed(_ node: RedisNode, _ state: LinkState) {
+        if isCluster, first.state != .ready, let other = nodes.first(where: { $0.state == .ready }) { first = other }
+        onStateChange?(self.state)
+    }
+
+    // MARK: Freshness
+
+    private func judgeFreshness() {
+        guard isCluster else {
+            freshUntil = first.freshUntil
+            return
+        }
+        guard let cluster, cluster.isWhole else {
+            freshUntil = .earliest
+            return
+        }
+        freshUntil = cluster.owners.map(\.freshUntil).min() ?? .earliest
+    }
+
+    /// Whether what is remembered, of whatever key, may answer a request that came at `now`. Called for every request: the
+    /// beat goes on for as long as they come.
+    @inline(__always)
+    public func isFresh(at now: MonotonicInstant) -> Bool {
+        activity.lastRequest = now
+        return now.nanoseconds <= freshUntil.nanoseconds
+    }
+
+    /// The same of one key: where one server is silent the others' keys are as fresh as before.
+    public func isFresh(_ key: [UInt8], at now: MonotonicInstant) -> Bool {
+        node(of: key)?.isFresh(at: now) ?? false
+    }
+
+    /// Whether what is remembered of a key may answer although its server does not.
+    public func mayServeStale(_ key: [UInt8], at now: MonotonicInstant, isUnanswered: Bool) -> Bool {
+        node(of: key)?.mayServeStale(at: now, isUnanswered: isUnanswered) ?? false
+    }
+
+    /// Whether every change of a key is told.
+    public func isArmed(_ key: [UInt8]) -> Bool { node(of: key)?.isArmed ?? false }
+
+    /// Whether every change is told.
+    public var isArmed: Bool { servers.allSatisfy(\.isArmed) }
+    /// Every change that servers made before it was told.
+    public var provedAt: MonotonicInstant { freshUntil - RedisNode.proofLimit }
+    /// Whether what is remembered answers, or would behind the next request.
+    public var isProved: Bool { servers.allSatisfy(\.isProved) }
+    /// Why what is remembered does not answer, in plain words; nil while it does, and where nothing is known.
+    public var nearCacheFault: String? { servers.lazy.compactMap(\.nearCacheFault).first }
+
+    /// See `RedisNode`.
+    public func keepProving() { for node in servers { node.keepProving() } }
+
+    /// Those that own keys, in an order that stays while they do.
+    public var servers: [RedisNode] { cluster?.owners ?? [first] }
+
+    // MARK: State
+
+    /// Of the servers together: ready where one is.
+    public var state: LinkState { nodes.contains { $0.state == .ready } ? .ready : first.state }
+
+    /// Changes with every start of any server; nil before one was reached.
+    public var serverRun: String? {
+        isCluster ? servers.map { $0.serverInfo.runID ?? "" }.joined(separator: " ") : first.serverInfo.runID
+    }
+
+    /// How many keys there are, of all servers together, asked now. Calls back once, from the loop.
+    public func countKeys(_ done: @escaping (Result<Int64, RedisFault>) -> Void) {
+        var sum: Result<Int64, RedisFault> = .success(0)
+        let servers = servers
+        guard !servers.isEmpty else {
+            return first.send(RedisCommand("DBSIZE"), repeatable: true) { done($0.map { _ in 0 }) }
+        }
+        var left = servers.count
+        for server in servers {
+            server.send(RedisCommand("DBSIZE"), repeatable: true) { result in
+                sum = sum.flatMap { sum in
+                    result.flatMap { reply in
+                        guard case .integer(let count) = reply else {
+                            return .failure(RedisFault(.protocolError, .unexpected))
+                        }
+                        let (total, overflow) = sum.addingReportingOverflow(count)
+                        return .success(overflow ? .max : total)
+                    }
+                }
+                left -= 1
+                if left == 0 { done(sum) }
+            }
+        }
+    }
+
+    public func close() { for node in nodes { node.close() } }
+
+    // MARK: Requests
+
+    /// Sends a command that reads, to the server of its key; one without a key to the first.
+    /// - Parameters: as for `RedisLink.send`.
+    public func send(_ command: RedisCommand, repeatable: Bool, completion: @escaping RedisLink.Completion) {
+        guard let cluster else { return first.send(command, repeatable: repeatable, completion: completion) }
+        cluster.carryOut(
+            RoutedRequest(slot: command.key.map { KeySlot.of($0) }) { node, asking, done in
+                node.send(command, repeatable: repeatable, asking: asking, completion: done)
+            } done: { result, _ in
+                completion(result)
+            })
+    }
+
+    /// Runs a script by its digest.
+    /// - Parameters:
+    ///   - keys: at least one; all of one slot.
+    ///   - completion: is told who answered, too: the times in the reply are by that server's clock.
+    public func run(
+        _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
+        completion: @escaping Completion
+    ) {
+        guard let cluster else {
+            let first = first
+            return first.run(script, keys: keys, arguments: arguments, repeatable: repeatable) {
+                completion($0, first)
+            }
+        }
+        cluster.carryOut(
+            RoutedRequest(slot: keys.first.map { KeySlot.of($0) }) { node, asking, done in
+                node.run(
+                    script, keys: keys, arguments: arguments, repeatable: repeatable, asking: asking, completion: done)
+            } done: {
+                completion($0, $1)
+            })
+    }
+}
+
+/// A request on its way to whoever owns its slot.
+final class RoutedRequest {
+    /// Nil: any server may answer.
+    let slot: Int?
+    let send: (RedisNode, _ asking: Bool, @escaping RedisLink.Completion) -> Void
+    let done: RedisRouter.Completion
+    /// When it is given up.
+    var expires = MonotonicInstant.latest
+    /// Servers that sent it on.
+    var hops = 0
+
+    init(
+        slot: Int?, send: @escaping (RedisNode, _ asking: Bool, @escaping RedisLink.Completion) -> Void,
+        done: @escaping RedisRouter.Completion
+    ) {
+        self.slot = slot
+        self.send = send
+        self.done = done
+    }
 }

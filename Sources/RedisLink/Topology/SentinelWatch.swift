@@ -5,7 +5,7 @@ public import Logging
 ///
 /// `SentinelMachine` decides. Their messages about a switch are not waited for: in a planned failover one comes seconds
 /// after the answers have changed. Belongs to its loop's thread.
-public final class SentinelWatch {
+public final class SentinelWatch: RedisTopology {
     public struct Settings: Sendable {
         /// Of the Sentinels that are asked at first: others are learned from them.
         public var sentinels: [(host: String, port: UInt16)] = []

@@ -3,6 +3,7 @@ internal import Logging
 internal import RedisLink
 internal import TokenCrypto
 internal import Tokens
+internal import UnixTime
 
 /// What the near cache did since the start, for INFO.
 public struct NearCacheCounters: Sendable, Equatable {
@@ -32,7 +33,8 @@ final class CachedSessions {
     let cache: NearCache
     let reader: SessionReader
     /// Says whether what is here may answer.
-    private let node: RedisNode
+    private let router: RedisRouter
+    private let keys: KeyLayout
     private(set) var counters = NearCacheCounters()
     private let keyPrefix: [UInt8]
     private let epochKey: [UInt8]
@@ -48,40 +50,74 @@ final class CachedSessions {
 
     /// Nil where `maxBytes` leaves room for no entry.
     init?(
-        store: SessionStore, node: RedisNode, maxBytes: Int, serveStale: Duration
+        store: SessionStore, router: RedisRouter, maxBytes: Int, serveStale: Duration
     ) {
         guard let cache = NearCache(maxBytes: maxBytes) else { return nil }
         self.cache = cache
-        self.node = node
-        node.serveStale = serveStale
+        self.router = router
+        router.serveStale = serveStale
+        keys = store.keys
         keyPrefix = store.keys.sessionPrefix
         epochKey = store.epochKey
-        reader = SessionReader(store: store) { [unowned node] in node.isArmed }
+        let keys = keys
+        reader = SessionReader(store: store) { [unowned router] sid in
+            router.isCluster ? router.isArmed(keys.session(sid)) : router.first.isArmed
+        }
         counters.maxBytes = maxBytes
-        node.onArmed = { [unowned self] isArmed in
-            reader.markAll()
-            // What was kept before may have changed unnoticed. Disarmed, it stays, but is not trusted.
-            guard isArmed else { return }
-            flush()
+        router.onDoubt = { [unowned self] in reader.markAll() }
+        // What was kept before may have changed untold. While nothing is told it stays, but is not trusted.
+        router.onGap = { [unowned self] gap in
+            switch gap {
+            case .everything: flush()
+            case .slots(let slots): cache.dropAll { slots.contains($0) }
+            }
             onArmed()
         }
-        node.onInvalidation = { [unowned self] in invalidate($0) }
+        router.onInvalidation = { [unowned self] in invalidate($0) }
     }
 
-    /// Whether what is here may answer a request that came at `now`.
+    /// Whether what is here of a session may answer a request that came at `now`.
     @inline(__always)
-    func isFresh(at now: MonotonicInstant) -> Bool { node.isFresh(at: now) }
+    func isFresh(_ sid: SessionID, at now: MonotonicInstant) -> Bool {
+        router.isFresh(at: now) || (router.isCluster && router.isFresh(keys.session(sid), at: now))
+    }
 
-    /// Whether what is here may answer although Redis does not.
+    /// Whether when everyone was logged out last is known to this moment.
+    func isEpochFresh(at now: MonotonicInstant) -> Bool {
+        router.isFresh(at: now) || (router.isCluster && router.isFresh(epochKey, at: now))
+    }
+
+    /// Whether what is here of a session may answer although Redis does not.
     /// - Parameter isUnanswered: Redis was asked about the session just now, and said nothing.
-    func mayServeStale(at now: MonotonicInstant, isUnanswered: Bool = false) -> Bool {
-        node.mayServeStale(at: now, isUnanswered: isUnanswered)
+    func mayServeStale(_ sid: SessionID, at now: MonotonicInstant, isUnanswered: Bool = false) -> Bool {
+        router.mayServeStale(keys.session(sid), at: now, isUnanswered: isUnanswered)
+    }
+
+    /// Whether any server's sessions may.
+    func mayServeAnyStale(at now: MonotonicInstant) -> Bool {
+        router.nodes.contains { $0.mayServeStale(at: now, isUnanswered: true) }
+    }
+
+    /// Keeps a session that was read.
+    func keep(
+        _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], policy: TokenPolicy,
+        now: UnixMilliseconds
+    ) {
+        cache.insert(
+            record, sid: sid, verifier: verifier, data: data, policy: policy, now: now, slot: slot(of: sid))
+    }
+
+    /// Keeps what is left of an ended session.
+    func keep(_ tombstone: Tombstone, sid: SessionID) { cache.insert(tombstone, sid: sid, slot: slot(of: sid)) }
+
+    private func slot(of sid: SessionID) -> UInt16 {
+        router.isCluster ? UInt16(clamping: router.slot(of: keys.session(sid))) : 0
     }
 
     /// `near-cache.serve-stale`.
     var serveStale: Duration {
-        get { node.serveStale }
-        set { node.serveStale = newValue }
+        get { router.serveStale }
+        set { router.serveStale = newValue }
     }
 
     var currentCounters: NearCacheCounters {
@@ -89,19 +125,19 @@ final class CachedSessions {
         counters.entries = cache.count
         counters.bytes = cache.bytes
         counters.evictions = cache.evictions
-        counters.isArmed = node.isProved
-        counters.fault = node.nearCacheFault
+        counters.isArmed = router.isProved
+        counters.fault = router.nearCacheFault
         return counters
     }
 
     /// Whether every change is being told at the moment.
-    var isTold: Bool { node.isArmed }
+    var isTold: Bool { router.isArmed }
 
     /// Why it is not, as far as is known.
-    var fault: String? { node.nearCacheFault }
+    var fault: String? { router.nearCacheFault }
 
     /// See `RedisNode`.
-    func keepProving() { node.keepProving() }
+    func keepProving() { router.keepProving() }
 
     // MARK: What may answer
 
@@ -119,7 +155,7 @@ final class CachedSessions {
 
     @inline(never)
     private func isOfEnded(_ entry: UnsafeMutablePointer<NearCacheEntry>) -> Bool {
-        ended.removeAll(provedAt: node.provedAt)
+        ended.removeAll(provedAt: router.provedAt)
         guard let details = entry.pointee.details else { return false }
         return ended.contains(details.subject)
     }

@@ -62,9 +62,10 @@ final class NearCache {
     }
 
     /// Puts a session in, in place of what was known of it.
+    /// - Parameter slot: of its key, in a cluster.
     func insert(
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], policy: TokenPolicy,
-        now: UnixMilliseconds
+        now: UnixMilliseconds, slot: UInt16 = 0
     ) {
         var verifier = verifier
         if let known = table.find(sid) {
@@ -78,21 +79,22 @@ final class NearCache {
         } catch {
             return
         }
-        put(NearCacheEntry(record, sid: sid, verifier: verifier, details: details), details)
+        put(NearCacheEntry(record, sid: sid, verifier: verifier, details: details), details, slot)
     }
 
     /// Puts in what is left of an ended session, in place of what was known of it.
-    func insert(_ tombstone: Tombstone, sid: SessionID) {
+    func insert(_ tombstone: Tombstone, sid: SessionID, slot: UInt16 = 0) {
         drop(sid)
-        put(NearCacheEntry(tombstone, sid: sid), nil)
+        put(NearCacheEntry(tombstone, sid: sid), nil, slot)
     }
 
-    private func put(_ entry: NearCacheEntry?, _ details: NearCacheDetails?) {
+    private func put(_ entry: NearCacheEntry?, _ details: NearCacheDetails?, _ slot: UInt16) {
         let size = EntryTable.bytesPerEntry + (details?.bytes ?? 0)
-        guard let entry, size <= maxBytes else {
+        guard var entry, size <= maxBytes else {
             details?.free()
             return
         }
+        entry.slot = slot
         while table.count > 0, bytes + size > maxBytes || table.count == table.capacity { evict() }
         guard let index = table.insert(entry) else {
             details?.free()
@@ -113,12 +115,20 @@ final class NearCache {
     /// Drops all sessions of a subject but the one named. Looks at every entry.
     func dropAll(of subject: [UInt8], but spared: SessionID?) {
         let kept = spared.flatMap(table.find)
+        removeAll { index, entry in
+            index != kept && entry.details?.subject.elementsEqual(subject) == true
+        }
+    }
+
+    /// Drops all sessions whose slot is such a one. Looks at every entry.
+    func dropAll(inSlots isMeant: (Int) -> Bool) { removeAll { isMeant(Int($1.slot)) } }
+
+    private func removeAll(_ isMeant: (UInt32, NearCacheEntry) -> Bool) {
         var next = oldest
         while next != Self.none {
             let index = next
             next = table[index].newer
-            guard index != kept, let details = table[index].details else { continue }
-            if details.subject.elementsEqual(subject) { remove(index) }
+            if isMeant(index, table[index]) { remove(index) }
         }
     }
 

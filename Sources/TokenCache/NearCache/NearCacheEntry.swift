@@ -23,8 +23,10 @@ struct NearCacheEntry: BitwiseCopyable {
     private let confirmed: Number48
     private var flags: Flags
     private let reason: UInt8
+    /// Of the key, in a cluster; else 0.
+    var slot: UInt16 = 0
     /// Two whole lines of the processor's cache.
-    private let unused: UInt64 = 0
+    private let unused: (UInt16, UInt32) = (0, 0)
 
     private struct Flags: OptionSet, BitwiseCopyable {
         let rawValue: UInt8

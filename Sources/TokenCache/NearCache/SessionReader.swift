@@ -31,12 +31,12 @@ final class SessionReader {
     }
 
     private let store: SessionStore
-    /// Whether every change is being told at the moment.
-    private let isArmed: () -> Bool
+    /// Whether every change of a session is being told at the moment.
+    private let isArmed: (SessionID) -> Bool
     /// Reads that may be joined, at most one a session.
     private var joinable: [SessionID: Fetch] = [:]
 
-    init(store: SessionStore, isArmed: @escaping () -> Bool) {
+    init(store: SessionStore, isArmed: @escaping (SessionID) -> Bool) {
         self.store = store
         self.isArmed = isArmed
     }
@@ -47,7 +47,7 @@ final class SessionReader {
         if let fetch = joinable[sid], fetch.sentAt.duration(to: store.instant) <= RedisNode.proofLimit {
             fetch.waiters.append((done, true))
         } else {
-            send(Fetch(isMarked: !isArmed(), sentAt: store.instant), sid, [(done, false)])
+            send(Fetch(isMarked: !isArmed(sid), sentAt: store.instant), sid, [(done, false)])
         }
     }
 
@@ -83,7 +83,7 @@ final class SessionReader {
         case .failure(let unavailable):
             for waiter in waiters { waiter.completion(.failure(unavailable)) }
         case .success(let copy):
-            let mayBeKept = !fetch.isMarked && isArmed()
+            let mayBeKept = !fetch.isMarked && isArmed(sid)
             // Who joined may have asked after the change that marked the read; who began it asked before it was sent.
             let late = fetch.isMarked ? waiters.filter(\.joined) : []
             for waiter in waiters where late.isEmpty || !waiter.joined {
@@ -92,7 +92,7 @@ final class SessionReader {
             }
             guard !late.isEmpty else { return }
             // Begun after all of them had asked.
-            send(Fetch(isMarked: !isArmed(), sentAt: store.instant), sid, late.map { ($0.completion, false) })
+            send(Fetch(isMarked: !isArmed(sid), sentAt: store.instant), sid, late.map { ($0.completion, false) })
         }
     }
 }

@@ -138,18 +138,23 @@ extension SessionStore {
 
     // MARK: All keys
 
-    /// A page of all keys of a kind, as SCAN goes: each that is there throughout is seen at least once, on one server.
+    /// A page of all keys of a kind, as SCAN goes: each that is there throughout is seen at least once, while the servers
+    /// stay the same and no slot goes from one to another. One server is walked over after the other.
     func scan(_ query: ScanQuery, _ done: @escaping Completion<ScanPage>) {
+        let servers = router.servers
+        guard let place = query.place(among: servers.count) else {
+            return later { [outage] in done(.failure(outage)) }
+        }
         let start: [UInt8] =
             switch query.kind {
             case .sessions: keys.sessionPrefix
             case .indexes: keys.prefix + Array(KeyLayout.indexMark.utf8)
             }
         let words: [[UInt8]] = [
-            Array("SCAN".utf8), query.cursor, Array("MATCH".utf8), Self.pattern(start), Array("COUNT".utf8),
+            Array("SCAN".utf8), place.cursor, Array("MATCH".utf8), Self.pattern(start), Array("COUNT".utf8),
             decimal(Int64(query.count)),
         ]
-        send(RedisCommand(words)) { result in
+        servers[place.server].send(RedisCommand(words), repeatable: true) { result in
             done(
                 result.mapToAvailable { reply in
                     guard case .array(let parts) = reply, parts.count == 2, case .bulk(let next) = parts[0],
@@ -159,7 +164,7 @@ extension SessionStore {
                         guard case .bulk(let key) = key, key.starts(with: start) else { return nil }
                         return key.dropFirst(start.count)
                     }
-                    return ScanPage(names: names.map(Array.init), next: next == ScanQuery.start ? nil : next)
+                    return ScanPage(names: names.map(Array.init), next: try place.next(next))
                 })
         }
     }
@@ -176,12 +181,48 @@ struct ScanQuery {
     enum Kind { case sessions, indexes }
 
     let kind: Kind
-    /// Redis's own.
+    /// Redis's own; in a cluster with the number of the server in it.
     var cursor = ScanQuery.start
     /// About so many keys of the database are looked at.
     var count = 100
 
     static let start = [UInt8(ascii: "0")]
+
+    /// Where a walk is: on which of the servers, and how far.
+    struct Place {
+        let server: Int
+        let cursor: [UInt8]
+        let servers: Int
+
+        /// Servers of which a cursor can tell.
+        private static let most: UInt64 = 1_024
+
+        /// - Parameter next: what the server answered.
+        func next(_ next: [UInt8]) throws -> [UInt8]? {
+            guard servers > 1 else { return next == ScanQuery.start ? nil : next }
+            if next == ScanQuery.start { return server + 1 < servers ? Array(String(server + 1).utf8) : nil }
+            guard let number = UInt64(String(decoding: next, as: UTF8.self)), number < .max / Self.most else {
+                throw ScriptReply.unexpected
+            }
+            return Array(String(number * Self.most + UInt64(server)).utf8)
+        }
+
+        fileprivate init?(_ text: [UInt8], servers: Int) {
+            self.servers = servers
+            guard servers > 1 else {
+                guard servers == 1 else { return nil }
+                (server, cursor) = (0, text)
+                return
+            }
+            guard let number = UInt64(String(decoding: text, as: UTF8.self)) else { return nil }
+            // There are fewer servers than there were: whoever needs all walks once more.
+            server = min(Int(number % Self.most), servers - 1)
+            cursor = Array(String(number / Self.most).utf8)
+        }
+    }
+
+    /// Nil where there is no server.
+    func place(among servers: Int) -> Place? { Place(cursor, servers: servers) }
 }
 
 struct ScanPage {

@@ -9,7 +9,8 @@ extension SessionStore {
 
     /// Enters a session into its subject's index. To be acknowledged before the session is written.
     func enter(_ entry: IndexEntry, arrival: MonotonicInstant, _ done: @escaping Completion<IndexEntryOutcome>) {
-        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
+        let keys = indexKeys(entry.index)
+        guard let notAfter = notAfter(arrival, keys[0]) else { return later { [outage] in done(.failure(outage)) } }
         let login: [UInt8] =
             switch entry.login {
             case .none: []
@@ -17,7 +18,7 @@ extension SessionStore {
             case .numbered: [UInt8(ascii: "1")]
             }
         run(
-            SessionScripts.enter, keys: indexKeys(entry.index),
+            SessionScripts.enter, keys: keys,
             arguments: [
                 decimal(notAfter), entry.sid.hex, decimal(entry.absoluteEnd), login,
                 entry.limit.map { decimal(Int64($0)) } ?? [], decimal(scriptLifetime),
@@ -40,7 +41,8 @@ extension SessionStore {
         _ index: SubjectIndex, _ findings: [IndexFinding],
         _ done: @escaping (_ removed: Int64) -> Void = { _ in }
     ) {
-        guard !findings.isEmpty, let notAfter = notAfter(instant) else { return later { done(0) } }
+        let keys = indexKeys(index)
+        guard !findings.isEmpty, let notAfter = notAfter(instant, keys[0]) else { return later { done(0) } }
         let arguments = findings.flatMap { finding -> [[UInt8]] in
             switch finding {
             case .living(let member, let end): [member.sid.hex, member.score, decimal(end)]
@@ -49,7 +51,7 @@ extension SessionStore {
             }
         }
         run(
-            SessionScripts.tidy, keys: indexKeys(index), arguments: [decimal(notAfter)] + arguments, repeatable: true
+            SessionScripts.tidy, keys: keys, arguments: [decimal(notAfter)] + arguments, repeatable: true
         ) { result in
             guard case .success(let reply) = result, case .integer(let removed)? = reply.detail else { return done(0) }
             done(removed)

@@ -56,9 +56,7 @@ enum ChangeOutcome {
 final class SessionStore {
     typealias Completion<Value> = (Result<Value, Unavailable>) -> Void
 
-    private let router: RedisRouter
-    /// Whose clock judges, as long as there is one server. Kept: a hit asks it.
-    private let node: RedisNode
+    let router: RedisRouter
     let scheduler: any Scheduler
     let keys: KeyLayout
     /// The command that reads a session, for any `sid`.
@@ -69,7 +67,6 @@ final class SessionStore {
 
     init(router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds) {
         self.router = router
-        node = router.first
         self.scheduler = scheduler
         keys = KeyLayout(prefix: prefix)
         let key = keys.session(SessionID())
@@ -78,23 +75,24 @@ final class SessionStore {
     }
 
     /// Redis's time as estimated now; nil before Redis was ever reached.
-    var clock: UnixMilliseconds? { node.serverTime }
+    var clock: UnixMilliseconds? { router.first.serverTime }
     /// The same, or this host's own clock before Redis was ever reached.
     var bestClock: UnixMilliseconds { clock ?? scheduler.hostTime }
     /// This moment.
     var instant: MonotonicInstant { scheduler.now }
-    func clock(at instant: MonotonicInstant) -> UnixMilliseconds? { node.serverTime(at: instant) }
+    func clock(at instant: MonotonicInstant) -> UnixMilliseconds? { router.first.serverTime(at: instant) }
 
     /// Changes with every start of the server; nil before it was reached.
-    var serverRun: String? { node.serverInfo.runID }
-    var isCluster: Bool { node.serverInfo.isCluster }
+    var serverRun: String? { router.serverRun }
+    func serverRun(of key: [UInt8]) -> String? { router.node(of: key)?.serverInfo.runID }
+    var isCluster: Bool { router.isCluster || router.first.serverInfo.isCluster }
 
     /// Whether Redis answers, as far as is known.
-    var isReady: Bool { node.state == .ready }
+    var isReady: Bool { router.state == .ready }
 
     /// Why Redis was never reached.
     var outage: Unavailable {
-        if case .down(let fault) = node.state { return Unavailable(reason: fault.description) }
+        if case .down(let fault) = router.state { return Unavailable(reason: fault.description) }
         return Unavailable(.notReachedYet)
     }
 
@@ -114,7 +112,8 @@ final class SessionStore {
         _ change: Change, of sid: SessionID, maxData: Int, arrival: MonotonicInstant,
         _ done: @escaping Completion<ChangeOutcome>
     ) {
-        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
+        let key = keys.session(sid)
+        guard let notAfter = notAfter(arrival, key) else { return later { [outage] in done(.failure(outage)) } }
         let judged: Completion<ChangeOutcome> = { [epoch] result in
             done(
                 result.map { outcome in
@@ -124,7 +123,7 @@ final class SessionStore {
         }
         epoch.accompany(judged) { done in
             run(
-                change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: keys.session(sid),
+                change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: key,
                 arguments: commitArguments(change, notAfter: notAfter, maxData: maxData),
                 repeatable: change.isRepeatable
             ) { result in done(result.flatMap(\.changeOutcome)) }
@@ -167,7 +166,7 @@ final class SessionStore {
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], arrival: MonotonicInstant, mayRepeat: Bool = true,
         _ done: @escaping Completion<ScriptReply>
     ) {
-        guard let notAfter = notAfter(arrival) else { return later { [outage] in done(.failure(outage)) } }
+        guard let notAfter = notAfter(arrival, key) else { return later { [outage] in done(.failure(outage)) } }
         run(script, key: key, arguments: [decimal(notAfter)] + arguments, repeatable: true) { [self] result in
             guard case .success(let reply) = result, reply.isLate else { return done(result) }
             guard mayRepeat else { return done(.failure(ScriptReply.late)) }
@@ -176,14 +175,14 @@ final class SessionStore {
     }
 
     /// How the server is whose clock judges.
-    func askHealth(_ done: @escaping (RedisHealth) -> Void) { node.askHealth(done) }
+    func askHealth(_ done: @escaping (RedisHealth) -> Void) { router.first.askHealth(done) }
 
     /// Runs a body in the next turn of the loop.
     func later(_ body: @escaping () -> Void) { scheduler.later(body) }
 
     /// Redis's own time, asked now: for a decision that the estimate must not make.
     func askTime(_ done: @escaping Completion<UnixMilliseconds>) {
-        let node = node
+        let node = router.first
         node.send(RedisCommand([Array("TIME".utf8)]), repeatable: true) { [node] result in
             done(
                 result.mapToAvailable { reply in
@@ -203,14 +202,15 @@ final class SessionStore {
 
     // MARK: Arguments, clock
 
-    /// Past it, by Redis's clock, a script of a request changes nothing. Nil before Redis was ever reached.
-    func notAfter(_ arrival: MonotonicInstant) -> UnixMilliseconds? {
-        clock(at: arrival).map { $0 + scriptLifetime }
+    /// Past it, by the clock of the server that owns a key, a script of a request changes nothing. Nil before Redis was ever
+    /// reached.
+    func notAfter(_ arrival: MonotonicInstant, _ key: [UInt8]) -> UnixMilliseconds? {
+        (router.node(of: key)?.serverTime(at: arrival) ?? clock(at: arrival)).map { $0 + scriptLifetime }
     }
 
     /// Sends a command that may be sent twice.
     func send(_ command: RedisCommand, _ done: @escaping RedisLink.Completion) {
-        (command.key.map(router.node) ?? node).send(command, repeatable: true, completion: done)
+        router.send(command, repeatable: true, completion: done)
     }
 
     func run(
@@ -220,13 +220,12 @@ final class SessionStore {
         run(script, keys: [key], arguments: arguments, repeatable: repeatable, done)
     }
 
-    /// - Parameter keys: at least one; all of one node.
+    /// - Parameter keys: at least one; all of one slot.
     func run(
         _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
         _ done: @escaping Completion<ScriptReply>
     ) {
-        let node = keys.first.map(router.node) ?? node
-        node.run(script, keys: keys, arguments: arguments, repeatable: repeatable) { [node] result in
+        router.run(script, keys: keys, arguments: arguments, repeatable: repeatable) { result, node in
             done(
                 result.mapToAvailable { reply in
                     let reply = try ScriptReply(reply)

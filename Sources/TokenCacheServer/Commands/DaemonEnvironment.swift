@@ -19,8 +19,8 @@ struct DaemonEnvironment {
     var configurationFile: String
     /// Configuration keys that match a glob, with their values; secrets are redacted.
     var configuration: (_ pattern: String) -> [(key: String, value: String)]
-    /// The Redis behind the daemon.
-    unowned var node: RedisNode
+    /// Leads to the Redis behind the daemon, or to many.
+    unowned var router: RedisRouter
     /// What is known of all daemons before the same Redis; nil for an embedded one.
     var marking: () -> DaemonMarking?
     /// Renews this daemon's mark, and reads the others'.

@@ -21,7 +21,7 @@ struct SettingsResolution {
         resolvePaths(paths)
         resolveNames()
         checkLimits()
-        checkRedis(paths)
+        checkCertificates(paths)
         checkPasswords(paths)
         resolveKeyring(paths)
         checkGuests()
@@ -143,21 +143,6 @@ struct SettingsResolution {
                 "rotation.after, \(DurationText.text(rotation.after)), is not longer than rotation.overlap, "
                     + "\(DurationText.text(rotation.overlap)): a token may rotate while its predecessor is accepted")
         }
-    }
-
-    /// What the address can say and this version cannot do.
-    private mutating func checkRedis(_ paths: DefaultPaths) {
-        let url = settings.redis.url
-        let missing: String? =
-            switch url.target {
-            case .cluster: "Redis Cluster"
-            case .embedded, .unix, .standalone, .sentinel: nil
-            }
-        guard let missing else { return checkCertificates(paths) }
-        let message =
-            "this version does not speak \(missing) yet; allowed now: embedded, unix://[user:password@]/path, "
-            + "redis://[user:password@]host:port[/db], rediss://…, sentinel://[user:password@]host:port,…/master"
-        problems.append(SettingsProblem(key: "redis.url", origin: sources.origin(of: "redis.url"), message))
     }
 
     /// TLS to Redis: which files go together. They are opened when the daemon starts.

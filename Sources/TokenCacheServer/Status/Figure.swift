@@ -67,7 +67,7 @@ struct Figure: Sendable {
         let server: Server
         let environment: DaemonEnvironment
 
-        var node: RedisNode { environment.node }
+        var node: RedisNode { environment.router.first }
         var tokens: TokenCounters { dispatcher.service.counters }
         var near: NearCacheCounters { dispatcher.service.nearCacheCounters }
     }

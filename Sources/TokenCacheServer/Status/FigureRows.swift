@@ -106,7 +106,9 @@ extension Figure {
     ]
 
     private static let upstream: [Figure] = [
-        .text(.upstream, "upstream_state", "`ready`, `connecting`, `down`, `closed`") { $0.node.stateName },
+        .text(.upstream, "upstream_state", "`ready`, `connecting`, `down`, `closed`") {
+            $0.environment.router.stateName
+        },
         .text(.upstream, "upstream_endpoint", "where Redis is") { $0.node.endpoint.description },
         .text(.upstream, "upstream_redis_version", "its version") { $0.node.serverInfo.version },
         .text(.upstream, "upstream_role", "its role: `master`") { $0.node.serverInfo.role },
@@ -201,7 +203,7 @@ extension Figure.Source {
     }
 }
 
-extension RedisNode {
+extension RedisRouter {
     fileprivate var stateName: String {
         switch state {
         case .closed: "closed"
@@ -210,6 +212,9 @@ extension RedisNode {
         case .down: "down"
         }
     }
+}
+
+extension RedisNode {
 
     /// Redis's clock minus this host's.
     var clockSkewMilliseconds: Int64? {

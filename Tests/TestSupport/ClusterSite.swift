@@ -1,0 +1,124 @@
+import Foundation
+
+/// A cluster of masters, each with a replica where there are any, on loopback ports.
+public final class ClusterSite: Sendable {
+    /// A server of the site.
+    public struct Member: Sendable {
+        public let port: Int
+        let child: ChildProcess
+
+        public func signal(_ number: Int32) { child.signal(number) }
+    }
+
+    public let members: [Member]
+    private let folder: String
+
+    /// How long, milliseconds, a server is silent before the others take it for dead.
+    public static let nodeTimeout = 1_000
+
+    /// Names the first two members: the others are for the daemon to find.
+    public var url: String {
+        "cluster://" + members.prefix(2).map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
+    }
+
+    public init(in folder: String, masters: Int = 3, replicas: Int = 0) throws {
+        self.folder = folder
+        members = try (0..<masters * (1 + replicas)).map { number in
+            let place = "\(folder)/c\(number)"
+            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+            let port = try FreePort.find()
+            return Member(port: port, child: try Self.start(port, bus: try FreePort.find(), place))
+        }
+        for member in members {
+            _ = try eventually("a server of the cluster answers") {
+                try ask(member, ["PING"]) == ["PONG"] ? true : nil
+            }
+        }
+        let tool = try Tool.run(
+            "redis-cli",
+            ["--cluster", "create"] + members.map { "127.0.0.1:\($0.port)" } + [
+                "--cluster-replicas", "\(replicas)", "--cluster-yes",
+            ])
+        guard tool.status == 0 else { throw HarnessFailure("redis-cli: \(tool.output) \(tool.errors)") }
+        for member in members {
+            _ = try eventually(within: .seconds(30), "the cluster is whole, and replicas are connected") {
+                let map = try ask(member, ["CLUSTER", "NODES"])
+                let isOK = try ask(member, ["CLUSTER", "INFO"]).first?.hasPrefix("cluster_state:ok") == true
+                return isOK && map.count { $0.contains("slave") } == masters * replicas
+                    && !map.contains { $0.contains("handshake") || $0.contains("fail") } ? true : nil
+            }
+        }
+        guard replicas > 0 else { return }
+        for member in try self.masters() {
+            _ = try eventually(within: .seconds(30), "the replicas are in step") {
+                try ask(member, ["INFO", "replication"]).contains { $0.contains("state=online") } ? true : nil
+            }
+        }
+    }
+
+    private static func start(_ port: Int, bus: Int, _ place: String) throws -> ChildProcess {
+        try ChildProcess(
+            "redis-server",
+            [
+                "--port", "\(port)", "--cluster-port", "\(bus)", "--dir", place, "--save", "", "--appendonly", "no",
+                "--cluster-enabled", "yes", "--cluster-node-timeout", "\(nodeTimeout)",
+                "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes",
+            ], name: "redis", folder: place)
+    }
+
+    deinit { stop() }
+
+    /// Ends everything.
+    public func stop() { for member in members { member.child.kill9() } }
+
+    /// Those that are masters with slots, as whichever answers first has it.
+    public func masters() throws -> [Member] {
+        for member in members {
+            let map = try ask(member, ["CLUSTER", "NODES"])
+            guard !map.isEmpty else { continue }
+            let ports = map.compactMap { line -> Int? in
+                let words = line.split(separator: " ")
+                guard words.count > 8, words[2].contains("master"), !words[2].contains("fail") else { return nil }
+                return words[1].split(separator: "@").first?.split(separator: ":").last.flatMap { Int($0) }
+            }
+            return members.filter { ports.contains($0.port) }
+        }
+        return []
+    }
+
+    /// The master that has the slot of a key.
+    public func owner(ofKey key: String) throws -> Member? {
+        guard let slot = try ask(members[0], ["CLUSTER", "KEYSLOT", key]).first.flatMap({ Int($0) }) else { return nil }
+        return try masters().first { member in
+            try ask(member, ["CLUSTER", "NODES"]).contains { line in
+                line.contains("myself")
+                    && line.split(separator: " ").dropFirst(8).contains { range in
+                        let ends = range.split(separator: "-").compactMap { Int($0) }
+                        return ends.first.map { $0 <= slot && slot <= ends[ends.count - 1] } ?? false
+                    }
+            }
+        }
+    }
+
+    /// Moves slots from one master to another, as an operator does.
+    public func reshard(_ count: Int, from: Member, to: Member) throws {
+        guard let source = try ask(from, ["CLUSTER", "MYID"]).first,
+            let target = try ask(to, ["CLUSTER", "MYID"]).first
+        else { throw HarnessFailure("a server does not tell its id") }
+        let tool = try Tool.run(
+            "redis-cli",
+            [
+                "--cluster", "reshard", "127.0.0.1:\(from.port)", "--cluster-from", source, "--cluster-to", target,
+                "--cluster-slots", "\(count)", "--cluster-yes",
+            ], limit: .seconds(120))
+        guard tool.status == 0 else { throw HarnessFailure("redis-cli: \(tool.output.suffix(500)) \(tool.errors)") }
+    }
+
+    /// The lines of a member's answer; none where it does not answer.
+    @discardableResult
+    public func ask(_ member: Member, _ words: [String]) throws -> [String] {
+        let tool = try Tool.run("redis-cli", ["-p", "\(member.port)"] + words)
+        return tool.status == 0
+            ? tool.output.split(whereSeparator: \.isNewline).map(String.init) : []
+    }
+}
