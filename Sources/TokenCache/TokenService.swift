@@ -42,6 +42,7 @@ public final class TokenService {
     let timeout: Duration
     private(set) lazy var deadlines = RunQueue(self, store.scheduler)
     let turns = Turns()
+    private(set) lazy var repetition = Repetition(self)
     /// When the epoch was last asked for because of a guest.
     var epochReadAt = MonotonicInstant.earliest
 
@@ -107,6 +108,14 @@ public final class TokenService {
         sessions?.onFlush = { [unowned self] in watch.changedAll() }
         sessions?.onEpoch = { [unowned store] in store.epoch.doubt() }
         store.epoch.isTold = { [unowned self] in self.sessions?.isEpochFresh(at: self.store.instant) ?? false }
+        router.onSuccession = { [unowned self, unowned router] gap in
+            repetition.begin { sid in
+                switch gap {
+                case .everything: true
+                case .slots(let slots): slots.contains(router.slot(of: store.keys.session(sid)))
+                }
+            }
+        }
         store.epoch.onChange = { [unowned self] _ in
             self.sessions?.dropAll()
             watch.changedAll()

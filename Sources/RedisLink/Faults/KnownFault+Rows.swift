@@ -127,8 +127,9 @@ extension KnownFault {
         "Redis has reached its limit of clients", means: "its `maxclients`",
         remedy: "raise `maxclients` at Redis, or find who keeps so many connections: `CLIENT LIST`")
     static let cluster = KnownFault(
-        "Redis is a cluster node and refuses", detail: " (MOVED)", means: "a cluster",
-        remedy: "give the address of a Redis that is no cluster: this version does not speak to one")
+        "Redis is a cluster node and refuses", detail: " (MOVED)",
+        means: "`redis.url` names one server of a cluster; or, with `cluster://`, a slot's owner was not found in time",
+        remedy: "write `cluster://host:port,…` in `redis.url`; if it is so, `redis-cli --cluster check`")
     static let clusterDown = KnownFault(
         "the Redis cluster is down (CLUSTERDOWN)",
         means: "a node of a cluster that is cut off, or not all slots have a master",

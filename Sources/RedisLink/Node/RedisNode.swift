@@ -77,6 +77,9 @@ public final class RedisNode {
     @usableFromInline let activity: RequestActivity
     /// Called when `freshUntil` has become another.
     var onFreshness: (() -> Void)?
+    /// Called when it leads to a server, and has led to one before.
+    var onLedElsewhere: (() -> Void)?
+    private var hasLed = false
     /// Called when the key of the beat does not belong here; nil where there is no cluster.
     var onBeatMoved: (() -> Void)?
     /// Makes the key of the beat one of this node's, in a cluster; empty elsewhere.
@@ -145,6 +148,8 @@ public final class RedisNode {
         forgetServer()
         link.lead(to: endpoint, leaving: fault)
         feed?.lead(to: endpoint, leaving: fault)
+        if hasLed { onLedElsewhere?() }
+        hasLed = true
     }
 
     /// Nothing is asked and nothing answered, with this fault, until `lead`: it is said that the server is no master.

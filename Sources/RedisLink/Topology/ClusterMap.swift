@@ -127,28 +127,38 @@ struct SlotOwners {
         return ids[owner.index]
     }
 
+    struct Changes: Equatable {
+        /// The slots whose owner is another one now, or has another epoch.
+        var all = SlotSet()
+        /// Of them those whose owner before is no master any more, or is out of reach.
+        var inherited = SlotSet()
+    }
+
     /// Takes in a map.
-    /// - Returns: the slots whose owner is another one now, or has another epoch.
-    mutating func learn(_ map: ClusterMap) -> SlotSet {
+    mutating func learn(_ map: ClusterMap) -> Changes {
         let masters = map.masters.map(\.withoutState)
-        guard masters != last else { return SlotSet() }
+        guard masters != last else { return Changes() }
         last = masters
         // Whom the map does not have for a master: forgotten by the cluster, or a replica now.
         let named = Set(masters.map(\.id))
-        let isGone = ids.map { !named.contains($0) }
-        var changed = SlotSet()
+        let failing = Set(map.masters.filter(\.isFailing).map(\.id))
+        var changes = Changes()
         for master in map.masters where !master.slots.isEmpty {
             let new = Owner(index: index(of: master.id), epoch: master.epoch)
             for slot in master.slots {
                 if let old = owners[slot] {
-                    let isNewer = new.epoch > old.epoch || (isGone.indices.contains(old.index) && isGone[old.index])
+                    let isGone = !named.contains(ids[old.index])
+                    let isNewer = new.epoch > old.epoch || isGone
                     guard old != new, isNewer else { continue }
+                    if old.index != new.index, isGone || failing.contains(ids[old.index]) {
+                        changes.inherited.insert(slot)
+                    }
                 }
                 owners[slot] = new
-                changed.insert(slot)
+                changes.all.insert(slot)
             }
         }
-        return changed
+        return changes
     }
 
     /// A server that has given a slot away says whose it is: so it is until a map says otherwise.

@@ -203,9 +203,9 @@ public final class ClusterWatch: RedisTopology {
 
     private func learn(_ new: ClusterMap) {
         mappedAt = host.scheduler.now
-        let changed = slotOwners.learn(new)
+        let changes = slotOwners.learn(new)
         map = new
-        let byOwner = changed.isEmpty ? [:] : slotOwners.byOwner
+        let byOwner = changes.all.isEmpty ? [:] : slotOwners.byOwner
         for master in new.masters {
             let isOwner = byOwner[master.id]?.isEmpty == false
             guard let member = members.first(where: { $0.id == master.id }) ?? (isOwner ? join(master) : nil) else {
@@ -220,12 +220,12 @@ public final class ClusterWatch: RedisTopology {
             let mayTry = member.isLost && member.lostAt.duration(to: mappedAt) >= Self.retryPause
             if isNamed, mayTry || member.address != master.address { lead(member, to: master.address) }
         }
-        if !changed.isEmpty { assign(changed, byOwner) }
+        if !changes.all.isEmpty { assign(changes, byOwner) }
         flushWaiting()
     }
 
     /// Hands the slots to their owners.
-    private func assign(_ changed: SlotSet, _ byOwner: [String: SlotSet]) {
+    private func assign(_ changes: SlotOwners.Changes, _ byOwner: [String: SlotSet]) {
         let now = host.scheduler.now
         var owners = [RedisNode?](repeating: nil, count: KeySlot.count)
         for member in members {
@@ -242,7 +242,7 @@ public final class ClusterWatch: RedisTopology {
             }
             chooseBeat(member)
         }
-        router.assign(owners, changed: changed)
+        router.assign(owners, changes)
     }
 
     /// The lowest slot that stays, so that all daemons choose the same.
@@ -363,9 +363,9 @@ public final class ClusterWatch: RedisTopology {
                 return send(request, to: member.node, asking: true)
             }
             if slotOwners.hand(there.slot, to: member.id) {
-                var slots = SlotSet()
-                slots.insert(there.slot)
-                assign(slots, slotOwners.byOwner)
+                var changes = SlotOwners.Changes()
+                changes.all.insert(there.slot)
+                assign(changes, slotOwners.byOwner)
             }
             press()
             send(request, to: member.node, asking: false)

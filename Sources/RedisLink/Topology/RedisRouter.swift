@@ -25,6 +25,8 @@ public final class RedisRouter {
     public var onInvalidation: ((Invalidation) -> Void)?
     /// Called when what is remembered of some keys may have changed untold.
     public var onGap: ((Gap) -> Void)?
+    /// Called when keys have another server, which may lack what the one before acknowledged last.
+    public var onSuccession: ((Gap) -> Void)?
     /// Called when changes are not told any more, or what is being read may be somebody else's by now: it is not to be
     /// kept.
     public var onDoubt: (() -> Void)?
@@ -38,6 +40,8 @@ public final class RedisRouter {
     /// Nil where there is one server.
     weak var cluster: ClusterWatch?
     public let isCluster: Bool
+    /// Whether another server may follow on one that fails.
+    public let mayChangeServers: Bool
 
     /// By slot; empty where there is one server.
     private var owners: [RedisNode?] = []
@@ -51,6 +55,7 @@ public final class RedisRouter {
         nodes = [node]
         activity = node.activity
         isCluster = false
+        mayChangeServers = node.endpoint.address == nil
         listen(to: node)
     }
 
@@ -61,6 +66,7 @@ public final class RedisRouter {
         nodes = [node]
         activity = node.activity
         isCluster = true
+        mayChangeServers = true
         owners = Array(repeating: nil, count: KeySlot.count)
         listen(to: node)
     }
@@ -72,6 +78,9 @@ public final class RedisRouter {
         node.onArmed = { [unowned self, unowned node] isArmed in
             onDoubt?()
             if isArmed { onGap?(isCluster ? .slots(slots(of: node)) : .everything) }
+        }
+        node.onLedElsewhere = { [unowned self, unowned node] in
+            onSuccession?(isCluster ? .slots(slots(of: node)) : .everything)
         }
         node.onFreshness = { [unowned self] in judgeFreshness() }
     }
@@ -107,13 +116,14 @@ public final class RedisRouter {
     }
 
     /// - Parameter owners: of all slots.
-    /// - Parameter changed: slots that have another owner than before, or whose owner won them anew.
-    func assign(_ owners: [RedisNode?], changed: SlotSet) {
+    /// - Parameter changes: which of them were another's before.
+    func assign(_ owners: [RedisNode?], _ changes: SlotOwners.Changes) {
         self.owners = owners
         judgeFreshness()
-        guard !changed.isEmpty else { return }
+        guard !changes.all.isEmpty else { return }
         onDoubt?()
-        onGap?(.slots(changed))
+        onGap?(.slots(changes.all))
+        if !changes.inherited.isEmpty { onSuccession?(.slots(changes.inherited)) }
     }
 
     /// The clock that judges is that of the first server that has one.

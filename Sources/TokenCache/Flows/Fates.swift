@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Logging
+internal import RedisLink
 internal import Tokens
 internal import UnixTime
 
@@ -62,6 +63,9 @@ extension TokenService {
         case .create, .renewBindings, .promote, .amend, .setData: break
         }
         watch.written(write, of: sid)
+        if store.router.mayChangeServers, write.isForced || write.entersIndex != nil {
+            ledger.acknowledged.insert(write.next, of: sid, at: store.instant)
+        }
         guard case .ended(let tombstone) = write.next, let old = write.over else { return }
         audit?(AuditEvent(.end, sid: sid, subject: old.subject, peer: peer, reason: tombstone.reason.rawValue))
         logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])

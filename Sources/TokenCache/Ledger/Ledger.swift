@@ -11,6 +11,8 @@ struct Ledger<Waiter> {
     private var underWay = ForcedChanges<Waiter>()
     /// Those that were asked for and are not known to have happened.
     var denials = Denials()
+    /// What another master may lack.
+    var acknowledged = AcknowledgedWrites()
     /// Sessions that a guest's token may lead to, in a ring of their own that no other traffic empties: made of a guest,
     /// ended or given a new token here, or found where a guest's token was presented.
     var sessions = RecentSessions()

@@ -26,7 +26,7 @@ struct NearCacheEntry: BitwiseCopyable {
     /// Of the key, in a cluster; else 0.
     var slot: UInt16 = 0
     /// Two whole lines of the processor's cache.
-    private let unused: (UInt16, UInt32) = (0, 0)
+    private let unused: UInt32 = 0
 
     private struct Flags: OptionSet, BitwiseCopyable {
         let rawValue: UInt8

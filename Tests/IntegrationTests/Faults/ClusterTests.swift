@@ -199,6 +199,45 @@ struct ClusterFailoverTests {
         }
     }
 
+    @Test("what was acknowledged and lost with a master is carried out once more by the daemon that acknowledged it")
+    func repeated() throws {
+        try withCluster(replicas: 1) { stage, site, daemons in
+            let client = try daemons[0].client()
+            let all = try sessions(24, client, stage, site)
+            for session in all { #expect(try client.validate(session.token).isAccepted) }
+            letPass(.milliseconds(500))
+            let lost = try #require(site.members.first { $0.port == all[0].port })
+            let own = all.filter { $0.port == lost.port }
+            #expect(own.count > 2)
+            let id = try #require(site.ask(lost, ["CLUSTER", "MYID"]).first)
+            // Its replica sleeps: what is written now goes nowhere else.
+            let replica = try #require(
+                site.members.first { member in
+                    try site.ask(member, ["CLUSTER", "NODES"]).contains { line in
+                        line.contains("myself,slave") && line.contains(id)
+                    }
+                })
+            replica.signal(SIGSTOP)
+            for session in own.dropFirst() { _ = try client.answered("TOKEN.REVOKE", session.token) }
+            let rotated = try client.answered("TOKEN.ROTATE", own[0].token).newToken()
+            lost.signal(SIGKILL)
+            replica.signal(SIGCONT)
+            _ = try awaitWhole(site, without: lost)
+            for session in own.dropFirst() {
+                let answer = try client.answered("TOKEN.VALIDATE", session.token)
+                #expect(!answer.isAccepted, "\(answer)")
+            }
+            #expect(try client.answered("TOKEN.VALIDATE", rotated).isAccepted)
+            #expect(try !client.answered("TOKEN.VALIDATE", own[0].token).isAccepted)
+            // And stands there for all.
+            let other = try daemons[1].client()
+            for session in own.dropFirst() { #expect(try !other.answered("TOKEN.VALIDATE", session.token).isAccepted) }
+            let log = daemons[0].log
+            #expect(
+                log.contains("what was acknowledged lately stands there") && !log.contains("were_lost=0"), "\(log)")
+        }
+    }
+
     @Test("a planned failover of each master in turn, under load: nothing is refused")
     func planned() throws {
         try withCluster(replicas: 1) { stage, site, daemons in

@@ -77,6 +77,28 @@ struct SentinelTests {
         }
     }
 
+    @Test("what was acknowledged and lost with a master is carried out once more by the daemon that acknowledged it")
+    func repeated() throws {
+        try withSite { _, site, daemons in
+            let clients = try daemons.map { try $0.client() }
+            let tokens = try (0..<6).map { _ in try clients[0].issue() }
+            letPass(.milliseconds(300))
+            // The replicas sleep: what is written now goes nowhere else.
+            for replica in site.servers.dropFirst() { replica.signal(SIGSTOP) }
+            for token in tokens.dropFirst() { _ = try clients[0].answered("TOKEN.REVOKE", token) }
+            let rotated = try clients[0].answered("TOKEN.ROTATE", tokens[0]).newToken()
+            site.servers[0].signal(SIGKILL)
+            for replica in site.servers.dropFirst() { replica.signal(SIGCONT) }
+            _ = try awaitAnotherMaster(site, than: site.servers[0].port)
+            for token in tokens { #expect(try !clients[0].answered("TOKEN.VALIDATE", token).isAccepted) }
+            for client in clients { #expect(try client.answered("TOKEN.VALIDATE", rotated).isAccepted) }
+            for token in tokens { #expect(try !clients[1].answered("TOKEN.VALIDATE", token).isAccepted) }
+            let log = daemons[0].log
+            #expect(
+                log.contains("what was acknowledged lately stands there") && !log.contains("were_lost=0"), "\(log)")
+        }
+    }
+
     @Test("without most Sentinels' word nothing is served after two seconds, not from memory either; with it, again")
     func confirmation() throws {
         try withSite(daemons: 1) { _, site, daemons in

@@ -1,0 +1,44 @@
+internal import DequeModule
+internal import EventLoop
+internal import Tokens
+
+/// Ends, LOGINs and ROTATEs that this daemon acknowledged lately: a master that fails takes with it what its replicas have
+/// not yet, and the daemon that said "done" remembers.
+///
+/// Of a session the last one counts. Bounded: past `capacity` the oldest goes.
+struct AcknowledgedWrites {
+    /// Replicas that are used are never so far behind.
+    static let memory = Duration.seconds(60)
+    static let capacity = 65_536
+
+    /// What stands there since then.
+    private var writes: [SessionID: (next: StoredSession, number: UInt64)] = [:]
+    private var order = Deque<(sid: SessionID, number: UInt64, at: MonotonicInstant)>()
+    private var latest: UInt64 = 0
+
+    mutating func insert(_ next: StoredSession, of sid: SessionID, at now: MonotonicInstant) {
+        forget(before: now)
+        while order.count >= Self.capacity { removeFirst() }
+        latest += 1
+        writes[sid] = (next, latest)
+        order.append((sid, latest, now))
+    }
+
+    /// In the order in which they were acknowledged.
+    mutating func all(at now: MonotonicInstant) -> [(sid: SessionID, next: StoredSession)] {
+        forget(before: now)
+        return order.compactMap { entry in
+            guard let write = writes[entry.sid], write.number == entry.number else { return nil }
+            return (entry.sid, write.next)
+        }
+    }
+
+    private mutating func forget(before now: MonotonicInstant) {
+        while let first = order.first, first.at.duration(to: now) > Self.memory { removeFirst() }
+    }
+
+    private mutating func removeFirst() {
+        guard let first = order.popFirst(), writes[first.sid]?.number == first.number else { return }
+        writes[first.sid] = nil
+    }
+}
