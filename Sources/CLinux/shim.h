@@ -16,6 +16,8 @@
 
 int ppoll(struct pollfd *entries, nfds_t count, const struct timespec *limit, const sigset_t *mask);
 int posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *actions, int folder);
+int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+int pipe2(int ends[2], int flags);
 int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 
 // What SO_PEERCRED answers (unix(7)); glibc's own declaration needs _GNU_SOURCE.

@@ -188,8 +188,8 @@ public final class EmbeddedRedis {
         let link = RedisLink(
             host: LinkHost(loop: loop), endpoint: endpoint, settings: settings, scripts: [], logger: quiet)
         link.onStateChange = { [unowned self] state in
-            if case .down(let fault) = state, fault.kind == .tooOld {
-                return fail(.tooOld(executable: program, fault: fault))
+            if case .down(let fault) = state, fault.kind == .unfit {
+                return fail(.unfit(executable: program, fault: fault))
             }
             guard state == .ready, let ready = onReady else { return }
             onReady = nil

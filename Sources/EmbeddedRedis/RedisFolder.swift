@@ -12,8 +12,8 @@ public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConverti
     case untrusted(path: String, Distrust)
     case executableMissing(name: String)
     case cannotStart(executable: String, number: Int32)
-    /// Its version lacks what the scripts need.
-    case tooOld(executable: String, fault: RedisFault)
+    /// It, or its version, lacks what the daemon needs.
+    case unfit(executable: String, fault: RedisFault)
     /// It ends again and again; the last lines of its log.
     case keepsFailing(end: String, lines: [String])
     /// A server left over from before does not end.
@@ -34,7 +34,7 @@ public enum EmbeddedRedisError: Error, Equatable, Sendable, CustomStringConverti
                 + "or set redis.url to a Redis that runs elsewhere"
         case .cannotStart(let executable, let number):
             "\(executable) cannot be started: \(String(cString: strerror(number)))"
-        case .tooOld(let executable, let fault): "\(executable): \(fault): \(fault.remedy)"
+        case .unfit(let executable, let fault): "\(executable): \(fault): \(fault.remedy)"
         case .keepsFailing(let end, let lines):
             "the embedded redis-server keeps failing (\(end)); it said last: \(lines.joined(separator: " | "))"
         case .leftOver(let processID):
@@ -161,7 +161,10 @@ final class RedisFolder {
         return candidates.filter { $0 > 1 && $0 != getpid() && isServerHere($0) }
     }
 
-    /// Whether this process is a redis-server whose working folder is this one.
+    /// What the servers are called that a process may be.
+    private static let serverNames = ["redis-", "valkey-"]
+
+    /// Whether this process is a redis-server, or Valkey's, whose working folder is this one.
     func isServerHere(_ processID: Int32) -> Bool {
         var own = stat()
         var other = stat()
@@ -169,7 +172,8 @@ final class RedisFolder {
         guard own.st_dev == other.st_dev, own.st_ino == other.st_ino else { return false }
         let command = readText(absolute: "/proc/\(processID)/cmdline", last: 4096) ?? ""
         let program = command.prefix { $0 != "\0" && $0 != " " }
-        return program.split(separator: "/").last?.hasPrefix("redis-") == true
+        let name = program.split(separator: "/").last ?? ""
+        return Self.serverNames.contains { name.hasPrefix($0) }
     }
 
     /// The last lines of the server's log.

@@ -27,6 +27,8 @@ public struct StartError: Error, CustomStringConvertible {
 public final class Daemon {
     private var settings: Settings
     private let configurationFile: String
+    /// Of this process.
+    private let environment: [String: String]
     private let reread: () -> Result<Settings, SettingsErrors>
     private let log: LogOutput
     private let audit: AuditTrail
@@ -41,6 +43,8 @@ public final class Daemon {
     /// `limits.max-clients`, or fewer where descriptors are short.
     private var maxClients: Int
     private var embedded: EmbeddedRedis?
+    /// Nil without `redis.password-command`.
+    private var passwordCommand: PasswordCommand?
     private var parts: Parts?
     private var timers: [LoopTimer] = []
     private var signals: [SignalWatch] = []
@@ -77,14 +81,16 @@ public final class Daemon {
     /// Claims the socket, or takes the one that systemd passes. Nothing is served before `run()`.
     /// - Parameters:
     ///   - configurationFile: what INFO tells; empty where no file was read.
+    ///   - environment: of this process.
     ///   - service: what systemd handed to this process.
     ///   - reread: reads the configuration again from where it came, for a reload.
     public init(
-        settings: Settings, configurationFile: String, log: LogOutput, service: ServiceContext,
-        reread: @escaping () -> Result<Settings, SettingsErrors>
+        settings: Settings, configurationFile: String, environment: [String: String], log: LogOutput,
+        service: ServiceContext, reread: @escaping () -> Result<Settings, SettingsErrors>
     ) throws(StartError) {
         self.settings = settings
         self.configurationFile = configurationFile
+        self.environment = environment
         self.reread = reread
         self.log = log
         self.service = service
@@ -150,8 +156,11 @@ public final class Daemon {
             let parts = try makeParts(endpoint)
             self.parts = parts
             parts.router.onStateChange = { [weak self] state in self?.redisChanged(state) }
-            if let topology = parts.topology { topology.start() } else { parts.router.first.start() }
-            after(limit) { [weak self] in self?.startAccepting() }
+            connect(parts)
+            after(limit) { [weak self] in
+                if let pending = self?.passwordCommand?.pending { parts.router.first.leave(pending) }
+                self?.startAccepting()
+            }
             sampleRates(parts.dispatcher)
             if let marking = parts.marking { every(DaemonMarking.interval) { marking.leave() } }
         } catch {
@@ -160,6 +169,15 @@ public final class Daemon {
             exitStatus = error is KeyRingError || error is RedisCertificates.Refusal ? 78 : 71
             loop.stop()
         }
+    }
+
+    /// Where a program gives the password, it does so first.
+    private func connect(_ parts: Parts) {
+        let start = { if let topology = parts.topology { topology.start() } else { parts.router.first.start() } }
+        guard let passwordCommand else { return start() }
+        parts.router.onLoginRefused = { [weak passwordCommand] in passwordCommand?.refused() }
+        passwordCommand.onChange = { [weak router = parts.router] in router?.authenticateAgain() }
+        passwordCommand.start { [weak self] in if self?.phase == .running { start() } }
     }
 
     private func makeParts(_ endpoint: RedisEndpoint) throws -> Parts {
@@ -213,8 +231,7 @@ public final class Daemon {
     private func makeRouter(
         _ endpoint: RedisEndpoint, on host: LinkHost, prefix: [UInt8]
     ) -> (RedisRouter, (any RedisTopology)?) {
-        let password = passwords(
-            "redis.password-file", settings.redis.passwordFile, isCredential: settings.resolved.isPasswordCredential)
+        let password = passwordSource()
         let makeNode = makeNodes(on: host, prefix: prefix, password: password)
         if var cluster = settings.cluster {
             cluster.password = password
@@ -226,7 +243,7 @@ public final class Daemon {
     }
 
     private func makeNodes(
-        on host: LinkHost, prefix: [UInt8], password: (@Sendable () -> RedisPassword?)?
+        on host: LinkHost, prefix: [UInt8], password: PasswordSource?
     ) -> (RedisEndpoint, RequestActivity) -> RedisNode {
         var node = RedisNode.Settings()
         node.link.timeout = settings.redis.timeout
@@ -250,13 +267,26 @@ public final class Daemon {
         return SentinelWatch(host: host, node: node, settings: sentinels, logger: logger)
     }
 
+    private func passwordSource() -> PasswordSource? {
+        let redis = settings.redis
+        guard embedded == nil, !redis.passwordCommand.isEmpty else {
+            return passwords(
+                "redis.password-file", redis.passwordFile, isCredential: settings.resolved.isPasswordCredential)
+        }
+        let command = PasswordCommand(
+            loop: loop, command: redis.passwordCommand, lifetime: redis.passwordLifetime, environment: environment,
+            logger: log.limitedLogger(label: "tokencached"))
+        passwordCommand = command
+        return { [unowned command] in command.password }
+    }
+
     /// Reads a file with a password each time it is asked.
-    private func passwords(_ key: String, _ file: String, isCredential: Bool) -> (@Sendable () -> RedisPassword?)? {
+    private func passwords(_ key: String, _ file: String, isCredential: Bool) -> PasswordSource? {
         guard !file.isEmpty else { return nil }
         let logger = log.limitedLogger(label: "tokencached")
         return {
             switch PasswordFile.read(file, isCredential: isCredential) {
-            case .success(let password): return RedisPassword(password)
+            case .success(let password): return .success(RedisPassword(password))
             case .failure(let fault):
                 logger.error("\(key) \(fault.text)", metadata: ["file": "\(file)"])
                 return nil
@@ -272,6 +302,7 @@ public final class Daemon {
             startedAt: startedAt, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
             router: router,
+            passwordFault: { [weak self] in self?.passwordCommand?.fault?.description },
             marking: { [weak self] in self?.parts?.marking },
             renewMark: { [weak self] done in
                 guard let marking = self?.parts?.marking else { return done() }
@@ -291,6 +322,7 @@ public final class Daemon {
     private func redisChanged(_ state: LinkState) {
         switch state {
         case .ready:
+            passwordCommand?.accepted()
             startAccepting()
             parts?.marking?.connected()
         case .down: if embedded == nil { startAccepting() }
@@ -453,6 +485,7 @@ public final class Daemon {
     private func stopRedis() {
         guard phase == .draining else { return }
         phase = .stopping
+        passwordCommand?.stop()
         parts?.topology?.close()
         parts?.router.close()
         guard let embedded else { return loop.stop() }
@@ -462,6 +495,7 @@ public final class Daemon {
     private func endNow() {
         phase = .stopping
         parts?.server.closeAll()
+        passwordCommand?.stop()
         parts?.topology?.close()
         parts?.router.close()
         guard let embedded else { return loop.stop() }

@@ -2,8 +2,6 @@
 enum InfoFindings {
     /// Limits compare times of Redis's clock, but logs and cookies live by this host's.
     static let tolerableSkewMs: Int64 = 2_000
-    /// The scripts use what Redis 7.0 brought.
-    static let oldestRedis = 7
 
     /// - Parameter trouble: what a question to Redis met just now.
     static func all(_ info: Info, ownVersion: String, trouble: Finding? = nil) -> [Finding] {
@@ -17,7 +15,7 @@ enum InfoFindings {
             ? [
                 role(info), policy(info), redisVersion(info), dataLosses(info), skew(info), nearCache(info, trouble),
             ] : []
-        return [link(info), answers(info)] + redis
+        return [link(info), password(info), answers(info)].compactMap { $0 } + redis
             + [keyRing(info), clients(info), descriptors(info), version(info, ownVersion)]
     }
 
@@ -41,6 +39,17 @@ enum InfoFindings {
                 "redis link", "\(Layout.printable(state))\(fault)",
                 remedy: remedy ?? "check that Redis runs and that redis.url and its password are right")
         case nil: return silent("redis link", "upstream_state")
+        }
+    }
+
+    /// Of `redis.password-command`; nil where there is none, or nothing is wrong with it.
+    static func password(_ info: Info) -> Finding? {
+        info["upstream_password_fault"].map { fault in
+            .fail(
+                "redis password", Layout.printable(fault),
+                remedy:
+                    "run it by hand as the daemon's user; connections that stand go on, new ones have the last password"
+            )
         }
     }
 
@@ -130,11 +139,8 @@ enum InfoFindings {
         guard let version = info["upstream_redis_version"] else {
             return silent("redis version", "upstream_redis_version")
         }
-        let major = version.split(separator: ".").first.flatMap { Int($0) }
-        guard let major, major < oldestRedis else { return .ok("redis version", Layout.printable(version)) }
-        return .fail(
-            "redis version", "\(Layout.printable(version)) is older than \(oldestRedis).0",
-            remedy: "update Redis to \(oldestRedis).0 or newer")
+        // A server that does not work is the fault of a link that is not ready, and is told there.
+        return .ok("redis version", "\(info.text("upstream_server")) \(Layout.printable(version))")
     }
 
     static func skew(_ info: Info) -> Finding {

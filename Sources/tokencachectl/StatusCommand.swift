@@ -17,7 +17,7 @@ struct Status: ParsableCommand {
     /// The fields this page is made of, in its order; `tokens_…` fields follow.
     static let fieldNames = [
         "tokencached_version", "process_id", "uptime_in_seconds", "config_file",
-        "upstream_state", "upstream_role", "upstream_redis_version", "upstream_maxmemory_policy",
+        "upstream_state", "upstream_role", "upstream_server", "upstream_redis_version", "upstream_maxmemory_policy",
         "upstream_clock_skew_ms", "upstream_round_trips", "upstream_reconnects", "upstream_last_fault",
         "upstream_last_fault_seconds_ago", "upstream_last_fault_remedy",
         "connected_clients", "maxclients", "maxclients_configured", "rejected_connections",
@@ -37,7 +37,8 @@ struct Status: ParsableCommand {
         let colour: Colour = state == "ready" ? .green : state == "connecting" ? .yellow : .red
         let link = [
             colour.paint(state, isWanted: colours), "role \(info.text("upstream_role"))",
-            "Redis \(info.text("upstream_redis_version"))", "policy \(info.text("upstream_maxmemory_policy"))",
+            "\(info["upstream_server"].map { Layout.printable($0) } ?? "Redis") \(info.text("upstream_redis_version"))",
+            "policy \(info.text("upstream_maxmemory_policy"))",
             "clock skew \(info.text("upstream_clock_skew_ms")) ms",
         ]
         var rows: [(label: String, text: String)] = [

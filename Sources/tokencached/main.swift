@@ -47,8 +47,8 @@ func serve(_ settings: Settings) -> Int32 {
         level: settings.log.level, format: settings.log.format, journalStream: environment["JOURNAL_STREAM"])
     do throws(StartError) {
         let daemon = try Daemon(
-            settings: settings, configurationFile: arguments.file(environment: environment) ?? "", log: log,
-            service: service
+            settings: settings, configurationFile: arguments.file(environment: environment) ?? "",
+            environment: environment, log: log, service: service
         ) {
             arguments.load(environment: environment).map { $0.0 }
         }

@@ -84,12 +84,40 @@ struct FeedMachineTests {
         #expect(fault.kind == .misconfigured)
     }
 
+    @Test("a changed password: it authenticates again while it listens, and goes on as it was where that is refused")
+    func password() {
+        var driver = FeedDriver()
+        driver.subscribe()
+        let login = RedisLogin(user: "u", password: RedisPassword("new"))
+        #expect(FeedDriver.words(driver.machine.authenticate(login: login, now: driver.now)) == [["AUTH", "u", "new"]])
+        _ = driver.machine.ping(now: driver.now)
+        let sent = driver.now
+        #expect(driver.machine.oldestPing == sent)
+        #expect(driver.receive(FeedDriver.told("tc:s:a")) == [.invalidate(keys: [Array("tc:s:a".utf8)])])
+        #expect(driver.receive(FeedDriver.text("OK")).isEmpty)
+        #expect(driver.receive(FeedDriver.pong) == [.pong(sentAt: sent)])
+        _ = driver.machine.authenticate(login: login, now: driver.now)
+        let actions = driver.receive(.error(Array("WRONGPASS invalid username-password pair".utf8)))
+        guard case .loginRefused(let fault)? = actions.first else { Issue.record("\(actions)"); return }
+        #expect(fault.kind == .credentials && actions.count == 1 && driver.machine.isSubscribed)
+    }
+
+    @Test("a changed password: one that waits to try again does at once")
+    func passwordWhileWaiting() {
+        var driver = FeedDriver()
+        _ = driver.machine.start(now: driver.now)
+        let login = RedisLogin(password: RedisPassword("new"))
+        #expect(driver.machine.authenticate(login: login, now: driver.now).isEmpty)
+        _ = driver.machine.disconnected(RedisFault(.credentials, .wrongPassword), now: driver.now)
+        #expect(driver.machine.authenticate(login: login, now: driver.now) == [.connect])
+    }
+
     @Test("PINGs without an answer are bounded")
     func manyPings() {
         var driver = FeedDriver()
         driver.subscribe()
         let sent = (0..<100).map { _ in driver.machine.ping(now: driver.now).count }.reduce(0, +)
-        #expect(sent == FeedMachine.maxPings)
+        #expect(sent == FeedMachine.maxQuestions)
     }
 
     @Test("a subscribed feed costs no timer")

@@ -283,4 +283,37 @@ extension MachineDriver {
     mutating func answerAllPreparation() {
         while let command = commands.first, command.first != "ECHO" { reply(answer(to: command)) }
     }
+
+    @Test(
+        "a changed password: the connection authenticates again between its requests, and stands where that is refused")
+    func password() {
+        var driver = MachineDriver()
+        driver.start()
+        driver.becomeReady()
+        driver.submit(1)
+        driver.machine.authenticate(login: RedisLogin(user: "u", password: RedisPassword("new")), now: driver.now)
+        driver.submit(2)
+        #expect(driver.commands == [["ECHO", "1"], ["AUTH", "u", "new"], ["ECHO", "2"]])
+        driver.answerAll()
+        #expect(driver.results == [1: [bulk(1)], 2: [bulk(2)]] && driver.refusedLogins.isEmpty)
+        driver.machine.authenticate(login: RedisLogin(password: RedisPassword("wrong")), now: driver.now)
+        driver.submit(3)
+        driver.reply(.error("WRONGPASS invalid username-password pair or user is disabled."))
+        driver.answerAll()
+        #expect(driver.refusedLogins.map(\.kind) == [.credentials] && driver.results[3] == [bulk(3)])
+        #expect(driver.connects == 1 && driver.states == [.connecting, .ready])
+    }
+
+    @Test("a changed password: a link that waits to try again does at once")
+    func passwordWhileDown() {
+        var driver = MachineDriver()
+        driver.start()
+        driver.disconnect(RedisFault(.credentials, .wrongPassword))
+        #expect(driver.connects == 1)
+        driver.machine.authenticate(login: RedisLogin(password: RedisPassword("new")), now: driver.now)
+        driver.settle()
+        #expect(driver.connects == 2)
+        driver.becomeReady()
+        #expect(driver.states.last == .ready)
+    }
 }

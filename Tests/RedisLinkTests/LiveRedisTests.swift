@@ -256,7 +256,7 @@ struct LiveRedisTests {
         let server = try RedisProcess("--requirepass", "first")
         let file = PasswordFile()
         let bench = try Bench(server.endpoint) {
-            $0.password = { file.password }
+            $0.password = { file.password.map { .success($0) } }
             $0.reconnectMaximum = .milliseconds(100)
         }
         bench.waitDown(.credentials)

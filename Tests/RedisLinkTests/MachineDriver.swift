@@ -10,6 +10,7 @@ struct MachineDriver {
     /// Results by request; more than one for a request is the bug the tests look for.
     var results: [Int: [Result<RedisReply, RedisFault>]] = [:]
     var states: [LinkState] = []
+    var refusedLogins: [RedisFault] = []
     var connects = 0
     var disconnects = 0
     /// Commands that reached "Redis" on this connection and were not answered, oldest first.
@@ -35,6 +36,7 @@ struct MachineDriver {
                 case .complete(let id, let result): results[id, default: []].append(result)
                 case .stateChanged(let state): states.append(state)
                 case .sendWaiting: machine.transmitWaiting(now: now)
+                case .loginRefused(let fault): refusedLogins.append(fault)
                 case .refused, .lost: break
                 }
             }

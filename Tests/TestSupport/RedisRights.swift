@@ -1,19 +1,32 @@
 import Foundation
 
 /// The rights that conf/redis-users.acl gives the daemon, given to the user that tests' daemons are: `default`.
-enum RedisRights {
+public enum RedisRights {
     /// What the test itself says to have all rights.
     static let login = ["AUTH", "test", "test"]
 
+    /// What stands behind the name in the line of the user `tokencached` of a shipped file.
+    /// - Parameters:
+    ///   - password: as in an ACL: `>word`, `nopass`.
+    ///   - file: below conf.
+    public static func rule(
+        _ password: String, prefix: String = "tc:", file: String = "redis-users.acl"
+    ) throws -> [String] {
+        let shipped = try PackageFolder.text("conf/\(file)")
+        guard let line = shipped.split(separator: "\n").first(where: { $0.hasPrefix("user tokencached ") }) else {
+            throw HarnessFailure("conf/\(file) has no user tokencached")
+        }
+        return line.split(separator: " ").dropFirst(2).map { word in
+            word == ">CHANGE-ME"
+                ? password
+                : word.replacingOccurrences(of: "~tc:", with: "~\(prefix)")
+                    .replacingOccurrences(of: "&tc:", with: "&\(prefix)")
+        }
+    }
+
     /// Writes a file of users: the shipped rule with this prefix, and the test's own user.
     static func write(into folder: String, prefix: String) throws -> String {
-        let shipped = try PackageFolder.text("conf/redis-users.acl")
-        guard let rule = shipped.split(separator: "\n").first(where: { $0.hasPrefix("user tokencached ") }) else {
-            throw HarnessFailure("conf/redis-users.acl has no user tokencached")
-        }
-        let own = rule.replacingOccurrences(of: "user tokencached", with: "user default")
-            .replacingOccurrences(of: ">CHANGE-ME", with: "nopass").replacingOccurrences(of: "~tc:", with: "~\(prefix)")
-            .replacingOccurrences(of: "&tc:", with: "&\(prefix)")
+        let own = (["user", "default"] + (try rule("nopass", prefix: prefix))).joined(separator: " ")
         let path = "\(folder)/users.acl"
         try "\(own)\nuser test on >test ~* &* +@all\n".write(toFile: path, atomically: true, encoding: .utf8)
         return path

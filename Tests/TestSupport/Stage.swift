@@ -33,7 +33,7 @@ public final class Stage: Sendable {
     ///   - program: another version than the system's.
     ///   - speaksTLS: nil leaves it to the environment.
     public func addRedis(
-        _ options: [String] = [], program: String = "redis-server", speaksTLS: Bool? = nil
+        _ options: [String] = [], program: String = OtherServer.inPlaceOfRedis ?? "redis-server", speaksTLS: Bool? = nil
     ) throws -> RedisServer {
         let number = state.withLock { $0.servers.count + 1 }
         let folder = try folder.folder("r\(number)")
@@ -56,7 +56,11 @@ public final class Stage: Sendable {
         all["redis.prefix"] = prefix
         if !Self.hasNearCache { all["near-cache.max-memory"] = "0" }
         // The same keys for all daemons of a test, as on all hosts of a site; an embedded one makes its own.
-        if case .embedded = store {} else { all["keyring.file"] = try keyRing() }
+        if case .embedded = store {
+            if let program = OtherServer.inPlaceOfRedis { all["redis.executable"] = program }
+        } else {
+            all["keyring.file"] = try keyRing()
+        }
         if case .redis(let server) = store { all.merge(server.settings) { _, new in new } }
         all.merge(settings) { _, new in new }
         let daemon = try Daemon(

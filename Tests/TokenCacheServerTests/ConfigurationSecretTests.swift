@@ -99,6 +99,33 @@ struct ConfigurationSecretTests {
         #expect(said.count > 60)
     }
 
+    @Test("a command for the password goes with no file, and names a program")
+    func command() {
+        let host = testHost(files: ["/etc/pw": "x", "/bin/pw": "x"])
+        let url = (key: "redis.url", value: "redis://u@h", origin: "--redis")
+        let file = (key: "redis.password-file", value: "/etc/pw", origin: "--set")
+        let command = (key: "redis.password-command", value: "/bin/pw  a b", origin: "--set")
+        let loaded = Loaded(flags: [url, command], host: host)
+        #expect(loaded.problems.isEmpty && loaded.warnings.isEmpty)
+        #expect(PasswordCommand.words(of: loaded.settings?.redis.passwordCommand ?? "") == ["/bin/pw", "a", "b"])
+        #expect(
+            Loaded(flags: [url, command, file], host: host).problems == [
+                "--set: redis.password-command: cannot go with redis.password-file: both give the password; leave one of them out"
+            ])
+        #expect(
+            Loaded(flags: [url, command]).problems == [
+                "--set: redis.password-command: \"/bin/pw\" is no program that this user may run"
+            ])
+        for wrong in ["pw", "/bin/pw\nx", "/" + String(repeating: "x", count: 1024)] {
+            let problems = Loaded(set: "redis.password-command", wrong).problems
+            #expect(problems.count == 1 && !problems[0].contains(wrong), "what was given may be a password")
+        }
+        let lifetime = (key: "redis.password-lifetime", value: "15m", origin: "--set")
+        #expect(Loaded(flags: [url, command, lifetime], host: host).warnings.isEmpty)
+        #expect(Loaded(flags: [url, lifetime], host: host).warnings.count == 1)
+        #expect(Loaded(flags: [command], host: host).warnings.count == 1, "nobody asks the embedded one")
+    }
+
     @Test("a password on the command line is warned of; so are a second one and a file that is not used")
     func warnings() {
         let host = testHost(files: ["/etc/pw": "x"])

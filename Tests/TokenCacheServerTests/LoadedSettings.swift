@@ -20,6 +20,7 @@ func testHost(files: [String: String] = [:], folders: Set<String> = ["/run/token
             files[path].map { .success($0) } ?? .failure(ValueFault("cannot be read: No such file or directory"))
         },
         isReadable: { files[$0] != nil },
+        isExecutable: { files[$0] != nil },
         judgeSecret: { path, _ in
             files[path] != nil ? .success(()) : .failure(ValueFault("cannot be read: No such file or directory"))
         })

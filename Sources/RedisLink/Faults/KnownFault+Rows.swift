@@ -4,10 +4,10 @@ extension KnownFault {
         unreachable, lost, endedAtOnce, speaksTLS, tlsUnanswered, tlsWrongName, tlsExpired, tlsNotYetValid,
         tlsUntrusted, tlsCertificateRequired, tlsCertificateRefused, tlsFailed, timeout, silent, loading, busy,
         outOfMemory, cannotSave, protectedMode, readOnly, masterDown, noReplicas, otherMaster, unconfirmed,
-        noMajority, noMap, noPassword, wrongPassword, noPermission, noScriptPermission, unknownCommand, tooOld,
-        maxClients,
-        cluster, clusterDown, notReachedYet, closed, overloaded, scriptLost, scriptRefused, scriptFailed, refused,
-        notAReply, unexpected, firstCommands, noDatabase, wrongType, late, unconfirmedEnd, subjectTooBusy,
+        noMajority, noMap, noPassword, wrongPassword, noPasswordGiven, noPermission, noScriptPermission,
+        unknownCommand, tooOld, otherServer, maxClients, cluster, clusterDown, notReachedYet, closed, overloaded,
+        scriptLost, scriptRefused, scriptFailed, refused, notAReply, unexpected, firstCommands, noDatabase, wrongType,
+        late, unconfirmedEnd, subjectTooBusy,
         sessionTooBusy, recordTooNew, recordDamaged, internalFault,
     ]
 
@@ -106,10 +106,18 @@ extension KnownFault {
     )
     static let noPassword = KnownFault(
         "Redis asks for a password (NOAUTH)", means: "the daemon has none, or the user was taken away",
-        remedy: "give user and password: `redis.url` and `redis.password-file`")
+        remedy: "give user and password: `redis.url`, and `redis.password-file` or `redis.password-command`")
     static let wrongPassword = KnownFault(
         "Redis refuses user or password", detail: " (WRONGPASS)", means: "one of them is wrong, or the user is off",
-        remedy: "compare `redis.url` and `redis.password-file` with `ACL LIST` at Redis")
+        remedy:
+            "compare `redis.url`, and what `redis.password-file` or `redis.password-command` gives, with `ACL LIST` at Redis"
+    )
+    public static let noPasswordGiven = KnownFault(
+        "redis.password-command gives no password", detail: ": exit status 1",
+        means: "the program fails, hangs, or writes nothing or too much",
+        remedy:
+            "run it by hand as the daemon's user: what it writes to standard error is not kept; it is tried again by itself"
+    )
     static let noPermission = KnownFault(
         "the Redis user lacks a permission", detail: " (NOPERM)", means: "its ACL misses a command or a key",
         remedy: "give it the rule in conf/redis-users.acl; `ACL LOG` at Redis names what was refused")
@@ -123,6 +131,10 @@ extension KnownFault {
     static let tooOld = KnownFault(
         "Redis is too old", detail: ": 6.0.16, and 7.0 is the least", means: "the scripts use what Redis 7.0 brought",
         remedy: "update Redis to 7.0 or newer")
+    static let otherServer = KnownFault(
+        "the server lacks what the daemon needs", detail: ": KeyDB 6.3.4; Redis 7.0 or Valkey 7.2 is needed",
+        means: "KeyDB, Dragonfly, Kvrocks or Garnet answers: no flags for scripts, or no tracking by prefix",
+        remedy: "let `redis.url` lead to Redis 7.0, Valkey 7.2 or newer")
     static let maxClients = KnownFault(
         "Redis has reached its limit of clients", means: "its `maxclients`",
         remedy: "raise `maxclients` at Redis, or find who keeps so many connections: `CLIENT LIST`")

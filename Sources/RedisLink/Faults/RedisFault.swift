@@ -33,8 +33,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case clusterDown
         /// TLS is refused, by this side or the other, or one side speaks it and the other does not.
         case tls
-        /// A version that lacks what the scripts need.
-        case tooOld
+        /// A server, or a version of one, that lacks what the daemon needs.
+        case unfit
         /// Bytes that are no reply, or a reply past a limit.
         case protocolError
         /// A script failed or cannot be loaded.
@@ -95,8 +95,14 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     /// Trying again soon is of no use: first the operator has to change credentials, certificates or the
-    /// version.
-    var needsOperator: Bool { kind == .credentials || kind == .tls || kind == .tooOld }
+    /// server.
+    var needsOperator: Bool { kind == .credentials || kind == .tls || kind == .unfit }
+
+    /// User or password was not taken: another password may be.
+    var isRefusedLogin: Bool {
+        let row = KnownFault.of(description)
+        return row == .noPassword || row == .wrongPassword
+    }
 
     public init(_ kind: Kind, _ description: String) {
         self.kind = kind

@@ -26,6 +26,14 @@ struct FeedMachine {
         case pong(sentAt: MonotonicInstant)
         /// A PING was refused.
         case pingRefused(RedisFault)
+        /// It was to authenticate again, and may not; changes are told as before.
+        case loginRefused(RedisFault)
+    }
+
+    /// What the server was asked while changes are told.
+    private enum Question {
+        case ping(sentAt: MonotonicInstant)
+        case authentication
     }
 
     enum Phase {
@@ -39,12 +47,12 @@ struct FeedMachine {
 
     /// Preparing may take this long.
     static let preparationLimit = Duration.seconds(1)
-    /// PINGs that may be without an answer: a bound, since nobody asks sooner than every quarter of a second.
-    static let maxPings = 16
+    /// Questions that may be without an answer: a bound, since nobody asks sooner than every quarter of a second.
+    static let maxQuestions = 16
 
     private(set) var phase = Phase.closed
-    /// When they were sent.
-    private var unansweredPings: [MonotonicInstant] = []
+    /// In the order of their answers.
+    private var unanswered: [Question] = []
     private var backoff: Backoff
     /// The keys that are tracked begin with it, the beat's among them.
     private let prefix: [UInt8]
@@ -63,7 +71,10 @@ struct FeedMachine {
     }
 
     /// When the oldest PING without an answer was sent.
-    var oldestPing: MonotonicInstant? { unansweredPings.first }
+    var oldestPing: MonotonicInstant? {
+        for case .ping(let sentAt) in unanswered { return sentAt }
+        return nil
+    }
     var isSubscribed: Bool { if case .subscribed = phase { true } else { false } }
     var isClosed: Bool { if case .closed = phase { true } else { false } }
     /// Whether what is received means something.
@@ -92,14 +103,14 @@ struct FeedMachine {
     /// Ends the connection, and makes none until the next start.
     mutating func leave(_ fault: RedisFault) -> [Action] {
         let loss = isSubscribed ? [Action.lost(fault)] : []
-        unansweredPings = []
+        unanswered = []
         phase = .closed
         return loss + [.disconnect]
     }
 
     mutating func close() -> [Action] {
         phase = .closed
-        unansweredPings = []
+        unanswered = []
         return [.disconnect]
     }
 
@@ -123,7 +134,7 @@ struct FeedMachine {
         guard !isClosed else { return [] }
         let loss = isSubscribed ? Action.lost(fault) : .failed(fault)
         if case .subscribed(let since) = phase, backoff.isStable(after: now - since) { backoff.reset() }
-        unansweredPings = []
+        unanswered = []
         phase = .waiting(until: now + backoff.delay(after: fault))
         return [loss, .disconnect]
     }
@@ -144,9 +155,25 @@ struct FeedMachine {
 
     /// Asks for a sign of life, where a PING is one.
     mutating func ping(now: MonotonicInstant) -> [Action] {
-        guard isSubscribed, unansweredPings.count < Self.maxPings else { return [] }
-        unansweredPings.append(now)
+        guard isSubscribed, unanswered.count < Self.maxQuestions else { return [] }
+        unanswered.append(.ping(sentAt: now))
         return [.send(RedisCommand("PING").bytes)]
+    }
+
+    /// The password has changed: authenticates again, and goes on listening; what waits to try again does at once.
+    mutating func authenticate(login: RedisLogin, now: MonotonicInstant) -> [Action] {
+        switch phase {
+        case .subscribed:
+            guard unanswered.count < Self.maxQuestions, let (_, command) = Handshake.authentication(login).first else {
+                return []
+            }
+            unanswered.append(.authentication)
+            return [.send(command.bytes)]
+        case .waiting:
+            phase = .connecting(since: now)
+            return [.connect]
+        case .closed, .connecting, .preparing: return []
+        }
     }
 
     /// The next value that was received.
@@ -162,7 +189,7 @@ struct FeedMachine {
             if handshake.next == .subscribe, !reply.isError { return disconnected(Handshake.unexpected, now: now) }
             return answered(reply, handshake, since: since, now: now)
         case (.subscribed, .push(let parts)): return told(parts, now: now)
-        case (.subscribed, _): return pinged(value)
+        case (.subscribed, _): return answered(value, now: now)
         case (.closed, _), (.waiting, _), (.connecting, _): return []
         }
     }
@@ -215,11 +242,19 @@ struct FeedMachine {
         return rest.decimalNumber.map { ($0, tag) }
     }
 
-    private mutating func pinged(_ value: RESPValue) -> [Action] {
-        guard !unansweredPings.isEmpty else { return [] }
-        let sentAt = unansweredPings.removeFirst()
-        guard case .error(let text) = value else { return [.pong(sentAt: sentAt)] }
-        return [.pingRefused(RedisFault.classify(error: String(decoding: text, as: UTF8.self)).fault)]
+    private mutating func answered(_ value: RESPValue, now: MonotonicInstant) -> [Action] {
+        guard !unanswered.isEmpty else { return [] }
+        let question = unanswered.removeFirst()
+        var fault: RedisFault?
+        if case .error(let text) = value {
+            fault = RedisFault.classify(error: String(decoding: text, as: UTF8.self)).fault
+        }
+        switch (question, fault) {
+        case (.ping(let sentAt), nil): return [.pong(sentAt: sentAt)]
+        case (.ping, let fault?): return [.pingRefused(fault)]
+        case (.authentication, nil): return []
+        case (.authentication, let fault?): return [.loginRefused(fault)]
+        }
     }
 }
 

@@ -23,6 +23,8 @@ final class RedisFeed {
         case beat(Int64, tag: [UInt8])
         case pong(sentAt: MonotonicInstant)
         case pingRefused(RedisFault)
+        /// User or password, for a new connection or for this one.
+        case loginRefused
     }
 
     private let host: LinkHost
@@ -35,6 +37,8 @@ final class RedisFeed {
     private var machine: FeedMachine
     private var timer: (any SchedulerTimer)?
     private var lastWarning: MonotonicInstant?
+    /// Who the connection authenticated as last.
+    private var login: RedisLogin?
     /// Why changes are not told; nil while they are.
     private(set) var fault: RedisFault?
 
@@ -83,6 +87,14 @@ final class RedisFeed {
         machine.oldestPing.map { $0.duration(to: now) >= Beat.proofLimit } ?? false
     }
 
+    /// The password may have changed: where it has, the connection authenticates again while it listens, and where there is
+    /// none, one is tried at once.
+    func authenticateAgain() {
+        guard case .success(let now) = transport.login(), now != login || !machine.isSubscribed else { return }
+        if machine.isSubscribed { login = now }
+        perform(machine.authenticate(login: now, now: host.scheduler.now))
+    }
+
     func ping() { perform(machine.ping(now: host.scheduler.now)) }
 
     private func perform(_ actions: [FeedMachine.Action]) {
@@ -98,10 +110,13 @@ final class RedisFeed {
             case .beat(let number, let tag): onEvent(.beat(number, tag: tag))
             case .pong(let sentAt): onEvent(.pong(sentAt: sentAt))
             case .pingRefused(let fault): onEvent(.pingRefused(fault))
+            case .loginRefused: onEvent(.loginRefused)
             case .subscribed(let runID):
                 logger.debug("changes are told", metadata: ["redis": "\(endpoint)"])
                 fault = nil
                 onEvent(.subscribed(runID: runID))
+                // It may have changed while the connection was made.
+                authenticateAgain()
             case .lost(let fault):
                 logger.notice("changes are not told: \(fault)", metadata: ["redis": "\(endpoint)"])
                 self.fault = fault
@@ -116,6 +131,7 @@ final class RedisFeed {
     /// data connection says.
     private func warn(_ fault: RedisFault) {
         self.fault = fault
+        if fault.isRefusedLogin { onEvent(.loginRefused) }
         guard ![.unreachable, .closed, .tls].contains(fault.kind) else { return }
         let now = host.scheduler.now
         if let lastWarning, lastWarning.duration(to: now) < .seconds(60) { return }
@@ -127,7 +143,10 @@ final class RedisFeed {
 }
 
 extension RedisFeed: LinkTransportOwner {
-    func transportConnected(login: RedisLogin) { perform(machine.connected(login: login, now: host.scheduler.now)) }
+    func transportConnected(login: RedisLogin) {
+        self.login = login
+        perform(machine.connected(login: login, now: host.scheduler.now))
+    }
 
     func transportReceived(_ bytes: UnsafeRawBufferPointer) {
         reader.feed(bytes)

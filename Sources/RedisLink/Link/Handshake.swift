@@ -80,7 +80,7 @@ struct Handshake {
     }
 
     /// Nothing where there is no password.
-    private static func authentication(_ login: RedisLogin) -> [(Step, RedisCommand)] {
+    static func authentication(_ login: RedisLogin) -> [(Step, RedisCommand)] {
         guard let password = login.password else { return [] }
         let user = login.user.map { [$0.redisArgument] } ?? []
         return [(.authenticate, RedisCommand(["AUTH".redisArgument] + user + [password.bytes]))]
@@ -116,9 +116,14 @@ struct Handshake {
         case .authenticate, .hello, .select, .ping, .name, .track, .subscribe: break
         case .server:
             server.runID = InformationText.field("run_id", in: reply)
-            server.isCluster = InformationText.field("redis_mode", in: reply) == "cluster"
-            server.version = InformationText.field("redis_version", in: reply)
-            if let fault = server.version.flatMap(Self.tooOld) { return .failed(fault) }
+            // Valkey 8 has renamed the field.
+            server.isCluster = ["redis_mode", "server_mode"].contains {
+                InformationText.field($0, in: reply) == "cluster"
+            }
+            let identity = ServerIdentity(reply)
+            server.name = identity.name
+            server.version = identity.version
+            if let fault = identity.fault { return .failed(fault) }
         case .replication: server.role = InformationText.field("role", in: reply)
         case .evictionPolicy:
             if case .array(let pair) = reply, pair.count == 2, case .bulk(let policy) = pair[1] {
@@ -135,16 +140,6 @@ struct Handshake {
     }
 
     static let unexpected = RedisFault(.protocolError, .firstCommands)
-
-    /// The first major version whose scripts have flags.
-    static let oldestMajor = 7
-
-    /// The fault of a server whose version is known and lacks what the scripts need.
-    private static func tooOld(_ version: String) -> RedisFault? {
-        guard let major = Int(version.prefix { $0 != "." }), major < oldestMajor else { return nil }
-        let shown = version.prefix(16).filter { $0.isASCII && ($0.isNumber || $0 == ".") }
-        return RedisFault(.tooOld, .tooOld, ": \(shown), and \(oldestMajor).0 is the least")
-    }
 
     private func failure(of step: Step, text: String) -> RedisFault? {
         let verdict = RedisFault.classify(error: text)
@@ -173,11 +168,13 @@ struct Handshake {
 /// The text that `INFO` answers.
 enum InformationText {
     /// The value of a field; nil where it is missing. Bounded: it goes to INFO and the log.
-    static func field(_ name: String, in reply: RedisReply) -> String? {
+    /// - Parameter last: as many bytes of its end instead.
+    static func field(_ name: String, in reply: RedisReply, last: Int? = nil) -> String? {
         guard case .bulk(let bytes) = reply else { return nil }
         let prefix = Array("\(name):".utf8)
         for line in bytes.split(whereSeparator: { $0 == 0x0d || $0 == 0x0a }) where line.starts(with: prefix) {
-            return String(decoding: line.dropFirst(prefix.count).prefix(64), as: UTF8.self)
+            let value = line.dropFirst(prefix.count)
+            return String(decoding: last.map { value.suffix($0) } ?? value.prefix(64), as: UTF8.self)
         }
         return nil
     }

@@ -23,6 +23,8 @@ struct LinkMachine<Waiter> {
         case lost(RedisFault)
         /// Tell the operator: a fault of single requests that only configuration cures.
         case refused(RedisFault)
+        /// A connection that stands was to authenticate again, and may not; it stands as before.
+        case loginRefused(RedisFault)
     }
 
     /// Where the connection stands. Legal ways:
@@ -49,6 +51,7 @@ struct LinkMachine<Waiter> {
         case scriptLoad(Int)
         /// An `ASKING`: whether it was taken shows in the reply to the command behind it.
         case asking
+        case authentication
     }
 
     struct Expected {
@@ -178,6 +181,19 @@ struct LinkMachine<Waiter> {
         lose(RedisFault(.protocolError, .notAReply), now: now)
     }
 
+    /// The password has changed: a connection that stands authenticates again behind what was sent; what waits to try
+    /// again does at once.
+    mutating func authenticate(login: RedisLogin, now: MonotonicInstant) {
+        switch phase {
+        case .ready:
+            guard let (_, command) = Handshake.authentication(login).first else { return }
+            expect(.authentication, byteCount: command.bytes.count, now: now)
+            output.append(contentsOf: command.bytes)
+        case .backoff: attempt(now: now)
+        case .closed, .connecting, .preparing: break
+        }
+    }
+
     /// Time has passed.
     mutating func tick(now: MonotonicInstant) {
         expireRequests(now: now)
@@ -212,6 +228,12 @@ struct LinkMachine<Waiter> {
             if case .error(let text) = reply { return consider(RedisFault.classify(error: text), now: now) }
             takeTime(reply, sentAt: expected.sentAt, now: now)
         case .asking: break
+        case .authentication:
+            guard case .error(let text) = reply else { break }
+            let verdict = RedisFault.classify(error: text)
+            // Redis goes on with whom it knew the connection for.
+            guard verdict.fault.kind == .credentials else { return consider(verdict, now: now) }
+            actions.append(.loginRefused(verdict.fault))
         case .scriptLoad(let index):
             loadsInFlight[index] -= 1
             if case .bulk(let digest) = reply, digest.count == RedisScript.digestLength { digests[index] = digest }

@@ -1,5 +1,8 @@
+/// Where passwords come from; asked on the loop's thread.
+public typealias PasswordSource = () -> Result<RedisPassword, RedisFault>?
+
 /// The bounds of one link to Redis.
-public struct LinkSettings: Sendable {
+public struct LinkSettings {
     /// How long a request may wait for its answer; past it the waiter is answered without it. `redis.timeout`.
     public var timeout: Duration = .milliseconds(250)
     /// How long connecting and preparing a connection may take together.
@@ -24,8 +27,9 @@ public struct LinkSettings: Sendable {
     public var requiresMaster = true
     /// A Sentinel is at the other end: it has no scripts and no clock, and whoever asks it does so all the time.
     public var isSentinel = false
-    /// Gives the password for each new connection. Where this is nil, or gives nil, it is the endpoint's.
-    public var password: (@Sendable () -> RedisPassword?)?
+    /// Gives the password for each new connection, or why there is none. Where this is nil, or gives nil, it is the
+    /// endpoint's.
+    public var password: PasswordSource?
 
     public init() {}
 }

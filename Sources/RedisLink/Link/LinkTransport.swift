@@ -43,11 +43,24 @@ final class LinkTransport: ByteStreamDelegate {
         stream = nil
     }
 
-    func streamConnected() {
+    /// Who to be now, or why that is not known. The password is read anew each time: it may have changed.
+    func login() -> Result<RedisLogin, RedisFault> {
         var login = endpoint.login
-        // Read anew for every connection: the file may have changed since the last refusal.
-        if let password = settings.password?() { login.password = password }
-        owner?.transportConnected(login: login)
+        switch settings.password?() {
+        case nil: break
+        case .success(let password): login.password = password
+        case .failure(let fault): return .failure(fault)
+        }
+        return .success(login)
+    }
+
+    func streamConnected() {
+        switch login() {
+        case .success(let login): owner?.transportConnected(login: login)
+        case .failure(let fault):
+            close()
+            owner?.transportClosed(fault)
+        }
     }
 
     func streamReceived(_ bytes: UnsafeRawBufferPointer) {

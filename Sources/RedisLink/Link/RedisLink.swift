@@ -15,6 +15,8 @@ public final class RedisLink {
     public var onStateChange: ((LinkState) -> Void)?
     /// Called with the reason why a connection, or an attempt at one, is over, before what was under way on it completes.
     public var onLoss: ((RedisFault) -> Void)?
+    /// Called with the reason when a connection that stands may not authenticate again.
+    var onLoginRefused: (RedisFault) -> Void = { _ in }
     public private(set) var state: LinkState = .closed
     public let settings: LinkSettings
 
@@ -36,6 +38,8 @@ public final class RedisLink {
     private var isTurnScheduled = false
     private var turnBody: () -> Void = {}
     private var lastRefusalLogged: MonotonicInstant?
+    /// Who the connection authenticated as last.
+    private var login: RedisLogin?
 
     /// Who waits for a reply.
     private enum Waiter {
@@ -97,6 +101,15 @@ public final class RedisLink {
     public func close() {
         machine.close()
         scheduleTurn()
+    }
+
+    /// The password may have changed: where it has, the connection authenticates again, and where there is none, one is
+    /// tried at once.
+    func authenticateAgain() {
+        guard case .success(let now) = transport.login(), now != login || state != .ready else { return }
+        if state == .ready { login = now }
+        machine.authenticate(login: now, now: scheduler.now)
+        performActions()
     }
 
     /// Sends a command, behind all that were sent before.
@@ -220,6 +233,13 @@ public final class RedisLink {
             log(new)
             state = new
             onStateChange?(new)
+            // It may have changed while the connection was made.
+            if new == .ready { authenticateAgain() }
+        case .loginRefused(let fault):
+            logger.error(
+                "Redis refuses the new password: \(fault)",
+                metadata: ["redis": "\(endpoint)", "remedy": "\(fault.remedy)"])
+            onLoginRefused(fault)
         case .refused(let fault):
             let now = scheduler.now
             if let last = lastRefusalLogged, now - last < .seconds(30) { return }
@@ -247,8 +267,9 @@ public final class RedisLink {
         case .ready where settings.isSentinel: logger.info("connected to a Sentinel", metadata: metadata)
         case .closed, .connecting: logger.debug("Redis link: \(new)", metadata: metadata)
         case .ready:
-            let version = machine.serverInfo.version ?? "of unknown version"
-            logger.info("connected to Redis \(version)", metadata: metadata)
+            let server = machine.serverInfo
+            logger.info(
+                "connected to \(server.name ?? "Redis") \(server.version ?? "of unknown version")", metadata: metadata)
             if let policy = machine.serverInfo.maxmemoryPolicy, policy != "noeviction" {
                 logger.warning(
                     "Redis may evict sessions: maxmemory-policy is \(policy), it must be noeviction",
@@ -268,6 +289,7 @@ public final class RedisLink {
 
 extension RedisLink: LinkTransportOwner {
     func transportConnected(login: RedisLogin) {
+        self.login = login
         machine.connected(login: login, now: scheduler.now)
         performActions()
     }

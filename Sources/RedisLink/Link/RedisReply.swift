@@ -64,6 +64,9 @@ public struct RedisServerInfo: Equatable, Sendable {
     public var isCluster = false
     /// `master` or `slave`, in Redis's words.
     public var role: String?
+    /// `Redis`, `Valkey`, or another one.
+    public var name: String?
+    /// Its own version, whatever version of Redis it speaks for.
     public var version: String?
     /// Must be `noeviction`, or sessions vanish.
     public var maxmemoryPolicy: String?

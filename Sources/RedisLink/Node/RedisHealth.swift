@@ -26,6 +26,18 @@ extension RedisNode {
     public func askHealth(_ done: @escaping (RedisHealth) -> Void) {
         var health = RedisHealth()
         var hasLog: Bool?
+        var snapshots: Bool?
+        func conclude() {
+            switch (hasLog, snapshots) {
+            case (true?, _): health.persistence = .aof
+            case (_, true?): health.persistence = .rdb
+            case (false?, false?): health.persistence = RedisHealth.Persistence.none
+            default: break
+            }
+            done(health)
+        }
+        // A managed Redis denies CONFIG, and nothing is wrong with that: it is not asked twice.
+        let mayConfigure = serverInfo.maxmemoryPolicy != nil
         send(RedisCommand("INFO", "persistence"), repeatable: true) { result in
             guard let reply = try? result.get() else { return }
             hasLog = InformationText.field("aof_enabled", in: reply).map { $0 == "1" }
@@ -34,24 +46,20 @@ extension RedisNode {
             }
             if !states.isEmpty { health.isDiskFailing = states.contains { $0 != "ok" } }
         }
-        send(RedisCommand("INFO", "memory"), repeatable: true) { result in
-            guard let reply = try? result.get() else { return }
-            health.usedMemory = InformationText.field("used_memory", in: reply).flatMap { Int64($0) }
-            health.maxMemory = InformationText.field("maxmemory", in: reply).flatMap { Int64($0) }
-        }
         // Requests complete in the order in which they were sent, or all of them at their deadline.
+        send(RedisCommand("INFO", "memory"), repeatable: true) { result in
+            if let reply = try? result.get() {
+                health.usedMemory = InformationText.field("used_memory", in: reply).flatMap { Int64($0) }
+                health.maxMemory = InformationText.field("maxmemory", in: reply).flatMap { Int64($0) }
+            }
+            if !mayConfigure { conclude() }
+        }
+        guard mayConfigure else { return }
         send(RedisCommand("CONFIG", "GET", "save"), repeatable: true) { result in
-            var snapshots: Bool?
             if case .success(.array(let pair)) = result, pair.count == 2, case .bulk(let rules) = pair[1] {
                 snapshots = !rules.isEmpty
             }
-            switch (hasLog, snapshots) {
-            case (true?, _): health.persistence = .aof
-            case (_, true?): health.persistence = .rdb
-            case (false?, false?): health.persistence = RedisHealth.Persistence.none
-            default: break
-            }
-            done(health)
+            conclude()
         }
     }
 }

@@ -106,6 +106,7 @@ extension RedisNode {
             beat.proved(at: sentAt)
             update()
         case .pingRefused(let fault): refused(fault)
+        case .loginRefused: onLoginRefused?()
         case .subscribed(let runID):
             subscribedTo = runID
             arm()
@@ -134,6 +135,7 @@ extension RedisNode {
     /// A connection is over. A server that says that it cannot serve is not silent: nothing is served in its stead.
     func linkLost(_ fault: RedisFault) {
         if fault.isLossOfRole { refused(fault) } else if !fault.isSilence { provedUntil = nil }
+        if fault.isRefusedLogin { onLoginRefused?() }
     }
 
     /// Whether a request came lately.

@@ -26,7 +26,7 @@ public final class RedisNode {
         case ping
     }
 
-    public struct Settings: Sendable {
+    public struct Settings {
         public var link = LinkSettings()
         /// Of all keys, `redis.prefix`. Changes of keys that begin with it and `s:` are told.
         public var prefix: [UInt8] = []
@@ -46,6 +46,8 @@ public final class RedisNode {
     public var onInvalidation: ((Invalidation) -> Void)?
     /// Called after `isArmed` has become true or false.
     public var onArmed: ((Bool) -> Void)?
+    /// Called each time the server refuses user or password.
+    public var onLoginRefused: (() -> Void)?
     /// How long what is remembered may be served while the server is silent; zero: not at all.
     public var serveStale = Duration.zero
 
@@ -117,6 +119,7 @@ public final class RedisNode {
             beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? unconfirmed
         }
         link.onLoss = { [unowned self] in linkLost($0) }
+        link.onLoginRefused = { [unowned self] _ in onLoginRefused?() }
         timer = scheduler.makeTimer { [unowned self] in tick() }
     }
 
@@ -130,6 +133,13 @@ public final class RedisNode {
         timer?.cancel()
         feed?.close()
         link.close()
+    }
+
+    /// The password of its settings has changed: every connection that stands authenticates again, without ending; what
+    /// waits to try again does at once.
+    public func authenticateAgain() {
+        link.authenticateAgain()
+        feed?.authenticateAgain()
     }
 
     // MARK: Which server
@@ -152,8 +162,9 @@ public final class RedisNode {
         hasLed = true
     }
 
-    /// Nothing is asked and nothing answered, with this fault, until `lead`: it is said that the server is no master.
-    func leave(_ fault: RedisFault) {
+    /// Nothing is asked and nothing answered, with this fault, until `lead` or `start`: it is said that the server is no
+    /// master, or nothing is there yet to start with.
+    public func leave(_ fault: RedisFault) {
         forgetServer()
         link.leave(fault)
         feed?.leave(fault)

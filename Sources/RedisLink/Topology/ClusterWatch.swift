@@ -6,12 +6,12 @@ public import Logging
 /// The map is asked for at the start, when a server sends a request on, every five seconds, and every quarter of a second
 /// while a server is lost. Belongs to its loop's thread.
 public final class ClusterWatch: RedisTopology {
-    public struct Settings: Sendable {
+    public struct Settings {
         /// Servers that are asked at first: the others are learned from them.
         public var seeds: [(host: String, port: UInt16)] = []
         public var login = RedisLogin()
         /// Gives the password for each new connection; nil: that of `login`.
-        public var password: (@Sendable () -> RedisPassword?)?
+        public var password: PasswordSource?
         /// Whether servers are reached by the names that they announce, where they do: certificates are for names.
         public var prefersNames = false
         /// How long a request may be on its way. `redis.timeout`.
@@ -129,11 +129,16 @@ public final class ClusterWatch: RedisTopology {
             source.link.onStateChange = { [weak self, weak source] state in
                 if state == .ready, let self, let source, map == nil { ask(source) }
             }
+            source.link.onLoss = { [unowned self] in if $0.isRefusedLogin { router.onLoginRefused?() } }
+            source.link.onLoginRefused = { [unowned self] _ in router.onLoginRefused?() }
             seeds.append(source)
             source.link.start()
         }
         timer?.start(after: Self.tick)
     }
+
+    /// The password has changed: those that are asked first are told, too. The members' links are their nodes'.
+    func authenticateAgain() { for source in seeds { source.link.authenticateAgain() } }
 
     public func close() {
         timer?.cancel()

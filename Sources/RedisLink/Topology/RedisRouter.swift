@@ -30,6 +30,8 @@ public final class RedisRouter {
     /// Called when changes are not told any more, or what is being read may be somebody else's by now: it is not to be
     /// kept.
     public var onDoubt: (() -> Void)?
+    /// Called each time a server refuses user or password.
+    public var onLoginRefused: (() -> Void)?
     /// How long what is remembered may be served while its server is silent; zero: not at all.
     public var serveStale = Duration.zero { didSet { for node in nodes { node.serveStale = serveStale } } }
 
@@ -83,6 +85,7 @@ public final class RedisRouter {
             onSuccession?(isCluster ? .slots(slots(of: node)) : .everything)
         }
         node.onFreshness = { [unowned self] in judgeFreshness() }
+        node.onLoginRefused = { [unowned self] in onLoginRefused?() }
     }
 
     // MARK: Which server
@@ -218,6 +221,13 @@ public final class RedisRouter {
     }
 
     public func close() { for node in nodes { node.close() } }
+
+    /// The password has changed: every connection that stands authenticates again, without ending; what waits to try
+    /// again does at once.
+    public func authenticateAgain() {
+        for node in nodes { node.authenticateAgain() }
+        cluster?.authenticateAgain()
+    }
 
     // MARK: Requests
 

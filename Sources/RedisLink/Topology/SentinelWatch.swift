@@ -6,7 +6,7 @@ public import Logging
 /// `SentinelMachine` decides. Their messages about a switch are not waited for: in a planned failover one comes seconds
 /// after the answers have changed. Belongs to its loop's thread.
 public final class SentinelWatch: RedisTopology {
-    public struct Settings: Sendable {
+    public struct Settings {
         /// Of the Sentinels that are asked at first: others are learned from them.
         public var sentinels: [(host: String, port: UInt16)] = []
         /// The name under which they know the master.
@@ -14,7 +14,7 @@ public final class SentinelWatch: RedisTopology {
         /// At the Sentinels.
         public var login = RedisLogin()
         /// Gives the password at the Sentinels for each new connection; nil: that of `login`.
-        public var password: (@Sendable () -> RedisPassword?)?
+        public var password: PasswordSource?
         /// At the master.
         public var masterLogin = RedisLogin()
         /// Whether nothing is served without a majority's word that Redis is still the master.

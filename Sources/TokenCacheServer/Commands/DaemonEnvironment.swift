@@ -21,6 +21,8 @@ struct DaemonEnvironment {
     var configuration: (_ pattern: String) -> [(key: String, value: String)]
     /// Leads to the Redis behind the daemon, or to many.
     unowned var router: RedisRouter
+    /// Why the password command gave none the last time; nil while it does, and where there is none.
+    var passwordFault: () -> String?
     /// What is known of all daemons before the same Redis; nil for an embedded one.
     var marking: () -> DaemonMarking?
     /// Renews this daemon's mark, and reads the others'.

@@ -69,6 +69,15 @@ struct RedisKeys: KeySection {
     let passwordFile = SettingKey(
         "redis.password-file", .path(empty: "none"), default: "", .restart, disclosure: .pathOnly,
         "file whose first line is the password for Redis")
+    let passwordCommand = SettingKey(
+        "redis.password-command",
+        .text(allowed: "an absolute path and arguments, separated by spaces, at most 1024 bytes, or empty for none") {
+            $0.isEmpty || ($0.hasPrefix("/") && $0.utf8.count <= 1024 && !$0.utf8.contains { $0 < 0x20 || $0 == 0x7f })
+        },
+        default: "", .restart, disclosure: .pathOnly, "program that writes the password for Redis")
+    let passwordLifetime = SettingKey(
+        "redis.password-lifetime", .duration(.zero...(.days(30)), zeroMeans: "for good"), default: .zero, .restart,
+        "how long a password of redis.password-command is good")
     let sentinelQuorum = SettingKey(
         "redis.sentinel-quorum", .choice, default: SentinelQuorum.require, .restart,
         "whether nothing is served without most Sentinels' word that Redis is still the master")

@@ -172,6 +172,10 @@ struct SettingsResolution {
         checkSentinelPassword(paths)
         let file = settings.redis.passwordFile
         let hasPassword = settings.redis.url.password != nil
+        if !settings.redis.passwordCommand.isEmpty { return checkPasswordCommand(hasPassword: hasPassword) }
+        if settings.redis.passwordLifetime > .zero {
+            warn("redis.password-lifetime is not used without redis.password-command")
+        }
         if hasPassword, case .flag(let flag)? = sources.origin(of: "redis.url") {
             warn("\(flag) holds a password, and every user of this host can see it; use redis.password-file")
         }
@@ -186,6 +190,26 @@ struct SettingsResolution {
         settings.resolved.isPasswordCredential = paths.isCredential(file)
         let verdict = host.judgeSecret(file, settings.resolved.isPasswordCredential)
         _ = take(verdict, "redis.password-file", shown: file)
+    }
+
+    private mutating func checkPasswordCommand(hasPassword: Bool) {
+        let key = "redis.password-command"
+        guard settings.redis.passwordFile.isEmpty else {
+            problems.append(
+                SettingsProblem(
+                    key: key, origin: sources.origin(of: key),
+                    "cannot go with redis.password-file: both give the password; leave one of them out"))
+            return
+        }
+        if settings.redis.url.target == .embedded { return warn("\(key) is not used with redis.url: embedded") }
+        if hasPassword { warn("redis.url and \(key) both give a password; the command's is used") }
+        let program = PasswordCommand.words(of: settings.redis.passwordCommand).first ?? ""
+        if !host.isExecutable(program) {
+            problems.append(
+                SettingsProblem(
+                    key: key, origin: sources.origin(of: key),
+                    "\(PrintableText.quoted(program)) is no program that this user may run"))
+        }
     }
 
     private mutating func checkSentinelPassword(_ paths: DefaultPaths) {

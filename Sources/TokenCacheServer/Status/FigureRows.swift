@@ -110,7 +110,8 @@ extension Figure {
             $0.environment.router.stateName
         },
         .text(.upstream, "upstream_endpoint", "where Redis is") { $0.node.endpoint.description },
-        .text(.upstream, "upstream_redis_version", "its version") { $0.node.serverInfo.version },
+        .text(.upstream, "upstream_server", "which server it is: `Redis`, `Valkey`") { $0.node.serverInfo.name },
+        .text(.upstream, "upstream_redis_version", "its own version") { $0.node.serverInfo.version },
         .text(.upstream, "upstream_role", "its role: `master`") { $0.node.serverInfo.role },
         .text(.upstream, "upstream_run_id", "of its start") { $0.node.serverInfo.runID },
         .text(.upstream, "upstream_maxmemory_policy", "`noeviction`, or sessions vanish") {
@@ -154,6 +155,9 @@ extension Figure {
             $0.lastFault.map { Int($0.at.duration(to: .now()).components.seconds) }
         },
         .text(.upstream, "upstream_last_fault_remedy", "what to do about it") { $0.lastFault?.remedy },
+        .text(.upstream, "upstream_password_fault", "why `redis.password-command` gave none the last time") {
+            $0.environment.passwordFault()
+        },
     ]
 
     private static let nearCache: [Figure] = [
