@@ -57,8 +57,11 @@ struct SentinelTests {
             }
             let named = try awaitAnotherMaster(site, than: before)
             for client in clients {
-                _ = try eventually("it is served by the new master") {
-                    try client.call("TOKEN.ISSUE").errorText == nil ? true : nil
+                _ = try eventually("it is served by the new master") { () throws -> Bool? in
+                    // Until it hears of it, the old one serves.
+                    let endpoint = try DaemonFacts(client, "upstream")["upstream_endpoint"] ?? ""
+                    return try !endpoint.hasSuffix(":\(before)") && client.call("TOKEN.ISSUE").errorText == nil
+                        ? true : nil
                 }
             }
             let passed = Date().timeIntervalSince(named)
@@ -152,6 +155,54 @@ struct SentinelTests {
             let client = try daemons[0].client()
             #expect(try client.validate(client.issue()).isAccepted)
         }
+    }
+
+    @Test("the rights of conf/redis-users.acl at the master and of conf/sentinel-users.acl at the Sentinels are enough")
+    func rights() throws {
+        let folder = try TemporaryFolder()
+        func passwordFile(_ word: String) throws -> String {
+            try "\(word)\n".write(toFile: folder.file(word), atomically: true, encoding: .utf8)
+            #expect(chmod(folder.file(word), 0o600) == 0)
+            return folder.file(word)
+        }
+        let stage = try Stage(isRestricted: false)
+        let site = try SentinelSite(in: stage.folder.folder("site"))
+        defer { site.stop() }
+        let shipped = try PackageFolder.text("conf/sentinel-users.acl")
+        #expect(try PackageFolder.text("docs/operations.md").contains("```\n\(shipped)```"))
+        let user = ["ACL", "SETUSER", "tokencached"]
+        for server in site.servers {
+            let rule = try RedisRights.rule(">word-at-redis", prefix: stage.prefix)
+            #expect(try site.ask(server, user + rule) == ["OK"])
+        }
+        for sentinel in site.sentinels {
+            let rule = try RedisRights.rule(">word-at-sentinel", file: "sentinel-users.acl")
+            #expect(try site.ask(sentinel, user + rule) == ["OK"])
+        }
+        // One is named: the others are learned with these rights, too.
+        let daemon = try stage.addDaemon(
+            .url("sentinel://tokencached@127.0.0.1:\(site.sentinels[0].port)/\(SentinelSite.masterName)"),
+            settings: [
+                "redis.password-file": passwordFile("word-at-redis"), "redis.sentinel-user": "tokencached",
+                "redis.sentinel-password-file": passwordFile("word-at-sentinel"),
+            ])
+        defer { daemon.kill9() }
+        let client = try daemon.client()
+        if Stage.hasNearCache { try NearCacheFacts.awaitArmed(daemon) }
+        #expect(try client.fields("PROBE").status == "ok")
+        for sentinel in site.sentinels {
+            try awaitThat("the daemon is connected to every Sentinel") {
+                try site.ask(sentinel, ["CLIENT", "LIST"]).contains { $0.contains("user=tokencached") }
+            }
+        }
+        let before = site.servers[0].port
+        try site.ask(site.sentinels[0], ["SENTINEL", "FAILOVER", SentinelSite.masterName])
+        _ = try awaitAnotherMaster(site, than: before)
+        _ = try eventually("it is served by the new master") {
+            try client.call("TOKEN.ISSUE").errorText == nil ? true : nil
+        }
+        for member in site.servers + site.sentinels { #expect(try site.ask(member, ["ACL", "LOG"]) == []) }
+        #expect(!daemon.log.contains("permission") && !daemon.log.contains("refuse"), "\(daemon.log)")
     }
 
     @Test("a name that no Sentinel knows is told")
