@@ -46,9 +46,9 @@ DOCS       = tmp/docs
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
-	@echo 'make test       unit, integration and simulated tests (installs what they need); ten minutes'
+	@echo 'make test       unit, integration and simulated tests (installs what they need); seven minutes'
 	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
-	@echo 'make test-topologies  failovers with real Sentinels: two minutes'
+	@echo 'make test-topologies  failovers with real Sentinels and clusters: three minutes'
 	@echo 'make test-servers  Valkey 9 in the place of Redis, at redis.url and embedded; Redis 6 and others are refused: two minutes'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
@@ -84,7 +84,7 @@ build: build-packages
 
 test: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	Tests/swift-test $(DEBUG) --skip-build
+	Tests/side-by-side $(DEBUG)
 
 test-variants: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests

@@ -41,6 +41,22 @@ struct Info {
         self[name].map { Layout.printable($0) } ?? Layout.absent
     }
 
+    /// The fields whose names begin so, each of the form `name=value,…`; a last value may have commas in it. Fit for people.
+    func rows(_ prefix: String) -> [[String: String]] {
+        sections.flatMap(\.fields).filter { $0.name.hasPrefix(prefix) }.map { field in
+            var row: [String: String] = [:]
+            var rest = field.value[...]
+            while let mark = rest.firstIndex(of: "=") {
+                let name = String(rest[..<mark])
+                rest = rest[rest.index(after: mark)...]
+                let end = name == "fault" ? rest.endIndex : rest.firstIndex(of: ",") ?? rest.endIndex
+                if end > rest.startIndex { row[name] = Layout.printable(String(rest[..<end])) }
+                rest = rest[end...].dropFirst()
+            }
+            return row
+        }
+    }
+
     /// The section of that name, in either case.
     func section(_ name: String) -> Section? {
         sections.first { $0.name.lowercased() == name.lowercased() }

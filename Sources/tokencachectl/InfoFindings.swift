@@ -15,7 +15,7 @@ enum InfoFindings {
             ? [
                 role(info), policy(info), redisVersion(info), dataLosses(info), skew(info), nearCache(info, trouble),
             ] : []
-        return [link(info), password(info), answers(info)].compactMap { $0 } + redis
+        return [link(info), password(info), answers(info)].compactMap { $0 } + redis + nodes(info) + informants(info)
             + [keyRing(info), clients(info), descriptors(info), version(info, ownVersion)]
     }
 
@@ -50,6 +50,33 @@ enum InfoFindings {
                 remedy:
                     "run it by hand as the daemon's user; connections that stand go on, new ones have the last password"
             )
+        }
+    }
+
+    /// Each server that owns keys, where there may be several.
+    static func nodes(_ info: Info) -> [Finding] {
+        info.rows("upstream_node_").map { node in
+            let slots = node["slots"].map { ", slots \($0)" } ?? ""
+            let check = "redis node \(node["endpoint"] ?? Layout.absent)"
+            guard node["state"] == "ready", node["fault"] == nil else {
+                return .fail(
+                    check, "\(node["fault"] ?? node["state"] ?? Layout.absent)\(slots)",
+                    remedy: "does it run, and can this host reach it? the log has the remedy")
+            }
+            return .ok(check, "\(node["role"] ?? "ready")\(slots)")
+        }
+    }
+
+    /// Those that say which servers there are: half of them and one more are needed of Sentinels, one of a cluster.
+    static func informants(_ info: Info) -> [Finding] {
+        info.rows("upstream_informant_").map { informant in
+            let check = "told by \(informant["endpoint"] ?? Layout.absent)"
+            guard informant["state"] == "ready" else {
+                return .warn(
+                    check, informant["state"] ?? Layout.absent,
+                    remedy: "does it run, and can this host reach it? the log has the reason")
+            }
+            return .ok(check, informant["master"].map { "the master is \($0)" } ?? "ready")
         }
     }
 

@@ -65,6 +65,12 @@ struct Status: ParsableCommand {
             ),
             ("memory", memory(info.number("used_memory_rss"))),
         ]
+        for node in info.rows("upstream_node_") {
+            let isReady = node["state"] == "ready" && node["fault"] == nil
+            let state = (isReady ? Colour.green : .red).paint(node["state"] ?? Layout.absent, isWanted: colours)
+            let more = [node["slots"].map { "slots \($0)" }, node["fault"]].compactMap { $0 }
+            rows.append(("node", ([node["endpoint"] ?? Layout.absent, state] + more).joined(separator: ", ")))
+        }
         if info["keyspace_hits"] != nil {
             rows.append(("near cache", "\(info.text("keyspace_hits")) hits, \(info.text("keyspace_misses")) misses"))
         }

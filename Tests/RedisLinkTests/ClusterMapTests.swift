@@ -78,13 +78,18 @@ struct ClusterMapTests {
         #expect(owners.learn(old).all.isEmpty && owners[5] == b && owners[4] == a)
     }
 
-    @Test("a master that is a replica now, or was forgotten, owns nothing, whatever epoch it had")
+    @Test("a master that is a replica now has an heir with a higher epoch; one that was forgotten has any")
     func demoted() throws {
         var owners = SlotOwners()
-        _ = owners.learn(try #require(parse(line(a, "myself,master", epoch: 9, "0-9"))))
-        let later = try #require(parse(line(a, "slave", epoch: 9, ""), line(c, "myself,master", epoch: 4, "0-9")))
+        _ = owners.learn(try #require(parse(line(a, "myself,master", epoch: 3, "0-9"), line(c, "slave", epoch: 3, ""))))
         let own = owners.byOwner[a] ?? SlotSet()
+        let later = try #require(parse(line(a, "slave", epoch: 4, ""), line(c, "myself,master", epoch: 4, "0-9")))
         #expect(owners.learn(later) == SlotOwners.Changes(all: own, inherited: own) && owners[0] == c)
+        // The old master wakes, and knows nothing of it.
+        let old = try #require(parse(line(a, "myself,master", epoch: 3, "0-9"), line(c, "slave", epoch: 3, "")))
+        #expect(owners.learn(old).all.isEmpty && owners[0] == c)
+        let other = try #require(parse(line(b, "myself,master", epoch: 1, "0-9")))
+        #expect(owners.learn(other).all.count == 10 && owners[0] == b)
     }
 
     @Test("a slot that was handed on is the other's at once, until a map says otherwise")

@@ -287,6 +287,17 @@ public final class RedisNode {
         return (beat.refusal ?? feed?.fault)?.description ?? (isArmed ? lastWarning?.text : nil)
     }
 
+    /// How long ago it was proved that every change is told; nil where nothing is proved.
+    public var proofAge: Duration? {
+        freshUntil == .earliest ? nil : provedAt.duration(to: scheduler.now)
+    }
+
+    /// Why the server is of no use, in plain words; nil while it is.
+    public var fault: String? {
+        if case .down(let fault) = link.state { return fault.description }
+        return (unconfirmed ?? beat.refusal)?.description
+    }
+
     /// Nothing is heard of the server, as far as is known.
     private var isSilent: Bool {
         switch link.state {

@@ -24,8 +24,10 @@ struct ClusterMap: Equatable {
     /// Whoever said it.
     private(set) var teller = ""
     private(set) var masters: [Master] = []
+    /// The ids of all servers, replicas among them.
+    private(set) var all: Set<String> = []
     /// Nobody else is in the cluster who could say anything.
-    private(set) var isAlone = true
+    var isAlone: Bool { all.count == 1 }
 
     /// Masters that are believed in at most.
     static let mostMasters = 1_000
@@ -40,7 +42,8 @@ struct ClusterMap: Equatable {
                 let address = ClusterAddress(words[1], ownHost: host)
             else { return nil }
             let flags = words[2].split(separator: ",")
-            if flags.contains("myself") { teller = words[0] } else { isAlone = false }
+            if flags.contains("myself") { teller = words[0] }
+            all.insert(words[0])
             guard flags.contains("master"), !flags.contains("noaddr"), !flags.contains("handshake") else { continue }
             var master = Master(id: words[0], address: address, epoch: epoch)
             master.isFailing = flags.contains("fail") || flags.contains("fail?")
@@ -139,7 +142,6 @@ struct SlotOwners {
         let masters = map.masters.map(\.withoutState)
         guard masters != last else { return Changes() }
         last = masters
-        // Whom the map does not have for a master: forgotten by the cluster, or a replica now.
         let named = Set(masters.map(\.id))
         let failing = Set(map.masters.filter(\.isFailing).map(\.id))
         var changes = Changes()
@@ -147,10 +149,11 @@ struct SlotOwners {
             let new = Owner(index: index(of: master.id), epoch: master.epoch)
             for slot in master.slots {
                 if let old = owners[slot] {
-                    let isGone = !named.contains(ids[old.index])
-                    let isNewer = new.epoch > old.epoch || isGone
-                    guard old != new, isNewer else { continue }
-                    if old.index != new.index, isGone || failing.contains(ids[old.index]) {
+                    // Whom the cluster has forgotten owns nothing. Who is a replica in the eyes of one that has slept may
+                    // have become a master since.
+                    let before = ids[old.index]
+                    guard old != new, new.epoch > old.epoch || !map.all.contains(before) else { continue }
+                    if old.index != new.index, !named.contains(before) || failing.contains(before) {
                         changes.inherited.insert(slot)
                     }
                 }

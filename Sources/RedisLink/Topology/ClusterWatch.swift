@@ -140,6 +140,10 @@ public final class ClusterWatch: RedisTopology {
     /// The password has changed: those that are asked first are told, too. The members' links are their nodes'.
     func authenticateAgain() { for source in seeds { source.link.authenticateAgain() } }
 
+    public var informants: [RedisInformant] {
+        seeds.map { RedisInformant(endpoint: $0.link.endpoint, state: $0.link.state, master: nil) }
+    }
+
     public func close() {
         timer?.cancel()
         pause?.cancel()
@@ -207,6 +211,8 @@ public final class ClusterWatch: RedisTopology {
     }
 
     private func learn(_ new: ClusterMap) {
+        // One that has slept knows nothing of what happened.
+        guard new.isAlone || !members.contains(where: { $0.isLost && $0.id == new.teller }) else { return }
         mappedAt = host.scheduler.now
         let changes = slotOwners.learn(new)
         map = new
@@ -220,7 +226,7 @@ public final class ClusterWatch: RedisTopology {
                 member.moving = master.moving
                 chooseBeat(member)
             }
-            // Its own word that it lives is worth nothing: it may have slept, and know nothing of what happened.
+            // Its own word that it lives is worth nothing.
             let isNamed = !master.isFailing && (new.teller != master.id || new.isAlone)
             let mayTry = member.isLost && member.lostAt.duration(to: mappedAt) >= Self.retryPause
             if isNamed, mayTry || member.address != master.address { lead(member, to: master.address) }

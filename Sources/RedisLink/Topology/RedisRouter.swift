@@ -2,8 +2,19 @@ public import EventLoop
 
 /// Finds out which servers there are, and leads nodes to them.
 public protocol RedisTopology: AnyObject {
+    /// Those that are asked, for the operator.
+    var informants: [RedisInformant] { get }
+
     func start()
     func close()
+}
+
+/// One that says which servers there are: a Sentinel, or a server of a cluster that `redis.url` names.
+public struct RedisInformant: Sendable {
+    public let endpoint: RedisEndpoint
+    public let state: LinkState
+    /// The master that it named last; nil where it names several, or has not said.
+    public let master: String?
 }
 
 /// Knows which server a key belongs to. Nobody else knows whether there is one or a hundred.
@@ -184,6 +195,9 @@ public final class RedisRouter {
 
     /// Those that own keys, in an order that stays while they do.
     public var servers: [RedisNode] { cluster?.owners ?? [first] }
+
+    /// The slots of a server, as `0-5460 5462`; empty where there is one server.
+    public func slotRanges(of node: RedisNode) -> String { slots(of: node).ranges }
 
     // MARK: State
 

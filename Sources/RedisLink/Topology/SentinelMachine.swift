@@ -62,6 +62,9 @@ struct SentinelMachine {
     var known: Int { max(configured, votes.values.map(\.answer.sentinels).max() ?? 0) }
     var majority: Int { known / 2 + 1 }
 
+    /// What a Sentinel named last.
+    func named(by id: String) -> Address? { votes[id]?.answer.master }
+
     /// A Sentinel answered.
     /// - Parameter id: its own; it does not change with its address.
     mutating func answered(

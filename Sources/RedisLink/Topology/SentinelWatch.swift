@@ -70,6 +70,15 @@ public final class SentinelWatch: RedisTopology {
         timer?.start(after: Self.interval)
     }
 
+    public var informants: [RedisInformant] {
+        watched.map { sentinel in
+            let named = sentinel.id.flatMap { machine.named(by: $0) }
+            return RedisInformant(
+                endpoint: sentinel.link.endpoint, state: sentinel.link.state,
+                master: named.map { "\(RedisEndpoint.tcp(host: $0.host, port: $0.port))" })
+        }
+    }
+
     public func close() {
         timer?.cancel()
         for sentinel in watched {

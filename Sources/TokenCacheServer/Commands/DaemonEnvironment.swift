@@ -23,6 +23,8 @@ struct DaemonEnvironment {
     unowned var router: RedisRouter
     /// Why the password command gave none the last time; nil while it does, and where there is none.
     var passwordFault: () -> String?
+    /// Finds out which servers there are; nil where one is named.
+    var topology: () -> (any RedisTopology)?
     /// What is known of all daemons before the same Redis; nil for an embedded one.
     var marking: () -> DaemonMarking?
     /// Renews this daemon's mark, and reads the others'.

@@ -1,5 +1,35 @@
+internal import EventLoop
+internal import RedisLink
+
 extension FigureFamily {
     static let all: [FigureFamily] = [
+        FigureFamily(
+            section: .upstream, prefix: "upstream_node_",
+            help:
+                "of each server that owns keys, where there may be others: where, state, role, slots, last proof, fault",
+            read: { source in
+                guard source.environment.router.mayChangeServers else { return [] }
+                let router = source.environment.router
+                return router.servers.enumerated().map { number, node in
+                    let proof = node.proofAge.map { "\($0.wholeMilliseconds)" } ?? ""
+                    return (
+                        "\(number)",
+                        "endpoint=\(node.endpoint),state=\(node.state.name),role=\(node.serverInfo.role ?? ""),"
+                            + "slots=\(router.slotRanges(of: node)),proof_age_ms=\(proof),fault=\(node.fault ?? "")"
+                    )
+                }
+            }),
+        FigureFamily(
+            section: .upstream, prefix: "upstream_informant_",
+            help: "of each Sentinel, or each server of the cluster that `redis.url` names: where, state, named master",
+            read: { source in
+                (source.environment.topology()?.informants ?? []).enumerated().map { number, informant in
+                    (
+                        "\(number)",
+                        "endpoint=\(informant.endpoint),state=\(informant.state.name),master=\(informant.master ?? "")"
+                    )
+                }
+            }),
         FigureFamily(
             section: .commandStats, prefix: "cmdstat_",
             help: "of each command, as in Redis; its time includes waiting for Redis",

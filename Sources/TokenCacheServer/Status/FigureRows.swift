@@ -207,9 +207,10 @@ extension Figure.Source {
     }
 }
 
-extension RedisRouter {
-    fileprivate var stateName: String {
-        switch state {
+extension LinkState {
+    /// As INFO shows it.
+    var name: String {
+        switch self {
         case .closed: "closed"
         case .connecting: "connecting"
         case .ready: "ready"

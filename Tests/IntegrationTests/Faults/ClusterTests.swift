@@ -66,6 +66,33 @@ struct ClusterTests {
         }
     }
 
+    @Test("INFO, status and doctor have a row for each master, and say which one is of no use and why")
+    func rows() throws {
+        try withCluster(daemons: 1) { stage, site, daemons in
+            let client = try daemons[0].client()
+            _ = try client.issue()
+            let control = { (words: String...) in
+                try Tool.run(
+                    stage, PackageFolder.program("tokencachectl"), ["--socket", daemons[0].socket] + words
+                ).output
+            }
+            let lost = try #require(site.masters().last)
+            #expect(try control("status").split(separator: "\n").count { $0.hasPrefix("node") } == 3)
+            let good = try control("doctor")
+            #expect(good.split(separator: "\n").count { $0.contains("redis node 127.0.0.1:") } == 3, "\(good)")
+            lost.signal(SIGKILL)
+            let bad = try eventually("doctor says so") {
+                let page = try control("doctor")
+                return page.split(separator: "\n").contains { line in
+                    line.contains("fail") && line.contains("redis node 127.0.0.1:\(lost.port)")
+                } ? page : nil
+            }
+            #expect(bad.contains("slots "), "\(bad)")
+            let info = try client.call("INFO", "upstream").text ?? ""
+            #expect(info.contains("upstream_node_0:endpoint=127.0.0.1:") && info.contains("upstream_informant_1:"))
+        }
+    }
+
     @Test("slots move to another master under load: nothing is refused, nothing unavailable, nothing forgotten")
     func resharding() throws {
         try withCluster { _, site, daemons in
