@@ -130,6 +130,19 @@ public enum FileTrust {
         guard !isExposed else { throw .untrusted(.exposed(mode: facts.st_mode & 0o7777)) }
     }
 
+    // MARK: Programs that are run
+
+    /// Judges a program: a regular file of this user or root that others may not write and this user may run.
+    ///
+    /// By its path, as it is run by it: who may change the folders above it is the administrator's business.
+    public static func judgeProgram(_ path: String) throws(FileFault) {
+        var facts = stat()
+        guard stat(path, &facts) == 0, access(path, X_OK) == 0 else { throw .system(operation: "run", number: errno) }
+        guard facts.st_mode & S_IFMT == S_IFREG else { throw .untrusted(.wrongKind) }
+        guard isOwn(facts) else { throw .untrusted(.foreign(user: facts.st_uid)) }
+        try refuseWriters(facts, allowsSticky: false)
+    }
+
     // MARK: Facts
 
     private static func facts(of descriptor: Int32) throws(FileFault) -> stat {

@@ -8,16 +8,19 @@ import Testing
 @Suite("A node: when what is remembered may answer, and what is read may be believed")
 struct RedisNodeTests {
     private let loop = VirtualLoop()
+    private let start: MonotonicInstant
     private let redis: ScriptedRedis
     private let node: RedisNode
 
     init() {
         redis = ScriptedRedis(loop: loop)
+        start = loop.now
         node = Self.makeNode(redis, .beat)
     }
 
     private static func makeNode(
-        _ redis: ScriptedRedis, _ proof: RedisNode.Proof, hasFeed: Bool = true
+        _ redis: ScriptedRedis, _ proof: RedisNode.Proof, hasFeed: Bool = true,
+        logger: Logger = Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }
     ) -> RedisNode {
         var settings = RedisNode.Settings()
         settings.hasFeed = hasFeed
@@ -26,7 +29,7 @@ struct RedisNodeTests {
         let node = RedisNode(
             host: LinkHost(scheduler: redis.network.loop, streams: redis.network, seed: 1),
             endpoint: .unix(path: "/r", login: RedisLogin()), settings: settings, scripts: [],
-            logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() })
+            logger: logger)
         node.serveStale = .seconds(10)
         node.start()
         return node
@@ -35,7 +38,8 @@ struct RedisNodeTests {
     /// Requests come every 10 ms for so long.
     /// - Returns: for each of them, whether what is remembered may answer it.
     @discardableResult
-    private func visits(for span: Duration, _ each: () -> Void = {}) -> [Bool] {
+    private func visits(for span: Duration, to other: RedisNode? = nil, _ each: () -> Void = {}) -> [Bool] {
+        let node = other ?? node
         var answers: [Bool] = []
         let end = loop.now + span
         while loop.now < end {
@@ -216,11 +220,23 @@ struct RedisNodeTests {
         #expect(node.isFresh(at: loop.now))
     }
 
-    @Test("a proxy that answers and tells nothing never lets memory answer")
+    @Test("a proxy that answers and tells nothing never lets memory answer; it is told once a minute, and shown always")
     func proxy() {
+        let log = LogLines()
+        let node = Self.makeNode(redis, .beat, logger: Logger(label: "t") { _ in log })
         redis.tells = false
-        #expect(!visits(for: .seconds(10)).contains(true))
+        var shown: Set<String?> = []
+        #expect(
+            !visits(for: .seconds(10), to: node) {
+                if loop.now > start + .seconds(3) { shown.insert(node.nearCacheFault) }
+            }
+            .contains(true))
         #expect(read() == .success(.bulk([UInt8(ascii: "1")])))
+        let words = "the near cache cannot work: Redis does not tell within a second what it was told to write"
+        #expect(shown.allSatisfy { $0 == words || $0 == "the feed fell silent" }, "\(shown)")
+        #expect(log.lines.filter { $0 == words }.count == 1, "\(log.lines)")
+        visits(for: .seconds(60), to: node)
+        #expect(log.lines.filter { $0 == words }.count == 2, "\(log.lines)")
     }
 
     @Test("a server that is silent: fresh for a second at most, then stale until serve-stale is over")
@@ -294,4 +310,18 @@ struct RedisNodeTests {
         loop.run(for: .seconds(60))
         #expect(redis.count("PING") == 0)
     }
+}
+
+/// What was logged. Used on the one thread that runs its test.
+private final class LogLines: LogHandler, @unchecked Sendable {
+    var lines: [String] = []
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { lines.append("\(event.message)") }
 }

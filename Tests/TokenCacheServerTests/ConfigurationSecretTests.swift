@@ -1,3 +1,5 @@
+import Foundation
+import TestSupport
 import Testing
 
 @testable import TokenCacheServer
@@ -114,7 +116,7 @@ struct ConfigurationSecretTests {
             ])
         #expect(
             Loaded(flags: [url, command]).problems == [
-                "--set: redis.password-command: \"/bin/pw\" is no program that this user may run"
+                "--set: redis.password-command: \"/bin/pw\" cannot be run: No such file or directory"
             ])
         for wrong in ["pw", "/bin/pw\nx", "/" + String(repeating: "x", count: 1024)] {
             let problems = Loaded(set: "redis.password-command", wrong).problems
@@ -124,6 +126,28 @@ struct ConfigurationSecretTests {
         #expect(Loaded(flags: [url, command, lifetime], host: host).warnings.isEmpty)
         #expect(Loaded(flags: [url, lifetime], host: host).warnings.count == 1)
         #expect(Loaded(flags: [command], host: host).warnings.count == 1, "nobody asks the embedded one")
+    }
+
+    @Test("a program is not run that is somebody else's, that others may change, or that is none")
+    func program() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("give")
+        func judged(_ mode: mode_t) -> String? {
+            chmod(path, mode)
+            if case .failure(let fault) = HostFiles.judgeProgram(path) { return fault.text }
+            return nil
+        }
+        #expect(judged(0o700) == "cannot be run: No such file or directory")
+        try "#!/bin/sh\n".write(toFile: path, atomically: true, encoding: .utf8)
+        #expect(judged(0o755) == nil && judged(0o500) == nil)
+        #expect(judged(0o600) == "cannot be run: Permission denied")
+        #expect(judged(0o702)?.hasPrefix("is not used: ") == true)
+        if getuid() == 0 {
+            chown(path, 1000, 1000)
+            #expect(judged(0o755)?.hasPrefix("is not used: it belongs to user 1000") == true)
+        }
+        guard case .failure(let fault) = HostFiles.judgeProgram(folder.path) else { Issue.record("a folder"); return }
+        #expect(fault.text.hasPrefix("is not used: "))
     }
 
     @Test("a password on the command line is warned of; so are a second one and a file that is not used")

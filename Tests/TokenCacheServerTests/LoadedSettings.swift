@@ -20,7 +20,9 @@ func testHost(files: [String: String] = [:], folders: Set<String> = ["/run/token
             files[path].map { .success($0) } ?? .failure(ValueFault("cannot be read: No such file or directory"))
         },
         isReadable: { files[$0] != nil },
-        isExecutable: { files[$0] != nil },
+        judgeProgram: { path in
+            files[path] != nil ? .success(()) : .failure(ValueFault("cannot be run: No such file or directory"))
+        },
         judgeSecret: { path, _ in
             files[path] != nil ? .success(()) : .failure(ValueFault("cannot be read: No such file or directory"))
         })

@@ -13,15 +13,15 @@ struct LocalHost: Sendable {
     var readFile: @Sendable (_ path: String, _ maxBytes: Int) -> Result<String, ValueFault>
     /// Whether this process can read the file.
     var isReadable: @Sendable (String) -> Bool
-    /// Whether this process can run the file.
-    var isExecutable: @Sendable (String) -> Bool
+    /// Whether a program is fit to be run.
+    var judgeProgram: @Sendable (_ path: String) -> Result<Void, ValueFault>
     /// Whether a file with a secret is fit to be used.
     var judgeSecret: @Sendable (_ path: String, _ isCredential: Bool) -> Result<Void, ValueFault>
 
     static let real = LocalHost(
         userID: HostNames.userID, groupID: HostNames.groupID, isUsableFolder: HostFiles.isUsableFolder,
         readFile: HostFiles.read, isReadable: { access($0, R_OK) == 0 },
-        isExecutable: HostFiles.isExecutable,
+        judgeProgram: HostFiles.judgeProgram,
         judgeSecret: { path, isCredential in PasswordFile.read(path, isCredential: isCredential).map { _ in } })
 }
 
@@ -94,9 +94,16 @@ enum HostFiles {
         return access(slash == path.startIndex ? "/" : String(path[..<slash]), W_OK | X_OK) == 0
     }
 
-    static func isExecutable(_ path: String) -> Bool {
-        var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
+    static func judgeProgram(_ path: String) -> Result<Void, ValueFault> {
+        do throws(FileFault) {
+            try FileTrust.judgeProgram(path)
+            return .success(())
+        } catch {
+            switch error {
+            case .system(_, let number): return .failure(ValueFault("cannot be run: \(text(number))"))
+            case .untrusted(let distrust): return .failure(ValueFault("is not used: \(distrust)"))
+            }
+        }
     }
 
     static func read(_ path: String, maxBytes: Int) -> Result<String, ValueFault> {

@@ -204,12 +204,7 @@ struct SettingsResolution {
         if settings.redis.url.target == .embedded { return warn("\(key) is not used with redis.url: embedded") }
         if hasPassword { warn("redis.url and \(key) both give a password; the command's is used") }
         let program = PasswordCommand.words(of: settings.redis.passwordCommand).first ?? ""
-        if !host.isExecutable(program) {
-            problems.append(
-                SettingsProblem(
-                    key: key, origin: sources.origin(of: key),
-                    "\(PrintableText.quoted(program)) is no program that this user may run"))
-        }
+        _ = take(host.judgeProgram(program), key, shown: program)
     }
 
     private mutating func checkSentinelPassword(_ paths: DefaultPaths) {
