@@ -125,6 +125,61 @@ struct PasswordCommandTests {
         }
     }
 
+    @Test("in a cluster: every connection to every master, and to those that are asked for the map")
+    func cluster() throws {
+        let stage = try Stage(isRestricted: false)
+        let site = try ClusterSite(in: stage.folder.folder("site"))
+        defer { site.stop() }
+        let folder = try stage.clientFolder()
+        let file = "\(folder)/password"
+        func change() throws {
+            let word = Self.word()
+            for member in site.members {
+                let rule = ["ACL", "SETUSER", "tokencached", "on", "resetpass", ">\(word)", "~*", "&*", "+@all"]
+                #expect(try site.ask(member, rule) == ["OK"])
+            }
+            try "\(word)\n".write(toFile: file, atomically: true, encoding: .utf8)
+        }
+        func connections() throws -> [String] {
+            try site.members.flatMap { member in
+                try site.ask(member, ["CLIENT", "LIST"]).filter { $0.contains(" user=tokencached ") }.map { line in
+                    "\(member.port) \(line.prefix { $0 != " " })"
+                }
+            }.sorted()
+        }
+        func authentications() throws -> Int {
+            try site.members.map { member in
+                let line = try site.ask(member, ["INFO", "commandstats"]).first { $0.hasPrefix("cmdstat_auth:calls=") }
+                return Int((line ?? "").dropFirst("cmdstat_auth:calls=".count).prefix { $0 != "," }) ?? 0
+            }.reduce(0, +)
+        }
+        try change()
+        let daemon = try stage.addDaemon(
+            .url(site.url.replacingOccurrences(of: "//", with: "//tokencached@")),
+            settings: ["redis.password-command": "/bin/cat \(file)", "redis.password-lifetime": "2s"])
+        defer { daemon.kill9() }
+        let client = try daemon.client()
+        if Stage.hasNearCache { try NearCacheFacts.awaitArmed(daemon) }
+        let before = try connections()
+        #expect(before.count == (Stage.hasNearCache ? 8 : 5), "three masters, and two that are asked first: \(before)")
+        let refusals = Mutex<[String]>([])
+        let asking = Background {
+            for command in [["TOKEN.ISSUE", "SUBJECT", "ann"], ["TOKEN.COUNT", "ann"]] {
+                if let text = try client.call(command).errorText { refusals.withLock { $0.append(text) } }
+            }
+        }
+        for _ in 0..<2 {
+            let told = try authentications()
+            try change()
+            try awaitThat("every connection authenticates with the new password") {
+                try authentications() >= told + before.count
+            }
+        }
+        try asking.stop()
+        #expect(refusals.withLock { $0 } == [])
+        #expect(try connections() == before)
+    }
+
     /// A program that gives no password, and what is said of it.
     struct Failure: Sendable, CustomTestStringConvertible {
         let body: String
