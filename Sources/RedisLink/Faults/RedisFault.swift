@@ -41,6 +41,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case scriptError
         /// `WRONGTYPE`: the key holds something else than what belongs there.
         case wrongType
+        /// It was written, and fewer replicas than `redis.wait-replicas` have it in time, as far as is known.
+        case unacknowledged
         /// The daemon's own bound of waiting requests is reached; nothing was sent.
         case overloaded
         case other

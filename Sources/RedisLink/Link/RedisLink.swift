@@ -144,6 +144,12 @@ public final class RedisLink {
     /// What Redis said about itself when this connection was made.
     public var serverInfo: RedisServerInfo { machine.serverInfo }
 
+    /// Of the connections that were made, the one on which is sent what comes now.
+    var nextConnection: UInt64 {
+        if case .ready = machine.phase { return machine.counters.connects }
+        return machine.counters.connects &+ 1
+    }
+
     /// Requests in flight and waiting, those included that were given up and whose late reply is awaited.
     public var pendingRequests: Int { machine.inFlight.count + machine.waiting.count }
 

@@ -17,6 +17,8 @@ public struct RedisHealth: Equatable, Sendable {
     public var usedMemory: Int64?
     /// Bytes; 0: no limit.
     public var maxMemory: Int64?
+    /// Replicas that are connected to it.
+    public var replicas: Int64?
 
     public init() {}
 }
@@ -38,6 +40,10 @@ extension RedisNode {
             guard let reply = try? result.get() else { return }
             health.usedMemory = InformationText.field("used_memory", in: reply).flatMap { Int64($0) }
             health.maxMemory = InformationText.field("maxmemory", in: reply).flatMap { Int64($0) }
+        }
+        send(RedisCommand("INFO", "replication"), repeatable: true) { result in
+            guard let reply = try? result.get() else { return }
+            health.replicas = InformationText.field("connected_slaves", in: reply).flatMap { Int64($0) }
         }
         // Requests complete in the order in which they were sent, or all of them at their deadline.
         send(RedisCommand("CONFIG", "GET", "save"), repeatable: true) { result in

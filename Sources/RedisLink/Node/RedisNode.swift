@@ -26,6 +26,8 @@ public final class RedisNode {
         /// Whether changes are to be told at all.
         public var hasFeed = true
         public var proof = Proof.beat
+        /// How many replicas must have a change before it is acknowledged; 0: none is asked.
+        public var waitReplicas = 0
 
         public init() {}
     }
@@ -44,6 +46,9 @@ public final class RedisNode {
 
     /// Every change is told, by the server that the commands go to.
     public internal(set) var isArmed = false
+
+    /// Asks the replicas; nil where none is asked.
+    public private(set) var replicas: ReplicaWait?
 
     let link: RedisLink
     let scheduler: any Scheduler
@@ -92,6 +97,11 @@ public final class RedisNode {
                 channel: settings.prefix + Array("none".utf8), logger: logger
             ) { [unowned self] in told($0) }
         }
+        if settings.waitReplicas > 0 {
+            replicas = ReplicaWait(
+                count: settings.waitReplicas, beside: link, on: host, settings: settings.link, prefix: settings.prefix,
+                logger: logger)
+        }
         link.onStateChange = { [unowned self] in linkChanged($0) }
         link.refusalOfReads = { [unowned self] in
             beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? unconfirmed
@@ -104,11 +114,13 @@ public final class RedisNode {
     public func start() {
         link.start()
         feed?.start()
+        replicas?.link.start()
     }
 
     public func close() {
         timer?.cancel()
         feed?.close()
+        replicas?.link.close()
         link.close()
     }
 
@@ -128,6 +140,7 @@ public final class RedisNode {
         forgetServer()
         link.lead(to: endpoint, leaving: fault)
         feed?.lead(to: endpoint, leaving: fault)
+        replicas?.link.lead(to: endpoint, leaving: fault)
     }
 
     /// Nothing is asked and nothing answered, with this fault, until `lead`: it is said that the server is no master.
@@ -135,6 +148,7 @@ public final class RedisNode {
         forgetServer()
         link.leave(fault)
         feed?.leave(fault)
+        replicas?.link.leave(fault)
     }
 
     private func forgetServer() {

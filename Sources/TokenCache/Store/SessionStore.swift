@@ -12,11 +12,16 @@ public struct Unavailable: Error, Equatable, Sendable {
     public let isSilence: Bool
     /// What stands under the session's key is of another type, or damaged: nobody can be let in by it.
     public let isNoSession: Bool
+    /// It was written, and too few replicas have it.
+    public let isUnacknowledged: Bool
 
-    public init(reason: String, isSilence: Bool = false, isNoSession: Bool = false) {
+    public init(
+        reason: String, isSilence: Bool = false, isNoSession: Bool = false, isUnacknowledged: Bool = false
+    ) {
         self.reason = reason
         self.isSilence = isSilence
         self.isNoSession = isNoSession
+        self.isUnacknowledged = isUnacknowledged
     }
 }
 
@@ -56,7 +61,7 @@ enum ChangeOutcome {
 final class SessionStore {
     typealias Completion<Value> = (Result<Value, Unavailable>) -> Void
 
-    private let router: RedisRouter
+    let router: RedisRouter
     /// Whose clock judges, as long as there is one server. Kept: a hit asks it.
     private let node: RedisNode
     let scheduler: any Scheduler
@@ -65,6 +70,8 @@ final class SessionStore {
     private let loadTemplate: RedisCommand
     /// A mutating script given up by everyone still may run for this long, and not a moment later.
     let scriptLifetime: Milliseconds
+    /// `redis.timeout`.
+    let timeout: Milliseconds
     private(set) lazy var epoch = RevocationEpoch { [unowned self] in readEpoch($0) }
 
     init(router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds) {
@@ -75,6 +82,7 @@ final class SessionStore {
         let key = keys.session(SessionID())
         loadTemplate = RedisCommand([Array("HGETALL".utf8), key], key: key)
         scriptLifetime = timeout + 1_000
+        self.timeout = timeout
     }
 
     /// Redis's time as estimated now; nil before Redis was ever reached.
@@ -126,7 +134,7 @@ final class SessionStore {
             run(
                 change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: keys.session(sid),
                 arguments: commitArguments(change, notAfter: notAfter, maxData: maxData),
-                repeatable: change.isRepeatable
+                repeatable: change.isRepeatable, keptBy: change.kind.isKept ? deadline(arrival) : nil
             ) { result in done(result.flatMap(\.changeOutcome)) }
         }
     }
@@ -215,24 +223,31 @@ final class SessionStore {
 
     func run(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
+        keptBy deadline: MonotonicInstant? = nil,
         _ done: @escaping Completion<ScriptReply>
     ) {
-        run(script, keys: [key], arguments: arguments, repeatable: repeatable, done)
+        run(script, keys: [key], arguments: arguments, repeatable: repeatable, keptBy: deadline, done)
     }
 
-    /// - Parameter keys: at least one; all of one node.
+    /// - Parameters:
+    ///   - keys: at least one; all of one node.
+    ///   - deadline: it has failed where the replicas that are waited for do not have it by then; nil: none is waited for.
     func run(
         _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
-        _ done: @escaping Completion<ScriptReply>
+        keptBy deadline: MonotonicInstant? = nil, _ done: @escaping Completion<ScriptReply>
     ) {
         let node = keys.first.map(router.node) ?? node
+        let mark = deadline == nil ? nil : node.replicas?.mark
         node.run(script, keys: keys, arguments: arguments, repeatable: repeatable) { [node] result in
-            done(
-                result.mapToAvailable { reply in
-                    let reply = try ScriptReply(reply)
-                    node.observe(serverTime: reply.serverTime)
-                    return reply
-                })
+            let reply = result.mapToAvailable { reply in
+                let reply = try ScriptReply(reply)
+                node.observe(serverTime: reply.serverTime)
+                return reply
+            }
+            guard let deadline, let mark, case .success(let written) = reply, !written.isLate else {
+                return done(reply)
+            }
+            node.replicas?.keep(mark, by: deadline) { fault in done(fault.map { .failure(Unavailable($0)) } ?? reply) }
         }
     }
 

