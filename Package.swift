@@ -140,7 +140,8 @@ let package = Package(
             ],
             path: "Tests/Simulator", exclude: ["scenarios"],
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
-        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "EventLoopTests", dependencies: ["EventLoop", "COpenSSL", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "RedisLinkTests",
             dependencies: [

@@ -23,6 +23,11 @@ static inline void tls_keep_no_sessions(SSL_CTX *context) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
 }
 
+// What could not be written yet may lie elsewhere when it is tried again.
+static inline void tls_let_output_move(SSL *connection) {
+    SSL_set_mode(connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+}
+
 static inline int tls_add_to_chain(SSL_CTX *context, X509 *certificate) {
     return SSL_CTX_add1_chain_cert(context, certificate);
 }

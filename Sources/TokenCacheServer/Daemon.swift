@@ -250,6 +250,8 @@ public final class Daemon {
         node.link.password = password
         node.prefix = prefix
         node.hasFeed = hasNearCache
+        // The embedded server has no replicas.
+        node.waitReplicas = embedded == nil ? settings.redis.waitReplicas : 0
         // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.
         node.proof = embedded == nil ? .beat : .ping
         return { [node, logger] endpoint, activity in

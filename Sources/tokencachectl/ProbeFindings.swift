@@ -3,7 +3,7 @@ import TokenCacheClient
 /// What `doctor` reads out of PROBE: whether a session can be made, read and ended, and what Redis says of itself.
 enum ProbeFindings {
     static func all(_ fields: ReplyFields) -> [Finding] {
-        [write(fields), disk(fields), memory(fields), keyRings(fields)].compactMap { $0 }
+        [write(fields), disk(fields), memory(fields), replicas(fields), keyRings(fields)].compactMap { $0 }
     }
 
     static func write(_ fields: ReplyFields) -> Finding {
@@ -43,6 +43,19 @@ enum ProbeFindings {
         return .warn(
             "redis space", detail,
             remedy: "raise `maxmemory` at Redis, give it less to keep besides, or shorten `session.idle`")
+    }
+
+    /// What replicas do not have is lost with the master.
+    static func replicas(_ fields: ReplyFields) -> Finding? {
+        guard let connected = fields["replicas"]?.number, let awaited = fields["wait_replicas"]?.number, connected >= 0,
+            awaited > 0
+        else { return nil }
+        let detail = "\(awaited) of \(connected) have a change before it is acknowledged (redis.wait-replicas)"
+        guard connected > awaited else { return .ok("replicas", detail) }
+        return .warn(
+            "replicas", detail + ": another one may be promoted without it",
+            remedy: "set `redis.wait-replicas` to \(connected), or let only \(awaited) be promoted (replica-priority 0)"
+        )
     }
 
     /// A daemon renews its mark every 60 s and with each PROBE; the other 15 are for a slow Redis. A daemon whose mark is

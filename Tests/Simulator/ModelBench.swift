@@ -30,7 +30,7 @@ final class ModelBench {
         let passed = Self.nanoseconds(began.duration(to: .now)) / 1_000_000
         origin = start - passed
         model = ModelRedis(
-            agenda: agenda, seed: seed, scripts: TokenService.scripts + [RedisNode.beatScript],
+            agenda: agenda, seed: seed, scripts: TokenService.scripts + [RedisNode.beatScript, ReplicaWait.script],
             clockOffset: origin - SimulatedLoop.epoch.sinceEpoch)
         let model = model
         network = SimulatedNetwork(agenda: agenda, seed: seed) { _ in model }

@@ -147,7 +147,7 @@ struct ModelTests {
     private func load(_ pair: ModelBench.Pair, _ bench: ModelBench) throws -> [String: (real: [UInt8], model: [UInt8])]
     {
         var digests: [String: (real: [UInt8], model: [UInt8])] = [:]
-        for script in TokenService.scripts + [RedisNode.beatScript] {
+        for script in TokenService.scripts + [RedisNode.beatScript, ReplicaWait.script] {
             let command = [bytes("SCRIPT"), bytes("LOAD"), script.source]
             let (real, model) = try pair.send([(command, command)])
             digests[script.name] = (bytes(String(real[0].dropFirst())), bytes(String(model[0].dropFirst())))
@@ -240,7 +240,7 @@ struct ModelTests {
                     stream.script(
                         "tidy", keys: ["tc:u:1", "tc:n:1"],
                         [notAfter, "s", String(bench.start + 900_000), "gone"]),
-                    stream.script("beat", "tc:s:~7", ["7"]),
+                    stream.script("beat", "tc:s:~7", ["7"]), stream.script("wait", "tc:w:7", []),
                 ]
                 + [["HGETALL", "tc:s:1"], ["SET", "a", "b"], ["ZREM", "tc:u:1", "s"], ["PING"], ["GET", "a"]]
                 .map { stream.both($0) }

@@ -19,6 +19,12 @@ public final class RedisProcess: Sendable {
         try self.init(folder: folder.path, ownFolder: folder, options: options)
     }
 
+    /// Of another version than the system's.
+    public convenience init(program: String, _ options: [String]) throws {
+        let folder = try TemporaryFolder()
+        try self.init(folder: folder.path, ownFolder: folder, program: program, options: options)
+    }
+
     /// - Parameter program: another version than the system's.
     init(
         folder: String, ownFolder: TemporaryFolder? = nil, program: String = "redis-server", options: [String]

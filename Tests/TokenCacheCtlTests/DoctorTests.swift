@@ -195,6 +195,17 @@ struct DoctorTests {
         #expect(three.level == level && three.detail.hasPrefix("the same at all 2") == (level == .ok))
     }
 
+    @Test(
+        "replicas that are waited for are compared with those that are connected",
+        arguments: [(0, 2, nil), (2, 2, .ok), (1, 2, .warn), (1, -1, nil), (2, 1, .ok)]
+            as [(Int64, Int64, Finding.Level?)])
+    func replicas(awaited: Int64, connected: Int64, level: Finding.Level?) throws {
+        let reply: ReplyValue = .array([
+            .text("replicas".bytes), .integer(connected), .text("wait_replicas".bytes), .integer(awaited),
+        ])
+        #expect(ProbeFindings.replicas(try #require(reply.fields))?.level == level)
+    }
+
     @Test("a Redis in the daemon's place is recognised")
     func notOurs() {
         let findings = InfoFindings.all(Info(parsing: "# Server\r\nredis_version:7.0.15"), ownVersion: "1")

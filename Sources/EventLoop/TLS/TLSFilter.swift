@@ -7,7 +7,7 @@ internal import Glibc
 final class TLSFilter {
     enum Progress: Equatable {
         case done
-        /// More of the peer is needed.
+        /// Nothing was taken: more of the peer is needed, or its output must go out, before it is tried again.
         case waiting
         case failed(TLSFault)
     }
@@ -47,6 +47,7 @@ final class TLSFilter {
         self.output = output
         expectedName = name
         SSL_set_connect_state(connection)
+        tls_let_output_move(connection)
         SSL_set_ex_data(connection, Self.ownPlace, Unmanaged.passUnretained(self).toOpaque())
         // An address is asked for as one, and not as a name that looks like it.
         let isChecked: Bool
@@ -79,9 +80,7 @@ final class TLSFilter {
     /// Goes on with the handshake.
     func shakeHands() -> Progress {
         ERR_clear_error()
-        let result = SSL_do_handshake(connection)
-        if result == 1 { return .done }
-        return SSL_get_error(connection, result) == SSL_ERROR_WANT_READ ? .waiting : .failed(fault(inHandshake: true))
+        return progress(of: SSL_do_handshake(connection), inHandshake: true)
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> ReadOutcome {
@@ -90,7 +89,7 @@ final class TLSFilter {
         let result = SSL_read_ex(connection, buffer.baseAddress, buffer.count, &count)
         if result == 1 { return .bytes(count) }
         switch SSL_get_error(connection, result) {
-        case SSL_ERROR_WANT_READ: return .nothing
+        case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .nothing
         case SSL_ERROR_ZERO_RETURN: return .end
         default:
             // Redis closes without a word of TLS: replies have lengths, so nothing can be cut off unnoticed.
@@ -99,14 +98,23 @@ final class TLSFilter {
         }
     }
 
-    /// Encrypts bytes, behind a handshake that is done. From then on they cannot be withdrawn.
+    /// Encrypts bytes, behind a handshake that is done: all or none. From then on they cannot be withdrawn.
+    ///
+    /// It waits while the peer is in the middle of a message of TLS itself, a ticket or a change of keys: then the same
+    /// bytes are to be given once more when more of the peer has come, and no others before them.
     func write(_ bytes: UnsafeRawBufferPointer) -> Progress {
         guard !bytes.isEmpty else { return .done }
         ERR_clear_error()
         var count = 0
-        let result = SSL_write_ex(connection, bytes.baseAddress, bytes.count, &count)
-        if result == 1, count == bytes.count { return .done }
-        return .failed(fault(inHandshake: false))
+        return progress(of: SSL_write_ex(connection, bytes.baseAddress, bytes.count, &count), inHandshake: false)
+    }
+
+    private func progress(of result: Int32, inHandshake: Bool) -> Progress {
+        if result == 1 { return .done }
+        switch SSL_get_error(connection, result) {
+        case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .waiting
+        default: return .failed(fault(inHandshake: inHandshake))
+        }
     }
 
     /// Has what is to be sent sent.

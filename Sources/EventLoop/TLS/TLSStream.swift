@@ -41,8 +41,8 @@ final class TLSStream: OutgoingStream {
     private var filter: TLSFilter?
     private var isOpen = false
     private var isClosed = false
-    /// What was written before the handshake was done.
-    private var early: [UInt8] = []
+    /// What was written before the handshake was done, or cannot be encrypted now, in the pieces that OpenSSL is given.
+    private var waiting: [[UInt8]] = []
     private var deadline: (any SchedulerTimer)?
     private var buffer = [UInt8](repeating: 0, count: TLSStream.recordBytes)
 
@@ -72,8 +72,14 @@ final class TLSStream: OutgoingStream {
 
     func write(_ bytes: [UInt8]) {
         guard !isClosed, !bytes.isEmpty else { return }
-        guard isOpen else { return early.append(contentsOf: bytes) }
-        encrypt(bytes)
+        bytes.withUnsafeBytes { bytes in
+            var rest = bytes
+            while !rest.isEmpty {
+                let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.pieceBytes))
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(piece.count))
+                if !waiting.isEmpty || !encrypt(piece) { waiting.append(Array(piece)) }
+            }
+        }
     }
 
     func close() {
@@ -82,24 +88,27 @@ final class TLSStream: OutgoingStream {
         deadline?.cancel()
         deadline = nil
         filter = nil
-        early = []
+        waiting = []
         plain.close()
     }
 
-    private func encrypt(_ bytes: [UInt8]) {
-        guard let filter else { return }
-        bytes.withUnsafeBytes { bytes in
-            var rest = bytes
-            while !rest.isEmpty {
-                let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.pieceBytes))
-                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(piece.count))
-                let progress = filter.write(piece)
-                send(filter)
-                guard case .failed(let fault) = progress else { continue }
-                // Not from within the owner's call.
-                return scheduler.later { [weak self] in self?.ended(.insecure(fault)) }
-            }
+    /// Encrypts and sends bytes.
+    /// - Returns: whether they are done with; else they are to be given again.
+    private func encrypt(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard isOpen, let filter else { return false }
+        let progress = filter.write(bytes)
+        send(filter)
+        switch progress {
+        case .done: break
+        case .waiting: return false
+        // Not from within the owner's call.
+        case .failed(let fault): scheduler.later { [weak self] in self?.ended(.insecure(fault)) }
         }
+        return true
+    }
+
+    private func encryptWaiting() {
+        while let first = waiting.first, first.withUnsafeBytes({ encrypt($0) }) { waiting.removeFirst() }
     }
 
     private func send(_ filter: TLSFilter) {
@@ -132,7 +141,9 @@ final class TLSStream: OutgoingStream {
                 buffer.withUnsafeBytes {
                     delegate?.streamReceived(UnsafeRawBufferPointer(rebasing: $0[..<min(count, $0.count)]))
                 }
-            case .nothing: return send(filter)
+            case .nothing:
+                send(filter)
+                return encryptWaiting()
             case .end: return ended(.endOfFile)
             case .failed(let fault): return ended(.insecure(fault))
             }
@@ -143,9 +154,7 @@ final class TLSStream: OutgoingStream {
         isOpen = true
         deadline?.cancel()
         deadline = nil
-        let waiting = early
-        early = []
-        if !waiting.isEmpty { encrypt(waiting) }
+        encryptWaiting()
         delegate?.streamConnected()
     }
 }

@@ -3,8 +3,8 @@ extension KnownFault {
     public static let all = [
         unreachable, lost, endedAtOnce, speaksTLS, tlsUnanswered, tlsWrongName, tlsExpired, tlsNotYetValid,
         tlsUntrusted, tlsCertificateRequired, tlsCertificateRefused, tlsFailed, timeout, silent, loading, busy,
-        outOfMemory, cannotSave, protectedMode, readOnly, masterDown, noReplicas, otherMaster, unconfirmed,
-        noMajority, noMap, noPassword, wrongPassword, noPasswordGiven, noPermission, noScriptPermission,
+        outOfMemory, cannotSave, protectedMode, readOnly, masterDown, noReplicas, unacknowledged, otherMaster,
+        unconfirmed, noMajority, noMap, noPassword, wrongPassword, noPasswordGiven, noPermission, noScriptPermission,
         unknownCommand, tooOld, otherServer, maxClients, cluster, clusterDown, notReachedYet, closed, overloaded,
         scriptLost, scriptRefused, scriptFailed, refused, notAReply, unexpected, firstCommands, noDatabase, wrongType,
         late, unconfirmedEnd, subjectTooBusy,
@@ -48,7 +48,8 @@ extension KnownFault {
         means: "it has expired, or Redis's `tls-ca-cert-file` does not know who signed it",
         remedy: "compare `redis.tls-cert-file` with Redis's `tls-ca-cert-file`; Redis's log says more")
     static let tlsFailed = KnownFault(
-        "TLS to Redis failed", detail: ": …", means: "the two sides have no version or cipher in common, or the like",
+        "TLS to Redis failed", detail: ": …",
+        means: "no version or cipher in common; or, where it worked before, bytes that were changed on the way",
         remedy: "`openssl s_client -connect host:port` shows the same; TLS 1.2 is the least")
     public static let timeout = KnownFault(
         "Redis did not answer in time", means: "no answer within `redis.timeout` (250ms)",
@@ -86,6 +87,10 @@ extension KnownFault {
     static let noReplicas = KnownFault(
         "Redis has too few replicas to accept writes", means: "`min-replicas-to-write`",
         remedy: "bring the replicas back, or lower `min-replicas-to-write` at Redis")
+    static let unacknowledged = KnownFault(
+        "too few replicas have the change", detail: ": 1 of 2",
+        means: "fewer than `redis.wait-replicas` had it in time; it stands at the master",
+        remedy: "are the replicas running and in step (`INFO replication` at Redis)? or lower `redis.wait-replicas`")
     static let otherMaster = KnownFault(
         "the Sentinels name another master", means: "a failover is under way: Redis before it is left at once",
         remedy: "nothing: the new master is used as soon as most Sentinels name it; if they do not agree, "

@@ -41,6 +41,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case scriptError
         /// `WRONGTYPE`: the key holds something else than what belongs there.
         case wrongType
+        /// It was written, and fewer replicas than `redis.wait-replicas` have it in time, as far as is known.
+        case unacknowledged
         /// The daemon's own bound of waiting requests is reached; nothing was sent.
         case overloaded
         case other
@@ -111,6 +113,9 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension RedisFault {
+    /// Nobody knows whether replicas have it.
+    public static let unacknowledged = RedisFault(.unacknowledged, .unacknowledged)
+
     /// What the link does about an error reply, apart from failing its request.
     enum Consequence: Equatable {
         /// Nothing: the connection is good.

@@ -23,6 +23,9 @@ public struct LinkHost {
         LinkHost(scheduler: scheduler, streams: feedStreams ?? streams, seed: seed &+ 1)
     }
 
+    /// What the link beside a link runs on that waits for replicas.
+    var forWait: LinkHost { LinkHost(scheduler: scheduler, streams: streams, seed: seed &+ 2) }
+
     /// On a loop, over its sockets or what filters them.
     public init(loop: EventLoop, streams: (any StreamMaker)? = nil) {
         self.init(scheduler: loop, streams: streams ?? loop, seed: .random(in: 0 ... .max))

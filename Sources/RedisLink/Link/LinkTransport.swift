@@ -83,7 +83,9 @@ final class LinkTransport: ByteStreamDelegate {
                 isAnswered ? RedisFault(.closed, .lost) : RedisFault(.closed, .endedAtOnce)
             case .connectTimeout, .unresolved, .failed(_, connecting: true):
                 RedisFault(.unreachable, .unreachable, ": \(reason)")
-            case .insecure(let fault): RedisFault(fault)
+            // On a connection that worked it is a loss like another: nobody has to mend certificates for it.
+            case .insecure(let fault):
+                isAnswered ? RedisFault(.closed, RedisFault(fault).description) : RedisFault(fault)
             }
         close()
         owner?.transportClosed(fault)

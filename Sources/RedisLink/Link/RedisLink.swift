@@ -170,6 +170,12 @@ public final class RedisLink {
     /// Since when the server owes an answer; nil where it owes none.
     var oldestUnanswered: MonotonicInstant? { machine.inFlight.first?.sentAt }
 
+    /// Of the connections that were made, the one on which is sent what comes now.
+    var nextConnection: UInt64 {
+        if case .ready = machine.phase { return machine.counters.connects }
+        return machine.counters.connects &+ 1
+    }
+
     /// Requests in flight and waiting, those included that were given up and whose late reply is awaited.
     public var pendingRequests: Int { machine.inFlight.count + machine.waiting.count }
 

@@ -17,6 +17,8 @@ public struct RedisHealth: Equatable, Sendable {
     public var usedMemory: Int64?
     /// Bytes; 0: no limit.
     public var maxMemory: Int64?
+    /// Replicas that are connected to it.
+    public var replicas: Int64?
 
     public init() {}
 }
@@ -45,6 +47,10 @@ extension RedisNode {
                 InformationText.field($0, in: reply)
             }
             if !states.isEmpty { health.isDiskFailing = states.contains { $0 != "ok" } }
+        }
+        send(RedisCommand("INFO", "replication"), repeatable: true) { result in
+            guard let reply = try? result.get() else { return }
+            health.replicas = InformationText.field("connected_slaves", in: reply).flatMap { Int64($0) }
         }
         // Requests complete in the order in which they were sent, or all of them at their deadline.
         send(RedisCommand("INFO", "memory"), repeatable: true) { result in

@@ -33,6 +33,8 @@ public final class RedisNode {
         /// Whether changes are to be told at all.
         public var hasFeed = true
         public var proof = Proof.beat
+        /// How many replicas must have a change before it is acknowledged; 0: none is asked.
+        public var waitReplicas = 0
 
         public init() {}
     }
@@ -53,6 +55,9 @@ public final class RedisNode {
 
     /// Every change is told, by the server that the commands go to.
     public internal(set) var isArmed = false
+
+    /// Asks the replicas; nil where none is asked.
+    public private(set) var replicas: ReplicaWait?
 
     let link: RedisLink
     let scheduler: any Scheduler
@@ -114,12 +119,19 @@ public final class RedisNode {
                 channel: settings.prefix + Array("none".utf8), logger: logger
             ) { [unowned self] in told($0) }
         }
+        if settings.waitReplicas > 0 {
+            replicas = ReplicaWait(
+                count: settings.waitReplicas, beside: link, on: host, settings: settings.link, prefix: settings.prefix,
+                logger: logger)
+        }
         link.onStateChange = { [unowned self] in linkChanged($0) }
         link.refusalOfReads = { [unowned self] in
             beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? unconfirmed
         }
         link.onLoss = { [unowned self] in linkLost($0) }
         link.onLoginRefused = { [unowned self] _ in onLoginRefused?() }
+        replicas?.link.onLoginRefused = { [unowned self] _ in onLoginRefused?() }
+        replicas?.onKeyMoved = { [unowned self] in onBeatMoved?() }
         timer = scheduler.makeTimer { [unowned self] in tick() }
     }
 
@@ -127,11 +139,13 @@ public final class RedisNode {
     public func start() {
         link.start()
         feed?.start()
+        replicas?.link.start()
     }
 
     public func close() {
         timer?.cancel()
         feed?.close()
+        replicas?.link.close()
         link.close()
     }
 
@@ -140,6 +154,7 @@ public final class RedisNode {
     public func authenticateAgain() {
         link.authenticateAgain()
         feed?.authenticateAgain()
+        replicas?.link.authenticateAgain()
     }
 
     // MARK: Which server
@@ -158,6 +173,7 @@ public final class RedisNode {
         forgetServer()
         link.lead(to: endpoint, leaving: fault)
         feed?.lead(to: endpoint, leaving: fault)
+        replicas?.link.lead(to: endpoint, leaving: fault)
         if hasLed { onLedElsewhere?() }
         hasLed = true
     }
@@ -168,6 +184,7 @@ public final class RedisNode {
         forgetServer()
         link.leave(fault)
         feed?.leave(fault)
+        replicas?.link.leave(fault)
     }
 
     /// Nothing was heard of the server for too long: both connections end, and what it may still say is not read. What is
@@ -208,6 +225,7 @@ public final class RedisNode {
     func beat(under tag: [UInt8]) {
         guard tag != beatTag else { return }
         beatTag = tag
+        replicas?.tag = tag
         beat.keyChanged()
     }
 

@@ -231,7 +231,11 @@ struct AccessFlow: Flow {
     }
 
     /// Redis is away. Rotated or not, confirmed or not, the old token is good.
-    private func answerStale(_ fault: Unavailable, _ context: some FlowContext) throws -> FlowStep<Verdict> {
+    private mutating func answerStale(_ fault: Unavailable, _ context: some FlowContext) throws -> FlowStep<Verdict> {
+        // Rotated, but the successor could be lost with the master: the next request gets it.
+        if fault.isUnacknowledged, case .state(let copy) = awaited, case .live(let record) = copy.session {
+            return try accept(record, copy.data, successor: nil, .none, context)
+        }
         // A server that answers is not gone, whatever it answers.
         guard fault.isSilence else { throw fault }
         let view: SessionView?

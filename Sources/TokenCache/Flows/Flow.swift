@@ -10,6 +10,8 @@ protocol Flow {
     var asksNearCache: Bool { get }
     /// What it asks about many sessions goes before what others do.
     var isUrgent: Bool { get }
+    /// It tells of what an earlier request has written, of which nobody knows whether it was acknowledged: of this session.
+    var repeats: SessionID? { get }
 
     /// - Throws: what the command is answered where it has no answer.
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Answer>
@@ -18,6 +20,7 @@ protocol Flow {
 extension Flow {
     var asksNearCache: Bool { false }
     var isUrgent: Bool { false }
+    var repeats: SessionID? { nil }
 }
 
 /// What a flow asks for next. Exactly one event follows each, but `answer`, which is the last.

@@ -16,6 +16,7 @@ struct LoginFlow: SessionMaker {
     var index: SubjectIndex? { subject }
     private let csrfSalt: Digest
     private(set) var awaited = Awaited.session
+    private(set) var repeats: SessionID?
 
     enum Awaited {
         case session
@@ -141,6 +142,7 @@ struct LoginFlow: SessionMaker {
         switch copy.session {
         case .live(let record) where try context.crypto.digest(token.verifier) == record.current:
             guard let (next, data) = try amendment(of: record, copy.data, context) else {
+                repeats = token.sid
                 return try answer(record, token.sid, token.verifier, isRepeated: true, context)
             }
             return expect(

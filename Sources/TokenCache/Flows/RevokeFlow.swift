@@ -13,6 +13,7 @@ struct RevokeFlow: Flow {
     var generation: Int64?
     /// Its own end was sent: a tombstone may be from that.
     private(set) var hasEnded = false
+    private(set) var repeats: SessionID?
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<RevokeAnswer> {
         switch event {
@@ -34,7 +35,9 @@ struct RevokeFlow: Flow {
     ) throws -> FlowStep<RevokeAnswer> {
         switch copy.session {
         case .absent: return .answer(.unknown)
-        case .ended where subject != nil && !hasEnded: return .answer(.unknown)
+        case .ended where subject != nil && !hasEnded:
+            repeats = sid
+            return .answer(.unknown)
         case .ended(let tombstone):
             if claim?.guest != nil { context.noteSession(ofGuest: sid) }
             // A LOGIN as somebody else has replaced the token: the browser's newer one is not to be thrown away.
@@ -42,6 +45,7 @@ struct RevokeFlow: Flow {
                 context.count(.replayed)
                 return .answer(.replayed)
             }
+            repeats = sid
             return .answer(.revoked(tombstone.reason))
         case .live(let record):
             if let subject, record.subject != subject { return .answer(.unknown) }

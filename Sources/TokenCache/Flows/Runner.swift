@@ -124,7 +124,15 @@ extension TokenService {
         case .each(let parts):
             guard !parts.isEmpty else { return .gathered([]) }
             gather(parts, run)
-        case .answer(let answer, let touch): finish(run, .success(answer), touch: touch)
+        case .answer(let answer, let touch):
+            guard let sid = run.flow.repeats, let mark = run.replicaMark else {
+                finish(run, .success(answer), touch: touch)
+                break
+            }
+            store.keep(mark, of: store.keys.session(sid), arrival: run.arrival) { [self] result in
+                guard !run.isOver else { return }
+                finish(run, result.map { answer }.mapError(ServiceFault.init), touch: touch)
+            }
         }
         return nil
     }
@@ -264,6 +272,7 @@ extension TokenService {
         case .shared(let sid):
             if let reader = sessions?.reader { reader.read(sid, finish) } else { load(sid, finish) }
         case .anew(let sid):
+            run.replicaMark = store.replicaMark(of: sid)
             if let reader = sessions?.reader { reader.readAnew(sid, finish) } else { load(sid, finish) }
         }
     }

@@ -186,6 +186,15 @@ struct Change {
 }
 
 extension SessionWrite.Kind {
+    /// Acknowledged only when the replicas have it that are waited for (`redis.wait-replicas`).
+    var isKept: Bool {
+        switch self {
+        case .create, .promote, .login, .rotate, .rotateByForce, .amend, .end: true
+        // Losing it costs nobody a token, and lets nobody in.
+        case .confirm, .renewBindings, .setData: false
+        }
+    }
+
     /// Of an access: nothing that is known of the session is wrong while it is under way.
     var isAccess: Bool {
         switch self {

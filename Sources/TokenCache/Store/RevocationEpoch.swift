@@ -114,14 +114,17 @@ extension SessionStore {
     func proclaimEpoch(
         lifetime: Milliseconds, arrival: MonotonicInstant, _ done: @escaping Completion<UnixMilliseconds>
     ) {
+        let mark = replicaMark(of: epochKey)
         runInTime(SessionScripts.epoch, key: epochKey, arguments: [decimal(lifetime)], arrival: arrival) {
             [self] result in
-            done(
-                result.flatMap { reply in
-                    guard case .integer(let moment)? = reply.detail else { return .failure(ScriptReply.unexpected) }
-                    epoch.learn(UnixMilliseconds(moment))
-                    return .success(UnixMilliseconds(moment))
-                })
+            let proclaimed: Result<UnixMilliseconds, Unavailable> = result.flatMap { reply in
+                guard case .integer(let moment)? = reply.detail else { return .failure(ScriptReply.unexpected) }
+                // Here it is in force whether replicas have it or not.
+                epoch.learn(UnixMilliseconds(moment))
+                return .success(UnixMilliseconds(moment))
+            }
+            guard let mark, case .success(let moment) = proclaimed else { return done(proclaimed) }
+            keep(mark, of: epochKey, arrival: arrival) { done($0.map { moment }) }
         }
     }
 

@@ -77,7 +77,8 @@ extension Unavailable {
             case let error as Unavailable: error
             case let fault as RedisFault:
                 Unavailable(
-                    reason: fault.description, isSilence: fault.isSilence, isNoSession: fault.kind == .wrongType)
+                    reason: fault.description, isSilence: fault.isSilence, isNoSession: fault.kind == .wrongType,
+                    isUnacknowledged: fault.kind == .unacknowledged)
             case let error as RecordError: Unavailable(reason: error.description, isNoSession: error.isDamage)
             default: Unavailable(reason: "an internal fault: \(error)")
             }

@@ -12,11 +12,16 @@ public struct Unavailable: Error, Equatable, Sendable {
     public let isSilence: Bool
     /// What stands under the session's key is of another type, or damaged: nobody can be let in by it.
     public let isNoSession: Bool
+    /// It was written, and too few replicas have it.
+    public let isUnacknowledged: Bool
 
-    public init(reason: String, isSilence: Bool = false, isNoSession: Bool = false) {
+    public init(
+        reason: String, isSilence: Bool = false, isNoSession: Bool = false, isUnacknowledged: Bool = false
+    ) {
         self.reason = reason
         self.isSilence = isSilence
         self.isNoSession = isNoSession
+        self.isUnacknowledged = isUnacknowledged
     }
 }
 
@@ -63,6 +68,8 @@ final class SessionStore {
     private let loadTemplate: RedisCommand
     /// A mutating script given up by everyone still may run for this long, and not a moment later.
     let scriptLifetime: Milliseconds
+    /// `redis.timeout`.
+    let timeout: Milliseconds
     private(set) lazy var epoch = RevocationEpoch { [unowned self] in readEpoch($0) }
 
     init(router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds) {
@@ -72,6 +79,7 @@ final class SessionStore {
         let key = keys.session(SessionID())
         loadTemplate = RedisCommand([Array("HGETALL".utf8), key], key: key)
         scriptLifetime = timeout + 1_000
+        self.timeout = timeout
     }
 
     /// Redis's time as estimated now; nil before Redis was ever reached.
@@ -125,7 +133,7 @@ final class SessionStore {
             run(
                 change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: key,
                 arguments: commitArguments(change, notAfter: notAfter, maxData: maxData),
-                repeatable: change.isRepeatable
+                repeatable: change.isRepeatable, keptBy: change.kind.isKept ? deadline(arrival) : nil
             ) { result in done(result.flatMap(\.changeOutcome)) }
         }
     }
@@ -215,23 +223,30 @@ final class SessionStore {
 
     func run(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
+        keptBy deadline: MonotonicInstant? = nil,
         _ done: @escaping Completion<ScriptReply>
     ) {
-        run(script, keys: [key], arguments: arguments, repeatable: repeatable, done)
+        run(script, keys: [key], arguments: arguments, repeatable: repeatable, keptBy: deadline, done)
     }
 
-    /// - Parameter keys: at least one; all of one slot.
+    /// - Parameters:
+    ///   - keys: at least one; all of one slot.
+    ///   - deadline: it has failed where the replicas that are waited for do not have it by then; nil: none is waited for.
     func run(
         _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
-        _ done: @escaping Completion<ScriptReply>
+        keptBy deadline: MonotonicInstant? = nil, _ done: @escaping Completion<ScriptReply>
     ) {
-        router.run(script, keys: keys, arguments: arguments, repeatable: repeatable) { result, node in
-            done(
-                result.mapToAvailable { reply in
-                    let reply = try ScriptReply(reply)
-                    node.observe(serverTime: reply.serverTime)
-                    return reply
-                })
+        let marks = deadline == nil ? [] : replicaMarks()
+        router.run(script, keys: keys, arguments: arguments, repeatable: repeatable) { [self] result, node in
+            let reply = result.mapToAvailable { reply in
+                let reply = try ScriptReply(reply)
+                node.observe(serverTime: reply.serverTime)
+                return reply
+            }
+            guard let deadline, node.replicas != nil, case .success(let written) = reply, !written.isLate else {
+                return done(reply)
+            }
+            keep(at: node, marks, by: deadline) { fault in done(fault.map(Result.failure) ?? reply) }
         }
     }
 

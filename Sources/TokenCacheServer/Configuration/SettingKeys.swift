@@ -121,6 +121,9 @@ struct RedisKeys: KeySection {
     let timeout = SettingKey(
         "redis.timeout", .duration(.milliseconds(10)...(.seconds(10))), default: .milliseconds(250), .restart,
         "how long a request waits for Redis")
+    let waitReplicas = SettingKey(
+        "redis.wait-replicas", .integer(0...16, zeroMeans: "none"), default: 0, .restart,
+        "how many replicas must have a change before it is acknowledged")
     let executable = SettingKey(
         "redis.executable",
         .text(allowed: "name of a program or absolute path") { text in

@@ -144,6 +144,13 @@ extension Figure {
         .counter(.upstream, "upstream_overloads", "requests refused here: too many were under way") {
             $0.node.counters.overloads
         },
+        .gauge(.upstream, "upstream_wait_replicas", "`redis.wait-replicas`") { $0.node.replicas?.count ?? 0 },
+        .counter(.upstream, "upstream_waits", "times that replicas were waited for, for one or many changes") {
+            $0.environment.router.nodes.reduce(0) { $0 &+ ($1.replicas?.counters.rounds ?? 0) }
+        },
+        .counter(.upstream, "upstream_wait_shortfalls", "changes that too few replicas had in time") {
+            $0.environment.router.nodes.reduce(0) { $0 &+ ($1.replicas?.counters.shortfalls ?? 0) }
+        },
         .counter(
             .upstream, "upstream_data_losses", "Redis was started anew without what was written before"
         ) { $0.environment.marking()?.dataLosses ?? 0 },

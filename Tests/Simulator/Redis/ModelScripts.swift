@@ -12,7 +12,9 @@ enum ModelScripts {
         }
         let call = Call(
             keys: words[2..<2 + count].map(text), arguments: Array(words.dropFirst(2 + count)), redis: redis)
-        if script.name != "beat", call.isLate { return .array([.bulk(bytes("late")), .integer(call.now)]) }
+        if script.name != "beat", script.name != "wait", call.isLate {
+            return .array([.bulk(bytes("late")), .integer(call.now)])
+        }
         switch script.name {
         case "commit", "store": return call.commit()
         case "touch": return call.touch()
@@ -23,6 +25,7 @@ enum ModelScripts {
         case "epoch": return call.epoch()
         case "sweep": return call.sweep()
         case "beat": return call.beat()
+        case "wait": return call.wait()
         default: return .error("ERR the model does not know what \(script.name) means")
         }
     }
@@ -49,7 +52,7 @@ enum ModelScripts {
             now = redis.milliseconds
         }
 
-        /// Every script but the beat begins with its not-after.
+        /// Every script of a request begins with its not-after.
         var isLate: Bool {
             guard !redis.bent.contains(.lateWritesAllowed) else { return false }
             return now > number(arguments[0]) ?? 0
@@ -320,6 +323,12 @@ enum ModelScripts {
             guard redis.find(key) == nil || isBent(.beatIsWrittenAgain) else { return answer("known") }
             redis.put(key, ModelEntry(value: .string(bytes("1")), expireAt: now + 2_000))
             return answer("done")
+        }
+
+        /// The write before a WAIT.
+        func wait() -> ModelReply {
+            redis.put(key, ModelEntry(value: .string(bytes("1")), expireAt: now + 2_000))
+            return .status("OK")
         }
     }
 }

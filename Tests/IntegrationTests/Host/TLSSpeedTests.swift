@@ -1,0 +1,58 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// How fast a daemon is whose every validation asks Redis, over TLS and beside it over plain TCP, in the same run.
+/// `make bench-tls`.
+@Suite(
+    "The speed of cold validations over TLS",
+    .enabled(if: ProcessInfo.processInfo.environment["BENCH_TLS"] == "1", "a measurement: make bench-tls"))
+struct TLSSpeedTests {
+    private static let rounds = 7
+
+    @Test("50 connections, 1 in flight")
+    func cold() throws {
+        let stage = try Stage()
+        let authority = try CertificateAuthority(in: try stage.certificates())
+        let (plainPort, tlsPort) = (try FreePort.find(), try FreePort.find())
+        let server = try RedisProcess(
+            authority.options(authority.issue("redis", for: ["127.0.0.1"]), port: tlsPort) + ["--port", "\(plainPort)"])
+        defer { server.kill9() }
+        let cold = ["near-cache.max-memory": "0"]
+        let plain = try stage.addDaemon(.url("redis://127.0.0.1:\(plainPort)"), settings: cold)
+        let secure = try stage.addDaemon(
+            .url("rediss://127.0.0.1:\(tlsPort)"),
+            settings: cold.merging(["redis.tls-ca-cert-file": authority.certificate]) { $1 })
+
+        var ratios: [Double] = []
+        for round in 1...Self.rounds {
+            let (slow, fast) = (try rate(secure), try rate(plain))
+            ratios.append(slow / fast)
+            print("round \(round): TLS \(Int(slow))/s, plain \(Int(fast))/s")
+        }
+        ratios.sort()
+        let median = ratios[ratios.count / 2]
+        let spread = [median, ratios[0], ratios[ratios.count - 1]].map { String(format: "%.2f", $0) }
+        print("cold validations over TLS: \(spread[0]) of plain TCP (\(spread[1])–\(spread[2]))")
+        #expect(median >= 0.7)
+        for daemon in stage.daemons { try daemon.stop() }
+    }
+
+    private struct Report: Decodable {
+        struct Workload: Decodable { let throughput: Double }
+        let workloads: [Workload]
+    }
+
+    /// Validations a second.
+    private func rate(_ daemon: Daemon) throws -> Double {
+        let tool = try Tool.run(
+            PackageFolder.program("tokencache-load"),
+            [
+                "validate", "--socket", daemon.socket, "-c", "50", "-d", "1500ms", "--warm-up", "200ms", "--json",
+                "--quiet", "--no-pin",
+            ])
+        guard tool.status == 0 else { throw HarnessFailure("tokencache-load: \(tool.errors)") }
+        let report = try JSONDecoder().decode(Report.self, from: Data(tool.output.utf8))
+        return try #require(report.workloads.first).throughput
+    }
+}
