@@ -257,6 +257,7 @@ install:
 	install -D -m 644 systemd/tokencached.tmpfiles $(DESTDIR)$(TMPFILESDIR)/tokencached.conf
 	install -D -m 644 conf/redis-users.acl $(DESTDIR)$(PREFIX)/share/doc/tokencached/redis-users.acl
 	install -D -m 644 conf/sentinel-users.acl $(DESTDIR)$(PREFIX)/share/doc/tokencached/sentinel-users.acl
+	install -D -m 644 conf/cluster-users.acl $(DESTDIR)$(PREFIX)/share/doc/tokencached/cluster-users.acl
 	install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(PREFIX)/share/doc/tokencached/tokencached.yaml
 	test -e $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml || \
 	  install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml

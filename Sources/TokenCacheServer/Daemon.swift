@@ -304,8 +304,8 @@ public final class Daemon {
             startedAt: startedAt, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
             router: router,
-            topology: { [weak self] in self?.parts?.topology },
             passwordFault: { [weak self] in self?.passwordCommand?.fault?.description },
+            topology: { [weak self] in self?.parts?.topology },
             marking: { [weak self] in self?.parts?.marking },
             renewMark: { [weak self] done in
                 guard let marking = self?.parts?.marking else { return done() }

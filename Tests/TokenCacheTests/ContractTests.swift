@@ -126,6 +126,6 @@ struct ContractTests {
         let record = SessionRecord(token: Digest(), subject: [], idle: 1, absolute: 1, now: .earliest)
         let view = SessionView(
             record, sid: SessionID(), now: UnixMilliseconds(1_700_000_000_000), newToken: nil, data: [])
-        #expect(view.idleIn <= 0 && view.absoluteIn <= 0)
+        #expect(view.expiresIn <= 0 && view.absoluteIn <= 0)
     }
 }

@@ -107,7 +107,7 @@ extension Figure {
 
     private static let upstream: [Figure] = [
         .text(.upstream, "upstream_state", "`ready`, `connecting`, `down`, `closed`") {
-            $0.environment.router.stateName
+            $0.environment.router.state.name
         },
         .text(.upstream, "upstream_endpoint", "where Redis is") { $0.node.endpoint.description },
         .text(.upstream, "upstream_server", "which server it is: `Redis`, `Valkey`") { $0.node.serverInfo.name },

@@ -66,6 +66,39 @@ struct ClusterTests {
         }
     }
 
+    @Test("with the rights of conf/cluster-users.acl and no others nothing is denied, while slots move, too")
+    func rights() throws {
+        let one = try RedisRights.rule(">secret")
+        #expect(try RedisRights.rule(">secret", file: "cluster-users.acl") == one + ["+cluster|nodes", "+asking"])
+        let stage = try Stage(isRestricted: false)
+        let site = try ClusterSite(in: stage.folder.folder("cluster"))
+        defer { site.stop() }
+        let rule = try RedisRights.rule(">secret", prefix: stage.prefix, file: "cluster-users.acl")
+        for member in site.members {
+            #expect(try site.ask(member, ["ACL", "SETUSER", "tokencached", "reset"] + rule) == ["OK"])
+        }
+        let url = site.url.replacingOccurrences(of: "://", with: "://tokencached:secret@")
+        let daemon = try stage.addDaemon(.url(url))
+        defer { daemon.kill9() }
+        let client = try daemon.client()
+        let tokens = try (0..<60).map { _ in try client.issue("SUBJECT", "ann") }
+        let isOver = Mutex(false)
+        let asking = Thread {
+            while !isOver.withLock({ $0 }) {
+                for token in tokens { _ = try? client.call("TOKEN.SET", token, "DATA", "k", "v") }
+            }
+        }
+        asking.start()
+        let masters = try site.masters()
+        try site.reshard(200, from: masters[0], to: masters[1])
+        isOver.withLock { $0 = true }
+        _ = try eventually("the worker has ended") { asking.isFinished ? true : nil }
+        #expect(try client.fields("PROBE").status == "ok")
+        #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 60)
+        #expect(try client.fields("TOKEN.REVOKEEVERYONE").integer("count") == 0)
+        for member in site.members { #expect(try site.ask(member, ["ACL", "LOG"]) == []) }
+    }
+
     @Test("INFO, status and doctor have a row for each master, and say which one is of no use and why")
     func rows() throws {
         try withCluster(daemons: 1) { stage, site, daemons in
