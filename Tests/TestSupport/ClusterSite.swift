@@ -26,13 +26,7 @@ public final class ClusterSite: Sendable {
         members = try (0..<masters * (1 + replicas)).map { number in
             let place = "\(folder)/c\(number)"
             try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
-            let port = try FreePort.find()
-            return Member(port: port, child: try Self.start(port, bus: try FreePort.find(), place))
-        }
-        for member in members {
-            _ = try eventually("a server of the cluster answers") {
-                try ask(member, ["PING"]) == ["PONG"] ? true : nil
-            }
+            return try Self.start(place)
         }
         let tool = try Tool.run(
             "redis-cli",
@@ -54,6 +48,21 @@ public final class ClusterSite: Sendable {
                 try ask(member, ["INFO", "replication"]).contains { $0.contains("state=online") } ? true : nil
             }
         }
+    }
+
+    /// Another site may take a port that was free a moment ago: then with others.
+    private static func start(_ place: String) throws -> Member {
+        for _ in 0..<10 {
+            let port = try FreePort.find()
+            let child = try start(port, bus: FreePort.find(), place)
+            let isThere = try eventually("a server of the cluster answers or has ended") { () throws -> Bool? in
+                if child.ended != nil { return false }
+                let tool = try Tool.run("redis-cli", ["-p", "\(port)", "CLUSTER", "MYID"])
+                return tool.status == 0 && tool.output.count >= 40 ? true : nil
+            }
+            if isThere, child.ended == nil { return Member(port: port, child: child) }
+        }
+        throw HarnessFailure("no server of a cluster could be started in \(place)")
     }
 
     private static func start(_ port: Int, bus: Int, _ place: String) throws -> ChildProcess {

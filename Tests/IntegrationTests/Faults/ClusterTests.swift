@@ -278,6 +278,7 @@ struct ClusterFailoverTests {
                     }
                 })
             replica.signal(SIGSTOP)
+            try site.ask(lost, ["CLIENT", "KILL", "TYPE", "replica"])
             for session in own.dropFirst() { _ = try client.answered("TOKEN.REVOKE", session.token) }
             let rotated = try client.answered("TOKEN.ROTATE", own[0].token).newToken()
             lost.signal(SIGKILL)

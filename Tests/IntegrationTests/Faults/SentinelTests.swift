@@ -88,6 +88,7 @@ struct SentinelTests {
             letPass(.milliseconds(300))
             // The replicas sleep: what is written now goes nowhere else.
             for replica in site.servers.dropFirst() { replica.signal(SIGSTOP) }
+            try site.ask(site.servers[0], ["CLIENT", "KILL", "TYPE", "replica"])
             for token in tokens.dropFirst() { _ = try clients[0].answered("TOKEN.REVOKE", token) }
             let rotated = try clients[0].answered("TOKEN.ROTATE", tokens[0]).newToken()
             site.servers[0].signal(SIGKILL)
