@@ -134,6 +134,7 @@ test-asan: build-packages test-packages
 test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release
 	examples/testing/subscriptions.py --programs $(abspath $(RELEASEDIR))
+	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
