@@ -7,4 +7,6 @@ public enum Product {
     public static let socketName = "tokencached.sock"
     /// The folder of the system-wide daemon's state.
     public static let stateFolder = "/var/lib/tokencached"
+    /// How far this host's clock may be from Redis's, ms: past it the log and `doctor` say so.
+    public static let tolerableClockSkew: Int64 = 2_000
 }

@@ -15,6 +15,10 @@ public struct TokenCounters: Sendable, Equatable {
     public var recoveries: UInt64 = 0
     public var touches: UInt64 = 0
     public var ended: UInt64 = 0
+    /// Of them, because their subject has too many.
+    public var endedByLimit: UInt64 = 0
+    /// ISSUE and LOGIN that were refused because their subject has as many as it may.
+    public var refusedByLimit: UInt64 = 0
     /// Sessions that the last REVOKEEVERYONE of this daemon has ended by now.
     public var swept = 0
     /// Members without a session that this daemon took out of subjects' indexes.

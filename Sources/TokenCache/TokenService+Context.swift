@@ -78,6 +78,7 @@ extension TokenService: FlowContext {
         case .issued(let view):
             counters.issued += 1
             announce(.issue, "session issued", view)
+        case .limitReached: counters.refusedByLimit &+= 1
         case .everyoneEnded:
             audit?(AuditEvent(.everyone, peer: asking))
             logger.warning("everyone is logged out: all sessions and guests until now are ended")

@@ -1,66 +1,87 @@
+internal import DequeModule
 internal import EventLoop
 internal import Logging
 internal import Tokens
 
-/// Another master, which may lack what the one before acknowledged last: ends, LOGINs and ROTATEs of this daemon are carried
-/// out there once more, and until they stand the sessions are not called good. So the daemon that acknowledged never accepts
-/// the old token.
+/// Another master, which may lack what the one before acknowledged last: ends, LOGINs and ROTATEs that this daemon
+/// acknowledged are carried out there once more, and requests with tokens of those sessions wait until they stand. So the
+/// daemon that acknowledged never accepts the old token.
 final class Repetition {
+    private typealias Item = (wanted: StoredSession, data: DataChange, until: MonotonicInstant, hold: UInt64)
+
     /// Under way at a time.
     private static let width = 32
+    /// Before what failed is tried again: the new master may not be there yet.
     private static let pause = Duration.milliseconds(250)
 
     private unowned let service: TokenService
-    private let log: Logger
     private var timer: (any SchedulerTimer)?
-    private var waiting: [(sid: SessionID, next: StoredSession, until: MonotonicInstant)] = []
+    private var items: [SessionID: Item] = [:]
+    /// In the order in which they are tried; each sid once.
+    private var order = Deque<SessionID>()
     private var underWay = 0
     private var repeated = 0
     private var lost = 0
 
     init(_ service: TokenService) {
         self.service = service
-        log = service.logger
         timer = service.store.scheduler.makeTimer { [unowned self] in goOn() }
     }
 
     /// - Parameter isMeant: whether the session's master is another one now.
     func begin(_ isMeant: (SessionID) -> Bool) {
         let now = service.store.instant
-        let writes = service.ledger.acknowledged.all(at: now).filter { isMeant($0.sid) }
-        guard !writes.isEmpty else { return }
-        for write in writes {
-            service.ledger.deny(write.sid, at: now, for: AcknowledgedWrites.memory)
-            waiting.append((write.sid, write.next, now + AcknowledgedWrites.memory))
+        for write in service.ledger.acknowledged.all(at: now) where isMeant(write.sid) {
+            // As long as an end would be remembered.
+            let span = max(AcknowledgedWrites.memory, .milliseconds(service.policy.tombstone))
+            // What is here of the session, or is just being read, is from before.
+            service.forget(write.sid)
+            let hold = items[write.sid]?.hold ?? service.ledger.begin(write.sid)
+            if items[write.sid] == nil { order.append(write.sid) }
+            items[write.sid] = (write.next, write.data, now + span, hold)
         }
         goOn()
     }
 
     private func goOn() {
         let now = service.store.instant
-        waiting.removeAll { $0.until <= now }
-        let some = waiting.prefix(max(0, Self.width - underWay))
-        waiting.removeFirst(some.count)
-        underWay += some.count
-        for write in some {
-            service.run(RepeatFlow(sid: write.sid, wanted: write.next), at: nil, isHousekeeping: true) {
-                [self] result in
-                underWay -= 1
-                guard case .success(let wasLost) = result else {
-                    // The new master is not there yet.
-                    waiting.append(write)
-                    return timer?.start(after: Self.pause) ?? ()
-                }
-                repeated += 1
-                lost += wasLost ? 1 : 0
-                service.ledger.settled(write.sid)
-                if waiting.isEmpty, underWay == 0 { tell() } else { goOn() }
+        while underWay < Self.width, let sid = order.popFirst() {
+            guard let item = items.removeValue(forKey: sid) else { continue }
+            guard now < item.until else {
+                release(sid, item.hold)
+                continue
             }
+            underWay += 1
+            let flow = RepeatFlow(sid: sid, wanted: item.wanted, data: item.data)
+            service.run(flow, at: nil, isHousekeeping: true) { [self] in ended(sid, item, $0) }
         }
     }
 
+    private func ended(_ sid: SessionID, _ item: Item, _ result: Result<Bool, ServiceFault>) {
+        underWay -= 1
+        switch result {
+        case .success(let wasLost):
+            repeated += 1
+            lost += wasLost ? 1 : 0
+            release(sid, item.hold)
+            if order.isEmpty, underWay == 0 { tell() }
+            goOn()
+        case .failure where items[sid] != nil:
+            // A newer one is to be repeated: that holds.
+            release(sid, item.hold)
+        case .failure:
+            items[sid] = item
+            order.append(sid)
+            timer?.start(after: Self.pause)
+        }
+    }
+
+    private func release(_ sid: SessionID, _ hold: UInt64) {
+        for resume in service.ledger.end(hold, of: sid) { resume(nil) }
+    }
+
     private func tell() {
-        log.notice(
+        service.logger.notice(
             "another master: what was acknowledged lately stands there",
             metadata: ["looked_at": "\(repeated)", "were_lost": "\(lost)"])
         (repeated, lost) = (0, 0)

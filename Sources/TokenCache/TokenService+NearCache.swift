@@ -80,7 +80,7 @@ extension TokenService {
     /// served any more without it.
     func forgetAll(of subject: [UInt8], but spared: SessionID?) {
         guard let sessions, sessions.mayServeAnyStale(at: store.instant) else { return }
-        sessions.cache.dropAll(of: subject, but: spared)
+        sessions.cache.dropSubject(subject, but: spared)
     }
 
     /// For INFO.

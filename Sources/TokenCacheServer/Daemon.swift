@@ -75,8 +75,6 @@ public final class Daemon {
     /// of reach.
     static let embeddedStartLimit = Duration.seconds(10)
     static let externalStartLimit = Duration.milliseconds(500)
-    /// How far this host's clock may be from Redis's.
-    static let tolerableSkewMilliseconds: UInt64 = 2_000
 
     /// Claims the socket, or takes the one that systemd passes. Nothing is served before `run()`.
     /// - Parameters:
@@ -365,7 +363,7 @@ public final class Daemon {
 
     /// Logs and cookies go by this host's clock, limits by Redis's.
     private func warnOfSkew() {
-        guard let skew = parts?.router.first.clockSkewMilliseconds, skew.magnitude > Self.tolerableSkewMilliseconds,
+        guard let skew = parts?.router.first.clockSkew, skew.magnitude > Product.tolerableClockSkew.magnitude,
             skewWarnings.admit() != nil
         else { return }
         logger.warning(

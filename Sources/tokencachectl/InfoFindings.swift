@@ -1,8 +1,7 @@
+internal import Host
+
 /// What `doctor` reads out of INFO. Pure: the same figures give the same findings.
 enum InfoFindings {
-    /// Limits compare times of Redis's clock, but logs and cookies live by this host's.
-    static let tolerableSkewMs: Int64 = 2_000
-
     /// - Parameter trouble: what a question to Redis met just now.
     static func all(_ info: Info, ownVersion: String, trouble: Finding? = nil) -> [Finding] {
         guard info["tokencached_version"] != nil || info["upstream_state"] != nil else {
@@ -172,7 +171,9 @@ enum InfoFindings {
 
     static func skew(_ info: Info) -> Finding {
         guard let skew = info.number("upstream_clock_skew_ms") else { return silent("clock", "upstream_clock_skew_ms") }
-        guard skew.magnitude > UInt64(tolerableSkewMs) else { return .ok("clock", "\(skew) ms from Redis's clock") }
+        guard skew.magnitude > Product.tolerableClockSkew.magnitude else {
+            return .ok("clock", "\(skew) ms from Redis's clock")
+        }
         return .warn(
             "clock", "this host and Redis differ by \(skew) ms",
             remedy: "run a time service (chrony, systemd-timesyncd) on both")

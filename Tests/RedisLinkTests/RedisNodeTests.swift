@@ -65,6 +65,26 @@ struct RedisNodeTests {
         #expect(node.isArmed && node.isFresh(at: loop.now))
     }
 
+    @Test("what a script did is not told as done where the word that this is the master has gone meanwhile")
+    func unconfirmedScript() {
+        becomeFresh()
+        let fault = RedisFault(.readOnly, .unconfirmed)
+        node.confirmation = RedisNode.Confirmation(askedAt: loop.now, lifetime: .seconds(2), fault: fault)
+        var told: [Result<RedisReply, RedisFault>] = []
+        func run() {
+            node.run(
+                RedisNode.beatScript, keys: [Array("tc:s:~1".utf8)], arguments: [Array("1".utf8)], repeatable: true
+            ) { told.append($0) }
+        }
+        run()
+        loop.run(for: .milliseconds(50))
+        #expect(told.count == 1 && (try? told[0].get()) != nil)
+        run()
+        node.confirm(askedAt: nil)
+        loop.run(for: .milliseconds(50))
+        #expect(told.count == 2 && told[1] == .failure(fault))
+    }
+
     @Test("fresh from the first beat that came back, and for as long as requests come")
     func fresh() {
         let answers = visits(for: .seconds(60))

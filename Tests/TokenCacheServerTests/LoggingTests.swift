@@ -169,9 +169,9 @@ struct LoggingTests {
         }
         #expect(!LogOutput.isJournal("1:1", descriptor: -1))
 
-        #expect(LogOutput.write("one line\n", to: descriptor))
+        #expect(LogOutput.send("one line\n", to: descriptor))
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "one line\n")
-        #expect(!LogOutput.write("nobody listens\n", to: -1))
+        #expect(!LogOutput.send("nobody listens\n", to: -1))
     }
 
     @Test("a reader that stops reading loses lines, and holds nobody up")
@@ -180,11 +180,11 @@ struct LoggingTests {
         try #require(pipe(&ends) == 0)
         defer { for end in ends { close(end) } }
         let line = String(repeating: "x", count: 999) + "\n"
-        let written = (0..<1_000).count { _ in LogOutput.write(line, to: ends[1]) }
+        let written = (0..<1_000).count { _ in LogOutput.send(line, to: ends[1]) }
         #expect((16...128).contains(written), "a pipe holds 64 KiB: \(written)")
         var bytes = [UInt8](repeating: 0, count: 1 << 16)
         #expect(read(ends[0], &bytes, bytes.count) > 0)
-        #expect(LogOutput.write(line, to: ends[1]), "it reads again")
+        #expect(LogOutput.send(line, to: ends[1]), "it reads again")
     }
 
     @Test("an auditor's event is whole in either format, whatever its length", arguments: LogFormat.allCases)
@@ -194,7 +194,7 @@ struct LoggingTests {
         output.format = format
         let event =
             "{\"event\":\"login\",\"subject\":\"\(String(repeating: "\\u001b", count: 250))\",\"peer\":{\"uid\":1}}"
-        #expect(output.write(audit: event))
+        #expect(output.writeAudit(event))
         let line = try #require(lines.last)
         #expect(line.hasSuffix("\"peer\":{\"uid\":1}}\n"))
         let object = try #require(line.firstIndex(of: "{"))

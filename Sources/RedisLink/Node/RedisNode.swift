@@ -117,22 +117,24 @@ public final class RedisNode {
                 host: host.forFeed, endpoint: endpoint, settings: settings.link,
                 prefix: sessionPrefix,
                 channel: settings.prefix + Array("none".utf8), logger: logger
-            ) { [unowned self] in told($0) }
+            ) { [weak self] in self?.told($0) }
         }
         if settings.waitReplicas > 0 {
             replicas = ReplicaWait(
                 count: settings.waitReplicas, beside: link, on: host, settings: settings.link, prefix: settings.prefix,
                 logger: logger)
         }
-        link.onStateChange = { [unowned self] in linkChanged($0) }
-        link.refusalOfReads = { [unowned self] in
-            beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? unconfirmed
+        // Requests under way may outlive the node, of a server that has left its cluster.
+        link.onStateChange = { [weak self] in self?.linkChanged($0) }
+        link.refusalOfReads = { [weak self] in
+            guard let self else { return nil }
+            return beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? unconfirmed
         }
-        link.onLoss = { [unowned self] in linkLost($0) }
-        link.onLoginRefused = { [unowned self] _ in onLoginRefused?() }
-        replicas?.link.onLoginRefused = { [unowned self] _ in onLoginRefused?() }
-        replicas?.onKeyMoved = { [unowned self] in onBeatMoved?() }
-        timer = scheduler.makeTimer { [unowned self] in tick() }
+        link.onLoss = { [weak self] in self?.linkLost($0) }
+        link.onLoginRefused = { [weak self] _ in self?.onLoginRefused?() }
+        replicas?.link.onLoginRefused = { [weak self] _ in self?.onLoginRefused?() }
+        replicas?.onKeyMoved = { [weak self] in self?.onBeatMoved?() }
+        timer = scheduler.makeTimer { [weak self] in self?.tick() }
     }
 
     /// Begins to connect, and keeps at it until `close()`.
@@ -170,7 +172,10 @@ public final class RedisNode {
 
     /// Leads to another server from now on: connections, proofs and clock begin anew.
     func lead(to endpoint: RedisEndpoint, leaving fault: RedisFault) {
+        // Of the same one what is remembered is as old as it was.
+        let proved = endpoint == self.endpoint ? provedUntil : nil
         forgetServer()
+        provedUntil = proved
         link.lead(to: endpoint, leaving: fault)
         feed?.lead(to: endpoint, leaving: fault)
         replicas?.link.lead(to: endpoint, leaving: fault)
@@ -268,7 +273,18 @@ public final class RedisNode {
         awaken()
         if let unconfirmed, link.state == .ready { return scheduler.later { completion(.failure(unconfirmed)) } }
         link.run(
-            script, keys: keys, arguments: arguments, repeatable: repeatable, asking: asking, completion: completion)
+            script, keys: keys, arguments: arguments, repeatable: repeatable, asking: asking,
+            completion: confirmed(completion))
+    }
+
+    /// What a script has done counts only where the server is still the one when it answers: the word may have gone while
+    /// the request waited for its connection or for its answer.
+    private func confirmed(_ completion: @escaping RedisLink.Completion) -> RedisLink.Completion {
+        guard confirmation != nil else { return completion }
+        return { [weak self] result in
+            if case .success = result, let unconfirmed = self?.unconfirmed { return completion(.failure(unconfirmed)) }
+            completion(result)
+        }
     }
 
     /// Whether the server owes an answer for so long.

@@ -26,8 +26,8 @@ struct ClusterMap: Equatable {
     private(set) var masters: [Master] = []
     /// The ids of all servers, replicas among them.
     private(set) var all: Set<String> = []
-    /// Nobody else is in the cluster who could say anything.
-    var isAlone: Bool { all.count == 1 }
+    /// No other master is there who could say anything of it, or take its place by himself.
+    func isOnlyMaster(_ master: Master) -> Bool { !masters.contains { $0.id != master.id && !$0.slots.isEmpty } }
 
     /// Masters that are believed in at most.
     static let mostMasters = 1_000
@@ -133,7 +133,7 @@ struct SlotOwners {
     struct Changes: Equatable {
         /// The slots whose owner is another one now, or has another epoch.
         var all = SlotSet()
-        /// Of them those whose owner before is no master any more, or is out of reach.
+        /// Of them those that were another's before.
         var inherited = SlotSet()
     }
 
@@ -142,8 +142,6 @@ struct SlotOwners {
         let masters = map.masters.map(\.withoutState)
         guard masters != last else { return Changes() }
         last = masters
-        let named = Set(masters.map(\.id))
-        let failing = Set(map.masters.filter(\.isFailing).map(\.id))
         var changes = Changes()
         for master in map.masters where !master.slots.isEmpty {
             let new = Owner(index: index(of: master.id), epoch: master.epoch)
@@ -153,9 +151,7 @@ struct SlotOwners {
                     // have become a master since.
                     let before = ids[old.index]
                     guard old != new, new.epoch > old.epoch || !map.all.contains(before) else { continue }
-                    if old.index != new.index, !named.contains(before) || failing.contains(before) {
-                        changes.inherited.insert(slot)
-                    }
+                    if old.index != new.index { changes.inherited.insert(slot) }
                 }
                 owners[slot] = new
                 changes.all.insert(slot)

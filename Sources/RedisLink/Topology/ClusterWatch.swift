@@ -29,6 +29,8 @@ public final class ClusterWatch: RedisTopology {
         var slots = SlotSet()
         /// On their way from here or to here, as it said itself.
         var moving = SlotSet()
+        /// Of the key of the beat.
+        var beatSlot: Int?
         /// Where the key of the beat was not taken.
         var refused = SlotSet()
         /// Silent: it is not used again before another server's map names it.
@@ -67,6 +69,8 @@ public final class ClusterWatch: RedisTopology {
     private static let retryPause = Duration.milliseconds(500)
     /// How long a server is kept that owns nothing any more.
     private static let idleLimit = Duration.seconds(10)
+    /// Servers that are asked for the map beside those of `redis.url`, where nobody else is left.
+    private static let mostOthers = 16
     /// Servers that may send a request on.
     private static let mostHops = 5
     /// Between two tries of a command whose keys are just moving.
@@ -117,23 +121,7 @@ public final class ClusterWatch: RedisTopology {
     }
 
     public func start() {
-        for (name, port) in settings.seeds {
-            var link = LinkSettings()
-            link.timeout = Self.silenceLimit
-            link.requiresMaster = false
-            link.password = settings.password
-            let source = Source(
-                RedisLink(
-                    host: host, endpoint: .tcp(host: name, port: port, login: settings.login), settings: link,
-                    scripts: [], logger: logger), host: name)
-            source.link.onStateChange = { [weak self, weak source] state in
-                if state == .ready, let self, let source, map == nil { ask(source) }
-            }
-            source.link.onLoss = { [unowned self] in if $0.isRefusedLogin { router.onLoginRefused?() } }
-            source.link.onLoginRefused = { [unowned self] _ in router.onLoginRefused?() }
-            seeds.append(source)
-            source.link.start()
-        }
+        for (name, port) in settings.seeds { watch(name, port) }
         timer?.start(after: Self.tick)
     }
 
@@ -154,6 +142,32 @@ public final class ClusterWatch: RedisTopology {
         flushWaiting()
     }
 
+    /// Those of `redis.url` may be gone, and all others lost at once: whoever was in the map is asked as well.
+    private func findOthers() {
+        for master in map?.masters ?? [] where seeds.count < settings.seeds.count + Self.mostOthers {
+            let isKnown = seeds.contains { $0.link.endpoint == endpoint(master.address) }
+            if !isKnown { watch(master.address.host, master.address.port) }
+        }
+    }
+
+    private func watch(_ name: String, _ port: UInt16) {
+        var link = LinkSettings()
+        link.timeout = Self.silenceLimit
+        link.requiresMaster = false
+        link.password = settings.password
+        let source = Source(
+            RedisLink(
+                host: host, endpoint: .tcp(host: name, port: port, login: settings.login), settings: link,
+                scripts: [], logger: logger), host: name)
+        source.link.onStateChange = { [weak self, weak source] state in
+            if state == .ready, let self, let source, map == nil { ask(source) }
+        }
+        source.link.onLoss = { [unowned self] in if $0.isRefusedLogin { router.onLoginRefused?() } }
+        source.link.onLoginRefused = { [unowned self] _ in router.onLoginRefused?() }
+        seeds.append(source)
+        source.link.start()
+    }
+
     /// Whether every slot's owner is known.
     private(set) var isWhole = false
     /// Servers that own slots, in the order of their ids.
@@ -167,6 +181,7 @@ public final class ClusterWatch: RedisTopology {
         for member in members where !member.isLost {
             if isSilent(member) { lose(member) } else if member.node.state == .ready { member.isLossTold = false }
         }
+        if !sources.contains(where: { $0.link.state == .ready }) { findOthers() }
         if map == nil || !waiting.isEmpty || members.contains(where: \.isLost) {
             for source in sources { ask(source) }
         } else if mappedAt.duration(to: now) >= Self.interval {
@@ -212,7 +227,8 @@ public final class ClusterWatch: RedisTopology {
 
     private func learn(_ new: ClusterMap) {
         // One that has slept knows nothing of what happened.
-        guard new.isAlone || !members.contains(where: { $0.isLost && $0.id == new.teller }) else { return }
+        let isLost = members.contains { $0.isLost && $0.id == new.teller }
+        guard !isLost || members.allSatisfy(\.isLost) else { return }
         mappedAt = host.scheduler.now
         let changes = slotOwners.learn(new)
         map = new
@@ -226,12 +242,15 @@ public final class ClusterWatch: RedisTopology {
                 member.moving = master.moving
                 chooseBeat(member)
             }
-            // Its own word that it lives is worth nothing.
-            let isNamed = !master.isFailing && (new.teller != master.id || new.isAlone)
+        }
+        if !changes.all.isEmpty { assign(changes, byOwner) }
+        for master in new.masters {
+            guard let member = members.first(where: { $0.id == master.id }) else { continue }
+            // Its own word that it lives is worth nothing, but where nobody else could say it.
+            let isNamed = !master.isFailing && (new.teller != master.id || new.isOnlyMaster(master))
             let mayTry = member.isLost && member.lostAt.duration(to: mappedAt) >= Self.retryPause
             if isNamed, mayTry || member.address != master.address { lead(member, to: master.address) }
         }
-        if !changes.all.isEmpty { assign(changes, byOwner) }
         flushWaiting()
     }
 
@@ -259,7 +278,8 @@ public final class ClusterWatch: RedisTopology {
     /// The lowest slot that stays, so that all daemons choose the same.
     private func chooseBeat(_ member: Member) {
         let settled = member.slots.subtracting(member.moving)
-        if let slot = settled.subtracting(member.refused).lowest ?? settled.lowest {
+        if let slot = settled.subtracting(member.refused).lowest ?? settled.lowest, slot != member.beatSlot {
+            member.beatSlot = slot
             member.node.beat(under: KeySlot.tag(of: slot))
         }
     }
@@ -330,7 +350,7 @@ public final class ClusterWatch: RedisTopology {
         let now = host.scheduler.now
         request.expires = now + settings.timeout
         // Whoever asks one server keeps all of them proved.
-        if !router.isFresh(at: now) { for node in owners { node.keepProving() } }
+        if !router.isAllFresh(at: now) { for node in owners { node.keepProving() } }
         dispatch(request)
     }
 
@@ -371,11 +391,13 @@ public final class ClusterWatch: RedisTopology {
             if there.isOnce {
                 // What a server answers whose slot this is not yet is not kept.
                 router.onDoubt?()
+                if member.idleSince != nil { member.idleSince = host.scheduler.now }
                 return send(request, to: member.node, asking: true)
             }
             if slotOwners.hand(there.slot, to: member.id) {
                 var changes = SlotOwners.Changes()
                 changes.all.insert(there.slot)
+                changes.inherited.insert(there.slot)
                 assign(changes, slotOwners.byOwner)
             }
             press()

@@ -125,7 +125,9 @@ public final class RedisRouter {
     func dismiss(_ node: RedisNode) {
         guard nodes.count > 1 else { return }
         nodes.removeAll { $0 === node }
-        if first === node { first = nodes[0] }
+        if first === node { first = nodes.first { $0.state == .ready } ?? nodes[0] }
+        (node.onStateChange, node.onArmed, node.onInvalidation) = (nil, nil, nil)
+        (node.onFreshness, node.onLedElsewhere, node.onLoginRefused, node.onBeatMoved) = (nil, nil, nil, nil)
         judgeFreshness()
     }
 
@@ -163,7 +165,7 @@ public final class RedisRouter {
     /// Whether what is remembered, of whatever key, may answer a request that came at `now`. Called for every request: the
     /// beat goes on for as long as they come.
     @inline(__always)
-    public func isFresh(at now: MonotonicInstant) -> Bool {
+    public func isAllFresh(at now: MonotonicInstant) -> Bool {
         activity.lastRequest = now
         return now.nanoseconds <= freshUntil.nanoseconds
     }
@@ -182,11 +184,11 @@ public final class RedisRouter {
     public func isArmed(_ key: [UInt8]) -> Bool { node(of: key)?.isArmed ?? false }
 
     /// Whether every change is told.
-    public var isArmed: Bool { servers.allSatisfy(\.isArmed) }
+    public var isArmed: Bool { !servers.isEmpty && servers.allSatisfy(\.isArmed) }
     /// Every change that servers made before it was told.
     public var provedAt: MonotonicInstant { freshUntil - RedisNode.proofLimit }
     /// Whether what is remembered answers, or would behind the next request.
-    public var isProved: Bool { servers.allSatisfy(\.isProved) }
+    public var isProved: Bool { !servers.isEmpty && servers.allSatisfy(\.isProved) }
     /// Why what is remembered does not answer, in plain words; nil while it does, and where nothing is known.
     public var nearCacheFault: String? { servers.lazy.compactMap(\.nearCacheFault).first }
 

@@ -59,13 +59,13 @@ extension TokenService {
         case .confirm: counters.confirmations += 1
         case .rotate: counters.rotations += 1
         case .login, .rotateByForce: counters.forcedRotations += 1
-        case .end: counters.ended += 1
+        case .end:
+            counters.ended += 1
+            if case .ended(let tombstone) = write.next, tombstone.reason == .limit { counters.endedByLimit &+= 1 }
         case .create, .renewBindings, .promote, .amend, .setData: break
         }
         watch.written(write, of: sid)
-        if store.router.mayChangeServers, write.isForced || write.entersIndex != nil {
-            ledger.acknowledged.insert(write.next, of: sid, at: store.instant)
-        }
+        if write.isForced { acknowledged(write.next, of: sid, write.data) }
         guard case .ended(let tombstone) = write.next, let old = write.over else { return }
         audit?(AuditEvent(.end, sid: sid, subject: old.subject, peer: peer, reason: tombstone.reason.rawValue))
         logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])
@@ -74,6 +74,12 @@ extension TokenService {
             let isCertain = policy.tombstone > store.scriptLifetime
             tidy(index, [isCertain ? .ended(sid) : .gone(IndexMember(sid: sid, score: decimal(old.absoluteEnd)))])
         }
+    }
+
+    /// Somebody is told that this stands.
+    func acknowledged(_ session: StoredSession, of sid: SessionID, _ data: DataChange) {
+        guard store.router.mayChangeServers else { return }
+        ledger.acknowledged.insert(session, of: sid, data: data, at: store.instant)
     }
 
     /// Records an access.

@@ -40,6 +40,10 @@ protocol FlowContext: AnyObject {
     /// Ends sessions of a subject, some time, each unless a LOGIN or ROTATE comes after its generation.
     func endLater(_ endings: [(sid: SessionID, generation: Int64)], of subject: [UInt8], _ reason: EndReason)
 
+    /// Somebody is told that this stands, though this daemon did not write it: should its master fail, it is carried out
+    /// once more.
+    func acknowledged(_ session: StoredSession, of sid: SessionID, _ data: DataChange)
+
     // The near cache.
     func keep(
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds)
@@ -69,6 +73,8 @@ enum FlowNotice {
     case noSession(SessionID)
     case loggedIn(SessionView)
     case issued(SessionView)
+    /// The subject has as many sessions as it may.
+    case limitReached
     /// Everyone was logged out.
     case everyoneEnded
     /// Of them so many sessions have a tombstone by now.
@@ -81,6 +87,8 @@ enum FlowNotice {
 }
 
 extension FlowContext {
+    func acknowledged(_ session: StoredSession, of sid: SessionID, _ data: DataChange) {}
+
     /// Refuses to call a session good whose end was asked for.
     func checkDenials(_ sid: SessionID) throws(Unavailable) {
         guard isDenied(sid) else { return }

@@ -62,6 +62,14 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
     }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<LoginAnswer> {
+        let step = try step(after: event, context)
+        if case .answer(.refused, _) = step { context.report(.limitReached) }
+        return step
+    }
+
+    private mutating func step(
+        after event: FlowEvent, _ context: some FlowContext
+    ) throws -> FlowStep<LoginAnswer> {
         switch (state, event) {
         case (.making, _): return try make(event, context)
         case (.entering(let step, let entry), .entered(let outcome)):

@@ -6,13 +6,14 @@ struct RepeatFlow: Flow {
     let sid: SessionID
     /// What was acknowledged to stand there.
     let wanted: StoredSession
+    /// Of a LOGIN: written with it.
+    let data: DataChange
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Bool> {
         switch event {
-        case .begin: return .hold(sid, nil)
-        case .held: return .read(.anew(sid))
+        case .begin: return .read(.anew(sid))
         case .read(let copy, _), .overtaken(let copy):
-            guard let write = try write(over: copy.session, context) else { return .answer(false) }
+            guard let write = write(over: copy.session) else { return .answer(false) }
             return .write(write, of: sid)
         case .written: return .answer(true)
         // Nobody can be let in by it.
@@ -23,7 +24,7 @@ struct RepeatFlow: Flow {
     }
 
     /// Nil where nothing is lost.
-    private func write(over found: StoredSession, _ context: some FlowContext) throws -> SessionWrite? {
+    private func write(over found: StoredSession) -> SessionWrite? {
         switch (wanted, found) {
         // A session that was ended never lives again: this one is from before.
         case (.ended(let tombstone), .live(let record)): return .end(record, tombstone.reason, login: tombstone.login)
@@ -31,11 +32,9 @@ struct RepeatFlow: Flow {
             guard record.forcedGeneration < wanted.forcedGeneration else { return nil }
             var next = wanted
             next.revision = max(wanted.revision, record.revision &+ 1)
-            return SessionWrite(kind: .rotateByForce, over: record, next: .live(next))
-        case (.live(let wanted), .absent):
-            guard try context.now() < wanted.expireAt else { return nil }
-            return .create(wanted, [])
-        case (.ended, _), (.live, .ended), (.absent, _): return nil
+            return SessionWrite(kind: .rotateByForce, over: record, next: .live(next), data: data)
+        // Nobody can be let in. A session that is not there may have been ended by somebody who was told so.
+        case (.ended, _), (.live, .absent), (.live, .ended), (.absent, _): return nil
         }
     }
 }

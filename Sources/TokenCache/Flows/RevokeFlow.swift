@@ -37,6 +37,7 @@ struct RevokeFlow: Flow {
         case .absent: return .answer(.unknown)
         case .ended where subject != nil && !hasEnded:
             repeats = sid
+            context.acknowledged(copy.session, of: sid, .none)
             return .answer(.unknown)
         case .ended(let tombstone):
             if claim?.guest != nil { context.noteSession(ofGuest: sid) }
@@ -46,6 +47,7 @@ struct RevokeFlow: Flow {
                 return .answer(.replayed)
             }
             repeats = sid
+            context.acknowledged(copy.session, of: sid, .none)
             return .answer(.revoked(tombstone.reason))
         case .live(let record):
             if let subject, record.subject != subject { return .answer(.unknown) }

@@ -12,24 +12,27 @@ struct AcknowledgedWrites {
     static let capacity = 65_536
 
     /// What stands there since then.
-    private var writes: [SessionID: (next: StoredSession, number: UInt64)] = [:]
+    private var writes: [SessionID: (next: StoredSession, data: DataChange, number: UInt64)] = [:]
     private var order = Deque<(sid: SessionID, number: UInt64, at: MonotonicInstant)>()
     private var latest: UInt64 = 0
 
-    mutating func insert(_ next: StoredSession, of sid: SessionID, at now: MonotonicInstant) {
+    /// - Parameter data: that was written with it.
+    mutating func insert(
+        _ next: StoredSession, of sid: SessionID, data: DataChange = .none, at now: MonotonicInstant
+    ) {
         forget(before: now)
         while order.count >= Self.capacity { removeFirst() }
         latest += 1
-        writes[sid] = (next, latest)
+        writes[sid] = (next, data, latest)
         order.append((sid, latest, now))
     }
 
     /// In the order in which they were acknowledged.
-    mutating func all(at now: MonotonicInstant) -> [(sid: SessionID, next: StoredSession)] {
+    mutating func all(at now: MonotonicInstant) -> [(sid: SessionID, next: StoredSession, data: DataChange)] {
         forget(before: now)
         return order.compactMap { entry in
             guard let write = writes[entry.sid], write.number == entry.number else { return nil }
-            return (entry.sid, write.next)
+            return (entry.sid, write.next, write.data)
         }
     }
 

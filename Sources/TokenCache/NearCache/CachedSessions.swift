@@ -69,7 +69,7 @@ final class CachedSessions {
         router.onGap = { [unowned self] gap in
             switch gap {
             case .everything: flush()
-            case .slots(let slots): cache.dropAll { slots.contains($0) }
+            case .slots(let slots): cache.dropSlots { slots.contains($0) }
             }
             onArmed()
         }
@@ -79,12 +79,12 @@ final class CachedSessions {
     /// Whether what is here of a session may answer a request that came at `now`.
     @inline(__always)
     func isFresh(_ sid: SessionID, at now: MonotonicInstant) -> Bool {
-        router.isFresh(at: now) || (router.isCluster && router.isFresh(keys.session(sid), at: now))
+        router.isAllFresh(at: now) || (router.isCluster && router.isFresh(keys.session(sid), at: now))
     }
 
     /// Whether when everyone was logged out last is known to this moment.
     func isEpochFresh(at now: MonotonicInstant) -> Bool {
-        router.isFresh(at: now) || (router.isCluster && router.isFresh(epochKey, at: now))
+        router.isAllFresh(at: now) || (router.isCluster && router.isFresh(epochKey, at: now))
     }
 
     /// Whether what is here of a session may answer although Redis does not.

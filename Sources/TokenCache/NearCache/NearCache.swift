@@ -113,7 +113,7 @@ final class NearCache {
     }
 
     /// Drops all sessions of a subject but the one named. Looks at every entry.
-    func dropAll(of subject: [UInt8], but spared: SessionID?) {
+    func dropSubject(_ subject: [UInt8], but spared: SessionID?) {
         let kept = spared.flatMap(table.find)
         removeAll { index, entry in
             index != kept && entry.details?.subject.elementsEqual(subject) == true
@@ -121,7 +121,7 @@ final class NearCache {
     }
 
     /// Drops all sessions whose slot is such a one. Looks at every entry.
-    func dropAll(inSlots isMeant: (Int) -> Bool) { removeAll { isMeant(Int($1.slot)) } }
+    func dropSlots(where isMeant: (Int) -> Bool) { removeAll { isMeant(Int($1.slot)) } }
 
     private func removeAll(_ isMeant: (UInt32, NearCacheEntry) -> Bool) {
         var next = oldest

@@ -35,12 +35,12 @@ extension SessionStore {
         guard let node = router.node(of: key), node === mark.node else {
             return later { done(.failure(Unavailable(RedisFault.unacknowledged))) }
         }
-        keep(at: node, [mark], by: deadline(arrival)) { done($0.map(Result.failure) ?? .success(())) }
+        keepAll(at: node, [mark], by: deadline(arrival)) { done($0.map(Result.failure) ?? .success(())) }
     }
 
     /// Waits until a server's replicas have what it has just answered.
     /// - Parameter marks: from when it was sent. A server that was not known then has made its connections since.
-    func keep(
+    func keepAll(
         at node: RedisNode, _ marks: [ReplicaMark], by deadline: MonotonicInstant,
         _ done: @escaping (Unavailable?) -> Void
     ) {

@@ -246,7 +246,7 @@ final class SessionStore {
             guard let deadline, node.replicas != nil, case .success(let written) = reply, !written.isLate else {
                 return done(reply)
             }
-            keep(at: node, marks, by: deadline) { fault in done(fault.map(Result.failure) ?? reply) }
+            keepAll(at: node, marks, by: deadline) { fault in done(fault.map(Result.failure) ?? reply) }
         }
     }
 

@@ -38,7 +38,7 @@ extension ReplyWriter {
 
     /// How many fields `holder` writes.
     static func fieldCount(_ view: SessionView) -> Int {
-        9 + fieldCount(ofToken: view) + (view.differs.isEmpty ? 0 : 1) + (view.isStale ? 1 : 0)
+        9 + tokenFieldCount(view) + (view.differs.isEmpty ? 0 : 1) + (view.isStale ? 1 : 0)
     }
 
     /// What is known of the holder: every field of an accepted token but `status` and `accepted`.
@@ -59,7 +59,7 @@ extension ReplyWriter {
         if view.isStale { bulk("stale"); integer(1) }
     }
 
-    private static func fieldCount(ofToken view: SessionView) -> Int {
+    private static func tokenFieldCount(_ view: SessionView) -> Int {
         view.newToken == nil ? 0 : view.isPersistent ? 2 : 1
     }
 
@@ -77,12 +77,12 @@ extension ReplyWriter {
 
     /// A token that is not accepted: its status, the reason where there is one, and nothing else.
     mutating func refusal(_ refusal: Refusal) {
-        map(2 + Self.fieldCount(refusal))
+        map(2 + Self.refusalFieldCount(refusal))
         status(refusal.status, accepted: false)
         reason(of: refusal)
     }
 
-    static func fieldCount(_ refusal: Refusal) -> Int { if case .revoked = refusal { 1 } else { 0 } }
+    static func refusalFieldCount(_ refusal: Refusal) -> Int { if case .revoked = refusal { 1 } else { 0 } }
 
     mutating func reason(of refusal: Refusal) {
         if case .revoked(let reason) = refusal { bulk("reason"); bulk(reason.rawValue) }
@@ -97,7 +97,7 @@ extension ReplyWriter {
 
     /// A token that is good, and not good enough for what is required of it. It may have been due.
     mutating func unmet(_ view: SessionView, status: StaticString) {
-        map(5 + Self.fieldCount(ofToken: view))
+        map(5 + Self.tokenFieldCount(view))
         self.status(status, accepted: false)
         sid(view.sid)
         bulk("subject"); bulk(view.subject)
@@ -119,7 +119,7 @@ extension ReplyWriter {
         case .accepted: return self.page(page, data: data)
         case .none: session(page.holder, status: "none", accepted: false, extra: Self.tailCount(page, data))
         case .refused(let refusal):
-            map(2 + Self.fieldCount(refusal) + Self.fieldCount(page.holder) + Self.tailCount(page, data))
+            map(2 + Self.refusalFieldCount(refusal) + Self.fieldCount(page.holder) + Self.tailCount(page, data))
             status(refusal.status, accepted: false)
             reason(of: refusal)
             holder(page.holder)

@@ -29,7 +29,7 @@ public enum DurationText {
         }
         guard let unit = unit(rest) else { return .failure(isUnitLike(rest) ? .unknownUnit : .malformed) }
         if overflowed { return .failure(.tooLarge) }
-        guard let part = fraction.milliseconds(of: unit) else { return .failure(.inexact) }
+        guard let part = fraction.multiple(of: unit) else { return .failure(.inexact) }
         let (product, tooLarge) = whole.multipliedReportingOverflow(by: unit)
         let (sum, tooLargeAfterAll) = product.addingReportingOverflow(part)
         return tooLarge || tooLargeAfterAll ? .failure(.tooLarge) : .success(sum)
@@ -124,7 +124,7 @@ private struct Fraction {
     }
 
     /// This fraction of `unit` milliseconds, or nil if that is not a whole number.
-    func milliseconds(of unit: Int64) -> Int64? {
+    func multiple(of unit: Int64) -> Int64? {
         let scaled = value * unit
         return isTooLong || scaled % scale != 0 ? nil : scaled / scale
     }

@@ -127,7 +127,7 @@ final class AuditTrail {
         case .none: return
         case .log:
             // Not through a logger: no level and no rate holds it back.
-            if output.write(audit: Self.line(event, at: clock())) { written &+= 1 } else { lost &+= 1 }
+            if output.writeAudit(Self.line(event, at: clock())) { written &+= 1 } else { lost &+= 1 }
         case .file(let descriptor, let path):
             let line = (isTorn ? "\n" : "") + Self.line(event, at: clock()) + "\n"
             write(Array(line.utf8), to: descriptor, path)

@@ -30,7 +30,7 @@ public final class LogOutput: Sendable {
     /// - Parameter journalStream: the value of `JOURNAL_STREAM`, `device:inode`, which systemd sets (systemd.exec(5)).
     public convenience init(level: Logger.Level, format: LogFormat = .text, journalStream: String?) {
         let style: LogStyle = Self.isJournal(journalStream, descriptor: STDERR_FILENO) ? .journal : .readable
-        self.init(style: style, format: format, level: level, now: HostClock.now) { Self.write($0, to: STDERR_FILENO) }
+        self.init(style: style, format: format, level: level, now: HostClock.now) { Self.send($0, to: STDERR_FILENO) }
     }
 
     init(
@@ -66,7 +66,7 @@ public final class LogOutput: Sendable {
     /// Writes an event of the trail for auditors whole, whatever its length, past every level and rate.
     /// - Parameter event: a JSON object.
     /// - Returns: whether it was written.
-    func write(audit event: String) -> Bool {
+    func writeAudit(_ event: String) -> Bool {
         switch format {
         case .text:
             let empty = LogLine.text(style: style, level: .notice, message: "audit", metadata: [:], time: now())
@@ -92,7 +92,7 @@ public final class LogOutput: Sendable {
     /// stop the daemon. The descriptor is others', too, so it is not set to non-blocking: a pipe or socket is asked for room
     /// first, and has it for a whole line then (pipe(7), PIPE_BUF).
     /// - Returns: whether the line was written.
-    static func write(_ line: String, to descriptor: Int32) -> Bool {
+    static func send(_ line: String, to descriptor: Int32) -> Bool {
         let bytes = Array(line.utf8)
         var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         guard poll(&room, 1, 0) > 0 else { return false }

@@ -24,6 +24,12 @@ extension Figure {
         .counter(.tokens, "replays", "`tokens_validated_replayed`") { $0.tokens.replayed },
         .counter(.tokens, "touches", "accesses that were written down") { $0.tokens.touches },
         .counter(.tokens, "sessions_ended", "sessions that this daemon ended") { $0.tokens.ended },
+        .counter(.tokens, "sessions_ended_by_limit", "of them, because their subject has too many") {
+            $0.tokens.endedByLimit
+        },
+        .counter(.tokens, "logins_refused_by_limit", "ISSUE and LOGIN of a subject that has as many as it may") {
+            $0.tokens.refusedByLimit
+        },
         .counter(.tokens, "index_removals", "members without a session that left a subject's index here") {
             $0.tokens.indexRemovals
         },

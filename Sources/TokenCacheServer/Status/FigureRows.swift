@@ -118,7 +118,7 @@ extension Figure {
             $0.node.serverInfo.maxmemoryPolicy
         },
         .gauge(.upstream, "upstream_clock_skew_ms", "Redis's clock minus the host's", .milliseconds) {
-            $0.node.clockSkewMilliseconds.map { Int($0) }
+            $0.node.clockSkew.map { Int($0) }
         },
         .counter(.upstream, "upstream_requests", "commands for clients, and beats") { $0.node.counters.requests },
         .counter(.upstream, "upstream_round_trips", "replies, heartbeats too") { $0.node.counters.replies },
@@ -229,7 +229,7 @@ extension LinkState {
 extension RedisNode {
 
     /// Redis's clock minus this host's.
-    var clockSkewMilliseconds: Int64? {
+    var clockSkew: Milliseconds? {
         guard let serverTime else { return nil }
         return serverTime - HostClock.now()
     }

@@ -47,6 +47,32 @@ struct EveryoneTests {
         }
     }
 
+    @Test("tokencachectl: all sessions in a table, and everyone out with a line that says how far it is")
+    func control() throws {
+        try withWorld(.standalone) { world in
+            let client = try world.client()
+            let token = try client.issue("SUBJECT", "ann")
+            let program = PackageFolder.program("tokencachectl")
+            let table = try Tool.run(world.stage, program, ["--socket", world.daemon.socket, "sessions"]).output
+            let lines = table.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+            #expect(lines.count == 2 && lines[0] == ["SID", "AGE", "UNUSED", "ENDS", "IN", "SUBJECT"], "\(table)")
+            #expect(lines[1].first == TokenText.sid(token).lowercased() && lines[1].last == "ann", "\(table)")
+            let count = 20_000
+            for _ in 0..<count / 500 {
+                for reply in try client.pipeline(Array(repeating: ["TOKEN.ISSUE", "SUBJECT", "bob"], count: 500)) {
+                    #expect(reply.errorText == nil)
+                }
+            }
+            // A terminal of its own: there the line is shown.
+            let ending = try Tool.run(
+                world.stage, "script",
+                ["-qec", "\(program) --socket \(world.daemon.socket) revoke --everything --yes", "/dev/null"])
+            #expect(ending.status == 0 && ending.output.contains(" sessions ended …"), "\(ending.output.suffix(500))")
+            #expect(ending.output.contains("\(count + 1)"), "\(ending.output.suffix(500))")
+            #expect(try client.validate(token).status == "revoked")
+        }
+    }
+
     @Test("everyone is logged out for a daemon that starts later, and for one that was cut off meanwhile")
     func everyoneOutForLatecomers() throws {
         try withWorld(.standalone, daemons: 2) { world in

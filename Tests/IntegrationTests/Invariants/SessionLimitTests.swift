@@ -64,7 +64,13 @@ struct SessionLimitTests {
                     }
                 }
             }
+            #expect(try Self.told("sessions_ended_by_limit", clients) > 0)
         }
+    }
+
+    /// What all daemons count together.
+    private static func told(_ figure: String, _ clients: [RESPClient]) throws -> Int {
+        try clients.reduce(0) { sum, client in sum + (try DaemonFacts(client, "tokens").number(figure)) }
     }
 
     private func expectOvertaken(_ reply: Fields) {
@@ -90,6 +96,8 @@ struct SessionLimitTests {
                 #expect(again.allSatisfy { $0.reply.status == "issued" } && again.count == 3)
                 #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 3)
             }
+            let clients = try (0..<3).map { try world.client(ofDaemon: $0) }
+            #expect(try Self.told("logins_refused_by_limit", clients) == 15 * 6)
         }
     }
 }
