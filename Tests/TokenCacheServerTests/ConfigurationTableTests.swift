@@ -4,12 +4,22 @@ import Logging
 import SeededRandom
 import TestSupport
 import Testing
+import TokenCache
+import Tokens
 import WireProtocol
 
 @testable import TokenCacheServer
 
 @Suite("The table of keys, and what must agree with it")
 struct ConfigurationTableTests {
+    @Test("what a policy is when nobody says is what the table says")
+    func policies() {
+        let defaults = Settings()
+        #expect(TokenPolicy(defaults) == TokenPolicy())
+        #expect(StatelessPolicy(defaults) == StatelessPolicy())
+        #expect(defaults.limits.maxBulk == ProtocolLimits().maxBulk)
+    }
+
     @Test("names are unique, also as variables, and every default is in its own range")
     func sound() {
         #expect(Set(SettingRow.all.map(\.name)).count == SettingRow.all.count)
