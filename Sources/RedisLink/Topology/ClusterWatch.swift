@@ -145,8 +145,11 @@ public final class ClusterWatch: RedisTopology {
     /// Those of `redis.url` may be gone, and all others lost at once: whoever was in the map is asked as well.
     private func findOthers() {
         for master in map?.masters ?? [] where seeds.count < settings.seeds.count + Self.mostOthers {
-            let isKnown = seeds.contains { $0.link.endpoint == endpoint(master.address) }
-            if !isKnown { watch(master.address.host, master.address.port) }
+            let place = endpoint(master.address)
+            guard case .tcp(let name, let port, _) = place, !seeds.contains(where: { $0.link.endpoint == place }) else {
+                continue
+            }
+            watch(name, port)
         }
     }
 
