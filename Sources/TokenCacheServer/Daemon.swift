@@ -43,8 +43,6 @@ public final class Daemon {
     /// `limits.max-clients`, or fewer where descriptors are short.
     private var maxClients: Int
     private var embedded: EmbeddedRedis?
-    /// Nil without `redis.password-command`.
-    private var passwordCommand: PasswordCommand?
     private var parts: Parts?
     private var timers: [LoopTimer] = []
     private var signals: [SignalWatch] = []
@@ -59,11 +57,7 @@ public final class Daemon {
 
     /// What exists once Redis's address is known.
     private struct Parts {
-        let router: RedisRouter
-        /// Nil where Redis is not spoken to over TLS.
-        let tls: TLSStreams?
-        /// Finds out which servers there are; nil where one is named.
-        let topology: (any RedisTopology)?
+        let redis: RedisAccess
         let server: Server
         let dispatcher: Dispatcher
         /// Nil where Redis is embedded: it is nobody else's.
@@ -153,10 +147,10 @@ public final class Daemon {
         do {
             let parts = try makeParts(endpoint)
             self.parts = parts
-            parts.router.onStateChange = { [weak self] state in self?.redisChanged(state) }
-            connect(parts)
+            parts.redis.router.onStateChange = { [weak self] state in self?.redisChanged(state) }
+            parts.redis.start { [weak self] in self?.phase == .running }
             after(limit) { [weak self] in
-                if let pending = self?.passwordCommand?.pending { parts.router.first.leave(pending) }
+                if let pending = self?.parts?.redis.passwordCommand?.pending { parts.redis.router.first.leave(pending) }
                 self?.startAccepting()
             }
             sampleRates(parts.dispatcher)
@@ -169,28 +163,17 @@ public final class Daemon {
         }
     }
 
-    /// Where a program gives the password, it does so first.
-    private func connect(_ parts: Parts) {
-        let start = { if let topology = parts.topology { topology.start() } else { parts.router.first.start() } }
-        guard let passwordCommand else { return start() }
-        parts.router.onLoginRefused = { [weak passwordCommand] in passwordCommand?.refused() }
-        passwordCommand.onChange = { [weak router = parts.router] in router?.authenticateAgain() }
-        passwordCommand.start { [weak self] in if self?.phase == .running { start() } }
-    }
-
     private func makeParts(_ endpoint: RedisEndpoint) throws -> Parts {
         let prefix = Array(settings.redis.prefix.utf8)
-        let tls = try RedisCertificates.load(settings).map {
-            TLSStreams(over: loop, scheduler: loop, context: $0, serverName: settings.redis.tlsServerName)
-        }
-        let host = LinkHost(loop: loop, streams: tls)
-        let (router, topology) = makeRouter(endpoint, on: host, prefix: prefix)
+        let redis = try RedisAccess(
+            settings, endpoint: endpoint, isEmbedded: embedded != nil, loop: loop, environment: environment, log: log,
+            logger: logger)
         let service = try TokenService(
-            router: router, scheduler: loop, prefix: prefix,
+            router: redis.router, scheduler: loop, prefix: prefix,
             timeout: settings.redis.timeout.wholeMilliseconds, policy: TokenPolicy(settings),
             statelessPolicy: StatelessPolicy(settings),
             keys: try DaemonKeys.load(settings, isInForce: false, logger: logger),
-            nearCache: hasNearCache
+            nearCache: settings.hasNearCache
                 ? TokenService.NearCacheOptions(
                     maxBytes: settings.nearCache.maxMemory, serveStale: settings.nearCache.serveStale) : nil,
             logger: log.limitedLogger(label: "tokencached"))
@@ -198,19 +181,17 @@ public final class Daemon {
         follow(service)
         recordKeys(of: service, "loaded")
         let dispatcher = Dispatcher(
-            service: service, environment: try makeEnvironment(router), audit: audit, logger: logger)
+            service: service, environment: try makeEnvironment(redis.router), audit: audit, logger: logger)
         let server = Server(
             loop: loop, limits: Settings.Limits(settings), maxClients: maxClients, access: AccessRules(settings),
             audit: audit, logger: logger)
         let marking =
             embedded == nil
-            ? DaemonMarking(service: service, router: router, socketPath: socket.path, logger: logger) : nil
+            ? DaemonMarking(service: service, router: redis.router, socketPath: socket.path, logger: logger) : nil
         let janitor = Janitor(
             service: service, name: dispatcher.environment.runID,
             interval: settings.janitor.interval.wholeMilliseconds, rate: settings.janitor.rate, logger: logger)
-        return Parts(
-            router: router, tls: tls, topology: topology, server: server, dispatcher: dispatcher, marking: marking,
-            janitor: janitor)
+        return Parts(redis: redis, server: server, dispatcher: dispatcher, marking: marking, janitor: janitor)
     }
 
     /// Hands on what the service has for an auditor, where there is one.
@@ -224,76 +205,6 @@ public final class Daemon {
         audit.record(AuditEvent(.keyring, reason: reason, fingerprint: fingerprint))
     }
 
-    private var hasNearCache: Bool { settings.nearCache.maxMemory > 0 }
-
-    private func makeRouter(
-        _ endpoint: RedisEndpoint, on host: LinkHost, prefix: [UInt8]
-    ) -> (RedisRouter, (any RedisTopology)?) {
-        let password = passwordSource()
-        let makeNode = makeNodes(on: host, prefix: prefix, password: password)
-        if var cluster = settings.cluster {
-            cluster.password = password
-            let watch = ClusterWatch(host: host, settings: cluster, logger: logger, makeNode: makeNode)
-            return (watch.router, watch)
-        }
-        let node = makeNode(endpoint, RequestActivity())
-        return (RedisRouter(node: node), makeSentinels(for: node, on: host))
-    }
-
-    private func makeNodes(
-        on host: LinkHost, prefix: [UInt8], password: PasswordSource?
-    ) -> (RedisEndpoint, RequestActivity) -> RedisNode {
-        var node = RedisNode.Settings()
-        node.link.timeout = settings.redis.timeout
-        node.link.password = password
-        node.prefix = prefix
-        node.hasFeed = hasNearCache
-        // The embedded server has no replicas.
-        node.waitReplicas = embedded == nil ? settings.redis.waitReplicas : 0
-        // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.
-        node.proof = embedded == nil ? .beat : .ping
-        return { [node, logger] endpoint, activity in
-            RedisNode(
-                host: host, endpoint: endpoint, settings: node, scripts: TokenService.scripts, activity: activity,
-                logger: logger)
-        }
-    }
-
-    private func makeSentinels(for node: RedisNode, on host: LinkHost) -> SentinelWatch? {
-        guard var sentinels = settings.sentinels else { return nil }
-        sentinels.password = passwords(
-            "redis.sentinel-password-file", settings.redis.sentinelPasswordFile,
-            isCredential: settings.resolved.isSentinelPasswordCredential)
-        return SentinelWatch(host: host, node: node, settings: sentinels, logger: logger)
-    }
-
-    private func passwordSource() -> PasswordSource? {
-        let redis = settings.redis
-        guard embedded == nil, !redis.passwordCommand.isEmpty else {
-            return passwords(
-                "redis.password-file", redis.passwordFile, isCredential: settings.resolved.isPasswordCredential)
-        }
-        let command = PasswordCommand(
-            loop: loop, command: redis.passwordCommand, lifetime: redis.passwordLifetime, environment: environment,
-            logger: log.limitedLogger(label: "tokencached"))
-        passwordCommand = command
-        return { [unowned command] in command.password }
-    }
-
-    /// Reads a file with a password each time it is asked.
-    private func passwords(_ key: String, _ file: String, isCredential: Bool) -> PasswordSource? {
-        guard !file.isEmpty else { return nil }
-        let logger = log.limitedLogger(label: "tokencached")
-        return {
-            switch PasswordFile.read(file, isCredential: isCredential) {
-            case .success(let password): return .success(RedisPassword(password))
-            case .failure(let fault):
-                logger.error("\(key) \(fault.text)", metadata: ["file": "\(file)"])
-                return nil
-            }
-        }
-    }
-
     private func makeEnvironment(_ router: RedisRouter) throws -> DaemonEnvironment {
         var random = SystemRandom()
         let runID: Digest = try random.bytes()
@@ -302,8 +213,8 @@ public final class Daemon {
             startedAt: startedAt, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
             router: router,
-            passwordFault: { [weak self] in self?.passwordCommand?.fault?.description },
-            topology: { [weak self] in self?.parts?.topology },
+            passwordFault: { [weak self] in self?.parts?.redis.passwordCommand?.fault?.description },
+            topology: { [weak self] in self?.parts?.redis.topology },
             marking: { [weak self] in self?.parts?.marking },
             renewMark: { [weak self] done in
                 guard let marking = self?.parts?.marking else { return done() }
@@ -323,7 +234,7 @@ public final class Daemon {
     private func redisChanged(_ state: LinkState) {
         switch state {
         case .ready:
-            passwordCommand?.accepted()
+            parts?.redis.passwordCommand?.accepted()
             startAccepting()
             parts?.marking?.connected()
         case .down: if embedded == nil { startAccepting() }
@@ -334,7 +245,7 @@ public final class Daemon {
 
     /// For `systemctl status`.
     private var statusLine: String {
-        guard case .down(let fault)? = parts?.router.state else { return "serves \(socket.path)" }
+        guard case .down(let fault)? = parts?.redis.router.state else { return "serves \(socket.path)" }
         return "serves \(socket.path); Redis is unavailable: \(fault)"
     }
 
@@ -347,7 +258,9 @@ public final class Daemon {
         service.notifier.tell(.ready, .status(statusLine))
         logger.notice(
             "tokencached \(Product.version) serves",
-            metadata: ["socket": "\(socket.path)", "redis": "\(parts.router.first.endpoint)", "pid": "\(getpid())"])
+            metadata: [
+                "socket": "\(socket.path)", "redis": "\(parts.redis.router.first.endpoint)", "pid": "\(getpid())",
+            ])
     }
 
     /// `instantaneous_ops_per_sec` of INFO.
@@ -363,7 +276,7 @@ public final class Daemon {
 
     /// Logs and cookies go by this host's clock, limits by Redis's.
     private func warnOfSkew() {
-        guard let skew = parts?.router.first.clockSkew, skew.magnitude > Product.tolerableClockSkew.magnitude,
+        guard let skew = parts?.redis.router.first.clockSkew, skew.magnitude > Product.tolerableClockSkew.magnitude,
             skewWarnings.admit() != nil
         else { return }
         logger.warning(
@@ -453,7 +366,7 @@ public final class Daemon {
         }
         self.settings = settings
         if let certificates = new.certificates {
-            parts?.tls?.use(certificates, serverName: settings.redis.tlsServerName)
+            parts?.redis.tls?.use(certificates, serverName: settings.redis.tlsServerName)
         }
         audit.replace(new.audit)
         if let service = parts?.dispatcher.service { follow(service) }
@@ -486,9 +399,7 @@ public final class Daemon {
     private func stopRedis() {
         guard phase == .draining else { return }
         phase = .stopping
-        passwordCommand?.stop()
-        parts?.topology?.close()
-        parts?.router.close()
+        parts?.redis.stop()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: settings.drainTimeout) { [weak self] in self?.loop.stop() }
     }
@@ -496,9 +407,7 @@ public final class Daemon {
     private func endNow() {
         phase = .stopping
         parts?.server.closeAll()
-        passwordCommand?.stop()
-        parts?.topology?.close()
-        parts?.router.close()
+        parts?.redis.stop()
         guard let embedded else { return loop.stop() }
         embedded.stop(within: .zero) { [weak self] in self?.loop.stop() }
     }
