@@ -1,4 +1,5 @@
 internal import CLinux
+internal import EventLoop
 internal import Glibc
 public import Host
 public import RedisLink
@@ -201,19 +202,6 @@ final class RedisFolder {
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         posix_spawn_file_actions_adddup2(&actions, output, 2)
 
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        // What the daemon ignores or blocks is its own affair.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        sigfillset(&signals)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
-
         let arguments = [
             executable, "--port", "0", "--dir", ".", "--unixsocket", RedisFolder.socketName,
             "--unixsocketperm", "600", "--appendonly", "yes", "--appendfsync", appendFsync.rawValue,
@@ -221,17 +209,13 @@ final class RedisFolder {
         ]
         // Nothing of the daemon's environment: it may hold secrets.
         let environment = ["PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C"]
-        var processID: pid_t = 0
         // What it makes is for its user alone: it names no mode of its own.
         let before = umask(0o077)
         defer { _ = umask(before) }
-        let number = withCStrings(arguments) { arguments in
-            withCStrings(environment) { environment in
-                posix_spawn(&processID, executable, &actions, &attributes, arguments, environment)
-            }
+        switch startProcess(executable, arguments, environment: environment, &actions) {
+        case .success(let processID): return processID
+        case .failure(let fault): throw .cannotStart(executable: executable, number: fault.number)
         }
-        guard number == 0 else { throw .cannotStart(executable: executable, number: number) }
-        return processID
     }
 
     private func readText(_ name: String, last count: Int) -> String? {
@@ -256,13 +240,4 @@ func findExecutable(_ name: String) -> String? {
     let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
     for folder in path.split(separator: ":") where access("\(folder)/\(name)", X_OK) == 0 { return "\(folder)/\(name)" }
     return nil
-}
-
-/// Calls `body` with a NULL-terminated array of C strings, as exec takes it.
-private func withCStrings<Result>(
-    _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
-) -> Result {
-    let copies = strings.map { strdup($0) }
-    defer { for copy in copies { free(copy) } }
-    return body(copies + [nil])
 }

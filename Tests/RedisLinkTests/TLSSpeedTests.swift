@@ -10,7 +10,6 @@ import Testing
     "The speed of the link over TLS",
     .enabled(if: ProcessInfo.processInfo.environment["BENCH_TLS"] == "1", "a measurement: make bench-tls"))
 struct TLSSpeedTests {
-    private static let rounds = 7
     private static let inFlight = 16
     private static let span = Duration.seconds(1)
 
@@ -34,16 +33,11 @@ struct TLSSpeedTests {
         // As large as a session's record.
         plain.call("HSET", "k", "a", String(repeating: "x", count: 100), "b", String(repeating: "y", count: 150))
 
-        var ratios: [Double] = []
-        for round in 1...Self.rounds {
-            let (slow, fast) = (try rate(secure), try rate(plain))
-            ratios.append(slow / fast)
-            print("round \(round): TLS \(Int(slow))/s, plain \(Int(fast))/s")
+        let median = try SpeedRatio.median("the link over TLS, 16 in flight") {
+            try rate(secure)
+        } plain: {
+            try rate(plain)
         }
-        ratios.sort()
-        let median = ratios[ratios.count / 2]
-        let spread = [median, ratios[0], ratios[ratios.count - 1]].map { String(format: "%.2f", $0) }
-        print("the link over TLS, 16 in flight: \(spread[0]) of plain TCP (\(spread[1])–\(spread[2]))")
         #expect(median >= 0.4)
     }
 

@@ -40,13 +40,6 @@ public struct SlotSet: Equatable, Sendable {
 
     public init() {}
 
-    /// All of them.
-    static let all: SlotSet = {
-        var all = SlotSet()
-        all.insert(0..<KeySlot.count)
-        return all
-    }()
-
     public var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
     var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
     /// The lowest; nil where there is none.

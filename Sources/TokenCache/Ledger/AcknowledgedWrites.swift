@@ -18,7 +18,7 @@ struct AcknowledgedWrites {
 
     /// - Parameter data: that was written with it.
     mutating func insert(
-        _ next: StoredSession, of sid: SessionID, data: DataChange = .none, at now: MonotonicInstant
+        _ next: StoredSession, of sid: SessionID, data: DataChange, at now: MonotonicInstant
     ) {
         forget(before: now)
         while order.count >= Self.capacity { removeFirst() }

@@ -8,8 +8,6 @@ import Testing
     "The speed of cold validations over TLS",
     .enabled(if: ProcessInfo.processInfo.environment["BENCH_TLS"] == "1", "a measurement: make bench-tls"))
 struct TLSSpeedTests {
-    private static let rounds = 7
-
     @Test("50 connections, 1 in flight")
     func cold() throws {
         let stage = try Stage()
@@ -24,16 +22,11 @@ struct TLSSpeedTests {
             .url("rediss://127.0.0.1:\(tlsPort)"),
             settings: cold.merging(["redis.tls-ca-cert-file": authority.certificate]) { $1 })
 
-        var ratios: [Double] = []
-        for round in 1...Self.rounds {
-            let (slow, fast) = (try rate(secure), try rate(plain))
-            ratios.append(slow / fast)
-            print("round \(round): TLS \(Int(slow))/s, plain \(Int(fast))/s")
+        let median = try SpeedRatio.median("cold validations over TLS") {
+            try rate(secure)
+        } plain: {
+            try rate(plain)
         }
-        ratios.sort()
-        let median = ratios[ratios.count / 2]
-        let spread = [median, ratios[0], ratios[ratios.count - 1]].map { String(format: "%.2f", $0) }
-        print("cold validations over TLS: \(spread[0]) of plain TCP (\(spread[1])–\(spread[2]))")
         #expect(median >= 0.7)
         for daemon in stage.daemons { try daemon.stop() }
     }
