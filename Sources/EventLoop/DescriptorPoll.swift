@@ -16,12 +16,9 @@ internal import Glibc
 final class DescriptorPoll {
     /// Few enough that what the kernel touched in finding them is still in the processor's cache when they are handled.
     private static let eventsPerBatch = 64
-    /// As many batches are handled before timers, Redis and others have their turn; and no more once this has passed,
-    /// for events and for activations each. Nanoseconds.
+    /// As many batches are handled before timers, Redis and others have their turn; and no more once a `Share` has
+    /// passed, for events and for activations each.
     private static let batchesPerTurn = 8
-    private static let turnShare: Int64 = 2_000_000
-    /// Handlers that are called between two looks at the clock. A power of two.
-    private static let handlersPerLook = 4
     /// Bytes of a handler that its calls will touch, nearly always: a handler puts those first.
     private static let prefetchedBytes = 192
 
@@ -117,7 +114,7 @@ final class DescriptorPoll {
 
     private func handleEvents() {
         isReady = false
-        let end = MonotonicInstant.now().nanoseconds &+ Self.turnShare
+        var share = Share()
         for _ in 0..<Self.batchesPerTurn {
             if next == count { fetch() }
             while next < count {
@@ -125,7 +122,7 @@ final class DescriptorPoll {
                 next &+= 1
                 prefetch(at: next &+ 1)
                 if let pointer = event.data.ptr { handle(event.events, pointer) }
-                if isOver(end, after: next) { return }
+                if share.isOver(after: next) { return }
             }
             guard count == Self.eventsPerBatch else { return }
         }
@@ -138,18 +135,13 @@ final class DescriptorPoll {
     }
 
     private func handleDue() {
-        let end = MonotonicInstant.now().nanoseconds &+ Self.turnShare
+        var share = Share()
         while called < due.count {
             let pointer = due[called]
             called &+= 1
             if let pointer { handleActivation(of: pointer) }
-            if isOver(end, after: called) { return }
+            if share.isOver(after: called) { return }
         }
-    }
-
-    @inline(__always)
-    private func isOver(_ end: Int64, after handled: Int) -> Bool {
-        handled & (Self.handlersPerLook &- 1) == 0 && MonotonicInstant.now().nanoseconds >= end
     }
 
     @inline(__always)
@@ -202,5 +194,25 @@ final class DescriptorPoll {
             _ = read(watch, pointer)
         }
         current = nil
+    }
+}
+
+/// How long a turn's handlers may take, counted from the first look at the clock: a turn of few handlers needs none.
+private struct Share {
+    /// Nanoseconds.
+    private static let length: Int64 = 2_000_000
+    /// Handlers that are called between two looks at the clock. A power of two.
+    private static let handlersPerLook = 4
+
+    /// Zero: nobody has looked yet.
+    private var end: Int64 = 0
+
+    /// - Parameter handled: how many were called, in all.
+    @inline(__always)
+    mutating func isOver(after handled: Int) -> Bool {
+        guard handled & (Self.handlersPerLook &- 1) == 0 else { return false }
+        let now = MonotonicInstant.now().nanoseconds
+        if end == 0 { end = now &+ Self.length }
+        return now >= end
     }
 }

@@ -9,7 +9,10 @@ public func constantTimeEqual<Value: FixedBytes>(_ left: Value, _ right: Value) 
         right.withUnsafeBytes { rightBytes in
             guard let left = leftBytes.baseAddress, let right = rightBytes.baseAddress else { return false }
             let whole = Value.byteCount & ~15
-            var difference = CRYPTO_memcmp(left + whole, right + whole, Value.byteCount & 15)
+            var difference: Int32 = 0
+            if whole < Value.byteCount {
+                difference = CRYPTO_memcmp(left + whole, right + whole, Value.byteCount &- whole)
+            }
             var offset = 0
             while offset < whole {
                 difference |= CRYPTO_memcmp(left + offset, right + offset, 16)

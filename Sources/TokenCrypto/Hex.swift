@@ -6,24 +6,27 @@ public enum Hex {
         guard text.count == output.count &* 2, text.count & 15 == 0, let source = text.baseAddress,
             let target = output.baseAddress
         else { return false }
-        var difference = SIMD16<UInt8>()
+        // The highest bit of a byte: it is no digit.
+        var faults = SIMD16<UInt8>()
         var offset = 0
         while offset < text.count {
             let characters = source.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self)
-            let isLetter = characters &>> 6 & 1
-            let values = (characters & 0x0f) &+ (isLetter &<< 3) &+ isLetter
-            // What is no digit gives some value, too: told by writing the value as a digit again.
-            let overTen = (values &+ 6) &>> 4 & 1
-            let canonical = values &+ 0x30 &+ ((0 &- overTen) & 0x27)
-            difference |= (canonical ^ (characters | isLetter &<< 5)) | values & 0xf0
+            // Distances from "0", at most 9, and from "a" in either case, at most 5: the sum passes 127 behind that.
+            let decimals = characters &+ 0xd0
+            let letters = (characters | 0x20) &+ 0x9f
+            let notDecimal = decimals | (decimals &+ 118)
+            faults |= notDecimal & (letters | (letters &+ 122))
+            let areLetters = unsafeBitCast(
+                unsafeBitCast(notDecimal, to: SIMD16<Int8>.self) &>> 7, to: SIMD16<UInt8>.self)
+            let values = (characters & 0x0f) &+ (areLetters & 9)
             // Two digits to a byte, then the bytes together.
             let pairs = unsafeBitCast(values, to: SIMD8<UInt16>.self)
             let bytes = SIMD8<UInt8>(truncatingIfNeeded: pairs &<< 4 | pairs &>> 8)
             target.storeBytes(of: unsafeBitCast(bytes, to: UInt64.self), toByteOffset: offset / 2, as: UInt64.self)
             offset &+= 16
         }
-        let halves = unsafeBitCast(difference, to: SIMD2<UInt64>.self)
-        return halves[0] | halves[1] == 0
+        let halves = unsafeBitCast(faults, to: SIMD2<UInt64>.self)
+        return (halves[0] | halves[1]) & 0x8080_8080_8080_8080 == 0
     }
 
     /// Lower-case hex of `bytes`.
