@@ -11,7 +11,7 @@ extension Dispatcher {
         let blocks = Self.sections(asked).map { section in
             let figures = Figure.all.filter { $0.section == section }.map { "\($0.name):\($0.read(source).text)\r\n" }
             let families = FigureFamily.all.filter { $0.section == section }.flatMap { family in
-                family.read(source).map { "\(family.prefix)\($0.label):\($0.text)\r\n" }
+                family.read(source).map { "\(family.line($0))\r\n" }
             }
             return "# \(section.rawValue)\r\n" + (figures + families).joined()
         }

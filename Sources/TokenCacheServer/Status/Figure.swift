@@ -39,6 +39,7 @@ struct Figure: Sendable {
         case bytes
         case seconds
         case milliseconds = "ms"
+        case microseconds = "µs"
     }
 
     enum Value: Sendable {
@@ -124,14 +125,57 @@ struct Figure: Sendable {
     }
 }
 
-/// Figures of a kind, one for each command or error there was: `cmdstat_token.validate`.
+/// Figures of a kind, one for each command, error or server there is: `cmdstat_token.validate`. Each has the same parts.
 struct FigureFamily: Sendable {
+    /// One of the values that a member has.
+    struct Part: Sendable {
+        /// In lower case.
+        let name: StaticString
+        let kind: Figure.Kind
+        let unit: Figure.Unit
+
+        init(_ name: StaticString, _ kind: Figure.Kind, _ unit: Figure.Unit = .none) {
+            self.name = name
+            self.kind = kind
+            self.unit = unit
+        }
+
+        /// As in the table of docs/operations.md.
+        var manual: String { unit == .none ? "`\(name)` \(kind)" : "`\(name)` \(kind), \(unit.rawValue)" }
+    }
+
+    /// What is told of one: a value for each part, in their order.
+    struct Member {
+        let label: String
+        let values: [Figure.Value]
+    }
+
     let section: Figure.Section
     /// The name's beginning; the label follows.
     let prefix: StaticString
     let help: StaticString
-    let read: @Sendable (Figure.Source) -> [(label: String, text: String)]
+    let parts: [Part]
+    let read: @Sendable (Figure.Source) -> [Member]
+
+    init(
+        _ section: Figure.Section, _ prefix: StaticString, _ help: StaticString, _ parts: [Part],
+        _ read: @escaping @Sendable (Figure.Source) -> [Member]
+    ) {
+        self.section = section
+        self.prefix = prefix
+        self.help = help
+        self.parts = parts
+        self.read = read
+    }
+
+    /// INFO's line about a member: `cmdstat_ping:calls=1,usec=2`.
+    func line(_ member: Member) -> String {
+        let values = zip(parts, member.values).map { "\($0.name)=\($1.text)" }
+        return "\(prefix)\(member.label):\(values.joined(separator: ","))"
+    }
 
     /// The row of docs/operations.md.
-    var manual: String { "| \(section.rawValue) | `\(prefix)…` | text | \(help) |" }
+    var manual: String {
+        "| \(section.rawValue) | `\(prefix)…` | \(parts.map(\.manual).joined(separator: "; ")) | \(help) |"
+    }
 }

@@ -4,60 +4,74 @@ internal import RedisLink
 extension FigureFamily {
     static let all: [FigureFamily] = [
         FigureFamily(
-            section: .upstream, prefix: "upstream_node_",
-            help:
-                "of each server that owns keys, where there may be others: where, state, role, slots, last proof, fault",
-            read: { source in
-                guard source.environment.router.mayChangeServers else { return [] }
-                let router = source.environment.router
-                return router.servers.enumerated().map { number, node in
-                    let proof = node.proofAge.map { "\($0.wholeMilliseconds)" } ?? ""
-                    return (
-                        "\(number)",
-                        "endpoint=\(node.endpoint),state=\(node.state.name),role=\(node.serverInfo.role ?? ""),"
-                            + "slots=\(router.slotRanges(of: node)),proof_age_ms=\(proof),fault=\(node.fault ?? "")"
-                    )
-                }
-            }),
+            .upstream, "upstream_node_", "of each server that owns keys, where there may be others",
+            [
+                Part("endpoint", .text), Part("state", .text), Part("role", .text), Part("slots", .text),
+                Part("proof_age_ms", .gauge, .milliseconds), Part("fault", .text),
+            ]
+        ) { source in
+            let router = source.environment.router
+            guard router.mayChangeServers else { return [] }
+            return router.servers.enumerated().map { number, node in
+                Member(
+                    label: "\(number)",
+                    values: [
+                        .text("\(node.endpoint)"), .text(node.state.name), .text(node.serverInfo.role ?? ""),
+                        .text(router.slotRanges(of: node)),
+                        node.proofAge.map { .number($0.wholeMilliseconds) } ?? .nothing, .text(node.fault ?? ""),
+                    ])
+            }
+        },
         FigureFamily(
-            section: .upstream, prefix: "upstream_informant_",
-            help: "of each Sentinel, or each server of the cluster that `redis.url` names: where, state, named master",
-            read: { source in
-                (source.environment.topology()?.informants ?? []).enumerated().map { number, informant in
-                    (
-                        "\(number)",
-                        "endpoint=\(informant.endpoint),state=\(informant.state.name),master=\(informant.master ?? "")"
-                    )
-                }
-            }),
+            .upstream, "upstream_informant_", "of each Sentinel, or each server of the cluster that `redis.url` names",
+            [Part("endpoint", .text), Part("state", .text), Part("master", .text)]
+        ) { source in
+            (source.environment.topology()?.informants ?? []).enumerated().map { number, informant in
+                Member(
+                    label: "\(number)",
+                    values: [
+                        .text("\(informant.endpoint)"), .text(informant.state.name),
+                        .text(informant.master.map { "\($0)" } ?? ""),
+                    ])
+            }
+        },
         FigureFamily(
-            section: .commandStats, prefix: "cmdstat_",
-            help: "of each command, as in Redis; its time includes waiting for Redis",
-            read: { source in
-                called(source).map { command, row in
-                    let perCall = row.calls == 0 ? 0 : Double(row.microseconds) / Double(row.calls)
-                    return (
-                        command,
-                        "calls=\(row.calls),usec=\(row.microseconds),usec_per_call=\(decimal(perCall, places: 2)),"
-                            + "rejected_calls=\(row.rejected),failed_calls=\(row.failed)"
-                    )
-                }
-            }),
+            .commandStats, "cmdstat_", "of each command, as in Redis; its time includes waiting for Redis",
+            [
+                Part("calls", .counter), Part("usec", .counter, .microseconds),
+                Part("usec_per_call", .gauge, .microseconds), Part("rejected_calls", .counter),
+                Part("failed_calls", .counter),
+            ]
+        ) { source in
+            called(source).map { command, row in
+                let perCall = row.calls == 0 ? 0 : Double(row.microseconds) / Double(row.calls)
+                return Member(
+                    label: command,
+                    values: [
+                        .count(row.calls), .count(row.microseconds), .decimal(decimal(perCall, places: 2)),
+                        .count(row.rejected), .count(row.failed),
+                    ])
+            }
+        },
         FigureFamily(
-            section: .latencyStats, prefix: "latency_percentiles_usec_", help: "of each command, as in Redis",
-            read: { source in
-                called(source).compactMap { command, row in
-                    guard let p50 = row.latencies.percentile(0.5), let p99 = row.latencies.percentile(0.99),
-                        let p999 = row.latencies.percentile(0.999)
-                    else { return nil }
-                    return (command, "p50=\(p50),p99=\(p99),p99.9=\(p999)")
-                }
-            }),
-        FigureFamily(
-            section: .errorStats, prefix: "errorstat_", help: "of each error code: how often",
-            read: { source in
-                source.dispatcher.statistics.errors.filter { $0.count > 0 }.map { ($0.code, "count=\($0.count)") }
-            }),
+            .latencyStats, "latency_percentiles_usec_", "of each command, as in Redis",
+            [
+                Part("p50", .gauge, .microseconds), Part("p99", .gauge, .microseconds),
+                Part("p99.9", .gauge, .microseconds),
+            ]
+        ) { source in
+            called(source).compactMap { command, row in
+                guard let p50 = row.latencies.percentile(0.5), let p99 = row.latencies.percentile(0.99),
+                    let p999 = row.latencies.percentile(0.999)
+                else { return nil }
+                return Member(label: command, values: [p50, p99, p999].map { .number(Int64($0)) })
+            }
+        },
+        FigureFamily(.errorStats, "errorstat_", "of each error code: how often", [Part("count", .counter)]) { source in
+            source.dispatcher.statistics.errors.filter { $0.count > 0 }.map {
+                Member(label: "\($0.code)", values: [.count(UInt64($0.count))])
+            }
+        },
     ]
 
     /// The commands that were called, by name.
