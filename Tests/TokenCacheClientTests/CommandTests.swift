@@ -300,6 +300,17 @@ struct CommandTests {
         #expect(page.sessions.isEmpty && page.next == "1:a:0")
         #expect(try answer(.page(subject: "ann"), "*2\r\n$1\r\n0\r\n*0\r\n").next == nil)
         #expect(throws: TokenCacheError.protocolViolation) { try answer(.page(subject: "ann"), "*0\r\n") }
+        #expect(try answer(.everySession(), "*2\r\n$2\r\n17\r\n*0\r\n").next == "17")
+        // LIST's sessions are of the subject that was asked about; those of SCAN say whose they are.
+        let fields: [(String, WireReply.Value)] = [
+            ("sid", .text(WireReply.sid(1))), ("generation", 1), ("created", 1), ("modified", 1), ("auth_time", 0),
+            ("expires_in", 1), ("absolute_in", 1),
+        ]
+        let unnamed = "*2\r\n$1\r\n0\r\n*1\r\n" + WireReply.map(fields)
+        #expect(try answer(.page(subject: "ann"), unnamed).sessions.map(\.subject) == ["ann"])
+        #expect(throws: TokenCacheError.protocolViolation) { try answer(.everySession(), unnamed) }
+        let named = "*2\r\n$1\r\n0\r\n*1\r\n" + WireReply.map(fields + [("subject", "bob")])
+        #expect(try answer(.everySession(), named).sessions.map(\.subject) == ["bob"])
     }
 
     @Test(

@@ -55,6 +55,9 @@ struct RequestTests {
         #expect(
             try words(.page(subject: "ann", from: "1:x:0", limit: 3))
                 == ["TOKEN.LIST", "ann", "LIMIT", "3", "CURSOR", "1:x:0"])
+        #expect(try words(.everySession()) == ["TOKEN.SCAN", "0"])
+        #expect(try words(.everySession(from: "7", count: 9)) == ["TOKEN.SCAN", "7", "COUNT", "9"])
+        #expect(try words(.revokeEveryone()) == ["TOKEN.REVOKEEVERYONE"])
         #expect(try words(.rotate(token)) == ["TOKEN.ROTATE", text])
         #expect(try words(.rotate(token, csrf: "")) == ["TOKEN.ROTATE", text, "CSRF", ""])
         #expect(try words(.revoke(token)) == ["TOKEN.REVOKE", text])

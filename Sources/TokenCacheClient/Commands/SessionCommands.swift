@@ -199,6 +199,20 @@ extension TokenCommand where Answer == MassRevocation {
             return .refused(try fields.refusal(status: status))
         }
     }
+
+    /// `TOKEN.REVOKEEVERYONE`, for administrators: ends every session and every guest that was made until now.
+    ///
+    /// In force at once; the answer comes when what stands in Redis has been turned into tombstones, which takes a while
+    /// for very many: call it with a long time limit. If it fails in the middle, everyone is logged out all the same, and to
+    /// call it again ends what was made since, too.
+    public static func revokeEveryone() -> Self {
+        let writer = RequestWriter("TOKEN.REVOKEEVERYONE")
+        return Self(writer, isRepeatable: false) { (reply) throws(TokenCacheError) in
+            var fields = try FieldCursor(reply)
+            guard try fields.text("status") == "revoked" else { throw .protocolViolation }
+            return .ended(try fields.number("count"))
+        }
+    }
 }
 
 extension TokenCommand where Answer == Int64 {
@@ -210,71 +224,6 @@ extension TokenCommand where Answer == Int64 {
             guard case .integer(let count) = reply[0] else { throw .protocolViolation }
             return count
         }
-    }
-}
-
-extension TokenCommand where Answer == SessionPage {
-    /// `TOKEN.LIST … CURSOR`: a page of all living sessions of a subject, for one who has very many.
-    ///
-    /// - Parameters:
-    ///   - subject: Whose.
-    ///   - cursor: `nil` for the first page; then ``SessionPage/next`` of the one before.
-    ///   - limit: At most so many, 1 to 1000; `nil` for 100.
-    ///   - data: Fields of their data to show.
-    public static func page(
-        subject: String, from cursor: String? = nil, limit: Int? = nil, data: DataSelection? = nil
-    ) -> Self {
-        var writer = RequestWriter("TOKEN.LIST")
-        writer.append(subject)
-        writer.append("LIMIT", limit.map(String.init))
-        writer.append("CURSOR", cursor ?? "0")
-        writer.append(data)
-        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
-            guard case .array(2) = reply[0], let next = reply.string(at: 1) else { throw .protocolViolation }
-            let sessions = try FieldCursor.listedSessions(reply, at: reply.after(1))
-            return SessionPage(sessions: sessions, next: next == "0" ? nil : next)
-        }
-    }
-}
-
-extension TokenCommand where Answer == [ListedSession] {
-    /// `TOKEN.LIST`: the living sessions of a subject, newest first.
-    ///
-    /// - Parameters:
-    ///   - subject: Whose.
-    ///   - limit: At most so many, 1 to 1000; `nil` for 100.
-    ///   - data: Fields of their data to show.
-    public static func list(subject: String, limit: Int? = nil, data: DataSelection? = nil) -> Self {
-        var writer = RequestWriter("TOKEN.LIST")
-        writer.append(subject)
-        writer.append("LIMIT", limit.map(String.init))
-        writer.append(data)
-        return Self(writer, isRepeatable: true) { (reply) throws(TokenCacheError) in
-            try FieldCursor.listedSessions(reply, at: 0)
-        }
-    }
-}
-
-extension FieldCursor {
-    fileprivate static func listedSessions(
-        _ reply: Reply, at start: Int
-    ) throws(TokenCacheError) -> [ListedSession] {
-        guard case .array(let count) = reply[start] else { throw .protocolViolation }
-        var sessions: [ListedSession] = []
-        var position = start + 1
-        for _ in 0..<count {
-            var fields = try FieldCursor(reply, at: position)
-            sessions.append(try fields.listedSession())
-            position = reply.after(position)
-        }
-        return sessions
-    }
-
-    fileprivate mutating func listedSession() throws(TokenCacheError) -> ListedSession {
-        ListedSession(
-            sid: try sid(), created: try time("created"), modified: try time("modified"), authTime: try authTime(),
-            expiresIn: try duration("expires_in"), absoluteIn: try duration("absolute_in"),
-            generation: try number("generation"), data: try data())
     }
 }
 

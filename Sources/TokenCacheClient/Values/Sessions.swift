@@ -59,10 +59,12 @@ public enum MassRevocation: Sendable, Equatable {
     case refused(Refusal)
 }
 
-/// One living session of a subject, as `TOKEN.LIST` shows it. It never holds a token.
+/// One living session, as `TOKEN.LIST` and `TOKEN.SCAN` show it. It never holds a token.
 public struct ListedSession: Sendable {
     /// The public name of the session, for ``TokenCommand/revoke(sid:subject:)``.
     public let sid: SessionID
+    /// Whose it is; `nil` for an anonymous one.
+    public let subject: String?
     /// When it was made.
     public let created: UnixTime
     /// The last access on record.
@@ -79,7 +81,7 @@ public struct ListedSession: Sendable {
     public let data: SessionData
 }
 
-/// A page of a subject's sessions.
+/// A page of a subject's sessions, or of everybody's.
 public struct SessionPage: Sendable {
     /// In no useful order; may be empty before the end.
     public let sessions: [ListedSession]

@@ -78,6 +78,21 @@ struct ClientLibraryTests {
             _ = try issue(client, world, subject: "bob")
             #expect(try client.call(.revokeAll(subject: "bob", except: kept.token)) == .ended(1))
             #expect(try client.call(.revokeAll(subject: "bob", except: rotated)) == .refused(.revoked(.logout)))
+
+            _ = try issue(client, world)
+            var everybody: [ListedSession] = []
+            var cursor: String?
+            repeat {
+                let page = try client.call(.everySession(from: cursor, count: 10))
+                everybody += page.sessions
+                cursor = page.next
+            } while cursor != nil
+            #expect(Set(everybody.map(\.subject)) == ["bob", nil])
+            #expect(everybody.contains { $0.sid == kept.holder.sid })
+            #expect(try client.call(.revokeEveryone()) == .ended(2))
+            guard case .refused(.revoked(.admin)) = try client.call(.validate(kept.token)) else {
+                throw HarnessFailure("not everyone is out")
+            }
         }
     }
 
