@@ -17,10 +17,12 @@ final class StreamDialer {
     private var descriptor: Int32 = -1
     private var event: OpaquePointer?
     private var lastError: Int32 = 0
+    private let ends: MonotonicInstant
 
     init(loop: EventLoop, timeout: Duration, outcome: @escaping (Result<Int32, Failure>) -> Void) {
         self.loop = loop
         self.outcome = outcome
+        ends = loop.now + timeout
         let timer = loop.makeTimer { [unowned self] in finish(.failure(Failure(reason: .connectTimeout))) }
         timer.start(after: timeout)
         deadline = timer
@@ -95,19 +97,23 @@ final class StreamDialer {
     private func waitUntilWritable() -> Bool {
         event = event_new(
             loop.base, descriptor, Int16(EV_WRITE),
-            { _, _, context in
+            { _, what, context in
                 guard let context else { return }
-                Unmanaged<StreamDialer>.fromOpaque(context).takeUnretainedValue().writable()
+                let isWritable = Int32(what) & EV_WRITE != 0
+                Unmanaged<StreamDialer>.fromOpaque(context).takeUnretainedValue().attemptEnded(isWritable)
             },
             Unmanaged.passUnretained(self).toOpaque())
         guard let event else { return false }
-        return event_add(event, nil) == 0
+        guard !candidates.isEmpty else { return event_add(event, nil) == 0 }
+        // One that is silent leaves the others their share of the time.
+        var share = (loop.now.duration(to: ends) / (candidates.count + 1)).timeval
+        return event_add(event, &share) == 0
     }
 
-    private func writable() {
-        var number: Int32 = 0
+    private func attemptEnded(_ isWritable: Bool) {
+        var number = isWritable ? 0 : ETIMEDOUT
         var size = socklen_t(MemoryLayout<Int32>.size)
-        if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &size) != 0 { number = errno }
+        if isWritable, getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &size) != 0 { number = errno }
         if number == 0 { return connected() }
         lastError = number
         dropAttempt()
@@ -144,6 +150,8 @@ private final class Resolution {
     private let loop: EventLoop
     private let resolver: OpaquePointer?
     private var outcome: ((Outcome) -> Void)?
+    /// As evdns knows it, until it has called back.
+    private var request: OpaquePointer?
 
     init(loop: EventLoop, host: String, port: UInt16, outcome: @escaping (Outcome) -> Void) {
         self.loop = loop
@@ -162,7 +170,8 @@ private final class Resolution {
         hints.ai_protocol = Int32(IPPROTO_TCP)
         // Kept until evdns calls back, which it does once in every case but the loop's own end.
         let context = Unmanaged.passRetained(self)
-        evdns_getaddrinfo(
+        // Nil where it has called back already.
+        request = evdns_getaddrinfo(
             resolver, host, String(port), &hints,
             { result, list, context in
                 guard let context else { return }
@@ -171,11 +180,15 @@ private final class Resolution {
             context.toOpaque())
     }
 
+    /// evdns calls back soon, and the resolver goes: servers that do not answer are not waited for.
     func cancel() {
         outcome = nil
+        if let request { evdns_getaddrinfo_cancel(request) }
+        request = nil
     }
 
     private func answered(_ result: Int32, _ list: UnsafeMutablePointer<addrinfo>?) {
+        request = nil
         var addresses: [[UInt8]] = []
         var next = list
         while let entry = next?.pointee {

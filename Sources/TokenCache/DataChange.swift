@@ -27,6 +27,16 @@ extension DataChange {
     /// No change.
     static let none = DataChange.set([])
 
+    /// What its names and values take in memory, about.
+    var byteCount: Int {
+        switch self {
+        case .set(let fields, let conditions):
+            (fields + conditions).reduce(0) { $0 + 64 + $1.name.count + $1.value.count }
+        case .add(_, let name): name.count
+        case .take(let names): names.reduce(0) { $0 + $1.count }
+        }
+    }
+
     /// What it comes to over this data where that needs no write; nil where something is to be written.
     func outcomeUnwritten(over data: [RecordField]) throws(ServiceFault) -> DataOutcome? {
         switch self {

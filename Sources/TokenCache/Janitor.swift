@@ -41,6 +41,8 @@ public final class Janitor {
     private var serverRun: String?
     /// Indexes of that page that are still to be walked.
     private var indexes: [SubjectIndex] = []
+    /// Tries of the last of them that failed.
+    private var failures = 0
     /// What may still be read now; below zero after a large index.
     private var budget = 0
     private var budgetUntil = MonotonicInstant.earliest
@@ -49,8 +51,10 @@ public final class Janitor {
     static let lease: Milliseconds = 30_000
     /// What may be read in a second comes in so many parts: visitors wait for little at a time.
     private static let parts = 20
-    /// After something could not be read.
+    /// After something could not be read, and how often that is tried: an index that this daemon cannot read is another's,
+    /// or will be found the next time.
     private static let pause = Duration.seconds(1)
+    private static let mostTries = 5
 
     /// - Parameters:
     ///   - name: of this daemon, no other's.
@@ -150,8 +154,11 @@ public final class Janitor {
     private func walk(_ index: SubjectIndex, _ round: Int) {
         service.run(TallyFlow(index), at: nil, isHousekeeping: true) { [self] result in
             guard round == self.round else { return }
-            // What Redis answered and this daemon cannot read is another's, or will be found the next time.
-            if case .failure = result, !service.store.isReady { return pause() }
+            if case .failure = result {
+                failures += 1
+                if !service.store.isReady || failures < Self.mostTries { return pause() }
+            }
+            failures = 0
             let members = (try? result.get().members) ?? 0
             if !indexes.isEmpty { indexes.removeLast() }
             counters.indexes &+= 1

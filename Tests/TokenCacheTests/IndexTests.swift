@@ -1,4 +1,6 @@
 import EventLoop
+import RedisLink
+import TestSupport
 import Testing
 import TokenCrypto
 import Tokens
@@ -35,6 +37,37 @@ struct IndexTests {
             [String(end + Int64(at)), String(repeating: "0", count: 24) + String(10_000_000 + at)]
         }
         _ = try pair.redis((["ZADD", keys[0]] + dead).map { Array($0.utf8) })
+    }
+
+    @Test("S5, S13: a LOGIN that is repeated on a new master stands in its subject's index again")
+    func repeatedLogin() throws {
+        // A session of nobody, which lives longer than the login.
+        var request = SessionRequest()
+        request.absolute = 90 * 3_600_000
+        let first = try pair.issue(request)
+        let key = "tc:s:\(first.sid)"
+        let dump: RedisReply = try pair.redis("DUMP", key)
+        guard case .bulk(let before) = dump else { throw HarnessFailure("no dump") }
+        let answer: LoginAnswer = try pair.wait { pair.services[0].login(first, SessionRequest(subject: "alice"), $0) }
+            .get()
+        guard case .issued(_, _) = answer else { throw HarnessFailure("no login") }
+        let wanted: StoredSession = try pair.wait {
+            pair.services[0].run(ReadFlow(sid: first.sid), at: nil, isHousekeeping: true, $0)
+        }.get()
+        // The new master has neither the login nor the index.
+        for key in keys { _ = try pair.redis("DEL", key) }
+        _ = try pair.redis(
+            [key, "3600000"].reduce([Array("RESTORE".utf8)]) { $0 + [Array($1.utf8)] } + [
+                before, Array("REPLACE".utf8),
+            ])
+        #expect(try list(on: 1).sessions.isEmpty)
+        let wasLost = try pair.wait {
+            pair.services[1].run(
+                RepeatFlow(sid: first.sid, wanted: wanted, data: .set([])), at: nil, isHousekeeping: true, $0)
+        }.get()
+        #expect(wasLost)
+        #expect(try list(on: 1).sessions.map(\.sid) == [first.sid])
+        guard case .refused = try pair.validate(first, on: 1) else { throw HarnessFailure("the old token is accepted") }
     }
 
     @Test("S13: a thousand dead sessions hide no living one, and leave after two looks")
@@ -241,5 +274,19 @@ struct IndexTests {
             #expect(left.contains { "\($0)" == sid })
         }
         #expect(before > 0 || left.isSubset(of: made), "who was told of a session has it")
+    }
+}
+
+/// Reads what stands in Redis.
+private struct ReadFlow: Flow {
+    let sid: SessionID
+
+    mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<StoredSession> {
+        switch event {
+        case .begin: return .read(.anew(sid))
+        case .read(let copy, _): return .answer(copy.session)
+        case .failed(let fault): throw fault
+        default: throw UnexpectedEvent()
+        }
     }
 }

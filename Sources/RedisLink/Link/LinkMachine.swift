@@ -137,13 +137,15 @@ struct LinkMachine<Waiter> {
     /// which may be with another server.
     mutating func leave(_ fault: RedisFault) {
         phase = .closed
-        clock = RedisClock()
         serverInfo = RedisServerInfo()
         forgetConnection()
         failAll(fault)
         actions.append(.disconnect)
         setState(.down(fault))
     }
+
+    /// The next connection is to another server, which has a clock of its own.
+    mutating func forgetClock() { clock = RedisClock() }
 
     /// Ends everything; what is under way fails.
     mutating func close() {

@@ -70,7 +70,7 @@ public enum RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         let suffix = login.database == 0 ? "" : " database \(login.database)"
         return switch self {
-        case .sought: "the master that the Sentinels name"
+        case .sought: "a server that nobody has named yet"
         case .unix(let path, _, _): path + suffix
         case .tcp(let host, let port, _): (host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)") + suffix
         }

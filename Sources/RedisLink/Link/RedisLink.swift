@@ -93,6 +93,7 @@ public final class RedisLink {
     func lead(to endpoint: RedisEndpoint, leaving fault: RedisFault) {
         transport.close()
         if machine.phase != .closed { machine.leave(fault) }
+        if endpoint != transport.endpoint { machine.forgetClock() }
         transport.endpoint = endpoint
         start()
     }

@@ -136,6 +136,7 @@ extension RedisNode {
     func linkLost(_ fault: RedisFault) {
         if fault.isLossOfRole { refused(fault) } else if !fault.isSilence { provedUntil = nil }
         if fault.isRefusedLogin { onLoginRefused?() }
+        if fault.kind == .timeout { onSilence?() }
     }
 
     /// Whether a request came lately.

@@ -89,6 +89,8 @@ public final class RedisNode {
     private var hasLed = false
     /// Called when the key of the beat does not belong here; nil where there is no cluster.
     var onBeatMoved: (() -> Void)?
+    /// Called when a connection has ended because the server owed an answer for too long; nil where there is no cluster.
+    var onSilence: (() -> Void)?
     /// Makes the key of the beat one of this node's, in a cluster; empty elsewhere.
     private(set) var beatTag: [UInt8] = []
 

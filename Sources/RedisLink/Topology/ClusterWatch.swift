@@ -99,6 +99,7 @@ public final class ClusterWatch: RedisTopology {
     /// Requests that wait for a map.
     private var waiting: [() -> Void] = []
     private var lastWarning: MonotonicInstant?
+    private var isClosed = false
 
     /// - Parameter makeNode: makes a node whose requests count for all; not started.
     public init(
@@ -121,6 +122,7 @@ public final class ClusterWatch: RedisTopology {
     }
 
     public func start() {
+        unused?.leave(RedisFault(.unreachable, .noMap))
         for (name, port) in settings.seeds { watch(name, port) }
         timer?.start(after: Self.tick)
     }
@@ -133,6 +135,7 @@ public final class ClusterWatch: RedisTopology {
     }
 
     public func close() {
+        isClosed = true
         timer?.cancel()
         pause?.cancel()
         for source in seeds {
@@ -180,7 +183,6 @@ public final class ClusterWatch: RedisTopology {
 
     private func tick() {
         let now = host.scheduler.now
-        if map == nil, let unused, unused.state == .closed { unused.leave(RedisFault(.unreachable, .noMap)) }
         for member in members where !member.isLost {
             if isSilent(member) { lose(member) } else if member.node.state == .ready { member.isLossTold = false }
         }
@@ -252,7 +254,11 @@ public final class ClusterWatch: RedisTopology {
             // Its own word that it lives is worth nothing, but where nobody else could say it.
             let isNamed = !master.isFailing && (new.teller != master.id || new.isOnlyMaster(master))
             let mayTry = member.isLost && member.lostAt.duration(to: mappedAt) >= Self.retryPause
-            if isNamed, mayTry || member.address != master.address { lead(member, to: master.address) }
+            guard isNamed, mayTry || member.address != master.address else { continue }
+            // Who tells of it may know a name for the same place, or not yet.
+            let isMoved = endpoint(member.address) != endpoint(master.address)
+            member.address = master.address
+            if mayTry || isMoved { lead(member) }
         }
         flushWaiting()
     }
@@ -306,16 +312,23 @@ public final class ClusterWatch: RedisTopology {
             chooseBeat(member)
             press()
         }
+        // The connection may end because of it before the next look.
+        node.onSilence = { [weak self, weak member] in
+            guard let self, let member else { return }
+            host.scheduler.later { [weak self] in
+                guard let self, !member.isLost, members.contains(where: { $0 === member }) else { return }
+                lose(member)
+            }
+        }
         logger.info(
             "a master of the cluster", metadata: ["redis": "\(endpoint(master.address))", "id": "\(master.id)"])
         node.lead(to: endpoint(master.address), leaving: RedisFault(.closed, .closed))
         return member
     }
 
-    private func lead(_ member: Member, to address: ClusterAddress) {
+    private func lead(_ member: Member) {
         member.isLost = false
-        member.address = address
-        member.node.lead(to: endpoint(address), leaving: RedisFault(.closed, .lost))
+        member.node.lead(to: endpoint(member.address), leaving: RedisFault(.closed, .lost))
     }
 
     private func isSilent(_ member: Member) -> Bool {
@@ -386,6 +399,11 @@ public final class ClusterWatch: RedisTopology {
         guard let there = fault.redirection, request.hops <= Self.mostHops else {
             return request.done(.failure(fault), node)
         }
+        // It has no name for whoever owns the slot; the map may.
+        if there.host == "?" {
+            press()
+            return after(Self.askPause) { [weak self] in self?.dispatch(request) }
+        }
         let from = members.first { $0.node === node }
         let name = there.host.isEmpty ? from?.address.host ?? "" : there.host
         find(name, there.port, for: request) { [weak self] member in
@@ -421,7 +439,7 @@ public final class ClusterWatch: RedisTopology {
             member.idleSince = host.scheduler.now
             return found(member)
         }
-        guard host.scheduler.now < request.expires else { return found(nil) }
+        guard !isClosed, host.scheduler.now < request.expires else { return found(nil) }
         waiting.append { [weak self] in self?.find(name, port, for: request, found) ?? found(nil) }
         press()
     }

@@ -16,10 +16,20 @@ public enum KeySlot {
 
     /// A short text that belongs to a slot, for a key that is to stand there: always the same.
     static func tag(of slot: Int) -> [UInt8] {
-        // Digits reach every slot within 16,384 × 10 tries or so; a tag longer than that is not looked for.
-        for number in 0..<1_000_000 {
-            let tag = Array(String(number, radix: 36).utf8)
+        // Of letters and digits, counted up: four of them reach every slot, after 16,384 tries on average.
+        let digits = Array("0123456789abcdefghijklmnopqrstuvwxyz".utf8)
+        var tag: [UInt8] = []
+        var counts = [0]
+        while counts.count <= 4 {
+            tag.removeAll(keepingCapacity: true)
+            for count in counts.reversed() { tag.append(digits[count]) }
             if of(tag) == slot { return tag }
+            var place = 0
+            while place < counts.count, counts[place] == digits.count - 1 {
+                counts[place] = 0
+                place += 1
+            }
+            if place == counts.count { counts.append(1) } else { counts[place] += 1 }
         }
         return []
     }

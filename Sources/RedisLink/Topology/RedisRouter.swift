@@ -127,7 +127,8 @@ public final class RedisRouter {
         nodes.removeAll { $0 === node }
         if first === node { first = nodes.first { $0.state == .ready } ?? nodes[0] }
         (node.onStateChange, node.onArmed, node.onInvalidation) = (nil, nil, nil)
-        (node.onFreshness, node.onLedElsewhere, node.onLoginRefused, node.onBeatMoved) = (nil, nil, nil, nil)
+        (node.onFreshness, node.onLedElsewhere, node.onLoginRefused) = (nil, nil, nil)
+        (node.onBeatMoved, node.onSilence) = (nil, nil)
         judgeFreshness()
     }
 

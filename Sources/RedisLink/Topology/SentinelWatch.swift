@@ -66,6 +66,7 @@ public final class SentinelWatch: RedisTopology {
             node.confirmation = RedisNode.Confirmation(
                 lifetime: SentinelMachine.answerLifetime, fault: RedisFault(.readOnly, .unconfirmed))
         }
+        node.leave(RedisFault(.unreachable, .noMajority))
         for (host, port) in settings.sentinels { watch(SentinelMachine.Address(host: host, port: port)) }
         timer?.start(after: Self.interval)
     }
@@ -113,7 +114,6 @@ public final class SentinelWatch: RedisTopology {
 
     private func ask() {
         rounds += 1
-        if machine.master == nil, node.state == .closed { node.leave(RedisFault(.unreachable, .noMajority)) }
         for sentinel in watched where sentinel.link.state == .ready { ask(sentinel) }
         timer?.start(after: Self.interval)
     }

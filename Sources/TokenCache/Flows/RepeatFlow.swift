@@ -33,7 +33,8 @@ struct RepeatFlow: Flow {
             var next = wanted
             next.revision = max(wanted.revision, record.revision &+ 1)
             return SessionWrite(kind: .rotateByForce, over: record, next: .live(next), data: data)
-        // Nobody can be let in. A session that is not there may have been ended by somebody who was told so.
+        // Of a session no token is good that is not there: it may have been ended by somebody who was told so. A guest's, with
+        // which a LOGIN was called, is a guest's again.
         case (.ended, _), (.live, .absent), (.live, .ended), (.absent, _): return nil
         }
     }

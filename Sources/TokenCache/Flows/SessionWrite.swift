@@ -80,11 +80,16 @@ struct SessionWrite {
     var entersIndex: SessionRecord? {
         switch (kind, next) {
         case (.create, .live(let record)), (.login, .live(let record)): record.subject.isEmpty ? nil : record
-        // It is there already, with the end that it had.
         case (.amend, .live(let record)), (.rotateByForce, .live(let record)):
-            record.subject.isEmpty || record.absoluteEnd <= over?.absoluteEnd ?? .earliest ? nil : record
+            record.subject.isEmpty || isEntered(record) ? nil : record
         default: nil
         }
+    }
+
+    /// It is there already, with an end that is no earlier: as the session of this subject.
+    private func isEntered(_ record: SessionRecord) -> Bool {
+        guard let over, over.subject == record.subject else { return false }
+        return record.absoluteEnd <= over.absoluteEnd
     }
 
     /// Whether it counts among its subject's latest logins from now on.

@@ -5,26 +5,34 @@ internal import Tokens
 /// Ends, LOGINs and ROTATEs that this daemon acknowledged lately: a master that fails takes with it what its replicas have
 /// not yet, and the daemon that said "done" remembers.
 ///
-/// Of a session the last one counts. Bounded: past `capacity` the oldest goes.
+/// Of a session the last one counts. Bounded: past `capacity`, and past `maxBytes` of LOGINs' data, the oldest goes.
 struct AcknowledgedWrites {
     /// Replicas that are used are never so far behind.
     static let memory = Duration.seconds(60)
     static let capacity = 65_536
+    static let maxBytes = 64 << 20
 
     /// What stands there since then.
     private var writes: [SessionID: (next: StoredSession, data: DataChange, number: UInt64)] = [:]
-    private var order = Deque<(sid: SessionID, number: UInt64, at: MonotonicInstant)>()
+    private var order = Deque<(sid: SessionID, number: UInt64, at: MonotonicInstant, bytes: Int)>()
+    /// Of the data; what was replaced counts until its time is over.
+    private(set) var bytes = 0
     private var latest: UInt64 = 0
+
+    /// How many are kept.
+    var count: Int { writes.count }
 
     /// - Parameter data: that was written with it.
     mutating func insert(
         _ next: StoredSession, of sid: SessionID, data: DataChange, at now: MonotonicInstant
     ) {
         forget(before: now)
-        while order.count >= Self.capacity { removeFirst() }
+        let added = data.byteCount
+        while order.count >= Self.capacity || (bytes + added > Self.maxBytes && !order.isEmpty) { removeFirst() }
         latest += 1
         writes[sid] = (next, data, latest)
-        order.append((sid, latest, now))
+        order.append((sid, latest, now, added))
+        bytes += added
     }
 
     /// In the order in which they were acknowledged.
@@ -36,12 +44,15 @@ struct AcknowledgedWrites {
         }
     }
 
-    private mutating func forget(before now: MonotonicInstant) {
+    /// Lets go of what is older than `memory`.
+    mutating func forget(before now: MonotonicInstant) {
         while let first = order.first, first.at.duration(to: now) > Self.memory { removeFirst() }
     }
 
     private mutating func removeFirst() {
-        guard let first = order.popFirst(), writes[first.sid]?.number == first.number else { return }
+        guard let first = order.popFirst() else { return }
+        bytes -= first.bytes
+        guard writes[first.sid]?.number == first.number else { return }
         writes[first.sid] = nil
     }
 }

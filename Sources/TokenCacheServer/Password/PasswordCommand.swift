@@ -94,26 +94,28 @@ final class PasswordCommand {
         run = nil
         let outcome = Self.password(in: result)
         switch outcome {
-        case .success(let new): took(new)
+        case .success(let new): schedule.ended(isNew: took(new), at: loop.now)
         case .failure(let fault):
+            schedule.failed(at: loop.now)
             self.fault = fault
             if case .failure = password { password = outcome }
             logger.error("\(fault)", metadata: ["program": "\(words.first ?? "")", "remedy": "\(fault.remedy)"])
         }
-        schedule.ended(isGood: fault == nil, at: loop.now)
         arm()
         let first = onFirst
         onFirst = nil
         first?()
     }
 
-    private func took(_ new: RedisPassword) {
+    /// - Returns: whether it is another one.
+    private func took(_ new: RedisPassword) -> Bool {
         fault = nil
         let before = password
         password = .success(new)
-        guard before != password else { return }
+        guard before != password else { return false }
         logger.info("redis.password-command gave a new password")
         onChange()
+        return true
     }
 
     /// The first line of what it wrote.

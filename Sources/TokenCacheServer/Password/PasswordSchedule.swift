@@ -11,6 +11,8 @@ struct PasswordSchedule {
     /// When the next run is due; nil: not by itself.
     private(set) var due: MonotonicInstant?
     private var lastEnd = MonotonicInstant.earliest
+    /// When the password that is in use was first seen.
+    private var newAt = MonotonicInstant.earliest
     /// Runs that gave nothing and passwords that were refused, since Redis took one.
     private var failures = 0
 
@@ -21,15 +23,20 @@ struct PasswordSchedule {
     /// A run is under way.
     mutating func began() { due = nil }
 
-    /// A run has ended. Well before the password's age is over, another one is to be there.
-    mutating func ended(isGood: Bool, at now: MonotonicInstant) {
+    /// A run has ended, and given a password. Well before its age is over another one is to be there.
+    /// - Parameter isNew: it is another one than before. If not, it may end any time in the last quarter of its life.
+    mutating func ended(isNew: Bool, at now: MonotonicInstant) {
         lastEnd = now
-        guard isGood else {
-            due = now + pause
-            failures += 1
-            return
-        }
-        due = lifetime > .zero ? now + max(lifetime * 3 / 4, Self.shortestPause) : nil
+        // One that has outlived its time is not so short-lived.
+        if isNew || newAt.duration(to: now) >= lifetime { newAt = now }
+        due = lifetime > .zero ? max(newAt + lifetime * 3 / 4, now + max(lifetime / 8, Self.shortestPause)) : nil
+    }
+
+    /// A run has ended, and given nothing.
+    mutating func failed(at now: MonotonicInstant) {
+        lastEnd = now
+        due = now + pause
+        failures += 1
     }
 
     /// Redis refuses the password.

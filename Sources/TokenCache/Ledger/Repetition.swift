@@ -3,6 +3,14 @@ internal import EventLoop
 internal import Logging
 internal import Tokens
 
+extension TokenService {
+    /// What this daemon would carry out once more on another master.
+    public var acknowledgedWrites: (count: Int, bytes: Int) {
+        ledger.acknowledged.forget(before: store.instant)
+        return (ledger.acknowledged.count, ledger.acknowledged.bytes)
+    }
+}
+
 /// Another master, which may lack what the one before acknowledged last: ends, LOGINs and ROTATEs that this daemon
 /// acknowledged are carried out there once more, and requests with tokens of those sessions wait until they stand. So the
 /// daemon that acknowledged never accepts the old token.
@@ -69,6 +77,7 @@ final class Repetition {
         case .failure where items[sid] != nil:
             // A newer one is to be repeated: that holds.
             release(sid, item.hold)
+            goOn()
         case .failure:
             items[sid] = item
             order.append(sid)

@@ -1,0 +1,45 @@
+import EventLoop
+import TestSupport
+import Testing
+import Tokens
+
+@testable import TokenCache
+
+@Suite("What was acknowledged is remembered for a failover")
+struct AcknowledgedWritesTests {
+    private let start = MonotonicInstant(nanoseconds: 1_000_000_000_000)
+
+    private static func sid(_ number: UInt8) throws -> SessionID {
+        let digits = String(number, radix: 16)
+        let text = String(repeating: "0", count: 32 - digits.count) + digits
+        guard let sid = SessionID(text: text.utf8) else { throw HarnessFailure("no sid: \(text)") }
+        return sid
+    }
+
+    private static func data(_ bytes: Int) -> DataChange {
+        .set([RecordField(name: Array("a".utf8), value: Array(repeating: 1, count: bytes))])
+    }
+
+    @Test("for a minute, of a session the last one")
+    func minute() throws {
+        var writes = AcknowledgedWrites()
+        writes.insert(.absent, of: try Self.sid(1), data: .none, at: start)
+        writes.insert(.absent, of: try Self.sid(2), data: .none, at: start + .seconds(30))
+        writes.insert(.absent, of: try Self.sid(1), data: Self.data(7), at: start + .seconds(40))
+        #expect(writes.all(at: start + .seconds(60)).map(\.sid) == [try Self.sid(2), try Self.sid(1)])
+        #expect(writes.all(at: start + .seconds(91)).map(\.sid) == [try Self.sid(1)])
+        #expect(writes.all(at: start + .seconds(101)).isEmpty && writes.bytes == 0 && writes.count == 0)
+    }
+
+    @Test("past 64 MiB of data the oldest goes, and one that is larger by itself is kept alone")
+    func bytes() throws {
+        var writes = AcknowledgedWrites()
+        for number in 1...3 as ClosedRange<UInt8> {
+            writes.insert(.absent, of: try Self.sid(number), data: Self.data(30 << 20), at: start)
+        }
+        #expect(writes.all(at: start).map(\.sid) == [try Self.sid(2), try Self.sid(3)])
+        #expect(writes.bytes <= AcknowledgedWrites.maxBytes)
+        writes.insert(.absent, of: try Self.sid(4), data: Self.data(65 << 20), at: start)
+        #expect(writes.all(at: start).map(\.sid) == [try Self.sid(4)])
+    }
+}
