@@ -40,7 +40,7 @@ RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
 .PHONY: help run test test-variants test-topologies test-servers simulate test-long test-asan test-systemd test-examples test-web build lint format
-.PHONY: bench bench-guests bench-scale bench-client bench-tls docs
+.PHONY: bench bench-guests bench-scale bench-client bench-tls bench-index docs
 .PHONY: fuzz fuzz-request fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
 
@@ -64,6 +64,7 @@ help:
 	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
+	@echo 'make bench-index  very many sessions and subjects beside a visitor: half an hour'
 	@echo 'make bench-tls  the link and cold validations over TLS beside plain TCP: a minute'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
@@ -187,6 +188,10 @@ bench-client: bench-packages build
 bench-tls: build-packages test-packages
 	$(SWIFT) build $(SIMULATE) --build-tests
 	BENCH_TLS=1 Tests/swift-test $(SIMULATE) --skip-build --no-parallel --filter TLSSpeedTests
+
+bench-index: build-packages test-packages
+	$(SWIFT) build $(SIMULATE) --build-tests
+	BENCH_INDEX=1 Tests/swift-test $(SIMULATE) --skip-build --no-parallel --filter IndexLoadTests
 
 fuzz: build-packages $(addprefix fuzz-,request push yaml base64url claims jws jwe)
 

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import TokenCacheServer
@@ -65,6 +66,19 @@ struct CommandRowTests {
             case .shutdown, .reload, .probe, .tokenScan, .tokenRevokeEveryone: #expect(command.row.role == .admin)
             default:
                 #expect(command.row.role == ([.session, .guest].contains(command.row.group) ? .worker : .validator))
+            }
+        }
+    }
+
+    @Test("docs/protocol.md has a chapter for every command about sessions and guests, with every option in it")
+    func manual() throws {
+        let chapters = try PackageFolder.text("docs/protocol.md").split(separator: "\n### ").dropFirst().map(String.init)
+        for row in CommandRow.all where row.group == .session || row.group == .guest {
+            guard !row.flags.contains(.unlisted), row.name.description.contains(".") else { continue }
+            let chapter = chapters.first { $0.hasPrefix("\(row.name)\n") }
+            #expect(chapter != nil, "\(row.name)")
+            for option in row.allowed {
+                #expect(chapter?.contains("\(option.keyword)") == true, "\(row.name) \(option.keyword)")
             }
         }
     }
