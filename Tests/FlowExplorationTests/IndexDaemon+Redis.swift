@@ -26,6 +26,7 @@ extension IndexDaemon {
         var enters = write.entersIndex != nil && !write.isEntered
         switch (removed, write.kind) {
         case (.entersFirst, _), (.laterEndEnters, .amend), (.laterEndEnters, .rotateByForce): enters = false
+        case (.newSubjectEnters, .rotateByForce) where write.over?.subject != IndexWorld.subject: enters = false
         case (.entryIsAwaited, _) where enters:
             send(write, sid, place, &world)
             enters = false

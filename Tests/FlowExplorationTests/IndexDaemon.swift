@@ -202,6 +202,12 @@ struct IndexDaemon {
             return .login(LimitedFlow(try LoginFlow(try claim(), request, ground), request, ground))
         case .expire(let ticks): return .expire(ExpireFlow(Judging(sids[0], nil), limits(ticks)))
         case .rotate(let ticks): return .rotate(try RotateFlow(try claim(), limits(ticks), pageGuest: nil, ground))
+        case .repetition(let ticks):
+            var wanted = SessionRecord(
+                token: symbols.digests[place + 1], subject: IndexWorld.subject, idle: Self.idle,
+                absolute: Milliseconds(ticks) * IndexWorld.tick, now: UnixMilliseconds(IndexWorld.start))
+            (wanted.revision, wanted.generation, wanted.forcedGeneration) = (2, 2, 2)
+            return .repetition(RepeatFlow(sid: sids[0], wanted: .live(wanted), data: .none))
         case .revoke: return .revoke(RevokeFlow(sid: sids[0], claim: nil))
         case .revokeAll:
             return .revokeAll(RevokeAllFlow(subject: IndexWorld.subject, index: index, except: nil))
@@ -251,6 +257,9 @@ struct IndexDaemon {
         case .rotate(var flow):
             told = try step(&flow, event, place, &world)
             next = .rotate(flow)
+        case .repetition(var flow):
+            told = try step(&flow, event, place, &world)
+            next = .repetition(flow)
         case .revoke(var flow):
             told = try step(&flow, event, place, &world)
             next = .revoke(flow)

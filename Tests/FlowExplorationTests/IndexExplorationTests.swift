@@ -52,6 +52,9 @@ struct IndexExplorationTests {
                 name: "LOGIN over another's session, again, beside a REVOKEALL", start: .anothers("bob"),
                 commands: [.login(20), .login(20), .revokeAll], ticks: 2, losses: 1),
             IndexScenario(
+                name: "a LOGIN that a master lost, beside an EXPIRE and a COUNT", start: .anothers(""),
+                commands: [.repetition(20), .expire(30), .count], ticks: 4, losses: 1),
+            IndexScenario(
                 name: "LOGIN over nobody's session that looks at another's, beside a COUNT", start: .anothers(""),
                 commands: [.issue(2), .login(20), .count], ticks: 3, looks: true),
         ]

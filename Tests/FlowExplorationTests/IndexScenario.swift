@@ -17,6 +17,8 @@ enum RemovedIndexRule: String, CaseIterable {
     case entryIsAwaited
     /// A later end enters the index first, too.
     case laterEndEnters
+    /// Whoever's session becomes the subject's enters the index, too.
+    case newSubjectEnters
     /// A write past its not-after does nothing.
     case lateDoesNothing
     /// Who enters never lowers a score.
@@ -37,6 +39,7 @@ enum RemovedIndexRule: String, CaseIterable {
         case .livingIsPutBack: "ISSUE beside two COUNTs"
         case .scoreIsUnchanged: "LOGIN with a guest's token again"
         case .laterEndEnters, .scoreOnlyRises, .lifeOnlyGrows: "two EXPIREs"
+        case .newSubjectEnters: "a LOGIN that a master lost"
         case .endsAge: "a REVOKE whose daemon stands still"
         case .tombstoneOutlives: "a REVOKE, a short tombstone"
         }
@@ -51,6 +54,8 @@ struct IndexScenario: CustomTestStringConvertible {
         case login(Int)
         case expire(Int)
         case rotate(Int)
+        /// A LOGIN over the session is carried out once more, on a master that lost it.
+        case repetition(Int)
         case revoke, revokeAll, count, list
         /// What a login does about others of the index.
         case look
@@ -58,7 +63,7 @@ struct IndexScenario: CustomTestStringConvertible {
         var isMaker: Bool {
             switch self {
             case .issue, .login: true
-            case .expire, .rotate, .revoke, .revokeAll, .count, .list, .look: false
+            case .expire, .rotate, .repetition, .revoke, .revokeAll, .count, .list, .look: false
             }
         }
     }

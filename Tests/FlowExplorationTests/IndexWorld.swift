@@ -39,6 +39,7 @@ struct IndexWorld {
         case login(LimitedFlow<LoginFlow>)
         case expire(ExpireFlow)
         case rotate(RotateFlow)
+        case repetition(RepeatFlow)
         case revoke(RevokeFlow)
         case revokeAll(RevokeAllFlow)
         case tally(TallyFlow)

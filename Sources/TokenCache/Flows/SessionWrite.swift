@@ -80,9 +80,12 @@ struct SessionWrite {
     var entersIndex: SessionRecord? {
         switch (kind, next) {
         case (.create, .live(let record)), (.login, .live(let record)): record.subject.isEmpty ? nil : record
-        // It is there already, with the end that it had.
+        // Where it is the same subject's it is there already, with the end that it had: a LOGIN may be repeated as a forced
+        // rotation on a master that lost it.
         case (.amend, .live(let record)), (.rotateByForce, .live(let record)):
-            record.subject.isEmpty || record.absoluteEnd <= over?.absoluteEnd ?? .earliest ? nil : record
+            record.subject.isEmpty
+                || (record.subject == over?.subject && record.absoluteEnd <= over?.absoluteEnd ?? .earliest)
+                ? nil : record
         default: nil
         }
     }
