@@ -114,7 +114,7 @@ private struct ProbeTrial {
     private func readIndex(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
         store.read(index, IndexQuery(cursor: .start)) { result in
             done(result.map { $0.members.map(\.sid) == [sid] })
-            store.tidy(index, [.ended(sid)])
+            store.tidy(index, [.ended(sid, asked: store.instant)])
         }
     }
 

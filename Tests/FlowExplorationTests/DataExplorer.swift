@@ -1,4 +1,3 @@
-import SeededRandom
 import Testing
 import TokenCrypto
 import UnixTime
@@ -57,20 +56,9 @@ struct DataExplorer {
         self.scenario = scenario
         self.removed = removed
         symbols = try Symbols()
-        var random = SeededRandom(seed: 2)
-        let key = try RingKey(
-            kid: "k1", secret: .random(count: 32, from: &random), created: UnixSeconds(0),
-            activeFrom: UnixSeconds(0))
-        let sealer = try Sealer(ring: try KeyRing(keys: [key]), prefix: [])
-        ground = Ground(symbols: symbols, policy: TokenPolicy(), sealer: sealer)
+        ground = Ground(symbols: symbols, policy: TokenPolicy(), sealer: try Ground.sealer())
         ground.time = Ticks.time(0)
-        let (stateless, now) = (ground.stateless, ground.time.seconds)
-        let made = try stateless.newGuest(lifetime: nil, Signals(), now: now)
-        let opened = try made.text.withUnsafeBytes { (text) throws(ServiceFault) in
-            try stateless.openGuest(text, now: now)
-        }
-        guard case .valid(let guest) = opened else { throw UnexpectedEvent() }
-        self.guest = guest
+        guest = try ground.makeGuest()
     }
 
     func explore() throws -> Report {
@@ -197,15 +185,8 @@ struct DataExplorer {
         case .worker: Judging(guest.sid, nil)
         case .token:
             Judging(guest.sid, Claim(token: token, digest: symbols.digests[0], guest: nil, signals: Signals()))
-        case .guest: Judging(guest.sid, try guestClaim())
+        case .guest: Judging(guest.sid, try ground.claim(of: guest))
         }
-    }
-
-    private func guestClaim() throws -> Claim {
-        guard let verifier = try ground.stateless.verifiers(of: guest).first else { throw UnexpectedEvent() }
-        return Claim(
-            token: SessionToken(sid: guest.sid, verifier: verifier), digest: try symbols.crypto.digest(verifier),
-            guest: guest, signals: Signals())
     }
 
     /// Steps until the flow waits for something, or has answered.

@@ -15,6 +15,8 @@ final class Ground: FlowContext {
     var isSessionDenied = false
     /// The next session's, where that is not the one other of an exploration.
     var freshSid: SessionID?
+    /// Told what an index is told.
+    var tidied: (([IndexFinding]) -> Void)?
 
     /// - Parameter sealer: where guests are opened.
     init(symbols: Symbols, policy: TokenPolicy, sealer: Sealer? = nil) {
@@ -43,7 +45,7 @@ final class Ground: FlowContext {
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], now: UnixMilliseconds
     ) {}
     func keep(_ tombstone: Tombstone, sid: SessionID) {}
-    func tidy(_ index: SubjectIndex, _ findings: [IndexFinding]) {}
+    func tidy(_ index: SubjectIndex, _ findings: [IndexFinding]) { tidied?(findings) }
     var mayWriteUnread: Bool { true }
     var longestLife: Milliseconds { policy.maxAbsolute }
     func bornAfterEpoch(_ now: UnixMilliseconds) -> UnixMilliseconds { now }
@@ -60,6 +62,34 @@ final class Ground: FlowContext {
     ) throws(ServiceFault) -> VisitAnswer { throw .noKeys }
     func pageHolder(of token: [UInt8], former: CSRFHolder?) throws -> FormHolder { throw ServiceFault.noKeys }
     func report(_ notice: FlowNotice) {}
+}
+
+/// Guests, where an exploration has them.
+extension Ground {
+    static func sealer() throws -> Sealer {
+        var random = SeededRandom(seed: 2)
+        let key = try RingKey(
+            kid: "k1", secret: .random(count: 32, from: &random), created: UnixSeconds(0),
+            activeFrom: UnixSeconds(0))
+        return try Sealer(ring: try KeyRing(keys: [key]), prefix: [])
+    }
+
+    func makeGuest() throws -> Guest {
+        let now = time.seconds
+        let made = try stateless.newGuest(lifetime: nil, Signals(), now: now)
+        let opened = try made.text.withUnsafeBytes { (text) throws(ServiceFault) in
+            try stateless.openGuest(text, now: now)
+        }
+        guard case .valid(let guest) = opened else { throw UnexpectedEvent() }
+        return guest
+    }
+
+    func claim(of guest: Guest) throws -> Claim {
+        guard let verifier = try stateless.verifiers(of: guest).first else { throw UnexpectedEvent() }
+        return Claim(
+            token: SessionToken(sid: guest.sid, verifier: verifier), digest: try crypto.digest(verifier),
+            guest: guest, signals: Signals())
+    }
 }
 
 extension World {

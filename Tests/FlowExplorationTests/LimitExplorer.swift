@@ -1,3 +1,4 @@
+import EventLoop
 import TokenCrypto
 import UnixTime
 
@@ -182,7 +183,7 @@ struct LimitExplorer {
         case .readIndex:
             let index = world.index.keys.sorted()
             world.logins[place].seen += index
-            let members = index.map { IndexMember(sid: sids[$0], score: Array("1".utf8)) }
+            let members = index.map { IndexMember(sid: sids[$0], score: Array("1".utf8), asked: .earliest) }
             try tell(.page(IndexPage(members: members, next: nil)), place, &world)
         case .each(let parts): try carryOut(parts, place, &world)
         default: throw UnexpectedEvent()

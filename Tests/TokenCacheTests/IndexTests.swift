@@ -103,6 +103,32 @@ struct IndexTests {
         #expect(pair.eventually { (try? pair.redis("ZSCORE", key, "\(token.sid)")) == end })
     }
 
+    @Test("S13: what was found of a session half a minute ago is told no more, nor that it was ended")
+    func findingsAge() throws {
+        let token = try pair.issue(SessionRequest(subject: "alice"))
+        func score() throws -> [UInt8] {
+            guard case .bulk(let score) = try pair.redis("ZSCORE", keys[0], "\(token.sid)") else { return [] }
+            return score
+        }
+        let before = try score()
+        let index = try SubjectIndex(subject: alice, crypto: CryptoContext())
+        func tell(_ finding: (MonotonicInstant) -> IndexFinding, secondsAgo: Int) {
+            let store = pair.services[0].store
+            let asked = store.instant - .seconds(secondsAgo)
+            let _: Int64 = pair.wait { store.tidy(index, [finding(asked)], $0) }
+        }
+        func gone(_ asked: MonotonicInstant) -> IndexFinding {
+            .gone(IndexMember(sid: token.sid, score: before, asked: asked))
+        }
+        tell(gone, secondsAgo: 31)
+        tell({ .ended(token.sid, asked: $0) }, secondsAgo: 31)
+        #expect(try score() == before)
+        tell(gone, secondsAgo: 10)
+        #expect(try score().suffix(2).elementsEqual(".5".utf8))
+        tell({ .ended(token.sid, asked: $0) }, secondsAgo: 10)
+        #expect(try pair.integer("EXISTS", keys[0]) == 0)
+    }
+
     @Test("a session of another subject takes no place, and leaves")
     func anotherSubject() throws {
         let bob = try pair.issue(SessionRequest(subject: "bob"))

@@ -53,8 +53,10 @@ extension TokenService {
     }
 
     /// A change stands.
-    /// - Parameter peer: who asked for it.
-    func written(_ write: SessionWrite, of sid: SessionID, by peer: AuditPeer?) {
+    /// - Parameters:
+    ///   - peer: who asked for it.
+    ///   - arrival: of the request.
+    func written(_ write: SessionWrite, of sid: SessionID, by peer: AuditPeer?, arrival: MonotonicInstant) {
         switch write.kind {
         case .confirm: counters.confirmations += 1
         case .rotate: counters.rotations += 1
@@ -70,9 +72,12 @@ extension TokenService {
         audit?(AuditEvent(.end, sid: sid, subject: old.subject, peer: peer, reason: tombstone.reason.rawValue))
         logger.info("session ended", metadata: ["sid": "\(sid)", "reason": "\(tombstone.reason.rawValue)"])
         if !old.subject.isEmpty, let index = try? SubjectIndex(subject: old.subject, crypto: crypto) {
-            // While the tombstone stands, no login that entered the index before can be written any more.
-            let isCertain = policy.tombstone > store.scriptLifetime
-            tidy(index, [isCertain ? .ended(sid) : .gone(IndexMember(sid: sid, score: decimal(old.absoluteEnd)))])
+            tidy(
+                index,
+                [
+                    IndexFinding(
+                        endOf: sid, asked: arrival, absoluteEnd: old.absoluteEnd, tombstone: policy.tombstone)
+                ])
         }
     }
 

@@ -334,13 +334,13 @@ extension TokenService {
         let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
         beginWrite(kind, of: sid)
         run.writing = (write, sid)
-        let limit = policy.maxData
-        store.commit(change, of: sid, maxData: limit, arrival: run.arrival) { [self] result in
+        let (limit, arrival) = (policy.maxData, run.arrival)
+        store.commit(change, of: sid, maxData: limit, arrival: arrival) { [self] result in
             run.writing = nil
             settleWrite(kind, of: sid, result, isGivenUp: run.isOver)
             switch result {
             case .success(.done(let outcome)):
-                written(write, of: sid, by: run.peer)
+                written(write, of: sid, by: run.peer, arrival: arrival)
                 advance(run, .written(outcome))
             case .success(.overtaken(let copy)):
                 counters.overtaken += 1

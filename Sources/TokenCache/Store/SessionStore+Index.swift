@@ -17,6 +17,7 @@ extension SessionStore {
             case .numberedWithOthers: [UInt8(ascii: "0")]
             case .numbered: [UInt8(ascii: "1")]
             }
+        let asked = instant
         run(
             SessionScripts.enter, keys: keys,
             arguments: [
@@ -29,7 +30,7 @@ extension SessionStore {
             done(
                 result.flatMap { reply in
                     switch reply.verdict {
-                    case "done": Result { try Self.entered(reply.detail) }.mapError(Unavailable.init)
+                    case "done": Result { try Self.entered(reply.detail, asked: asked) }.mapError(Unavailable.init)
                     case "full": .success(.full)
                     case "late": .success(.late)
                     default: .failure(ScriptReply.unexpected)
@@ -44,12 +45,14 @@ extension SessionStore {
         _ done: @escaping (_ removed: Int64) -> Void = { _ in }
     ) {
         let keys = indexKeys(index)
-        guard !findings.isEmpty, let notAfter = notAfter(instant, keys[0]) else { return later { done(0) } }
+        guard let oldest = findings.map(\.asked).min(),
+            let notAfter = notAfter(oldest, keys[0], lifetime: IndexFinding.lifetime)
+        else { return later { done(0) } }
         let arguments = findings.flatMap { finding -> [[UInt8]] in
             switch finding {
             case .living(let member, let end): [member.sid.hex, member.score, decimal(end)]
             case .gone(let member): [member.sid.hex, member.score, Array("gone".utf8)]
-            case .ended(let sid): [sid.hex, [], Array("ended".utf8)]
+            case .ended(let sid, _): [sid.hex, [], Array("ended".utf8)]
             }
         }
         run(
@@ -63,6 +66,7 @@ extension SessionStore {
     /// A page of a subject's sessions.
     func read(_ index: SubjectIndex, _ query: IndexQuery, _ done: @escaping Completion<IndexPage>) {
         let key = indexKeys(index)[0]
+        let asked = instant
         send(
             RedisCommand([Array("ZRANGE".utf8), key] + query.cursor.arguments(pageSize: query.pageSize), key: key)
         ) { result in
@@ -71,7 +75,9 @@ extension SessionStore {
                     let (seen, next) = query.cursor.advanced(over: try Self.scored(reply), pageSize: query.pageSize)
                     // Without whatever else is no sid.
                     let members = seen.compactMap { member in
-                        SessionID(text: member.name[...]).map { IndexMember(sid: $0, score: member.score) }
+                        SessionID(text: member.name[...]).map {
+                            IndexMember(sid: $0, score: member.score, asked: asked)
+                        }
                     }
                     return IndexPage(members: members, next: next)
                 })
@@ -137,11 +143,11 @@ extension SessionStore {
         }
     }
 
-    private static func entered(_ detail: RedisReply?) throws -> IndexEntryOutcome {
+    private static func entered(_ detail: RedisReply?, asked: MonotonicInstant) throws -> IndexEntryOutcome {
         guard let detail, case .array(let elements) = detail, elements.count > 0, case .bulk(let number) = elements[0]
         else { throw ScriptReply.unexpected }
         let others = try scored(detail, behind: 1).compactMap { member in
-            SessionID(text: member.name[...]).map { IndexMember(sid: $0, score: member.score) }
+            SessionID(text: member.name[...]).map { IndexMember(sid: $0, score: member.score, asked: asked) }
         }
         return .entered(number: Int64(strict: number), others: others)
     }

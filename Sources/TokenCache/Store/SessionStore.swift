@@ -212,8 +212,11 @@ final class SessionStore {
 
     /// Past it, by the clock of the server that owns a key, a script of a request changes nothing. Nil before Redis was ever
     /// reached.
-    func notAfter(_ arrival: MonotonicInstant, _ key: [UInt8]) -> UnixMilliseconds? {
-        (router.node(of: key)?.serverTime(at: arrival) ?? clock(at: arrival)).map { $0 + scriptLifetime }
+    /// - Parameter lifetime: from the arrival on; nil: that of a request's scripts.
+    func notAfter(
+        _ arrival: MonotonicInstant, _ key: [UInt8], lifetime: Milliseconds? = nil
+    ) -> UnixMilliseconds? {
+        (router.node(of: key)?.serverTime(at: arrival) ?? clock(at: arrival)).map { $0 + (lifetime ?? scriptLifetime) }
     }
 
     /// Sends a command that may be sent twice.

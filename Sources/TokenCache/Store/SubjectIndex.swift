@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import TokenCrypto
 internal import Tokens
 internal import UnixTime
@@ -30,16 +31,48 @@ struct IndexMember: Equatable {
     let sid: SessionID
     /// As Redis writes it: the absolute end in Unix ms. That of a member whose session was not found is nearer.
     let score: [UInt8]
+    /// When the index was asked for it. Its session was read later.
+    let asked: MonotonicInstant
 }
 
 /// What is known of a member's session, for its place in the index (`tidy.lua`).
+///
+/// It ages: a reader may have to wait for its turn, and a whole host may stand still. Past `lifetime` the index is not
+/// told any more, so that two readings which find no session, one before the member was condemned and one after, are of
+/// moments that lie apart as far as the two minutes say, whenever they are told.
 enum IndexFinding {
+    /// How old it may be when the index is told: with the time of a script and a minute between clocks less than the two
+    /// minutes of a condemned member.
+    static let lifetime: Milliseconds = 30_000
+    /// How long at least a tombstone stands that outlives such a finding by any master's clock.
+    static let outlived: Milliseconds = 120_000
+
     /// It was read: it lives until its absolute end.
     case living(IndexMember, until: UnixMilliseconds)
     /// There is no session of the subject.
     case gone(IndexMember)
-    /// A tombstone was written in the session's place, and is acknowledged.
-    case ended(SessionID)
+    /// A tombstone was written in the session's place, by a request of this moment, and is acknowledged.
+    case ended(SessionID, asked: MonotonicInstant)
+
+    /// What the end of a session says.
+    /// - Parameters:
+    ///   - asked: when the request arrived that ended it.
+    ///   - absoluteEnd: that the session had.
+    ///   - tombstone: how long that stands, ms. What entered the index before it was written can be written no more as
+    ///     long as it stands.
+    init(endOf sid: SessionID, asked: MonotonicInstant, absoluteEnd: UnixMilliseconds, tombstone: Milliseconds) {
+        self =
+            tombstone >= Self.outlived
+            ? .ended(sid, asked: asked) : .gone(IndexMember(sid: sid, score: decimal(absoluteEnd), asked: asked))
+    }
+
+    /// How old it is.
+    var asked: MonotonicInstant {
+        switch self {
+        case .living(let member, _), .gone(let member): member.asked
+        case .ended(_, let asked): asked
+        }
+    }
 }
 
 /// A session that is to have a place in its subject's index before it is written.

@@ -107,14 +107,17 @@ extension ModelCommands {
     }
 
     /// `ZADD key GT score member`, and without `GT` alike for a new member.
+    /// - Parameter onlyRises: a member that stands there keeps a later score.
     /// - Returns: how many were added.
-    static func add(_ member: [UInt8], _ score: [UInt8], _ key: String, _ redis: ModelRedis) -> Int {
+    static func add(
+        _ member: [UInt8], _ score: [UInt8], _ key: String, _ redis: ModelRedis, onlyRises: Bool = true
+    ) -> Int {
         var entry = redis.find(key) ?? ModelEntry(value: .sortedSet([]))
         let new = ModelMember(member: member, score: Double(text(score)) ?? 0)
         var members = entry.members
         let known = members.firstIndex { $0.member == member }
         if let known {
-            guard new.score > members[known].score else { return 0 }
+            guard !onlyRises || new.score > members[known].score else { return 0 }
             members.remove(at: known)
         }
         members.insert(new, at: members.firstIndex { new.isBefore($0) } ?? members.count)

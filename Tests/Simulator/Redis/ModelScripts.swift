@@ -263,8 +263,8 @@ enum ModelScripts {
                     _ = ModelCommands.removeFields([sid], numbers, redis)
                     removed += Int64(ModelCommands.removeMembers(index, redis) { $0.member == sid })
                 } else if score > Double(now + Self.margin) {
-                    _ = ModelCommands.removeMembers(index, redis) { $0.member == sid }
-                    _ = ModelCommands.add(sid, bytes("\(now + Self.margin).5"), index, redis)
+                    // The last member, too, keeps the end of its key.
+                    _ = ModelCommands.add(sid, bytes("\(now + Self.margin).5"), index, redis, onlyRises: false)
                 }
             }
             if removed > 0, redis.find(index) == nil { _ = ModelCommands.remove(numbers, redis) }
