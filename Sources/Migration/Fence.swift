@@ -4,9 +4,8 @@ internal import TokenCacheServer
 /// Takes a user's rights at every server of the source, so that no daemon writes there any more; and knows how to give
 /// them back.
 ///
-/// What is taken is put behind the rules that the user has, so that these stay readable: `-@write -@scripting`, and when
-/// all was carried `-@read -@connection`.
-/// Source: redis.io/docs/management/security/acl.
+/// Redis forgets single rights that a category takes: what they were is read before, and kept at the target for whoever
+/// goes on later. Source: redis.io/docs/management/security/acl.
 struct Fence {
     let user: String
     let side: MigrationSide
@@ -18,8 +17,7 @@ struct Fence {
     func undoing() throws(MigrationFault) -> [String] {
         var commands: [String] = []
         for server in side.servers {
-            let rules = Self.withoutFence(try rules(at: server))
-            let command = "ACL SETUSER \(user) \(rules.joined(separator: " "))"
+            let command = "ACL SETUSER \(user) \(try rules(at: server))"
             if !commands.contains(command) { commands.append(command) }
         }
         return commands
@@ -52,24 +50,16 @@ struct Fence {
         }
     }
 
-    private func rules(at server: RedisNode) throws(MigrationFault) -> [String] {
+    private func rules(at server: RedisNode) throws(MigrationFault) -> String {
         guard case .array(let fields) = try asked(RedisCommand("ACL", "GETUSER", user), at: server) else {
             throw .refused(
                 "the source \(server.endpoint) has no user \(user): which one are the daemons? --fence-user NAME")
         }
         for at in stride(from: 0, to: fields.count - 1, by: 2) {
             guard fields[at] == .bulk(Array("commands".utf8)), case .bulk(let text) = fields[at + 1] else { continue }
-            return String(decoding: text.prefix(16_384), as: UTF8.self).split(separator: " ").map(String.init)
+            return String(decoding: text.prefix(16_384), as: UTF8.self)
         }
         throw .server("the source does not tell the rights of \(user)")
-    }
-
-    private static func withoutFence(_ rules: [String]) -> [String] {
-        var rules = rules
-        for part in [reading, writing] where rules.suffix(part.count).elementsEqual(part) {
-            rules.removeLast(part.count)
-        }
-        return rules
     }
 
     private func asked(_ command: RedisCommand, at server: RedisNode) throws(MigrationFault) -> RedisReply {

@@ -114,8 +114,12 @@ public final class Migration {
                 "which ACL user are the daemons at the source? --fence-user NAME takes its rights to write when all is "
                     + "copied; or say --fenced when you have done that yourself, or have stopped all daemons")
         }
-        try source.connect()
         try target.connect()
+        let remembered = try fence.flatMap { fence throws(MigrationFault) in try target.remembered(of: fence.user) }
+        do throws(MigrationFault) { try source.connect() } catch {
+            guard let remembered, case .server(let text) = error else { throw error }
+            throw .server("\(text); it was fenced by a move before. To undo: \(Self.text(remembered))")
+        }
         if try isSameServer() { throw .refused("source and target are the same Redis") }
         let living = try target.livingDaemons()
         guard living.isEmpty else {
@@ -133,6 +137,8 @@ public final class Migration {
         if let fence {
             report.fencedUser = fence.user
             report.undo = try fence.undoing()
+            // What its rights are is not what they were.
+            if try fence.stands() { report.undo = remembered ?? [] }
         }
         let isTold = try source.awaitFeed()
         if !isTold, !options.isFencedByHand, !options.isDryRun {
@@ -185,16 +191,17 @@ public final class Migration {
         let instant = MonotonicInstant.now()
         stage = .fenced
         if let fence {
+            if !report.undo.isEmpty { try target.remember(report.undo, of: fence.user) }
             try fence.raise()
             guard try fence.stands() else {
                 throw .refused(
                     "\(fence.user) may still write at the source, by a selector or a rule of its own: take its rights "
-                        + "yourself, and go on with --resume --fenced. To undo: \(report.undo.joined(separator: "; "))")
+                        + "yourself, and go on with --resume --fenced. To undo: \(Self.text(report.undo))")
             }
             tell(
                 .done(
                     "fenced",
-                    "\(fence.user) cannot write at the source any more. To undo: redis-cli \(report.undo.joined(separator: "; "))"
+                    "\(fence.user) cannot write at the source any more. To undo: \(Self.text(report.undo))"
                 ))
         }
         return (instant, try source.time())
@@ -254,6 +261,11 @@ public final class Migration {
     }
 
     private static let again = "go on with --resume"
+
+    /// Commands, for somebody who reads them.
+    private static func text(_ undo: [String]) -> String {
+        undo.isEmpty ? "its rights were taken before" : undo.map { "redis-cli \($0)" }.joined(separator: "; ")
+    }
 
     // MARK: Keys
 

@@ -101,6 +101,35 @@ struct MigrationSide {
         return marks.filter { $0.age < DaemonMark.aliveFor }.sorted { $0.name < $1.name }
     }
 
+    // MARK: The fence
+
+    /// How long it is known at the target how the fence is taken down, ms: a week.
+    private static let fenceMemory = 604_800_000
+
+    /// Keeps the commands that give a user its rights back.
+    func remember(_ undo: [String], of user: String) throws(MigrationFault) {
+        let key = StoredKey.fence(prefix: place.prefix)
+        let text = ([user] + undo).joined(separator: "\n")
+        let arguments = [Self.fenceMemory.redisArgument] + ["1", "text", text].map(\.redisArgument)
+        _ = try answers([run([key], arguments)])
+    }
+
+    /// Those that were kept; nil where there are none of this user.
+    func remembered(of user: String) throws(MigrationFault) -> [String]? {
+        let key = StoredKey.fence(prefix: place.prefix)
+        guard case .bulk(let text) = try answers([RedisCommand("GET", key, key: key)])[0] else { return nil }
+        let lines = String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
+        return lines.first == user ? Array(lines.dropFirst()) : nil
+    }
+
+    private func run(_ keys: [[UInt8]], _ arguments: [[UInt8]]) -> Send {
+        { [router] completion in
+            router.run(Self.script, keys: keys, arguments: arguments, repeatable: true) { result, _ in
+                completion(result)
+            }
+        }
+    }
+
     // MARK: Keys
 
     /// Walks over all keys that are carried, at most a batch at once; each that is there throughout is seen, some perhaps
@@ -172,11 +201,7 @@ struct MigrationSide {
             let name = key.name(isCluster: isCluster)
             let age = Milliseconds(readAt.duration(to: .now()) / .milliseconds(1))
             for arguments in KeyContents.placing(contents, key.kind, age: age) {
-                requests.append { [router] completion in
-                    router.run(Self.script, keys: [name], arguments: arguments, repeatable: true) { result, _ in
-                        completion(result)
-                    }
-                }
+                requests.append(run([name], arguments))
             }
             bytes += contents?.byteCount ?? 0
             guard bytes >= Self.batchBytes else { continue }

@@ -65,13 +65,12 @@ struct MigrationPage {
     private func next(_ report: MigrationReport) -> [String] {
         let tenths = Int(report.fenced / .milliseconds(100))
         let daemons = report.daemons.isEmpty ? "" : " (\(report.daemons.joined(separator: ", ")))"
-        let by =
-            report.fencedUser == nil
-            ? "Since the daemons were stopped or fenced" : "For \(tenths / 10).\(tenths % 10) s"
+        let since =
+            report.fencedUser == nil ? "" : "Nothing could be written for \(tenths / 10).\(tenths % 10) s by now. "
         var lines = [
             "",
-            "\(by) nothing can be written, and until they are restarted the daemons answer UNAVAILABLE. Now, for each"
-                + Layout.printable(daemons) + ":",
+            since
+                + "The daemons answer UNAVAILABLE until they are restarted. Now, for each\(Layout.printable(daemons)):",
             "  1. redis.url: \(Layout.printable(report.target)), with its password and certificates, in its configuration",
         ]
         if let ring = report.keyRingFile {
@@ -85,7 +84,9 @@ struct MigrationPage {
             lines.append(
                 "The source keeps its data, and \(Layout.printable(user)) has no rights there until that Redis starts anew. To go "
                     + "back, before anybody has written at the target:")
-            lines += undo(report).map { "  \(Layout.printable($0))" }
+            let commands = undo(report).map { "  \(Layout.printable($0))" }
+            lines +=
+                commands.isEmpty ? ["  its rights were taken before, and what they were is not known here"] : commands
         }
         return lines
     }

@@ -75,6 +75,9 @@ public struct StoredKey: Sendable {
     /// The hash in which every daemon leaves a mark.
     public static func marks(prefix: [UInt8]) -> [UInt8] { KeyLayout(prefix: prefix).marks }
 
+    /// What a move keeps at its target while it lasts: how the fence at the source is taken down.
+    public static func fence(prefix: [UInt8]) -> [UInt8] { prefix + Array("d:fence".utf8) }
+
     private static func isHex(_ text: [UInt8], count: Int) -> Bool {
         text.count == count && text.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
     }

@@ -57,7 +57,15 @@ struct MigrationTests {
             #expect(try there.fields("TOKEN.REVOKEALL", "ann").integer("count") == 13)
 
             // What it says is to be done gives the rights back.
+            let again = try move.run("--resume").errors
+            let undo = try #require(report["undo"] as? [String])
+            #expect(again.contains("daemons are before the target already"), "\(again)")
             try move.undo(report, at: source.client())
+            let rights = try source.client().call("ACL", "GETUSER", "default").elements ?? []
+            #expect(
+                rights.contains {
+                    $0.text.map { undo.first?.hasSuffix($0) == true && $0.contains("+evalsha") } ?? false
+                })
             try client.awaitService()
         }
     }
@@ -111,6 +119,11 @@ struct MigrationTests {
             #expect(refused.status == 5 && refused.errors.contains("--resume"), "\(refused)")
             let done = try move.run("--resume")
             #expect(done.status == 0, "\(done)")
+            let undo = try done.report()["undo"] as? [String]
+            let again = try move.run("--resume")
+            #expect(again.status == 0, "\(again)")
+            // The fence stands, and how it is taken down is known all the same.
+            #expect(try again.report()["undo"] as? [String] == undo && undo?.first?.contains("+evalsha") == true)
             let before = try KeySnapshot(source.client(), prefix: stage.prefix)
             let after = try KeySnapshot(target.client(), prefix: stage.prefix)
             #expect(after.differences(from: before).isEmpty)

@@ -54,6 +54,28 @@ struct MigrationTopologyTests {
         try finish(stage, site)
     }
 
+    @Test("from a cluster whose slots move meanwhile: nothing is left behind")
+    func outOfMovingCluster() throws {
+        let stage = try Stage(isRestricted: false)
+        let site = try ClusterSite(in: stage.folder.folder("cluster"))
+        defer { site.stop() }
+        let target = try stage.addRedis(speaksTLS: false)
+        let daemon = try stage.addDaemon(.url(site.url))
+        let client = try daemon.client()
+        let residents = try Residents(client, count: 1_500)
+        try daemon.stop()
+        let masters = try site.masters()
+        let move = Move(stage, from: site.url, to: "unix://\(target.socket)", ["--fenced"])
+        let resharding = Thread { try? site.reshard(600, from: masters[0], to: masters[1]) }
+        resharding.start()
+        letPass(.milliseconds(300))
+        let done = try move.run()
+        #expect(done.status == 0, "\(done)")
+        _ = try eventually(within: .seconds(60), "slots have moved") { resharding.isFinished ? true : nil }
+        #expect(try residents.complaints(stage.addDaemon(.redis(target)).client()).isEmpty)
+        try finish(stage, site)
+    }
+
     @Test("from an embedded Redis to one that several hosts can share, by its daemon's configuration")
     func outOfEmbedded() throws {
         let stage = try Stage(isRestricted: false)
