@@ -19,6 +19,8 @@ public final class Migration {
         public var resumes = false
         /// Nothing is written anywhere.
         public var isDryRun = false
+        /// It waits until all daemons that were before the source are before the target.
+        public var waits = false
 
         public init() {}
     }
@@ -26,6 +28,8 @@ public final class Migration {
     public enum Notice {
         /// A step was done.
         case done(_ step: String, _ text: String)
+        /// All is at the target: it is the operator's turn.
+        case moved(MigrationReport)
         /// How far it is, for a line that is written over.
         case progress(String)
     }
@@ -42,24 +46,26 @@ public final class Migration {
         case moved
     }
 
-    public private(set) var stage = Stage.looking
+    public internal(set) var stage = Stage.looking
     /// What is known by now.
-    public private(set) var report = MigrationReport()
+    public internal(set) var report = MigrationReport()
 
-    private let source: MigrationSide
-    private let target: MigrationSide
-    private let options: Options
-    private let fence: Fence?
-    private let changes: ChangeList
-    private let pump: Pump
-    private let tell: (Notice) -> Void
+    let source: MigrationSide
+    let target: MigrationSide
+    let options: Options
+    let fence: Fence?
+    let changes: ChangeList
+    let pump: Pump
+    let tell: (Notice) -> Void
 
     /// So few changes that are left are carried while the daemons wait.
-    private static let few = 500
+    static let few = 500
     /// Rounds over what changes, of a site that changes more than can be carried.
-    private static let rounds = 20
+    static let rounds = 20
     /// How long the source is listened to for somebody who still writes, where Redis itself was not asked for a fence.
-    private static let listening = Duration.seconds(3)
+    static let listening = Duration.seconds(3)
+    /// How long the daemons are waited for.
+    static let patience = Duration.seconds(3_600)
 
     /// - Throws: what a file of certificates is wrong for, or a ``MigrationFault``.
     public init(
@@ -98,9 +104,11 @@ public final class Migration {
         try copy()
         let since = try raiseFence()
         try carryRest(since: since)
-        stage = .moved
         try fence?.close()
+        stage = .moved
         report.fenced = since.instant.duration(to: .now())
+        tell(.moved(report))
+        if options.waits { try awaitDaemons(since: since.instant) }
     }
 
     // MARK: Steps
@@ -152,7 +160,7 @@ public final class Migration {
         tell(.done("target", "\(target.place.name)\(isFilled ? ", which has keys already" : ", empty")"))
     }
 
-    private var daemonList: String { report.daemons.isEmpty ? "none seen" : report.daemons.joined(separator: ", ") }
+    var daemonList: String { report.daemons.isEmpty ? "none seen" : report.daemons.joined(separator: ", ") }
 
     private func isSameServer() throws(MigrationFault) -> Bool {
         let runs = Set(source.servers.compactMap(\.serverInfo.runID))
@@ -165,170 +173,5 @@ public final class Migration {
         var counts: [StoredKey.Kind: Int64] = [:]
         try source.walk { keys throws(MigrationFault) in for key in keys { counts[key.kind, default: 0] += 1 } }
         report.keys = counts.rows
-    }
-
-    private func copy() throws(MigrationFault) {
-        let start = MonotonicInstant.now()
-        var carried = 0
-        for _ in 0..<Self.rounds {
-            if changes.isIncomplete {
-                changes.beginWalk()
-                try source.walk { keys throws(MigrationFault) in
-                    try carry(keys)
-                    carried += keys.count
-                    tell(.progress("\(carried) keys copied, \(changes.count) changed meanwhile"))
-                }
-            } else {
-                carried += try carryChanges()
-            }
-            if !changes.isIncomplete, changes.count < Self.few { break }
-        }
-        tell(.done("copied", "\(carried) keys in \(Self.seconds(since: start))"))
-    }
-
-    /// - Returns: when it was raised, here and by the source's clock.
-    private func raiseFence() throws(MigrationFault) -> (instant: MonotonicInstant, time: Int64) {
-        let instant = MonotonicInstant.now()
-        stage = .fenced
-        if let fence {
-            if !report.undo.isEmpty { try target.remember(report.undo, of: fence.user) }
-            try fence.raise()
-            guard try fence.stands() else {
-                throw .refused(
-                    "\(fence.user) may still write at the source, by a selector or a rule of its own: take its rights "
-                        + "yourself, and go on with --resume --fenced. To undo: \(Self.text(report.undo))")
-            }
-            tell(
-                .done(
-                    "fenced",
-                    "\(fence.user) cannot write at the source any more. To undo: \(Self.text(report.undo))"
-                ))
-        }
-        return (instant, try source.time())
-    }
-
-    private func carryRest(since: (instant: MonotonicInstant, time: Int64)) throws(MigrationFault) {
-        // What was written before is told by then.
-        try pump.pause(.milliseconds(300))
-        var carried = 0
-        for _ in 0..<Self.rounds where changes.count > 0 { carried += try carryChanges() }
-        var comparison = try Comparison()
-        for round in 0... {
-            changes.beginWalk()
-            comparison = try Comparison()
-            try compare(&comparison)
-            if !changes.isIncomplete { break }
-            guard round < Self.rounds else {
-                throw .refused("the source has lost what it told, again and again: \(Self.again)")
-            }
-        }
-        if fence == nil, since.instant.duration(to: .now()) < Self.listening { try pump.pause(Self.listening) }
-        try proveSilence(since: since.time)
-        guard comparison.isEqual else { throw .refused("source and target differ: start again with --resume") }
-        (report.keys, report.digest) = (comparison.rows, comparison.digest)
-        tell(
-            .done(
-                "compared",
-                "\(report.total) keys, none differs (\(carried + Int(clamping: comparison.repaired)) came last)"))
-    }
-
-    /// Whoever writes at the source now would not be found at the target.
-    private func proveSilence(since: Int64) throws(MigrationFault) {
-        if let fence, !(try fence.stands()) {
-            throw .refused("\(fence.user) may write at the source again: who did that? \(Self.again)")
-        }
-        let names = changes.take()
-        let keys = names.compactMap { StoredKey($0, prefix: source.place.prefix) }
-        let isMarked = names.contains(StoredKey.marks(prefix: source.place.prefix))
-        var isWritten = changes.lastBeat > since + 400 || isMarked
-        for part in keys.batches where !isWritten {
-            let now = try source.read(part)
-            let copies = try target.read(part)
-            // What ended by itself is told, too.
-            isWritten = zip(now, copies).contains { now, copy in now != nil && now?.parts != copy?.parts }
-        }
-        guard !isWritten else {
-            throw .refused(
-                "somebody still writes at the source: a daemon that is another user there, or was not stopped. Find it "
-                    + "(CLIENT LIST there; \(daemonList)), then \(Self.again)")
-        }
-        let living = try target.livingDaemons()
-        guard living.isEmpty else {
-            throw .refused(
-                "daemons went to the target before all was there: \(living.map(\.name).joined(separator: ", ")). "
-                    + "Stop them, wait three minutes, then \(Self.again)")
-        }
-    }
-
-    private static let again = "go on with --resume"
-
-    /// Commands, for somebody who reads them.
-    private static func text(_ undo: [String]) -> String {
-        undo.isEmpty ? "its rights were taken before" : undo.map { "redis-cli \($0)" }.joined(separator: "; ")
-    }
-
-    // MARK: Keys
-
-    private func carry(_ keys: [StoredKey]) throws(MigrationFault) {
-        let readAt = MonotonicInstant.now()
-        let contents = try source.read(keys)
-        try target.write(keys, contents, readAt: readAt)
-    }
-
-    /// - Returns: how many keys were carried.
-    private func carryChanges() throws(MigrationFault) -> Int {
-        let keys = changes.take().compactMap { StoredKey($0, prefix: source.place.prefix) }
-        for part in keys.batches { try carry(part) }
-        return keys.count
-    }
-
-    /// Compares all keys; what differs is carried once more, and what the target alone has is taken away.
-    private func compare(_ comparison: inout Comparison) throws(MigrationFault) {
-        var result = comparison
-        var seen = 0
-        try source.walk { keys throws(MigrationFault) in
-            try compare(keys, &result)
-            seen += keys.count
-            tell(.progress("\(seen) keys compared"))
-        }
-        try target.walk { keys throws(MigrationFault) in
-            let readAt = MonotonicInstant.now()
-            let contents = try source.read(keys)
-            let strangers = zip(keys, contents).filter { $1 == nil }.map(\.0)
-            try target.write(strangers, strangers.map { _ in nil }, readAt: readAt)
-            result.strangers += Int64(strangers.count)
-        }
-        comparison = result
-    }
-
-    private func compare(_ keys: [StoredKey], _ comparison: inout Comparison) throws(MigrationFault) {
-        var open = keys
-        for attempt in 0..<4 {
-            let readAt = MonotonicInstant.now()
-            let originals = try source.read(open)
-            let later = Milliseconds(readAt.duration(to: .now()) / .milliseconds(1))
-            let copies = try target.read(open)
-            var different: [(StoredKey, KeyContents?)] = []
-            for (key, (original, copy)) in zip(open, zip(originals, copies)) {
-                switch (original, copy) {
-                case (let original?, let copy?) where original.isSame(as: copy, later: later):
-                    try comparison.take(key, source: original, target: copy)
-                case (nil, nil): break
-                default: different.append((key, original))
-                }
-            }
-            if different.isEmpty { return }
-            guard attempt < 3 else { break }
-            comparison.repaired += Int64(different.count)
-            try target.write(different.map(\.0), different.map(\.1), readAt: readAt)
-            open = different.map(\.0)
-        }
-        throw .refused(
-            "\(open.count) keys differ however often they are copied: does somebody write? Then \(Self.again)")
-    }
-
-    private static func seconds(since start: MonotonicInstant) -> String {
-        let tenths = Int(start.duration(to: .now()) / .milliseconds(100))
-        return "\(tenths / 10).\(tenths % 10) s"
     }
 }

@@ -17,6 +17,8 @@ public struct MigrationReport: Sendable {
     public var undo: [String] = []
     /// Since when nothing can be written at the source, until all was carried.
     public var fenced = Duration.zero
+    /// From then until the last daemon was before the target; nil where that was not waited for.
+    public var outage: Duration?
     /// The source was a daemon's own server, whose key ring stands there.
     public var keyRingFile: String?
 

@@ -176,6 +176,13 @@ struct MigrationSide {
         return contents
     }
 
+    /// Those of the keys that are not there any more.
+    func missing(_ keys: [StoredKey]) throws(MigrationFault) -> [StoredKey] {
+        let names = keys.map { $0.name(isCluster: isCluster) }
+        let lives = try answers(names.map { RedisCommand("PTTL", $0, key: $0) })
+        return zip(keys, lives).filter { _, life in if case .integer(1...) = life { false } else { true } }.map(\.0)
+    }
+
     /// The other pages of a long sorted set. What is changed meanwhile is told.
     private func whole(_ key: StoredKey, firstPage: RedisReply) throws(MigrationFault) -> RedisReply {
         guard key.kind.type == .set, case .array(var page) = firstPage, page.count >= 2 * KeyContents.page else {

@@ -36,6 +36,12 @@ struct Migrate: ParsableCommand {
     )
     var resume = false
 
+    @Flag(
+        help:
+            "Wait, at the end, until the daemons that were at the source are at the target, and say how long that took."
+    )
+    var wait = false
+
     @Flag(help: "Look at both, count, and write nothing.")
     var dryRun = false
 
@@ -47,7 +53,7 @@ struct Migrate: ParsableCommand {
         }
         var options = Migration.Options()
         (options.fenceUser, options.isFencedByHand) = (fenceUser, fenced)
-        (options.resumes, options.isDryRun) = (resume, dryRun)
+        (options.resumes, options.isDryRun, options.waits) = (resume, dryRun, wait)
         let page = MigrationPage(asJSON: global.json)
         let loop = try EventLoop()
         let environment = Self.environment

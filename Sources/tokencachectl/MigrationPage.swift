@@ -11,6 +11,9 @@ struct MigrationPage {
             // With JSON standard output is one object.
             let line = "\(Layout.padded(step, to: 9)) \(Layout.printable(text))"
             if asJSON { Terminal.complain(line) } else { try? Terminal.print(line) }
+        case .moved(let report):
+            clearProgress()
+            if !asJSON { try? Terminal.print(moved(report)) }
         case .progress(let text) where Terminal.isErrorATerminal: Terminal.ask("\r\u{1b}[K\(text) …")
         case .progress: break
         }
@@ -29,7 +32,7 @@ struct MigrationPage {
             case .fenced:
                 "THE DAEMONS CANNOT WRITE AT THE SOURCE: --resume goes on"
                     + undo(report).map { ", or to go back: \($0)" }.joined()
-            case .moved: "all is at the target; the daemons' user may still read at the source"
+            case .moved: "all is at the target"
             }
         let status: ExitStatus =
             switch fault {
@@ -50,15 +53,22 @@ struct MigrationPage {
                     ("status", .string(isDryRun ? "counted" : "moved")), ("source", .string(report.source)),
                     ("target", .string(report.target)), ("keys", .object(keys)), ("digest", .string(report.digest)),
                     ("fenced_ms", .integer(Int64(report.fenced / .milliseconds(1)))),
+                    ("outage_ms", report.outage.map { .integer(Int64($0 / .milliseconds(1))) } ?? .null),
                     ("fenced_user", report.fencedUser.map { .string($0) } ?? .null),
                     ("undo", .array(report.undo.map { .string($0) })),
                     ("daemons", .array(report.daemons.map { .string($0) })),
                 ]).text)
         }
-        let counts = report.keys.map { "\($0.kind) \($0.count)" }.joined(separator: ", ")
-        if isDryRun { return try Terminal.print("would go  \(counts)") }
-        try Terminal.print(
-            (["keys      \(counts)", "digest    \(report.digest), of both"] + next(report)).joined(separator: "\n"))
+        if isDryRun { try Terminal.print("would go  \(counts(report))") }
+    }
+
+    private func counts(_ report: MigrationReport) -> String {
+        report.keys.map { "\($0.kind) \($0.count)" }.joined(separator: ", ")
+    }
+
+    private func moved(_ report: MigrationReport) -> String {
+        let lines = ["keys      \(counts(report))", "digest    \(report.digest), of both"] + next(report)
+        return lines.joined(separator: "\n")
     }
 
     /// What is left to the operator.

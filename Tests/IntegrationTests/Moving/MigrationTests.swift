@@ -155,6 +155,35 @@ struct MigrationTests {
         }
     }
 
+    @Test("it waits for the daemons, and says how long nothing could be written")
+    func waiting() throws {
+        try withMove { stage, source, target, daemon, move in
+            let residents = try Residents(daemon.client())
+            _ = try eventually("its mark") {
+                try KeyAudit.allKeys(source.client()).contains("\(stage.prefix)d:marks") ? true : nil
+            }
+            let moving = try move.begin("--wait")
+            _ = try eventually("all is compared") { moving.errors.contains("compared ") ? true : nil }
+            letPass(.milliseconds(300))
+            #expect(moving.ended == nil)
+            try daemon.stop()
+            // The same host and socket, with the new address.
+            let there = try ChildProcess(
+                Daemon.program,
+                [
+                    "--socket", daemon.socket, "--state-dir", daemon.stateFolder, "--redis", target.url, "--set",
+                    "redis.prefix=\(stage.prefix)", "--set", "redis.timeout=2s", "--set",
+                    "keyring.file=\(stage.keyRing())",
+                ], name: "there", folder: stage.folder.folder("there"))
+            #expect(try moving.wait() == .exited(0), "\(moving.errors)")
+            #expect(
+                moving.errors.contains("arrived   ") && moving.output.contains("\"outage_ms\":"), "\(moving.output)")
+            #expect(try residents.complaints(daemon.client()).isEmpty)
+            there.signal(SIGTERM)
+            #expect(try there.wait() == .exited(0))
+        }
+    }
+
     @Test("who may not take rights is told what to do, and no source, user or target is guessed")
     func refusals() throws {
         try withMove { stage, source, target, daemon, _ in
