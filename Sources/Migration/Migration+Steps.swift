@@ -29,7 +29,11 @@ extension Migration {
         stage = .fenced
         if let fence {
             if !report.undo.isEmpty { try target.remember(report.undo, of: fence.user) }
-            try fence.raise()
+            do throws(MigrationFault) { try fence.raise() } catch {
+                // One server that refuses has changed nothing.
+                if case .refused = error, source.servers.count == 1 { stage = .copying }
+                throw error
+            }
             guard try fence.stands() else {
                 throw .refused(
                     "\(fence.user) may still write at the source, by a selector or a rule of its own: take its rights "

@@ -71,3 +71,8 @@ public final class RedisPlace {
     public func start() { access.start { true } }
     public func stop() { access.stop() }
 }
+
+extension Settings {
+    /// `redis.prefix`.
+    public var keyPrefix: String { self.redis.prefix }
+}

@@ -18,7 +18,7 @@ struct Migrate: ParsableCommand {
     @OptionGroup var from: SourceOptions
     @OptionGroup var to: TargetOptions
 
-    @Option(help: "redis.prefix at both, where no file of configuration says it (default: tc:).")
+    @Option(help: "redis.prefix at both (default: that of the file of configuration, else tc:).")
     var prefix: String?
 
     @Option(
@@ -59,8 +59,11 @@ struct Migrate: ParsableCommand {
         let environment = Self.environment
         let migration: Migration
         do {
+            // A file says it for both where the other side has none.
+            let target = to.file == nil ? nil : try to.place.settings(prefix, environment)
+            let source = try from.place.settings(prefix ?? (from.file == nil ? target?.keyPrefix : nil), environment)
             migration = try Migration(
-                from: try from.place.settings(prefix, environment), to: try to.place.settings(prefix, environment),
+                from: source, to: try target ?? to.place.settings(prefix ?? source.keyPrefix, environment),
                 options: options, loop: loop, environment: environment, tell: page.show)
         } catch let failure as Failure { throw failure } catch {
             throw Failure(status: .badConfiguration, message: Layout.printable("\(error)"))

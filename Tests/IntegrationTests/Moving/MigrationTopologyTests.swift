@@ -87,7 +87,7 @@ struct MigrationTopologyTests {
         try "state-dir: \(daemon.stateFolder)\nredis:\n  url: embedded\n  prefix: \"\(stage.prefix)\"\n".write(
             toFile: file, atomically: true, encoding: .utf8)
         let move = Move(
-            stage, ["--from-config", file, "--to", "unix://\(target.socket)", "--prefix", stage.prefix])
+            stage, ["--from-config", file, "--to", "unix://\(target.socket)"])
         let done = try move.run()
         #expect(done.status == 0, "\(done)")
         let report = try done.report()
