@@ -78,9 +78,17 @@ let package = Package(
         .executableTarget(
             name: "tokencached", dependencies: ["TokenCacheServer", "TokenCrypto", "Host", logging],
             swiftSettings: strict),
+        // From one Redis to another, for tokencachectl.
+        .target(
+            name: "Migration",
+            dependencies: ["TokenCacheServer", "TokenCache", "TokenCrypto", "UnixTime", "RedisLink", "EventLoop"],
+            resources: [.embedInCode("Scripts")], swiftSettings: strict),
         .executableTarget(
             name: "tokencachectl",
-            dependencies: ["TokenCacheClient", "TokenCrypto", "UnixTime", "Host", argumentParser],
+            dependencies: [
+                "TokenCacheClient", "Migration", "TokenCacheServer", "EventLoop", "TokenCrypto", "UnixTime", "Host",
+                argumentParser,
+            ],
             swiftSettings: strict),
 
         // The load test: a client of its own, so that it measures servers and not a library.

@@ -1,4 +1,4 @@
-internal import RedisLink
+public import RedisLink
 public import UnixTime
 
 /// What a daemon says of itself to the others before the same Redis.
@@ -10,6 +10,9 @@ public struct DaemonMark: Equatable, Sendable {
     public var version: String
     /// Since it was left.
     public var age: Seconds
+
+    /// Past this age, seconds, nobody is behind a mark any more.
+    public static let aliveFor: Seconds = 180
 
     /// Bytes of a name that are told.
     public static let longestName = 200
@@ -36,6 +39,17 @@ public struct DaemonMark: Equatable, Sendable {
         self.init(
             name: name, fingerprint: String(words[2]), version: String(words[1]),
             age: max(0, now - leftAt) / 1_000)
+    }
+}
+
+extension DaemonMark {
+    /// Those of a hash of daemon by mark, as Redis answers it.
+    /// - Parameter now: by the clock of the Redis that has them.
+    public static func all(in pairs: RedisArray, now: UnixMilliseconds) -> [DaemonMark] {
+        stride(from: 0, to: pairs.count - 1, by: 2).compactMap { at in
+            guard case .bulk(let name) = pairs[at], case .bulk(let text) = pairs[at + 1] else { return nil }
+            return DaemonMark(name: name, text: text, now: now)
+        }
     }
 }
 
@@ -73,10 +87,7 @@ extension SessionStore {
                     guard case .array(let pairs) = reply.detail, pairs.count.isMultiple(of: 2) else {
                         return .failure(ScriptReply.unexpected)
                     }
-                    let marks = stride(from: 0, to: pairs.count, by: 2).compactMap { at -> DaemonMark? in
-                        guard case .bulk(let name) = pairs[at], case .bulk(let text) = pairs[at + 1] else { return nil }
-                        return DaemonMark(name: name, text: text, now: reply.serverTime)
-                    }
+                    let marks = DaemonMark.all(in: pairs, now: reply.serverTime)
                     return .success(DaemonMarks(all: marks, wasKnown: reply.verdict == "known"))
                 })
         }

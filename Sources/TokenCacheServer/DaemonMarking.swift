@@ -12,8 +12,6 @@ internal import TokenCache
 final class DaemonMarking {
     /// How often the mark is renewed.
     static let interval = Duration.seconds(60)
-    /// Past this age, seconds, nobody is behind a mark any more.
-    static let aliveFor: Int64 = 180
 
     /// Of the daemons that are alive, this one's too, as read last.
     private(set) var marks: [DaemonMark] = []
@@ -57,7 +55,7 @@ final class DaemonMarking {
     private func left(_ result: Result<DaemonMarks, Unavailable>, _ runID: String?) {
         switch result {
         case .success(let found):
-            marks = found.all.filter { $0.age < Self.aliveFor }
+            marks = found.all.filter { $0.age < DaemonMark.aliveFor }
             let now = MonotonicInstant.now()
             if let marked, let runID, marked.runID != nil, marked.runID != runID, !found.wasKnown,
                 marked.at.duration(to: now) < .milliseconds(TokenService.markLifetime)

@@ -17,9 +17,12 @@ struct RedisAccess {
     /// - Parameters:
     ///   - endpoint: of the embedded server, or what the settings name.
     ///   - environment: the daemon's, for `redis.password-command`.
+    ///   - scripts: that are run there.
+    ///   - adjust: what is to be otherwise at each server than a daemon has it.
     init(
         _ settings: Settings, endpoint: RedisEndpoint, isEmbedded: Bool, loop: EventLoop, environment: [String: String],
-        log: LogOutput, logger: Logger
+        log: LogOutput, logger: Logger, scripts: [RedisScript] = TokenService.scripts,
+        adjust: (inout RedisNode.Settings) -> Void = { _ in }
     ) throws {
         tls = try RedisCertificates.load(settings).map {
             TLSStreams(over: loop, scheduler: loop, context: $0, serverName: settings.redis.tlsServerName)
@@ -39,9 +42,15 @@ struct RedisAccess {
             passwordCommand = command
             password = { [unowned command] in command.password }
         }
-        let makeNode = Self.makeNodes(settings, on: host, password: password, isEmbedded: isEmbedded, logger)
+        var node = Self.nodeSettings(settings, password: password, isEmbedded: isEmbedded)
+        adjust(&node)
+        let makeNode = { [node] endpoint, activity in
+            RedisNode(
+                host: host, endpoint: endpoint, settings: node, scripts: scripts, activity: activity, logger: logger)
+        }
         if var cluster = settings.cluster {
             cluster.password = password
+            cluster.timeout = node.link.timeout
             let watch = ClusterWatch(host: host, settings: cluster, logger: logger, makeNode: makeNode)
             (router, topology) = (watch.router, watch)
         } else {
@@ -73,9 +82,9 @@ struct RedisAccess {
         router.close()
     }
 
-    private static func makeNodes(
-        _ settings: Settings, on host: LinkHost, password: PasswordSource?, isEmbedded: Bool, _ logger: Logger
-    ) -> (RedisEndpoint, RequestActivity) -> RedisNode {
+    private static func nodeSettings(
+        _ settings: Settings, password: PasswordSource?, isEmbedded: Bool
+    ) -> RedisNode.Settings {
         var node = RedisNode.Settings()
         node.link.timeout = settings.redis.timeout
         node.link.password = password
@@ -85,11 +94,7 @@ struct RedisAccess {
         node.waitReplicas = isEmbedded ? 0 : settings.redis.waitReplicas
         // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.
         node.proof = isEmbedded ? .ping : .beat
-        return { [node] endpoint, activity in
-            RedisNode(
-                host: host, endpoint: endpoint, settings: node, scripts: TokenService.scripts, activity: activity,
-                logger: logger)
-        }
+        return node
     }
 
     /// Reads a file with a password each time it is asked.

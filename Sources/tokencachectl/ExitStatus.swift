@@ -12,12 +12,12 @@ enum ExitStatus: Int32, CaseIterable {
     var meaning: String {
         switch self {
         case .accepted: "done, or the token is accepted"
-        case .notAccepted: "not accepted, nothing found, or doctor found a failure"
+        case .notAccepted: "not accepted, nothing found, interrupted, or doctor found a failure"
         case .usage: "the command line is wrong"
         case .noAnswer: "no connection, no answer in time, UNAVAILABLE, OVERLOADED"
         case .notPermitted: "NOPERM: the role of this user does not allow it"
-        case .other: "any other error of the daemon, a broken reply, or a broken output"
-        case .badConfiguration: "config check, reload, keyring: the configuration or the key ring is not valid"
+        case .other: "any other error of the daemon, a broken reply or output, or migrate refuses to go on"
+        case .badConfiguration: "config check, reload, keyring, migrate: the configuration or the key ring is not valid"
         }
     }
 

@@ -23,7 +23,7 @@ struct TokenCacheCtl: CommandGroup {
         subcommands: [
             Ping.self, Status.self, Issue.self, Validate.self, Inspect.self, Revoke.self, Sessions.self,
             GuestCommand.self, CSRFCommand.self, CaptchaCommand.self, InfoPage.self, Config.self, Reload.self,
-            KeyRingCommand.self, Doctor.self, Why.self,
+            KeyRingCommand.self, Doctor.self, Why.self, Migrate.self,
         ])
 
     @OptionGroup var global: GlobalOptions

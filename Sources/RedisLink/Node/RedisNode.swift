@@ -30,6 +30,8 @@ public final class RedisNode {
         public var link = LinkSettings()
         /// Of all keys, `redis.prefix`. Changes of keys that begin with it and `s:` are told.
         public var prefix: [UInt8] = []
+        /// Changes of all keys that begin with `prefix` are told, not of sessions alone.
+        public var tellsAll = false
         /// Whether changes are to be told at all.
         public var hasFeed = true
         public var proof = Proof.beat
@@ -111,13 +113,14 @@ public final class RedisNode {
         self.logger = logger
         let sessionPrefix = settings.prefix + Array("s:".utf8)
         beatPrefix = sessionPrefix + [Beat.mark]
+        // Whoever sends no beat needs no right to run scripts.
         link = RedisLink(
-            host: host, endpoint: endpoint, settings: settings.link, scripts: scripts + [Self.beatScript],
-            logger: logger)
+            host: host, endpoint: endpoint, settings: settings.link,
+            scripts: scripts + (settings.proof == .beat ? [Self.beatScript] : []), logger: logger)
         if settings.hasFeed {
             feed = RedisFeed(
                 host: host.forFeed, endpoint: endpoint, settings: settings.link,
-                prefix: sessionPrefix,
+                prefix: settings.tellsAll ? settings.prefix : sessionPrefix,
                 channel: settings.prefix + Array("none".utf8), logger: logger
             ) { [weak self] in self?.told($0) }
         }

@@ -1,0 +1,241 @@
+internal import EventLoop
+internal import RedisLink
+internal import TokenCache
+internal import TokenCacheServer
+internal import UnixTime
+
+/// One of the two Redis of a move, spoken to by straight code.
+struct MigrationSide {
+    /// `source` or `target`, for messages.
+    let label: String
+    let place: RedisPlace
+    let pump: Pump
+
+    static let script = RedisScript(name: "place", source: Array("#!lua\n".utf8) + PackageResources.place_lua)
+
+    /// Keys that are read and written together.
+    static let batch = 128
+    /// Bytes that are written together, where one key has not more.
+    private static let batchBytes = 16 << 20
+    /// Keys of the database that one SCAN looks at.
+    private static let scanCount = 512
+    private static let patience = Duration.seconds(10)
+    /// How often a request is sent that a failover, a reshard or a lost connection is in the way of, and how soon again.
+    private static let tries = 20
+    private static let pauseBetween = Duration.milliseconds(500)
+
+    private var router: RedisRouter { place.router }
+    /// Its keys are named as in a cluster.
+    var isCluster: Bool { router.isCluster || router.first.serverInfo.isCluster }
+    var servers: [RedisNode] { router.servers }
+
+    /// Returns when all servers answer.
+    func connect() throws(MigrationFault) {
+        place.start()
+        let isThere = try pump.wait(Self.patience) {
+            !servers.isEmpty && servers.allSatisfy { $0.state == .ready }
+        }
+        guard isThere else {
+            throw MigrationFault(place.fault ?? RedisFault(.unreachable, "no answer"), at: "\(label) \(place.name)")
+        }
+    }
+
+    /// Whether it tells of every change.
+    func awaitFeed() throws(MigrationFault) -> Bool { try pump.wait(Self.patience) { router.isArmed } }
+
+    // MARK: Requests
+
+    /// What sends one request.
+    typealias Send = (@escaping RedisLink.Completion) -> Void
+
+    /// The replies, each to its request; null for a key that is of another type.
+    func answers(_ requests: [Send]) throws(MigrationFault) -> [RedisReply] {
+        var replies = [RedisReply](repeating: .null, count: requests.count)
+        var open = Array(requests.indices)
+        for _ in 0..<Self.tries {
+            let results = try pump.gather(open.count) { requests[open[$0]]($1) }
+            var failed: [Int] = []
+            var last: RedisFault?
+            for (index, result) in zip(open, results) {
+                switch result {
+                case .success(let reply): replies[index] = reply
+                case .failure(let fault) where fault.kind == .wrongType: break
+                case .failure(let fault) where fault.mayPass: (last, _) = (fault, failed.append(index))
+                case .failure(let fault): throw MigrationFault(fault, at: label)
+                }
+            }
+            guard let last else { return replies }
+            open = failed
+            guard place.router.state != .closed else { throw MigrationFault(last, at: label) }
+            try pump.pause(Self.pauseBetween)
+        }
+        throw .server("\(label): it does not answer for \(Self.tries) tries")
+    }
+
+    func answers(_ commands: [RedisCommand]) throws(MigrationFault) -> [RedisReply] {
+        try answers(commands.map { command in { [router] in router.send(command, repeatable: true, completion: $0) } })
+    }
+
+    func answer(_ command: RedisCommand, of server: RedisNode) throws(MigrationFault) -> RedisReply {
+        try answers([{ server.send(command, repeatable: true, completion: $0) }])[0]
+    }
+
+    /// The latest time of its servers, Unix ms.
+    func time() throws(MigrationFault) -> Int64 {
+        var latest: Int64 = 0
+        for server in servers {
+            guard case .array(let parts) = try answer(RedisCommand("TIME"), of: server), let words = parts.strings,
+                words.ends.count == 2, let seconds = Int64(String(decoding: words[0], as: UTF8.self)),
+                let micros = Int64(String(decoding: words[1], as: UTF8.self)), (0..<1 << 40).contains(seconds)
+            else { throw .server("\(label): it does not tell its time") }
+            latest = max(latest, seconds * 1_000 + micros / 1_000)
+        }
+        return latest
+    }
+
+    /// Of the daemons that left a mark within the last three minutes.
+    func livingDaemons() throws(MigrationFault) -> [DaemonMark] {
+        let key = StoredKey.marks(prefix: place.prefix)
+        guard case .array(let pairs) = try answers([RedisCommand("HGETALL", key, key: key)])[0] else { return [] }
+        let marks = DaemonMark.all(in: pairs, now: UnixMilliseconds(try time()))
+        return marks.filter { $0.age < DaemonMark.aliveFor }.sorted { $0.name < $1.name }
+    }
+
+    // MARK: The fence
+
+    /// How long it is known at the target how the fence is taken down, ms: a week.
+    private static let fenceMemory = 604_800_000
+
+    /// Keeps the commands that give a user its rights back.
+    func remember(_ undo: [String], of user: String) throws(MigrationFault) {
+        let key = StoredKey.fence(prefix: place.prefix)
+        let text = ([user] + undo).joined(separator: "\n")
+        let arguments = [Self.fenceMemory.redisArgument] + ["1", "text", text].map(\.redisArgument)
+        _ = try answers([run([key], arguments)])
+    }
+
+    /// Those that were kept; nil where there are none of this user.
+    func remembered(of user: String) throws(MigrationFault) -> [String]? {
+        let key = StoredKey.fence(prefix: place.prefix)
+        guard case .bulk(let text) = try answers([RedisCommand("GET", key, key: key)])[0] else { return nil }
+        let lines = String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
+        return lines.first == user ? Array(lines.dropFirst()) : nil
+    }
+
+    private func run(_ keys: [[UInt8]], _ arguments: [[UInt8]]) -> Send {
+        { [router] completion in
+            router.run(Self.script, keys: keys, arguments: arguments, repeatable: true) { result, _ in
+                completion(result)
+            }
+        }
+    }
+
+    // MARK: Keys
+
+    /// Walks over all keys that are carried, at most a batch at once; each that is there throughout is seen, some perhaps
+    /// twice.
+    func walk(_ body: ([StoredKey]) throws(MigrationFault) -> Void) throws(MigrationFault) {
+        let pattern =
+            place.prefix.flatMap { byte in "*?[]^-\\".utf8.contains(byte) ? [UInt8(ascii: "\\"), byte] : [byte] }
+            + [UInt8(ascii: "*")]
+        for server in servers {
+            var cursor = "0"
+            repeat {
+                let scan = RedisCommand("SCAN", cursor, "MATCH", pattern, "COUNT", Self.scanCount)
+                guard case .array(let reply) = try answer(scan, of: server), reply.count == 2,
+                    case .bulk(let next) = reply[0], case .array(let found) = reply[1]
+                else { throw .server("\(label): SCAN is answered unexpectedly") }
+                let keys = found.compactMap { name -> StoredKey? in
+                    guard case .bulk(let name) = name else { return nil }
+                    return StoredKey(name, prefix: place.prefix)
+                }
+                for part in keys.batches { try body(part) }
+                cursor = String(decoding: next, as: UTF8.self)
+            } while cursor != "0"
+        }
+    }
+
+    func hasKeys() throws(MigrationFault) -> Bool {
+        var isEmpty = true
+        try walk { keys throws(MigrationFault) in isEmpty = isEmpty && keys.isEmpty }
+        return !isEmpty
+    }
+
+    /// What each of the keys holds; nil where there is no such key of ours.
+    func read(_ keys: [StoredKey]) throws(MigrationFault) -> [KeyContents?] {
+        let commands = keys.flatMap { key in
+            let name = key.name(isCluster: isCluster)
+            return [RedisCommand("PTTL", name, key: name), KeyContents.read(key.kind, name)]
+        }
+        let replies = try answers(commands)
+        var contents: [KeyContents?] = []
+        for (number, key) in keys.enumerated() {
+            let value = try whole(key, firstPage: replies[2 * number + 1])
+            contents.append(KeyContents(key.kind, timeToLive: replies[2 * number], value: value))
+        }
+        return contents
+    }
+
+    /// Those of the keys that are not there any more.
+    func missing(_ keys: [StoredKey]) throws(MigrationFault) -> [StoredKey] {
+        let names = keys.map { $0.name(isCluster: isCluster) }
+        let lives = try answers(names.map { RedisCommand("PTTL", $0, key: $0) })
+        return zip(keys, lives).filter { _, life in if case .integer(1...) = life { false } else { true } }.map(\.0)
+    }
+
+    /// The other pages of a long sorted set. What is changed meanwhile is told.
+    private func whole(_ key: StoredKey, firstPage: RedisReply) throws(MigrationFault) -> RedisReply {
+        guard key.kind.type == .set, case .array(var page) = firstPage, page.count >= 2 * KeyContents.page else {
+            return firstPage
+        }
+        var all = Array(page)
+        let name = key.name(isCluster: isCluster)
+        while page.count >= 2 * KeyContents.page {
+            let reply = try answers([KeyContents.read(key.kind, name, from: all.count / 2)])[0]
+            guard case .array(let next) = reply else { break }
+            page = next
+            all += page
+        }
+        return .array(RedisArray(all))
+    }
+
+    /// Writes what the keys hold; those of nothing are taken away.
+    /// - Parameter readAt: when the contents were read, from which on their life is counted.
+    func write(_ keys: [StoredKey], _ contents: [KeyContents?], readAt: MonotonicInstant) throws(MigrationFault) {
+        var requests: [Send] = []
+        var bytes = 0
+        for (key, contents) in zip(keys, contents) {
+            let name = key.name(isCluster: isCluster)
+            let age = Milliseconds(readAt.duration(to: .now()) / .milliseconds(1))
+            for arguments in KeyContents.placing(contents, key.kind, age: age) {
+                requests.append(run([name], arguments))
+            }
+            bytes += contents?.byteCount ?? 0
+            guard bytes >= Self.batchBytes else { continue }
+            _ = try answers(requests)
+            (requests, bytes) = ([], 0)
+        }
+        if !requests.isEmpty { _ = try answers(requests) }
+    }
+}
+
+extension Array {
+    /// In pieces of a batch.
+    var batches: [[Element]] {
+        stride(from: 0, to: count, by: MigrationSide.batch).map {
+            Array(self[$0..<Swift.min($0 + MigrationSide.batch, count)])
+        }
+    }
+}
+
+extension RedisFault {
+    /// Asking again may help: a connection, a failover or a reshard is in the way.
+    var mayPass: Bool {
+        switch kind {
+        case .unreachable, .timeout, .closed, .loading, .busy, .readOnly, .masterDown, .cluster, .clusterDown,
+            .noReplicas:
+            true
+        default: false
+        }
+    }
+}

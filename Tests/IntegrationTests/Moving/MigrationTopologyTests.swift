@@ -1,0 +1,122 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// From one kind of Redis to another.
+@Suite("tokencachectl migrate between topologies", .parallel)
+struct MigrationTopologyTests {
+    @Test("from one Redis to a cluster: indexes are of one slot there, and everything is found")
+    func intoCluster() throws {
+        let stage = try Stage(isRestricted: true)
+        let site = try ClusterSite(in: stage.folder.folder("cluster"))
+        defer { site.stop() }
+        let source = try stage.addRedis(speaksTLS: false)
+        let daemon = try stage.addDaemon(.redis(source))
+        let residents = try Residents(daemon.client(), count: 40)
+        let done = try Move(stage, from: source.adminURL, to: site.url, ["--fence-user", "default"]).run()
+        #expect(done.status == 0, "\(done)")
+        try check(residents, stage.addDaemon(.url(site.url)))
+        try finish(stage, site)
+    }
+
+    @Test("from a cluster to one Redis, while sessions end")
+    func outOfCluster() throws {
+        let stage = try Stage(isRestricted: false)
+        let site = try ClusterSite(in: stage.folder.folder("cluster"))
+        defer { site.stop() }
+        for member in site.members {
+            try site.ask(member, ["ACL", "SETUSER", "tokencached", "on", ">word", "~*", "&*", "+@all"])
+        }
+        let target = try stage.addRedis(speaksTLS: false)
+        let daemon = try stage.addDaemon(
+            .url(site.url.replacingOccurrences(of: "//", with: "//tokencached:word@")))
+        let client = try daemon.client()
+        let residents = try Residents(client, count: 40)
+        let ended = try (0..<600).map { _ in try client.issue() }
+        let moving = try Move(
+            stage, from: site.url, to: "unix://\(target.socket)", ["--fence-user", "tokencached"]
+        ).begin()
+        var open = ended[...]
+        while moving.ended == nil, let token = open.first {
+            if try client.call("TOKEN.REVOKE", token).errorText == nil { open.removeFirst() } else { break }
+        }
+        #expect(try moving.wait(.seconds(60)) == .exited(0), "\(moving.errors)")
+        let there = try stage.addDaemon(.redis(target))
+        try check(residents, there)
+        for token in ended[..<open.startIndex] {
+            #expect(try there.client().validate(token).status == "revoked")
+        }
+        // A master that the fence was taken down at would be noticed: it stands at each.
+        for master in try site.masters() {
+            let denied = try site.ask(master, ["ACL", "DRYRUN", "tokencached", "SET", "x", "1"]).first
+            #expect(denied?.contains("has no permissions") == true, "\(denied ?? "")")
+        }
+        try finish(stage, site)
+    }
+
+    @Test("from a cluster whose slots move meanwhile: nothing is left behind")
+    func outOfMovingCluster() throws {
+        let stage = try Stage(isRestricted: false)
+        let site = try ClusterSite(in: stage.folder.folder("cluster"))
+        defer { site.stop() }
+        let target = try stage.addRedis(speaksTLS: false)
+        let daemon = try stage.addDaemon(.url(site.url))
+        let client = try daemon.client()
+        let residents = try Residents(client, count: 1_500)
+        try daemon.stop()
+        let masters = try site.masters()
+        let move = Move(stage, from: site.url, to: "unix://\(target.socket)", ["--fenced"])
+        let resharding = Thread { try? site.reshard(600, from: masters[0], to: masters[1]) }
+        resharding.start()
+        letPass(.milliseconds(300))
+        let done = try move.run()
+        #expect(done.status == 0, "\(done)")
+        _ = try eventually(within: .seconds(60), "slots have moved") { resharding.isFinished ? true : nil }
+        #expect(try residents.complaints(stage.addDaemon(.redis(target)).client()).isEmpty)
+        try finish(stage, site)
+    }
+
+    @Test("from an embedded Redis to one that several hosts can share, by its daemon's configuration")
+    func outOfEmbedded() throws {
+        let stage = try Stage(isRestricted: false)
+        let target = try stage.addRedis(speaksTLS: false)
+        let daemon = try stage.addDaemon(.embedded)
+        let client = try daemon.client()
+        let residents = try Residents(client)
+        let file = "\(try stage.clientFolder())/embedded.yaml"
+        try "state-dir: \(daemon.stateFolder)\nredis:\n  url: embedded\n  prefix: \"\(stage.prefix)\"\n".write(
+            toFile: file, atomically: true, encoding: .utf8)
+        let move = Move(
+            stage, ["--from-config", file, "--to", "unix://\(target.socket)"])
+        let done = try move.run()
+        #expect(done.status == 0, "\(done)")
+        let report = try done.report()
+        #expect(report["fenced_user"] as? String == "default")
+        // Nothing from its memory either, although its Redis answers.
+        _ = try eventually("it has no answer") {
+            try client.call("TOKEN.VALIDATE", residents.living[0]).errorCode == "UNAVAILABLE" ? true : nil
+        }
+        try check(residents, stage.addDaemon(.redis(target)))
+        try move.undo(report, at: daemon.redis())
+        let before = try KeySnapshot(daemon.redis(), prefix: stage.prefix)
+        #expect(before.keys.count > 15)
+        try client.awaitService()
+        let problems = stage.finish()
+        #expect(problems.isEmpty, "\(problems)")
+    }
+
+    private func finish(_ stage: Stage, _ site: ClusterSite) throws {
+        for daemon in stage.daemons { try daemon.stop() }
+        site.stop()
+        let problems = stage.finish()
+        #expect(problems.isEmpty, "\(problems)")
+    }
+
+    private func check(_ residents: Residents, _ daemon: Daemon) throws {
+        let client = try daemon.client()
+        #expect(try residents.complaints(client).isEmpty)
+        let count = residents.living.count - 3
+        #expect(try client.call("TOKEN.LIST", residents.subject, "LIMIT", "100").elements?.count ?? 0 == count)
+        #expect(try client.fields("TOKEN.REVOKEALL", residents.subject).integer("count") == count)
+    }
+}
