@@ -149,6 +149,29 @@ struct EveryoneTests {
         }
     }
 
+    @Test("S5: a guest that was renewed is as old as it was: everyone out means it, too")
+    func renewedGuest() throws {
+        try withWorld(.standalone, daemons: 2, settings: ["guest.lifetime": "6s"]) { world in
+            let clients = try (0..<2).map { try world.client(ofDaemon: $0) }
+            let first = try clients[0].fields("TOKEN.VISIT", "").newToken()
+            let renewed = try eventually("renewal") {
+                try clients[0].fields("TOKEN.VISIT", first).text("sessiontoken")
+            }
+            world.stage.book.note(Array(renewed.utf8))
+            #expect(try clients[1].fields("TOKEN.VALIDATE", renewed).status == "valid")
+            #expect(try clients[0].fields("TOKEN.REVOKEEVERYONE").status == "revoked")
+            // Made in the second of the command it would be ended, too.
+            letPass(.milliseconds(1_100))
+            let later = try clients[1].fields("TOKEN.VISIT", "").newToken()
+            for client in clients {
+                for token in [first, renewed] {
+                    expectRefused("revoked", reason: "admin", try client.fields("TOKEN.VALIDATE", token))
+                }
+                #expect(try client.fields("TOKEN.VALIDATE", later).status == "valid")
+            }
+        }
+    }
+
     @Test("the janitor takes dead members out of indexes that nobody looks at; one daemon does")
     func janitor() throws {
         try withWorld(.standalone, daemons: 2, settings: ["janitor.interval": "1s", "janitor.rate": "100000"]) {
