@@ -1,5 +1,5 @@
 /// One client of the model.
-final class ModelConnection {
+final class ModelConnection: SimulatedPeer {
     unowned let redis: ModelRedis
     let id: Int64
     private let stream: SimulatedStream

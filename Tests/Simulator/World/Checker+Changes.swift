@@ -25,6 +25,10 @@ extension Checker {
         dataChanged(sid, entry, source)
         if source.command == "lost" || source.command == "FLUSHALL" { return }
         if case .live(let record) = session { checkLimits(sid, record, moment, source) }
+        // What a master lost with its predecessor is done once more, and others did something else meanwhile.
+        if !masters.successions.isEmpty, lossy.contains(sid) {
+            guard case .ended? = before?.session(at: truth.clock(at: agenda.now)), case .live = session else { return }
+        }
         check(sid, before, moment, source)
     }
 
