@@ -130,7 +130,13 @@ extension SimulationTests {
 extension Topology {
     /// So many of all seeds: of one server all of them, and of a topology that is named.
     fileprivate func share(of seeds: Int) -> Int {
-        self == .one || getenv("SIMULATOR_TOPOLOGY") != nil ? seeds : (seeds * 3 + 19) / 20
+        guard getenv("SIMULATOR_TOPOLOGY") == nil else { return seeds }
+        return switch self {
+        case .one: seeds
+        case .sentinels: (seeds * 3 + 19) / 20
+        // A run of a cluster takes four times as long.
+        case .cluster: (seeds + 24) / 25
+        }
     }
 
     /// All of them, or that of `SIMULATOR_TOPOLOGY`.

@@ -75,12 +75,14 @@ extension Checker {
         }
     }
 
+    /// Places in an index that a failover may have taken back: in a cluster it is another server's than the session.
+    func lostIndexes(_ names: [String]) { for name in names { lossy.formUnion(sessionsOfIndex[name] ?? []) } }
+
     // MARK: What is written
 
     /// A key of any server was changed.
-    func written(_ key: String, _ source: ModelRedis.ChangeSource, on server: ModelRedis) {
+    func written(_ key: String, _ source: ModelRedis.ChangeSource, on server: ModelRedis, isCounted: Bool) {
         guard let path = source.path, let sid = Self.sid(of: key) else { return }
-        let isCounted = server === redis
         masters.writes[sid] = (server.number, isCounted, path.daemon, agenda.now)
         guard !isCounted else { return }
         masters.strays.insert(sid)
@@ -89,7 +91,7 @@ extension Checker {
 
     /// S11: nothing is acknowledged long after its master was replaced, or was said to be.
     func checkMaster(_ request: Request, _ outcome: Outcome) {
-        guard fleet != nil else { return }
+        guard fleet != nil || cluster != nil else { return }
         let sid: SessionID?
         switch outcome {
         case .accepted: sid = outcome.newSession?.sid
@@ -102,7 +104,9 @@ extension Checker {
         if !write.isCounted, let replaced = masters.successions.last, write.at > replaced + Self.masterBound {
             fail("S11", "#\(request.number) was acknowledged by a master that another one had long succeeded")
         }
-        if let named = masters.namedSince[request.daemon][write.server], write.at > named + Self.namedBound {
+        if fleet != nil, let named = masters.namedSince[request.daemon][write.server],
+            write.at > named + Self.namedBound
+        {
             fail("S11", "#\(request.number) was acknowledged by a master after a Sentinel had named another one")
         }
     }
@@ -111,7 +115,7 @@ extension Checker {
 
     /// A daemon has said that a session is over, or that all its tokens are that are older than this generation.
     func promise(_ sid: SessionID, _ request: Request, generation: Int64?) {
-        guard fleet != nil, !guestSessions.contains(sid) else { return }
+        guard fleet != nil || cluster != nil, !guestSessions.contains(sid) else { return }
         masters.promises[request.daemon, default: [:]][sid] = (generation, agenda.now)
     }
 

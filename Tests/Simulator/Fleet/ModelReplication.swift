@@ -83,6 +83,9 @@ final class ModelReplication {
 
     // MARK: Others lead
 
+    /// Whether a master that becomes a replica ends its connections: a Sentinel has it do so, a cluster does not.
+    var endsConnections = true
+
     /// REPLICAOF NO ONE.
     func promote(_ server: Int) {
         followings[server] = nil
@@ -93,7 +96,7 @@ final class ModelReplication {
     /// REPLICAOF another one: until it has all that that one has, it has what it had.
     func follow(_ replica: Int, _ master: Int) {
         guard followings[replica]?.master != master else { return }
-        if followings[replica] == nil { servers[replica].demote() }
+        if followings[replica] == nil { servers[replica].demote(endsConnections: endsConnections) }
         followings[replica] = Following(master: master, isSynchronised: false)
         rounds[replica, default: 0] += 1
         synchronise(replica)

@@ -2,7 +2,7 @@ import EventLoop
 import SeededRandom
 
 /// Three hosts, on each a Redis and a Sentinel: the first Redis is the master at first.
-final class SentinelFleet {
+final class SentinelFleet: ServerGroup {
     let agenda: Agenda
     let network: SimulatedNetwork
     let servers: [ModelRedis]

@@ -8,6 +8,8 @@ final class ModelConnection: SimulatedPeer {
     private(set) var isOpen = true
     private var isClosing = false
     var isRESP3 = false
+    /// ASKING came just before.
+    var isAsking = false
     var isAuthenticated = false
     /// Of the keys that it is told about; nil where it tracks nothing.
     var trackedPrefix: [UInt8]?

@@ -33,6 +33,9 @@ final class ModelRedis: SimulatedServer {
     var bent: Set<BentStore> = []
     var password: [UInt8]?
 
+    /// Nil where it is in none.
+    weak var cluster: ModelCluster?
+
     /// Told of every key that a command changed, after it: by whom, and by which script or command.
     var onChange: (_ key: String, ModelEntry?, ChangeSource) -> Void = { _, _, _ in }
     /// Told of every argument of 48 bytes and more that it receives.
@@ -66,6 +69,7 @@ final class ModelRedis: SimulatedServer {
     var milliseconds: Int64 { microseconds / 1_000 }
     var microseconds: Int64 { (SimulatedLoop.epoch + clockOffset).sinceEpoch * 1_000 + agenda.now / 1_000 }
     var isDown: Bool { faults.isDown }
+    var mode: String { cluster == nil ? "standalone" : "cluster" }
 
     private func newRunID() {
         starts += 1
@@ -277,9 +281,13 @@ final class ModelRedis: SimulatedServer {
         scheduleAll()
     }
 
-    /// It is a replica from now on, and ends all connections, as a Sentinel has it do.
-    func demote() {
+    /// A key that came from another server runs out here.
+    func promoteKey(_ name: String) { if let end = keys[name]?.expireAt { schedule(name, end) } }
+
+    /// It is a replica from now on.
+    func demote(endsConnections: Bool = true) {
         (faults.role, faults.isReplica) = (.slave, true)
+        guard endsConnections else { return }
         for connection in connections { connection.closeByServer() }
     }
 

@@ -14,6 +14,7 @@ final class Checker {
     weak var redis: ModelRedis?
     /// Nil where there is one server.
     weak var fleet: SentinelFleet?
+    weak var cluster: ModelCluster?
     var masters = Masters()
     private(set) var violations: [Violation] = []
     var onViolation: (Violation) -> Void = { _ in }
@@ -194,7 +195,7 @@ final class Checker {
         guard let index = try? SubjectIndex(subject: request.subject, crypto: crypto) else { return }
         // A master that was replaced may not know all of them.
         guard !isSucceeding(since: request.began) else { return }
-        for sid in sessionsOfIndex["tc:u:" + text(index.name)] ?? [] where !lossy.contains(sid) {
+        for sid in sessionsOfIndex[key(of: index)] ?? [] where !lossy.contains(sid) {
             let states = truth.states(of: sid, from: request.began, to: agenda.now)
             let survives = states.allSatisfy { state in
                 if case .live(let record) = state.session { record.subject == request.subject } else { false }
@@ -210,6 +211,11 @@ final class Checker {
         if !isSo, agenda.now - lastLoss > .milliseconds(3_000) {
             fail("S5", "#\(request.number) acknowledged the end of everyone's session, and nothing says so")
         }
+    }
+
+    /// In a cluster its name is its slot.
+    func key(of index: SubjectIndex) -> String {
+        "tc:u:" + (cluster == nil ? text(index.name) : "{" + text(index.name) + "}")
     }
 
     func acknowledge(_ sid: SessionID, _ request: Request) {

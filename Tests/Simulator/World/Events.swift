@@ -30,6 +30,9 @@ extension World {
         case "sentinel":
             noteFault(words)
             try sentinel(&rest)
+        case "cluster":
+            noteFault(words)
+            try cluster(&rest)
         case "partition":
             noteFault(words)
             try partition(&rest)

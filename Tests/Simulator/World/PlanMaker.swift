@@ -2,7 +2,7 @@ import SeededRandom
 
 /// How daemons find their servers.
 enum Topology: String, CaseIterable, Sendable {
-    case one, sentinels
+    case one, sentinels, cluster
 }
 
 /// Makes a plan of a seed: who asks for what and when, and what goes wrong.
@@ -56,12 +56,16 @@ struct PlanMaker {
         if topology == .sentinels {
             setup.numbers["sentinels"] = 3
             setup.numbers["lag"] = pick([1, 20, 150, 400])
+        } else if topology == .cluster {
+            setup.numbers["cluster"] = 1
+            setup.numbers["lag"] = pick([1, 20, 150, 400])
         }
         for browser in 0..<setup.browsers { live(browser) }
         if chance(25) { steal() }
         if chance(35) { forge() }
         if chance(50) { administer() }
-        if topology != .one { failOver() }
+        if topology == .sentinels { failOver() }
+        if topology == .cluster { moveAround() }
         if chance(topology == .one ? 85 : 40) {
             for _ in 0..<pick([1, 1, 2, 3]) { fail(at: between(700, length - 500)) }
         }

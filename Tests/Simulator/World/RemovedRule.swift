@@ -1,8 +1,8 @@
-import RedisLink
 import TokenCrypto
 import Tokens
 import UnixTime
 
+@testable import RedisLink
 @testable import TokenCache
 
 /// The rules that a simulation can take away, each from outside: by another policy, a store that is bent, a network that
@@ -28,11 +28,13 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case beatIsToldWithTheChanges, beatIsOfItsTime, beatIsWrittenOnce
     // Masters that change.
     case majorityLeads, oneNameEnds, majorityConfirms, acknowledgedIsRepeated, successionDropsAll
+    case silentIsLost, acknowledgedIsRepeatedInClusters
 
     /// How servers are found in the runs that are to miss it.
     var topology: Topology {
         switch self {
         case .majorityLeads, .oneNameEnds, .majorityConfirms, .acknowledgedIsRepeated, .successionDropsAll: .sentinels
+        case .silentIsLost, .acknowledgedIsRepeatedInClusters: .cluster
         default: .one
         }
     }
@@ -89,6 +91,8 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .oneNameEnds: "one Sentinel that names another master ends the present one"
         case .majorityConfirms: "nothing is served without a majority's word of the last 2 s"
         case .acknowledgedIsRepeated: "ends, LOGINs and ROTATEs are repeated on a new master"
+        case .silentIsLost: "a server of a cluster that was silent is used again only when another one names it"
+        case .acknowledgedIsRepeatedInClusters: "in a cluster they are, on the new owner of their slots"
         case .successionDropsAll: "what is remembered goes when the master is another"
         }
     }
@@ -110,6 +114,8 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .guestsChangedHereAreKnown: 109
         case .armingDropsAll: 714
         case .successionDropsAll: 202
+        case .silentIsLost: 535
+        case .acknowledgedIsRepeatedInClusters: 59
         default: 1
         }
     }
@@ -225,7 +231,9 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .unconfirmedEndIsDenied: daemon.service.ledger.denials = Denials()
         case .guestsChangedHereAreKnown: daemon.service.ledger.sessions.removeAll()
         case .ownWriteDropsEntry: daemon.putBack()
-        case .acknowledgedIsRepeated: daemon.service.ledger.acknowledged = AcknowledgedWrites()
+        case .silentIsLost: daemon.useLost()
+        case .acknowledgedIsRepeated, .acknowledgedIsRepeatedInClusters:
+            daemon.service.ledger.acknowledged = AcknowledgedWrites()
         default: break
         }
     }
@@ -262,6 +270,14 @@ private final class PingsAnswered: NetworkLens {
 }
 
 extension SimulatedDaemon {
+    /// Servers of a cluster that were silent are connected to again at once.
+    func useLost() {
+        for member in (topology as? ClusterWatch)?.members ?? [] where member.isLost {
+            member.isLost = false
+            member.node.start()
+        }
+    }
+
     /// Puts back the entries of sessions on which an own write is under way or was just answered, as long as Redis has not
     /// told of it.
     func putBack() {

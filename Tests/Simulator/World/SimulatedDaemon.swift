@@ -17,7 +17,7 @@ final class SimulatedDaemon {
     private(set) var loop: SimulatedLoop
     private(set) var router: RedisRouter
     /// Finds out which server is the one; nil where there is one.
-    private var topology: (any RedisTopology)?
+    private(set) var topology: (any RedisTopology)?
     private(set) var service: TokenService
     /// For lenses: what is known outside, and when Redis told of a session last.
     weak var checker: Checker?
@@ -82,22 +82,29 @@ final class SimulatedDaemon {
         let host = LinkHost(
             scheduler: loop, streams: network.maker(daemon: number, role: .data, loop: loop),
             feedStreams: network.maker(daemon: number, role: .feed, loop: loop), seed: seed)
-        let node = RedisNode(
-            host: host, endpoint: endpoint, settings: settings, scripts: TokenService.scripts, logger: logger)
-        let router = RedisRouter(node: node)
+        let makeNode = { [settings] (endpoint: RedisEndpoint, activity: RequestActivity) in
+            RedisNode(
+                host: host, endpoint: endpoint, settings: settings, scripts: TokenService.scripts, activity: activity,
+                logger: logger)
+        }
+        let watchHost = LinkHost(
+            scheduler: loop, streams: network.maker(daemon: number, role: .watch, loop: loop), seed: seed &+ 3)
+        let router: RedisRouter
         var topology: (any RedisTopology)?
-        if setup.number("sentinels") > 0 {
-            let watchHost = LinkHost(
-                scheduler: loop, streams: network.maker(daemon: number, role: .watch, loop: loop), seed: seed &+ 3)
-            var sentinels = SentinelWatch.Settings()
-            // With one of them the others are learned from it.
-            sentinels.sentinels = (0..<(rule?.sentinels ?? SentinelFleet.hosts)).map {
-                ("h\($0)", SentinelFleet.sentinelPort)
+        if setup.number("cluster") > 0 {
+            var cluster = ClusterWatch.Settings()
+            cluster.seeds = (0..<ModelCluster.masters).map { ("h\($0)", ModelCluster.port) }
+            cluster.login = endpoint.login
+            cluster.timeout = timeout
+            let watch = ClusterWatch(host: watchHost, settings: cluster, logger: logger, makeNode: makeNode)
+            (router, topology) = (watch.router, watch)
+        } else {
+            let node = makeNode(endpoint, RequestActivity())
+            router = RedisRouter(node: node)
+            if setup.number("sentinels") > 0 {
+                topology = SentinelWatch(
+                    host: watchHost, node: node, settings: sentinels(rule, endpoint.login), logger: logger)
             }
-            sentinels.masterName = SentinelFleet.masterName
-            sentinels.masterLogin = endpoint.login
-            sentinels.requiresQuorum = rule?.requiresQuorum ?? true
-            topology = SentinelWatch(host: watchHost, node: node, settings: sentinels, logger: logger)
         }
         let nearCache = TokenService.NearCacheOptions(
             maxBytes: Int(setup.number("cache-bytes")),
@@ -111,6 +118,18 @@ final class SimulatedDaemon {
             keys: try ring(), nearCache: settings.hasFeed ? nearCache : nil,
             random: SharedRandom(seed: seed ^ 0xda3_0000), logger: logger)
         return (loop, router, topology, service)
+    }
+
+    private static func sentinels(_ rule: RemovedRule?, _ login: RedisLogin) -> SentinelWatch.Settings {
+        var sentinels = SentinelWatch.Settings()
+        // With one of them the others are learned from it.
+        sentinels.sentinels = (0..<(rule?.sentinels ?? SentinelFleet.hosts)).map {
+            ("h\($0)", SentinelFleet.sentinelPort)
+        }
+        sentinels.masterName = SentinelFleet.masterName
+        sentinels.masterLogin = login
+        sentinels.requiresQuorum = rule?.requiresQuorum ?? true
+        return sentinels
     }
 
     private static func ring() throws -> KeyRing {

@@ -17,6 +17,9 @@ final class World {
     var epochOfRedis: Int64 = 0
     /// Several servers, and Sentinels that say which is the master; nil where there is one.
     private(set) var fleet: SentinelFleet?
+    /// Nil where there is none.
+    private(set) var cluster: ModelCluster?
+    var group: (any ServerGroup)? { fleet ?? cluster }
     /// What it was before, demoted.
     private(set) var former: ModelRedis?
     private let routes = Routes()
@@ -53,18 +56,29 @@ final class World {
         self.redis = redis
         routes.first = redis
         network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] daemon, address in
-            if let fleet = routes.fleet { return fleet.server(at: address) }
+            if let group = routes.group { return group.server(at: address) }
             return routes.byDaemon[daemon] ?? routes.first ?? redis
         }
         if setup.number("sentinels") > 0 {
             fleet = SentinelFleet(
                 agenda: agenda, network: network, setup: setup, bent: rule?.bentSentinels ?? [],
                 make: { $0 == 0 ? redis : make($0) })
-            routes.fleet = fleet
+            routes.group = fleet
+        }
+        if setup.number("cluster") > 0 {
+            cluster = ModelCluster(
+                agenda: agenda, network: network, setup: setup, make: { $0 == 0 ? redis : make($0) })
+            routes.group = cluster
         }
         browsers = (0..<setup.browsers).map(Browser.init)
         checker = Checker(setup: setup, agenda: agenda, crypto: crypto, offset: redis.clockOffset)
-        if let fleet { watch(fleet) } else { watch(redis) }
+        if let fleet {
+            watch(fleet)
+        } else if let cluster {
+            watch(cluster)
+        } else {
+            watch(redis)
+        }
         network.onSend = { [checker] path, bytes in checker.sent(bytes, on: path) }
         network.onCut = { [checker, agenda] path in checker.endImpairments("cut", of: path.daemon, at: agenda.now) }
         network.lens = rule?.networkLens(of: network)
@@ -86,7 +100,7 @@ final class World {
     private final class Routes {
         var first: ModelRedis?
         var byDaemon: [Int: ModelRedis] = [:]
-        var fleet: SentinelFleet?
+        var group: (any ServerGroup)?
     }
 
     /// Another Redis has been promoted, with all that this one holds, and some daemons know of it. The old one is read-only,
@@ -124,7 +138,7 @@ final class World {
         }
         agenda.run(until: setup.end)
         recover()
-        let healing = SimulatedTime.milliseconds(faultCount == 0 ? 300 : fleet == nil ? 4_000 : 9_000)
+        let healing = SimulatedTime.milliseconds(faultCount == 0 ? 300 : group == nil ? 4_000 : 9_000)
         agenda.run(until: setup.end + healing)
         probe()
         agenda.run(until: setup.end + healing + .milliseconds(1_300))
@@ -143,14 +157,14 @@ final class World {
     /// Whatever is still wrong ends.
     private func recover() {
         for path in network.paths.keys { network.paths[path] = PathState() }
-        if let fleet { heal(fleet) } else { heal(redis) }
+        if let group { heal(group) } else { heal(redis) }
         if former != nil { for daemon in daemons { move(daemon.number, to: redis) } }
         for daemon in daemons where daemon.loop.isPaused { daemon.loop.resume(requestsFirst: false) }
         checker.endImpairments()
     }
 
     func heal(_ redis: ModelRedis) {
-        if fleet == nil { redis.faults.role = .master }
+        if group == nil { redis.faults.role = .master }
         redis.faults.lacksReplicas = false
         redis.faults.cannotSave = false
         redis.faults.isFull = false
