@@ -33,7 +33,7 @@ final class ModelBench {
             agenda: agenda, seed: seed, scripts: TokenService.scripts + [RedisNode.beatScript, ReplicaWait.script],
             clockOffset: origin - SimulatedLoop.epoch.sinceEpoch)
         let model = model
-        network = SimulatedNetwork(agenda: agenda, seed: seed) { _ in model }
+        network = SimulatedNetwork(agenda: agenda, seed: seed) { _, _ in model }
         loop = SimulatedLoop(agenda: agenda, bootOffset: 0)
     }
 

@@ -16,7 +16,7 @@ struct RemovedRuleTests {
 
     private static func look(for rule: RemovedRule) -> Catch {
         for seed in [rule.seed] + (1...mostSeeds) {
-            let violations = Simulation.run(seed: seed, removing: rule).violations
+            let violations = Simulation.run(seed: seed, rule.topology, removing: rule).violations
             guard !violations.isEmpty else { continue }
             let names = Set(violations.map(\.invariant)).sorted().joined(separator: ", ")
             return Catch(rule: rule, seed: seed, invariants: names)

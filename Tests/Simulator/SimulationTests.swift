@@ -26,8 +26,8 @@ enum Simulation {
         }
     }
 
-    static func run(seed: UInt64, removing rule: RemovedRule? = nil) -> RunResult {
-        run(PlanMaker.plan(seed: seed), removing: rule)
+    static func run(seed: UInt64, _ topology: Topology = .one, removing rule: RemovedRule? = nil) -> RunResult {
+        run(PlanMaker.plan(seed: seed, topology), removing: rule)
     }
 
     static func number(_ name: String, or other: Int) -> Int {
@@ -36,13 +36,13 @@ enum Simulation {
     }
 
     /// Runs seeds side by side, each in a world of its own.
-    static func run(seeds: Range<UInt64>, lanes: Int = 2) async -> [RunResult] {
+    static func run(seeds: Range<UInt64>, _ topology: Topology = .one, lanes: Int = 2) async -> [RunResult] {
         let rest = Seeds(seeds)
         return await withTaskGroup(of: [RunResult].self) { group in
             for _ in 0..<lanes {
                 group.addTask {
                     var results: [RunResult] = []
-                    while let seed = rest.next() { results.append(run(seed: seed)) }
+                    while let seed = rest.next() { results.append(run(seed: seed, topology)) }
                     return results
                 }
             }
@@ -70,16 +70,16 @@ enum Simulation {
 @Suite("Simulation")
 struct SimulationTests {
     /// `make simulate SEEDS=…` runs more; `SIMULATOR_FIRST_SEED` begins elsewhere.
-    @Test("S1 to S14 hold in every run of the seeds")
-    func seeds() async throws {
+    @Test("S1 to S14 hold in every run of the seeds", arguments: Topology.wanted)
+    func seeds(_ topology: Topology) async throws {
         let first = UInt64(Simulation.number("SIMULATOR_FIRST_SEED", or: 1))
-        let count = UInt64(Simulation.number("SIMULATOR_SEEDS", or: 2_000))
+        let count = UInt64(topology.share(of: Simulation.number("SIMULATOR_SEEDS", or: 2_000)))
         let began = ContinuousClock.now
-        let results = await Simulation.run(seeds: first..<first + count)
+        let results = await Simulation.run(seeds: first..<first + count, topology)
         let failed = results.filter { !$0.violations.isEmpty }
         print(
             """
-            simulator: \(results.count) seeds in \(ContinuousClock.now - began), \
+            simulator, \(topology): \(results.count) seeds in \(ContinuousClock.now - began), \
             \(results.reduce(0) { $0 + $1.requests }) requests, \(results.reduce(0) { $0 + $1.faults }) faults injected, \
             \(failed.count) seeds with a violation
             """)
@@ -91,8 +91,8 @@ struct SimulationTests {
 
     @Test("one seed is one run: its log is the same, byte for byte")
     func oneSeedIsOneRun() throws {
-        for seed in [3, 17, 42] as [UInt64] {
-            let setup = PlanMaker.plan(seed: seed)
+        for (seed, topology) in [3, 17, 42].flatMap({ seed in Topology.allCases.map { (UInt64(seed), $0) } }) {
+            let setup = PlanMaker.plan(seed: seed, topology)
             let (first, second) = (Simulation.run(setup, keepsLog: true), Simulation.run(setup, keepsLog: true))
             #expect(first.log == second.log && first.log.count > 20)
             let again = try Setup(scenario: setup.scenario)
@@ -109,7 +109,7 @@ extension SimulationTests {
         let seed = Simulation.number("SIMULATOR_LOG", or: 0)
         guard seed > 0 else { return }
         let rule = getenv("SIMULATOR_RULE").flatMap { RemovedRule(rawValue: String(cString: $0)) }
-        let setup = PlanMaker.plan(seed: UInt64(seed))
+        let setup = PlanMaker.plan(seed: UInt64(seed), Topology.chosen(rule))
         let result = Simulation.run(setup, removing: rule, keepsLog: true)
         print(setup.scenario)
         print(result.log.joined(separator: "\n"))
@@ -121,8 +121,31 @@ extension SimulationTests {
         let seed = Simulation.number("SIMULATOR_SHRINK", or: 0)
         guard seed > 0 else { return }
         let rule = getenv("SIMULATOR_RULE").flatMap { RemovedRule(rawValue: String(cString: $0)) }
-        let setup = Shrinking.shrink(PlanMaker.plan(seed: UInt64(seed)), removing: rule)
+        let setup = Shrinking.shrink(PlanMaker.plan(seed: UInt64(seed), Topology.chosen(rule)), removing: rule)
         print(setup.scenario)
         print(Simulation.run(setup, removing: rule, keepsLog: true).log.joined(separator: "\n"))
+    }
+}
+
+extension Topology {
+    /// So many of all seeds: of one server all of them, and of a topology that is named.
+    fileprivate func share(of seeds: Int) -> Int {
+        guard getenv("SIMULATOR_TOPOLOGY") == nil else { return seeds }
+        return switch self {
+        case .one: seeds
+        case .sentinels: (seeds * 3 + 19) / 20
+        // A run of a cluster takes four times as long.
+        case .cluster: (seeds + 24) / 25
+        }
+    }
+
+    /// All of them, or that of `SIMULATOR_TOPOLOGY`.
+    fileprivate static var wanted: [Topology] {
+        getenv("SIMULATOR_TOPOLOGY").flatMap { Topology(rawValue: String(cString: $0)) }.map { [$0] } ?? allCases
+    }
+
+    /// `SIMULATOR_TOPOLOGY`, or that of the rule.
+    fileprivate static func chosen(_ rule: RemovedRule?) -> Topology {
+        getenv("SIMULATOR_TOPOLOGY").flatMap { Topology(rawValue: String(cString: $0)) } ?? rule?.topology ?? .one
     }
 }

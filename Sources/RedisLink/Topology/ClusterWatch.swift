@@ -375,7 +375,8 @@ public final class ClusterWatch: RedisTopology {
         if let slot = request.slot {
             owner = router.owner(of: slot)
         } else {
-            owner = router.nodes.first { $0.state == .ready } ?? router.first
+            let first = router.first
+            owner = first.state == .ready ? first : router.nodes.first { $0.state == .ready } ?? first
         }
         if let owner { return send(request, to: owner, asking: false) }
         let fault = map == nil ? RedisFault(.unreachable, .noMap) : RedisFault(.clusterDown, .clusterDown)

@@ -136,6 +136,7 @@ public final class RedisRouter {
     /// - Parameter changes: which of them were another's before.
     func assign(_ owners: [RedisNode?], _ changes: SlotOwners.Changes) {
         self.owners = owners
+        chooseFirst()
         judgeFreshness()
         guard !changes.all.isEmpty else { return }
         onDoubt?()
@@ -143,10 +144,17 @@ public final class RedisRouter {
         if !changes.inherited.isEmpty { onSuccession?(.slots(changes.inherited)) }
     }
 
-    /// The clock that judges is that of the first server that has one.
     private func changed(_ node: RedisNode, _ state: LinkState) {
-        if isCluster, first.state != .ready, let other = nodes.first(where: { $0.state == .ready }) { first = other }
+        chooseFirst()
         onStateChange?(self.state)
+    }
+
+    /// The clock that judges is that of the first server that has one, of those that own keys. One that owns none any more
+    /// may have said before that the cluster is down, and no beat takes that back.
+    private func chooseFirst() {
+        guard isCluster, first.state != .ready || !servers.contains(where: { $0 === first }) else { return }
+        let other = servers.first { $0.state == .ready }
+        first = other ?? (first.state == .ready ? first : nodes.first { $0.state == .ready }) ?? first
     }
 
     // MARK: Freshness

@@ -47,7 +47,7 @@ final class Site {
         let redis = ModelRedis(
             agenda: agenda, seed: seed, scripts: TokenService.scripts + [RedisNode.beatScript], clockOffset: 137)
         self.redis = redis
-        let network = SimulatedNetwork(agenda: agenda, seed: seed) { _ in redis }
+        let network = SimulatedNetwork(agenda: agenda, seed: seed) { _, _ in redis }
         self.network = network
         daemons = try (0..<2).map { try SimulatedDaemon(number: $0, setup: setup, network: network, rule: nil) }
         agenda.run(until: .milliseconds(1_000))

@@ -27,8 +27,10 @@ final class SimulatedNetwork {
 
     private(set) var connections = 0
     var paths: [PathName: PathState] = [:]
-    /// Which Redis a daemon's connections lead to, by daemon.
-    var server: (_ daemon: Int) -> ModelRedis
+    /// Who is at an address, as a daemon sees it; nil: nobody.
+    private let server: (_ daemon: Int, StreamAddress) -> (any SimulatedServer)?
+    /// What is cut off from all others, by name: `d0` is a daemon, `h0` a server's host.
+    private(set) var partitions: [Partition] = []
     /// What a lens does to bytes on their way; nil where nothing.
     var lens: (any NetworkLens)?
     /// The last stream of each path.
@@ -40,15 +42,38 @@ final class SimulatedNetwork {
     var onCut: (PathName) -> Void = { _ in }
 
     struct PathName: Hashable {
-        enum Role: String { case data, feed }
+        /// `watch`: to those who say which servers there are.
+        enum Role: String { case data, feed, watch }
         let daemon: Int
         let role: Role
     }
 
-    init(agenda: Agenda, seed: UInt64, server: @escaping (Int) -> ModelRedis) {
+    struct Partition {
+        let island: Set<String>
+        var until: SimulatedTime
+    }
+
+    init(agenda: Agenda, seed: UInt64, server: @escaping (Int, StreamAddress) -> (any SimulatedServer)?) {
         self.agenda = agenda
         self.seed = seed
         self.server = server
+    }
+
+    /// Nothing goes between these and all others; what was sent arrives when that ends, as a kernel would send it again.
+    func cutOff(_ island: Set<String>, until: SimulatedTime) {
+        partitions.append(Partition(island: island, until: until))
+    }
+
+    func endPartitions() { partitions = [] }
+
+    /// Until when nothing goes between two; zero where it does.
+    func cutOff(_ one: String, _ other: String) -> SimulatedTime {
+        let cuts = partitions.filter { $0.until > agenda.now && $0.island.contains(one) != $0.island.contains(other) }
+        return cuts.map(\.until).max() ?? 0
+    }
+
+    fileprivate func server(of daemon: Int, at address: StreamAddress) -> (any SimulatedServer)? {
+        server(daemon, address)
     }
 
     func maker(daemon: Int, role: PathName.Role, loop: SimulatedLoop) -> any StreamMaker {
@@ -58,7 +83,12 @@ final class SimulatedNetwork {
     /// Each connection draws from a source of its own: leaving out one leaves the others as they are.
     fileprivate func random(for path: PathName) -> SeededRandom {
         connections += 1
-        let kind: UInt64 = path.role == .data ? 1 : 2
+        let kind: UInt64 =
+            switch path.role {
+            case .data: 1
+            case .feed: 2
+            case .watch: 3
+            }
         perPath[path, default: 0] += 1
         let number = UInt64(perPath[path] ?? 0)
         return SeededRandom(seed: seed ^ (UInt64(path.daemon) &+ 1) &* 0x1_0001 ^ kind << 40 ^ number << 44)
@@ -91,6 +121,20 @@ protocol NetworkLens: AnyObject {
     func sent(_ bytes: [UInt8], on path: SimulatedNetwork.PathName, at now: SimulatedTime) -> [UInt8]?
 }
 
+/// Whoever listens: a Redis, a Sentinel.
+protocol SimulatedServer: AnyObject {
+    /// Where it is, for partitions.
+    var host: String { get }
+    var isDown: Bool { get }
+    func accept(_ stream: SimulatedStream) -> any SimulatedPeer
+}
+
+/// The server's end of a connection.
+protocol SimulatedPeer: AnyObject {
+    func receive(_ bytes: [UInt8])
+    func closedByClient()
+}
+
 /// One connection, seen from both ends.
 final class SimulatedStream: OutgoingStream {
     weak var delegate: (any ByteStreamDelegate)?
@@ -105,7 +149,9 @@ final class SimulatedStream: OutgoingStream {
     private var isClosed = false
     private var isCutDown = false
     /// Redis's end, once connected.
-    private(set) var peer: ModelConnection?
+    private(set) var peer: (any SimulatedPeer)?
+    /// Where it leads.
+    private var host = ""
 
     init(network: SimulatedNetwork, path: SimulatedNetwork.PathName, loop: SimulatedLoop) {
         self.network = network
@@ -115,7 +161,14 @@ final class SimulatedStream: OutgoingStream {
         latency = .microseconds(Int64.random(in: 20...400, using: &random))
     }
 
-    private var state: PathState { network.paths[path] ?? PathState() }
+    private var state: PathState {
+        var state = network.paths[path] ?? PathState()
+        guard !network.partitions.isEmpty else { return state }
+        let end = network.cutOff("d\(path.daemon)", host)
+        state.upHeldUntil = max(state.upHeldUntil, end)
+        state.downHeldUntil = max(state.downHeldUntil, end)
+        return state
+    }
 
     private func delay() -> SimulatedTime {
         var delay = latency + .microseconds(Int64.random(in: 0...200, using: &random))
@@ -130,19 +183,20 @@ final class SimulatedStream: OutgoingStream {
 
     func connect(to address: StreamAddress, timeout: Duration) {
         let agenda = network.agenda
+        let server = network.server(of: path.daemon, at: address)
+        host = server?.host ?? ""
         let state = state
-        let redis = network.server(path.daemon)
         let arrival = agenda.now + 2 * delay()
         if max(state.upHeldUntil, state.downHeldUntil) > agenda.now {
             // Nobody hears of the attempt.
             return agenda.after(max(0, timeout.saturatedNanoseconds)) { [self] in end(.connectTimeout) }
         }
         agenda.at(arrival) { [self] in
-            if state.refusedUntil > agenda.now || redis.isDown {
+            guard let server, state.refusedUntil <= agenda.now, !server.isDown else {
                 return end(.failed(number: 111, connecting: true))
             }
             guard !isClosed else { return }
-            if state.halfOpenUntil <= agenda.now { peer = redis.accept(self) }
+            if state.halfOpenUntil <= agenda.now { peer = server.accept(self) }
             loop.enter { [self] in if !isClosed { delegate?.streamConnected() } }
         }
     }
@@ -162,7 +216,7 @@ final class SimulatedStream: OutgoingStream {
         up { peer in peer.closedByClient() }
     }
 
-    private func up(_ body: @escaping (ModelConnection) -> Void) {
+    private func up(_ body: @escaping (any SimulatedPeer) -> Void) {
         guard let peer else { return }
         let agenda = network.agenda
         var arrival = max(lastUp, agenda.now + delay())

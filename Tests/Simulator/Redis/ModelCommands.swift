@@ -20,6 +20,13 @@ enum ModelCommands {
     static func run(_ words: [[UInt8]], on connection: ModelConnection, _ redis: ModelRedis) -> ModelReply? {
         guard let first = words.first else { return nil }
         let name = text(first).uppercased()
+        if let cluster = redis.cluster {
+            let isAsking = connection.isAsking
+            connection.isAsking = name == "ASKING"
+            if name == "ASKING" { return .ok }
+            if name == "CLUSTER" { return .bulk(bytes(cluster.nodes(at: redis))) }
+            if let refusal = cluster.refusal(words, isAsking: isAsking, at: redis) { return .error(refusal) }
+        }
         if let refusal = refusal(name, words, connection, redis) { return .error(refusal) }
         let arguments = Array(words.dropFirst())
         return connectionCommand(name, arguments, connection, redis) ?? keyCommand(name, arguments, redis)
@@ -130,7 +137,7 @@ enum ModelCommands {
         return .map([
             .bulk(bytes("server")), .bulk(bytes("redis")), .bulk(bytes("version")), .bulk(bytes("7.0.15")),
             .bulk(bytes("proto")), .integer(connection.isRESP3 ? 3 : 2), .bulk(bytes("id")), .integer(connection.id),
-            .bulk(bytes("mode")), .bulk(bytes("standalone")), .bulk(bytes("role")),
+            .bulk(bytes("mode")), .bulk(bytes(redis.mode)), .bulk(bytes("role")),
             .bulk(bytes(redis.faults.role == .master ? "master" : "replica")), .bulk(bytes("modules")), .array([]),
         ])
     }
@@ -166,7 +173,7 @@ enum ModelCommands {
 
     private static func information(_ section: String, _ redis: ModelRedis) -> String {
         switch section.lowercased() {
-        case "server": "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:\(redis.runID)\r\n"
+        case "server": "# Server\r\nredis_version:7.0.15\r\nredis_mode:\(redis.mode)\r\nrun_id:\(redis.runID)\r\n"
         case "replication":
             "# Replication\r\nrole:\(redis.faults.role.rawValue)\r\nconnected_slaves:0\r\n"
         default: "# Other\r\n"

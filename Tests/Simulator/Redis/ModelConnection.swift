@@ -1,5 +1,5 @@
 /// One client of the model.
-final class ModelConnection {
+final class ModelConnection: SimulatedPeer {
     unowned let redis: ModelRedis
     let id: Int64
     private let stream: SimulatedStream
@@ -8,6 +8,8 @@ final class ModelConnection {
     private(set) var isOpen = true
     private var isClosing = false
     var isRESP3 = false
+    /// ASKING came just before.
+    var isAsking = false
     var isAuthenticated = false
     /// Of the keys that it is told about; nil where it tracks nothing.
     var trackedPrefix: [UInt8]?

@@ -4,6 +4,8 @@ struct ModelFaults {
     var isDown = false
     var isPaused = false
     var role = Role.master
+    /// It follows a master that there is: that tells it what runs out.
+    var isReplica = false
     var loadingUntil: SimulatedTime = 0
     var busyUntil: SimulatedTime = 0
     var lacksReplicas = false

@@ -8,9 +8,10 @@ import UnixTime
 /// Commands that came are carried out in cycles, as in Redis: first all commands that are there, of all connections; then
 /// what they changed is told to those who track, in one message, sorted; then the replies are written. `ModelTests` hold
 /// it to a real one.
-final class ModelRedis {
+final class ModelRedis: SimulatedServer {
     let agenda: Agenda
     let number: Int
+    let host: String
     var keys = ModelKeys()
     private var random: SeededRandom
     /// Names of the scripts that it knows the meaning of → source.
@@ -32,10 +33,15 @@ final class ModelRedis {
     var bent: Set<BentStore> = []
     var password: [UInt8]?
 
+    /// Nil where it is in none.
+    weak var cluster: ModelCluster?
+
     /// Told of every key that a command changed, after it: by whom, and by which script or command.
     var onChange: (_ key: String, ModelEntry?, ChangeSource) -> Void = { _, _, _ in }
     /// Told of every argument of 48 bytes and more that it receives.
     var onArgument: ([UInt8]) -> Void = { _ in }
+    /// Told when a client connects.
+    var onClient: (SimulatedNetwork.PathName) -> Void = { _ in }
     /// Told of keys that a crash, FLUSHALL or a failover took back.
     var onLoss: ([String]) -> Void = { _ in }
 
@@ -52,6 +58,7 @@ final class ModelRedis {
     init(agenda: Agenda, number: Int = 0, seed: UInt64, scripts: [RedisScript], clockOffset: Int64 = 0) {
         self.agenda = agenda
         self.number = number
+        host = "h\(number)"
         self.clockOffset = clockOffset
         random = SeededRandom(seed: seed ^ 0x5eed_0000 ^ UInt64(number) << 32)
         sources = Dictionary(scripts.map { ($0.source, $0.name) }, uniquingKeysWith: { first, _ in first })
@@ -62,6 +69,7 @@ final class ModelRedis {
     var milliseconds: Int64 { microseconds / 1_000 }
     var microseconds: Int64 { (SimulatedLoop.epoch + clockOffset).sinceEpoch * 1_000 + agenda.now / 1_000 }
     var isDown: Bool { faults.isDown }
+    var mode: String { cluster == nil ? "standalone" : "cluster" }
 
     private func newRunID() {
         starts += 1
@@ -73,7 +81,8 @@ final class ModelRedis {
 
     // MARK: Connections
 
-    func accept(_ stream: SimulatedStream) -> ModelConnection {
+    func accept(_ stream: SimulatedStream) -> any SimulatedPeer {
+        onClient(stream.path)
         let connection = ModelConnection(redis: self, id: nextID, stream: stream)
         nextID += 1
         connections.append(connection)
@@ -199,6 +208,8 @@ final class ModelRedis {
 
     private func expire(_ key: String) {
         guard let end = keys[key]?.expireAt, end <= milliseconds else { return }
+        // A replica is told.
+        guard !faults.isReplica else { return }
         guard !isDown, !faults.isPaused, faults.role == .master else {
             return agenda.after(.milliseconds(100)) { [self] in expire(key) }
         }
@@ -255,7 +266,45 @@ final class ModelRedis {
     /// Begins with what another one holds.
     func take(_ other: ModelKeys) {
         keys.copy(from: other)
+        scheduleAll()
+    }
+
+    private func scheduleAll() {
         for name in keys.names { if let end = keys[name]?.expireAt { schedule(name, end) } }
+    }
+
+    // MARK: As one of several
+
+    /// It is the master from now on.
+    func promote() {
+        (faults.role, faults.isReplica) = (.master, false)
+        scheduleAll()
+    }
+
+    /// A key that came from another server runs out here.
+    func promoteKey(_ name: String) { if let end = keys[name]?.expireAt { schedule(name, end) } }
+
+    /// It is a replica from now on.
+    func demote(endsConnections: Bool = true) {
+        (faults.role, faults.isReplica) = (.slave, true)
+        guard endsConnections else { return }
+        for connection in connections { connection.closeByServer() }
+    }
+
+    /// What its master has done.
+    func follow(_ changes: [(key: String, entry: ModelEntry?)]) {
+        for (key, entry) in changes { keys.set(key, entry, at: agenda.now) }
+        untold.formUnion(keys.takeChanged())
+        tellChanges()
+        for connection in connections { connection.flush() }
+    }
+
+    /// A full synchronisation: all that it had goes, and who tracks is told so.
+    func synchronise(with master: ModelKeys) {
+        keys.copy(from: master)
+        untold = []
+        for connection in connections where connection.trackedPrefix != nil { connection.tell(.null) }
+        for connection in connections { connection.flush() }
     }
 
     func pause() { faults.isPaused = true }

@@ -32,7 +32,10 @@ extension Checker {
         guard let sid = request.sid, let digest = request.digest else { return }
         let isGuest = request.guest != nil
         let start = earliest(request, isStale: view.isStale, isGuest: isGuest)
-        if !truth.isAccepted(digest, of: sid, guest: request.guest, from: start, to: agenda.now) {
+        checkPromise(request, sid, digest)
+        // Where a master was replaced it may have been good there.
+        let isStray = masters.strays.contains(sid) && isSucceeding(since: request.began)
+        if !isStray, !truth.isAccepted(digest, of: sid, guest: request.guest, from: start, to: agenda.now) {
             let isGenuine = isGuest || genuine[sid]?.contains { $0.digest == digest } == true
             let floor = acknowledged[request.daemon]?[sid].map { $0 <= request.began } == true
             fail(
@@ -65,7 +68,8 @@ extension Checker {
             }
             generations[name] = digest
         }
-        let start = request.began - Self.silentBound
+        let start =
+            request.began - (isSucceeding(since: request.began) ? Self.masterBound : Self.silentBound)
         if !truth.wasCurrent(digest, of: token.sid, from: start, to: agenda.now) {
             fail("S2", "#\(request.number) was told a token that never stood in Redis")
         }
@@ -125,7 +129,7 @@ extension Checker {
             truth.isAccepted(digest, of: sid, guest: nil, from: first.began, to: first.began),
             isRemembered(first, sid, given),
             agenda.now - first.began < .milliseconds(setup.number("overlap")),
-            !truth.hasJumped(since: first.began),
+            !truth.hasJumped(since: first.began), !isSucceeding(since: first.began),
             truth.states(of: answer.sid, from: request.began, to: agenda.now).allSatisfy({ state in
                 if case .live(let record) = state.session { record.current == given } else { false }
             })
@@ -155,6 +159,7 @@ extension Checker {
                 })
         else { return }
         acknowledge(sid, request)
+        promise(sid, request, generation: view.sid == sid ? view.generation : nil)
         if view.sid == sid { lastForced[sid] = (view.generation, request.daemon, agenda.now) }
     }
 
@@ -192,6 +197,7 @@ extension Checker {
         {
             return
         }
+        if isSucceeding(since: request.began) || !masters.successions.isEmpty && lossy.contains(sid) { return }
         if !truth.isRefused(refusal, digest, of: sid, guest: request.guest, from: start, to: agenda.now) {
             return fail("S1", "#\(request.number) was refused as \(refusal) while it was good, or otherwise bad")
         }
@@ -209,7 +215,8 @@ extension Checker {
         guard case .refused(let refusal, _)? = request.outcome, refusal == .unknown || refusal == .replayed,
             let sid = request.sid, request.operation != .login
         else { return }
-        guard !lossy.contains(sid), !stolenSessions.contains(sid), !browser.missedForced, !browser.isOverwritten,
+        guard !lossy.contains(sid), !stolenSessions.contains(sid), !isSucceeding(since: request.began),
+            !browser.missedForced, !browser.isOverwritten,
             agenda.now - request.sent < .milliseconds(setup.number("overlap") / 2),
             !truth.hasJumped(since: agenda.now - .milliseconds(setup.number("overlap") * 2))
         else { return }

@@ -27,6 +27,16 @@ extension Checker {
         }
     }
 
+    /// The same of some faults.
+    func isImpaired(
+        _ daemon: Int, from start: SimulatedTime, to end: SimulatedTime, only names: Set<String>
+    ) -> Bool {
+        impairments.contains { impairment in
+            (impairment.daemon == nil || impairment.daemon == daemon) && impairment.start <= end
+                && impairment.end >= start && names.contains(impairment.name)
+        }
+    }
+
     func jumped(_ offset: Int64) {
         truth.noteClock(offset, at: agenda.now)
         impair("clock", nil, until: agenda.now)
@@ -42,6 +52,7 @@ extension Checker {
     func restarted(_ daemon: Int) {
         unconfirmed[daemon] = nil
         endsSent[daemon] = nil
+        masters.promises[daemon] = nil
     }
 
     static func sid(of key: String) -> SessionID? {

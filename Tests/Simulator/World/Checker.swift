@@ -12,6 +12,10 @@ final class Checker {
     let policy: TokenPolicy
     var truth: Truth
     weak var redis: ModelRedis?
+    /// Nil where there is one server.
+    weak var fleet: SentinelFleet?
+    weak var cluster: ModelCluster?
+    var masters = Masters()
     private(set) var violations: [Violation] = []
     var onViolation: (Violation) -> Void = { _ in }
 
@@ -98,6 +102,7 @@ final class Checker {
     func finished(_ request: Request, _ daemon: SimulatedDaemon) {
         guard let outcome = request.outcome else { return }
         checkTime(request, outcome)
+        checkMaster(request, outcome)
         switch outcome {
         case .accepted(let view): accepted(request, view)
         case .refused(let refusal, let guest):
@@ -153,6 +158,7 @@ final class Checker {
     func earliest(_ request: Request, isStale: Bool, isGuest: Bool) -> SimulatedTime {
         let isHealthy = !isImpaired(request.daemon, from: request.began - Self.settling, to: request.began)
         var start = request.began - (isHealthy ? Self.healthyBound : Self.silentBound)
+        if isSucceeding(since: request.began) { start = min(start, request.began - Self.masterBound) }
         if isStale { start = request.began - .milliseconds(setup.number("serve-stale") + 10) }
         // Guests are served while Redis is away: there is nothing to lose yet.
         // And where there is no near cache nobody tells of others' changes.
@@ -177,6 +183,8 @@ final class Checker {
     private func ended(_ request: Request) {
         guard let sid = request.sid else { return }
         acknowledge(sid, request)
+        promise(sid, request, generation: nil)
+        guard !masters.strays.contains(sid) else { return }
         let states = truth.states(of: sid, from: request.began, to: agenda.now)
         let isGone = states.contains { if case .live = $0.session { false } else { true } }
         if !isGone { fail("S5", "#\(request.number) acknowledged an end that is not there") }
@@ -185,7 +193,9 @@ final class Checker {
     /// Everything that was acknowledged before it began is dead.
     private func allEnded(_ request: Request) {
         guard let index = try? SubjectIndex(subject: request.subject, crypto: crypto) else { return }
-        for sid in sessionsOfIndex["tc:u:" + text(index.name)] ?? [] where !lossy.contains(sid) {
+        // A master that was replaced may not know all of them.
+        guard !isSucceeding(since: request.began) else { return }
+        for sid in sessionsOfIndex[key(of: index)] ?? [] where !lossy.contains(sid) {
             let states = truth.states(of: sid, from: request.began, to: agenda.now)
             let survives = states.allSatisfy { state in
                 if case .live(let record) = state.session { record.subject == request.subject } else { false }
@@ -201,6 +211,11 @@ final class Checker {
         if !isSo, agenda.now - lastLoss > .milliseconds(3_000) {
             fail("S5", "#\(request.number) acknowledged the end of everyone's session, and nothing says so")
         }
+    }
+
+    /// In a cluster its name is its slot.
+    func key(of index: SubjectIndex) -> String {
+        "tc:u:" + (cluster == nil ? text(index.name) : "{" + text(index.name) + "}")
     }
 
     func acknowledge(_ sid: SessionID, _ request: Request) {

@@ -24,6 +24,18 @@ extension World {
         case "daemon":
             noteFault(words)
             try daemon(&rest)
+        case "server":
+            noteFault(words)
+            try server(&rest)
+        case "sentinel":
+            noteFault(words)
+            try sentinel(&rest)
+        case "cluster":
+            noteFault(words)
+            try cluster(&rest)
+        case "partition":
+            noteFault(words)
+            try partition(&rest)
         default: throw NoSuchEvent()
         }
     }

@@ -1,29 +1,37 @@
 import SeededRandom
 
+/// How daemons find their servers.
+enum Topology: String, CaseIterable, Sendable {
+    case one, sentinels, cluster
+}
+
 /// Makes a plan of a seed: who asks for what and when, and what goes wrong.
 struct PlanMaker {
     private var random: SeededRandom
-    private var setup = Setup()
-    private var length: Int64 = 0
+    private(set) var setup = Setup()
+    private(set) var length: Int64 = 0
     private(set) var faults = 0
 
-    static func plan(seed: UInt64) -> Setup {
-        var maker = PlanMaker(seed: seed)
+    static func plan(seed: UInt64, _ topology: Topology = .one) -> Setup {
+        var maker = PlanMaker(seed: seed, topology)
         return maker.make()
     }
 
-    private init(seed: UInt64) {
+    let topology: Topology
+
+    private init(seed: UInt64, _ topology: Topology) {
+        self.topology = topology
         random = SeededRandom(seed: seed &* 0x9e37_79b9)
         setup.seed = seed
     }
 
-    private mutating func pick<Element>(_ elements: [Element]) -> Element {
+    mutating func pick<Element>(_ elements: [Element]) -> Element {
         elements[Int.random(in: 0..<elements.count, using: &random)]
     }
-    private mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
-    private mutating func between(_ low: Int64, _ high: Int64) -> Int64 { Int64.random(in: low...high, using: &random) }
+    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+    mutating func between(_ low: Int64, _ high: Int64) -> Int64 { Int64.random(in: low...high, using: &random) }
 
-    private mutating func add(_ milliseconds: Int64, _ words: String) {
+    mutating func add(_ milliseconds: Int64, _ words: String) {
         let at = SimulatedTime.milliseconds(milliseconds) + .microseconds(between(0, 999))
         setup.events.append(PlannedEvent(at: at, words: words.split(separator: " ").map(String.init)))
     }
@@ -45,11 +53,22 @@ struct PlanMaker {
         setup.numbers["cache-bytes"] = chance(15) ? 700 : 65_536
         setup.numbers["password"] = chance(10) ? 1 : 0
         setup.numbers["near-cache"] = chance(5) ? 0 : 1
+        if topology == .sentinels {
+            setup.numbers["sentinels"] = 3
+            setup.numbers["lag"] = pick([1, 20, 150, 400])
+        } else if topology == .cluster {
+            setup.numbers["cluster"] = 1
+            setup.numbers["lag"] = pick([1, 20, 150, 400])
+        }
         for browser in 0..<setup.browsers { live(browser) }
         if chance(25) { steal() }
         if chance(35) { forge() }
         if chance(50) { administer() }
-        if chance(85) { for _ in 0..<pick([1, 1, 2, 3]) { fail(at: between(700, length - 500)) } }
+        if topology == .sentinels { failOver() }
+        if topology == .cluster { moveAround() }
+        if chance(topology == .one ? 85 : 40) {
+            for _ in 0..<pick([1, 1, 2, 3]) { fail(at: between(700, length - 500)) }
+        }
         if chance(60) { remember() }
         if chance(40) { limit() }
         if chance(12) { endEveryone() }
@@ -86,7 +105,7 @@ struct PlanMaker {
         }
     }
 
-    private mutating func request(_ browser: Int, _ what: String, at now: Int64) {
+    mutating func request(_ browser: Int, _ what: String, at now: Int64) {
         add(now, "browser \(browser) \(what) at \(between(0, Int64(setup.daemons) - 1))\(chance(6) ? " lost" : "")")
     }
 
@@ -178,7 +197,9 @@ struct PlanMaker {
         let span = chance(50) ? between(50, 900) : between(900, 3_500)
         func both(_ begin: String, _ end: String) -> [(Int64, String)] { [(now, begin), (now + span, end)] }
         let what: [(Int64, String)] =
-            switch between(0, 27) {
+            switch topology == .one
+                ? between(0, 27) : pick([5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 18, 22, 24, 25, 26, 27])
+            {
             case 0, 1, 2:
                 [
                     (now, "redis crash loss \(pick([0, 0, 200, 1_000]))"),

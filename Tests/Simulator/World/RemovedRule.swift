@@ -1,8 +1,8 @@
-import RedisLink
 import TokenCrypto
 import Tokens
 import UnixTime
 
+@testable import RedisLink
 @testable import TokenCache
 
 /// The rules that a simulation can take away, each from outside: by another policy, a store that is bent, a network that
@@ -26,6 +26,18 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case toldChangeReachesGuests, armingDropsAll, ownWriteDropsEntry
     // The beat.
     case beatIsToldWithTheChanges, beatIsOfItsTime, beatIsWrittenOnce
+    // Masters that change.
+    case majorityLeads, oneNameEnds, majorityConfirms, acknowledgedIsRepeated, successionDropsAll
+    case silentIsLost, acknowledgedIsRepeatedInClusters
+
+    /// How servers are found in the runs that are to miss it.
+    var topology: Topology {
+        switch self {
+        case .majorityLeads, .oneNameEnds, .majorityConfirms, .acknowledgedIsRepeated, .successionDropsAll: .sentinels
+        case .silentIsLost, .acknowledgedIsRepeatedInClusters: .cluster
+        default: .one
+        }
+    }
 
     /// What it is in the words of the design.
     var rule: String {
@@ -75,6 +87,13 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .beatIsToldWithTheChanges: "the beat comes under the prefix of the changes"
         case .beatIsOfItsTime: "a beat is of the present 200 ms or those before"
         case .beatIsWrittenOnce: "one beat for the whole fleet (`NX`)"
+        case .majorityLeads: "a majority of the Sentinels leads to a master, and not one"
+        case .oneNameEnds: "one Sentinel that names another master ends the present one"
+        case .majorityConfirms: "nothing is served without a majority's word of the last 2 s"
+        case .acknowledgedIsRepeated: "ends, LOGINs and ROTATEs are repeated on a new master"
+        case .silentIsLost: "a server of a cluster that was silent is used again only when another one names it"
+        case .acknowledgedIsRepeatedInClusters: "in a cluster they are, on the new owner of their slots"
+        case .successionDropsAll: "what is remembered goes when the master is another"
         }
     }
 
@@ -94,6 +113,9 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .unconfirmedEndIsDenied: 126
         case .guestsChangedHereAreKnown: 109
         case .armingDropsAll: 714
+        case .successionDropsAll: 202
+        case .silentIsLost: 535
+        case .acknowledgedIsRepeatedInClusters: 59
         default: 1
         }
     }
@@ -147,6 +169,18 @@ enum RemovedRule: String, CaseIterable, Sendable {
         return policy
     }
 
+    var bentSentinels: Set<BentSentinel> {
+        switch self {
+        case .majorityLeads: [.eachKnowsOnlyItself]
+        case .oneNameEnds: [.oneNamesNobody]
+        default: []
+        }
+    }
+
+    /// How many Sentinels the configuration names; nil: all.
+    var sentinels: Int? { self == .majorityLeads ? 1 : nil }
+    var requiresQuorum: Bool { self != .majorityConfirms }
+
     /// Milliseconds; nil: as the run says.
     var serveStale: Int64? { self == .staleIsBounded ? 60_000 : nil }
     var forgetsPauses: Bool { self == .pausesCount }
@@ -183,7 +217,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
                 }
                 told?(invalidation)
             }
-        case .armingDropsAll:
+        case .armingDropsAll, .successionDropsAll:
             daemon.node.onArmed = { [unowned sessions] isArmed in
                 sessions.reader.markAll()
                 if isArmed { sessions.onArmed() }
@@ -197,6 +231,9 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .unconfirmedEndIsDenied: daemon.service.ledger.denials = Denials()
         case .guestsChangedHereAreKnown: daemon.service.ledger.sessions.removeAll()
         case .ownWriteDropsEntry: daemon.putBack()
+        case .silentIsLost: daemon.useLost()
+        case .acknowledgedIsRepeated, .acknowledgedIsRepeatedInClusters:
+            daemon.service.ledger.acknowledged = AcknowledgedWrites()
         default: break
         }
     }
@@ -233,6 +270,14 @@ private final class PingsAnswered: NetworkLens {
 }
 
 extension SimulatedDaemon {
+    /// Servers of a cluster that were silent are connected to again at once.
+    func useLost() {
+        for member in (topology as? ClusterWatch)?.members ?? [] where member.isLost {
+            member.isLost = false
+            member.node.start()
+        }
+    }
+
     /// Puts back the entries of sessions on which an own write is under way or was just answered, as long as Redis has not
     /// told of it.
     func putBack() {

@@ -12,7 +12,14 @@ final class World {
     let agenda = Agenda()
     let network: SimulatedNetwork
     /// Whom writes go to; before a failover the one that all daemons know.
-    private(set) var redis: ModelRedis
+    var redis: ModelRedis
+    /// Of the failover that made it that.
+    var epochOfRedis: Int64 = 0
+    /// Several servers, and Sentinels that say which is the master; nil where there is one.
+    private(set) var fleet: SentinelFleet?
+    /// Nil where there is none.
+    private(set) var cluster: ModelCluster?
+    var group: (any ServerGroup)? { fleet ?? cluster }
     /// What it was before, demoted.
     private(set) var former: ModelRedis?
     private let routes = Routes()
@@ -36,18 +43,42 @@ final class World {
         self.rule = rule
         self.keepsLog = keepsLog
         crypto = try CryptoContext()
-        let redis = ModelRedis(
-            agenda: agenda, seed: setup.seed, scripts: TokenService.scripts + [RedisNode.beatScript], clockOffset: 137)
-        if setup.number("password") == 1 { redis.password = bytes("open sesame") }
-        redis.bent = rule?.bentStore ?? []
+        let agenda = agenda
+        let make = { (number: Int) in
+            let redis = ModelRedis(
+                agenda: agenda, number: number, seed: setup.seed,
+                scripts: TokenService.scripts + [RedisNode.beatScript], clockOffset: 137)
+            if setup.number("password") == 1 { redis.password = bytes("open sesame") }
+            redis.bent = rule?.bentStore ?? []
+            return redis
+        }
+        let redis = make(0)
         self.redis = redis
         routes.first = redis
-        network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] daemon in
-            routes.byDaemon[daemon] ?? routes.first ?? redis
+        network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] daemon, address in
+            if let group = routes.group { return group.server(at: address) }
+            return routes.byDaemon[daemon] ?? routes.first ?? redis
+        }
+        if setup.number("sentinels") > 0 {
+            fleet = SentinelFleet(
+                agenda: agenda, network: network, setup: setup, bent: rule?.bentSentinels ?? [],
+                make: { $0 == 0 ? redis : make($0) })
+            routes.group = fleet
+        }
+        if setup.number("cluster") > 0 {
+            cluster = ModelCluster(
+                agenda: agenda, network: network, setup: setup, make: { $0 == 0 ? redis : make($0) })
+            routes.group = cluster
         }
         browsers = (0..<setup.browsers).map(Browser.init)
         checker = Checker(setup: setup, agenda: agenda, crypto: crypto, offset: redis.clockOffset)
-        watch(redis)
+        if let fleet {
+            watch(fleet)
+        } else if let cluster {
+            watch(cluster)
+        } else {
+            watch(redis)
+        }
         network.onSend = { [checker] path, bytes in checker.sent(bytes, on: path) }
         network.onCut = { [checker, agenda] path in checker.endImpairments("cut", of: path.daemon, at: agenda.now) }
         network.lens = rule?.networkLens(of: network)
@@ -69,6 +100,7 @@ final class World {
     private final class Routes {
         var first: ModelRedis?
         var byDaemon: [Int: ModelRedis] = [:]
+        var group: (any ServerGroup)?
     }
 
     /// Another Redis has been promoted, with all that this one holds, and some daemons know of it. The old one is read-only,
@@ -106,12 +138,12 @@ final class World {
         }
         agenda.run(until: setup.end)
         recover()
-        let healing = SimulatedTime.milliseconds(faultCount > 0 ? 4_000 : 300)
+        let healing = SimulatedTime.milliseconds(faultCount == 0 ? 300 : group == nil ? 4_000 : 9_000)
         agenda.run(until: setup.end + healing)
         probe()
         agenda.run(until: setup.end + healing + .milliseconds(1_300))
         checker.finish(requests)
-        for daemon in daemons { daemon.node.close() }
+        for daemon in daemons { daemon.close() }
     }
 
     func note(_ line: @autoclosure () -> String) {
@@ -125,17 +157,21 @@ final class World {
     /// Whatever is still wrong ends.
     private func recover() {
         for path in network.paths.keys { network.paths[path] = PathState() }
-        redis.faults.role = .master
+        if let group { heal(group) } else { heal(redis) }
+        if former != nil { for daemon in daemons { move(daemon.number, to: redis) } }
+        for daemon in daemons where daemon.loop.isPaused { daemon.loop.resume(requestsFirst: false) }
+        checker.endImpairments()
+    }
+
+    func heal(_ redis: ModelRedis) {
+        if group == nil { redis.faults.role = .master }
         redis.faults.lacksReplicas = false
         redis.faults.cannotSave = false
         redis.faults.isFull = false
         redis.faults.refusesClients = false
         redis.faults.busyUntil = 0
-        if former != nil { for daemon in daemons { move(daemon.number, to: redis) } }
         if redis.isDown { redis.start(loadingFor: 0) }
         redis.resume()
-        for daemon in daemons where daemon.loop.isPaused { daemon.loop.resume(requestsFirst: false) }
-        checker.endImpairments()
     }
 
     /// Each daemon issues a session, and the next one accepts it.
@@ -231,6 +267,7 @@ final class World {
 
     func noteFault(_ words: [String]) {
         faultCount += 1
+        watchSettling()
         note("FAULT \(words.joined(separator: " "))")
     }
 }

@@ -1,0 +1,97 @@
+/// Masters that change, and what their change could let through.
+extension PlanMaker {
+    /// Once or twice another master, for this or that reason, and requests about what was changed meanwhile.
+    mutating func failOver() {
+        for round in 0..<pick([1, 1, 2]) {
+            let now = between(1_200, max(1_300, length - 2_500)) + Int64(round) * 3_000
+            let daemon = between(0, Int64(setup.daemons) - 1)
+            let span = between(1_500, 5_000)
+            switch between(0, 9) {
+            case 0, 1, 2: add(now, "sentinel failover \(between(0, 2))")
+            case 3, 4:
+                add(now, "server master crash")
+                add(now + span, "server all start")
+            case 5, 6:
+                add(now, "server master pause")
+                add(now + span, "server all resume")
+            case 7: add(now, "partition master for \(span)")
+            case 8: add(now, "partition master d\(daemon) for \(span)")
+            default:
+                // One that hears of few.
+                let sentinel = between(0, 2)
+                add(now - 300, "partition d\(daemon) h\(sentinel) for \(span)")
+                add(now, "sentinel failover \(between(0, 2))")
+            }
+            if chance(20) {
+                let sentinel = between(0, 2)
+                add(now + between(-500, 500), "sentinel stop \(sentinel)")
+                add(now + span + 500, "sentinel start \(sentinel)")
+            }
+            // One that comes to the new master late.
+            if chance(30) { add(now + between(100, 1_000), "network refuse \(daemon) both for \(between(800, 2_500))") }
+            change(around: now)
+        }
+    }
+
+    /// Slots that go from one to another, and masters that do.
+    mutating func moveAround() {
+        for _ in 0..<pick([1, 2, 4]) {
+            let at = between(700, length)
+            let browser = between(0, Int64(setup.browsers) - 1)
+            add(at, "cluster move browser \(browser) for \(between(5, 400))")
+            for _ in 0..<4 {
+                let what = pick(["validate", "validate", "old validate", "visit", "rotate", "logout"])
+                add(at + between(0, 500), "browser \(browser) \(what) at \(between(0, Int64(setup.daemons) - 1))")
+            }
+        }
+        for round in 0..<pick([0, 1, 1, 2]) {
+            let now = between(1_200, max(1_300, length - 2_500)) + Int64(round) * 4_000
+            let (daemon, server) = (between(0, Int64(setup.daemons) - 1), between(0, 2))
+            let span = between(1_000, 5_000)
+            switch between(0, 7) {
+            case 0, 1: add(now, "cluster failover \(server)")
+            case 2, 3:
+                add(now, "server \(server) crash")
+                add(now + span, "server all start")
+            case 4, 5:
+                add(now, "server \(server) pause")
+                add(now + span + 1_500, "server all resume")
+                wake(at: now + span + 1_500)
+            case 6: add(now, "partition h\(server) for \(span)")
+            default: add(now, "partition h\(server) d\(daemon) for \(span)")
+            }
+            // One that comes to the new owner late.
+            if chance(50) {
+                add(now + between(100, 1_500), "network refuse \(daemon) both for \(between(1_500, 4_000))")
+            }
+            change(around: now)
+        }
+    }
+
+    /// What was ended while a server slept is asked about when it wakes, with old answers in its socket.
+    private mutating func wake(at now: Int64) {
+        for browser in 0..<setup.browsers {
+            add(now - between(100, 900), "browser \(browser) logout at \(between(0, Int64(setup.daemons) - 1))")
+            for _ in 0..<6 {
+                let daemon = between(0, Int64(setup.daemons) - 1)
+                add(now + between(0, 300), "browser \(browser) old validate at \(daemon)")
+            }
+        }
+    }
+
+    /// What is ended just before, meanwhile and after it, and tokens from before, at all daemons.
+    private mutating func change(around now: Int64) {
+        for browser in 0..<setup.browsers {
+            let daemon = Int(between(0, Int64(setup.daemons) - 1))
+            for other in 0..<setup.daemons {
+                add(now - between(20, 300), "browser \(browser) validate at \(other)")
+            }
+            let ended = now + pick([between(-400, 0), between(0, 1_500), between(1_500, 4_000)])
+            add(ended, "browser \(browser) \(pick(["logout", "rotate", "login alice", "logout"])) at \(daemon)")
+            for _ in 0..<6 {
+                let other = chance(60) ? Int(between(0, Int64(setup.daemons) - 1)) : daemon
+                add(now + between(0, 6_000), "browser \(browser) old validate at \(other)")
+            }
+        }
+    }
+}
