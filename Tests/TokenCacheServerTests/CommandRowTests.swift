@@ -72,7 +72,8 @@ struct CommandRowTests {
 
     @Test("docs/protocol.md has a chapter for every command about sessions and guests, with every option in it")
     func manual() throws {
-        let chapters = try PackageFolder.text("docs/protocol.md").split(separator: "\n### ").dropFirst().map(String.init)
+        let chapters = try PackageFolder.text("docs/protocol.md").split(separator: "\n### ").dropFirst().map(
+            String.init)
         for row in CommandRow.all where row.group == .session || row.group == .guest {
             guard !row.flags.contains(.unlisted), row.name.description.contains(".") else { continue }
             let chapter = chapters.first { $0.hasPrefix("\(row.name)\n") }
