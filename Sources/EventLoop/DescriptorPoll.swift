@@ -70,7 +70,7 @@ final class DescriptorPoll {
     /// Asks for a watch's events; those that hold already come, too.
     /// - Parameter isNew: whether the descriptor was not asked about before.
     /// - Returns: whether the kernel took it.
-    func ask(for what: UInt32, of watch: DescriptorWatch, isNew: Bool) -> Bool {
+    func register(for what: UInt32, of watch: DescriptorWatch, isNew: Bool) -> Bool {
         var event = epoll_event()
         event.events = what | EPOLLET.rawValue
         event.data.ptr = Unmanaged.passUnretained(watch).toOpaque()
@@ -155,7 +155,7 @@ final class DescriptorPoll {
             }
             if watch.isWriting, what & (EPOLLOUT.rawValue | failure) != 0 {
                 watch.handler.writable()
-                if current == pointer, watch.isWriting { watch.ask() }
+                if current == pointer, watch.isWriting { watch.register() }
             }
         }
         current = nil

@@ -63,14 +63,14 @@ public final class DescriptorWatch {
         guard on != isReading, !isCancelled else { return }
         isReading = on
         // Turned off it costs no system call: what arrives is found when it is turned on again.
-        if on, !ask() { isReading = false }
+        if on, !register() { isReading = false }
     }
 
     /// Turns calls of `writable()` on or off.
     public func setWriting(_ on: Bool) {
         guard on != isWriting, !isCancelled else { return }
         isWriting = on
-        ask()
+        register()
     }
 
     /// Calls `readable()` once at the end of the next turn, also without new bytes and also while reading is off.
@@ -94,10 +94,10 @@ public final class DescriptorWatch {
     /// Tells the kernel what is wanted; what holds already is reported.
     /// - Returns: whether the kernel took it.
     @discardableResult
-    func ask() -> Bool {
+    func register() -> Bool {
         let reading = isReading ? EPOLLIN.rawValue | EPOLLRDHUP.rawValue : 0
         let writing = isWriting ? EPOLLOUT.rawValue : 0
-        guard poll.ask(for: reading | writing, of: self, isNew: !isRegistered) else { return false }
+        guard poll.register(for: reading | writing, of: self, isNew: !isRegistered) else { return false }
         isRegistered = true
         return true
     }

@@ -69,13 +69,13 @@ extension TokenService {
     public var markedRun: String? { store.serverRun(of: store.keys.marks) }
 
     /// Leaves this daemon's mark in Redis and reads all of them.
-    public func leaveMark(_ mark: DaemonMark, _ done: @escaping (Result<DaemonMarks, Unavailable>) -> Void) {
-        store.leave(mark, lifetime: Self.markLifetime, done)
+    public func writeMark(_ mark: DaemonMark, _ done: @escaping (Result<DaemonMarks, Unavailable>) -> Void) {
+        store.write(mark, lifetime: Self.markLifetime, done)
     }
 }
 
 extension SessionStore {
-    func leave(_ mark: DaemonMark, lifetime: Milliseconds, _ done: @escaping Completion<DaemonMarks>) {
+    func write(_ mark: DaemonMark, lifetime: Milliseconds, _ done: @escaping Completion<DaemonMarks>) {
         guard let notAfter = notAfter(instant, keys.marks) else { return later { [outage] in done(.failure(outage)) } }
         run(
             SessionScripts.mark, key: keys.marks,

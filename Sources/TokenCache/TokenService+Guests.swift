@@ -76,6 +76,11 @@ extension TokenService {
     /// - Parameter renews: Redis, asked after the request came, knows no session of it, and its time has come.
     func verdict(on guest: Guest, _ signals: Signals, renews: Bool) throws(ServiceFault) -> Verdict {
         do {
+            // Redis may have been asked since the token was read, and have told that everyone was logged out.
+            guard !store.epoch.ends(made: guest.made.milliseconds) else {
+                count(.revoked(.admin))
+                return .refused(.revoked(.admin))
+            }
             let now = guestSeconds
             let bindings = try stateless.checkBindings(guest.bindings, signals, now: now)
             guard !bindings.isMismatch else {

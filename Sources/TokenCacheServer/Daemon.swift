@@ -150,11 +150,13 @@ public final class Daemon {
             parts.redis.router.onStateChange = { [weak self] state in self?.redisChanged(state) }
             parts.redis.start { [weak self] in self?.phase == .running }
             after(limit) { [weak self] in
-                if let pending = self?.parts?.redis.passwordCommand?.pending { parts.redis.router.first.leave(pending) }
+                if let fault = self?.parts?.redis.passwordCommand?.firstRunFault {
+                    parts.redis.router.first.leave(fault)
+                }
                 self?.startAccepting()
             }
             sampleRates(parts.dispatcher)
-            if let marking = parts.marking { every(DaemonMarking.interval) { marking.leave() } }
+            if let marking = parts.marking { every(DaemonMarking.interval) { marking.write() } }
         } catch {
             let reason = (error as? KeyRingError)?.description(of: settings.keyring.file) ?? "\(error)"
             logger.critical("the daemon cannot start: \(reason)")
@@ -218,7 +220,7 @@ public final class Daemon {
             marking: { [weak self] in self?.parts?.marking },
             renewMark: { [weak self] done in
                 guard let marking = self?.parts?.marking else { return done() }
-                marking.leave(done)
+                marking.write(done)
             },
             janitor: { [weak self] in self?.parts?.janitor.counters ?? JanitorCounters() },
             keyCount: { [unowned router] done in

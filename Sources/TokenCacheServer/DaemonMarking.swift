@@ -24,7 +24,7 @@ final class DaemonMarking {
     private let logger: Logger
     /// Which start of Redis has the mark, and since when.
     private var marked: (runID: String?, at: MonotonicInstant)?
-    /// The user has no right to leave one: tried again with the next connection.
+    /// The user has no right to write one: tried again with the next connection.
     private var isForbidden = false
 
     init(service: TokenService, router: RedisRouter, socketPath: String, logger: Logger) {
@@ -37,16 +37,16 @@ final class DaemonMarking {
     /// The connection is new.
     func connected() {
         isForbidden = false
-        leave()
+        write()
     }
 
     /// Renews the mark, and calls back once it is there or is known not to come.
-    func leave(_ done: @escaping () -> Void = {}) {
+    func write(_ done: @escaping () -> Void = {}) {
         guard !isForbidden, router.state == .ready else { return done() }
         let runID = service.markedRun
         let mark = DaemonMark(
             name: name, fingerprint: service.keyFingerprint ?? "", version: Product.version)
-        service.leaveMark(mark) { [weak self] result in
+        service.writeMark(mark) { [weak self] result in
             self?.left(result, runID)
             done()
         }

@@ -55,11 +55,13 @@ final class ReplicaWaitTests {
     private var timers: [LoopTimer] = []
 
     /// What becomes of so many changes that are waited for in one turn.
-    private func keep(_ mark: ReplicaWait.Mark, count: Int = 1, within limit: Duration = .seconds(2)) -> [RedisFault?] {
+    private func awaitReplicas(_ mark: ReplicaWait.Mark, count: Int = 1, within limit: Duration = .seconds(2))
+        -> [RedisFault?]
+    {
         var told: [RedisFault?] = []
         loop.run("they are told", sourceLocation: #_sourceLocation) { done in
             for _ in 0..<count {
-                wait.keep(mark, by: loop.now + limit) { fault in
+                wait.awaitReplicas(mark, by: loop.now + limit) { fault in
                     told.append(fault)
                     if told.count == count { done() }
                 }
@@ -71,7 +73,7 @@ final class ReplicaWaitTests {
 
     @Test("many changes are covered by one write and one WAIT, which go over a connection of their own")
     func many() throws {
-        let told = keep(wait.mark, count: 100)
+        let told = awaitReplicas(wait.mark, count: 100)
         #expect(told.count == 100 && told.allSatisfy { $0 == nil })
         #expect(wait.counters == ReplicaWait.Counters(rounds: 1, shortfalls: 0))
         let keys = try witness.call("KEYS", "tc:w:*").elements?.compactMap(\.text) ?? []
@@ -97,18 +99,20 @@ final class ReplicaWaitTests {
                     }, done)
             }
             #expect(
-                keep(before) == [RedisFault(.unacknowledged, "too few replicas have the change: a connection was lost")]
+                awaitReplicas(before) == [
+                    RedisFault(.unacknowledged, "too few replicas have the change: a connection was lost")
+                ]
             )
-            #expect(keep(wait.mark) == [nil])
+            #expect(awaitReplicas(wait.mark) == [nil])
             before = wait.mark
         }
-        #expect(keep(mark).first??.kind == .unacknowledged)
+        #expect(awaitReplicas(mark).first??.kind == .unacknowledged)
     }
 
     @Test("a server that has lost its scripts is asked once more")
     func scripts() throws {
         #expect(try witness.call("SCRIPT", "FLUSH") == .simple("OK"))
-        #expect(keep(wait.mark) == [nil])
+        #expect(awaitReplicas(wait.mark) == [nil])
         #expect(wait.counters.rounds == 2)
     }
 
@@ -119,13 +123,13 @@ final class ReplicaWaitTests {
         replica.signal(SIGSTOP)
         let began = loop.now
         #expect(
-            keep(wait.mark, count: 3, within: .seconds(1))
+            awaitReplicas(wait.mark, count: 3, within: .seconds(1))
                 == Array(
                     repeating: RedisFault(.unacknowledged, "too few replicas have the change: 0 of 1"), count: 3))
         #expect((.milliseconds(700)...Duration.milliseconds(1_500)).contains(began.duration(to: loop.now)))
         let timer = loop.makeTimer { [replica] in replica.signal(SIGCONT) }
         timer.start(after: .milliseconds(300))
-        #expect(keep(wait.mark) == [nil])
+        #expect(awaitReplicas(wait.mark) == [nil])
         #expect(wait.counters.shortfalls == 3)
     }
 }

@@ -69,7 +69,7 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         init?(error text: String) {
             let words = text.split(separator: " ", omittingEmptySubsequences: false)
             guard words.count == 3, words[0] == "MOVED" || words[0] == "ASK", let slot = Int(words[1]),
-                (0..<16_384).contains(slot), let colon = words[2].lastIndex(of: ":"),
+                (0..<KeySlot.count).contains(slot), let colon = words[2].lastIndex(of: ":"),
                 let port = UInt16(words[2][words[2].index(after: colon)...]), port > 0
             else { return nil }
             isOnce = words[0] == "ASK"
@@ -79,7 +79,7 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Redis said nothing at all, or nobody could tell that it was Redis: what was asked for may have happened, or was never sent.
+    /// Redis said nothing at all, or TLS failed before it could: what was asked for may have happened, or was never sent.
     public var isSilence: Bool {
         switch kind {
         case .timeout, .closed, .unreachable, .tls: true

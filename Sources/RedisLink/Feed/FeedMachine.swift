@@ -182,14 +182,14 @@ struct FeedMachine {
         case (.preparing(let handshake, let since), .push(let parts)):
             // The subscription is acknowledged by a push. What was changed before that may go untold.
             guard handshake.next == .subscribe, parts.first == Self.subscribe else { return [] }
-            return answered(.null, handshake, since: since, now: now)
+            return handshakeAnswered(.null, handshake, since: since, now: now)
         case (.preparing(let handshake, let since), _):
             let reply = RedisReply(value)
             // Nothing but an error stands in the acknowledgement's place.
             if handshake.next == .subscribe, !reply.isError { return disconnected(Handshake.unexpected, now: now) }
-            return answered(reply, handshake, since: since, now: now)
+            return handshakeAnswered(reply, handshake, since: since, now: now)
         case (.subscribed, .push(let parts)): return told(parts, now: now)
-        case (.subscribed, _): return answered(value, now: now)
+        case (.subscribed, _): return questionAnswered(value, now: now)
         case (.closed, _), (.waiting, _), (.connecting, _): return []
         }
     }
@@ -199,7 +199,7 @@ struct FeedMachine {
     private static let subscribe = RESPValue.text(Array("subscribe".utf8))
     private static let invalidate = RESPValue.text(Array("invalidate".utf8))
 
-    private mutating func answered(
+    private mutating func handshakeAnswered(
         _ reply: RedisReply, _ handshake: Handshake, since: MonotonicInstant, now: MonotonicInstant
     ) -> [Action] {
         var handshake = handshake
@@ -242,7 +242,7 @@ struct FeedMachine {
         return rest.decimalNumber.map { ($0, tag) }
     }
 
-    private mutating func answered(_ value: RESPValue, now: MonotonicInstant) -> [Action] {
+    private mutating func questionAnswered(_ value: RESPValue, now: MonotonicInstant) -> [Action] {
         guard !unanswered.isEmpty else { return [] }
         let question = unanswered.removeFirst()
         var fault: RedisFault?

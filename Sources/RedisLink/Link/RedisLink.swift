@@ -23,7 +23,7 @@ public final class RedisLink {
     public var endpoint: RedisEndpoint { transport.endpoint }
     /// Why answers to reads are not believed now; nil: they are. The node says it, as it knows whether the server is still
     /// the one to ask.
-    var refusalOfReads: () -> RedisFault? = { nil }
+    var faultOfReads: () -> RedisFault? = { nil }
     private let scheduler: any Scheduler
     private let logger: Logger
     private let transport: LinkTransport
@@ -234,7 +234,7 @@ public final class RedisLink {
         case .sendWaiting: machine.transmitWaiting(now: scheduler.now)
         case .complete(.unchecked(let completion), let result): completion(result)
         case .complete(.read(let completion), let result):
-            if case .success = result, let refusal = refusalOfReads() { return completion(.failure(refusal)) }
+            if case .success = result, let refusal = faultOfReads() { return completion(.failure(refusal)) }
             completion(result)
         case .stateChanged(let new):
             log(new)

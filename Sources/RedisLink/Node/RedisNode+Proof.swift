@@ -165,7 +165,7 @@ extension RedisNode {
     }
 
     private func judge() {
-        guard isArmed, unconfirmed == nil, beat.refusal == nil, let proof = beat.lastProof else {
+        guard isArmed, confirmationFault == nil, beat.refusal == nil, let proof = beat.lastProof else {
             freshUntil = .earliest
             return
         }

@@ -131,9 +131,9 @@ public final class RedisNode {
         }
         // Requests under way may outlive the node, of a server that has left its cluster.
         link.onStateChange = { [weak self] in self?.linkChanged($0) }
-        link.refusalOfReads = { [weak self] in
+        link.faultOfReads = { [weak self] in
             guard let self else { return nil }
-            return beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? unconfirmed
+            return beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? confirmationFault
         }
         link.onLoss = { [weak self] in self?.linkLost($0) }
         link.onLoginRefused = { [weak self] _ in self?.onLoginRefused?() }
@@ -223,7 +223,7 @@ public final class RedisNode {
     }
 
     /// Why a request that comes now is not sent; nil: it is.
-    var unconfirmed: RedisFault? {
+    var confirmationFault: RedisFault? {
         guard let confirmation else { return nil }
         guard let askedAt = confirmation.askedAt, askedAt.duration(to: scheduler.now) <= confirmation.lifetime else {
             return confirmation.fault
@@ -265,7 +265,9 @@ public final class RedisNode {
         _ command: RedisCommand, repeatable: Bool, asking: Bool = false, completion: @escaping RedisLink.Completion
     ) {
         awaken()
-        if let unconfirmed, link.state == .ready { return scheduler.later { completion(.failure(unconfirmed)) } }
+        if let confirmationFault, link.state == .ready {
+            return scheduler.later { completion(.failure(confirmationFault)) }
+        }
         link.send(command, repeatable: repeatable, asking: asking, completion: completion)
     }
 
@@ -276,7 +278,9 @@ public final class RedisNode {
         completion: @escaping RedisLink.Completion
     ) {
         awaken()
-        if let unconfirmed, link.state == .ready { return scheduler.later { completion(.failure(unconfirmed)) } }
+        if let confirmationFault, link.state == .ready {
+            return scheduler.later { completion(.failure(confirmationFault)) }
+        }
         link.run(
             script, keys: keys, arguments: arguments, repeatable: repeatable, asking: asking,
             completion: confirmed(completion))
@@ -287,7 +291,9 @@ public final class RedisNode {
     private func confirmed(_ completion: @escaping RedisLink.Completion) -> RedisLink.Completion {
         guard confirmation != nil else { return completion }
         return { [weak self] result in
-            if case .success = result, let unconfirmed = self?.unconfirmed { return completion(.failure(unconfirmed)) }
+            if case .success = result, let confirmationFault = self?.confirmationFault {
+                return completion(.failure(confirmationFault))
+            }
             completion(result)
         }
     }
@@ -334,7 +340,7 @@ public final class RedisNode {
     /// Why the server is of no use, in plain words; nil while it is.
     public var fault: String? {
         if case .down(let fault) = link.state { return fault.description }
-        return (unconfirmed ?? beat.refusal)?.description
+        return (confirmationFault ?? beat.refusal)?.description
     }
 
     /// Nothing is heard of the server, as far as is known.

@@ -87,7 +87,7 @@ public final class ReplicaWait {
     ///   - deadline: of the request.
     ///   - done: called once, from the loop, never before this has returned; nil: they have it. Else it stands at the master,
     ///     as far as anybody knows.
-    public func keep(_ mark: Mark, by deadline: MonotonicInstant, _ done: @escaping Completion) {
+    public func awaitReplicas(_ mark: Mark, by deadline: MonotonicInstant, _ done: @escaping Completion) {
         waiting.append(Change(mark: mark, deadline: deadline, done: done))
         // What comes while one is under way is seen to when that has come back, or the timer runs out.
         if !isUnderWay || deadline - margin < wake { schedule() }

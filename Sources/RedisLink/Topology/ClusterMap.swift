@@ -26,7 +26,7 @@ struct ClusterMap: Equatable {
     private(set) var masters: [Master] = []
     /// The ids of all servers, replicas among them.
     private(set) var all: Set<String> = []
-    /// No other master is there who could say anything of it, or take its place by himself.
+    /// It is the only master with slots: no other could say whether it lives.
     func isOnlyMaster(_ master: Master) -> Bool { !masters.contains { $0.id != master.id && !$0.slots.isEmpty } }
 
     /// Masters that are believed in at most.

@@ -95,7 +95,7 @@ public final class ClusterWatch: RedisTopology {
     /// Runs while the map was asked for a moment ago because a request was sent on.
     private var pause: (any SchedulerTimer)?
     private var isPausing = false
-    private var isPressed = false
+    private var isWanted = false
     /// Requests that wait for a map.
     private var waiting: [() -> Void] = []
     private var lastWarning: MonotonicInstant?
@@ -117,7 +117,7 @@ public final class ClusterWatch: RedisTopology {
         timer = host.scheduler.makeTimer { [unowned self] in tick() }
         pause = host.scheduler.makeTimer { [unowned self] in
             isPausing = false
-            if isPressed { press() }
+            if isWanted { askAllSoon() }
         }
     }
 
@@ -310,7 +310,7 @@ public final class ClusterWatch: RedisTopology {
                 member.refused = SlotSet()
             }
             chooseBeat(member)
-            press()
+            askAllSoon()
         }
         // The connection may end because of it before the next look.
         node.onSilence = { [weak self, weak member] in
@@ -402,7 +402,7 @@ public final class ClusterWatch: RedisTopology {
         }
         // It has no name for whoever owns the slot; the map may.
         if there.host == "?" {
-            press()
+            askAllSoon()
             return after(Self.askPause) { [weak self] in self?.dispatch(request) }
         }
         let from = members.first { $0.node === node }
@@ -422,7 +422,7 @@ public final class ClusterWatch: RedisTopology {
                 changes.inherited.insert(there.slot)
                 assign(changes, slotOwners.byOwner)
             }
-            press()
+            askAllSoon()
             send(request, to: member.node, asking: false)
         }
     }
@@ -442,7 +442,7 @@ public final class ClusterWatch: RedisTopology {
         }
         guard !isClosed, host.scheduler.now < request.expires else { return found(nil) }
         waiting.append { [weak self] in self?.find(name, port, for: request, found) ?? found(nil) }
-        press()
+        askAllSoon()
     }
 
     private func flushWaiting() {
@@ -452,8 +452,8 @@ public final class ClusterWatch: RedisTopology {
     }
 
     /// The map is old: all are asked for a new one, once for many.
-    private func press() {
-        isPressed = isPausing
+    private func askAllSoon() {
+        isWanted = isPausing
         guard !isPausing else { return }
         isPausing = true
         for source in sources { ask(source) }

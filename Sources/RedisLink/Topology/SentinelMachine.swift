@@ -3,8 +3,8 @@ internal import EventLoop
 /// What the Sentinels said, and which Redis is the master after it, as a value: answers and the time go in, decisions
 /// come out. `SentinelWatch` asks them and carries out what is decided.
 ///
-/// *Start* on a master only where a majority names it with one epoch, not older than the last one's and than any that is
-/// being named. *Stop* as soon as one names another with a higher epoch. *Confirmed* while a majority named it within two
+/// *Start* on a master only where a majority names it with one epoch: the last master's or a later one, and no Sentinel
+/// names any with a later one. *Stop* as soon as one names another with a higher epoch. *Confirmed* while a majority named it within two
 /// seconds. So whoever starts on a new master has a majority, and so has a confirmation: one Sentinel is in both, and its
 /// epoch only grows.
 ///

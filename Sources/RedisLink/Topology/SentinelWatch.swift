@@ -58,7 +58,7 @@ public final class SentinelWatch: RedisTopology {
         self.settings = settings
         self.logger = logger
         machine = SentinelMachine(configured: settings.sentinels.count)
-        timer = host.scheduler.makeTimer { [unowned self] in ask() }
+        timer = host.scheduler.makeTimer { [unowned self] in askAll() }
     }
 
     public func start() {
@@ -112,7 +112,7 @@ public final class SentinelWatch: RedisTopology {
         sentinel.link.start()
     }
 
-    private func ask() {
+    private func askAll() {
         rounds += 1
         for sentinel in watched where sentinel.link.state == .ready { ask(sentinel) }
         timer?.start(after: Self.interval)
@@ -188,7 +188,7 @@ enum SentinelReply {
         guard case .array(let parts) = reply, parts.count == 2, case .bulk(let host) = parts[0],
             case .bulk(let port) = parts[1]
         else { return nil }
-        return address(host, port)
+        return parse(host, port)
     }
 
     /// `MASTER`: names and values of fields.
@@ -204,14 +204,14 @@ enum SentinelReply {
         guard case .array(let others) = reply else { return [] }
         return others.compactMap { other in
             guard case .array(let fields) = other, let host = value("ip", in: fields),
-                let port = value("port", in: fields), let address = address(host, port),
+                let port = value("port", in: fields), let address = parse(host, port),
                 let id = value("runid", in: fields), id.count == 40
             else { return nil }
             return (String(decoding: id, as: UTF8.self), address)
         }
     }
 
-    private static func address(_ host: [UInt8], _ port: [UInt8]) -> SentinelMachine.Address? {
+    private static func parse(_ host: [UInt8], _ port: [UInt8]) -> SentinelMachine.Address? {
         guard (1...253).contains(host.count), host.allSatisfy({ (0x21...0x7e).contains($0) }),
             let number = port.decimalNumber, let port = UInt16(exactly: number), port > 0
         else { return nil }

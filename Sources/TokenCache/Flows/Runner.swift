@@ -129,7 +129,7 @@ extension TokenService {
                 finish(run, .success(answer), touch: touch)
                 break
             }
-            store.keep(mark, of: store.keys.session(sid), arrival: run.arrival) { [self] result in
+            store.awaitReplicas(mark, of: store.keys.session(sid), arrival: run.arrival) { [self] result in
                 guard !run.isOver else { return }
                 finish(run, result.map { answer }.mapError(ServiceFault.init), touch: touch)
             }
@@ -190,7 +190,7 @@ extension TokenService {
         turns.take(isUrgent: run.flow.isUrgent) { [self] fault in
             if let fault { return advance(run, .failed(fault)) }
             run.hasTurn = true
-            begin(run)
+            restartTime(run)
             ask { [self] result in
                 endTurn(of: run)
                 advance(run, result.event(event))
@@ -204,7 +204,7 @@ extension TokenService {
     }
 
     /// The run's time begins anew.
-    private func begin<F>(_ run: Run<F>) {
+    private func restartTime<F>(_ run: Run<F>) {
         run.isWaiting = false
         run.arrival = store.instant
         limit(run)
@@ -224,7 +224,7 @@ extension TokenService {
             Batch(parts, peer: run.peer) { [self] batch, hadTurn in
                 if hadTurn { turns.end() }
                 guard let answers = batch.gathered else { return takeTurn(isUrgent, batch) }
-                begin(run)
+                restartTime(run)
                 advance(run, .gathered(answers))
             })
     }

@@ -192,7 +192,7 @@ struct Change {
 
 extension SessionWrite.Kind {
     /// Acknowledged only when the replicas have it that are waited for (`redis.wait-replicas`).
-    var isKept: Bool {
+    var awaitsReplicas: Bool {
         switch self {
         case .create, .promote, .login, .rotate, .rotateByForce, .amend, .end: true
         // Losing it costs nobody a token, and lets nobody in.

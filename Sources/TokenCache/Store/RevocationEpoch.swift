@@ -42,7 +42,7 @@ final class RevocationEpoch {
         ask()
     }
 
-    /// What is asked of Redis with `send` is answered when the epoch is known that was in force then.
+    /// Asks Redis with `send`, and holds its answer back until an epoch is known that is at least as new.
     func accompany<Value>(
         _ done: @escaping SessionStore.Completion<Value>, _ send: (@escaping SessionStore.Completion<Value>) -> Void
     ) {
@@ -124,7 +124,7 @@ extension SessionStore {
                 return .success(UnixMilliseconds(moment))
             }
             guard let mark, case .success(let moment) = proclaimed else { return done(proclaimed) }
-            keep(mark, of: epochKey, arrival: arrival) { done($0.map { moment }) }
+            awaitReplicas(mark, of: epochKey, arrival: arrival) { done($0.map { moment }) }
         }
     }
 

@@ -25,7 +25,7 @@ extension SessionStore {
                 entry.limit.map { decimal(Int64($0)) } ?? [], decimal(scriptLifetime),
             ] + entry.gone.flatMap { [$0.sid.hex, $0.score] }, repeatable: true,
             // On the same server the wait for the session covers it.
-            keptBy: isElsewhere(keys[0], than: entry.sid) ? deadline(arrival) : nil
+            replicatedBy: isElsewhere(keys[0], than: entry.sid) ? deadline(arrival) : nil
         ) { result in
             done(
                 result.flatMap { reply in

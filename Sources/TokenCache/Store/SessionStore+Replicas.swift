@@ -28,25 +28,25 @@ extension SessionStore {
     }
 
     /// Waits until the replicas have all that stood under a key when the answer that has just come was given.
-    func keep(
+    func awaitReplicas(
         _ mark: ReplicaMark, of key: [UInt8], arrival: MonotonicInstant, _ done: @escaping Completion<Void>
     ) {
         // Another server may have answered meanwhile.
         guard let node = router.node(of: key), node === mark.node else {
             return later { done(.failure(Unavailable(RedisFault.unacknowledged))) }
         }
-        keepAll(at: node, [mark], by: deadline(arrival)) { done($0.map(Result.failure) ?? .success(())) }
+        awaitReplicasOfAll(at: node, [mark], by: deadline(arrival)) { done($0.map(Result.failure) ?? .success(())) }
     }
 
     /// Waits until a server's replicas have what it has just answered.
     /// - Parameter marks: from when it was sent. A server that was not known then has made its connections since.
-    func keepAll(
+    func awaitReplicasOfAll(
         at node: RedisNode, _ marks: [ReplicaMark], by deadline: MonotonicInstant,
         _ done: @escaping (Unavailable?) -> Void
     ) {
         guard let replicas = node.replicas else { return later { done(nil) } }
         let mark = marks.first { $0.node === node }?.mark ?? replicas.mark
-        replicas.keep(mark, by: deadline) { done($0.map { Unavailable($0) }) }
+        replicas.awaitReplicas(mark, by: deadline) { done($0.map { Unavailable($0) }) }
     }
 
     /// When a request is answered, whatever Redis does.

@@ -133,7 +133,7 @@ final class SessionStore {
             run(
                 change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: key,
                 arguments: commitArguments(change, notAfter: notAfter, maxData: maxData),
-                repeatable: change.isRepeatable, keptBy: change.kind.isKept ? deadline(arrival) : nil
+                repeatable: change.isRepeatable, replicatedBy: change.kind.awaitsReplicas ? deadline(arrival) : nil
             ) { result in done(result.flatMap(\.changeOutcome)) }
         }
     }
@@ -226,10 +226,10 @@ final class SessionStore {
 
     func run(
         _ script: RedisScript, key: [UInt8], arguments: [[UInt8]], repeatable: Bool,
-        keptBy deadline: MonotonicInstant? = nil,
+        replicatedBy deadline: MonotonicInstant? = nil,
         _ done: @escaping Completion<ScriptReply>
     ) {
-        run(script, keys: [key], arguments: arguments, repeatable: repeatable, keptBy: deadline, done)
+        run(script, keys: [key], arguments: arguments, repeatable: repeatable, replicatedBy: deadline, done)
     }
 
     /// - Parameters:
@@ -237,7 +237,7 @@ final class SessionStore {
     ///   - deadline: it has failed where the replicas that are waited for do not have it by then; nil: none is waited for.
     func run(
         _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool,
-        keptBy deadline: MonotonicInstant? = nil, _ done: @escaping Completion<ScriptReply>
+        replicatedBy deadline: MonotonicInstant? = nil, _ done: @escaping Completion<ScriptReply>
     ) {
         let marks = deadline == nil ? [] : replicaMarks()
         router.run(script, keys: keys, arguments: arguments, repeatable: repeatable) { [self] result, node in
@@ -249,7 +249,7 @@ final class SessionStore {
             guard let deadline, node.replicas != nil, case .success(let written) = reply, !written.isLate else {
                 return done(reply)
             }
-            keepAll(at: node, marks, by: deadline) { fault in done(fault.map(Result.failure) ?? reply) }
+            awaitReplicasOfAll(at: node, marks, by: deadline) { fault in done(fault.map(Result.failure) ?? reply) }
         }
     }
 

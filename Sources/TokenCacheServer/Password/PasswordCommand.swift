@@ -53,7 +53,7 @@ final class PasswordCommand {
     }
 
     /// What is answered while the first run is under way; nil when it has ended.
-    var pending: RedisFault? {
+    var firstRunFault: RedisFault? {
         onFirst == nil ? nil : RedisFault(.unreachable, KnownFault.noPasswordGiven.text + ": it has not ended yet")
     }
 

@@ -49,7 +49,7 @@ struct IndexLoadTests {
             try Self.fill(
                 world, (0..<100_000).map { ["TOKEN.ISSUE", "SUBJECT", "dead-\($0)", "IDLE", "1s", "ABSOLUTE", "20h"] })
             let full = try redis.call("INFO", "memory").text ?? ""
-            #expect(try indexes() == 200_000)
+            #expect(try indexes() >= 100_000)
             let start = ContinuousClock.now
             // A round, the two minutes of the margin, a round.
             _ = try eventually(within: .seconds(300), "no index is left") { () -> Bool? in
