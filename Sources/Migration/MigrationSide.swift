@@ -135,9 +135,7 @@ struct MigrationSide {
     /// Walks over all keys that are carried, at most a batch at once; each that is there throughout is seen, some perhaps
     /// twice.
     func walk(_ body: ([StoredKey]) throws(MigrationFault) -> Void) throws(MigrationFault) {
-        let pattern =
-            place.prefix.flatMap { byte in "*?[]^-\\".utf8.contains(byte) ? [UInt8(ascii: "\\"), byte] : [byte] }
-            + [UInt8(ascii: "*")]
+        let pattern = KeyPattern.beginning(with: place.prefix)
         for server in servers {
             var cursor = "0"
             repeat {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import EventLoop
-import Glibc
+import Host
 import Migration
 import TokenCacheServer
 
@@ -56,7 +56,7 @@ struct Migrate: ParsableCommand {
         (options.resumes, options.isDryRun, options.waits) = (resume, dryRun, wait)
         let page = MigrationPage(asJSON: global.json)
         let loop = try EventLoop()
-        let environment = Self.environment
+        let environment = LaunchEnvironment.read()
         let migration: Migration
         do {
             // A file says it for both where the other side has none.
@@ -76,17 +76,6 @@ struct Migrate: ParsableCommand {
         }
         page.clearProgress()
         try page.show(migration.report, isDryRun: dryRun)
-    }
-
-    private static var environment: [String: String] {
-        var all: [String: String] = [:]
-        var next = environ
-        while let entry = next.pointee {
-            let parts = String(cString: entry).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if parts.count == 2 { all[String(parts[0])] = String(parts[1]) }
-            next += 1
-        }
-        return all
     }
 }
 

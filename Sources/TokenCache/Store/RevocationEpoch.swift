@@ -154,7 +154,8 @@ extension SessionStore {
             case .indexes: keys.prefix + Array(KeyLayout.indexMark.utf8)
             }
         let words: [[UInt8]] = [
-            Array("SCAN".utf8), place.cursor, Array("MATCH".utf8), Self.pattern(start), Array("COUNT".utf8),
+            Array("SCAN".utf8), place.cursor, Array("MATCH".utf8), KeyPattern.beginning(with: start),
+            Array("COUNT".utf8),
             decimal(Int64(query.count)),
         ]
         servers[place.server].send(RedisCommand(words), repeatable: true) { result in
@@ -170,12 +171,6 @@ extension SessionStore {
                     return ScanPage(names: names.map(Array.init), next: try place.next(next))
                 })
         }
-    }
-
-    /// Keys that begin so, in Redis's pattern language.
-    private static func pattern(_ start: [UInt8]) -> [UInt8] {
-        start.flatMap { byte in "*?[]^-\\".utf8.contains(byte) ? [UInt8(ascii: "\\"), byte] : [byte] }
-            + [UInt8(ascii: "*")]
     }
 }
 
