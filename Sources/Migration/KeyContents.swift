@@ -63,6 +63,9 @@ struct KeyContents: Equatable {
         }
     }
 
+    /// Of a text that is one; 0 for all else.
+    var number: Int64 { parts.first.flatMap { Int64(String(decoding: $0, as: UTF8.self)) } ?? 0 }
+
     var byteCount: Int { parts.reduce(0) { $0 + $1.count } }
 
     /// - Parameter later: how much later the other one was read.

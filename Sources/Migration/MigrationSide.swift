@@ -159,35 +159,52 @@ struct MigrationSide {
         return !isEmpty
     }
 
-    /// What each of the keys holds; nil where there is no such key of ours.
+    /// What a key is called here. Each server has an epoch of its own.
+    private func names(of key: StoredKey) -> [[UInt8]] {
+        let name = key.name(isCluster: isCluster)
+        return key.kind == .epoch ? servers.map { $0.ownKey(name) } : [name]
+    }
+
+    /// What each of the keys holds; nil where there is no such key of ours. Of epochs the latest.
     func read(_ keys: [StoredKey]) throws(MigrationFault) -> [KeyContents?] {
-        let commands = keys.flatMap { key in
-            let name = key.name(isCluster: isCluster)
-            return [RedisCommand("PTTL", name, key: name), KeyContents.read(key.kind, name)]
+        let named = keys.map { key in (key, names(of: key)) }
+        let commands = named.flatMap { key, names in
+            names.flatMap { [RedisCommand("PTTL", $0, key: $0), KeyContents.read(key.kind, $0)] }
         }
-        let replies = try answers(commands)
+        var replies = try answers(commands)[...]
         var contents: [KeyContents?] = []
-        for (number, key) in keys.enumerated() {
-            let value = try whole(key, firstPage: replies[2 * number + 1])
-            contents.append(KeyContents(key.kind, timeToLive: replies[2 * number], value: value))
+        for (key, names) in named {
+            var latest: KeyContents?
+            for name in names {
+                guard let life = replies.popFirst(), let page = replies.popFirst() else { break }
+                let value = try whole(key, name, firstPage: page)
+                let found = KeyContents(key.kind, timeToLive: life, value: value)
+                if let found, latest.map({ $0.number < found.number }) ?? true { latest = found }
+            }
+            contents.append(latest)
         }
         return contents
     }
 
     /// Those of the keys that are not there any more.
     func missing(_ keys: [StoredKey]) throws(MigrationFault) -> [StoredKey] {
-        let names = keys.map { $0.name(isCluster: isCluster) }
-        let lives = try answers(names.map { RedisCommand("PTTL", $0, key: $0) })
-        return zip(keys, lives).filter { _, life in if case .integer(1...) = life { false } else { true } }.map(\.0)
+        let named = keys.map { key in (key, names(of: key)) }
+        var lives = try answers(named.flatMap { _, names in names.map { RedisCommand("PTTL", $0, key: $0) } })[...]
+        return named.filter { _, names in
+            let own = lives.prefix(names.count)
+            lives = lives.dropFirst(names.count)
+            return !own.contains { if case .integer(1...) = $0 { true } else { false } }
+        }.map(\.0)
     }
 
     /// The other pages of a long sorted set. What is changed meanwhile is told.
-    private func whole(_ key: StoredKey, firstPage: RedisReply) throws(MigrationFault) -> RedisReply {
+    private func whole(
+        _ key: StoredKey, _ name: [UInt8], firstPage: RedisReply
+    ) throws(MigrationFault) -> RedisReply {
         guard key.kind.type == .set, case .array(var page) = firstPage, page.count >= 2 * KeyContents.page else {
             return firstPage
         }
         var all = Array(page)
-        let name = key.name(isCluster: isCluster)
         while page.count >= 2 * KeyContents.page {
             let reply = try answers([KeyContents.read(key.kind, name, from: all.count / 2)])[0]
             guard case .array(let next) = reply else { break }
@@ -203,10 +220,10 @@ struct MigrationSide {
         var requests: [Send] = []
         var bytes = 0
         for (key, contents) in zip(keys, contents) {
-            let name = key.name(isCluster: isCluster)
+            let names = names(of: key)
             let age = Milliseconds(readAt.duration(to: .now()) / .milliseconds(1))
             for arguments in KeyContents.placing(contents, key.kind, age: age) {
-                requests.append(run([name], arguments))
+                for name in names { requests.append(run([name], arguments)) }
             }
             bytes += contents?.byteCount ?? 0
             guard bytes >= Self.batchBytes else { continue }

@@ -77,9 +77,17 @@ extension TokenService {
         return store.epoch.ends(made: guest.made.milliseconds)
     }
 
-    /// Guests are answered without Redis: where nobody tells of the epoch, it is read every now and then.
+    /// How often the epoch is read where nobody tells of it: guests are answered without Redis.
+    static let epochInterval = Duration.seconds(1)
+
+    /// Where nobody tells of the epoch it is read all the time, so that the first guest after a pause is judged by it, too.
+    func readEpochUntold() {
+        guard stateless.hasKeys, !(sessions?.isTelling ?? false) else { return }
+        refreshEpoch()
+    }
+
     private func refreshEpoch() {
-        guard store.isReady, epochReadAt.duration(to: store.instant) > .seconds(1) else { return }
+        guard store.isReady, epochReadAt.duration(to: store.instant) >= Self.epochInterval else { return }
         epochReadAt = store.instant
         store.epoch.doubt()
     }

@@ -74,6 +74,8 @@ final class StatelessTokens {
     private var verified = VerifiedGuests()
     /// Nil where there is no key ring.
     private(set) var sealer: Sealer?
+    /// Whether there can be guests.
+    var hasKeys: Bool { sealer != nil }
     var random: any RandomSource
 
     init(policy: StatelessPolicy, sealer: Sealer?, random: any RandomSource) {

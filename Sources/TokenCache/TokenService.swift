@@ -45,6 +45,7 @@ public final class TokenService {
     private(set) lazy var repetition = Repetition(self)
     /// When the epoch was last asked for because of a guest.
     var epochReadAt = MonotonicInstant.earliest
+    private var epochTimer: (any SchedulerTimer)?
 
     /// Writes that one request tries: it decides anew after each that was overtaken. Each time somebody else's change was
     /// written, so this bounds work, not progress.
@@ -102,12 +103,13 @@ public final class TokenService {
         }
         sessions?.onArmed = { [unowned self] in
             ledger.beginTelling(at: guestSeconds)
-            store.epoch.doubt()
+            store.epoch.askWhereUnread()
             watch.changedAll()
         }
         sessions?.onFlush = { [unowned self] in watch.changedAll() }
-        sessions?.onEpoch = { [unowned store] in store.epoch.doubt() }
-        store.epoch.isTold = { [unowned self] in self.sessions?.isEpochFresh(at: self.store.instant) ?? false }
+        sessions?.onEpoch = { [unowned store] key in store.epochChanged(key) }
+        store.epoch.isTold = { [unowned self] node in self.sessions?.isFresh(node, at: store.instant) ?? false }
+        store.longestLife = { [unowned self] in longestLife }
         router.onSuccession = { [unowned self, unowned router] gap in
             repetition.begin { sid in
                 switch gap {
@@ -120,6 +122,11 @@ public final class TokenService {
             self.sessions?.dropAll()
             watch.changedAll()
         }
+        epochTimer = scheduler.makeTimer { [unowned self] in
+            readEpochUntold()
+            epochTimer?.start(after: Self.epochInterval)
+        }
+        epochTimer?.start(after: Self.epochInterval)
     }
 
     /// The scripts that the link must have loaded.

@@ -14,7 +14,8 @@ struct StoredKeyTests {
         for (rest, kind, inOne, inCluster) in [
             ("s:\(sid)", StoredKey.Kind.session, "s:\(sid)", "s:\(sid)"),
             ("x:\(sid)", .captcha, "x:\(sid)", "x:\(sid)"),
-            ("s:~epoch", .epoch, "s:~epoch", "s:~epoch"), ("u:\(digest)", .index, "u:\(digest)", "u:{\(digest)}"),
+            ("s:~epoch", .epoch, "s:~epoch", "s:~epoch"),
+            ("s:~epoch{1q}", .epoch, "s:~epoch", "s:~epoch"), ("u:\(digest)", .index, "u:\(digest)", "u:{\(digest)}"),
             ("n:{\(digest)}", .numbers, "n:\(digest)", "n:{\(digest)}"),
         ] {
             let key = key(rest)
@@ -28,7 +29,7 @@ struct StoredKeyTests {
         "what passes, and what is somebody else's, is none",
         arguments: [
             "", "s:", "s:~123", "s:~{a}123", "w:1", "d:marks", "d:fence", "u:{}", "u:0a", "n:", "shop:s:", "none",
-            "s:~epochs",
+            "s:~epochs", "s:~epoch{", "s:~epoch{a}1",
         ])
     func others(_ rest: String) {
         #expect(key(rest) == nil)

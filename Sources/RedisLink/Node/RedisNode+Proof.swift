@@ -44,17 +44,17 @@ extension RedisNode {
     private func sendBeat(_ number: Int64, mayRepeat: Bool) {
         beat.called(number, at: scheduler.now)
         let digits = Array(String(number).utf8)
-        let (server, tag) = (serversLeft, beatTag)
+        let (server, tag) = (serversLeft, tag)
         let tagged = tag.isEmpty ? [] : [UInt8(ascii: "{")] + tag + [UInt8(ascii: "}")]
         link.run(Self.beatScript, keys: [beatPrefix + tagged + digits], arguments: [digits], repeatable: false) {
             [weak self] result in
-            guard let self, server == serversLeft, tag == beatTag else { return }
+            guard let self, server == serversLeft, tag == self.tag else { return }
             switch result {
             case .success(let reply): beatAnswered(number, reply, mayRepeat: mayRepeat)
             // Nothing was said: a proof is missing, which shows by itself.
             case .failure(let fault) where fault.isSilence || fault.kind == .overloaded: break
             // Its slot is elsewhere, or on the way: nothing is said of the server.
-            case .failure(let fault) where fault.kind == .cluster && onBeatMoved != nil: onBeatMoved?()
+            case .failure(let fault) where fault.kind == .cluster && onTagMoved != nil: onTagMoved?()
             case .failure(let fault): refused(fault)
             }
         }
@@ -98,7 +98,7 @@ extension RedisNode {
         switch event {
         case .changed(let invalidation): onInvalidation?(invalidation)
         // Another daemon's may go under another key for a moment.
-        case .beat(_, let tag) where tag != beatTag: break
+        case .beat(_, let tag) where tag != self.tag: break
         case .beat(let number, _):
             beat.told(number, at: scheduler.now, clock: link.clock)
             update()
@@ -146,6 +146,7 @@ extension RedisNode {
         let isArmed = link.state == .ready && subscribedTo != nil && subscribedTo == link.serverInfo.runID
         if isArmed != self.isArmed {
             self.isArmed = isArmed
+            armings += isArmed ? 1 : 0
             beat.forgetProofs()
             armedAt = scheduler.now
             update()

@@ -89,12 +89,14 @@ public final class RedisNode {
     /// Called when it leads to a server, and has led to one before.
     var onLedElsewhere: (() -> Void)?
     private var hasLed = false
-    /// Called when the key of the beat does not belong here; nil where there is no cluster.
-    var onBeatMoved: (() -> Void)?
+    /// Called when a key with the tag does not belong here; nil where there is no cluster.
+    var onTagMoved: (() -> Void)?
     /// Called when a connection has ended because the server owed an answer for too long; nil where there is no cluster.
     var onSilence: (() -> Void)?
-    /// Makes the key of the beat one of this node's, in a cluster; empty elsewhere.
-    private(set) var beatTag: [UInt8] = []
+    /// Makes a key one of this node's, in a cluster; empty elsewhere. It changes as slots come and go.
+    public private(set) var tag: [UInt8] = []
+    /// How often it became armed: what was read before the last time may have changed untold.
+    public internal(set) var armings = 0
 
     static let beatScript = RedisScript(
         name: "beat", source: Array("#!lua flags=allow-oom\n".utf8) + PackageResources.beat_lua)
@@ -138,7 +140,7 @@ public final class RedisNode {
         link.onLoss = { [weak self] in self?.linkLost($0) }
         link.onLoginRefused = { [weak self] _ in self?.onLoginRefused?() }
         replicas?.link.onLoginRefused = { [weak self] _ in self?.onLoginRefused?() }
-        replicas?.onKeyMoved = { [weak self] in self?.onBeatMoved?() }
+        replicas?.onKeyMoved = { [weak self] in self?.onTagMoved?() }
         timer = scheduler.makeTimer { [weak self] in self?.tick() }
     }
 
@@ -231,10 +233,10 @@ public final class RedisNode {
         return nil
     }
 
-    /// The key of the beat is to have this tag, so that it is one of this node's.
-    func beat(under tag: [UInt8]) {
-        guard tag != beatTag else { return }
-        beatTag = tag
+    /// Keys are to have this tag, so that they are this node's.
+    func use(tag: [UInt8]) {
+        guard tag != self.tag else { return }
+        self.tag = tag
         replicas?.tag = tag
         beat.keyChanged()
     }
@@ -295,6 +297,38 @@ public final class RedisNode {
                 return completion(.failure(confirmationFault))
             }
             completion(result)
+        }
+    }
+
+    /// The key of this name that is this node's own: in a cluster each has one.
+    public func ownKey(_ name: [UInt8]) -> [UInt8] {
+        tag.isEmpty ? name : name + [UInt8(ascii: "{")] + tag + [UInt8(ascii: "}")]
+    }
+
+    /// Makes a request about a key of this node's own; where its slot has gone to another by now, about the next one.
+    /// - Parameters:
+    ///   - send: is given the key.
+    ///   - completion: is told the tag, too, of the key that was asked about.
+    public func askOwn(
+        _ name: [UInt8], send: @escaping ([UInt8], @escaping RedisLink.Completion) -> Void,
+        completion: @escaping (Result<RedisReply, RedisFault>, _ tag: [UInt8]) -> Void
+    ) {
+        askOwn(name, tries: Self.mostTags, send: send, completion: completion)
+    }
+
+    private static let mostTags = 4
+
+    private func askOwn(
+        _ name: [UInt8], tries: Int, send: @escaping ([UInt8], @escaping RedisLink.Completion) -> Void,
+        completion: @escaping (Result<RedisReply, RedisFault>, _ tag: [UInt8]) -> Void
+    ) {
+        let tag = tag
+        send(ownKey(name)) { [weak self] result in
+            guard case .failure(let fault) = result, fault.kind == .cluster, tries > 1, let self, let onTagMoved else {
+                return completion(result, tag)
+            }
+            if tag == self.tag { onTagMoved() }
+            askOwn(name, tries: tries - 1, send: send, completion: completion)
         }
     }
 

@@ -29,9 +29,9 @@ public final class ClusterWatch: RedisTopology {
         var slots = SlotSet()
         /// On their way from here or to here, as it said itself.
         var moving = SlotSet()
-        /// Of the key of the beat.
-        var beatSlot: Int?
-        /// Where the key of the beat was not taken.
+        /// Of its own keys.
+        var tagSlot: Int?
+        /// Where its own keys were not taken.
         var refused = SlotSet()
         /// Silent: it is not used again before another server's map names it.
         var isLost = false
@@ -245,7 +245,7 @@ public final class ClusterWatch: RedisTopology {
             }
             if new.teller == master.id, member.moving != master.moving {
                 member.moving = master.moving
-                chooseBeat(member)
+                chooseTag(member)
             }
         }
         if !changes.all.isEmpty { assign(changes, byOwner) }
@@ -279,17 +279,17 @@ public final class ClusterWatch: RedisTopology {
             } else if member.idleSince == nil {
                 member.idleSince = now
             }
-            chooseBeat(member)
+            chooseTag(member)
         }
         router.assign(owners, changes)
     }
 
     /// The lowest slot that stays, so that all daemons choose the same.
-    private func chooseBeat(_ member: Member) {
+    private func chooseTag(_ member: Member) {
         let settled = member.slots.subtracting(member.moving)
-        if let slot = settled.subtracting(member.refused).lowest ?? settled.lowest, slot != member.beatSlot {
-            member.beatSlot = slot
-            member.node.beat(under: KeySlot.tag(of: slot))
+        if let slot = settled.subtracting(member.refused).lowest ?? settled.lowest, slot != member.tagSlot {
+            member.tagSlot = slot
+            member.node.use(tag: KeySlot.tag(of: slot))
         }
     }
 
@@ -301,7 +301,7 @@ public final class ClusterWatch: RedisTopology {
         let member = Member(id: master.id, node: node, address: master.address, source: source)
         if unused != nil { unused = nil } else { router.adopt(node) }
         members.append(member)
-        node.onBeatMoved = { [weak self, weak member] in
+        node.onTagMoved = { [weak self, weak member] in
             guard let self, let member else { return }
             if let slot = member.slots.subtracting(member.moving).subtracting(member.refused).lowest {
                 member.refused.insert(slot)
@@ -309,7 +309,7 @@ public final class ClusterWatch: RedisTopology {
             if member.slots.subtracting(member.moving).subtracting(member.refused).isEmpty {
                 member.refused = SlotSet()
             }
-            chooseBeat(member)
+            chooseTag(member)
             askAllSoon()
         }
         // The connection may end because of it before the next look.

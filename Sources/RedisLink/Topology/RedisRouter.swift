@@ -128,7 +128,7 @@ public final class RedisRouter {
         if first === node { first = nodes.first { $0.state == .ready } ?? nodes[0] }
         (node.onStateChange, node.onArmed, node.onInvalidation) = (nil, nil, nil)
         (node.onFreshness, node.onLedElsewhere, node.onLoginRefused) = (nil, nil, nil)
-        (node.onBeatMoved, node.onSilence) = (nil, nil)
+        (node.onTagMoved, node.onSilence) = (nil, nil)
         judgeFreshness()
     }
 

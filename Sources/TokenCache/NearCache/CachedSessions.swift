@@ -43,8 +43,8 @@ final class CachedSessions {
     var onChange: (SessionID) -> Void = { _ in }
     /// Called when every change is told from now on.
     var onArmed: () -> Void = {}
-    /// Called when everyone was logged out, perhaps.
-    var onEpoch: () -> Void = {}
+    /// Called when everyone was logged out, perhaps, with the key that says so.
+    var onEpoch: ([UInt8]) -> Void = { _ in }
     /// Called when Redis said that everything was changed.
     var onFlush: () -> Void = {}
 
@@ -82,9 +82,9 @@ final class CachedSessions {
         router.isAllFresh(at: now) || (router.isCluster && router.isFresh(keys.session(sid), at: now))
     }
 
-    /// Whether when everyone was logged out last is known to this moment.
-    func isEpochFresh(at now: MonotonicInstant) -> Bool {
-        router.isAllFresh(at: now) || (router.isCluster && router.isFresh(epochKey, at: now))
+    /// Whether a server has told of every change up to this moment.
+    func isFresh(_ node: RedisNode, at now: MonotonicInstant) -> Bool {
+        router.isAllFresh(at: now) || (router.isCluster && node.isFresh(at: now))
     }
 
     /// Whether what is here of a session may answer although Redis does not.
@@ -132,6 +132,9 @@ final class CachedSessions {
 
     /// Whether every change is being told at the moment.
     var isTold: Bool { router.isArmed }
+
+    /// Whether a server tells of every change of its own.
+    var isTelling: Bool { router.nodes.contains(where: \.isArmed) }
 
     /// Why it is not, as far as is known.
     var fault: String? { router.nearCacheFault }
@@ -193,9 +196,9 @@ final class CachedSessions {
             for key in keys where key.starts(with: keyPrefix) {
                 counters.invalidations &+= 1
                 guard let sid = SessionID(text: key.dropFirst(keyPrefix.count)) else {
-                    if key == epochKey {
+                    if key.starts(with: epochKey) {
                         dropAll()
-                        onEpoch()
+                        onEpoch(key)
                     }
                     continue
                 }

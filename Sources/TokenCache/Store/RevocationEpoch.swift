@@ -5,30 +5,64 @@ internal import UnixTime
 
 /// When everyone was logged out last: sessions and guests that were made until then are ended, whatever stands in Redis.
 ///
-/// It is a key of its own under the prefix of sessions, so the feed tells of it as of any session. It is known for
-/// certain while every change is told and it was read since that began. While that is not so, what is read of sessions is
-/// answered only when the epoch was read, too.
+/// Every server has it under a key of its own, beside the sessions, so its feed tells of it as of any session. It is known
+/// for certain while one of the servers tells of every change and it was read there since that began: nobody is told that
+/// everyone is logged out before all servers have it. While it is not certain, what is read of a session is answered only
+/// when the epoch was read at the session's server, too. A server that knows of an earlier one, or of none, because it
+/// came later or has lost it, is told.
 final class RevocationEpoch {
+    /// What was asked of a server.
+    private final class Reading {
+        /// What makes what was read before worth nothing.
+        struct Basis: Equatable {
+            let armings: Int
+            let tag: [UInt8]
+            let doubts: Int
+        }
+
+        let node: RedisNode
+        /// What was read last, and on what that rests.
+        var found: UnixMilliseconds?
+        var basis: Basis?
+        /// Questions that were sent, and the last that was answered.
+        var asked: UInt64 = 0
+        var answered: UInt64 = 0
+        /// The last that was not.
+        var failed: (question: UInt64, fault: Unavailable)?
+        var waiting: [(question: UInt64, body: (Unavailable?) -> Void)] = []
+        var isTelling = false
+
+        init(_ node: RedisNode) { self.node = node }
+    }
+
+    typealias Question = (RedisNode, @escaping (Result<UnixMilliseconds?, Unavailable>, _ tag: [UInt8]) -> Void) -> Void
+
     /// Nil where none was ever read.
     private(set) var moment: UnixMilliseconds?
     /// Called when a later one was learned: everything known of sessions from before is over.
     var onChange: (UnixMilliseconds) -> Void = { _ in }
-    /// Whether every change is told at the moment.
-    var isTold: () -> Bool = { false }
+    /// Whether a server tells of every change at the moment.
+    var isTold: (RedisNode) -> Bool = { _ in false }
 
-    /// Sends the question.
-    private let read: (@escaping (Result<UnixMilliseconds?, Unavailable>) -> Void) -> Void
-    private var isRead = false
-    /// Questions sent, and the last that was answered: replies come in order.
-    private var asked: UInt64 = 0
-    private var answered: UInt64 = 0
-    /// The first question that was sent after it may have changed.
-    private var needed: UInt64 = 0
-    private var waiting: [(question: UInt64, body: (Unavailable?) -> Void)] = []
+    private let router: RedisRouter
+    private let read: Question
+    private let tell: (RedisNode, UnixMilliseconds, @escaping () -> Void) -> Void
+    private var readings: [Reading] = []
+    private var doubts = 0
 
-    init(_ read: @escaping (@escaping (Result<UnixMilliseconds?, Unavailable>) -> Void) -> Void) { self.read = read }
+    /// - Parameters:
+    ///   - read: asks a server, behind what was sent to it before.
+    ///   - tell: has a server know of an epoch.
+    init(
+        _ router: RedisRouter, read: @escaping Question,
+        tell: @escaping (RedisNode, UnixMilliseconds, @escaping () -> Void) -> Void
+    ) {
+        self.router = router
+        self.read = read
+        self.tell = tell
+    }
 
-    var isCertain: Bool { isRead && isTold() }
+    var isCertain: Bool { readings.contains(where: isCertain) }
 
     func ends(made: UnixMilliseconds) -> Bool {
         guard let moment else { return false }
@@ -37,46 +71,41 @@ final class RevocationEpoch {
 
     /// It may have changed.
     func doubt() {
-        isRead = false
-        needed = asked + 1
-        ask()
+        doubts += 1
+        askWhereUnread()
+    }
+
+    /// Asks the servers that were not asked since they tell of every change.
+    func askWhereUnread() {
+        for node in router.servers {
+            let reading = self.reading(at: node)
+            if reading.basis != basis(of: node) { ask(reading) }
+        }
     }
 
     /// Asks Redis with `send`, and holds its answer back until an epoch is known that is at least as new.
+    /// - Parameter owner: the server that is asked; nil where nobody owns the key.
     func accompany<Value>(
-        _ done: @escaping SessionStore.Completion<Value>, _ send: (@escaping SessionStore.Completion<Value>) -> Void
+        by owner: @escaping () -> RedisNode?, _ done: @escaping SessionStore.Completion<Value>,
+        _ send: (@escaping SessionStore.Completion<Value>) -> Void
     ) {
-        let isUncertain = !isCertain
-        let question = asked + 1
+        if isCertain {
+            return send { [self] result in
+                guard !isCertain, let node = owner() else { return done(result) }
+                let reading = self.reading(at: node)
+                let question = ask(reading)
+                hold(until: question, reading) { fault in done(fault.map(Result.failure) ?? result) }
+            }
+        }
+        // So it is answered.
+        guard let node = owner() else { return send(done) }
+        let reading = self.reading(at: node)
+        let question = reading.asked + 1
         send { [self] result in
-            if !isUncertain, isCertain { return done(result) }
-            let question = isUncertain ? question : ask()
-            guard answered < question else { return done(result) }
-            waiting.append((question, { fault in done(fault.map(Result.failure) ?? result) }))
+            hold(until: question, reading) { fault in done(fault.map(Result.failure) ?? result) }
         }
         // Behind it: no older than what was read.
-        if isUncertain { ask() }
-    }
-
-    /// - Returns: which question it is.
-    @discardableResult
-    private func ask() -> UInt64 {
-        asked += 1
-        let question = asked
-        read { [self] result in
-            answered = max(answered, question)
-            var fault: Unavailable?
-            switch result {
-            case .success(let moment):
-                if question >= needed { isRead = true }
-                learn(moment)
-            case .failure(let unavailable): fault = unavailable
-            }
-            let ready = waiting.filter { $0.question <= question }
-            waiting.removeAll { $0.question <= question }
-            for waiter in ready { waiter.body(fault) }
-        }
-        return question
+        ask(reading)
     }
 
     /// Takes in what was read or written; only ever later.
@@ -85,147 +114,65 @@ final class RevocationEpoch {
         self.moment = moment
         onChange(moment)
     }
-}
 
-extension SessionStore {
-    /// The key's name beside those of sessions.
-    static let epochName = "~epoch"
-    var epochKey: [UInt8] { keys.sessionPrefix + Array(Self.epochName.utf8) }
+    // MARK: One server
 
-    func readEpoch(_ done: @escaping Completion<UnixMilliseconds?>) {
-        send(RedisCommand([Array("GET".utf8), epochKey], key: epochKey)) { result in
-            done(
-                result.mapToAvailable { reply in
-                    switch reply {
-                    case .null: return nil
-                    case .bulk(let text):
-                        guard let number = Int64(String(decoding: text, as: UTF8.self)), number >= 0 else {
-                            throw ScriptReply.unexpected
-                        }
-                        return UnixMilliseconds(number)
-                    default: throw ScriptReply.unexpected
-                    }
-                })
-        }
+    private func isCertain(_ reading: Reading) -> Bool {
+        guard let basis = reading.basis else { return false }
+        return isTold(reading.node) && basis == self.basis(of: reading.node)
     }
 
-    /// Logs everyone out.
-    /// - Parameter lifetime: as long as any session or guest may live.
-    func proclaimEpoch(
-        lifetime: Milliseconds, arrival: MonotonicInstant, _ done: @escaping Completion<UnixMilliseconds>
-    ) {
-        let mark = replicaMark(of: epochKey)
-        runInTime(SessionScripts.epoch, key: epochKey, arguments: [decimal(lifetime)], arrival: arrival) {
-            [self] result in
-            let proclaimed: Result<UnixMilliseconds, Unavailable> = result.flatMap { reply in
-                guard case .integer(let moment)? = reply.detail else { return .failure(ScriptReply.unexpected) }
-                // Here it is in force whether replicas have it or not.
-                epoch.learn(UnixMilliseconds(moment))
-                return .success(UnixMilliseconds(moment))
+    private func basis(of node: RedisNode) -> Reading.Basis {
+        Reading.Basis(armings: node.armings, tag: node.tag, doubts: doubts)
+    }
+
+    private func reading(at node: RedisNode) -> Reading {
+        if let known = readings.first(where: { $0.node === node }) { return known }
+        readings.removeAll { left in left.waiting.isEmpty && !router.nodes.contains { $0 === left.node } }
+        let reading = Reading(node)
+        readings.append(reading)
+        return reading
+    }
+
+    /// - Returns: which question it is.
+    @discardableResult
+    private func ask(_ reading: Reading) -> UInt64 {
+        reading.asked += 1
+        let question = reading.asked
+        let (armings, doubts) = (reading.node.armings, doubts)
+        read(reading.node) { [self] result, tag in
+            var fault: Unavailable?
+            switch result {
+            case .success(let found):
+                reading.answered = max(reading.answered, question)
+                reading.basis = Reading.Basis(armings: armings, tag: tag, doubts: doubts)
+                reading.found = found
+                learn(found)
+                tellOthers()
+            case .failure(let unavailable):
+                fault = unavailable
+                if question > reading.failed?.question ?? 0 { reading.failed = (question, unavailable) }
             }
-            guard let mark, case .success(let moment) = proclaimed else { return done(proclaimed) }
-            awaitReplicas(mark, of: epochKey, arrival: arrival) { done($0.map { moment }) }
+            let ready = reading.waiting.filter { $0.question <= question }
+            reading.waiting.removeAll { $0.question <= question }
+            for waiter in ready { waiter.body(fault) }
         }
+        return question
     }
 
-    /// Puts a tombstone in the place of a session from before the epoch. The completion says whether there was one.
-    func sweep(
-        _ sid: SessionID, epoch: UnixMilliseconds, tombstone: Milliseconds, arrival: MonotonicInstant,
-        _ done: @escaping Completion<Bool>
-    ) {
-        runInTime(
-            SessionScripts.sweep, key: keys.session(sid),
-            arguments: [decimal(epoch), decimal(tombstone), decimal(RecordCodec.version)], arrival: arrival
-        ) { done($0.map { $0.verdict == "done" }) }
+    /// Calls back when a question, or a later one, was answered.
+    private func hold(until question: UInt64, _ reading: Reading, _ body: @escaping (Unavailable?) -> Void) {
+        if reading.answered >= question { return body(nil) }
+        if let failed = reading.failed, failed.question >= question { return body(failed.fault) }
+        reading.waiting.append((question, body))
     }
 
-    // MARK: All keys
-
-    /// A page of all keys of a kind, as SCAN goes: each that is there throughout is seen at least once, while the servers
-    /// stay the same and no slot goes from one to another. One server is walked over after the other.
-    func scan(_ query: ScanQuery, _ done: @escaping Completion<ScanPage>) {
-        let servers = router.servers
-        guard let place = query.place(among: servers.count) else {
-            return later { [outage] in done(.failure(outage)) }
-        }
-        let start: [UInt8] =
-            switch query.kind {
-            case .sessions: keys.sessionPrefix
-            case .indexes: keys.prefix + Array(KeyLayout.indexMark.utf8)
-            }
-        let words: [[UInt8]] = [
-            Array("SCAN".utf8), place.cursor, Array("MATCH".utf8), KeyPattern.beginning(with: start),
-            Array("COUNT".utf8),
-            decimal(Int64(query.count)),
-        ]
-        servers[place.server].send(RedisCommand(words), repeatable: true) { result in
-            done(
-                result.mapToAvailable { reply in
-                    guard case .array(let parts) = reply, parts.count == 2, case .bulk(let next) = parts[0],
-                        case .array(let found) = parts[1]
-                    else { throw ScriptReply.unexpected }
-                    let names = found.compactMap { key -> ArraySlice<UInt8>? in
-                        guard case .bulk(let key) = key, key.starts(with: start) else { return nil }
-                        return key.dropFirst(start.count)
-                    }
-                    return ScanPage(names: names.map(Array.init), next: try place.next(next))
-                })
+    private func tellOthers() {
+        guard let moment else { return }
+        for reading in readings where reading.answered > 0 && !reading.isTelling {
+            guard reading.found ?? UnixMilliseconds(0) < moment else { continue }
+            reading.isTelling = true
+            tell(reading.node, moment) { reading.isTelling = false }
         }
     }
-}
-
-/// A page of a walk over all keys of a kind.
-struct ScanQuery {
-    enum Kind { case sessions, indexes }
-
-    let kind: Kind
-    /// Redis's own; in a cluster with the number of the server in it.
-    var cursor = ScanQuery.start
-    /// About so many keys of the database are looked at.
-    var count = 100
-
-    static let start = [UInt8(ascii: "0")]
-
-    /// Where a walk is: on which of the servers, and how far.
-    struct Place {
-        let server: Int
-        let cursor: [UInt8]
-        let servers: Int
-
-        /// Servers of which a cursor can tell.
-        private static let most: UInt64 = 1_024
-
-        /// - Parameter next: what the server answered.
-        func next(_ next: [UInt8]) throws -> [UInt8]? {
-            guard servers > 1 else { return next == ScanQuery.start ? nil : next }
-            if next == ScanQuery.start { return server + 1 < servers ? Array(String(server + 1).utf8) : nil }
-            guard let number = UInt64(String(decoding: next, as: UTF8.self)), number < .max / Self.most else {
-                throw ScriptReply.unexpected
-            }
-            return Array(String(number * Self.most + UInt64(server)).utf8)
-        }
-
-        fileprivate init?(_ text: [UInt8], servers: Int) {
-            self.servers = servers
-            guard servers > 1 else {
-                guard servers == 1 else { return nil }
-                (server, cursor) = (0, text)
-                return
-            }
-            guard let number = UInt64(String(decoding: text, as: UTF8.self)) else { return nil }
-            // There are fewer servers than there were: whoever needs all walks once more.
-            server = min(Int(number % Self.most), servers - 1)
-            cursor = Array(String(number / Self.most).utf8)
-        }
-    }
-
-    /// Nil where there is no server.
-    func place(among servers: Int) -> Place? { Place(cursor, servers: servers) }
-}
-
-struct ScanPage {
-    /// What stands behind the prefix of the kind.
-    var names: [[UInt8]]
-    /// Where the walk goes on; nil at its end.
-    var next: [UInt8]?
 }

@@ -101,7 +101,7 @@ extension SessionStore {
                     return .gone
                 })
         }
-        epoch.accompany(judged) { done in
+        epoch.accompany(by: { [router] in router.node(of: key) }, judged) { done in
             send(RedisCommand([command.withUTF8Buffer { Array($0) }, key] + names, key: key)) { result in
                 done(Self.found(result, names))
             }

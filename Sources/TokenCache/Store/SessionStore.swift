@@ -70,7 +70,13 @@ final class SessionStore {
     let scriptLifetime: Milliseconds
     /// `redis.timeout`.
     let timeout: Milliseconds
-    private(set) lazy var epoch = RevocationEpoch { [unowned self] in readEpoch($0) }
+    private(set) lazy var epoch = RevocationEpoch(router) { [unowned self] node, done in
+        readEpoch(at: node, done)
+    } tell: { [unowned self] node, moment, done in
+        tellEpoch(moment, lifetime: longestLife(), to: node, done)
+    }
+    /// How long any session or guest may live.
+    var longestLife: () -> Milliseconds = { 0 }
 
     init(router: RedisRouter, scheduler: any Scheduler, prefix: [UInt8], timeout: Milliseconds) {
         self.router = router
@@ -109,7 +115,7 @@ final class SessionStore {
     func load(_ sid: SessionID, _ done: @escaping Completion<StoredCopy>) {
         let command = sid.withUnsafeBytes { RedisCommand(loadTemplate, keyEnd: $0) }
         let judged: Completion<StoredCopy> = { [epoch] in done($0.map { $0.judged(by: epoch) }) }
-        epoch.accompany(judged) { done in
+        epoch.accompany(by: { [router] in router.node(of: command.key ?? []) }, judged) { done in
             send(command) { result in done(result.mapToAvailable { reply in try StoredCopy(reply) }) }
         }
     }
@@ -129,7 +135,7 @@ final class SessionStore {
                     return .overtaken(copy.judged(by: epoch))
                 })
         }
-        epoch.accompany(judged) { done in
+        epoch.accompany(by: { [router] in router.node(of: key) }, judged) { done in
             run(
                 change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: key,
                 arguments: commitArguments(change, notAfter: notAfter, maxData: maxData),

@@ -33,7 +33,7 @@ public struct StoredKey: Sendable {
         let mark = String(decoding: rest.prefix(2), as: UTF8.self)
         let own = Array(rest.dropFirst(2))
         switch mark {
-        case "s:" where own.elementsEqual(SessionStore.epochName.utf8): (kind, digits) = (.epoch, [])
+        case "s:" where Self.isEpoch(own): (kind, digits) = (.epoch, [])
         case "s:": (kind, digits) = (.session, own)
         case "x:": (kind, digits) = (.captcha, own)
         case KeyLayout.indexMark, KeyLayout.numbersMark:
@@ -44,7 +44,8 @@ public struct StoredKey: Sendable {
         guard kind == .epoch || [.index, .numbers].contains(kind) || Self.isHex(own, count: 32) else { return nil }
     }
 
-    /// As it is called in one Redis, or in a cluster: there a subject's index and numbers are of one slot.
+    /// As it is called in one Redis, or in a cluster: there a subject's index and numbers are of one slot. Of the epoch each
+    /// of a cluster's servers has a key of its own, `RedisNode.ownKey` of this one.
     public func name(isCluster: Bool) -> [UInt8] {
         let tagged = isCluster ? [UInt8(ascii: "{")] + digits + [UInt8(ascii: "}")] : digits
         let rest: [UInt8] =
@@ -77,6 +78,13 @@ public struct StoredKey: Sendable {
 
     /// What a move keeps at its target while it lasts: how the fence at the source is taken down.
     public static func fence(prefix: [UInt8]) -> [UInt8] { prefix + Array("d:fence".utf8) }
+
+    /// - Parameter name: behind `s:`.
+    private static func isEpoch(_ name: [UInt8]) -> Bool {
+        guard name.starts(with: SessionStore.epochName.utf8) else { return false }
+        let tag = name.dropFirst(SessionStore.epochName.utf8.count)
+        return tag.isEmpty || (tag.first == UInt8(ascii: "{") && tag.last == UInt8(ascii: "}") && tag.count > 2)
+    }
 
     private static func isHex(_ text: [UInt8], count: Int) -> Bool {
         text.count == count && text.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }

@@ -103,6 +103,38 @@ struct EveryoneTests {
         }
     }
 
+    @Test("a Redis that has lost when everyone was logged out is told again, by whoever knows")
+    func toldAgain() throws {
+        try withWorld(.standalone, daemons: 2) { world in
+            let client = try world.client()
+            _ = try client.issue()
+            #expect(try client.fields("TOKEN.REVOKEEVERYONE").status == "revoked")
+            let redis = try world.requireServer().client()
+            let key = "\(world.stage.prefix)s:~epoch"
+            let moment = try redis.call("GET", key)
+            // As in a failover, which lost what came last.
+            #expect(try redis.call("DEL", key) == .integer(1))
+            _ = try eventually(within: .seconds(5), "it is there again") {
+                try redis.call("GET", key) == moment ? true : nil
+            }
+            #expect((399 * 86_400_000...400 * 86_400_000).contains(try redis.call("PTTL", key).integer ?? 0))
+        }
+    }
+
+    @Test("S5: the first guest that comes after a pause is refused, too, whoever tells the daemon or nobody")
+    func guestAfterPause() throws {
+        for nearCache in ["64mib", "0"] {
+            try withWorld(.standalone, daemons: 2, settings: ["near-cache.max-memory": nearCache]) { world in
+                let clients = try (0..<2).map { try world.client(ofDaemon: $0) }
+                let guest = try clients[1].fields("TOKEN.VISIT", "").newToken()
+                letPass(.seconds(2))
+                #expect(try clients[0].fields("TOKEN.REVOKEEVERYONE").status == "revoked")
+                letPass(.milliseconds(1_500))
+                expectRefused("revoked", reason: "admin", try clients[1].fields("TOKEN.VALIDATE", guest))
+            }
+        }
+    }
+
     @Test("whoever watches a session is told when everyone is logged out, once, on both daemons", .needsNearCache)
     func watchersAreTold() throws {
         try withSubscribers { world in

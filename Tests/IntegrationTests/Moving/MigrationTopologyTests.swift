@@ -12,9 +12,17 @@ struct MigrationTopologyTests {
         defer { site.stop() }
         let source = try stage.addRedis(speaksTLS: false)
         let daemon = try stage.addDaemon(.redis(source))
+        let past = try daemon.client().issue()
+        #expect(try daemon.client().fields("TOKEN.REVOKEEVERYONE").integer("count") == 1)
         let residents = try Residents(daemon.client(), count: 40)
         let done = try Move(stage, from: source.adminURL, to: site.url, ["--fence-user", "default"]).run()
         #expect(done.status == 0, "\(done)")
+        #expect((try done.report()["keys"] as? [String: Int])?["epochs"] == 1)
+        // Each master knows when everyone was logged out.
+        for master in try site.masters() {
+            #expect(try site.ask(master, ["KEYS", "\(stage.prefix)s:~epoch{*"]).count == 1)
+        }
+        #expect(try stage.addDaemon(.url(site.url)).client().validate(past).status == "revoked")
         try check(residents, stage.addDaemon(.url(site.url)))
         try finish(stage, site)
     }
@@ -31,6 +39,7 @@ struct MigrationTopologyTests {
         let daemon = try stage.addDaemon(
             .url(site.url.replacingOccurrences(of: "//", with: "//tokencached:word@")))
         let client = try daemon.client()
+        #expect(try client.fields("TOKEN.REVOKEEVERYONE").status == "revoked")
         let residents = try Residents(client, count: 40)
         let ended = try (0..<600).map { _ in try client.issue() }
         let moving = try Move(
@@ -41,6 +50,7 @@ struct MigrationTopologyTests {
             if try client.call("TOKEN.REVOKE", token).errorText == nil { open.removeFirst() } else { break }
         }
         #expect(try moving.wait(.seconds(60)) == .exited(0), "\(moving.errors)")
+        #expect(try target.client().call("PTTL", "\(stage.prefix)s:~epoch").integer ?? 0 > 0)
         let there = try stage.addDaemon(.redis(target))
         try check(residents, there)
         for token in ended[..<open.startIndex] {

@@ -158,7 +158,7 @@ final class ModelRedis: SimulatedServer {
 
     /// Whether a removed rule keeps this key from being told.
     private func isHidden(_ key: String) -> Bool {
-        if bent.contains(.epochIsNotTold), key == "tc:s:~epoch" { return true }
+        if bent.contains(.epochIsNotTold), key.hasPrefix("tc:s:~epoch") { return true }
         return bent.contains(.onlyBeatsAreTold) ? !key.utf8.contains(UInt8(ascii: "~")) : false
     }
 

@@ -11,7 +11,7 @@ extension Checker {
             fail("S9", "\(source.command) left a key without an end")
         }
         if key.utf8.starts(with: "tc:u:".utf8) { return indexChanged(key, entry, source) }
-        if key == "tc:s:~epoch" { return truth.noteEpoch(entry, at: agenda.now) }
+        if key.utf8.starts(with: "tc:s:~epoch".utf8) { return truth.noteEpoch(key, entry, at: agenda.now) }
         if key.utf8.starts(with: "tc:s:~".utf8) { return beaten(key, entry, source) }
         guard let sid = Self.sid(of: key) else { return }
         let hash = (entry?.fields ?? []).flatMap { [$0.name, $0.value] }

@@ -20,6 +20,8 @@ struct Truth {
 
     /// Until when whatever was made is over (REVOKEEVERYONE), and since when Redis says so; nil: it says nothing, or no more.
     private(set) var epochs: [(at: SimulatedTime, moment: UnixMilliseconds?)] = []
+    /// What each server's key says.
+    private var servers: [String: UnixMilliseconds] = [:]
     private(set) var timelines: [SessionID: [Moment]] = [:]
     private var offsets: [(at: SimulatedTime, offset: Int64)]
     let policy: TokenPolicy
@@ -34,10 +36,11 @@ struct Truth {
 
     mutating func noteClock(_ offset: Int64, at now: SimulatedTime) { offsets.append((now, offset)) }
 
-    mutating func noteEpoch(_ entry: ModelEntry?, at now: SimulatedTime) {
+    mutating func noteEpoch(_ key: String, _ entry: ModelEntry?, at now: SimulatedTime) {
         var moment: UnixMilliseconds?
         if case .string(let content)? = entry?.value { moment = number(content).map(UnixMilliseconds.init) }
-        epochs.append((now, moment))
+        servers[key] = moment
+        epochs.append((now, servers.values.max()))
     }
 
     /// Since when what was made then is over, in a span; nil: it is not.
