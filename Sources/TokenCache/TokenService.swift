@@ -110,12 +110,10 @@ public final class TokenService {
         sessions?.onEpoch = { [unowned store] key in store.epochChanged(key) }
         store.epoch.isTold = { [unowned self] node in self.sessions?.isFresh(node, at: store.instant) ?? false }
         store.longestLife = { [unowned self] in longestLife }
-        router.onSuccession = { [unowned self, unowned router] gap in
-            repetition.begin { sid in
-                switch gap {
-                case .everything: true
-                case .slots(let slots): slots.contains(router.slot(of: store.keys.session(sid)))
-                }
+        router.onSuccession = { [unowned self] gap in
+            switch gap {
+            case .everything: repetition.begin { _ in true }
+            case .slots(let slots): repetition.begin { slots.contains($0) }
             }
         }
         store.epoch.onChange = { [unowned self] _ in

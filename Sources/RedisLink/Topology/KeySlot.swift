@@ -69,6 +69,10 @@ public struct SlotSet: Equatable, Sendable {
 
     mutating func insert(_ slots: Range<Int>) { for slot in slots { insert(slot) } }
 
+    mutating func formUnion(_ other: SlotSet) {
+        for index in words.indices { words[index] |= other.words[index] }
+    }
+
     func subtracting(_ other: SlotSet) -> SlotSet {
         var result = self
         for index in words.indices { result.words[index] &= ~other.words[index] }

@@ -58,6 +58,14 @@ public final class RedisRouter {
 
     /// By slot; empty where there is one server.
     private var owners: [RedisNode?] = []
+    /// Slots that have gone to another server, and of which nothing is known to be true that is remembered: they are told
+    /// together, as one after the other goes while a cluster is resharded.
+    private var suspects = SlotSet()
+    private var hasSuspects = false
+    private var gapTimer: (any SchedulerTimer)?
+    private var isGapPausing = false
+    /// Between two times at which such slots are told.
+    static let gapPause = Duration.milliseconds(500)
     /// What is remembered, of whatever server, answers up to this moment.
     private var freshUntil = MonotonicInstant.earliest
     private let activity: RequestActivity
@@ -82,6 +90,10 @@ public final class RedisRouter {
         mayChangeServers = true
         owners = Array(repeating: nil, count: KeySlot.count)
         listen(to: node)
+        gapTimer = node.scheduler.makeTimer { [unowned self] in
+            isGapPausing = false
+            if hasSuspects { tellSuspects() }
+        }
     }
 
     private func listen(to node: RedisNode) {
@@ -137,12 +149,27 @@ public final class RedisRouter {
     func assign(_ owners: [RedisNode?], _ changes: SlotOwners.Changes) {
         self.owners = owners
         chooseFirst()
+        if !changes.all.isEmpty {
+            suspects.formUnion(changes.all)
+            hasSuspects = true
+        }
         judgeFreshness()
         guard !changes.all.isEmpty else { return }
         onDoubt?()
-        onGap?(.slots(changes.all))
+        if !isGapPausing { tellSuspects() }
         if !changes.inherited.isEmpty { onSuccession?(.slots(changes.inherited)) }
     }
+
+    private func tellSuspects() {
+        let slots = suspects
+        (suspects, hasSuspects) = (SlotSet(), false)
+        judgeFreshness()
+        isGapPausing = true
+        gapTimer?.start(after: Self.gapPause)
+        onGap?(.slots(slots))
+    }
+
+    private func isSuspect(_ key: [UInt8]) -> Bool { hasSuspects && suspects.contains(slot(of: key)) }
 
     private func changed(_ node: RedisNode, _ state: LinkState) {
         chooseFirst()
@@ -164,7 +191,7 @@ public final class RedisRouter {
             freshUntil = first.freshUntil
             return
         }
-        guard let cluster, cluster.isWhole else {
+        guard let cluster, cluster.isWhole, !hasSuspects else {
             freshUntil = .earliest
             return
         }
@@ -181,12 +208,12 @@ public final class RedisRouter {
 
     /// The same of one key: where one server is silent the others' keys are as fresh as before.
     public func isFresh(_ key: [UInt8], at now: MonotonicInstant) -> Bool {
-        node(of: key)?.isFresh(at: now) ?? false
+        !isSuspect(key) && node(of: key)?.isFresh(at: now) ?? false
     }
 
     /// Whether what is remembered of a key may answer although its server does not.
     public func mayServeStale(_ key: [UInt8], at now: MonotonicInstant, isUnanswered: Bool) -> Bool {
-        node(of: key)?.mayServeStale(at: now, isUnanswered: isUnanswered) ?? false
+        !isSuspect(key) && node(of: key)?.mayServeStale(at: now, isUnanswered: isUnanswered) ?? false
     }
 
     /// Whether every change of a key is told.
@@ -245,7 +272,10 @@ public final class RedisRouter {
         }
     }
 
-    public func close() { for node in nodes { node.close() } }
+    public func close() {
+        gapTimer?.cancel()
+        for node in nodes { node.close() }
+    }
 
     /// The password has changed: every connection that stands authenticates again, without ending; what waits to try
     /// again does at once.

@@ -84,7 +84,8 @@ extension TokenService {
     /// Somebody is told that this stands.
     func acknowledged(_ session: StoredSession, of sid: SessionID, _ data: DataChange) {
         guard store.router.mayChangeServers else { return }
-        ledger.acknowledged.insert(session, of: sid, data: data, at: store.instant)
+        let slot = store.router.slot(of: store.keys.session(sid))
+        ledger.acknowledged.insert(session, of: sid, data: data, slot: slot, at: store.instant)
     }
 
     /// Records an access.

@@ -309,6 +309,7 @@ extension TokenService {
 
     private func enter<F>(_ entry: IndexEntry, _ run: Run<F>, _ done: @escaping (IndexEntryOutcome) -> Void) {
         store.enter(entry, arrival: run.arrival) { [self] result in
+            if case .success(.entered) = result { entered(entry) }
             // Nobody waits for the session of a request that was given up.
             guard !run.isOver else { return }
             switch result {
@@ -318,6 +319,12 @@ extension TokenService {
             case .failure(let fault): advance(run, .failed(fault))
             }
         }
+    }
+
+    private func entered(_ entry: IndexEntry) {
+        guard store.isCluster else { return }
+        let again = IndexEntry(index: entry.index, sid: entry.sid, absoluteEnd: entry.absoluteEnd, login: .none)
+        ledger.entered.insert(again, slot: store.slot(of: entry.index), at: store.instant)
     }
 
     /// Reads some other members of an index, each once, so that dead ones leave.

@@ -13,7 +13,7 @@ struct AcknowledgedWrites {
     static let maxBytes = 64 << 20
 
     /// What stands there since then.
-    private var writes: [SessionID: (next: StoredSession, data: DataChange, number: UInt64)] = [:]
+    private var writes: [SessionID: (next: StoredSession, data: DataChange, slot: Int, number: UInt64)] = [:]
     private var order = Deque<(sid: SessionID, number: UInt64, at: MonotonicInstant, bytes: Int)>()
     /// Of the data; what was replaced counts until its time is over.
     private(set) var bytes = 0
@@ -22,24 +22,29 @@ struct AcknowledgedWrites {
     /// How many are kept.
     var count: Int { writes.count }
 
-    /// - Parameter data: that was written with it.
+    /// - Parameters:
+    ///   - data: that was written with it.
+    ///   - slot: of the session's key; 0 where there is one server.
     mutating func insert(
-        _ next: StoredSession, of sid: SessionID, data: DataChange, at now: MonotonicInstant
+        _ next: StoredSession, of sid: SessionID, data: DataChange, slot: Int = 0, at now: MonotonicInstant
     ) {
         forget(before: now)
         let added = data.byteCount
         while order.count >= Self.capacity || (bytes + added > Self.maxBytes && !order.isEmpty) { removeFirst() }
         latest += 1
-        writes[sid] = (next, data, latest)
+        writes[sid] = (next, data, slot, latest)
         order.append((sid, latest, now, added))
         bytes += added
     }
 
     /// In the order in which they were acknowledged.
-    mutating func all(at now: MonotonicInstant) -> [(sid: SessionID, next: StoredSession, data: DataChange)] {
+    /// - Parameter isMeant: whether those of a slot are.
+    mutating func all(
+        at now: MonotonicInstant, where isMeant: (_ slot: Int) -> Bool = { _ in true }
+    ) -> [(sid: SessionID, next: StoredSession, data: DataChange)] {
         forget(before: now)
         return order.compactMap { entry in
-            guard let write = writes[entry.sid], write.number == entry.number else { return nil }
+            guard let write = writes[entry.sid], write.number == entry.number, isMeant(write.slot) else { return nil }
             return (entry.sid, write.next, write.data)
         }
     }

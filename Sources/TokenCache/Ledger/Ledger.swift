@@ -13,6 +13,7 @@ struct Ledger<Waiter> {
     var denials = Denials()
     /// What another master may lack.
     var acknowledged = AcknowledgedWrites()
+    var entered = EnteredSessions()
     /// Sessions that a guest's token may lead to, in a ring of their own that no other traffic empties: made of a guest,
     /// ended or given a new token here, or found where a guest's token was presented.
     var sessions = RecentSessions()

@@ -13,7 +13,8 @@ extension TokenService {
 
 /// Another master, which may lack what the one before acknowledged last: ends, LOGINs and ROTATEs that this daemon
 /// acknowledged are carried out there once more, and requests with tokens of those sessions wait until they stand. So the
-/// daemon that acknowledged never accepts the old token.
+/// daemon that acknowledged never accepts the old token. In a cluster sessions that it entered lately into an index are
+/// entered once more.
 final class Repetition {
     private typealias Item = (wanted: StoredSession, data: DataChange, until: MonotonicInstant, hold: UInt64)
 
@@ -27,6 +28,7 @@ final class Repetition {
     private var items: [SessionID: Item] = [:]
     /// In the order in which they are tried; each sid once.
     private var order = Deque<SessionID>()
+    private var entries = Deque<(entry: IndexEntry, until: MonotonicInstant)>()
     private var underWay = 0
     private var repeated = 0
     private var lost = 0
@@ -36,10 +38,10 @@ final class Repetition {
         timer = service.store.scheduler.makeTimer { [unowned self] in goOn() }
     }
 
-    /// - Parameter isMeant: whether the session's master is another one now.
-    func begin(_ isMeant: (SessionID) -> Bool) {
+    /// - Parameter isMeant: whether another master has what is of a slot.
+    func begin(_ isMeant: (_ slot: Int) -> Bool) {
         let now = service.store.instant
-        for write in service.ledger.acknowledged.all(at: now) where isMeant(write.sid) {
+        for write in service.ledger.acknowledged.all(at: now, where: isMeant) {
             // As long as an end would be remembered.
             let span = max(AcknowledgedWrites.memory, .milliseconds(service.policy.tombstone))
             // What is here of the session, or is just being read, is from before.
@@ -48,6 +50,9 @@ final class Repetition {
             if items[write.sid] == nil { order.append(write.sid) }
             items[write.sid] = (write.next, write.data, now + span, hold)
         }
+        let entered = service.ledger.entered.all(at: now, where: isMeant)
+        entries.removeFirst(max(0, entries.count + entered.count - EnteredSessions.capacity))
+        entries += entered.map { ($0, now + AcknowledgedWrites.memory) }
         goOn()
     }
 
@@ -62,6 +67,16 @@ final class Repetition {
             underWay += 1
             let flow = RepeatFlow(sid: sid, wanted: item.wanted, data: item.data)
             service.run(flow, at: nil, isHousekeeping: true) { [self] in ended(sid, item, $0) }
+        }
+        while underWay < Self.width, let next = entries.popFirst() {
+            guard now < next.until else { continue }
+            underWay += 1
+            service.store.enter(next.entry, arrival: now) { [self] result in
+                underWay -= 1
+                if case .success(.entered) = result { return goOn() }
+                entries.append(next)
+                timer?.start(after: Self.pause)
+            }
         }
     }
 

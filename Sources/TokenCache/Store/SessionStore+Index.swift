@@ -7,6 +7,9 @@ internal import UnixTime
 extension SessionStore {
     private func indexKeys(_ index: SubjectIndex) -> [[UInt8]] { keys.index(index, isCluster: isCluster) }
 
+    /// 0 where there is one server.
+    func slot(of index: SubjectIndex) -> Int { router.slot(of: indexKeys(index)[0]) }
+
     /// Enters a session into its subject's index. To be acknowledged before the session is written.
     func enter(_ entry: IndexEntry, arrival: MonotonicInstant, _ done: @escaping Completion<IndexEntryOutcome>) {
         let keys = indexKeys(entry.index)

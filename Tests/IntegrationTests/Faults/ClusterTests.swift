@@ -184,6 +184,16 @@ struct ClusterFailoverTests {
         }
     }
 
+    private func replica(of master: ClusterSite.Member, _ site: ClusterSite) throws -> ClusterSite.Member {
+        let id = try #require(site.ask(master, ["CLUSTER", "MYID"]).first)
+        return try #require(
+            site.members.first { member in
+                try site.ask(member, ["CLUSTER", "NODES"]).contains { line in
+                    line.contains("myself,slave") && line.contains(id)
+                }
+            })
+    }
+
     /// When the cluster has a master for every slot again, as a server other than the lost one has it.
     private func awaitWhole(_ site: ClusterSite, without lost: ClusterSite.Member) throws -> Date {
         let others = site.members.filter { $0.port != lost.port }
@@ -269,14 +279,8 @@ struct ClusterFailoverTests {
             let lost = try #require(site.members.first { $0.port == all[0].port })
             let own = all.filter { $0.port == lost.port }
             #expect(own.count > 2)
-            let id = try #require(site.ask(lost, ["CLUSTER", "MYID"]).first)
             // Its replica sleeps: what is written now goes nowhere else.
-            let replica = try #require(
-                site.members.first { member in
-                    try site.ask(member, ["CLUSTER", "NODES"]).contains { line in
-                        line.contains("myself,slave") && line.contains(id)
-                    }
-                })
+            let replica = try replica(of: lost, site)
             replica.signal(SIGSTOP)
             try site.ask(lost, ["CLIENT", "KILL", "TYPE", "replica"])
             for session in own.dropFirst() { _ = try client.answered("TOKEN.REVOKE", session.token) }
@@ -296,6 +300,34 @@ struct ClusterFailoverTests {
             let log = daemons[0].log
             #expect(
                 log.range(of: "lately stands there.*were_lost=[1-9]", options: .regularExpression) != nil, "\(log)")
+        }
+    }
+
+    @Test("S13: indexes that are lost with a master are put back: who is logged in is found")
+    func lostIndexes() throws {
+        try withCluster(replicas: 1, daemons: 1) { stage, site, daemons in
+            let client = try daemons[0].client()
+            _ = try client.issue()
+            let lost = try #require(try site.masters().first)
+            let replica = try replica(of: lost, site)
+            replica.signal(SIGSTOP)
+            try site.ask(lost, ["CLIENT", "KILL", "TYPE", "replica"])
+            let tokens = try (0..<60).map { try client.issue("SUBJECT", "s\($0)") }
+            let indexes = try site.ask(lost, ["KEYS", "\(stage.prefix)u:*"]).count
+            #expect(indexes > 5)
+            lost.signal(SIGKILL)
+            replica.signal(SIGCONT)
+            _ = try awaitWhole(site, without: lost)
+            var found = 0
+            for (number, token) in tokens.enumerated() where try client.answered("TOKEN.VALIDATE", token).isAccepted {
+                _ = try eventually(within: .seconds(3), "s\(number) is found") {
+                    try client.call("TOKEN.LIST", "s\(number)").elements?.count == 1 ? true : nil
+                }
+                #expect(try client.answered("TOKEN.REVOKEALL", "s\(number)").integer("count") == 1)
+                #expect(try client.answered("TOKEN.VALIDATE", token).status == "revoked")
+                found += 1
+            }
+            #expect(found > 20)
         }
     }
 
