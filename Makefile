@@ -41,7 +41,7 @@ DOCS       = tmp/docs
 
 .PHONY: help run test test-variants test-topologies test-servers simulate test-long test-asan test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-index docs
-.PHONY: fuzz fuzz-request fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
+.PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
 
 help:
@@ -193,7 +193,7 @@ bench-index: build-packages test-packages
 	$(SWIFT) build $(SIMULATE) --build-tests
 	BENCH_INDEX=1 Tests/swift-test $(SIMULATE) --skip-build --no-parallel --filter IndexLoadTests
 
-fuzz: build-packages $(addprefix fuzz-,request push yaml base64url claims jws jwe)
+fuzz: build-packages $(addprefix fuzz-,request http push yaml base64url claims jws jwe)
 
 FUZZ = $(SWIFT)c -parse-as-library -swift-version 6 -enable-upcoming-feature InternalImportsByDefault \
   -sanitize=fuzzer,address -use-ld=lld -O
@@ -206,6 +206,11 @@ fuzz-request:
 	@mkdir -p $(BUILD)-fuzz
 	$(FUZZ) Sources/WireProtocol/*.swift Tests/Fuzz/RequestParserFuzz.swift -o $(BUILD)-fuzz/request
 	$(call RUN_FUZZ,request,512)
+
+fuzz-http:
+	@mkdir -p $(BUILD)-fuzz
+	$(FUZZ) Sources/WireProtocol/*.swift Tests/Fuzz/HTTPRequestReaderFuzz.swift -o $(BUILD)-fuzz/http
+	$(call RUN_FUZZ,http,1024)
 
 fuzz-push:
 	@mkdir -p $(BUILD)-fuzz

@@ -63,27 +63,36 @@ extension TokenService {
     public func credential(_ text: UnsafeRawBufferPointer) throws(ServiceFault) -> Credential {
         if let token = SessionToken(text: text) { return .session(token) }
         guard StatelessTokens.looksSealed(text) else { return .refused(.unknown) }
-        switch try stateless.openGuest(text, now: guestSeconds) {
+        switch try stateless.openGuest(text, now: guestSeconds, latest: firstSecond) {
         case .valid(let guest):
-            return isEnded(guest) ? .refused(.revoked(.admin)) : .guest(guest)
+            return isEndedAsked(guest) ? .refused(.revoked(.admin)) : .guest(guest)
         case .expired: return .refused(.expired)
         case .unknown: return .refused(.unknown)
         }
     }
 
+    /// From when on guests are made, where everyone was logged out: they are judged by whole seconds, and one of the epoch's
+    /// own second would be from before it. That may be in the future: Redis's clock was set back, or another's is behind.
+    var firstSecond: UnixSeconds { max(guestSeconds, store.epoch.moment.map { $0.seconds + 1 } ?? guestSeconds) }
+
     /// Whether everyone was logged out since the guest was first made.
-    private func isEnded(_ guest: Guest) -> Bool {
+    private func isEndedAsked(_ guest: Guest) -> Bool {
         if !store.epoch.isCertain { refreshEpoch() }
-        return store.epoch.ends(made: guest.made.milliseconds)
+        return isEnded(guest)
     }
 
     /// How often the epoch is read where nobody tells of it: guests are answered without Redis.
     static let epochInterval = Duration.seconds(1)
 
     /// Where nobody tells of the epoch it is read all the time, so that the first guest after a pause is judged by it, too.
-    func readEpochUntold() {
-        guard stateless.hasKeys, !(sessions?.isTelling ?? false) else { return }
-        refreshEpoch()
+    /// And who did not answer, or was not told, is asked and told again.
+    func mindEpoch() {
+        guard store.isReady else { return }
+        if stateless.hasKeys, !(sessions?.isTelling ?? false) {
+            epochReadAt = store.instant
+            store.epoch.doubt()
+        }
+        store.mindEpoch()
     }
 
     private func refreshEpoch() {
@@ -122,7 +131,10 @@ extension FlowContext {
             noteSession(ofGuest: guest.sid)
             return copy
         case .absent:
-            let record = SessionRecord(guest: guest, digest: claim.digest, now: now)
+            // Redis may have told since the token was read that everyone was logged out.
+            guard !isEnded(guest) else { return StoredCopy(session: .ended(Tombstone(reason: .admin)), data: []) }
+            var record = SessionRecord(guest: guest, digest: claim.digest, now: now)
+            record.created = bornAfterEpoch(record.created)
             return StoredCopy(session: .live(record), data: [])
         case .live(let record):
             noteSession(ofGuest: guest.sid)

@@ -111,10 +111,13 @@ final class StatelessTokens {
 
     // MARK: Guests
 
-    func openGuest(_ text: UnsafeRawBufferPointer, now: UnixSeconds) throws(ServiceFault) -> Opened<Guest> {
+    /// - Parameter latest: until when guests may have been issued; a minute more is believed.
+    func openGuest(
+        _ text: UnsafeRawBufferPointer, now: UnixSeconds, latest: UnixSeconds
+    ) throws(ServiceFault) -> Opened<Guest> {
         let ring = try ring()
         if let guest = verified.find(text) { return now < guest.expires && now < guest.end ? .valid(guest) : .expired }
-        let opened = ring.openGuest(text, now: now)
+        let opened = ring.openGuest(text, now: now, latest: latest)
         if case .valid(let guest) = opened { verified.insert(guest, text) }
         return opened
     }

@@ -29,6 +29,8 @@ extension TokenService: FlowContext {
 
     var mayWriteUnread: Bool { store.epoch.isCertain && store.epoch.moment == nil }
 
+    func isEnded(_ guest: Guest) -> Bool { store.epoch.ends(made: guest.made.milliseconds) }
+
     var longestLife: Milliseconds {
         max(policy.maxAbsolute, stateless.policy.guestAbsolute.multipliedSaturating(by: 1_000))
     }

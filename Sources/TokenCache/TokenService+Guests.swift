@@ -27,8 +27,7 @@ extension TokenService {
     /// - Parameter lifetime: rounded up to a second; nil takes the daemon's default.
     public func issueGuest(lifetime: Milliseconds? = nil, _ signals: Signals) throws(ServiceFault) -> SessionView {
         do {
-            // Guests are judged by whole seconds: one of the epoch's own second would be from before it.
-            let now = max(guestSeconds, store.epoch.moment.map { $0.seconds + 1 } ?? guestSeconds)
+            let now = firstSecond
             let seconds = lifetime.map { max(1, $0 / 1_000 + ($0 % 1_000 > 0 ? 1 : 0)) }
             let (guest, text) = try stateless.newGuest(lifetime: seconds, signals, now: now)
             counters.guestsIssued &+= 1
@@ -77,7 +76,7 @@ extension TokenService {
     func verdict(on guest: Guest, _ signals: Signals, renews: Bool) throws(ServiceFault) -> Verdict {
         do {
             // Redis may have been asked since the token was read, and have told that everyone was logged out.
-            guard !store.epoch.ends(made: guest.made.milliseconds) else {
+            guard !isEnded(guest) else {
                 count(.revoked(.admin))
                 return .refused(.revoked(.admin))
             }

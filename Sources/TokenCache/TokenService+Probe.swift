@@ -125,7 +125,7 @@ private struct ProbeTrial {
 
     /// What only operators' commands and the janitor ask for.
     private func lookAround(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
-        store.readEpoch(at: store.router.first) { [store] result, _ in
+        store.readEpoch(at: store.router.first, isRequest: true) { [store] result, _ in
             if case .failure(let fault) = result { return done(.failure(fault)) }
             store.scan(ScanQuery(kind: .indexes, count: 1)) { done($0.map { _ in true }) }
         }

@@ -106,7 +106,10 @@ public final class TokenService {
             store.epoch.askWhereUnread()
             watch.changedAll()
         }
-        sessions?.onFlush = { [unowned self] in watch.changedAll() }
+        sessions?.onFlush = { [unowned self] in
+            store.epoch.doubt()
+            watch.changedAll()
+        }
         sessions?.onEpoch = { [unowned store] key in store.epochChanged(key) }
         store.epoch.isTold = { [unowned self] node in self.sessions?.isFresh(node, at: store.instant) ?? false }
         store.longestLife = { [unowned self] in longestLife }
@@ -120,8 +123,13 @@ public final class TokenService {
             self.sessions?.dropAll()
             watch.changedAll()
         }
+        store.epoch.onTold = { node in
+            logger.notice(
+                "a Redis that did not know that everyone was logged out knows it now",
+                metadata: ["redis": "\(node.endpoint)"])
+        }
         epochTimer = scheduler.makeTimer { [unowned self] in
-            readEpochUntold()
+            mindEpoch()
             epochTimer?.start(after: Self.epochInterval)
         }
         epochTimer?.start(after: Self.epochInterval)

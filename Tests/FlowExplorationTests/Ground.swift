@@ -48,6 +48,7 @@ final class Ground: FlowContext {
     func tidy(_ index: SubjectIndex, _ findings: [IndexFinding]) { tidied?(findings) }
     var mayWriteUnread: Bool { true }
     var longestLife: Milliseconds { policy.maxAbsolute }
+    func isEnded(_ guest: Guest) -> Bool { false }
     func bornAfterEpoch(_ now: UnixMilliseconds) -> UnixMilliseconds { now }
     func endLater(_ endings: [(sid: SessionID, generation: Int64)], of subject: [UInt8], _ reason: EndReason) {}
     func staleView(_ claim: Claim, needsData: Bool, isUnanswered: Bool) -> SessionView? { nil }
@@ -78,7 +79,7 @@ extension Ground {
         let now = time.seconds
         let made = try stateless.newGuest(lifetime: nil, Signals(), now: now)
         let opened = try made.text.withUnsafeBytes { (text) throws(ServiceFault) in
-            try stateless.openGuest(text, now: now)
+            try stateless.openGuest(text, now: now, latest: now)
         }
         guard case .valid(let guest) = opened else { throw UnexpectedEvent() }
         return guest

@@ -51,7 +51,9 @@ struct ModelTests {
             case 10: tidy()
             case 11 where number(0...1) == 0:
                 pick([
-                    script("epoch", "tc:s:~epoch", [notAfter(), "90000", pick(["", "", "3", String(bench.start + 5_000)])]),
+                    script(
+                        "epoch", "tc:s:~epoch",
+                        [notAfter(), "90000", pick(["0", "3", String(bench.start + 5_000)]), pick(["", "1"])]),
                     script("sweep", session(), [notAfter(), pick(["1", "2", "3"]), "80000", "2"]),
                 ])
             case 11: script("spend", "tc:x:\(number(0...2))", [notAfter(), "n\(number(0...2))", "80000"])

@@ -119,7 +119,7 @@ public final class ClusterSite: Sendable {
             [
                 "--cluster", "reshard", "127.0.0.1:\(from.port)", "--cluster-from", source, "--cluster-to", target,
                 "--cluster-slots", "\(count)", "--cluster-yes",
-            ], limit: .seconds(120))
+            ], limit: .seconds(300))
         guard tool.status == 0 else { throw HarnessFailure("redis-cli: \(tool.output.suffix(500)) \(tool.errors)") }
     }
 

@@ -7,7 +7,7 @@ extension KnownFault {
         unconfirmed, noMajority, noMap, noPassword, wrongPassword, noPasswordGiven, noPermission, noScriptPermission,
         unknownCommand, tooOld, otherServer, maxClients, cluster, clusterDown, notReachedYet, closed, overloaded,
         scriptLost, scriptRefused, scriptFailed, refused, notAReply, unexpected, firstCommands, noDatabase, wrongType,
-        late, unconfirmedEnd, subjectTooBusy,
+        late, unconfirmedEnd, partlyProclaimed, subjectTooBusy,
         sessionTooBusy, recordTooNew, recordDamaged, internalFault,
     ]
 
@@ -190,6 +190,12 @@ extension KnownFault {
     public static let unconfirmedEnd = KnownFault(
         "the end of this session was asked for, and Redis has not confirmed it",
         means: "a REVOKE, LOGIN or ROTATE went without an answer", remedy: "log out again once Redis answers")
+    public static let partlyProclaimed = KnownFault(
+        "everyone is logged out, and not all servers know it yet", detail: ": 1 of 3, …",
+        means: "a master was away when REVOKEEVERYONE came; daemons tell it when it is there again",
+        remedy:
+            "bring the master back; what is left of sessions is swept when REVOKEEVERYONE is repeated, or goes by itself"
+    )
     public static let subjectTooBusy = KnownFault(
         "the subject's sessions change faster than they could be ended",
         means: "somebody logs in all the time while REVOKEALL runs", remedy: "repeat it")

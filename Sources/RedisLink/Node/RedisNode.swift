@@ -263,10 +263,12 @@ public final class RedisNode {
     /// Sends a command that reads, behind all that were sent before. Its answer is not believed where the server has
     /// lost its role.
     /// - Parameters: as for `RedisLink.send`.
+    ///   - isRequest: somebody waits for it: proofs go on for a while.
     public func send(
-        _ command: RedisCommand, repeatable: Bool, asking: Bool = false, completion: @escaping RedisLink.Completion
+        _ command: RedisCommand, repeatable: Bool, asking: Bool = false, isRequest: Bool = true,
+        completion: @escaping RedisLink.Completion
     ) {
-        awaken()
+        if isRequest { awaken() }
         if let confirmationFault, link.state == .ready {
             return scheduler.later { completion(.failure(confirmationFault)) }
         }

@@ -40,9 +40,10 @@ struct RevokeEveryoneFlow: Flow {
         switch event {
         // As long as any session or guest from before may live.
         case .begin: return .proclaimEpoch(lifetime: context.longestLife)
-        case .proclaimed(let moment):
-            epoch = moment
+        case .proclaimed(let proclamation):
+            epoch = proclamation.moment
             context.report(.everyoneEnded)
+            if let missing = proclamation.missing { throw ServiceFault(missing) }
             return nextPage()
         case .scanned(let page):
             cursor = page.next

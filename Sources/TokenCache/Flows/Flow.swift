@@ -117,7 +117,7 @@ enum FlowEvent {
     case spent(isFirst: Bool)
     indirect case page(IndexPage)
     indirect case scanned(ScanPage)
-    case proclaimed(UnixMilliseconds)
+    case proclaimed(Proclamation)
     /// Whether there was one to end.
     case swept(Bool)
     case entered(IndexEntryOutcome)

@@ -16,6 +16,8 @@ protocol FlowContext: AnyObject {
     var mayWriteUnread: Bool { get }
     /// How long a session or a guest may live at most.
     var longestLife: Milliseconds { get }
+    /// Whether everyone was logged out since the guest was first made.
+    func isEnded(_ guest: Guest) -> Bool
     /// When a session counts as made that is made now: after the last time that everyone was logged out.
     func bornAfterEpoch(_ now: UnixMilliseconds) -> UnixMilliseconds
 

@@ -67,6 +67,7 @@ struct HolderFlow: Flow {
 extension FlowContext {
     /// A guest that no session was made of.
     func holder(_ guest: Guest, _ signals: Signals) throws -> Judged<FormHolder> {
+        guard !isEnded(guest) else { return .refused(.revoked(.admin)) }
         let isMismatch = try stateless.checkBindings(guest.bindings, signals, now: guestSeconds).isMismatch
         return isMismatch ? .refused(.mismatch) : .accepted(FormHolder(CSRFHolder(sid: guest.sid)))
     }

@@ -35,18 +35,22 @@ final class RevocationEpoch {
         init(_ node: RedisNode) { self.node = node }
     }
 
-    typealias Question = (RedisNode, @escaping (Result<UnixMilliseconds?, Unavailable>, _ tag: [UInt8]) -> Void) -> Void
+    typealias Question = (
+        RedisNode, _ isRequest: Bool, @escaping (Result<UnixMilliseconds?, Unavailable>, _ tag: [UInt8]) -> Void
+    ) -> Void
 
     /// Nil where none was ever read.
     private(set) var moment: UnixMilliseconds?
     /// Called when a later one was learned: everything known of sessions from before is over.
     var onChange: (UnixMilliseconds) -> Void = { _ in }
+    /// Called when a server that knew of less was told.
+    var onTold: (RedisNode) -> Void = { _ in }
     /// Whether a server tells of every change at the moment.
     var isTold: (RedisNode) -> Bool = { _ in false }
 
     private let router: RedisRouter
     private let read: Question
-    private let tell: (RedisNode, UnixMilliseconds, @escaping () -> Void) -> Void
+    private let tell: (RedisNode, UnixMilliseconds, @escaping (Bool) -> Void) -> Void
     private var readings: [Reading] = []
     private var doubts = 0
 
@@ -55,7 +59,7 @@ final class RevocationEpoch {
     ///   - tell: has a server know of an epoch.
     init(
         _ router: RedisRouter, read: @escaping Question,
-        tell: @escaping (RedisNode, UnixMilliseconds, @escaping () -> Void) -> Void
+        tell: @escaping (RedisNode, UnixMilliseconds, @escaping (Bool) -> Void) -> Void
     ) {
         self.router = router
         self.read = read
@@ -79,7 +83,22 @@ final class RevocationEpoch {
     func askWhereUnread() {
         for node in router.servers {
             let reading = self.reading(at: node)
-            if reading.basis != basis(of: node) { ask(reading) }
+            if reading.basis != basis(of: node) { ask(reading, isRequest: false) }
+        }
+    }
+
+    /// Has servers know of it that know of less.
+    func tellOthers() {
+        guard let moment else { return }
+        for reading in readings where reading.answered > 0 && !reading.isTelling && isServer(reading.node) {
+            guard reading.found ?? UnixMilliseconds(0) < moment else { continue }
+            reading.isTelling = true
+            tell(reading.node, moment) { [self] isTold in
+                reading.isTelling = false
+                guard isTold else { return }
+                reading.found = max(reading.found ?? moment, moment)
+                onTold(reading.node)
+            }
         }
     }
 
@@ -94,7 +113,7 @@ final class RevocationEpoch {
                 guard !isCertain, let node = owner() else { return done(result) }
                 let reading = self.reading(at: node)
                 let question = ask(reading)
-                hold(until: question, reading) { fault in done(fault.map(Result.failure) ?? result) }
+                hold(until: question, reading) { [self] in settle($0, of: node, result, done) }
             }
         }
         // So it is answered.
@@ -102,7 +121,7 @@ final class RevocationEpoch {
         let reading = self.reading(at: node)
         let question = reading.asked + 1
         send { [self] result in
-            hold(until: question, reading) { fault in done(fault.map(Result.failure) ?? result) }
+            hold(until: question, reading) { [self] in settle($0, of: node, result, done) }
         }
         // Behind it: no older than what was read.
         ask(reading)
@@ -115,10 +134,29 @@ final class RevocationEpoch {
         onChange(moment)
     }
 
+    /// - Parameter fault: of the question for the epoch; nil: it is known.
+    private func settle<Value>(
+        _ fault: Unavailable?, of node: RedisNode, _ result: Result<Value, Unavailable>,
+        _ done: @escaping SessionStore.Completion<Value>
+    ) {
+        guard let fault, case .success = result else { return done(result) }
+        // A server without slots has no key of its own; any other one knows as well.
+        guard !fault.isSilence, let other = router.servers.first(where: { $0 !== node && $0.state == .ready }) else {
+            return done(.failure(fault))
+        }
+        let reading = self.reading(at: other)
+        let question = ask(reading)
+        hold(until: question, reading) { fault in done(fault.map(Result.failure) ?? result) }
+    }
+
     // MARK: One server
 
+    private func isServer(_ node: RedisNode) -> Bool {
+        router.isCluster ? router.servers.contains { $0 === node } : node === router.first
+    }
+
     private func isCertain(_ reading: Reading) -> Bool {
-        guard let basis = reading.basis else { return false }
+        guard let basis = reading.basis, isServer(reading.node) else { return false }
         return isTold(reading.node) && basis == self.basis(of: reading.node)
     }
 
@@ -136,11 +174,11 @@ final class RevocationEpoch {
 
     /// - Returns: which question it is.
     @discardableResult
-    private func ask(_ reading: Reading) -> UInt64 {
+    private func ask(_ reading: Reading, isRequest: Bool = true) -> UInt64 {
         reading.asked += 1
         let question = reading.asked
         let (armings, doubts) = (reading.node.armings, doubts)
-        read(reading.node) { [self] result, tag in
+        read(reading.node, isRequest) { [self] result, tag in
             var fault: Unavailable?
             switch result {
             case .success(let found):
@@ -165,14 +203,5 @@ final class RevocationEpoch {
         if reading.answered >= question { return body(nil) }
         if let failed = reading.failed, failed.question >= question { return body(failed.fault) }
         reading.waiting.append((question, body))
-    }
-
-    private func tellOthers() {
-        guard let moment else { return }
-        for reading in readings where reading.answered > 0 && !reading.isTelling {
-            guard reading.found ?? UnixMilliseconds(0) < moment else { continue }
-            reading.isTelling = true
-            tell(reading.node, moment) { reading.isTelling = false }
-        }
     }
 }

@@ -70,8 +70,8 @@ final class SessionStore {
     let scriptLifetime: Milliseconds
     /// `redis.timeout`.
     let timeout: Milliseconds
-    private(set) lazy var epoch = RevocationEpoch(router) { [unowned self] node, done in
-        readEpoch(at: node, done)
+    private(set) lazy var epoch = RevocationEpoch(router) { [unowned self] node, isRequest, done in
+        readEpoch(at: node, isRequest: isRequest, done)
     } tell: { [unowned self] node, moment, done in
         tellEpoch(moment, lifetime: longestLife(), to: node, done)
     }

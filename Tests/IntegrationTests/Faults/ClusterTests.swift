@@ -127,46 +127,55 @@ struct ClusterTests {
     }
 
     @Test("slots move to another master under load: nothing is refused, nothing unavailable, nothing forgotten")
-    func resharding() throws {
-        try withCluster { _, site, daemons in
-            let first = try daemons[0].client()
-            let tokens = try (0..<150).map { try first.issue("SUBJECT", "s\($0 % 7)") }
-            let problems = Mutex<[String]>([])
-            let asked = Mutex(0)
-            let isOver = Mutex(false)
-            let workers = try (0..<4).map { number in
-                let client = try daemons[number % 2].client()
-                let thread = Thread {
-                    var at = number
-                    while !isOver.withLock({ $0 }) {
-                        at += 1
-                        let reply = Result {
-                            switch at % 10 {
-                            case 0: try client.call("TOKEN.ISSUE", "SUBJECT", "s\(at % 7)", "IDLE", "60s")
-                            case 1: try client.call("TOKEN.SET", tokens[at % tokens.count], "DATA", "k", "\(at)")
-                            default: try client.call("TOKEN.VALIDATE", tokens[at % tokens.count])
-                            }
-                        }
-                        asked.withLock { $0 += 1 }
-                        let text = "\(reply)"
-                        if text.contains("UNAVAILABLE") || text.contains("unknown") || text.contains("ERR") {
-                            problems.withLock { $0.append(text) }
+    func resharding() throws { try reshard([400, 300]) }
+}
+
+/// Moves so many slots from the first master to the second, then from that to the third, and so on, while four workers ask.
+private func reshard(_ counts: [Int]) throws {
+    try withCluster { _, site, daemons in
+        let first = try daemons[0].client()
+        let tokens = try (0..<150).map { try first.issue("SUBJECT", "s\($0 % 7)") }
+        let problems = Mutex<[String]>([])
+        let latencies = Mutex<[Double]>([])
+        let isOver = Mutex(false)
+        let workers = try (0..<4).map { number in
+            let client = try daemons[number % 2].client()
+            let thread = Thread {
+                var at = number
+                while !isOver.withLock({ $0 }) {
+                    at += 1
+                    let start = ContinuousClock.now
+                    let reply = Result {
+                        switch at % 10 {
+                        case 0: try client.call("TOKEN.ISSUE", "SUBJECT", "s\(at % 7)", "IDLE", "60s")
+                        case 1: try client.call("TOKEN.SET", tokens[at % tokens.count], "DATA", "k", "\(at)")
+                        default: try client.call("TOKEN.VALIDATE", tokens[at % tokens.count])
                         }
                     }
+                    latencies.withLock { $0.append((ContinuousClock.now - start) / .milliseconds(1)) }
+                    let text = "\(reply)"
+                    if text.contains("UNAVAILABLE") || text.contains("unknown") || text.contains("ERR") {
+                        problems.withLock { $0.append(text) }
+                    }
                 }
-                thread.start()
-                return thread
             }
-            let masters = try site.masters()
-            try site.reshard(400, from: masters[0], to: masters[1])
-            try site.reshard(300, from: masters[1], to: masters[2])
-            isOver.withLock { $0 = true }
-            _ = try eventually("the workers have ended") { workers.allSatisfy(\.isFinished) ? true : nil }
-            let found = problems.withLock { $0 }
-            #expect(found.isEmpty, "\(found.count) of \(asked.withLock { $0 }): \(found.prefix(3))")
-            for token in tokens { #expect(try first.validate(token).isAccepted) }
-            #expect(asked.withLock { $0 } > 100)
+            thread.start()
+            return thread
         }
+        let masters = try site.masters()
+        for (place, count) in counts.enumerated() {
+            try site.reshard(count, from: masters[place % 3], to: masters[(place + 1) % 3])
+        }
+        isOver.withLock { $0 = true }
+        _ = try eventually("the workers have ended") { workers.allSatisfy(\.isFinished) ? true : nil }
+        let found = problems.withLock { $0 }
+        let all = latencies.withLock { $0.sorted() }
+        print(
+            "\(counts) slots moved: \(all.count) requests, p50 \(all[all.count / 2]) ms, p99",
+            "\(all[all.count * 99 / 100]) ms, longest \(all.last ?? 0) ms, \(found.count) failed")
+        #expect(found.isEmpty, "\(found.prefix(3))")
+        for token in tokens { #expect(try first.validate(token).isAccepted) }
+        #expect(all.count > 100)
     }
 }
 
@@ -205,6 +214,9 @@ struct ClusterFailoverTests {
             return isOver && hasHeir && isOK ? Date() : nil
         }
     }
+
+    @Test("2,500 slots move under load: nothing is refused, nothing unavailable, nothing forgotten")
+    func resharding() throws { try reshard([2_500]) }
 
     @Test("one that is killed: the others' sessions go on, and its own within a second of the cluster's being whole")
     func killed() throws {

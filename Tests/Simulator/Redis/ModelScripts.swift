@@ -297,7 +297,8 @@ enum ModelScripts {
         func epoch() -> ModelReply {
             var before: Int64 = 0
             if case .string(let text)? = redis.find(key)?.value { before = number(text) ?? 0 }
-            let moment = number(arguments[2]) ?? max(now, before + 1_000)
+            var moment = number(arguments[2]) ?? 0
+            if arguments[3] == bytes("1") { moment = max(moment, now, before + 1_000) }
             guard moment > before else { return answer("done", .integer(before)) }
             if isBent(.epochSkipped) { return answer("done", .integer(moment)) }
             redis.put(key, ModelEntry(value: .string(decimal(moment)), expireAt: now + (number(arguments[1]) ?? 0)))
