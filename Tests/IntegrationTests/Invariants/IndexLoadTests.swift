@@ -94,6 +94,30 @@ struct IndexLoadTests {
             #expect(walked >= 1_000_000)
             print("\(walked) indexes in \(Int(walking)) s of walking: a visit \(busy); without the janitor \(quiet)")
             #expect(busy.milliseconds(at: 0.99) <= 1.5 * quiet.milliseconds(at: 0.99))
+            // Too many for the look at all keys with which a test ends.
+            #expect(try world.requireServer().client().call("FLUSHALL") == .simple("OK"))
+        }
+    }
+
+    @Test("200,000 sessions are swept after REVOKEEVERYONE: a visitor is served meanwhile")
+    func everyone() throws {
+        try withWorld(settings: Self.cold) { world in
+            var visitor = try Visitor(world)
+            try Self.fill(world, (0..<200_000).map { ["TOKEN.ISSUE", "SUBJECT", "subject-\($0)"] })
+            let quiet = try visitor.come(for: .seconds(10))
+            let admin = try RESPClient(path: world.daemon.socket, limit: .seconds(120))
+            let start = ContinuousClock.now
+            let sweep = Background {
+                let count = try admin.fields("TOKEN.REVOKEEVERYONE").integer("count")
+                guard count >= 200_000 else { throw HarnessFailure("\(count) ended") }
+            }
+            let busy = try visitor.come(for: .seconds(10))
+            try sweep.stop()
+            print(
+                "200,000 sessions swept in \((ContinuousClock.now - start) / .seconds(1)) s: a visit \(busy);",
+                "without the sweep \(quiet)")
+            #expect(busy.milliseconds(at: 0.5) <= 3 * quiet.milliseconds(at: 0.5))
+            #expect(try world.requireServer().client().call("FLUSHALL") == .simple("OK"))
         }
     }
 
