@@ -128,11 +128,14 @@ struct ClusterTests {
 
     @Test("slots move to another master under load: nothing is refused, nothing unavailable, nothing forgotten")
     func resharding() throws { try reshard([400, 300]) }
+
+    @Test("and without the near cache, where every answer waits for when everyone was logged out")
+    func reshardingWithoutNearCache() throws { try reshard([200], settings: ["near-cache.max-memory": "0"]) }
 }
 
 /// Moves so many slots from the first master to the second, then from that to the third, and so on, while four workers ask.
-private func reshard(_ counts: [Int]) throws {
-    try withCluster { _, site, daemons in
+private func reshard(_ counts: [Int], settings: [String: String] = [:]) throws {
+    try withCluster(settings: settings) { _, site, daemons in
         let first = try daemons[0].client()
         let tokens = try (0..<150).map { try first.issue("SUBJECT", "s\($0 % 7)") }
         let problems = Mutex<[String]>([])
