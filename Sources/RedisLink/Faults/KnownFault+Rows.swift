@@ -97,7 +97,8 @@ extension KnownFault {
             + "`redis-cli -p 26379 SENTINEL MASTERS` at each")
     static let unconfirmed = KnownFault(
         "the Sentinels do not confirm that Redis is still the master",
-        means: "fewer than half of them answered within 2 s (`redis.sentinel-quorum: require`)",
+        means: "fewer than half of them answered within 2 s, and not all replicas are in step "
+            + "(`redis.sentinel-quorum: require`)",
         remedy:
             "are the Sentinels running, and can this host reach them? the log names those that do not answer")
     static let noMajority = KnownFault(

@@ -282,6 +282,10 @@ struct LinkMachine<Waiter> {
     }
 
     private mutating func becomeReady(now: MonotonicInstant) {
+        // What INFO says here is what ROLE would say: both look whether the server has a master at that moment
+        // (`server.masterhost`), and each connection asks anew before it is used. A master that is demoted later refuses the
+        // beat, as does a replica that may not be asked for INFO, and a Sentinel that demotes it has it end its connections.
+        // Source: redis.io/docs/reference/sentinel-clients.
         if settings.requiresMaster, !settings.isSentinel, serverInfo.role == "slave" {
             return lose(RedisFault(.readOnly, .readOnly), now: now)
         }

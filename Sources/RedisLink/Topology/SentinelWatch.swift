@@ -4,7 +4,7 @@ public import Logging
 /// Asks the Sentinels, all of them, twice a second, and leads the node to whichever Redis they name.
 ///
 /// `SentinelMachine` decides. Their messages about a switch are not waited for: in a planned failover one comes seconds
-/// after the answers have changed. Belongs to its loop's thread.
+/// after the answers have changed. Where too few of them answer, the master's replicas are asked. Belongs to its loop's thread.
 public final class SentinelWatch: RedisTopology {
     public struct Settings {
         /// Of the Sentinels that are asked at first: others are learned from them.
@@ -27,13 +27,21 @@ public final class SentinelWatch: RedisTopology {
     private final class Watched {
         let link: RedisLink
         let address: SentinelMachine.Address
+        /// Named in `redis.url`: it is asked for ever. One that was learned goes when it is gone.
+        let isConfigured: Bool
+        /// When it answered last, or another one named it.
+        var heardAt: MonotonicInstant
         /// Its own, 40 digits, once it told it on this connection: without it its word is not counted, as it may be known
         /// under another address as well.
         var id: String?
 
-        init(_ link: RedisLink, _ address: SentinelMachine.Address) {
+        init(
+            _ link: RedisLink, _ address: SentinelMachine.Address, isConfigured: Bool, heardAt: MonotonicInstant
+        ) {
             self.link = link
             self.address = address
+            self.isConfigured = isConfigured
+            self.heardAt = heardAt
         }
     }
 
@@ -41,6 +49,8 @@ public final class SentinelWatch: RedisTopology {
     static let interval = Duration.milliseconds(500)
     /// Between two questions for other Sentinels, in questions.
     private static let roundsPerSearch = 20
+    /// A Sentinel that was learned, does not answer and is not named by any other is gone after so long.
+    static let patience = Duration.seconds(300)
 
     private let host: LinkHost
     private let node: RedisNode
@@ -50,6 +60,8 @@ public final class SentinelWatch: RedisTopology {
     private var watched: [Watched] = []
     private var timer: (any SchedulerTimer)?
     private var rounds = 0
+    /// The replicas of the master, while they are asked.
+    private var rollCall: ReplicaRollCall?
 
     /// - Parameter node: made with `RedisEndpoint.sought`, and not started by anybody else.
     public init(host: LinkHost, node: RedisNode, settings: Settings, logger: Logger) {
@@ -67,7 +79,9 @@ public final class SentinelWatch: RedisTopology {
                 lifetime: SentinelMachine.answerLifetime, fault: RedisFault(.readOnly, .unconfirmed))
         }
         node.leave(RedisFault(.unreachable, .noMajority))
-        for (host, port) in settings.sentinels { watch(SentinelMachine.Address(host: host, port: port)) }
+        for (host, port) in settings.sentinels {
+            watch(SentinelMachine.Address(host: host, port: port), isConfigured: true)
+        }
         timer?.start(after: Self.interval)
     }
 
@@ -82,15 +96,20 @@ public final class SentinelWatch: RedisTopology {
 
     public func close() {
         timer?.cancel()
-        for sentinel in watched {
-            sentinel.link.onStateChange = nil
-            sentinel.link.close()
-        }
+        dismissReplicas()
+        for sentinel in watched { dismiss(sentinel) }
+    }
+
+    private func dismiss(_ sentinel: Watched) {
+        sentinel.link.onStateChange = nil
+        sentinel.link.close()
+        // It closes its connection in the next turn.
+        host.scheduler.later { _ = sentinel }
     }
 
     // MARK: Asking
 
-    private func watch(_ address: SentinelMachine.Address) {
+    private func watch(_ address: SentinelMachine.Address, isConfigured: Bool = false) {
         guard watched.count < SentinelMachine.mostSentinels, !watched.contains(where: { $0.address == address }) else {
             return
         }
@@ -101,7 +120,8 @@ public final class SentinelWatch: RedisTopology {
         link.password = settings.password
         let endpoint = RedisEndpoint.tcp(host: address.host, port: address.port, login: settings.login)
         let sentinel = Watched(
-            RedisLink(host: host, endpoint: endpoint, settings: link, scripts: [], logger: logger), address)
+            RedisLink(host: host, endpoint: endpoint, settings: link, scripts: [], logger: logger), address,
+            isConfigured: isConfigured, heardAt: host.scheduler.now)
         sentinel.link.onStateChange = { [weak self, weak sentinel] state in
             guard let self, let sentinel else { return }
             // Another one may stand behind the next connection.
@@ -115,6 +135,7 @@ public final class SentinelWatch: RedisTopology {
     private func askAll() {
         rounds += 1
         for sentinel in watched where sentinel.link.state == .ready { ask(sentinel) }
+        askReplicas()
         timer?.start(after: Self.interval)
     }
 
@@ -132,42 +153,107 @@ public final class SentinelWatch: RedisTopology {
         }
     }
 
-    /// Both questions go out in one write: the address tells of a failover first, the epoch of which one it is. The epoch is
+    /// All questions go out in one write: the address tells of a failover first, the epoch of which one it is. The epoch is
     /// asked first: where a failover comes between, the new address has the old epoch and means nothing.
     private func ask(_ sentinel: Watched) {
         guard sentinel.link.pendingRequests < 4 else { return }
         if sentinel.id == nil { identify(sentinel) }
         let askedAt = host.scheduler.now
         var facts: RedisReply?
-        sentinel.link.send(RedisCommand("SENTINEL", "MASTER", settings.masterName), repeatable: false) { result in
+        var replicas: RedisReply?
+        let link = sentinel.link
+        link.send(RedisCommand("SENTINEL", "MASTER", settings.masterName), repeatable: false) { result in
             if case .success(let reply) = result { facts = reply }
         }
-        sentinel.link.send(
+        if settings.requiresQuorum {
+            link.send(RedisCommand("SENTINEL", "REPLICAS", settings.masterName), repeatable: false) { result in
+                if case .success(let reply) = result { replicas = reply }
+            }
+        }
+        link.send(
             RedisCommand("SENTINEL", "get-master-addr-by-name", settings.masterName), repeatable: false
         ) { [weak self, weak sentinel] result in
-            guard let self, let sentinel, let id = sentinel.id, let facts, case .success(let reply) = result,
-                let master = SentinelReply.address(reply), let answer = SentinelReply.answer(facts, master: master)
+            guard let self, let sentinel, case .success(let reply) = result else { return }
+            sentinel.heardAt = host.scheduler.now
+            guard let id = sentinel.id, let facts, let master = SentinelReply.address(reply),
+                let answer = SentinelReply.answer(facts, master: master, replicas: replicas)
             else { return }
             perform(machine.answered(id, answer, askedAt: askedAt, now: host.scheduler.now))
         }
         guard rounds % Self.roundsPerSearch == 0 || watched.count < machine.known else { return }
-        sentinel.link.send(RedisCommand("SENTINEL", "SENTINELS", settings.masterName), repeatable: false) {
+        link.send(RedisCommand("SENTINEL", "SENTINELS", settings.masterName), repeatable: false) {
             [weak self] result in
             guard let self, case .success(let reply) = result else { return }
-            for (id, address) in SentinelReply.others(reply) where !watched.contains(where: { $0.id == id }) {
-                watch(address)
+            learn(SentinelReply.others(reply))
+        }
+    }
+
+    /// A Sentinel told of others: new ones are asked from now on, and who has been gone for long, by everybody's word, is
+    /// not any more. While none answers nobody says so.
+    private func learn(_ others: [(id: String, SentinelMachine.Address)]) {
+        let now = host.scheduler.now
+        for (id, address) in others {
+            var isWatched = false
+            for sentinel in watched where sentinel.id == id || sentinel.address == address {
+                sentinel.heardAt = now
+                isWatched = true
+            }
+            if !isWatched { watch(address) }
+        }
+        watched.removeAll { sentinel in
+            guard !sentinel.isConfigured, sentinel.heardAt.duration(to: now) > Self.patience else { return false }
+            logger.notice(
+                "a Sentinel is gone, and no other names it: it is not asked any more",
+                metadata: ["sentinel": "\(sentinel.link.endpoint)"])
+            dismiss(sentinel)
+            return true
+        }
+    }
+
+    // MARK: The replicas' word
+
+    /// Asks the master who follows it, and where too few Sentinels answer, which of those have what it writes.
+    private func askReplicas() {
+        guard settings.requiresQuorum else { return }
+        if machine.master != nil, node.link.state == .ready, node.serverInfo.role != nil {
+            node.link.inquire(RedisCommand("INFO", "replication")) { [weak self] result in
+                guard let self, case .success(let reply) = result, let roll = ReplicationText.roll(reply, written: 0)
+                else { return }
+                machine.told(roll.listed, now: host.scheduler.now)
             }
         }
+        guard machine.needsReplicas(at: host.scheduler.now) else { return dismissReplicas() }
+        let call = rollCall ?? callReplicas()
+        call.count = machine.promotable?.count ?? 1
+    }
+
+    private func callReplicas() -> ReplicaRollCall {
+        logger.warning(
+            "too few Sentinels answer: the replicas are asked whether this is still the master", metadata: place)
+        let call = ReplicaRollCall(on: host, endpoint: node.endpoint, settings: node.settings, logger: logger)
+        call.onRoll = { [weak self, weak call] roll, sentAt in
+            guard let self, let call, let run = call.link.serverInfo.runID, run == node.serverInfo.runID else { return }
+            perform(machine.told(roll, sentAt: sentAt, now: host.scheduler.now))
+        }
+        rollCall = call
+        return call
+    }
+
+    private func dismissReplicas() {
+        rollCall?.close()
+        rollCall = nil
     }
 
     private func perform(_ decisions: [SentinelMachine.Decision]) {
         for decision in decisions {
             switch decision {
             case .leave:
+                dismissReplicas()
                 logger.notice("the Sentinels name another master: this one is left", metadata: place)
                 node.confirm(askedAt: nil)
                 node.leave(RedisFault(.readOnly, .otherMaster))
             case .lead(let address):
+                dismissReplicas()
                 node.confirm(askedAt: nil)
                 node.lead(
                     to: .tcp(host: address.host, port: address.port, login: settings.masterLogin),
@@ -179,59 +265,4 @@ public final class SentinelWatch: RedisTopology {
     }
 
     private var place: Logger.Metadata { ["redis": "\(node.endpoint)", "epoch": "\(machine.epoch)"] }
-}
-
-/// What a Sentinel answers. Source: redis.io/docs/management/sentinel.
-enum SentinelReply {
-    /// `get-master-addr-by-name`: host and port.
-    static func address(_ reply: RedisReply) -> SentinelMachine.Address? {
-        guard case .array(let parts) = reply, parts.count == 2, case .bulk(let host) = parts[0],
-            case .bulk(let port) = parts[1]
-        else { return nil }
-        return parse(host, port)
-    }
-
-    /// `MASTER`: names and values of fields.
-    static func answer(_ reply: RedisReply, master: SentinelMachine.Address) -> SentinelMachine.Answer? {
-        guard case .array(let fields) = reply, let epoch = number("config-epoch", in: fields),
-            let others = number("num-other-sentinels", in: fields), (0...1_000).contains(others)
-        else { return nil }
-        return SentinelMachine.Answer(master: master, epoch: epoch, sentinels: Int(others) + 1)
-    }
-
-    /// `SENTINELS`: the others, each with its id.
-    static func others(_ reply: RedisReply) -> [(id: String, SentinelMachine.Address)] {
-        guard case .array(let others) = reply else { return [] }
-        return others.compactMap { other in
-            guard case .array(let fields) = other, let host = value("ip", in: fields),
-                let port = value("port", in: fields), let address = parse(host, port),
-                let id = value("runid", in: fields), id.count == 40
-            else { return nil }
-            return (String(decoding: id, as: UTF8.self), address)
-        }
-    }
-
-    private static func parse(_ host: [UInt8], _ port: [UInt8]) -> SentinelMachine.Address? {
-        guard (1...253).contains(host.count), host.allSatisfy({ (0x21...0x7e).contains($0) }),
-            let number = port.decimalNumber, let port = UInt16(exactly: number), port > 0
-        else { return nil }
-        return SentinelMachine.Address(host: String(decoding: host, as: UTF8.self), port: port)
-    }
-
-    private static func number(_ name: String, in fields: RedisArray) -> Int64? {
-        value(name, in: fields)?.decimalNumber
-    }
-
-    private static func value(_ name: String, in fields: RedisArray) -> [UInt8]? {
-        var index = 0
-        while index + 1 < fields.count {
-            if case .bulk(let key) = fields[index], key.elementsEqual(name.utf8),
-                case .bulk(let value) = fields[index + 1]
-            {
-                return value
-            }
-            index += 2
-        }
-        return nil
-    }
 }

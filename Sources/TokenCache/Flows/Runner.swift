@@ -31,10 +31,29 @@ extension TokenService {
     private func advance<F>(_ run: Run<F>, _ first: FlowEvent) {
         guard !run.isOver else { return }
         asking = run.peer
+        var event: FlowEvent? = first
         do {
-            var event: FlowEvent? = first
-            while let known = event { event = try perform(try run.flow.next(known, self), run) }
+            while let known = event {
+                let undecided = store.clock == nil ? run.flow : nil
+                do { event = try perform(try run.flow.next(known, self), run) } catch let fault as Unavailable {
+                    guard let undecided, store.clock == nil, fault == store.outage else { throw fault }
+                    run.flow = undecided
+                    return awaitTime(run, known)
+                }
+            }
         } catch { fail(run, error) }
+    }
+
+    /// Nothing could be decided for lack of Redis's time, as when a new master was named and has not been reached yet: it is
+    /// asked for, and waited for as for any answer.
+    private func awaitTime<F>(_ run: Run<F>, _ event: FlowEvent) {
+        run.leftMemory = true
+        store.askTime { [self] result in
+            switch result {
+            case .success: advance(run, event)
+            case .failure(let fault): if !run.isOver { fail(run, fault) }
+            }
+        }
     }
 
     /// A request's time is up. A forced write that is still out is denied before anybody who waits for it goes on; its

@@ -59,7 +59,9 @@ extension Checker {
         }
         for daemon in 0..<daemons {
             for sentinel in fleet.sentinels {
-                let isReached = !sentinel.isDown && fleet.isWay("d\(daemon)", sentinel.host)
+                let isReached =
+                    !sentinel.isDown && fleet.isWay("d\(daemon)", sentinel.host)
+                    && !fleet.ignores(sentinel.number, daemon)
                 let since = masters.reachedSince[daemon][sentinel.number]
                 masters.reachedSince[daemon][sentinel.number] = isReached ? since ?? now : nil
             }

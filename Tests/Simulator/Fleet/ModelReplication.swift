@@ -11,6 +11,8 @@ final class ModelReplication {
         var isSynchronised = true
         /// How much of its master it knows.
         var offset: Int = 0
+        /// Of all that its master wrote, what that one knows it to have.
+        var acknowledged: Int = 0
     }
 
     let agenda: Agenda
@@ -21,6 +23,8 @@ final class ModelReplication {
     /// By replica.
     private var followings: [Int: Following] = [:]
     private var rounds: [Int: Int] = [:]
+    /// How much each server has written.
+    private var written: [Int: Int] = [:]
 
     /// - Parameters:
     ///   - masters: those that are masters at first.
@@ -38,6 +42,7 @@ final class ModelReplication {
             servers[replica].demote()
             followings[replica] = Following(master: master)
         }
+        for server in servers { server.replication = self }
     }
 
     /// Whom a server follows; nil: nobody.
@@ -46,8 +51,19 @@ final class ModelReplication {
     /// How much of what its master did a replica knows; of replicas of one master the higher one knows more.
     func offset(of replica: Int) -> Int { followings[replica].map { $0.isSynchronised ? $0.offset : -1 } ?? 0 }
 
+    /// How much a server has written.
+    func written(by server: Int) -> Int { written[server, default: 0] }
+
+    /// Those who follow a server, and how much of what it wrote each of them said to have.
+    func followers(of server: Int) -> [(number: Int, isOnline: Bool, offset: Int)] {
+        followings.sorted { $0.key < $1.key }.filter { $0.value.master == server }.map {
+            ($0.key, $0.value.isSynchronised, $0.value.acknowledged)
+        }
+    }
+
     /// A key of a server was changed.
     func changed(_ server: ModelRedis, _ key: String, _ entry: ModelEntry?) {
+        written[server.number, default: 0] += 1
         for (replica, following) in followings.sorted(by: { $0.key < $1.key }) where following.master == server.number {
             // What it takes over as a whole has it.
             guard following.isSynchronised else { continue }
@@ -70,6 +86,7 @@ final class ModelReplication {
         let due = following.waiting.prefix { $0.at <= agenda.now - lag }
         following.waiting.removeFirst(due.count)
         following.offset += due.count
+        following.acknowledged = written(by: following.master) - following.waiting.count
         followings[replica] = following
         servers[replica].follow(due.map { ($0.key, $0.entry) })
         if !following.waiting.isEmpty { schedule(replica, after: delay()) }
@@ -110,6 +127,7 @@ final class ModelReplication {
                 return synchronise(replica)
             }
             followings[replica]?.isSynchronised = true
+            followings[replica]?.acknowledged = written(by: following.master)
             servers[replica].synchronise(with: servers[following.master].keys)
         }
     }

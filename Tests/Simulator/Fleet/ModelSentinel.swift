@@ -174,6 +174,11 @@ final class ModelSentinel: SimulatedServer {
                 "name", SentinelFleet.masterName, "ip", fleet.servers[said.master].host, "port",
                 String(SentinelFleet.redisPort), "config-epoch", String(said.epoch), "num-other-sentinels",
                 String(others), "quorum", String(fleet.quorum))
+        case "REPLICAS":
+            return .array(
+                fleet.servers.filter { $0.number != said.master }.map {
+                    .words("name", $0.host, "ip", $0.host, "port", String(SentinelFleet.redisPort))
+                })
         case "SENTINELS":
             return .array(
                 fleet.sentinels.filter { $0 !== self }.map { other in
@@ -197,6 +202,7 @@ final class ModelSentinel: SimulatedServer {
 
         func receive(_ bytes: [UInt8]) {
             guard !sentinel.isDown else { return stream.closedByServer() }
+            guard !sentinel.fleet.ignores(sentinel.number, stream.path.daemon) else { return }
             reader.feed(bytes)
             var output: [UInt8] = []
             while let words = reader.next() { sentinel.answer(words).encode(into: &output, isRESP3: false) }

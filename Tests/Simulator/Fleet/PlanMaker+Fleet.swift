@@ -6,7 +6,7 @@ extension PlanMaker {
             let now = between(1_200, max(1_300, length - 2_500)) + Int64(round) * 3_000
             let daemon = between(0, Int64(setup.daemons) - 1)
             let span = between(1_500, 5_000)
-            switch between(0, 9) {
+            switch between(0, 12) {
             case 0, 1, 2: add(now, "sentinel failover \(between(0, 2))")
             case 3, 4:
                 add(now, "server master crash")
@@ -16,6 +16,12 @@ extension PlanMaker {
                 add(now + span, "server all resume")
             case 7: add(now, "partition master for \(span)")
             case 8: add(now, "partition master d\(daemon) for \(span)")
+            case 9, 10, 11:
+                // One whom most of them do not answer, or none does: it has the replicas' word.
+                for sentinel in 0..<pick([2, 3, 3]) {
+                    add(now - 300, "sentinel ignore \(sentinel) \(daemon) for \(span + 1_500)")
+                }
+                add(now + between(500, 2_500), "sentinel failover \(between(0, 2))")
             default:
                 // One that hears of few.
                 let sentinel = between(0, 2)
@@ -23,9 +29,11 @@ extension PlanMaker {
                 add(now, "sentinel failover \(between(0, 2))")
             }
             if chance(20) {
-                let sentinel = between(0, 2)
-                add(now + between(-500, 500), "sentinel stop \(sentinel)")
-                add(now + span + 500, "sentinel start \(sentinel)")
+                let first = between(0, 2)
+                for sentinel in [first, (first + 1) % 3].prefix(Int(pick([1, 2]))) {
+                    add(now + between(-500, 500), "sentinel stop \(sentinel)")
+                    add(now + span + 500, "sentinel start \(sentinel)")
+                }
             }
             // One that comes to the new master late.
             if chance(30) { add(now + between(100, 1_000), "network refuse \(daemon) both for \(between(800, 2_500))") }

@@ -19,6 +19,8 @@ final class SentinelFleet: ServerGroup {
     /// So long a server is left a master of which it is known that it is none.
     let demotesAfter: SimulatedTime
     let quorum = 2
+    /// Until when a Sentinel does not answer a daemon: by Sentinel, by daemon.
+    private var ignored: [Int: [Int: SimulatedTime]] = [:]
 
     static let hosts = 3
     static let masterName = "sessions"
@@ -51,6 +53,13 @@ final class SentinelFleet: ServerGroup {
     }
 
     func isWay(_ one: String, _ other: String) -> Bool { network.cutOff(one, other) == 0 }
+
+    /// A daemon is not answered by a Sentinel for a while, and everybody else is.
+    func ignore(_ daemon: Int, at sentinel: Int, until end: SimulatedTime) {
+        ignored[sentinel, default: [:]][daemon] = end
+    }
+    func ignores(_ sentinel: Int, _ daemon: Int) -> Bool { ignored[sentinel]?[daemon].map { $0 > agenda.now } ?? false }
+    func answerAll() { ignored = [:] }
 
     func promote(_ server: Int, in epoch: Int64) {
         replication.promote(server)
@@ -90,6 +99,7 @@ final class SentinelFleet: ServerGroup {
         return sentinels.allSatisfy { !$0.isDown && $0.config == first } && master.faults.role == .master
             && !servers.contains { $0.isDown || $0.faults.isPaused || ($0.faults.role == .master && $0 !== master) }
             && network.partitions.allSatisfy { $0.until <= agenda.now }
+            && ignored.values.allSatisfy { $0.values.allSatisfy { $0 <= agenda.now } }
     }
 }
 

@@ -109,6 +109,7 @@ extension World {
         network.endPartitions()
         for server in group.servers { heal(server) }
         for sentinel in fleet?.sentinels ?? [] { sentinel.isDown = false }
+        fleet?.answerAll()
     }
 
     /// `host N | master | replica`, and what becomes of its Redis.
@@ -134,7 +135,7 @@ extension World {
         watchSettling()
     }
 
-    /// `failover N`, `stop N`, `start N`.
+    /// `failover N`, `stop N`, `start N`; `ignore N D for MS`: it does not answer daemon D.
     func sentinel(_ words: inout ArraySlice<String>) throws {
         guard let fleet else { throw NoSuchEvent() }
         let what = try word(&words)
@@ -143,6 +144,11 @@ extension World {
         case "failover": sentinel.failOver()
         case "stop": sentinel.isDown = true
         case "start": sentinel.isDown = false
+        case "ignore":
+            let daemon = try integer(&words)
+            try expect("for", &words)
+            let span = SimulatedTime.milliseconds(Int64(try integer(&words)))
+            fleet.ignore(daemon, at: sentinel.number, until: agenda.now + span)
         default: throw NoSuchEvent()
         }
         watchSettling()

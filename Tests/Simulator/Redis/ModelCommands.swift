@@ -29,6 +29,11 @@ enum ModelCommands {
         }
         if let refusal = refusal(name, words, connection, redis) { return .error(refusal) }
         let arguments = Array(words.dropFirst())
+        if name == "WAIT" {
+            let end = redis.agenda.now + .milliseconds(number(arguments.last) ?? 0)
+            redis.await(number(arguments.first) ?? 0, replicasUntil: end, on: connection)
+            return nil
+        }
         return connectionCommand(name, arguments, connection, redis) ?? keyCommand(name, arguments, redis)
     }
 
@@ -175,9 +180,24 @@ enum ModelCommands {
         switch section.lowercased() {
         case "server": "# Server\r\nredis_version:7.0.15\r\nredis_mode:\(redis.mode)\r\nrun_id:\(redis.runID)\r\n"
         case "replication":
-            "# Replication\r\nrole:\(redis.faults.role.rawValue)\r\nconnected_slaves:0\r\n"
+            "# Replication\r\nrole:\(redis.faults.role.rawValue)\r\n\(replicas(redis))"
         default: "# Other\r\n"
         }
+    }
+
+    /// Who follows it. With a removed rule all others do, and have all that it wrote.
+    private static func replicas(_ redis: ModelRedis) -> String {
+        guard let replication = redis.replication else { return "connected_slaves:0\r\nmaster_repl_offset:0\r\n" }
+        let written = replication.written(by: redis.number)
+        let followers =
+            redis.bent.contains(.replicasAreInStep)
+            ? replication.servers.filter { $0 !== redis }.map { ($0.number, true, written) }
+            : replication.followers(of: redis.number)
+        let lines = followers.enumerated().map { place, follower in
+            "slave\(place):ip=\(replication.servers[follower.0].host),port=\(SentinelFleet.redisPort),"
+                + "state=\(follower.1 ? "online" : "wait_bgsave"),offset=\(follower.2),lag=0\r\n"
+        }
+        return "connected_slaves:\(lines.count)\r\n\(lines.joined())master_repl_offset:\(written)\r\n"
     }
 
     private static func script(_ words: [[UInt8]], _ redis: ModelRedis) -> ModelReply {

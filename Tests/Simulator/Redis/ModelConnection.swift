@@ -8,6 +8,8 @@ final class ModelConnection: SimulatedPeer {
     private(set) var isOpen = true
     private var isClosing = false
     var isRESP3 = false
+    /// It waits for replicas.
+    var isBlocked = false
     /// ASKING came just before.
     var isAsking = false
     var isAuthenticated = false

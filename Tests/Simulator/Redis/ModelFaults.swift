@@ -26,4 +26,5 @@ enum BentStore: String, Hashable, CaseIterable {
     case fullRedisRefusesAccess
     case onlyBeatsAreTold, flushIsNotTold
     case anyBeatIsTaken, beatIsWrittenAgain
+    case replicasAreInStep
 }

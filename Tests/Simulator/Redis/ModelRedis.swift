@@ -35,6 +35,8 @@ final class ModelRedis: SimulatedServer {
 
     /// Nil where it is in none.
     weak var cluster: ModelCluster?
+    /// Nil where it is alone.
+    weak var replication: ModelReplication?
 
     /// Told of every key that a command changed, after it: by whom, and by which script or command.
     var onChange: (_ key: String, ModelEntry?, ChangeSource) -> Void = { _, _, _ in }
@@ -118,7 +120,9 @@ final class ModelRedis: SimulatedServer {
         let turn = waiting
         waiting = []
         for connection in turn where connection.isOpen {
-            while connection.isOpen, let command = connection.nextCommand() { run(command, on: connection) }
+            while connection.isOpen, !connection.isBlocked, let command = connection.nextCommand() {
+                run(command, on: connection)
+            }
         }
         tellChanges()
         for connection in connections { connection.flush() }
@@ -305,6 +309,28 @@ final class ModelRedis: SimulatedServer {
         untold = []
         for connection in connections where connection.trackedPrefix != nil { connection.tell(.null) }
         for connection in connections { connection.flush() }
+    }
+
+    /// WAIT: until so many replicas have what was written by now, or until then, the connection does nothing else.
+    func await(_ count: Int64, replicasUntil end: SimulatedTime, on connection: ModelConnection) {
+        let written = replication?.written(by: number) ?? 0
+        connection.isBlocked = true
+        look(for: count, written, until: end, on: connection)
+    }
+
+    private func look(
+        for count: Int64, _ written: Int, until end: SimulatedTime, on connection: ModelConnection
+    ) {
+        guard connection.isOpen else { return }
+        let replicas = replication?.followers(of: number).count { $0.isOnline && $0.offset >= written } ?? 0
+        guard !faults.isPaused, replicas >= count || agenda.now >= end else {
+            return agenda.after(.milliseconds(1)) { [weak self, weak connection] in
+                if let self, let connection { look(for: count, written, until: end, on: connection) }
+            }
+        }
+        connection.isBlocked = false
+        connection.reply(.integer(Int64(replicas)))
+        received(connection)
     }
 
     func pause() { faults.isPaused = true }

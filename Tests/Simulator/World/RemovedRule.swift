@@ -27,13 +27,15 @@ enum RemovedRule: String, CaseIterable, Sendable {
     // The beat.
     case beatIsToldWithTheChanges, beatIsOfItsTime, beatIsWrittenOnce
     // Masters that change.
-    case majorityLeads, oneNameEnds, majorityConfirms, acknowledgedIsRepeated, successionDropsAll
+    case majorityLeads, oneNameEnds, majorityConfirms, allReplicasConfirm, acknowledgedIsRepeated, successionDropsAll
     case silentIsLost, acknowledgedIsRepeatedInClusters
 
     /// How servers are found in the runs that are to miss it.
     var topology: Topology {
         switch self {
-        case .majorityLeads, .oneNameEnds, .majorityConfirms, .acknowledgedIsRepeated, .successionDropsAll: .sentinels
+        case .majorityLeads, .oneNameEnds, .majorityConfirms, .allReplicasConfirm, .acknowledgedIsRepeated,
+            .successionDropsAll:
+            .sentinels
         case .silentIsLost, .acknowledgedIsRepeatedInClusters: .cluster
         default: .one
         }
@@ -90,6 +92,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .majorityLeads: "a majority of the Sentinels leads to a master, and not one"
         case .oneNameEnds: "one Sentinel that names another master ends the present one"
         case .majorityConfirms: "nothing is served without a majority's word of the last 2 s"
+        case .allReplicasConfirm: "where too few of them answer, replicas count that have what the master wrote"
         case .acknowledgedIsRepeated: "ends, LOGINs and ROTATEs are repeated on a new master"
         case .silentIsLost: "a server of a cluster that was silent is used again only when another one names it"
         case .acknowledgedIsRepeatedInClusters: "in a cluster they are, on the new owner of their slots"
@@ -152,6 +155,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .beatIsToldWithTheChanges: [.onlyBeatsAreTold]
         case .beatIsOfItsTime: [.anyBeatIsTaken]
         case .beatIsWrittenOnce: [.beatIsWrittenAgain]
+        case .allReplicasConfirm: [.replicasAreInStep]
         default: []
         }
     }

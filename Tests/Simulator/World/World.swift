@@ -47,7 +47,7 @@ final class World {
         let make = { (number: Int) in
             let redis = ModelRedis(
                 agenda: agenda, number: number, seed: setup.seed,
-                scripts: TokenService.scripts + [RedisNode.beatScript], clockOffset: 137)
+                scripts: TokenService.scripts + [RedisNode.beatScript, ReplicaWait.script], clockOffset: 137)
             if setup.number("password") == 1 { redis.password = bytes("open sesame") }
             redis.bent = rule?.bentStore ?? []
             return redis
@@ -107,7 +107,8 @@ final class World {
     /// and answers.
     func split(_ moved: [Int]) {
         let promoted = ModelRedis(
-            agenda: agenda, number: 1, seed: setup.seed, scripts: TokenService.scripts + [RedisNode.beatScript],
+            agenda: agenda, number: 1, seed: setup.seed,
+            scripts: TokenService.scripts + [RedisNode.beatScript, ReplicaWait.script],
             clockOffset: redis.clockOffset)
         promoted.password = redis.password
         promoted.bent = redis.bent
