@@ -221,6 +221,9 @@ struct ClusterFailoverTests {
     @Test("2,500 slots move under load: nothing is refused, nothing unavailable, nothing forgotten")
     func resharding() throws { try reshard([2_500]) }
 
+    @Test("a master gives away all its slots under load, without the near cache: nothing is unavailable either")
+    func drained() throws { try reshard([5_461], settings: ["near-cache.max-memory": "0"]) }
+
     @Test("one that is killed: the others' sessions go on, and its own within a second of the cluster's being whole")
     func killed() throws {
         try withCluster(replicas: 1) { stage, site, daemons in
