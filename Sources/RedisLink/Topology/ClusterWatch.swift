@@ -371,14 +371,9 @@ public final class ClusterWatch: RedisTopology {
     }
 
     private func dispatch(_ request: RoutedRequest) {
-        let owner: RedisNode?
-        if let slot = request.slot {
-            owner = router.owner(of: slot)
-        } else {
-            let first = router.first
-            owner = first.state == .ready ? first : router.nodes.first { $0.state == .ready } ?? first
+        if let owner = request.slot.map(router.owner) ?? router.first {
+            return send(request, to: owner, asking: false)
         }
-        if let owner { return send(request, to: owner, asking: false) }
         let fault = map == nil ? RedisFault(.unreachable, .noMap) : RedisFault(.clusterDown, .clusterDown)
         host.scheduler.later { [router] in request.done(.failure(fault), router.first) }
     }
