@@ -35,21 +35,27 @@ final class AcknowledgedChanges: Sendable {
         }
     }
 
-    private let sessions = Mutex<[Session]>([])
+    /// So many sessions of a worker are left alone: a change is of one that was made well before it, and that replicas
+    /// may have when they do not get the change.
+    private static let reserve = 150
+
+    /// The token of issue → what became of the session. Absent where nobody knows.
+    private let sessions = Mutex<[String: Session]>([:])
     private let workers = Mutex<[Background]>([])
 
     /// Begins, with two workers at each daemon.
     init(at daemons: [Daemon]) throws {
         for (number, daemon) in (daemons + daemons).enumerated() {
             let client = try daemon.client()
-            let count = Mutex(0)
+            let waiting = Mutex<(tokens: [String], round: Int)>(([], 0))
             let worker = Background { [self] in
-                let round = count.withLock { count in
-                    count += 1
-                    return count
-                }
-                if let session = try Self.change(client, round, "user-\(number)-\(round % 50)") {
-                    sessions.withLock { $0.append(session) }
+                try waiting.withLock { waiting in
+                    waiting.round += 1
+                    let subject = "user-\(number)-\(waiting.round % 50)"
+                    if let token = try issue(client, subject) { waiting.tokens.append(token) }
+                    if waiting.tokens.count > Self.reserve {
+                        try change(client, waiting.tokens.removeFirst(), waiting.round)
+                    }
                 }
                 letPass(.milliseconds(1))
             }
@@ -57,28 +63,35 @@ final class AcknowledgedChanges: Sendable {
         }
     }
 
-    /// One session more, and what became of it; nil where its last change was not acknowledged: then nobody knows.
-    private static func change(_ client: RESPClient, _ round: Int, _ subject: String) throws -> Session? {
+    private func issue(_ client: RESPClient, _ subject: String) throws -> String? {
         guard let token = try acknowledged(client, "TOKEN.ISSUE", "SUBJECT", subject)?.newToken() else { return nil }
-        let change = Change.allCases[round % Change.allCases.count]
-        switch change {
-        case .issued: return Session(change: change, token: token, former: nil, subject: subject)
-        case .ended:
-            guard try acknowledged(client, "TOKEN.REVOKE", token) != nil else { return nil }
-            return Session(change: change, token: token, former: nil, subject: subject)
-        case .loggedIn, .rotated:
-            let next = change == .rotated ? subject : "\(subject)-again"
-            let command = change == .rotated ? ["TOKEN.ROTATE", token] : ["TOKEN.LOGIN", token, next]
-            guard let successor = try acknowledged(client, command)?.newToken() else { return nil }
-            return Session(change: change, token: successor, former: token, subject: next)
-        }
+        sessions.withLock { $0[token] = Session(change: .issued, token: token, former: nil, subject: subject) }
+        return token
     }
 
-    private static func acknowledged(_ client: RESPClient, _ command: String...) throws -> Fields? {
+    /// A login, a rotation or an end, in turn.
+    private func change(_ client: RESPClient, _ token: String, _ round: Int) throws {
+        guard let session = sessions.withLock({ $0.removeValue(forKey: token) }) else { return }
+        let change = [Change.loggedIn, .rotated, .ended][round % 3]
+        let next = change == .loggedIn ? "\(session.subject)-again" : session.subject
+        let command: [String] =
+            switch change {
+            case .loggedIn: ["TOKEN.LOGIN", token, next]
+            case .rotated: ["TOKEN.ROTATE", token]
+            case .issued, .ended: ["TOKEN.REVOKE", token]
+            }
+        guard let reply = try acknowledged(client, command) else { return }
+        let isEnded = change == .ended
+        let changed = Session(
+            change: change, token: isEnded ? token : try reply.newToken(), former: isEnded ? nil : token, subject: next)
+        sessions.withLock { $0[token] = changed }
+    }
+
+    private func acknowledged(_ client: RESPClient, _ command: String...) throws -> Fields? {
         try acknowledged(client, command)
     }
 
-    private static func acknowledged(_ client: RESPClient, _ command: [String]) throws -> Fields? {
+    private func acknowledged(_ client: RESPClient, _ command: [String]) throws -> Fields? {
         let reply = try client.call(command)
         if reply.errorCode == "UNAVAILABLE" { return nil }
         return try Fields(reply)
@@ -91,7 +104,7 @@ final class AcknowledgedChanges: Sendable {
     func outcome(_ client: RESPClient) throws -> Outcome {
         let sessions = sessions.withLock { $0 }
         var outcome = Outcome(sessions: sessions.count)
-        for session in sessions {
+        for session in sessions.values {
             let answer = try client.answered("TOKEN.VALIDATE", session.token)
             let formerIsAccepted = try session.former.map { try client.answered("TOKEN.VALIDATE", $0).isAccepted }
             let stands =

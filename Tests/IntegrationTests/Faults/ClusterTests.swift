@@ -33,6 +33,18 @@ struct ClusterTests {
         }
     }
 
+    @Test("who comes while a daemon starts waits until the masters are known: nobody is told that none is")
+    func starting() throws {
+        try withCluster(daemons: 0) { stage, site, _ in
+            for _ in 0..<5 {
+                let daemon = try stage.addDaemon(.url(site.url), readiness: .answers)
+                let client = try daemon.client()
+                #expect(try client.call("TOKEN.ISSUE").errorText == nil, "\(daemon.log)")
+                #expect(try DaemonFacts(client, "tokens").number("unavailable_answers") == 0)
+            }
+        }
+    }
+
     @Test(
         "hits come from memory, and what one daemon ends the other hears of, whichever master has it", .needsNearCache)
     func nearCache() throws {
@@ -209,7 +221,8 @@ struct ClusterFailoverTests {
             let passed = ContinuousClock.now - whole
             print("whole \(passed) after the cluster was")
             #expect(
-                passed < .milliseconds(1_500), "\(passed); a second, and half for the programs that looked; \(daemons[0].log)")
+                passed < .milliseconds(1_500),
+                "\(passed); a second, and half for the programs that looked; \(daemons[0].log)")
             for session in all {
                 for client in clients { #expect(try client.answered("TOKEN.VALIDATE", session.token).isAccepted) }
             }

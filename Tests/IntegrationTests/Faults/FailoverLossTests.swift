@@ -37,7 +37,7 @@ struct FailoverLossTests {
         let failovers = NearCacheWorld.rounds(2, long: 20)
         for round in 0..<failovers {
             let changes = try AcknowledgedChanges(at: daemons)
-            letPass(.seconds(1))
+            letPass(.milliseconds(1_500))
             let (master, replica) = try site.pair(round)
             let isLagging = !round.isMultiple(of: 2)
             if isLagging {

@@ -48,8 +48,8 @@ final class RedisProxy: Sendable {
             let port = try FreePort.find()
             listener = try ProxySocket.listen(port: port)
             url = try server.url(by: port)
-            // Of the same length: all ports have five digits.
-            renamed = (Array("127.0.0.1:\(server.port)@".utf8), Array("127.0.0.1:\(port)@".utf8))
+            // Of the same length: all ports have five digits. It does not know its address, being alone.
+            renamed = (Array(":\(server.port)@".utf8), Array(":\(port)@".utf8))
         }
         let engine = Mutex(ProxyEngine(listener: listener, renamed: renamed))
         background.withLock {
