@@ -75,10 +75,13 @@ public final class SentinelSite: Sendable {
         }
     }
 
-    /// Until the master has so many replicas in step, and every Sentinel holds them for fit.
-    public func awaitReplicas(of master: SiteMember, _ count: Int) throws {
-        _ = try eventually(within: .seconds(30), "the replicas are in step") {
-            try ask(master, ["INFO", "replication"]).count { $0.contains("state=online") } == count ? true : nil
+    /// Until the master, whichever it is by now, has so many replicas in step, and every Sentinel holds them for fit.
+    public func awaitReplicas(_ count: Int) throws {
+        _ = try eventually(within: .seconds(30), every: .milliseconds(50), "the replicas are in step") {
+            () throws -> Bool? in
+            let port = try masterPort(at: sentinels[0])
+            guard let master = servers.first(where: { $0.port == port }) else { return nil }
+            return try ask(master, ["INFO", "replication"]).count { $0.contains("state=online") } == count ? true : nil
         }
         for sentinel in sentinels {
             _ = try eventually(within: .seconds(60), "the Sentinels know the replicas") {

@@ -97,7 +97,7 @@ extension SentinelSite: LosingSite {
 
     func takeBack(_ dead: SiteMember, as heir: SiteMember) throws {
         try dead.restart("--replicaof", "127.0.0.1", "\(heir.port)")
-        try awaitReplicas(of: heir, 1)
+        try awaitReplicas(1)
     }
 }
 
@@ -115,6 +115,9 @@ extension ClusterSite: LosingSite {
 
     func takeBack(_ dead: SiteMember, as heir: SiteMember) throws {
         try dead.restart()
+        _ = try eventually("it hears that it is a replica now") {
+            try ask(dead, ["CLUSTER", "NODES"]).contains { $0.contains("myself,slave") } ? true : nil
+        }
         try awaitReplicas()
     }
 }
