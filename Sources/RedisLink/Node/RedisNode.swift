@@ -316,7 +316,8 @@ public final class RedisNode {
         askOwn(name, tries: Self.mostTags, send: send, completion: completion)
     }
 
-    private static let mostTags = 4
+    /// Slots move one after the other, from the lowest on: as many as may have moved since the map was asked for.
+    private static let mostTags = 64
 
     private func askOwn(
         _ name: [UInt8], tries: Int, send: @escaping ([UInt8], @escaping RedisLink.Completion) -> Void,
