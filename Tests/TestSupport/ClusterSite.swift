@@ -2,15 +2,7 @@ import Foundation
 
 /// A cluster of masters, each with a replica where there are any, on loopback ports.
 public final class ClusterSite: Sendable {
-    /// A server of the site.
-    public struct Member: Sendable {
-        public let port: Int
-        let child: ChildProcess
-
-        public func signal(_ number: Int32) { child.signal(number) }
-    }
-
-    public let members: [Member]
+    public let members: [SiteMember]
     private let folder: String
 
     /// How long, milliseconds, a server is silent before the others take it for dead.
@@ -42,8 +34,12 @@ public final class ClusterSite: Sendable {
                     && !map.contains { $0.contains("handshake") || $0.contains("fail") } ? true : nil
             }
         }
-        guard replicas > 0 else { return }
-        for member in try self.masters() {
+        if replicas > 0 { try awaitReplicas() }
+    }
+
+    /// Until each master has one that is in step.
+    public func awaitReplicas() throws {
+        for member in try masters() {
             _ = try eventually(within: .seconds(30), "the replicas are in step") {
                 try ask(member, ["INFO", "replication"]).contains { $0.contains("state=online") } ? true : nil
             }
@@ -51,37 +47,37 @@ public final class ClusterSite: Sendable {
     }
 
     /// Another site may take a port that was free a moment ago: then with others.
-    private static func start(_ place: String) throws -> Member {
+    private static func start(_ place: String) throws -> SiteMember {
         for _ in 0..<10 {
             let port = try FreePort.find()
-            let child = try start(port, bus: FreePort.find(), place)
+            let member = try start(port, bus: FreePort.find(), place)
             let isThere = try eventually("a server of the cluster answers or has ended") { () throws -> Bool? in
-                if child.ended != nil { return false }
+                if member.hasEnded { return false }
                 let tool = try Tool.run("redis-cli", ["-p", "\(port)", "CLUSTER", "MYID"])
                 return tool.status == 0 && tool.output.count >= 40 ? true : nil
             }
-            if isThere, child.ended == nil { return Member(port: port, child: child) }
+            if isThere, !member.hasEnded { return member }
         }
         throw HarnessFailure("no server of a cluster could be started in \(place)")
     }
 
-    private static func start(_ port: Int, bus: Int, _ place: String) throws -> ChildProcess {
-        try ChildProcess(
-            "redis-server",
+    private static func start(_ port: Int, bus: Int, _ place: String) throws -> SiteMember {
+        try SiteMember(
+            port: port,
             [
                 "--port", "\(port)", "--cluster-port", "\(bus)", "--dir", place, "--save", "", "--appendonly", "no",
                 "--cluster-enabled", "yes", "--cluster-node-timeout", "\(nodeTimeout)",
                 "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes",
-            ], name: "redis", folder: place)
+            ], folder: place)
     }
 
     deinit { stop() }
 
     /// Ends everything.
-    public func stop() { for member in members { member.child.kill9() } }
+    public func stop() { for member in members { member.kill9() } }
 
     /// Those that are masters with slots, as whichever answers first has it.
-    public func masters() throws -> [Member] {
+    public func masters() throws -> [SiteMember] {
         for member in members {
             let map = try ask(member, ["CLUSTER", "NODES"])
             guard !map.isEmpty else { continue }
@@ -95,8 +91,28 @@ public final class ClusterSite: Sendable {
         return []
     }
 
+    /// A replica of a master.
+    public func replica(of master: SiteMember) throws -> SiteMember? {
+        guard let id = try ask(master, ["CLUSTER", "MYID"]).first else { return nil }
+        return try members.first { member in
+            try ask(member, ["CLUSTER", "NODES"]).contains { $0.contains("myself,slave") && $0.contains(id) }
+        }
+    }
+
+    /// When the cluster has a master for every slot again, as a server other than the lost one has it.
+    public func awaitWhole(without lost: SiteMember) throws -> ContinuousClock.Instant {
+        let others = members.filter { $0.port != lost.port }
+        return try eventually(within: .seconds(30), every: .milliseconds(20), "the cluster is whole") {
+            let map = try ask(others[0], ["CLUSTER", "NODES"])
+            let isOver = map.contains { $0.contains(":\(lost.port)@") && $0.contains("fail") && !$0.contains("fail?") }
+            let hasHeir = map.count { $0.contains("master") && !$0.contains("fail") } == 3
+            let isOK = try ask(others[0], ["CLUSTER", "INFO"]).first?.hasPrefix("cluster_state:ok") == true
+            return isOver && hasHeir && isOK ? .now : nil
+        }
+    }
+
     /// The master that has the slot of a key.
-    public func owner(ofKey key: String) throws -> Member? {
+    public func owner(ofKey key: String) throws -> SiteMember? {
         guard let slot = try ask(members[0], ["CLUSTER", "KEYSLOT", key]).first.flatMap({ Int($0) }) else { return nil }
         return try masters().first { member in
             try ask(member, ["CLUSTER", "NODES"]).contains { line in
@@ -110,7 +126,7 @@ public final class ClusterSite: Sendable {
     }
 
     /// Moves slots from one master to another, as an operator does.
-    public func reshard(_ count: Int, from: Member, to: Member) throws {
+    public func reshard(_ count: Int, from: SiteMember, to: SiteMember) throws {
         guard let source = try ask(from, ["CLUSTER", "MYID"]).first,
             let target = try ask(to, ["CLUSTER", "MYID"]).first
         else { throw HarnessFailure("a server does not tell its id") }
@@ -125,7 +141,7 @@ public final class ClusterSite: Sendable {
 
     /// The lines of a member's answer; none where it does not answer.
     @discardableResult
-    public func ask(_ member: Member, _ words: [String]) throws -> [String] {
+    public func ask(_ member: SiteMember, _ words: [String]) throws -> [String] {
         let tool = try Tool.run("redis-cli", ["-p", "\(member.port)"] + words)
         return tool.status == 0
             ? tool.output.split(whereSeparator: \.isNewline).map(String.init) : []

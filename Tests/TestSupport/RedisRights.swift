@@ -25,8 +25,8 @@ public enum RedisRights {
     }
 
     /// Writes a file of users: the shipped rule with this prefix, and the test's own user.
-    static func write(into folder: String, prefix: String) throws -> String {
-        let own = (["user", "default"] + (try rule("nopass", prefix: prefix))).joined(separator: " ")
+    static func write(into folder: String, prefix: String, file: String) throws -> String {
+        let own = (["user", "default"] + (try rule("nopass", prefix: prefix, file: file))).joined(separator: " ")
         let path = "\(folder)/users.acl"
         try "\(own)\nuser test on >test ~* &* +@all\n".write(toFile: path, atomically: true, encoding: .utf8)
         return path

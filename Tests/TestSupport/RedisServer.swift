@@ -7,11 +7,15 @@ public final class RedisServer: Sendable {
     private let witness = Mutex<RedisWitness?>(nil)
     private let book: SecretBook
     private let isRestricted: Bool
+    public let topology: Topology
+    private let sentinels: Mutex<[Sentinels]>
 
     public var socket: String { process.socket }
     public var folder: String { process.folder }
-    /// How daemons reach it: its Unix socket, or TLS.
+    /// How daemons reach it: its Unix socket, TLS, its cluster or its Sentinels.
     public let url: String
+    /// Of a cluster's server, and of one that Sentinels name; 0 is none.
+    public let port: Int
     /// What a daemon must be told besides.
     public let settings: [String: String]
 
@@ -19,14 +23,18 @@ public final class RedisServer: Sendable {
     /// answered is in its file, also after `kill -9`; nothing waits for the disk.
     /// - Parameters:
     ///   - isRestricted: `options` name a file of users in which the test has a name of its own.
+    ///   - topology: what it is to daemons; with an authority, by itself.
     ///   - authority: it speaks TLS as well, to clients with a certificate of this authority, and daemons do.
     init(
-        folder: String, program: String, options: [String], isRestricted: Bool, authority: CertificateAuthority?,
-        book: SecretBook
+        folder: String, program: String, options: [String], isRestricted: Bool, topology: Topology,
+        authority: CertificateAuthority?, book: SecretBook
     ) throws {
         self.book = book
         self.isRestricted = isRestricted
+        self.topology = authority == nil ? topology : .alone
         var options = options
+        var sentinels: [Sentinels] = []
+        port = authority == nil && topology != .alone ? try FreePort.find() : 0
         if let authority {
             let port = try FreePort.find()
             let identity = try authority.issue("redis\(port)", for: ["127.0.0.1"])
@@ -38,16 +46,47 @@ public final class RedisServer: Sendable {
                 "redis.tls-key-file": daemon.key,
             ]
         } else {
-            url = "unix://\(folder)/r.sock"
             settings = [:]
+            switch topology {
+            case .alone: url = "unix://\(folder)/r.sock"
+            case .cluster:
+                url = "cluster://127.0.0.1:\(port)"
+                let bus = try FreePort.find()
+                options = ["--port", "\(port)", "--cluster-enabled", "yes", "--cluster-port", "\(bus)"] + options
+            case .sentinels:
+                sentinels = [try Self.sentinels(of: port, in: folder, isRestricted: isRestricted)]
+                url = sentinels[0].url
+                options = ["--port", "\(port)"] + options
+            }
         }
+        self.sentinels = Mutex(sentinels)
         process = try RedisProcess(
             folder: folder, program: program,
             options: [
                 "--appendonly", "yes", "--appendfsync", "no", "--aof-use-rdb-preamble", "no", "--rdbcompression", "no",
                 "--slowlog-log-slower-than", "0", "--slowlog-max-len", "512",
             ] + options)
+        if self.topology == .cluster {
+            guard try client().call("CLUSTER", "ADDSLOTSRANGE", "0", "16383") == .simple("OK") else {
+                throw HarnessFailure("the server does not take the slots")
+            }
+        }
         try beginWatching()
+    }
+
+    /// They leave a master that a test stops where it is: no test does so for their thirty seconds.
+    private static func sentinels(of port: Int, in folder: String, isRestricted: Bool) throws -> Sentinels {
+        let name = Sentinels.masterName
+        let login = isRestricted ? ["sentinel auth-user \(name) test", "sentinel auth-pass \(name) test"] : []
+        return try Sentinels(in: folder, master: port, login)
+    }
+
+    /// How daemons of a cluster or of Sentinels reach it by another port, which leads to it.
+    public func url(by other: Int) throws -> String {
+        guard topology == .sentinels else { return "cluster://127.0.0.1:\(other)" }
+        let three = try Self.sentinels(of: other, in: "\(folder)/by\(other)", isRestricted: isRestricted)
+        sentinels.withLock { $0.append(three) }
+        return three.url
     }
 
     /// Starts it on the data that is there and waits until it has them.
@@ -60,6 +99,13 @@ public final class RedisServer: Sendable {
         _ = try eventually("redis-server has its data") { () throws -> Bool? in
             let client = try? RESPClient(path: socket, limit: .seconds(1))
             return try? client?.call("PING") == .simple("PONG") ? true : nil
+        }
+        if topology == .cluster {
+            // A master waits for two seconds after its start.
+            let client = try client()
+            _ = try eventually("the cluster is whole") {
+                try client.call("CLUSTER", "INFO").text?.hasPrefix("cluster_state:ok") == true ? true : nil
+            }
         }
         try witness.withLock { witness in
             if witness == nil {
@@ -93,6 +139,7 @@ public final class RedisServer: Sendable {
 
     /// Ends it cleanly and returns what was wrong with the keys it held.
     func stop(prefix: String) throws -> [String] {
+        for three in sentinels.withLock({ $0 }) { three.stop() }
         guard isRunning else {
             try witness.withLock { try $0?.stop() }
             return []

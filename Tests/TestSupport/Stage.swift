@@ -32,16 +32,20 @@ public final class Stage: Sendable {
     /// - Parameters:
     ///   - program: another version than the system's.
     ///   - speaksTLS: nil leaves it to the environment.
+    ///   - topology: what it is to daemons; one that speaks TLS is by itself.
     public func addRedis(
-        _ options: [String] = [], program: String = OtherServer.inPlaceOfRedis ?? "redis-server", speaksTLS: Bool? = nil
+        _ options: [String] = [], program: String = OtherServer.inPlaceOfRedis ?? "redis-server",
+        speaksTLS: Bool? = nil, topology: Topology = .ofTests
     ) throws -> RedisServer {
         let number = state.withLock { $0.servers.count + 1 }
         let folder = try folder.folder("r\(number)")
-        let rights = isRestricted ? ["--aclfile", try RedisRights.write(into: folder, prefix: prefix)] : []
+        let rights =
+            isRestricted
+            ? ["--aclfile", try RedisRights.write(into: folder, prefix: prefix, file: topology.rights)] : []
         let authority = speaksTLS ?? Self.speaksTLS ? try CertificateAuthority(in: certificates()) : nil
         let server = try RedisServer(
             folder: folder, program: program, options: rights + options, isRestricted: isRestricted,
-            authority: authority, book: book)
+            topology: topology, authority: authority, book: book)
         state.withLock { $0.servers.append(server) }
         return server
     }

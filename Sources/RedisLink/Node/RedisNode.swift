@@ -279,9 +279,9 @@ public final class RedisNode {
     /// - Parameters: as for `RedisLink.run`.
     public func run(
         _ script: RedisScript, keys: [[UInt8]], arguments: [[UInt8]], repeatable: Bool, asking: Bool = false,
-        completion: @escaping RedisLink.Completion
+        isRequest: Bool = true, completion: @escaping RedisLink.Completion
     ) {
-        awaken()
+        if isRequest { awaken() }
         if let confirmationFault, link.state == .ready {
             return scheduler.later { completion(.failure(confirmationFault)) }
         }
@@ -318,7 +318,7 @@ public final class RedisNode {
         askOwn(name, tries: Self.mostTags, send: send, completion: completion)
     }
 
-    private static let mostTags = 4
+    private static let mostTags = 8
 
     private func askOwn(
         _ name: [UInt8], tries: Int, send: @escaping ([UInt8], @escaping RedisLink.Completion) -> Void,

@@ -284,10 +284,10 @@ public final class ClusterWatch: RedisTopology {
         router.assign(owners, changes)
     }
 
-    /// The lowest slot that stays, so that all daemons choose the same.
+    /// The highest slot that stays, so that all daemons choose the same. Who moves slots begins with the lowest.
     private func chooseTag(_ member: Member) {
         let settled = member.slots.subtracting(member.moving)
-        if let slot = settled.subtracting(member.refused).lowest ?? settled.lowest, slot != member.tagSlot {
+        if let slot = settled.subtracting(member.refused).highest ?? settled.highest, slot != member.tagSlot {
             member.tagSlot = slot
             member.node.use(tag: KeySlot.tag(of: slot))
         }
@@ -303,7 +303,7 @@ public final class ClusterWatch: RedisTopology {
         members.append(member)
         node.onTagMoved = { [weak self, weak member] in
             guard let self, let member else { return }
-            if let slot = member.slots.subtracting(member.moving).subtracting(member.refused).lowest {
+            if let slot = member.slots.subtracting(member.moving).subtracting(member.refused).highest {
                 member.refused.insert(slot)
             }
             if member.slots.subtracting(member.moving).subtracting(member.refused).isEmpty {

@@ -52,9 +52,9 @@ public struct SlotSet: Equatable, Sendable {
 
     public var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
     var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
-    /// The lowest; nil where there is none.
-    var lowest: Int? {
-        words.indices.first { words[$0] != 0 }.map { $0 * 64 + words[$0].trailingZeroBitCount }
+    /// The highest; nil where there is none.
+    var highest: Int? {
+        words.indices.last { words[$0] != 0 }.map { $0 * 64 + 63 - words[$0].leadingZeroBitCount }
     }
 
     /// - Parameter slot: 0 to 16,383; no other is in any set.

@@ -73,7 +73,7 @@ final class Repetition {
             underWay += 1
             service.store.enter(next.entry, arrival: now) { [self] result in
                 underWay -= 1
-                if case .success(.entered) = result { return goOn() }
+                if case .success(.entered) = result { return finished() }
                 entries.append(next)
                 timer?.start(after: Self.pause)
             }
@@ -87,8 +87,7 @@ final class Repetition {
             repeated += 1
             lost += wasLost ? 1 : 0
             release(sid, item.hold)
-            if order.isEmpty, underWay == 0 { tell() }
-            goOn()
+            finished()
         case .failure where items[sid] != nil:
             // A newer one is to be repeated: that holds.
             release(sid, item.hold)
@@ -98,6 +97,11 @@ final class Repetition {
             order.append(sid)
             timer?.start(after: Self.pause)
         }
+    }
+
+    private func finished() {
+        if order.isEmpty, entries.isEmpty, underWay == 0, repeated > 0 { tell() }
+        goOn()
     }
 
     private func release(_ sid: SessionID, _ hold: UInt64) {

@@ -69,7 +69,9 @@ final class CachedSessions {
         router.onGap = { [unowned self] gap in
             switch gap {
             case .everything: flush()
-            case .slots(let slots): cache.dropSlots { slots.contains($0) }
+            case .slots(let slots):
+                counters.flushes &+= 1
+                cache.dropSlots { slots.contains($0) }
             }
             onArmed()
         }

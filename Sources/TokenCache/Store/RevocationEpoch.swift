@@ -24,6 +24,8 @@ final class RevocationEpoch {
         /// What was read last, and on what that rests.
         var found: UnixMilliseconds?
         var basis: Basis?
+        /// On what the answer will rest to the question that is under way.
+        var asking: Basis?
         /// Questions that were sent, and the last that was answered.
         var asked: UInt64 = 0
         var answered: UInt64 = 0
@@ -66,7 +68,14 @@ final class RevocationEpoch {
         self.tell = tell
     }
 
-    var isCertain: Bool { readings.contains(where: isCertain) }
+    var isCertain: Bool { readings.contains(where: isCertain) && (!router.isCluster || isAskedOfAll) }
+
+    /// Whether every server that can be asked was: one that has lost it, or is new, may have been the first to answer.
+    private var isAskedOfAll: Bool {
+        router.servers.allSatisfy { node in
+            node.state != .ready || readings.contains { $0.node === node && $0.answered > 0 }
+        }
+    }
 
     func ends(made: UnixMilliseconds) -> Bool {
         guard let moment else { return false }
@@ -83,7 +92,8 @@ final class RevocationEpoch {
     func askWhereUnread() {
         for node in router.servers {
             let reading = self.reading(at: node)
-            if reading.basis != basis(of: node) { ask(reading, isRequest: false) }
+            let basis = basis(of: node)
+            if reading.basis != basis, reading.asking != basis { ask(reading, isRequest: false) }
         }
     }
 
@@ -178,8 +188,10 @@ final class RevocationEpoch {
         reading.asked += 1
         let question = reading.asked
         let (armings, doubts) = (reading.node.armings, doubts)
+        reading.asking = basis(of: reading.node)
         read(reading.node, isRequest) { [self] result, tag in
             var fault: Unavailable?
+            if question == reading.asked { reading.asking = nil }
             switch result {
             case .success(let found):
                 reading.answered = max(reading.answered, question)

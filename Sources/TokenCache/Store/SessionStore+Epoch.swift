@@ -71,7 +71,6 @@ extension SessionStore {
             guard let moment = round.known.values.max() else {
                 return done(.failure(round.faults.values.first ?? .timeIsUp))
             }
-            epoch.learn(moment)
             // Whose clock is far behind, or who knew of less.
             let behind = servers.filter { node in
                 round.known[ObjectIdentifier(node)].map { $0 < moment } ?? false
@@ -83,7 +82,7 @@ extension SessionStore {
             proclaim(moment, isNow: false, lifetime: lifetime, at: behind, arrival: arrival, second)
         }
         // Each daemon goes by the clock of one of them. How late that is nobody knows better than to some milliseconds.
-        let latest = servers.count > 1 ? servers.compactMap { $0.serverTime(at: instant) }.max().map { $0 + 50 } : nil
+        let latest = servers.count > 1 ? servers.compactMap { $0.serverTime(at: instant) }.max().map { $0 + 5 } : nil
         proclaim(latest, isNow: true, lifetime: lifetime, at: servers, arrival: arrival, round)
     }
 
@@ -123,7 +122,7 @@ extension SessionStore {
         }
         let left = instant.duration(to: deadline(arrival))
         round.timer = scheduler.makeTimer { [round] in round.end() }
-        round.timer?.start(after: max(.zero, left - left / 10))
+        round.timer?.start(after: max(.zero, left - left / 20))
     }
 
     /// - Parameters:
@@ -142,7 +141,9 @@ extension SessionStore {
         ]
         let marks = replicaMarks()
         node.askOwn(epochKey) { key, completion in
-            node.run(SessionScripts.epoch, keys: [key], arguments: arguments, repeatable: true, completion: completion)
+            node.run(
+                SessionScripts.epoch, keys: [key], arguments: arguments, repeatable: true, isRequest: isNow,
+                completion: completion)
         } completion: { [self] result, _ in
             do {
                 let reply = try ScriptReply(try result.get())
@@ -153,6 +154,8 @@ extension SessionStore {
                 }
                 guard !reply.isLate else { throw ScriptReply.late }
                 guard case .integer(let number)? = reply.detail else { throw ScriptReply.unexpected }
+                // Here it is in force whoever else knows of it, and however late this is.
+                epoch.learn(UnixMilliseconds(number))
                 guard node.replicas != nil else { return done(UnixMilliseconds(number), nil) }
                 awaitReplicasOfAll(at: node, marks, by: deadline(arrival)) { done(UnixMilliseconds(number), $0) }
             } catch { done(nil, Unavailable(error)) }

@@ -192,7 +192,9 @@ extension Figure {
             $0.near.invalidations
         },
         .counter(.nearCache, "near_cache_invalidated", "sessions that were dropped for them") { $0.near.invalidated },
-        .counter(.nearCache, "near_cache_flushes", "times that all were dropped") { $0.near.flushes },
+        .counter(.nearCache, "near_cache_flushes", "times that all were dropped; in a cluster, all of some slots") {
+            $0.near.flushes
+        },
         .counter(.nearCache, "near_cache_evictions", "sessions that others took the place of") { $0.near.evictions },
         .counter(.nearCache, "near_cache_stale_answers", "answers while Redis did not (`near-cache.serve-stale`)") {
             $0.near.staleAnswers

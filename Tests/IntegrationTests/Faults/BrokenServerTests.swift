@@ -74,7 +74,9 @@ struct BrokenServerTests {
         return try #require(line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) })
     }
 
-    @Test("credentials that are withdrawn: UNAVAILABLE, no storm of retries, and service when they are back")
+    @Test(
+        "credentials that are withdrawn: UNAVAILABLE, no storm of retries, and service when they are back",
+        .topologies(.alone, why: "the server has a port of its own"))
     func credentials() throws {
         let port = try FreePort.find()
         let user = ["--port", "\(port)", "--bind", "127.0.0.1", "--user", "tc", "on", ">first", "~*", "&*", "+@all"]

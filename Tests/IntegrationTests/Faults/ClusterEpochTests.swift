@@ -6,7 +6,7 @@ import Testing
 @Suite("Everyone out of a cluster", .parallel)
 struct ClusterEpochTests {
     /// What stands under the epochs' keys of a master.
-    private func epochs(_ site: ClusterSite, _ master: ClusterSite.Member, _ stage: Stage) throws -> [String] {
+    private func epochs(_ site: ClusterSite, _ master: SiteMember, _ stage: Stage) throws -> [String] {
         try site.ask(master, ["KEYS", "\(stage.prefix)s:~epoch*"]).map {
             try site.ask(master, ["GET", $0]).first ?? ""
         }
@@ -25,7 +25,7 @@ struct ClusterEpochTests {
     /// Sessions that somebody puts back when everyone was logged out: only the epoch says what they are.
     private struct Kept {
         let site: ClusterSite
-        let sessions: [(token: String, key: String, owner: ClusterSite.Member)]
+        let sessions: [(token: String, key: String, owner: SiteMember)]
 
         init(_ count: Int, _ client: RESPClient, _ stage: Stage, _ site: ClusterSite) throws {
             self.site = site

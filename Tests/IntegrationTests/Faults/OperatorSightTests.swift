@@ -63,7 +63,7 @@ struct OperatorSightTests {
             let page = try expectSeen(
                 "Redis refuses writes because it cannot save to disk", "is Redis's disk full", world
             ) { try client.call("TOKEN.ISSUE") }
-            #expect(page.contains("fail  redis disk"), "\(page)")
+            #expect(page.contains("fail redis disk"), "\(page)")
             _ = try redis.call("CONFIG", "SET", "save", "")
             _ = try redis.call("CONFIG", "SET", "dir", try world.requireServer().folder)
         }
@@ -108,8 +108,8 @@ struct OperatorSightTests {
             let redis = try world.daemon.redis()
             for key in keys { #expect((try redis.call("PTTL", key).integer ?? -1) <= 10_000, "\(key)") }
             let page = try doctor(world)
-            #expect(page.contains("ok    redis write") && page.contains("ok    redis disk"), "\(page)")
-            #expect(page.contains("ok    key rings      the same at all 2 daemons"), "\(page)")
+            #expect(page.contains("ok redis write") && page.contains("ok redis disk"), "\(page)")
+            #expect(page.contains("ok key rings the same at all 2 daemons"), "\(page)")
         }
     }
 
@@ -124,24 +124,26 @@ struct OperatorSightTests {
             _ = try stranger.client().fields("PROBE")
             for daemon in [world.daemon, stranger] {
                 let page = try doctor(world, daemon)
-                #expect(page.contains("fail  key rings"), "\(page)")
+                #expect(page.contains("fail key rings"), "\(page)")
                 #expect(page.contains("tokencachectl reload"), "\(page)")
             }
         }
     }
 
-    @Test("an external Redis that keeps nothing is a finding, and so is one that came back empty")
+    @Test(
+        "an external Redis that keeps nothing is a finding, and so is one that came back empty",
+        .topologies(.alone, .sentinels, why: "a cluster is down when it comes back, and the next mark is later"))
     func dataLoss() throws {
         try withWorld(redis: ["--appendonly", "no"]) { world in
             let client = try world.client()
-            #expect(try doctor(world).contains("warn  redis disk     Redis keeps nothing on disk"))
+            #expect(try doctor(world).contains("warn redis disk Redis keeps nothing on disk"))
             try world.requireServer().restart()
             try client.awaitService()
             try awaitThat("the loss is noticed") {
                 try DaemonFacts(client, "upstream").number("upstream_data_losses") == 1
             }
             #expect(world.daemon.log.contains("Redis was started anew and is without what was written before"))
-            #expect(try doctor(world).contains("fail  redis data"))
+            #expect(try doctor(world).contains("fail redis data"))
         }
     }
 
@@ -169,7 +171,7 @@ struct OperatorSightTests {
             #expect(daemon.log.components(separatedBy: words).count == 2, "\(daemon.log)")
             #expect(!world.daemon.log.contains(words))
             let page = try doctor(world, daemon)
-            #expect(page.contains("warn  clock") && page.contains("chrony"), "\(page)")
+            #expect(page.contains("warn clock") && page.contains("chrony"), "\(page)")
         }
     }
 
@@ -193,16 +195,18 @@ struct OperatorSightTests {
                 try DaemonFacts(client, "nearcache")["near_cache_fault"]?.contains("lacks a permission") == true
             }
             let page = try doctor(world)
-            #expect(page.contains("warn  near cache     not armed"), "\(page)")
+            #expect(page.contains("warn near cache not armed"), "\(page)")
             #expect(page.contains("conf/redis-users.acl"), "\(page)")
         }
     }
 
     // MARK: Looking
 
+    /// What doctor prints, with one space where columns have more: how wide they are depends on the topology.
     private func doctor(_ world: World, _ daemon: Daemon? = nil) throws -> String {
         let socket = (daemon ?? world.daemon).socket
-        return try Tool.run(world.stage, PackageFolder.program("tokencachectl"), ["--socket", socket, "doctor"]).output
+        return try Tool.run(world.stage, PackageFolder.program("tokencachectl"), ["--socket", socket, "doctor"])
+            .output.replacing(/\ {2,}/, with: " ")
     }
 
     /// - Returns: what doctor printed.
@@ -220,15 +224,17 @@ struct OperatorSightTests {
         #expect(facts["upstream_last_fault"]?.hasPrefix(text) == true, "\(facts)")
         #expect(facts["upstream_last_fault_remedy"]?.contains(remedy) == true, "\(facts)")
         let page = try doctor(world)
-        let write = page.components(separatedBy: "fail  redis write").dropFirst().first ?? ""
-        #expect(write.contains(text), "\(page)")
-        #expect(write.split(separator: "\n").dropFirst().first?.contains(remedy) == true, "\(page)")
-        #expect(page.contains("fail  answers"), "\(page)")
+        let write = page.components(separatedBy: "fail redis write").dropFirst().first ?? ""
+        // A Redis that is slow for long is one that does not answer; in a cluster that is after a second.
+        let isSilent = write.contains("Redis does not answer") && Topology.ofTests == .cluster
+        #expect(write.contains(text) || isSilent, "\(page)")
+        let advice = write.split(separator: "\n").dropFirst().first ?? ""
+        #expect(advice.contains(remedy) || isSilent, "\(page)")
+        #expect(page.contains("fail answers"), "\(page)")
         let status =
             try Tool.run(
                 world.stage, PackageFolder.program("tokencachectl"), ["--socket", world.daemon.socket, "status"]
             ).output.split(separator: "\n").first { $0.hasPrefix("last fault") } ?? ""
-        // A Redis that is slow for long is one that does not answer.
         #expect(status.contains(text) || status.contains("Redis does not answer"), "\(status)")
         #expect(status.contains(" ago: "), "\(status)")
         return page

@@ -31,10 +31,7 @@ struct ProofOfLifeTests {
 
     @Test(
         "a demoted master, and one that lost its replicas: UNAVAILABLE within a second, hits and reads alike",
-        arguments: [
-            (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
-            (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
-        ])
+        arguments: roleLosses)
     func loss(_ inject: [String], _ undo: [String]) throws {
         try withWorld(settings: ["near-cache.serve-stale": "10s"]) { world in
             let client = try world.client()
@@ -51,7 +48,9 @@ struct ProofOfLifeTests {
         }
     }
 
-    @Test("ended on the new master while the daemon still asks the old one: dead a second after the demotion")
+    @Test(
+        "ended on the new master while the daemon still asks the old one: dead a second after the demotion",
+        .topologies(.alone, why: "the masters have ports of their own"))
     func endedElsewhere() throws {
         let ports = try (0..<2).map { _ in try FreePort.find() }
         try withWorld(redis: ["--port", "\(ports[0])", "--repl-diskless-sync-delay", "0"]) { world in
@@ -94,20 +93,13 @@ struct ProofOfLifeTests {
     }
 
     private func withCluster(_ body: (RESPClient, RESPClient) throws -> Void) throws {
-        let ports = try (0..<2).map { _ in try FreePort.find() }
         let stage = try Stage()
         var problems: [String] = []
         do {
-            let server = try stage.addRedis([
-                "--cluster-enabled", "yes", "--port", "\(ports[0])", "--cluster-port", "\(ports[1])",
-            ])
-            let redis = try server.client()
-            #expect(try redis.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383") == .simple("OK"))
-            _ = try eventually(within: .seconds(10), "the cluster is whole") {
-                try redis.call("CLUSTER", "INFO").text?.contains("cluster_state:ok") == true ? true : nil
-            }
-            let daemon = try stage.addDaemon(.redis(server), settings: [:])
-            try body(daemon.client(), redis)
+            let server = try stage.addRedis(topology: .cluster)
+            // By itself to the daemon, where the tests' topology is no other.
+            let store = Topology.ofTests == .cluster ? Daemon.Store.redis(server) : .url("unix://\(server.socket)")
+            try body(stage.addDaemon(store).client(), server.client())
         } catch { problems.append("\(error)") }
         problems += stage.finish()
         if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }

@@ -152,10 +152,7 @@ struct RedisFaultTests {
 
     @Test(
         "faults that Redis names: UNAVAILABLE, never acknowledged, and service afterwards",
-        arguments: [
-            (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
-            (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
-        ])
+        arguments: roleLosses)
     func named(_ inject: [String], _ undo: [String]) throws {
         try withWorld { world in
             let client = try world.client()
@@ -222,7 +219,9 @@ struct RedisFaultTests {
         }
     }
 
-    @Test("redis:// with user, password and database, over TCP; the password stands nowhere")
+    @Test(
+        "redis:// with user, password and database, over TCP; the password stands nowhere",
+        .topologies(.alone, why: "the server has a port of its own"))
     func url() throws {
         let port = try FreePort.find()
         let password = "pw\(UInt32.random(in: 0...UInt32.max))secret"

@@ -43,7 +43,7 @@ struct EveryoneTests {
             let visit = try clients[1].fields("TOKEN.VISIT", guests[0])
             #expect(visit.status == "revoked" && visit["sessiontoken"] != nil)
             let redis = try world.requireServer().client()
-            #expect(try redis.call("PTTL", "\(world.stage.prefix)s:~epoch").integer ?? 0 > 399 * 86_400_000)
+            #expect(try redis.call("PTTL", world.ownKey("s:~epoch")).integer ?? 0 > 399 * 86_400_000)
         }
     }
 
@@ -84,7 +84,7 @@ struct EveryoneTests {
             let redis = try world.requireServer().client()
             let now = try #require(try redis.call("TIME").elements?.first?.text.flatMap { Int64($0) })
             #expect(
-                try redis.call("SET", "\(world.stage.prefix)s:~epoch", "\(now * 1_000 + 999)", "PX", "600000")
+                try redis.call("SET", world.ownKey("s:~epoch"), "\(now * 1_000 + 999)", "PX", "600000")
                     == .simple("OK"))
             for client in clients {
                 _ = try eventually(within: .seconds(2), "both are ended") {
@@ -110,7 +110,7 @@ struct EveryoneTests {
             _ = try client.issue()
             #expect(try client.fields("TOKEN.REVOKEEVERYONE").status == "revoked")
             let redis = try world.requireServer().client()
-            let key = "\(world.stage.prefix)s:~epoch"
+            let key = try world.ownKey("s:~epoch")
             let moment = try redis.call("GET", key)
             // As in a failover, which lost what came last.
             #expect(try redis.call("DEL", key) == .integer(1))

@@ -134,7 +134,8 @@ struct InvalidationLossTests {
     }
 
     @Test(
-        "a master that became a replica is not believed: disarmed by its first refusal, armed when it is master again")
+        "a master that became a replica is not believed: disarmed by its first refusal, armed when it is master again",
+        .topologies(.alone, .sentinels, why: "a cluster's server is no replica by REPLICAOF"))
     func demoted() throws {
         try withWorld { world in
             try NearCacheFacts.awaitArmed(world.daemon)

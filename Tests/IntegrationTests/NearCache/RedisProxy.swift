@@ -8,6 +8,13 @@ final class RedisProxy: Sendable {
     /// What a connection is for, as the daemon itself names it.
     enum Kind: Hashable, Sendable {
         case data, feed
+        /// A Sentinel's, by its own account.
+        case sentinel
+
+        init(first bytes: [UInt8]) {
+            let text = String(decoding: bytes, as: UTF8.self)
+            self = text.contains("tokencached-invalidation") ? .feed : text.contains("sentinel-") ? .sentinel : .data
+        }
     }
 
     /// How connections of a kind are treated.
@@ -20,19 +27,31 @@ final class RedisProxy: Sendable {
         var holdsNew = false
     }
 
-    let socket: String
+    let url: String
     private let target: Mutex<String>
     private let treatments = Mutex<[Kind: Treatment]>([:])
     /// Kinds whose connections are to be closed, or stopped, once.
     private let orders = Mutex<(cut: Set<Kind>, stop: Set<Kind>)>(([], []))
     private let background = Mutex<Background?>(nil)
 
-    var url: String { "unix://\(socket)" }
-
+    /// A daemon that is sent here finds the server nowhere else: three Sentinels name this port, or what the server says
+    /// of the cluster does.
     init(_ stage: Stage, to server: RedisServer) throws {
-        socket = "\(try stage.clientFolder())/p\(UInt16.random(in: 0 ... .max)).sock"
         target = Mutex(server.socket)
-        let engine = Mutex(ProxyEngine(listener: try ProxySocket.listen(socket)))
+        let listener: Int32
+        var renamed: (from: [UInt8], to: [UInt8])?
+        if server.topology == .alone {
+            let socket = "\(try stage.clientFolder())/p\(UInt16.random(in: 0 ... .max)).sock"
+            url = "unix://\(socket)"
+            listener = try ProxySocket.listen(socket)
+        } else {
+            let port = try FreePort.find()
+            listener = try ProxySocket.listen(port: port)
+            url = try server.url(by: port)
+            // Of the same length: all ports have five digits. It does not know its address, being alone.
+            renamed = (Array(":\(server.port)@".utf8), Array(":\(port)@".utf8))
+        }
+        let engine = Mutex(ProxyEngine(listener: listener, renamed: renamed))
         background.withLock {
             $0 = Background { [weak self] in
                 guard let self else { return }
@@ -83,9 +102,14 @@ private struct ProxyEngine: ~Copyable {
     }
 
     private let listener: Int32
+    /// What is put in the place of what, wherever Redis says it.
+    private let renamed: (from: [UInt8], to: [UInt8])?
     private var connections: [Connection] = []
 
-    init(listener: Int32) { self.listener = listener }
+    init(listener: Int32, renamed: (from: [UInt8], to: [UInt8])?) {
+        self.listener = listener
+        self.renamed = renamed
+    }
 
     deinit {
         close(listener)
@@ -122,6 +146,7 @@ private struct ProxyEngine: ~Copyable {
             if entries[1 + 2 * index].revents != 0 { readDaemon(index, treatments) }
             if entries[2 + 2 * index].revents != 0 {
                 let isOpen = ProxySocket.read(connections[index].redis) { bytes in
+                    let bytes = renamed.map { bytes.replacing($0.from, with: $0.to) } ?? bytes
                     connections[index].toDaemon.waiting.append((.now + delay, bytes))
                     connections[index].toDaemon.count += bytes.count
                 }
@@ -136,8 +161,7 @@ private struct ProxyEngine: ~Copyable {
     private mutating func readDaemon(_ index: Int, _ treatments: [RedisProxy.Kind: RedisProxy.Treatment]) {
         let isOpen = ProxySocket.read(connections[index].daemon) { bytes in
             if connections[index].kind == nil {
-                let isFeed = String(decoding: bytes, as: UTF8.self).contains("tokencached-invalidation")
-                let kind = isFeed ? RedisProxy.Kind.feed : .data
+                let kind = RedisProxy.Kind(first: bytes)
                 connections[index].kind = kind
                 if treatments[kind]?.holdsNew == true { connections[index].isStopped = true }
             }
@@ -180,48 +204,5 @@ private struct ProxyEngine: ~Copyable {
             close(connection.redis)
         }
         connections.removeAll { $0.isEnded }
-    }
-}
-
-private enum ProxySocket {
-    static func listen(_ path: String) throws -> Int32 {
-        let descriptor = make()
-        let result = withAddress(path) { bind(descriptor, $0, $1) }
-        guard result == 0, Glibc.listen(descriptor, 64) == 0 else {
-            throw HarnessFailure("the proxy cannot listen at \(path)")
-        }
-        return descriptor
-    }
-
-    static func connect(_ path: String) -> Int32? {
-        let descriptor = make()
-        guard withAddress(path, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
-            close(descriptor)
-            return nil
-        }
-        return descriptor
-    }
-
-    /// Reads once; false at the end of the stream.
-    static func read(_ descriptor: Int32, _ take: ([UInt8]) -> Void) -> Bool {
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-        if count > 0 { take(Array(buffer[..<count])) }
-        return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
-    }
-
-    private static func make() -> Int32 {
-        socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    }
-
-    private static func withAddress(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
     }
 }

@@ -44,8 +44,11 @@ struct RevokeAllTests {
                 }
                 try server.restart()
                 if left > 0 { interrupted += 1 }
-                let reply = try Fields(try client.readReply())
-                #expect(reply.status == "revoked")
+                let reply = try client.readReply()
+                // A cluster is down for two seconds after its master's start: how far it came is said, and asked again.
+                let isCut = Topology.ofTests == .cluster && reply.errorText?.contains("count so far") == true
+                let answer = try isCut ? client.answered("TOKEN.REVOKEALL", "ann") : Fields(reply)
+                #expect(answer.status == "revoked")
                 let living = try Self.living(tokens, client)
                 #expect(living == 0, "\(living) sessions live on, after a restart with \(left) left")
             }

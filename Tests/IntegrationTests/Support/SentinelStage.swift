@@ -21,16 +21,3 @@ func withSentinelSite(
     problems += stage.leaks()
     if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
 }
-
-extension SentinelSite {
-    /// When a majority of the Sentinels names another master than `before`.
-    @discardableResult
-    func awaitAnotherMaster(than before: Int) throws -> Date {
-        try eventually(within: .seconds(30), every: .milliseconds(20), "most Sentinels name another master") {
-            let others = try sentinels.filter { sentinel in
-                try masterPort(at: sentinel).map { $0 != before } ?? false
-            }
-            return others.count >= 2 ? Date() : nil
-        }
-    }
-}

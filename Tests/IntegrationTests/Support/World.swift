@@ -30,7 +30,23 @@ struct World: Sendable {
         guard let server else { throw HarnessFailure("this test needs a redis-server of its own") }
         return server
     }
+
+    /// The name of what a Redis has once beside its sessions: in a cluster with the tag that its beats have.
+    func ownKey(_ name: String) throws -> String {
+        guard Topology.ofTests == .cluster else { return stage.prefix + name }
+        let beat = try eventually("a beat") {
+            _ = try client().call("TOKEN.VALIDATE", TokenText.random())
+            return try KeyAudit.allKeys(daemon.redis()).first(where: KeyAudit.isBeat)
+        }
+        return stage.prefix + name + beat.drop { $0 != "{" }
+    }
 }
+
+/// What takes the role of a master from a server, and what gives it back. A cluster's server is no replica by REPLICAOF.
+let roleLosses = [
+    (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+    (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
+].filter { Topology.ofTests != .cluster || $0.0[0] != "REPLICAOF" }
 
 /// Builds a world, runs the test in it, takes it down and looks at what is left: unclean ends, keys without TTL (S9),
 /// secrets at the server's side (S7), processes left behind.
@@ -63,4 +79,9 @@ func withWorld(
 extension Trait where Self == ConditionTrait {
     /// For what the near cache does; the rest passes with it and without.
     static var needsNearCache: Self { .enabled(if: Stage.hasNearCache, "without the near cache") }
+
+    /// For what only these topologies have, or bear; `why` says what the others do not.
+    static func topologies(_ fit: Topology..., why: Comment) -> Self {
+        .enabled(if: fit.contains(Topology.ofTests), why)
+    }
 }

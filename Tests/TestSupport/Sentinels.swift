@@ -1,0 +1,34 @@
+import Foundation
+
+/// Three Sentinels that watch a master, each on a loopback port.
+public final class Sentinels: Sendable {
+    public let members: [SiteMember]
+    /// The name of the master.
+    public static let masterName = "main"
+
+    /// Of all of them.
+    public var url: String {
+        "sentinel://" + members.map { "127.0.0.1:\($0.port)" }.joined(separator: ",") + "/\(Self.masterName)"
+    }
+
+    /// - Parameters:
+    ///   - folder: where each has a folder.
+    ///   - master: its port.
+    ///   - options: lines of their files of configuration, after `sentinel monitor`.
+    init(in folder: String, master: Int, _ options: [String]) throws {
+        members = try (0..<3).map { number in
+            let port = try FreePort.find()
+            let place = "\(folder)/s\(number)"
+            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+            let lines =
+                ["port \(port)", "dir \(place)", "sentinel monitor \(Self.masterName) 127.0.0.1 \(master) 2"] + options
+            try lines.joined(separator: "\n").write(toFile: "\(place)/s.conf", atomically: true, encoding: .utf8)
+            return try SiteMember(port: port, ["\(place)/s.conf", "--sentinel"], name: "sentinel", folder: place)
+        }
+    }
+
+    deinit { stop() }
+
+    /// Ends them.
+    public func stop() { for member in members { member.kill9() } }
+}

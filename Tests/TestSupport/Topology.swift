@@ -1,0 +1,23 @@
+import Foundation
+
+/// What the one redis-server of a test is to its daemons. The test itself reaches it by its Unix socket in each.
+public enum Topology: String, CaseIterable, Sendable {
+    /// One by itself.
+    case alone
+    /// The only master of a cluster: all slots are its own.
+    case cluster
+    /// A master that three Sentinels name.
+    case sentinels
+
+    /// Of every test that does not say: `TEST_TOPOLOGY=cluster` or `sentinels`.
+    public static let ofTests: Topology = {
+        guard let name = ProcessInfo.processInfo.environment["TEST_TOPOLOGY"] else { return .alone }
+        guard let topology = Topology(rawValue: name) else {
+            fatalError("TEST_TOPOLOGY is one of \(allCases.map(\.rawValue))")
+        }
+        return topology
+    }()
+
+    /// The file below conf with the rights that a daemon needs at such a server.
+    var rights: String { self == .cluster ? "cluster-users.acl" : "redis-users.acl" }
+}
