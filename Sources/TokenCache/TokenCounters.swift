@@ -21,6 +21,8 @@ public struct TokenCounters: Sendable, Equatable {
     public var refusedByLimit: UInt64 = 0
     /// Sessions that the last REVOKEEVERYONE of this daemon has ended by now.
     public var swept = 0
+    /// The moment of the last REVOKEEVERYONE that is known, Unix ms; 0: none is.
+    public var everyoneEndedAt = 0
     /// Members without a session that this daemon took out of subjects' indexes.
     public var indexRemovals: UInt64 = 0
     /// Changes that another change overtook, so that they were decided anew.

@@ -119,7 +119,8 @@ public final class TokenService {
             case .slots(let slots): repetition.begin { slots.contains($0) }
             }
         }
-        store.epoch.onChange = { [unowned self] _ in
+        store.epoch.onChange = { [unowned self] moment in
+            counters.everyoneEndedAt = Int(clamping: moment.sinceEpoch)
             self.sessions?.dropAll()
             watch.changedAll()
         }

@@ -56,6 +56,10 @@ extension Figure {
 
     /// Of all sessions and all subjects.
     static let everySession: [Figure] = [
+        .gauge(
+            .tokens, "everyone_ended_at", "the moment of the last REVOKEEVERYONE that is known, Unix ms; 0: none is",
+            .milliseconds
+        ) { $0.tokens.everyoneEndedAt },
         .gauge(.tokens, "sessions_swept", "sessions that the last REVOKEEVERYONE asked here has ended by now") {
             $0.tokens.swept
         },
