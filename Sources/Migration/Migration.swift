@@ -172,8 +172,6 @@ public final class Migration {
     private func count() throws(MigrationFault) {
         var counts: [StoredKey.Kind: Int64] = [:]
         try source.walk { keys throws(MigrationFault) in for key in keys { counts[key.kind, default: 0] += 1 } }
-        // Servers of a cluster have one each.
-        if let epochs = counts[.epoch] { counts[.epoch] = min(1, epochs) }
         report.keys = counts.rows
     }
 }

@@ -133,9 +133,10 @@ struct MigrationSide {
     // MARK: Keys
 
     /// Walks over all keys that are carried, at most a batch at once; each that is there throughout is seen, some perhaps
-    /// twice.
+    /// twice; of the servers' epochs one.
     func walk(_ body: ([StoredKey]) throws(MigrationFault) -> Void) throws(MigrationFault) {
         let pattern = KeyPattern.beginning(with: place.prefix)
+        var hasEpoch = false
         for server in servers {
             var cursor = "0"
             repeat {
@@ -144,8 +145,12 @@ struct MigrationSide {
                     case .bulk(let next) = reply[0], case .array(let found) = reply[1]
                 else { throw .server("\(label): SCAN is answered unexpectedly") }
                 let keys = found.compactMap { name -> StoredKey? in
-                    guard case .bulk(let name) = name else { return nil }
-                    return StoredKey(name, prefix: place.prefix)
+                    guard case .bulk(let name) = name, let key = StoredKey(name, prefix: place.prefix) else {
+                        return nil
+                    }
+                    guard key.kind == .epoch else { return key }
+                    defer { hasEpoch = true }
+                    return hasEpoch ? nil : key
                 }
                 for part in keys.batches { try body(part) }
                 cursor = String(decoding: next, as: UTF8.self)

@@ -374,17 +374,6 @@ func withCluster(
     _ body: (Stage, ClusterSite, [Daemon]) throws -> Void
 ) throws {
     let stage = try Stage(isRestricted: false)
-    var problems: [String] = []
     let site = try ClusterSite(in: stage.folder.folder("cluster"), masters: masters, replicas: replicas)
-    do {
-        let daemons = try (0..<count).map { _ in try stage.addDaemon(.url(site.url), settings: settings) }
-        try body(stage, site, daemons)
-    } catch {
-        problems.append("\(error)")
-        for daemon in stage.daemons { problems.append("\(daemon.name): \(daemon.log.suffix(1500))") }
-    }
-    for daemon in stage.daemons { daemon.kill9() }
-    site.stop()
-    problems += stage.leaks()
-    if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
+    try stage.serve(site.url, daemons: count, settings: settings, until: site.stop) { try body(stage, site, $0) }
 }

@@ -7,17 +7,27 @@ func withSentinelSite(
     url: (SentinelSite) -> String = { $0.url }, _ body: (Stage, SentinelSite, [Daemon]) throws -> Void
 ) throws {
     let stage = try Stage(isRestricted: false)
-    var problems: [String] = []
     let site = try SentinelSite(in: stage.folder.folder("site"), password: password)
-    do {
-        let daemons = try (0..<count).map { _ in try stage.addDaemon(.url(url(site)), settings: settings) }
-        try body(stage, site, daemons)
-    } catch {
-        problems.append("\(error)")
-        for daemon in stage.daemons { problems.append("\(daemon.name): \(daemon.log.suffix(1500))") }
+    try stage.serve(url(site), daemons: count, settings: settings, until: site.stop) { try body(stage, site, $0) }
+}
+
+extension Stage {
+    /// Runs a body with daemons before servers that are not the stage's own; what goes wrong is told with the daemons' logs.
+    /// - Parameter stop: ends the servers.
+    func serve(
+        _ url: String, daemons count: Int, settings: [String: String], until stop: () -> Void,
+        _ body: ([Daemon]) throws -> Void
+    ) throws {
+        var problems: [String] = []
+        do {
+            try body((0..<count).map { _ in try addDaemon(.url(url), settings: settings) })
+        } catch {
+            problems.append("\(error)")
+            for daemon in daemons { problems.append("\(daemon.name): \(daemon.log.suffix(1500))") }
+        }
+        for daemon in daemons { daemon.kill9() }
+        stop()
+        problems += leaks()
+        if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
     }
-    for daemon in stage.daemons { daemon.kill9() }
-    site.stop()
-    problems += stage.leaks()
-    if !problems.isEmpty { throw HarnessFailure(problems.joined(separator: "\n")) }
 }
