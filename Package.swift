@@ -73,7 +73,7 @@ let package = Package(
                 "TokenCache", "Tokens", "TokenCrypto", "UnixTime", "EmbeddedRedis", "RedisLink", "WireProtocol",
                 "EventLoop", "Host", "CLinux", "CYAML", deque, logging,
             ],
-            swiftSettings: daemon),
+            resources: [.embedInCode("Pages")], swiftSettings: daemon),
         .target(name: "TokenCacheClient", dependencies: ["ReplyScanner", "CLinux"], swiftSettings: strict),
         .executableTarget(
             name: "tokencached", dependencies: ["TokenCacheServer", "TokenCrypto", "Host", logging],

@@ -4,14 +4,44 @@ internal import Glibc
 public enum InheritedSocketError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The number stands for no open file.
     case notOpen(descriptor: Int32)
-    /// It is something else than a listening Unix-domain stream socket.
+    /// It is something else than a listening stream socket of the family that is wanted.
     case wrongKind(descriptor: Int32)
 
     public var description: String {
         switch self {
         case .notOpen(let descriptor): "descriptor \(descriptor) is not open"
-        case .wrongKind(let descriptor): "descriptor \(descriptor) is not a listening Unix stream socket"
+        case .wrongKind(let descriptor):
+            "descriptor \(descriptor) is not a listening stream socket that can be served here"
         }
+    }
+}
+
+/// A descriptor that another process opened.
+enum InheritedSocket {
+    /// Sees to it that it is a listening stream socket of one of these families, and makes it one of this process.
+    static func take(_ descriptor: Int32, of families: [Int32]) throws(InheritedSocketError) {
+        let flags = fcntl(descriptor, F_GETFL)
+        guard flags >= 0 else { throw .notOpen(descriptor: descriptor) }
+        guard let family = option(SO_DOMAIN, of: descriptor), families.contains(family),
+            option(SO_TYPE, of: descriptor) == Int32(SOCK_STREAM.rawValue),
+            option(SO_ACCEPTCONN, of: descriptor) == 1
+        else { throw .wrongKind(descriptor: descriptor) }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
+    }
+
+    private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+    }
+}
+
+extension TCPListener {
+    /// Takes over a listening socket that another process has made and keeps, as systemd does.
+    public static func adopt(_ descriptor: Int32) throws(InheritedSocketError) -> TCPListener {
+        try InheritedSocket.take(descriptor, of: [AF_INET, AF_INET6])
+        return TCPListener(descriptor: descriptor)
     }
 }
 
@@ -21,21 +51,8 @@ extension UnixListener {
     /// Its path is that process's: `removePath` leaves it alone. Closing the descriptor ends nothing, connections go
     /// on to wait in the backlog for the next process that is given the socket.
     public static func adopt(_ descriptor: Int32) throws(InheritedSocketError) -> UnixListener {
-        let flags = fcntl(descriptor, F_GETFL)
-        guard flags >= 0 else { throw .notOpen(descriptor: descriptor) }
-        guard option(SO_DOMAIN, of: descriptor) == AF_UNIX,
-            option(SO_TYPE, of: descriptor) == Int32(SOCK_STREAM.rawValue),
-            option(SO_ACCEPTCONN, of: descriptor) == 1
-        else { throw .wrongKind(descriptor: descriptor) }
-        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
+        try InheritedSocket.take(descriptor, of: [AF_UNIX])
         return UnixListener(descriptor: descriptor, path: boundPath(of: descriptor), file: nil)
-    }
-
-    private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
-        var value: Int32 = 0
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
     }
 
     /// Where the socket was bound; an abstract name after an `@`, empty where the kernel does not tell.

@@ -69,7 +69,14 @@ extension TokenService {
         guard case .session(let token) = presented.credential else {
             return try lookAtGuest(presented, request, at: arrival, usesTombstones: usesTombstones, &found)
         }
-        if let session = hit(
+        if request.isLook {
+            // A hit may record the access.
+            if let sessions, sessions.isFresh(token.sid, at: arrival), let now = store.clock(at: arrival),
+                let entry = sessions.entry(token.sid)
+            {
+                found = Found(entry: entry, now: now)
+            }
+        } else if let session = hit(
             token, presented.signals, needsData: request.needsData, isNavigation: request.isNavigation, at: arrival,
             &found)
         {
@@ -101,7 +108,7 @@ extension TokenService {
             return .refused(refusal)
         case .guest(let guest):
             if !mustAsk(standing(of: guest, at: arrival)),
-                !isRenewalDue(guest, isNavigation: request.isNavigation)
+                request.isLook || !isRenewalDue(guest, isNavigation: request.isNavigation)
             {
                 switch try verdict(on: guest, presented.signals, renews: false) {
                 case .accepted(let view):

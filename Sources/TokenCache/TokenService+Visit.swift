@@ -16,6 +16,8 @@ public struct AccessRequest: Sendable {
     public var site: FetchSite?
     /// It is no GET.
     public var isPost = false
+    /// Nothing is to change: the access neither renews nor rotates.
+    public var isLook = false
 
     public init() {}
 

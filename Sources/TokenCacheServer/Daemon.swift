@@ -37,11 +37,13 @@ public final class Daemon {
     private let logger: Logger
     private let loop: EventLoop
     private let socket: UnixListener
+    private let httpSockets: [HTTPSocket]
     private let service: ServiceContext
     private var watchdog: LoopTimer?
     private let startedAt = MonotonicInstant.now()
-    /// `limits.max-clients`, or fewer where descriptors are short.
-    private var maxClients: Int
+    private let startTime = HostClock.now()
+    /// The clients that descriptors suffice for.
+    private var capacity: Process.Capacity
     private var embedded: EmbeddedRedis?
     private var parts: Parts?
     private var timers: [LoopTimer] = []
@@ -60,6 +62,7 @@ public final class Daemon {
         let redis: RedisAccess
         let server: Server
         let dispatcher: Dispatcher
+        let site: HTTPSite
         /// Nil where Redis is embedded: it is nobody else's.
         let marking: DaemonMarking?
         let janitor: Janitor
@@ -94,12 +97,21 @@ public final class Daemon {
         Process.resetSignals()
         Process.forbidCoreDumps()
         Process.returnLargeBuffers()
-        maxClients = Process.placesForClients(settings.limits.maxClients, logger: logger)
+        capacity = Process.capacity(
+            settings.limits.maxClients, hasHTTP: Self.hasHTTP(settings, service), logger: logger)
         do {
             loop = try EventLoop()
         } catch { throw StartError("\(error)", exitStatus: 71) }
         if let passed = try service.socket() { socket = passed } else { socket = try Self.bind(settings) }
+        do throws(StartError) { httpSockets = try HTTPSocket.open(settings, service) } catch {
+            socket.removePath()
+            throw error
+        }
         Process.warnOfShortBacklog(logger: logger)
+    }
+
+    private static func hasHTTP(_ settings: Settings, _ service: ServiceContext) -> Bool {
+        !settings.http.listen.isEmpty || !service.httpSockets.isEmpty
     }
 
     private static func bind(_ settings: Settings) throws(StartError) -> UnixListener {
@@ -119,6 +131,7 @@ public final class Daemon {
         startRedis()
         loop.run()
         socket.removePath()
+        for socket in httpSockets { socket.removePath() }
         return exitStatus
     }
 
@@ -156,6 +169,7 @@ public final class Daemon {
                 self?.startAccepting()
             }
             sampleRates(parts.dispatcher)
+            if !httpSockets.isEmpty { every(RateHistory.interval) { parts.site.sampleRates() } }
             if let marking = parts.marking { every(DaemonMarking.interval) { marking.write() } }
         } catch {
             let reason = (error as? KeyRingError)?.description(of: settings.keyring.file) ?? "\(error)"
@@ -185,7 +199,7 @@ public final class Daemon {
         let dispatcher = Dispatcher(
             service: service, environment: try makeEnvironment(redis.router), audit: audit, logger: logger)
         let server = Server(
-            loop: loop, limits: Settings.Limits(settings), maxClients: maxClients, access: AccessRules(settings),
+            loop: loop, limits: Settings.Limits(settings), capacity: capacity, access: AccessRules(settings),
             audit: audit, logger: logger)
         let marking =
             embedded == nil
@@ -193,7 +207,9 @@ public final class Daemon {
         let janitor = Janitor(
             service: service, name: dispatcher.environment.runID,
             interval: settings.janitor.interval.wholeMilliseconds, rate: settings.janitor.rate, logger: logger)
-        return Parts(redis: redis, server: server, dispatcher: dispatcher, marking: marking, janitor: janitor)
+        let site = HTTPSite(dispatcher: dispatcher, settings: HTTPSettings(settings), server: server)
+        return Parts(
+            redis: redis, server: server, dispatcher: dispatcher, site: site, marking: marking, janitor: janitor)
     }
 
     /// Hands on what the service has for an auditor, where there is one.
@@ -212,7 +228,7 @@ public final class Daemon {
         let runID: Digest = try random.bytes()
         return DaemonEnvironment(
             runID: String(decoding: runID.withUnsafeBytes { Hex.encode($0) }.prefix(40), as: UTF8.self),
-            startedAt: startedAt, configurationFile: configurationFile,
+            startedAt: startedAt, startTime: startTime, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
             router: router,
             passwordFault: { [weak self] in self?.parts?.redis.passwordCommand?.fault?.description },
@@ -258,12 +274,18 @@ public final class Daemon {
         // Made here and not before: a reload may have changed its limits until now.
         let resp = RESPListener(dispatcher: parts.dispatcher, server: parts.server)
         parts.server.listen(on: socket.descriptor, as: resp)
+        for socket in httpSockets {
+            let http = HTTPListener(site: parts.site, socket, server: parts.server)
+            parts.server.listen(on: socket.descriptor, as: http)
+        }
         service.notifier.tell(.ready, .status(statusLine))
         logger.notice(
             "tokencached \(Product.version) serves",
             metadata: [
                 "socket": "\(socket.path)", "redis": "\(parts.redis.router.first.endpoint)", "pid": "\(getpid())",
-            ])
+            ].merging(httpSockets.isEmpty ? [:] : ["http": "\(httpSockets.map(\.place).joined(separator: " "))"]) {
+                first, _ in first
+            })
     }
 
     /// `instantaneous_ops_per_sec` of INFO.
@@ -375,8 +397,10 @@ public final class Daemon {
         if let service = parts?.dispatcher.service { follow(service) }
         log.level = settings.log.level
         log.format = settings.log.format
-        maxClients = Process.placesForClients(new.limits.maxClients, logger: logger)
-        parts?.server.apply(new.limits, maxClients: maxClients, new.access)
+        capacity = Process.capacity(
+            new.limits.maxClients, hasHTTP: !httpSockets.isEmpty, logger: logger)
+        parts?.server.apply(new.limits, capacity, new.access)
+        parts?.site.settings = HTTPSettings(settings)
         let janitor = new.settings.janitor
         parts?.janitor.apply(interval: janitor.interval.wholeMilliseconds, rate: janitor.rate)
     }
@@ -388,7 +412,7 @@ public final class Daemon {
         service.notifier.tell(.stopping, .status("draining"))
         logger.notice("draining", metadata: ["drain-timeout": "\(DurationText.text(settings.drainTimeout))"])
         guard let parts else { return stopRedis() }
-        if !isAccepting { close(socket.descriptor) }
+        if !isAccepting { for descriptor in [socket.descriptor] + httpSockets.map(\.descriptor) { close(descriptor) } }
         after(settings.drainTimeout) { [weak self] in
             guard let self, phase == .draining else { return }
             logger.warning(

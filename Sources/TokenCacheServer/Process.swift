@@ -41,18 +41,34 @@ enum Process {
         for fatal in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV] { signal(fatal, SIG_DFL) }
     }
 
-    /// The clients that descriptors suffice for: `limits.max-clients`, or fewer where the limit of open files cannot be
-    /// raised to match. What the daemon itself needs, and admins' places, are kept out of it.
-    static func placesForClients(_ maxClients: Int, logger: Logger) -> Int {
-        let kept = Server.reservedDescriptors + ClientPlaces.forAdmins
-        let needed = maxClients + kept
+    /// How many clients descriptors suffice for.
+    struct Capacity: Equatable {
+        /// At the socket of the workers: `limits.max-clients`, or fewer where the limit of open files cannot be raised to match.
+        var workers: Int
+        /// Over HTTP: as many again, or what the workers leave.
+        var http: Int
+        /// However few are left.
+        static let leastHTTP = 64
+    }
+
+    /// The clients that descriptors suffice for. What the daemon itself needs, and admins' places, are kept out of it.
+    static func capacity(_ maxClients: Int, hasHTTP: Bool, logger: Logger) -> Capacity {
+        let kinds = hasHTTP ? 2 : 1
+        let kept = Server.reservedDescriptors + ClientPlaces.forAdmins * kinds
+        let needed = maxClients * kinds + kept
         let allowed = raiseDescriptorLimit(to: needed)
-        guard allowed < needed else { return maxClients }
-        let places = max(1, allowed - kept)
-        logger.warning(
-            "the limit of open files is lower than limits.max-clients needs: fewer clients are served",
-            metadata: ["limit": "\(allowed)", "needed": "\(needed)", "maxclients": "\(places)"])
-        return places
+        guard allowed < needed else { return Capacity(workers: maxClients, http: hasHTTP ? maxClients : 0) }
+        let least = hasHTTP ? min(Capacity.leastHTTP, maxClients) : 0
+        let workers = min(maxClients, max(1, allowed - kept - least))
+        let capacity = Capacity(workers: workers, http: hasHTTP ? max(least, allowed - kept - workers) : 0)
+        if workers < maxClients {
+            logger.warning(
+                "the limit of open files is lower than limits.max-clients needs: fewer clients are served",
+                metadata: [
+                    "limit": "\(allowed)", "needed": "\(maxClients + kept + least)", "maxclients": "\(workers)",
+                ])
+        }
+        return capacity
     }
 
     /// Raises `RLIMIT_NOFILE` as far as is needed and allowed.

@@ -27,6 +27,12 @@ public enum AccessDecision: Equatable, Sendable {
     case endReplayed
     case refuseUnknown
 
+    /// What it comes to where nothing may change: whoever would be let in is, and nothing is written.
+    public var withoutChange: AccessDecision {
+        if isAcceptance { return .accept(.none) }
+        return self == .endReplayed ? .refuseReplayed : self
+    }
+
     /// Whether it lets the bearer in, sooner or later: what the token is bound to is asked before.
     public var isAcceptance: Bool {
         switch self {

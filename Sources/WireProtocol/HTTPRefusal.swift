@@ -29,12 +29,12 @@ public enum HTTPRefusal: Error, Equatable, Sendable, CaseIterable {
     case tooManyFields
 
     /// Of the answer.
-    public var status: Int {
+    public var status: HTTPStatus {
         switch self {
-        case .unsupportedVersion: 505
-        case .tooLongRequestLine: 414
-        case .tooLongHead, .tooManyFields: 431
-        default: 400
+        case .unsupportedVersion: .unsupportedVersion
+        case .tooLongRequestLine: .uriTooLong
+        case .tooLongHead, .tooManyFields: .headTooLarge
+        default: .badRequest
         }
     }
 

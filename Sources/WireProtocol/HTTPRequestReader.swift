@@ -50,7 +50,8 @@ public struct HTTPRequestReader: Sendable {
     private var lineStart = 0
     private var scanned = 0
     private var isRequestLineRead = false
-    private var isVersion11 = false
+    /// HTTP/1.1, not 1.0.
+    public private(set) var isVersion11 = false
     private var hasLength = false
     private var hostField: Range<Int>?
     private var isClosing = false

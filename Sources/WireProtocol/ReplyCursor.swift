@@ -28,18 +28,7 @@ public struct ReplyCursor: ~Copyable {
     @inlinable @inline(__always)
     public mutating func bulkHex(_ bytes: UnsafeRawBufferPointer) {
         header(ASCII.dollar, bytes.count &* 2)
-        var index = 0
-        while bytes.count &- index >= 8 {
-            position.storeBytes(
-                of: Self.hexDigits(bytes.loadUnaligned(fromByteOffset: index, as: SIMD8<UInt8>.self)),
-                as: SIMD8<UInt16>.self)
-            position += 16
-            index &+= 8
-        }
-        while index < bytes.count {
-            put(UInt64(Self.hexDigits(SIMD8(repeating: bytes[index]))[0]), length: 2)
-            index &+= 1
-        }
+        hex(bytes)
         lineEnd()
     }
 
@@ -73,6 +62,23 @@ public struct ReplyCursor: ~Copyable {
     mutating func put(_ text: StaticString) {
         position.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
         position += text.utf8CodeUnitCount
+    }
+
+    /// Writes bytes as lower-case hexadecimal digits, twice as many.
+    @inlinable @inline(__always)
+    mutating func hex(_ bytes: UnsafeRawBufferPointer) {
+        var index = 0
+        while bytes.count &- index >= 8 {
+            position.storeBytes(
+                of: Self.hexDigits(bytes.loadUnaligned(fromByteOffset: index, as: SIMD8<UInt8>.self)),
+                as: SIMD8<UInt16>.self)
+            position += 16
+            index &+= 8
+        }
+        while index < bytes.count {
+            put(UInt64(Self.hexDigits(SIMD8(repeating: bytes[index]))[0]), length: 2)
+            index &+= 1
+        }
     }
 
     /// Writes eight bytes of which only the first `length` count.

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A connected Unix socket and what was read from it but not used yet. Everything has a deadline.
+/// A connected socket and what was read from it but not used yet. Everything has a deadline.
 struct Wire {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
@@ -24,6 +24,27 @@ struct Wire {
         }
         guard result == 0 else {
             let failure = HarnessFailure.system("connect \(path)")
+            close(descriptor)
+            throw failure
+        }
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+    }
+
+    /// Over TCP, to this host.
+    init(port: Int) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw HarnessFailure.system("socket") }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else {
+            let failure = HarnessFailure.system("connect to port \(port)")
             close(descriptor)
             throw failure
         }

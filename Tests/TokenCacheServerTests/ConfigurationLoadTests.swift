@@ -141,7 +141,7 @@ struct ConfigurationLoadTests {
             ),
             ("session: [idle]\n", "tokencached.yaml:1: session: is a section: its keys stand below it, indented"),
             ("[a]: b\n", "tokencached.yaml:1: a key must be a plain text"),
-            ("http: {listen: unix}\n", "tokencached.yaml:1: http: unknown key"),
+            ("htttp: {listen: unix}\n", "tokencached.yaml:1: htttp: unknown key; did you mean http?"),
         ])
     func shapes(yaml: String, problem: String) {
         #expect(Loaded(yaml: yaml).problems == [problem])

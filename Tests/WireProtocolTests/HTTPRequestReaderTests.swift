@@ -148,7 +148,7 @@ struct HTTPRequestReaderTests {
         ])
     func refusals(_ text: String, _ refusal: HTTPRefusal) {
         #expect(read(text).outcome == .refused(refusal))
-        #expect((400...505).contains(refusal.status))
+        #expect((400...505).contains(refusal.status.rawValue))
     }
 
     @Test("no head is longer than 16 KiB, and none has more than 64 fields")

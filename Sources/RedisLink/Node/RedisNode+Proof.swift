@@ -45,12 +45,15 @@ extension RedisNode {
         beat.called(number, at: scheduler.now)
         let digits = Array(String(number).utf8)
         let (server, tag) = (serversLeft, tag)
+        let sentAt = scheduler.now
         let tagged = tag.isEmpty ? [] : [UInt8(ascii: "{")] + tag + [UInt8(ascii: "}")]
         link.run(Self.beatScript, keys: [beatPrefix + tagged + digits], arguments: [digits], repeatable: false) {
             [weak self] result in
             guard let self, server == serversLeft, tag == self.tag else { return }
             switch result {
-            case .success(let reply): beatAnswered(number, reply, mayRepeat: mayRepeat)
+            case .success(let reply):
+                beatRoundTrip = sentAt.duration(to: scheduler.now)
+                beatAnswered(number, reply, mayRepeat: mayRepeat)
             // Nothing was said: a proof is missing, which shows by itself.
             case .failure(let fault) where fault.isSilence || fault.kind == .overloaded: break
             // Its slot is elsewhere, or on the way: nothing is said of the server.
@@ -103,6 +106,7 @@ extension RedisNode {
             beat.told(number, at: scheduler.now, clock: link.clock)
             update()
         case .pong(let sentAt):
+            beatRoundTrip = sentAt.duration(to: scheduler.now)
             beat.proved(at: sentAt)
             update()
         case .pingRefused(let fault): refused(fault)

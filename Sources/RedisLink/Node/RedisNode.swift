@@ -79,6 +79,8 @@ public final class RedisNode {
     var lastWarning: (at: MonotonicInstant, text: String)?
     /// Somebody else's word that this is the server to ask; nil where nobody's is needed.
     var confirmation: Confirmation?
+    /// How long the last beat took to be answered; nil before the first.
+    public internal(set) var beatRoundTrip: Duration?
     /// The last moment at which all proofs held. Nil where the server said that it is not to be believed.
     var provedUntil: MonotonicInstant?
     /// What is remembered answers up to this moment.
@@ -367,6 +369,9 @@ public final class RedisNode {
         if isProved { return nil }
         return (beat.refusal ?? feed?.fault)?.description ?? (isArmed ? lastWarning?.text : nil)
     }
+
+    /// Since Sentinels or replicas confirmed that it is the master; nil where nobody is asked, or has.
+    public var confirmationAge: Duration? { confirmation?.askedAt.map { $0.duration(to: scheduler.now) } }
 
     /// How long ago it was proved that every change is told; nil where nothing is proved.
     public var proofAge: Duration? {

@@ -8,6 +8,8 @@ struct AccessFlow: Flow {
     private let needsData: Bool
     /// Other requests rotate and renew later.
     private let isNavigation: Bool
+    /// Nothing is to change.
+    private let isLook: Bool
     private(set) var origin = Origin.memory
     /// An access that has confirmed the token never also rotates.
     private(set) var hasConfirmed = false
@@ -36,6 +38,7 @@ struct AccessFlow: Flow {
         self.claim = claim
         needsData = request.needsData
         isNavigation = request.isNavigation
+        isLook = request.isLook
     }
 
     /// Asks Redis again, instead of the answer that was made: what the near cache has is not all.
@@ -87,7 +90,7 @@ struct AccessFlow: Flow {
     private mutating func begin(_ context: some FlowContext) throws -> FlowStep<Verdict> {
         guard let guest = claim.guest else { return .whenSettled(claim.sid) }
         var question = GuestQuestion()
-        let isDue = context.isRenewalDue(guest, isNavigation: isNavigation)
+        let isDue = !isLook && context.isRenewalDue(guest, isNavigation: isNavigation)
         let known = question.begin(guest, isDue: isDue, context)
         switch known {
         case .session: return .whenSettled(claim.sid)
@@ -135,12 +138,13 @@ struct AccessFlow: Flow {
         if let guest = claim.guest, !record.isStored {
             return .answer(try verdict(on: guest, renews: false, context))
         }
-        let decision = record.decideAccess(
+        var decision = record.decideAccess(
             digest: claim.digest, isNavigation: isNavigation, policy: context.policy, now: now)
+        if isLook { decision = decision.withoutChange }
         if decision.isAcceptance {
             let bindings = try context.checkBindings(record, claim)
             if bindings.isMismatch { return refuse(.mismatch, context) }
-            if let renewed = bindings.renewed {
+            if let renewed = bindings.renewed, !isLook {
                 // A key's end is the operator's doing, not the visitor's: no reason to refuse.
                 var next = record
                 next.bindings = renewed

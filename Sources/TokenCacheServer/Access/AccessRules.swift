@@ -11,8 +11,9 @@ struct AccessRules: Equatable, Sendable {
     /// The daemon's own user; it and root are always admin.
     var ownUserID: UInt32
 
-    /// A rule for the user decides; else the highest role among the peer's groups; else the default.
+    /// Over TCP nobody is known, and everybody may ask what a validator may. A rule for the user decides; else the highest role among the peer's groups; else the default.
     func role(of peer: Peer) -> Role {
+        if peer.isOverTCP { return .validator }
         if peer.userID == 0 || peer.userID == ownUserID { return .admin }
         if let role = users[peer.userID] { return role }
         return ([peer.groupID] + peer.groups).compactMap { groups[$0] }.max() ?? everyone

@@ -16,11 +16,17 @@ struct Peer: Equatable, Sendable {
     init?(descriptor: Int32, withGroups: Bool) {
         var credentials = peer_credentials()
         var length = socklen_t(MemoryLayout<peer_credentials>.size)
-        guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 else { return nil }
+        guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0, credentials.pid > 0 else {
+            return nil
+        }
         self.init(
             processID: credentials.pid, userID: credentials.uid, groupID: credentials.gid,
             groups: withGroups ? Self.supplementaryGroups(of: descriptor) : [])
     }
+
+    /// Somebody who came over TCP: the kernel does not tell who.
+    static let overTCP = Peer(processID: 0, userID: .max, groupID: .max, groups: [])
+    var isOverTCP: Bool { self == .overTCP }
 
     init(processID: Int32, userID: UInt32, groupID: UInt32, groups: [UInt32]) {
         self.processID = processID
@@ -50,5 +56,9 @@ struct Peer: Equatable, Sendable {
 }
 
 extension AuditPeer {
-    init(_ peer: Peer) { self.init(userID: peer.userID, processID: peer.processID) }
+    /// Nil for who came over TCP.
+    init?(_ peer: Peer) {
+        guard !peer.isOverTCP else { return nil }
+        self.init(userID: peer.userID, processID: peer.processID)
+    }
 }

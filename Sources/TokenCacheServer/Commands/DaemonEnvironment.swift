@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import RedisLink
 internal import TokenCache
+internal import UnixTime
 
 /// What a reload did.
 enum ReloadOutcome {
@@ -15,6 +16,8 @@ struct DaemonEnvironment {
     /// 40 random hex digits, new at each start.
     var runID: String
     var startedAt: MonotonicInstant
+    /// The same by this host's clock.
+    var startTime: UnixMilliseconds
     /// Empty where no file was read.
     var configurationFile: String
     /// Configuration keys that match a glob, with their values; secrets are redacted.

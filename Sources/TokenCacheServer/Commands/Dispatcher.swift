@@ -15,6 +15,8 @@ final class Dispatcher {
     private let rows = CommandRow.all
     private let names = NameTable(CommandRow.all.map(\.name))
     var statistics = CommandStatistics()
+    /// What came over HTTP.
+    var httpCounters = HTTPCounters()
     var operationsPerSecond = RateSampler()
     let ignoredAuthentications = RateLimit(perInterval: 1, interval: .seconds(60))
     /// Descriptors that are no client's, counted at the first question: to count all of them takes long where there are many.

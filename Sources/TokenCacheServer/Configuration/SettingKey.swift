@@ -14,7 +14,8 @@ public struct SettingKey<Value: Equatable & Sendable>: Sendable {
         self.standard = standard
         row = SettingRow(
             name: name, meaning: meaning, typeName: type.name, allowed: type.allowed, examples: type.examples,
-            change: change, disclosure: disclosure, isMap: false, memberAllowed: "",
+            change: change, disclosure: disclosure, isMap: false, memberAllowed: "", isStructured: type.isStructured,
+            memberKind: "", isMemberName: { _ in false },
             take: { values, _, text in
                 switch type.parse(text) {
                 case .success(let value):
@@ -31,12 +32,14 @@ public struct SettingKey<Value: Equatable & Sendable>: Sendable {
     /// A key with a value per name, empty by default.
     /// - Parameter names: what the names are, for people.
     init<Member: Equatable & Sendable>(
-        map name: String, of names: String, _ type: SettingType<Member>, _ change: SettingRow.Change, _ meaning: String
+        map name: String, of names: String, _ type: SettingType<Member>, _ change: SettingRow.Change,
+        memberNames isMemberName: @escaping @Sendable (String) -> Bool = HostNames.isName, _ meaning: String
     ) where Value == [String: Member] {
         standard = [:]
         row = SettingRow(
             name: name, meaning: meaning, typeName: "map", allowed: "\(names), each with one of \(type.allowed)",
             examples: "", change: change, disclosure: .open, isMap: true, memberAllowed: type.allowed,
+            isStructured: type.isStructured, memberKind: names, isMemberName: isMemberName,
             take: { values, member, text in
                 switch type.parse(text) {
                 case .success(let value):

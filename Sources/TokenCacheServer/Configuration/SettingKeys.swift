@@ -23,6 +23,7 @@ public struct SettingKeys: Sendable {
     let binding = BindingKeys()
     let nearCache = NearCacheKeys()
     let janitor = JanitorKeys()
+    let http = HTTPKeys()
     let limits = LimitKeys()
     let stateDirectory = SettingKey(
         "state-dir",

@@ -31,6 +31,11 @@ struct SettingRow: Sendable {
     let isMap: Bool
     /// Of a map: what each member may be.
     let memberAllowed: String
+    /// A value, or a member's, may be a list or a map: it is taken as text that reads as such.
+    let isStructured: Bool
+    /// Of a map: what its members are called, for people, and whether one may be called so.
+    let memberKind: String
+    let isMemberName: @Sendable (String) -> Bool
     /// Reads a text into the values (of a map: into one member) and says why if it cannot.
     let take: @Sendable (inout SettingValues, _ member: String, _ text: String) -> ValueFault?
     /// The effective value, fit to be shown; parses as the same value again unless it is redacted.

@@ -101,11 +101,16 @@ struct SettingLayer: Sendable {
         problems.append(SettingsProblem(key: Self.shown(name), origin: origin, "unknown key\(meant)"))
     }
 
+    /// Whether the value of this key, or of this member of a map, may be a list or a map itself.
+    static func takesStructure(_ name: String) -> Bool {
+        (SettingRow.byName[name] ?? member(name)?.0)?.isStructured == true
+    }
+
     private mutating func take(_ entry: SettingEntry) {
-        if entry.key.isMap, !HostNames.isName(entry.member) {
+        if entry.key.isMap, !entry.key.isMemberName(entry.member) {
             let name = PrintableText.quoted(entry.member)
             problems.append(
-                SettingsProblem(key: entry.key.name, origin: entry.origin, "\(name) is not a name or number"))
+                SettingsProblem(key: entry.key.name, origin: entry.origin, "\(name) is not a \(entry.key.memberKind)"))
         } else if let fault = entry.key.fault(in: entry.text) {
             let key = PrintableText.escaped(entry.fullName)
             problems.append(SettingsProblem(key: key, origin: entry.origin, entry.key.message(entry.text, fault)))
@@ -138,8 +143,8 @@ struct SettingLayer: Sendable {
         }
         var names: Set<String> = []
         for (name, role) in members {
-            guard case .scalar(let name, _) = name.content, case .scalar(let role, _) = role.content,
-                names.insert(name).inserted
+            guard case .scalar(let name, _) = name.content, names.insert(name).inserted,
+                let role = key.isStructured ? role.flow : role.scalar
             else {
                 let message = "a name or role in the map is no single value, or a name stands there twice"
                 problems.append(SettingsProblem(key: key.name, origin: origin, "\(message); allowed: \(key.allowed)"))

@@ -18,6 +18,8 @@ struct SettingType<Value: Equatable & Sendable>: Sendable {
     var allowed: String
     /// Further words for an error message.
     var examples = ""
+    /// The value may be a list or a map in the file.
+    var isStructured = false
     var parse: @Sendable (String) -> Result<Value, ValueFault>
     /// Text that `parse` reads as the same value; for a secret, what may be shown of it.
     var show: @Sendable (Value) -> String

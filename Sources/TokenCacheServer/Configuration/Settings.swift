@@ -24,6 +24,8 @@ public struct Settings: Sendable, Equatable {
         var isKeyringCredential = false
         /// A missing key ring is made: with an embedded Redis no other host needs the same keys.
         var isKeyringMade = false
+        /// Group name → number: of the listeners of `http.listen`.
+        var httpGroups: [String: UInt32] = [:]
         /// `redis.password-file` lies among systemd's credentials.
         var isPasswordCredential = false
         /// `redis.sentinel-password-file` does.

@@ -25,6 +25,36 @@ struct SettingsResolution {
         checkPasswords(paths)
         resolveKeyring(paths)
         checkGuests()
+        checkHTTP()
+    }
+
+    private mutating func checkHTTP() {
+        let http = settings.http
+        for listener in http.listen {
+            guard case .unix(_, _, let group) = listener.place, !group.isEmpty else { continue }
+            settings.resolved.httpGroups[group] = take(host.groupID(group), "http.listen", shown: group)
+        }
+        let places = http.listen.map(\.place)
+        if places.indices.contains(where: { index in places[..<index].contains { $0.isSame(as: places[index]) } }) {
+            refuse("http.listen", "names a place twice: RESP and HTTP, and two listeners, never share a socket")
+        }
+        if places.contains(where: { $0.path == settings.socket.path }) {
+            refuse("http.listen", "names socket.path: RESP and HTTP never share a socket")
+        }
+        if http.cookieName.hasPrefix("__Host-"), http.cookiePath != "/" || !http.cookieDomain.isEmpty {
+            refuse(
+                "http.cookie-name",
+                "begins with __Host-, and browsers take that with Path / and no Domain only: leave http.cookie-path and "
+                    + "http.cookie-domain as they are, or take another name")
+        }
+        let serves = Set(http.listen.flatMap(\.serve))
+        if settings.binding.ip != .off, http.clientIPHeader.isEmpty, serves.contains(.auth) {
+            warn("binding.ip is on, and http.client-ip-header is empty: /auth knows no visitor's address")
+        }
+    }
+
+    private mutating func refuse(_ key: String, _ message: String) {
+        problems.append(SettingsProblem(key: key, origin: sources.origin(of: key), message))
     }
 
     /// Where the key ring is: named, handed over by systemd, or the daemon's own beside its embedded Redis.

@@ -7,8 +7,7 @@ struct YAMLNode {
         case scalar(String, isPlain: Bool)
         /// In the order of the file, duplicates included.
         case mapping([(key: YAMLNode, value: YAMLNode)])
-        /// What is in it, nobody asks.
-        case sequence
+        case sequence([YAMLNode])
     }
 
     /// Where it begins, from 1.
@@ -91,7 +90,7 @@ struct YAMLReader {
         guard depth <= Self.maxDepth else {
             throw YAMLFault(line: line, text: "sections are nested deeper than \(Self.maxDepth) levels")
         }
-        var node = YAMLNode(line: line, content: .sequence)
+        var node = YAMLNode(line: line, content: .sequence([]))
         let name: String?
         switch event {
         case .scalar(let text, let isPlain, let anchor):
@@ -101,7 +100,7 @@ struct YAMLReader {
             node.content = .mapping(try members(depth: depth + 1))
             name = anchor
         case .start(isMapping: false, let anchor):
-            try skipElements(depth: depth + 1)
+            node.content = .sequence(try elements(depth: depth + 1))
             name = anchor
         case .alias(let anchor):
             guard let named = anchors[anchor] else {
@@ -129,11 +128,12 @@ struct YAMLReader {
         }
     }
 
-    private mutating func skipElements(depth: Int) throws(YAMLFault) {
+    private mutating func elements(depth: Int) throws(YAMLFault) -> [YAMLNode] {
+        var elements: [YAMLNode] = []
         while true {
             let (event, line) = try next()
-            if case .end = event { return }
-            _ = try node(event, line: line, depth: depth)
+            if case .end = event { return elements }
+            elements.append(try node(event, line: line, depth: depth))
         }
     }
 

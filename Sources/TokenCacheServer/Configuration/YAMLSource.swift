@@ -66,6 +66,9 @@ enum YAMLSource {
             let isSection = SettingRow.sections.contains(name)
             let isMap = SettingRow.byName[name]?.isMap == true
             switch value.content {
+            case .mapping where !isSection && !isMap && SettingLayer.takesStructure(name),
+                .sequence where !isSection && !isMap && SettingLayer.takesStructure(name):
+                take(name, value.flow, isNull: false, line: line)
             case .mapping(let members) where isSection || isMap: visit(members, below: name)
             case .scalar where (isSection || isMap) && value.isNull: break
             case .scalar where isSection:

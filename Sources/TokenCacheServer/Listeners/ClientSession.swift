@@ -37,6 +37,7 @@ struct AcceptedClient {
     let peer: Peer
     let role: Role
     let place: ClientPlaces.Place
+    let kind: ClientKind
     let openedAt: MonotonicInstant
 }
 
@@ -51,8 +52,14 @@ enum ClientRefusal {
     case userIsFull
 }
 
+/// What a client speaks.
+enum ClientKind: Sendable { case resp, http }
+
 /// A protocol that clients of a listening socket speak.
 protocol ListenerProtocol: AnyObject {
+    var kind: ClientKind { get }
+    /// Clients come over TCP, and the kernel does not tell who they are.
+    var isTCP: Bool { get }
     /// The bytes that a client is told with that it is turned away.
     func text(of refusal: ClientRefusal) -> StaticString
     /// Begins a session.

@@ -38,6 +38,9 @@ final class RESPListener: ListenerProtocol {
     /// Lets go of an incomplete request.
     func renewParser() { parser = newParser }
 
+    var kind: ClientKind { .resp }
+    var isTCP: Bool { false }
+
     func limitsChanged() { renewParser() }
 
     func open(_ client: AcceptedClient) -> any ClientSession { RESPSession(client, self, server) }

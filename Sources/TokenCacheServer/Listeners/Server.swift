@@ -15,7 +15,9 @@ final class Server {
 
     let loop: EventLoop
     private(set) var limits: Settings.Limits
-    private(set) var places: ClientPlaces
+    fileprivate(set) var places: ClientPlaces
+    /// Of HTTP, so that whoever floods one leaves the other its places.
+    fileprivate(set) var httpPlaces: ClientPlaces
     private var access: AccessRules
     var counters = ServerCounters()
     /// What incomplete requests take, all together.
@@ -39,14 +41,15 @@ final class Server {
     /// Of each warning that peers may cause: one does not hide another.
     private let messages = MessageLimits(lines: 1, per: .seconds(10))
 
-    /// - Parameter maxClients: the clients that descriptors suffice for, `limits.max-clients` at most.
+    /// - Parameter capacity: the clients that descriptors suffice for, `limits.max-clients` of a kind at most.
     init(
-        loop: EventLoop, limits: Settings.Limits, maxClients: Int, access: AccessRules, audit: AuditTrail,
+        loop: EventLoop, limits: Settings.Limits, capacity: Process.Capacity, access: AccessRules, audit: AuditTrail,
         logger: Logger
     ) {
         self.loop = loop
         self.limits = limits
-        places = ClientPlaces(limit: maxClients, perUser: limits.maxClientsPerUser)
+        places = ClientPlaces(limit: capacity.workers, perUser: limits.maxClientsPerUser)
+        httpPlaces = ClientPlaces(limit: capacity.http, perUser: limits.maxClientsPerUser)
         self.access = access
         self.audit = audit
         self.logger = logger
@@ -57,10 +60,12 @@ final class Server {
     var isDraining: Bool { onDrained != nil }
 
     /// Takes over what a reload may change. Sessions stay; what their peers may do follows the new rules.
-    func apply(_ limits: Settings.Limits, maxClients: Int, _ access: AccessRules) {
+    func apply(_ limits: Settings.Limits, _ capacity: Process.Capacity, _ access: AccessRules) {
         self.limits = limits
-        places.limit = maxClients
+        places.limit = capacity.workers
+        httpPlaces.limit = capacity.http
         places.limitPerUser = limits.maxClientsPerUser
+        httpPlaces.limitPerUser = limits.maxClientsPerUser
         incomplete.limit = limits.maxInput
         self.access = access
         // Not now: it may be a session's turn, which read the command to reload.
@@ -68,7 +73,9 @@ final class Server {
         for session in sessions.values {
             // The groups were left out if no rule asked for them so far.
             let peer =
-                Peer(descriptor: session.client.descriptor, withGroups: !access.groups.isEmpty) ?? session.peer
+                session.peer.isOverTCP
+                ? session.peer
+                : Peer(descriptor: session.client.descriptor, withGroups: !access.groups.isEmpty) ?? session.peer
             session.role = access.role(of: peer)
         }
         if limits.idleTimeout > .zero { startTimeoutTimer() }
@@ -90,7 +97,7 @@ final class Server {
     }
 
     private func accept(_ descriptor: Int32, _ spoken: any ListenerProtocol) {
-        guard !isDraining, let peer = Peer(descriptor: descriptor, withGroups: !access.groups.isEmpty) else {
+        guard !isDraining, let peer = peer(at: descriptor, spoken) else {
             Glibc.close(descriptor)
             return
         }
@@ -102,11 +109,12 @@ final class Server {
             return reject(descriptor, spoken.text(of: .denied))
         }
         let place: ClientPlaces.Place
-        do throws(ClientPlaces.Refusal) { place = try places.place(for: role, user: peer.userID) } catch {
-            return turnAway(descriptor, peer, error, spoken)
-        }
+        let kind = spoken.kind
+        do throws(ClientPlaces.Refusal) {
+            place = try self[keyPath: kind.places].place(for: role, user: peer.userID)
+        } catch { return turnAway(descriptor, peer, error, spoken) }
         let client = AcceptedClient(
-            id: nextID, descriptor: descriptor, peer: peer, role: role, place: place, openedAt: .now())
+            id: nextID, descriptor: descriptor, peer: peer, role: role, place: place, kind: kind, openedAt: .now())
         let session = spoken.open(client)
         guard !session.isClosed else {
             if let suppressed = messages.admit("not watched") {
@@ -119,7 +127,11 @@ final class Server {
         counters.acceptedConnections &+= 1
         nextID &+= 1
         sessions[client.id] = session
-        places.take(place, user: peer.userID)
+        self[keyPath: kind.places].take(place, user: peer.userID)
+    }
+
+    private func peer(at descriptor: Int32, _ spoken: any ListenerProtocol) -> Peer? {
+        spoken.isTCP ? .overTCP : Peer(descriptor: descriptor, withGroups: !access.groups.isEmpty)
     }
 
     private func turnAway(
@@ -181,7 +193,7 @@ final class Server {
     func forget(_ session: any ClientSession) {
         let client = session.client
         guard sessions.removeValue(forKey: client.id) != nil else { return }
-        places.free(client.place, user: client.peer.userID)
+        self[keyPath: client.kind.places].free(client.place, user: client.peer.userID)
         watched[client.id] = nil
         retired.append(session)
         planTurnEnd()
@@ -272,6 +284,11 @@ final class Server {
         onDrained = {}
         done()
     }
+}
+
+extension ClientKind {
+    /// Where their places are counted.
+    fileprivate var places: ReferenceWritableKeyPath<Server, ClientPlaces> { self == .resp ? \.places : \.httpPlaces }
 }
 
 /// What happened at the sockets since the start, for INFO.

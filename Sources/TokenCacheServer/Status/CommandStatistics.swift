@@ -77,12 +77,37 @@ struct CommandStatistics {
 struct LatencyHistogram {
     private static let subBuckets: UInt64 = 8
     private var counts: [UInt32] = []
+    private(set) var count: UInt64 = 0
+    /// Of all durations, microseconds.
+    private(set) var sum: UInt64 = 0
 
     /// Records a duration; storage is made with the first one.
     mutating func record(microseconds: UInt64, times: UInt64) {
         if counts.isEmpty { counts = Array(repeating: 0, count: 256) }
         let index = min(Self.bucket(of: microseconds), counts.count - 1)
         counts[index] = UInt32(clamping: UInt64(counts[index]) &+ times)
+        count &+= times
+        sum &+= microseconds &* times
+    }
+
+    /// Bounds of the buckets that Prometheus is told, microseconds. Each is where a bucket here begins, so that none is split.
+    static let metricBounds: [UInt64] = [
+        10, 26, 52, 104, 256, 512, 1_024, 2_560, 5_120, 10_240, 26_624, 53_248, 106_496, 262_144, 524_288, 1_048_576,
+        2_621_440,
+    ]
+
+    /// How many durations are shorter than each bound.
+    func counts(below bounds: [UInt64]) -> [UInt64] {
+        var counted: [UInt64] = []
+        var (index, seen) = (0, UInt64(0))
+        for bound in bounds {
+            while index < counts.count, Self.upperBound(of: index) < bound {
+                seen &+= UInt64(counts[index])
+                index += 1
+            }
+            counted.append(seen)
+        }
+        return counted
     }
 
     /// The upper bound of the bucket below which `fraction` of the durations lie, microseconds; nil before the first.

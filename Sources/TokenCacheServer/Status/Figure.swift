@@ -71,6 +71,7 @@ struct Figure: Sendable {
         var node: RedisNode { environment.router.first }
         var tokens: TokenCounters { dispatcher.service.counters }
         var near: NearCacheCounters { dispatcher.service.nearCacheCounters }
+        var http: HTTPCounters { dispatcher.httpCounters }
     }
 
     let section: Section
@@ -81,6 +82,15 @@ struct Figure: Sendable {
     /// What it tells, a clause without a full stop.
     let help: StaticString
     let read: @Sendable (Source) -> Value
+    /// INFO alone shows it: Redis's tools look for it there, or each server has it by itself elsewhere.
+    private(set) var isForInfoOnly = false
+
+    /// The same for INFO alone.
+    var forInfoOnly: Figure {
+        var figure = self
+        figure.isForInfoOnly = true
+        return figure
+    }
 
     private init(
         _ section: Section, _ name: StaticString, _ kind: Kind, _ unit: Unit, _ help: StaticString,

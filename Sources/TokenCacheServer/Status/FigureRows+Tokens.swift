@@ -21,7 +21,7 @@ extension Figure {
         .counter(.tokens, "forced_rotations", "of them, by ROTATE and LOGIN") { $0.tokens.forcedRotations },
         .counter(.tokens, "confirmations", "successors that were used for the first time") { $0.tokens.confirmations },
         .counter(.tokens, "recoveries", "lost successors that were told again") { $0.tokens.recoveries },
-        .counter(.tokens, "replays", "`tokens_validated_replayed`") { $0.tokens.replayed },
+        .counter(.tokens, "replays", "`tokens_validated_replayed`") { $0.tokens.replayed }.forInfoOnly,
         .counter(.tokens, "touches", "accesses that were written down") { $0.tokens.touches },
         .counter(.tokens, "sessions_ended", "sessions that this daemon ended") { $0.tokens.ended },
         .counter(.tokens, "sessions_ended_by_limit", "of them, because their subject has too many") {

@@ -19,8 +19,8 @@ extension Figure {
         .text(.server, "redis_mode", "`standalone`, always") { _ in "standalone" },
         .text(.server, "process_id", "the daemon's process") { _ in "\(getpid())" },
         .text(.server, "run_id", "40 random hex digits, new at each start") { $0.environment.runID },
-        .gauge(.server, "uptime_in_seconds", "since the start", .seconds) { $0.uptime },
-        .gauge(.server, "uptime_in_days", "the same in whole days") { $0.uptime / 86_400 },
+        .gauge(.server, "uptime_in_seconds", "since the start", .seconds) { $0.uptime }.forInfoOnly,
+        .gauge(.server, "uptime_in_days", "the same in whole days") { $0.uptime / 86_400 }.forInfoOnly,
         .text(.server, "executable", "the program's file") { _ in ProgramFile.path },
         .text(.server, "config_file", "the configuration's file; empty where none was read") {
             $0.environment.configurationFile
@@ -45,21 +45,22 @@ extension Figure {
         },
         .counter(.clients, "rejected_connections", "clients turned away: there were too many") {
             $0.server.counters.rejectedConnections
-        },
+        }.forInfoOnly,
         .gauge(.clients, "open_descriptors", "about as many descriptors are open") {
             $0.dispatcher.openDescriptors(of: $0.server)
-        },
-        .gauge(.clients, "descriptor_limit", "the limit of open files") { _ in ProcessFacts.descriptorLimit },
+        }.forInfoOnly,
+        .gauge(.clients, "descriptor_limit", "the limit of open files") { _ in ProcessFacts.descriptorLimit }
+            .forInfoOnly,
     ]
 
     private static let memory: [Figure] = [
         .gauge(.memory, "used_memory", "what the allocator has handed out", .bytes) { _ in ProcessFacts.allocatedBytes
         },
-        .gauge(.memory, "used_memory_rss", "in memory now", .bytes) { _ in ProcessFacts.residentBytes },
+        .gauge(.memory, "used_memory_rss", "in memory now", .bytes) { _ in ProcessFacts.residentBytes }.forInfoOnly,
         .gauge(.memory, "used_memory_peak", "the most that was in memory", .bytes) { _ in
             ProcessFacts.peakResidentBytes
-        },
-        .gauge(.memory, "maxmemory", "0: none", .bytes) { _ in 0 },
+        }.forInfoOnly,
+        .gauge(.memory, "maxmemory", "0: none", .bytes) { _ in 0 }.forInfoOnly,
     ]
 
     private static let stats: [Figure] = [
@@ -68,13 +69,13 @@ extension Figure {
         },
         .counter(.stats, "total_commands_processed", "commands that were answered") {
             $0.dispatcher.statistics.totalCalls
-        },
+        }.forInfoOnly,
         .gauge(.stats, "instantaneous_ops_per_sec", "commands in the last second") {
             Int(clamping: $0.dispatcher.operationsPerSecond.latest)
-        },
-        .counter(.stats, "keyspace_hits", "`near_cache_hits`") { $0.near.hits },
-        .counter(.stats, "keyspace_misses", "`near_cache_misses`") { $0.near.misses },
-        .counter(.stats, "evicted_keys", "`near_cache_evictions`") { $0.near.evictions },
+        }.forInfoOnly,
+        .counter(.stats, "keyspace_hits", "`near_cache_hits`") { $0.near.hits }.forInfoOnly,
+        .counter(.stats, "keyspace_misses", "`near_cache_misses`") { $0.near.misses }.forInfoOnly,
+        .counter(.stats, "evicted_keys", "`near_cache_evictions`") { $0.near.evictions }.forInfoOnly,
         .counter(.stats, "total_net_input_bytes", "read from clients", .bytes) { $0.server.counters.inputBytes },
         .counter(.stats, "total_net_output_bytes", "sent to clients", .bytes) { $0.server.counters.outputBytes },
         .counter(.stats, "rejected_connections", "clients turned away: there were too many") {
@@ -93,16 +94,26 @@ extension Figure {
         .counter(.stats, "unknown_commands", "requests for a command that there is not") {
             $0.dispatcher.statistics.unknownCommands
         },
-        .counter(.stats, "total_error_replies", "replies that were an error") { $0.dispatcher.statistics.totalErrors },
+        .counter(.stats, "http_requests", "requests over HTTP") { $0.http.requests },
+        .counter(.stats, "http_auth_accepted", "visitors whom `/auth` let in") { $0.http.accepted },
+        .counter(.stats, "http_auth_denied", "visitors whom it did not") { $0.http.denied },
+        .counter(.stats, "http_unavailable", "answers over HTTP that were 503: Redis was out of reach") {
+            $0.http.unavailable
+        },
+        .counter(.stats, "http_refused_hosts", "requests over TCP for a name that is not in `http.hosts`") {
+            $0.http.refusedHosts
+        },
+        .counter(.stats, "total_error_replies", "replies that were an error") { $0.dispatcher.statistics.totalErrors }
+            .forInfoOnly,
     ]
 
     private static let other: [Figure] = [
         .text(.replication, "role", "`master`: client libraries wait for it. Redis's own role is in Upstream") { _ in
             "master"
         },
-        .gauge(.replication, "connected_slaves", "0: none") { _ in 0 },
-        .time(.cpu, "used_cpu_sys", "CPU time in the kernel") { _ in ProcessFacts.cpuSeconds.system },
-        .time(.cpu, "used_cpu_user", "CPU time in the program") { _ in ProcessFacts.cpuSeconds.user },
+        .gauge(.replication, "connected_slaves", "0: none") { _ in 0 }.forInfoOnly,
+        .time(.cpu, "used_cpu_sys", "CPU time in the kernel") { _ in ProcessFacts.cpuSeconds.system }.forInfoOnly,
+        .time(.cpu, "used_cpu_user", "CPU time in the program") { _ in ProcessFacts.cpuSeconds.user }.forInfoOnly,
     ]
 
     private static let upstream: [Figure] = [
@@ -119,38 +130,42 @@ extension Figure {
         },
         .gauge(.upstream, "upstream_clock_skew_ms", "Redis's clock minus the host's", .milliseconds) {
             $0.node.clockSkew.map { Int($0) }
-        },
-        .counter(.upstream, "upstream_requests", "commands for clients, and beats") { $0.node.counters.requests },
-        .counter(.upstream, "upstream_round_trips", "replies, heartbeats too") { $0.node.counters.replies },
-        .counter(.upstream, "upstream_connects", "connections that were made") { $0.node.counters.connects },
+        }.forInfoOnly,
+        .counter(.upstream, "upstream_requests", "commands for clients, and beats") { $0.node.counters.requests }
+            .forInfoOnly,
+        .counter(.upstream, "upstream_round_trips", "replies, heartbeats too") { $0.node.counters.replies }.forInfoOnly,
+        .counter(.upstream, "upstream_connects", "connections that were made") { $0.node.counters.connects }
+            .forInfoOnly,
         .counter(.upstream, "upstream_reconnects", "of them, all but the first") {
             let connects = $0.node.counters.connects
             return connects == 0 ? 0 : connects - 1
-        },
+        }.forInfoOnly,
         .counter(.upstream, "upstream_failures", "connections that were lost, or not made") {
             $0.node.counters.failures
-        },
-        .counter(.upstream, "upstream_timeouts", "requests without a reply in time") { $0.node.counters.timeouts },
-        .counter(.upstream, "upstream_late_replies", "replies after their time") { $0.node.counters.lateReplies },
+        }.forInfoOnly,
+        .counter(.upstream, "upstream_timeouts", "requests without a reply in time") { $0.node.counters.timeouts }
+            .forInfoOnly,
+        .counter(.upstream, "upstream_late_replies", "replies after their time") { $0.node.counters.lateReplies }
+            .forInfoOnly,
         .counter(.upstream, "upstream_resends", "requests sent again over a new connection") {
             $0.node.counters.resends
-        },
+        }.forInfoOnly,
         .counter(.upstream, "upstream_script_reloads", "scripts that Redis had forgotten") {
             $0.node.counters.scriptReloads
-        },
+        }.forInfoOnly,
         .counter(.upstream, "upstream_protocol_errors", "replies that were not understood") {
             $0.node.counters.protocolErrors
-        },
+        }.forInfoOnly,
         .counter(.upstream, "upstream_overloads", "requests refused here: too many were under way") {
             $0.node.counters.overloads
-        },
+        }.forInfoOnly,
         .gauge(.upstream, "upstream_wait_replicas", "`redis.wait-replicas`") { $0.node.replicas?.count ?? 0 },
         .counter(.upstream, "upstream_waits", "times that replicas were waited for, for one or many changes") {
             $0.environment.router.nodes.reduce(0) { $0 &+ ($1.replicas?.counters.rounds ?? 0) }
         },
         .counter(.upstream, "upstream_wait_shortfalls", "changes that too few replicas had in time") {
             $0.environment.router.nodes.reduce(0) { $0 &+ ($1.replicas?.counters.shortfalls ?? 0) }
-        },
+        }.forInfoOnly,
         .counter(
             .upstream, "upstream_data_losses", "Redis was started anew without what was written before"
         ) { $0.environment.marking()?.dataLosses ?? 0 },

@@ -53,6 +53,14 @@ enum ProcessFacts {
         return (seconds(usage.ru_stime), seconds(usage.ru_utime))
     }
 
+    /// Both together, microseconds.
+    static var cpuMicroseconds: Int64 {
+        let usage = usage
+        return [usage.ru_stime, usage.ru_utime].reduce(0) {
+            $0 &+ Int64($1.tv_sec) &* 1_000_000 &+ Int64($1.tv_usec)
+        }
+    }
+
     private static var usage: rusage {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)

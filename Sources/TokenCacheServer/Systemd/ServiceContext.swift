@@ -36,13 +36,20 @@ public struct ServiceContext {
         sockets = Self.sockets(environment, processID)
     }
 
-    /// The socket to serve; nil where none was passed.
+    /// The name of a socket that HTTP is spoken at (`FileDescriptorName=`); any other is that of the workers.
+    static let httpName = "http"
+    /// The sockets that HTTP is spoken at.
+    var httpSockets: [(descriptor: Int32, name: String)] { sockets.filter { $0.name == Self.httpName } }
+
+    /// The workers' socket to serve; nil where none was passed.
     func socket() throws(StartError) -> UnixListener? {
+        let sockets = sockets.filter { $0.name != Self.httpName }
         guard let only = sockets.first else { return nil }
         guard sockets.count == 1 else {
             throw StartError(
                 "systemd passes \(sockets.count) sockets (\(sockets.map(\.name).joined(separator: ", "))), "
-                    + "and this daemon serves one: leave one ListenStream= and one Sockets=", exitStatus: 78)
+                    + "and this daemon serves one, besides those with FileDescriptorName=http: "
+                    + "leave one ListenStream= and one Sockets=", exitStatus: 78)
         }
         do {
             return try UnixListener.adopt(only.descriptor)

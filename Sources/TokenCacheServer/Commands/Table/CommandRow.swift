@@ -8,7 +8,7 @@ enum Command: UInt8, CaseIterable, Sendable {
     case csrfVerify, csrfIssue, guestIssue, captchaVerify, captchaIssue, captchaOpen
     case subscribe, unsubscribe
     case ping, echo, hello, auth, select, quit, reset, client
-    case command, config, info, dbsize, slowlog, latency, probe, reload, shutdown
+    case command, config, info, metrics, dbsize, slowlog, latency, probe, reload, shutdown
     /// In the table only so that they are refused in words of their own.
     case multi, exec, discard, watch
     case psubscribe, ssubscribe, punsubscribe, sunsubscribe

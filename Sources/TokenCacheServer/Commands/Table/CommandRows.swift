@@ -270,6 +270,12 @@ extension CommandRow {
                 "Shows the state of the daemon and its counters",
                 [.loading, .stale]
             ) { $0.information($1, &$2) }
+        case .metrics:
+            CommandRow(
+                "METRICS", .between(0, 1), .validator, .server, "[OPENMETRICS]",
+                "Shows the daemon's figures as Prometheus reads them",
+                [.loading, .stale]
+            ) { daemon, call, reply throws(ReplyError) in try daemon.metrics(call, &reply) }
         case .dbsize:
             CommandRow(
                 "DBSIZE", .exactly(0), .validator, .server, "",

@@ -1,0 +1,68 @@
+internal import EventLoop
+internal import RedisLink
+internal import TokenCache
+internal import WireProtocol
+
+/// `/healthz`: the loop turns. `/readyz`: a write to Redis comes back.
+extension HTTPSite {
+    /// How long a write may take to come back.
+    private static let readinessLimit = RedisNode.proofLimit
+    /// How often it is looked for.
+    private static let readinessCheck = Duration.milliseconds(10)
+
+    func health(_ reply: Reply, _ writer: inout HTTPResponseWriter) -> CommandRow.Answered {
+        reply.plain(.ok, "ok\n", &writer)
+    }
+
+    func readiness(_ reply: Reply, _ writer: inout HTTPResponseWriter) -> CommandRow.Answered {
+        dispatcher.environment.router.keepProving()
+        if unreadiness != nil || isProved { return told(reply, &writer) }
+        let start = MonotonicInstant.now()
+        var timer: LoopTimer?
+        timer = server.loop.makeTimer { [self] in
+            guard unreadiness == nil, !isProved, start.duration(to: .now()) < Self.readinessLimit else {
+                timer = nil
+                return reply.later { _ = told(reply, &$0) }
+            }
+            timer?.start(after: Self.readinessCheck)
+        }
+        timer?.start(after: Self.readinessCheck)
+        return .later
+    }
+
+    private func told(_ reply: Reply, _ writer: inout HTTPResponseWriter) -> CommandRow.Answered {
+        let silent = isProved ? nil : "a write to Redis did not come back within \(Self.readinessLimit)"
+        guard let fault = unreadiness ?? silent else { return reply.plain(.ok, "ready\n", &writer) }
+        reply.begin(.unavailable, &writer)
+        writer.field("Retry-After", 1)
+        writer.end("text/plain; charset=utf-8", "\(fault)\n")
+        return .now
+    }
+
+    /// The last write came back lately. Without the near cache nobody tells: that Redis takes it is all there is to know.
+    private var isProved: Bool {
+        let router = dispatcher.environment.router
+        guard service.nearCacheCounters.maxBytes > 0 else { return true }
+        return router.isAllFresh(at: .now())
+    }
+
+    /// What is known to be wrong, in a line; nil where nothing is.
+    var unreadiness: String? {
+        if server.isDraining { return "the daemon ends" }
+        let servers = dispatcher.environment.router.servers
+        if servers.isEmpty { return dispatcher.environment.router.first.fault ?? "no Redis is known yet" }
+        for node in servers {
+            if let fault = fault(of: node) { return "Redis at \(node.endpoint): \(fault)" }
+            if let policy = node.serverInfo.maxmemoryPolicy, policy != "noeviction" {
+                return "Redis at \(node.endpoint): maxmemory-policy is \(policy), and sessions vanish: set noeviction"
+            }
+        }
+        return nil
+    }
+
+    /// Why a server cannot be used; nil where it can.
+    func fault(of node: RedisNode) -> String? {
+        if node.state == .ready { return node.refusal?.description }
+        return node.fault ?? node.counters.lastFault?.description ?? "no connection"
+    }
+}

@@ -1,0 +1,248 @@
+#!/usr/bin/python3
+"""Runs the recipes of docs/forward-auth.md on the real programs, and attacks each of them.
+
+    test.py --programs .build/release [--proxies nginx,caddy,haproxy]
+
+The site behind is an echo: it tells what of the request reached it. So what a client sent under the daemon's names, and what
+a visitor without a token is shown, is seen at once.
+"""
+import argparse
+import collections
+import http.client
+import http.server
+import json
+import pathlib
+import signal
+import sys
+import threading
+import time
+
+here = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(here.parent / "testing"))
+import stage as staging  # noqa: E402
+
+COOKIE = "__Host-tc"
+ROTATION_SECONDS = 1.0
+# What the program needs to be told, and what the rule does with who is not let in: nginx turns a redirect of the
+# daemon's into an error, so it is given the address in a field.
+PROXIES = {
+    "nginx": ("nginx.conf", lambda path: ["nginx", "-c", path, "-p", str(pathlib.Path(path).parent)], "header"),
+    "caddy": ("Caddyfile", lambda path: ["caddy", "run", "--config", path, "--adapter", "caddyfile"], "redirect"),
+    "haproxy": ("haproxy.cfg", lambda path: ["haproxy", "-db", "-f", path], "redirect"),
+}
+Answer = collections.namedtuple("Answer", "status fields body")
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """The site: says what reached it, and would have its pages cached by everybody."""
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        seen = json.dumps({
+            "path": self.path, "method": self.command,
+            "sid": self.headers.get_all("X-Auth-Sid") or [], "subject": self.headers.get_all("X-Auth-Subject") or [],
+        }).encode()
+        self.send_response(500 if self.path.endswith("/broken") else 200)
+        self.send_header("Cache-Control", "public, max-age=600")
+        self.send_header("Content-Length", str(len(seen)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(seen)
+
+    do_GET = do_POST = do_PUT = do_HEAD = do_OPTIONS = do_DELETE = do_PATCH = answer
+
+    def log_message(self, *_):
+        pass
+
+
+def ask(port, path="/page", method="GET", token=None, fields=(), body=None):
+    """One request on a connection of its own; fields may come twice."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.putrequest(method, path, skip_accept_encoding=True)
+    for name, value in fields:
+        connection.putheader(name, value)
+    if token:
+        connection.putheader("Cookie", f"{COOKIE}={token}")
+    if body is not None:
+        connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return Answer(answer.status, answer.headers, json.loads(text) if text.startswith(b"{") else None)
+
+
+def require(truth, what, answer=None):
+    if not truth:
+        raise staging.Failed(f"{what}: {answer}")
+
+
+def new_cookie(answer):
+    """The token that the response sets; a response that sets one may be stored by nobody."""
+    lines = answer.fields.get_all("Set-Cookie") or []
+    require(len(lines) <= 1, "one cookie at most", answer)
+    if not lines:
+        return None
+    require("no-store" in (answer.fields.get("Cache-Control") or ""), "a cookie goes with no-store", answer)
+    require("public" not in str(answer.fields.get_all("Cache-Control")), "nobody may store it", answer)
+    name, _, rest = lines[0].partition("=")
+    require(name == COOKIE and "; Secure; HttpOnly; SameSite=Lax" in rest, "the cookie's attributes", answer)
+    return rest.split(";")[0]
+
+
+def is_shown(answer):
+    return answer.status == 200 and answer.body is not None
+
+
+NAVIGATION = [("Sec-Fetch-Mode", "navigate"), ("Accept", "text/html")]
+FETCH = [("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")]
+
+
+def walk(stage, port):
+    """A visitor who logs in, is renewed, and logs out; and what everybody else is told."""
+    login = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")
+    token, sid = login["sessiontoken"], login["sid"]
+    page = ask(port, token=token, fields=NAVIGATION)
+    require(is_shown(page) and page.body["sid"] == [sid] and page.body["subject"] == ["ann"], "let in and named", page)
+    require(page.fields.get("Cache-Control") == "public, max-age=600", "a page without a cookie is the site's to store", page)
+    for method, body in (("POST", b"x" * 100_000), ("PUT", b"y"), ("DELETE", None), ("PATCH", b"")):
+        answer = ask(port, "/page?a=b", method, token, FETCH, body)
+        require(is_shown(answer) and answer.body["method"] == method, f"{method} is let in", answer)
+    broken = ask(port, "/page/broken", token=token)
+    require(broken.status == 500, "the site's own errors are the site's", broken)
+
+    none = ask(port, "/page?x=1&y=2", fields=NAVIGATION)
+    require(none.status == 302 and none.body is None, "a page is sent to the login page", none)
+    require(none.fields["Location"].endswith("/login?return_to=/page%3Fx%3D1%26y%3D2"), "with the way back", none)
+    require(ask(port, fields=FETCH).status == 401, "a fetch is told 401")
+
+    # Due: a token that is renewed on the way, the same for whoever races.
+    time.sleep(ROTATION_SECONDS + 0.2)
+    answers = [ask(port, token=token, fields=NAVIGATION) for _ in range(3)]
+    require(all(map(is_shown, answers)), "let in while it is renewed", answers)
+    successors = {new_cookie(answer) for answer in answers}
+    require(len(successors) == 1 and None not in successors, "one successor for all", successors)
+    successor = successors.pop()
+    answer = ask(port, token=successor, fields=NAVIGATION)
+    require(is_shown(answer) and answer.body["sid"] == [sid], "the successor is good", answer)
+
+    other = ask(port, "/logout", "POST", successor, [("Sec-Fetch-Site", "cross-site")], b"")
+    require(other.status == 403, "another site logs nobody out", other)
+    origin = ask(port, "/logout", "POST", successor, [("Origin", "https://evil.example")], b"")
+    require(origin.status == 403, "nor by its origin", origin)
+    out = ask(port, "/logout", "POST", successor, [("Origin", f"http://127.0.0.1:{port}")], b"")
+    require(out.status == 303 and "Max-Age=0" in out.fields["Set-Cookie"], "logged out", out)
+    require(ask(port, token=successor, fields=FETCH).status == 401, "and stays out")
+
+
+def attack(stage, port):
+    """Nobody gets in by what they send, and the site never believes a client about who it is."""
+    guest = staging.ask_fields(stage.socket, "GUEST.ISSUE")["sessiontoken"]
+    member = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")
+    forged = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject", "root"), ("X_Auth_Subject", "root")]
+    claims = [
+        [], forged, [("X-Auth-Require", "none")], [("X-Auth-Status", "valid")], [("X-Original-URI", "/auth-any")],
+        [("X-Forwarded-Uri", "/open/")], [("X-Forwarded-Method", "OPTIONS")], [("X-Rewrite-URL", "/open/")],
+        [("Authorization", "Bearer x")], [("X-Session-Token", "x" * 128)], [("Cookie", f"{COOKIE}=")],
+        [("Connection", "Cookie, X-Auth-Subject")],
+    ]
+    paths = ["/page", "/page?require=none", "//page", "/page//", "/open/../page", "/open/%2e%2e/page", "/page/../open/../page",
+             "/%70age", "/page;x=/open/", "/api/x", "/auth-any", "/_auth"]
+    for path in paths:
+        for claim in claims:
+            for method in ("GET", "POST", "HEAD"):
+                for token in (None, guest, "x" * 86):
+                    answer = ask(port, path, method, token, claim, b"" if method == "POST" else None)
+                    is_open = answer.body is not None and answer.body["path"].split("?")[0].startswith("/open/")
+                    require(is_open or answer.status in (302, 400, 401, 403, 404, 405),
+                            f"{method} {path} {claim} is not let in", answer)
+                    if answer.body is not None:
+                        names = answer.body["subject"] + answer.body["sid"]
+                        require(not any(names), f"{method} {path} {claim}: the site believes nobody", answer)
+                    require(new_cookie(answer) is None, "and no cookie is touched", answer)
+    for claim in (forged, [("X-Auth-Subject", "root")] * 3):
+        named = ask(port, token=member["sessiontoken"], fields=claim)
+        require(is_shown(named) and named.body["subject"] == ["ann"], "a member is nobody else", named)
+        opened = ask(port, "/open/x", token=member["sessiontoken"], fields=claim)
+        require(is_shown(opened) and not any(opened.body["subject"] + opened.body["sid"]),
+                "stripped where everybody may look, too", opened)
+    preflight = ask(port, "/api/x", "OPTIONS", fields=forged)
+    require(is_shown(preflight) and not any(preflight.body["subject"]), "a preflight goes through, and says nothing", preflight)
+    # A body that never comes: the answer does all the same, and nobody behind it waits.
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.putrequest("POST", "/page")
+    connection.putheader("Content-Length", "1000")
+    connection.putheader("Sec-Fetch-Mode", "cors")
+    connection.endheaders()
+    slow = connection.getresponse()
+    require(slow.status == 401, "a body that never comes is not waited for", slow.status)
+    connection.close()
+    require(is_shown(ask(port, token=member["sessiontoken"])), "the next visitor is served")
+
+
+def outage(stage, port):
+    """Nobody knows: 503, and the cookie stays."""
+    token = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
+    redis = stage.processes["redis"]
+    redis.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(1.5)
+        for fields in (NAVIGATION, FETCH):
+            answer = ask(port, token=token, fields=fields)
+            require(answer.status == 503 and answer.fields["Retry-After"], "503 with Retry-After", answer)
+            require(new_cookie(answer) is None, "the cookie is kept", answer)
+        require(is_shown(ask(port, "/open/x")), "what is open stays open")
+    finally:
+        redis.send_signal(signal.SIGCONT)
+    staging.until(lambda: is_shown(ask(port, token=token)), 10, "let in again")
+    stage.stop("daemon")
+    gone = ask(port, token=token, fields=FETCH)
+    require(gone.status in (502, 503) and gone.body is None, "without a daemon nobody is let in", gone)
+
+
+def trial(programs, name, site):
+    file, command, denial = PROXIES[name]
+    with staging.Stage(programs) as stage:
+        http_socket = f"{stage.folder}/daemon/http.sock"
+        stage.start_redis()
+        rules = f"{{page: {{require: subject, on-deny: {denial}, login: /login}}, any: {{require: none}}}}"
+        stage.start_daemon([
+            f"http.listen={{unix: {http_socket}, mode: '0666', serve: [auth]}}", f"http.rules={rules}",
+            f"rotation.after={ROTATION_SECONDS}s", "near-cache.serve-stale=0", "redis.timeout=500ms",
+        ])
+        port = staging.free_port()
+        folder = f"{stage.folder}/proxy"
+        pathlib.Path(folder).mkdir()
+        # Its workers are another user's.
+        pathlib.Path(folder).chmod(0o777)
+        text = (here / file).read_text()
+        for word, value in {
+            "socket": http_socket, "site": site, "port": port, "folder": folder, "examples": here,
+        }.items():
+            text = text.replace(f"@{word}@", str(value))
+        path = f"{folder}/{file}"
+        pathlib.Path(path).write_text(text)
+        stage.start(name, command(path), lambda: staging.listens(port), {"XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder})
+        walk(stage, port)
+        attack(stage, port)
+        outage(stage, port)
+    print(f"{name}: as the manual says, and nobody got in")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", required=True)
+    parser.add_argument("--proxies", default=",".join(PROXIES))
+    options = parser.parse_args()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        for name in options.proxies.split(","):
+            trial(options.programs, name, site.server_address[1])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except staging.Failed as failure:
+        sys.exit(f"forward-auth: {failure}")
