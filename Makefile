@@ -27,6 +27,10 @@ TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv fak
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
 # memcached is one of the peers of the comparison.
+# Proxies in front of a site, and what watches a daemon.
+# What makes and judges the Debian packages.
+DEB_PACKAGES   = debhelper dpkg-dev fakeroot lintian
+HTTP_PACKAGES  = redis-server python3 nginx haproxy caddy prometheus prometheus-redis-exporter curl wrk gcc
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
 LINT_PACKAGES  = systemd
@@ -39,10 +43,10 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
-.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web build lint format
-.PHONY: bench bench-guests bench-scale bench-client bench-tls bench-index docs
+.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
+.PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
-.PHONY: test-packages web-packages bench-packages lint-packages swift-examples
+.PHONY: deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -56,6 +60,7 @@ help:
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
+	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -64,9 +69,11 @@ help:
 	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
+	@echo 'make bench-http   /healthz and /auth beside a bare epoll loop, evhttp, and behind nginx: two minutes'
 	@echo 'make bench-index  very many sessions and subjects beside a visitor: half an hour'
 	@echo 'make bench-tls  the link and cold validations over TLS beside plain TCP: a minute'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
+	@echo 'make deb        Debian packages, in $(DEBDIR)'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
 
 run: run-packages build
@@ -149,6 +156,10 @@ test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
 	  --requests $(WEB_REQUESTS)
 
+test-http: http-packages build
+	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR))
+	Tests/Prometheus/test.py --programs $(abspath $(RELEASEDIR))
+
 # A package of its own, which takes the client library from this one.
 swift-examples: build-packages web-packages
 	$(SWIFT) build --package-path examples/swift -c release --scratch-path $(BUILD)-examples \
@@ -196,6 +207,9 @@ bench-client: bench-packages build
 bench-tls: build-packages test-packages
 	$(SWIFT) build $(SIMULATE) --build-tests
 	BENCH_TLS=1 Tests/swift-test $(SIMULATE) --skip-build --no-parallel --filter TLSSpeedTests
+
+bench-http: http-packages bench-packages build
+	Tests/HTTPBench/bench.py --programs $(abspath $(RELEASEDIR))
 
 bench-index: build-packages test-packages
 	$(SWIFT) build $(SIMULATE) --build-tests
@@ -255,7 +269,7 @@ FUZZ_SOURCE_jwe       = Tests/Fuzz/JWEFuzz.swift
 COMPLETIONS = bash:share/bash-completion/completions/% zsh:share/zsh/site-functions/_% \
               fish:share/fish/vendor_completions.d/%.fish
 MANUALS     = man1/tokencachectl.1 man1/tokencache-load.1 man5/tokencached.yaml.5 man8/tokencached.8
-UNITS       = tokencached.service tokencached.socket tokencached@.service tokencached@.socket
+UNITS       = tokencached.service tokencached.socket tokencached-http.socket tokencached@.service tokencached@.socket
 
 install:
 	install -D -s -m 755 $(RELEASEDIR)/tokencached $(DESTDIR)$(PREFIX)/sbin/tokencached
@@ -278,8 +292,18 @@ install:
 	install -D -m 644 conf/sentinel-users.acl $(DESTDIR)$(PREFIX)/share/doc/tokencached/sentinel-users.acl
 	install -D -m 644 conf/cluster-users.acl $(DESTDIR)$(PREFIX)/share/doc/tokencached/cluster-users.acl
 	install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(PREFIX)/share/doc/tokencached/tokencached.yaml
+	for file in prometheus/scrape.yml prometheus/alerts.yml grafana/tokencached.json; do \
+	  install -D -m 644 conf/$$file $(DESTDIR)$(PREFIX)/share/doc/tokencached/$$file || exit; done
 	test -e $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml || \
 	  install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml
+
+# Debian packages in $(DEBDIR), from what `make install` puts in place.
+DEBDIR = tmp/deb
+deb: deb-packages build
+	@rm -rf $(DEBDIR) && mkdir -p $(DEBDIR)/tokencached && cp -r packaging/debian $(DEBDIR)/tokencached/
+	cd $(DEBDIR)/tokencached && ROOT=$(CURDIR) dpkg-buildpackage -us -uc -b -d --preserve-envvar=ROOT
+	lintian --fail-on error,warning $(DEBDIR)/*.changes
+	@ls -l $(DEBDIR)/*.deb
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/tokencached $(DESTDIR)$(PREFIX)/bin/tokencachectl \
@@ -301,6 +325,12 @@ run-packages: build-packages
 
 web-packages:
 	@./.ci/packages $(WEB_PACKAGES)
+
+deb-packages: build-packages
+	@./.ci/packages $(DEB_PACKAGES)
+
+http-packages: build-packages
+	@./.ci/packages $(HTTP_PACKAGES)
 
 bench-packages: build-packages
 	@./.ci/packages $(BENCH_PACKAGES)

@@ -42,7 +42,10 @@ struct Info {
     }
 
     /// The fields whose names begin so, each of the form `name=value,…`; a last value may have commas in it. Fit for people.
-    func rows(_ prefix: String) -> [[String: String]] {
+    func rows(_ prefix: String) -> [[String: String]] { labelled(prefix).map(\.row) }
+
+    /// The same with what follows in their names.
+    func labelled(_ prefix: String) -> [(label: String, row: [String: String])] {
         sections.flatMap(\.fields).filter { $0.name.hasPrefix(prefix) }.map { field in
             var row: [String: String] = [:]
             var rest = field.value[...]
@@ -53,7 +56,7 @@ struct Info {
                 if end > rest.startIndex { row[name] = Layout.printable(String(rest[..<end])) }
                 rest = rest[end...].dropFirst()
             }
-            return row
+            return (Layout.printable(String(field.name.dropFirst(prefix.count))), row)
         }
     }
 

@@ -21,8 +21,9 @@ struct TokenCacheCtl: CommandGroup {
             """,
         version: Product.version,
         subcommands: [
-            Ping.self, Status.self, Issue.self, Validate.self, Inspect.self, Revoke.self, Sessions.self,
-            GuestCommand.self, CSRFCommand.self, CaptchaCommand.self, InfoPage.self, Config.self, Reload.self,
+            Ping.self, Status.self, Top.self, Issue.self, Validate.self, Inspect.self, Revoke.self, Sessions.self,
+            GuestCommand.self, CSRFCommand.self, CaptchaCommand.self, InfoPage.self, Metrics.self, Config.self,
+            Reload.self,
             KeyRingCommand.self, Doctor.self, Why.self, Migrate.self,
         ])
 

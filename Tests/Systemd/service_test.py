@@ -11,6 +11,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def installation():
     for user in ("worker", "monitor", "banned"):
         run("usermod", "--append", "--groups", "tokencached-clients", user)
     run("systemctl", "daemon-reload")
-    names = ["tokencached.service", "tokencached.socket", "tokencached@.service", "tokencached@.socket"]
+    names = ["tokencached.service", "tokencached.socket", "tokencached-http.socket", "tokencached@.service", "tokencached@.socket"]
     complaints = run("systemd-analyze", "verify", "--man=no", *(f"/lib/systemd/system/{name}" for name in names))
     assert complaints == "", complaints
     assert run("tokencached", "--check-config").startswith("configuration ok")
@@ -353,6 +354,34 @@ def credential():
     assert signing_key()[0] == "third"
 
 
+def over_http():
+    """HTTP has a socket unit of its own, at a path and at a port of this host"""
+    os.makedirs("/etc/systemd/system/tokencached-http.socket.d", exist_ok=True)
+    with open("/etc/systemd/system/tokencached-http.socket.d/port.conf", "w") as file:
+        file.write("[Socket]\nListenStream=127.0.0.1:9180\n")
+    run("systemctl", "daemon-reload")
+    run("systemctl", "enable", "--now", "tokencached-http.socket")
+    run("systemctl", "restart", UNIT)
+    connections = [socket.socket(socket.AF_UNIX), socket.create_connection(("127.0.0.1", 9180))]
+    connections[0].connect("/run/tokencached/http.sock")
+    for connection, auth in zip(connections, (b" 401 ", b" 404 ")):
+        for path, status in ((b"/healthz", b" 200 "), (b"/metrics", b" 200 "), (b"/auth", auth)):
+            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            stream = connection.makefile("rb")
+            head = stream.readline()
+            assert status in head, f"{path}: {head}"
+            length = 0
+            while (line := stream.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            stream.read(length)
+        connection.close()
+    once("PING")
+    run("systemctl", "disable", "--now", "tokencached-http.socket")
+    run("systemctl", "restart", UNIT)
+    once("PING")
+
+
 def stop():
     """stopped: a clean end, nothing is left running, and the next connection starts it again"""
     cgroup = f"/sys/fs/cgroup{show('ControlGroup')}"
@@ -403,8 +432,8 @@ def secrets():
 
 
 PARTS = [
-    installation, activation, roles, sandbox, reload, new_ring, restarts, killed, frozen, wrong_start, instances, credential, stop,
-    secrets,
+    installation, activation, roles, sandbox, reload, new_ring, restarts, killed, frozen, wrong_start, instances, credential, over_http,
+    stop, secrets,
 ]
 
 

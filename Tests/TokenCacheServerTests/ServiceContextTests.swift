@@ -26,6 +26,24 @@ struct ServiceContextTests {
         #expect(first > 0 && first <= second && second - first < 60_000_000)
     }
 
+    @Test("sockets named http are HTTP's, any other is the workers', of which there is one")
+    func http() throws {
+        let passed = context(["LISTEN_PID": "42", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "http:resp:http"])
+        #expect(passed.httpSockets.map(\.descriptor) == [3, 5])
+        let two = context(["LISTEN_PID": "42", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "http:resp:other"])
+        #expect(throws: StartError.self) { try two.socket() }
+        #expect(context(["LISTEN_PID": "42", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"]).httpSockets.count == 1)
+    }
+
+    @Test("an HTTP date")
+    func date() {
+        #expect(
+            String(decoding: HTTPListener.dateText(of: 784_111_777), as: UTF8.self) == "Sun, 06 Nov 1994 08:49:37 GMT")
+        #expect(
+            String(decoding: HTTPListener.dateText(of: 1_795_805_233), as: UTF8.self) == "Fri, 27 Nov 2026 18:47:13 GMT"
+        )
+    }
+
     @Test("nothing is there where systemd is not")
     func nothing() throws {
         let none = context([:])

@@ -16,9 +16,7 @@ struct Peer: Equatable, Sendable {
     init?(descriptor: Int32, withGroups: Bool) {
         var credentials = peer_credentials()
         var length = socklen_t(MemoryLayout<peer_credentials>.size)
-        guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0, credentials.pid > 0 else {
-            return nil
-        }
+        guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 else { return nil }
         self.init(
             processID: credentials.pid, userID: credentials.uid, groupID: credentials.gid,
             groups: withGroups ? Self.supplementaryGroups(of: descriptor) : [])

@@ -253,7 +253,6 @@ final class HTTPSession: ClientSession, DescriptorHandler {
     }
 
     func cutOff(_ code: StaticString, _ message: String) {
-        guard phase == .open, !isWaiting else { return close() }
         // Its request is not whole: what it would have been is not known.
         close()
     }
@@ -262,7 +261,7 @@ final class HTTPSession: ClientSession, DescriptorHandler {
         if phase == .open, !hasBacklog { _ = readable() }
         guard phase == .open else { return }
         isDraining = true
-        if hasBacklog || isWaiting { adjustReading() } else { finish() }
+        if hasBacklog { adjustReading() } else { finish() }
     }
 
     private func finishIfDone() {

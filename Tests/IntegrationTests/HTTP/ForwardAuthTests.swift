@@ -59,8 +59,8 @@ struct ForwardAuthTests {
                 }
             }
             #expect(try http.get("/auth-any").status == 401)
-            let let_in = try http.get("/auth-any/what/ever", [cookie(guest)])
-            #expect(let_in.status == 200 && let_in["X-Auth-Subject"] == "")
+            let letIn = try http.get("/auth-any/what/ever", [cookie(guest)])
+            #expect(letIn.status == 200 && letIn["X-Auth-Subject"] == "")
             for target in ["/auth-none", "/auth-", "/auth-anyx", "/authx", "/AUTH", "/auth%2Dany", "//auth"] {
                 #expect(try http.get(target, [cookie(guest)]).status == 404, "\(target)")
             }

@@ -1,0 +1,81 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("tokencachectl top and metrics", .enabled(if: LiveDaemon.isAvailable), .timeLimit(.minutes(10)))
+struct TopTests {
+    /// Runs a program in a terminal of 80 × 24 characters and types what is given, a second after it began.
+    private static let terminal = """
+        import fcntl, os, pty, select, struct, sys, termios, time
+        pid, master = pty.fork()
+        if pid == 0:
+            os.environ["TERM"] = "xterm"
+            os.execv(sys.argv[2], sys.argv[2:])
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        begin, typed, out = time.monotonic(), False, b""
+        while time.monotonic() - begin < 30:
+            if not typed and time.monotonic() - begin > 1.5:
+                os.write(master, sys.argv[1].encode())
+                typed = True
+            if select.select([master], [], [], 0.1)[0]:
+                try:
+                    data = os.read(master, 65536)
+                except OSError:
+                    break
+                if not data:
+                    break
+                out += data
+        sys.stdout.buffer.write(out)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        sys.exit(status if status >= 0 else 99)
+        """
+
+    @Test("redirected, top prints a line each time under a heading, and ends after its count")
+    func lines() throws {
+        let daemon = try LiveDaemon()
+        _ = try daemon.run(["issue", "--subject", "ann"])
+        let top = try daemon.run(["top", "--interval", "100ms", "--count", "2"])
+        #expect(top.status == 0, "\(top.errors)")
+        let lines = top.output.split(separator: "\n")
+        #expect(lines.count == 3 && lines[0].hasPrefix("time ") && lines[0].contains("commands"))
+        #expect(lines[1].contains("ready") && !top.output.contains("\u{1b}"))
+        let json = try daemon.run(["top", "--interval", "100ms", "--count", "1", "--json"])
+        #expect((try json.json() as? NSDictionary)?["upstream_state"] as? String == "ready")
+        #expect(try daemon.run(["top", "--interval", "1ms"]).status == 2)
+        #expect(try daemon.run(["top", "--count", "0"]).status == 2)
+    }
+
+    @Test(
+        "in a terminal of 80 columns no line is longer, q quits, and the screen before comes back",
+        arguments: ["q", "\u{3}"])
+    func screen(_ key: String) throws {
+        let daemon = try LiveDaemon()
+        let program = PackageFolder.program("tokencachectl")
+        let top = try Tool.run(
+            "python3",
+            ["-c", Self.terminal, key, program, "--socket", daemon.socketPath, "top", "--interval", "200ms"])
+        #expect(top.status == 0, "\(top)")
+        let output = top.output
+        #expect(output.hasPrefix("\u{1b}[?1049h") && output.contains("\u{1b}[?1049l"))
+        #expect(output.contains("commands") && output.contains("near cache") && output.contains("redis"))
+        let pages = output.components(separatedBy: "\u{1b}[H").dropFirst()
+        #expect(pages.count >= 2)
+        for page in pages {
+            let lines = page.components(separatedBy: "\r\n")
+            #expect(lines.count <= 24)
+            for line in lines {
+                let plain = line.replacing(/\u{1b}\[[0-9;?]*[A-Za-z]/, with: "")
+                #expect(plain.count <= 80, "\(plain)")
+            }
+        }
+    }
+
+    @Test("metrics are what Prometheus reads")
+    func metrics() throws {
+        let daemon = try LiveDaemon()
+        _ = try daemon.run(["issue"])
+        let text = try daemon.run(["metrics"])
+        #expect(text.status == 0 && text.output.contains("\ntokencached_tokens_issued_total 1\n"))
+        #expect(try daemon.run(["metrics", "--openmetrics"]).output.hasSuffix("# EOF\n"))
+    }
+}
