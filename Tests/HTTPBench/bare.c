@@ -1,5 +1,6 @@
 /* The limit: a bare epoll loop that reads whatever comes and answers each head with the same bytes, those of its file argument.
  *   bare PORT FILE */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>

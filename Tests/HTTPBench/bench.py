@@ -65,7 +65,7 @@ def main():
             subprocess.run(["cc", "-O2", "-o", f"{folder}/{name}", f"{here}/{name}.c", *more], check=True)
         ports = {name: staging.free_port() for name in ("daemon", "bare", "bare-health", "evhttp", "nginx", "nginx-bare")}
         stage.start_redis()
-        stage.start_daemon([f"http.listen={{tcp: '127.0.0.1:{ports['daemon']}', serve: [auth, health]}}"])
+        stage.start_daemon(["http.hosts=asked", f"http.listen={{tcp: '127.0.0.1:{ports['daemon']}', serve: [auth, health]}}"])
         subprocess.run(["taskset", "-pc", "0", str(stage.processes["daemon"].pid)], check=True, capture_output=True)
         token = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
         for name, path in (("bare", "/auth"), ("bare-health", "/healthz")):

@@ -56,6 +56,13 @@ class Site(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class SiteServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A proxy that lets go of a connection is nothing to tell."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def ask(port, path="/page", method="GET", token=None, fields=(), body=None):
     """One request on a connection of its own; fields may come twice."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -239,7 +246,7 @@ def main():
     parser.add_argument("--programs", required=True)
     parser.add_argument("--proxies", default=",".join(PROXIES))
     options = parser.parse_args()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+    with SiteServer(("127.0.0.1", 0), Site) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         for name in options.proxies.split(","):
             trial(options.programs, name, site.server_address[1])

@@ -39,7 +39,9 @@ struct HTTPRequest {
         for field in head.fields where HTTPRequestReader.isNamed("cookie", field.name, bytes) {
             var rest = field.value
             while !rest.isEmpty {
-                let end = bytes[rest].firstIndex(of: UInt8(ascii: ";")) ?? rest.upperBound
+                let end =
+                    HTTPRequestReader.find(UInt8(ascii: ";"), in: bytes, from: rest.lowerBound, to: rest.upperBound)
+                    ?? rest.upperBound
                 let pair = Self.trimmed(view(rest.lowerBound..<end))
                 if pair.count > name.count, pair[name.count] == UInt8(ascii: "="), pair.starts(with: name) {
                     return UnsafeRawBufferPointer(rebasing: pair[(name.count + 1)...])

@@ -2,7 +2,7 @@ internal import Tokens
 internal import WireProtocol
 
 /// `http.…` in the form in which requests need it. A reload makes a new one.
-struct HTTPSettings: Equatable, Sendable {
+final class HTTPSettings: Sendable {
     /// Name → rule; `user` is always there.
     let rules: [[UInt8]: HTTPRule]
     /// What `/auth` asks.

@@ -25,9 +25,18 @@ function short(number) {
   return Number.isInteger(number) ? String(number) : number.toFixed(1);
 }
 
+/** 67108864 → "64 MiB" */
+function size(bytes) {
+  for (const [unit, name] of [[2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]]) {
+    if (bytes >= unit) return `${Number((bytes / unit).toPrecision(3))} ${name}`;
+  }
+  return `${bytes} B`;
+}
+
 /** Microseconds, for people. */
 function duration(us) {
   if (us === null || us === undefined) return "–";
+  if (us < 1) return "< 1 µs";
   if (us < 1000) return `${us} µs`;
   if (us < 1e6) return `${(us / 1000).toPrecision(3)} ms`;
   return `${(us / 1e6).toPrecision(3)} s`;
@@ -97,8 +106,7 @@ function show(status) {
     tile(near.hit_ratio === null ? "–" : `${(100 * near.hit_ratio).toFixed(1)}`, "%",
       near.enabled ? (near.armed ? "answered from memory" : "answered from memory; not now") : "the near cache is off"),
     tile(validate ? duration(validate.p99) : "–", "", validate ? `p99 of ${validate.command}` : "p99"),
-    tile(short(near.entries), "", `sessions in memory, ${short(near.bytes)}B of ${short(near.max_bytes)}B`),
-    tile(short(status.connections.resp), "", `workers' connections of ${short(status.connections.limit)}`));
+    tile(short(near.entries), "", `sessions in memory, ${size(near.bytes)} of ${size(near.max_bytes)}`));
 
   fill("nodes", status.nodes.map((node) => [
     [node.endpoint],
@@ -125,7 +133,8 @@ function show(status) {
     return row;
   }));
   byId("foot").textContent =
-    `up ${span(status.uptime)} · rates: now, and the last fifteen minutes · read ${new Date(status.time * 1000).toLocaleTimeString()}`;
+    `up ${span(status.uptime)} · ${status.connections.resp} of ${status.connections.limit} connections of workers, ` +
+    `${status.connections.http} over HTTP · rates: now, and the last fifteen minutes · read ${new Date(status.time * 1000).toLocaleTimeString()}`;
 }
 
 async function ask() {
