@@ -17,6 +17,8 @@ public final class RedisLink {
     public var onLoss: ((RedisFault) -> Void)?
     /// Called with the reason when a connection that stands may not authenticate again.
     var onLoginRefused: (RedisFault) -> Void = { _ in }
+    /// Called with what is published on a channel that is subscribed to.
+    var onMessage: ([UInt8]) -> Void = { _ in }
     public private(set) var state: LinkState = .closed
     public let settings: LinkSettings
 
@@ -247,6 +249,7 @@ public final class RedisLink {
                 "Redis refuses the new password: \(fault)",
                 metadata: ["redis": "\(endpoint)", "remedy": "\(fault.remedy)"])
             onLoginRefused(fault)
+        case .told(let message): onMessage(message)
         case .refused(let fault):
             let now = scheduler.now
             if let last = lastRefusalLogged, now - last < .seconds(30) { return }
