@@ -166,18 +166,21 @@ struct SentinelWatchTests {
         let site = Site(configured: [1, 2, 3])
         site.loop.run(for: .seconds(10))
         #expect(!site.serves(for: .seconds(5)).contains(false) && site.waits == 0)
+        #expect(site.node.confirmer == .sentinels)
         site.silent = [1, 2]
         #expect(!site.serves(for: .seconds(30)).contains(false) && site.waits > 50)
+        #expect(site.node.confirmer == .replicas)
         // One falls behind: a second later it is over.
         site.inStep = [6380]
         let answers = site.serves(for: .seconds(5))
         #expect((15...25).contains(answers.count { $0 }), "\(answers.count { $0 }) requests of 50 ms")
-        #expect(answers.last == false)
+        #expect(answers.last == false && site.node.confirmer == nil)
         site.inStep = [6380, 6381]
         #expect(site.serves(for: .seconds(5)).last == true)
         site.silent = []
         _ = site.serves(for: .seconds(5))
         let waits = site.waits
+        #expect(site.node.confirmer == .sentinels)
         #expect(!site.serves(for: .seconds(10)).contains(false) && site.waits == waits)
         #expect(site.redis.network.streams.count { !$0.isClosed } == 8, "a link, a feed, two to each Sentinel")
     }

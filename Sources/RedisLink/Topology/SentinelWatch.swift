@@ -294,7 +294,8 @@ public final class SentinelWatch: RedisTopology {
                     to: .tcp(host: address.host, port: address.port, login: settings.masterLogin),
                     leaving: RedisFault(.readOnly, .otherMaster))
                 logger.notice("the Sentinels name the master", metadata: place)
-            case .confirmed(let askedAt): if settings.requiresQuorum { node.confirm(askedAt: askedAt) }
+            case .confirmed(let askedAt):
+                if settings.requiresQuorum { node.confirm(askedAt: askedAt, by: machine.confirmer) }
             }
         }
     }
