@@ -134,6 +134,9 @@ public final class ReplicaWait {
             // It belongs elsewhere, which says nothing of the changes: with another key they are asked for once more.
             waiting = changes + waiting
             onKeyMoved?()
+        // What the operator has to mend is told in its own words, which have the remedy.
+        case (.failure(let fault), _) where fault.needsOperator, (_, .failure(let fault)) where fault.needsOperator:
+            fail(changes, RedisFault(.unacknowledged, fault.description))
         case (.failure(let fault), _), (_, .failure(let fault)): fail(changes, ": \(fault)")
         case (.success, .success(.integer(let replicas))) where replicas >= count:
             guard data.serverInfo.runID != nil, data.serverInfo.runID == link.serverInfo.runID else {
@@ -179,7 +182,11 @@ public final class ReplicaWait {
     }
 
     private func fail(_ changes: [Change], _ detail: String) {
+        fail(changes, RedisFault(.unacknowledged, .unacknowledged, detail))
+    }
+
+    private func fail(_ changes: [Change], _ fault: RedisFault) {
         counters.shortfalls += UInt64(changes.count)
-        for change in changes { change.done(RedisFault(.unacknowledged, .unacknowledged, detail)) }
+        for change in changes { change.done(fault) }
     }
 }

@@ -183,6 +183,25 @@ struct ReplicaWaitTests {
         }
     }
 
+    @Test("PROBE waits for the replicas, too: it names those that have nothing, and a right that is missing")
+    func probe() throws {
+        try withSite(replicas: 1, wait: 1) { _, site, daemon in
+            let client = try daemon.client()
+            #expect(try client.fields("PROBE").status == "ok")
+            site.replicas[0].signal(SIGSTOP)
+            let stuck = try client.fields("PROBE")
+            #expect(stuck["fault"]?.text == "too few replicas have the change: 0 of 1", "\(stuck)")
+            #expect(stuck["remedy"]?.text?.hasPrefix("are the replicas running and in step") == true)
+            site.replicas[0].signal(SIGCONT)
+            try awaitThat("the replica has it again") { try client.fields("PROBE").status == "ok" }
+            let master = try RESPClient(path: site.master.socket)
+            #expect(try master.call("ACL", "SETUSER", "default", "-wait") == .simple("OK"))
+            let denied = try client.fields("PROBE")
+            #expect(denied["fault"]?.text == "the Redis user lacks a permission (NOPERM)", "\(denied)")
+            #expect(denied["remedy"]?.text?.contains("conf/redis-users.acl") == true)
+        }
+    }
+
     @Test("doctor warns where another replica may be promoted")
     func doctor() throws {
         try withSite(replicas: 2, wait: 1) { stage, _, daemon in
