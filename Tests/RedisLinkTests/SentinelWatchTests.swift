@@ -26,9 +26,12 @@ struct SentinelWatchTests {
         private var subscribers: Set<ObjectIdentifier> = []
         var deniesReplicas = false
 
-        init(configured: [UInt16]) {
+        let log = LogLines()
+
+        init(configured: [UInt16], silent: Set<UInt16> = []) {
+            self.silent = silent
             redis = ScriptedRedis(loop: loop)
-            let logger = Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }
+            let logger = Logger(label: "t") { [log] _ in log }
             let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
             node = RedisNode(
                 host: host, endpoint: .sought(), settings: RedisNode.Settings(), scripts: [], logger: logger)
@@ -159,6 +162,21 @@ struct SentinelWatchTests {
         site.tell("main 10.0.0.1 6379 10.0.0.1 6380")
         site.loop.run(for: .milliseconds(50))
         #expect("\(site.node.endpoint)".hasSuffix(":6380"))
+    }
+
+    @Test(
+        "that no master is known is said once, and not while the Sentinels are being asked first",
+        arguments: [[], [1, 2]])
+    func unknown(silent: Set<UInt16>) {
+        let site = Site(configured: [1, 2, 3], silent: silent)
+        var missed: [String] { site.log.lines.filter { $0.hasPrefix("Redis is unavailable") } }
+        site.loop.run(for: .milliseconds(900))
+        #expect(missed == [])
+        site.loop.run(for: .seconds(100))
+        #expect(missed == (silent.isEmpty ? [] : ["Redis is unavailable: no majority of the Sentinels names a master"]))
+        site.silent = []
+        site.loop.run(for: .seconds(5))
+        #expect(site.serves(for: .milliseconds(100)) == [true, true] && missed.count == (silent.isEmpty ? 0 : 1))
     }
 
     @Test("while most Sentinels are away the replicas are asked, and nothing is refused while all are in step")

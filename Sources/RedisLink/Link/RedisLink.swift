@@ -42,6 +42,8 @@ public final class RedisLink {
     private var lastRefusalLogged: MonotonicInstant?
     /// Who the connection authenticated as last.
     private var login: RedisLogin?
+    /// Nobody has named the server, and that is a fault by now.
+    private var isMissed = false
 
     /// Who waits for a reply.
     private enum Waiter {
@@ -290,10 +292,17 @@ public final class RedisLink {
             metadata["remedy"] = "\(fault.remedy)"
             if fault.needsOperator {
                 logger.error("\(peer) refuses the daemon: \(fault)", metadata: metadata)
-            } else {
+            } else if endpoint.address != nil || isMissed {
                 logger.warning("\(peer) is unavailable: \(fault)", metadata: metadata)
             }
         }
+    }
+
+    /// Nobody has named the server in time: it is said only now, as at first nobody has been asked yet.
+    func missed() {
+        guard endpoint.address == nil, !isMissed else { return }
+        isMissed = true
+        log(state)
     }
 }
 

@@ -125,6 +125,7 @@ public final class ClusterWatch: RedisTopology {
         unused?.leave(RedisFault(.unreachable, .noMap))
         for (name, port) in settings.seeds { watch(name, port) }
         timer?.start(after: Self.tick)
+        after(Self.silenceLimit) { [weak self] in self?.unused?.link.missed() }
     }
 
     /// The password has changed: those that are asked first are told, too. The members' links are their nodes'.

@@ -55,6 +55,8 @@ public final class SentinelWatch: RedisTopology {
     /// Where a Sentinel tells of a new master: its name, and both addresses.
     private static let switches = "+switch-master"
     private static let rights = "give the user there the rights in conf/sentinel-users.acl"
+    /// Past it a master that nobody has named yet is missed, in questions: the first are answered by then.
+    private static let roundsOfGrace = 2
     /// Between two questions for other Sentinels, in questions.
     private static let roundsPerSearch = 20
     /// A Sentinel that was learned, does not answer and is not named by any other is gone after so long.
@@ -169,6 +171,7 @@ public final class SentinelWatch: RedisTopology {
 
     private func askAll() {
         rounds += 1
+        if rounds == Self.roundsOfGrace { node.link.missed() }
         for sentinel in watched where sentinel.link.state == .ready { ask(sentinel) }
         askReplicas()
         timer?.start(after: Self.interval)

@@ -41,6 +41,7 @@ struct ClusterTests {
                 let client = try daemon.client()
                 #expect(try client.call("TOKEN.ISSUE").errorText == nil, "\(daemon.log)")
                 #expect(try DaemonFacts(client, "tokens").number("unavailable_answers") == 0)
+                #expect(!daemon.log.contains("Redis is unavailable"), "\(daemon.log)")
             }
         }
     }
