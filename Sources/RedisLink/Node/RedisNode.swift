@@ -249,9 +249,9 @@ public final class RedisNode {
 
     /// Keys are to have this tag, so that they are this node's.
     func use(tag: [UInt8]) {
+        replicas?.use(tag: tag)
         guard tag != self.tag else { return }
         self.tag = tag
-        replicas?.tag = tag
         beat.keyChanged()
     }
 
