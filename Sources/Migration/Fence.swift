@@ -1,8 +1,8 @@
 internal import RedisLink
 internal import TokenCacheServer
 
-/// Takes a user's rights at every server of the source, so that no daemon writes there any more; and knows how to give
-/// them back.
+/// Takes a user's rights at every server of the source and at their replicas, which may be promoted, so that no daemon
+/// writes there any more; and knows how to give them back.
 ///
 /// Redis forgets single rights that a category takes: what they were is read before, and kept at the target for whoever
 /// goes on later. Source: redis.io/docs/management/security/acl.
@@ -10,13 +10,16 @@ struct Fence {
     let user: String
     let side: MigrationSide
 
+    /// Those that can be written to last: where a replica refuses, nothing has changed for the daemons.
+    func servers() throws(MigrationFault) -> [RedisNode] { try side.replicas() + side.servers }
+
     private static let writing = ["-@write", "-@scripting"]
     private static let reading = ["-@read", "-@connection"]
 
     /// What gives the user the rights back that it has now, a command for each server that has others.
     func undoing() throws(MigrationFault) -> [String] {
         var commands: [String] = []
-        for server in side.servers {
+        for server in try servers() {
             let command = "ACL SETUSER \(user) \(try rules(at: server))"
             if !commands.contains(command) { commands.append(command) }
         }
@@ -35,7 +38,7 @@ struct Fence {
             RedisCommand("ACL", "DRYRUN", user, "SET", key, "1"),
             RedisCommand("ACL", "DRYRUN", user, "EVALSHA", String(repeating: "0", count: 40), "1", key),
         ]
-        for server in side.servers {
+        for server in try servers() {
             for trial in trials {
                 if case .status("OK") = try asked(trial, at: server) { return false }
             }
@@ -44,7 +47,7 @@ struct Fence {
     }
 
     private func take(_ rights: [String]) throws(MigrationFault) {
-        for server in side.servers {
+        for server in try servers() {
             let words = ["ACL", "SETUSER", user] + rights
             _ = try asked(RedisCommand(words.map(\.redisArgument)), at: server)
         }
@@ -66,7 +69,7 @@ struct Fence {
         do throws(MigrationFault) { return try side.answer(command, of: server) } catch {
             guard case .server(let text) = error else { throw error }
             throw .refused(
-                "the source does not let \(side.place.user ?? "default") take rights from \(user) (ACL): \(text). Give --from a user "
+                "the source \(server.endpoint) does not let \(side.place.user ?? "default") take rights from \(user) (ACL): \(text). Give --from a user "
                     + "that may; or take the daemons' rights to write yourself, or stop all of them, and say --fenced")
         }
     }

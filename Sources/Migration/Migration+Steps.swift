@@ -31,18 +31,19 @@ extension Migration {
             if !report.undo.isEmpty { try target.remember(report.undo, of: fence.user) }
             do throws(MigrationFault) { try fence.raise() } catch {
                 // One server that refuses has changed nothing.
-                if case .refused = error, source.servers.count == 1 { stage = .copying }
+                if case .refused = error, report.fencedServers.count == 1 { stage = .copying }
                 throw error
             }
             guard try fence.stands() else {
                 throw .refused(
                     "\(fence.user) may still write at the source, by a selector or a rule of its own: take its rights "
-                        + "yourself, and go on with --resume --fenced. To undo: \(Self.text(report.undo))")
+                        + "yourself, and go on with --resume --fenced. To undo\(report.everywhere): \(Self.text(report.undo))"
+                )
             }
             tell(
                 .done(
                     "fenced",
-                    "\(fence.user) cannot write at the source any more. To undo: \(Self.text(report.undo))"
+                    "\(fence.user) cannot write at the source any more. To undo\(report.everywhere): \(Self.text(report.undo))"
                 ))
         }
         return (instant, try source.time())
@@ -53,16 +54,21 @@ extension Migration {
         try pump.pause(.milliseconds(300))
         var carried = 0
         for _ in 0..<Self.rounds where changes.count > 0 { carried += try carryChanges() }
+        let start = MonotonicInstant.now()
         var comparison = try Comparison()
         for round in 0... {
             changes.beginWalk()
+            let lineUp = try target.lineUp()
             comparison = try Comparison()
             try compare(&comparison)
-            if !changes.isIncomplete { break }
+            if !changes.isIncomplete, try target.keepsAll(since: lineUp) { break }
             guard round < Self.rounds else {
-                throw .refused("the source has lost what it told, again and again: \(Self.again)")
+                throw .refused(
+                    "the source has lost what it told, or the target has changed its master, again and again: \(Self.again)"
+                )
             }
         }
+        let compared = Self.seconds(since: start)
         if fence == nil, since.instant.duration(to: .now()) < Self.listening { try pump.pause(Self.listening) }
         try proveSilence(since: since.time)
         guard comparison.isEqual else { throw .refused("source and target differ: start again with --resume") }
@@ -70,7 +76,8 @@ extension Migration {
         tell(
             .done(
                 "compared",
-                "\(report.total) keys, none differs (\(carried + Int(clamping: comparison.repaired)) came last)"))
+                "\(report.total) keys in \(compared), none differs (\(carried + Int(clamping: comparison.repaired)) came last)"
+            ))
     }
 
     /// Whoever writes at the source now would not be found at the target.

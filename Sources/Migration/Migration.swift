@@ -144,6 +144,7 @@ public final class Migration {
         report.daemons = try source.livingDaemons().map(\.name)
         if let fence {
             report.fencedUser = fence.user
+            report.fencedServers = try fence.servers().map(\.endpoint.description)
             report.undo = try fence.undoing()
             // What its rights are is not what they were.
             if try fence.stands() { report.undo = remembered ?? [] }

@@ -15,12 +15,19 @@ public struct MigrationReport: Sendable {
     /// Who lost the rights at the source, and the commands that give them back; empty where the fence is the operator's.
     public var fencedUser: String?
     public var undo: [String] = []
+    /// Where it lost them: the source's masters, and their replicas.
+    public var fencedServers: [String] = []
     /// Since when nothing can be written at the source, until all was carried.
     public var fenced = Duration.zero
     /// From then until the last daemon was before the target; nil where that was not waited for.
     public var outage: Duration?
     /// The source was a daemon's own server, whose key ring stands there.
     public var keyRingFile: String?
+
+    /// Where the commands belong, where there are several places.
+    public var everywhere: String {
+        fencedServers.count > 1 ? ", at each of \(fencedServers.joined(separator: ", "))" : ""
+    }
 
     public var total: Int64 { keys.reduce(0) { $0 + $1.count } }
 }

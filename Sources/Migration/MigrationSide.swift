@@ -43,6 +43,65 @@ struct MigrationSide {
     /// Whether it tells of every change.
     func awaitFeed() throws(MigrationFault) -> Bool { try pump.wait(Self.patience) { router.isArmed } }
 
+    /// Those that follow a server.
+    private func followers(of server: RedisNode, having offset: Int64 = 0) throws(MigrationFault) -> RedisReplicas {
+        var answer: RedisReplicas??
+        server.askReplicas(having: offset) { answer = .some($0) }
+        _ = try pump.wait(Self.patience) { answer != nil }
+        guard let found = answer ?? nil else {
+            throw .server("\(label): \(server.endpoint) does not tell who follows it (INFO replication)")
+        }
+        return found
+    }
+
+    /// Its servers and those that follow them, at one moment.
+    struct LineUp {
+        fileprivate let runs: [String?]
+        fileprivate let replicas: [[RedisEndpoint]]
+    }
+
+    func lineUp() throws(MigrationFault) -> LineUp {
+        var replicas: [[RedisEndpoint]] = []
+        for server in servers { replicas.append(try followers(of: server).listed) }
+        return LineUp(runs: servers.map(\.serverInfo.runID), replicas: replicas)
+    }
+
+    /// Whether what was written here since stays, whoever is promoted: all replicas from then have it, so none was promoted
+    /// before; or, where one is away, no other server is master a while later.
+    func keepsAll(since lineUp: LineUp) throws(MigrationFault) -> Bool {
+        guard router.mayChangeServers else { return true }
+        var written: [Int64] = []
+        for _ in 0..<30 {
+            let servers = servers
+            guard servers.map(\.serverInfo.runID) == lineUp.runs else { return false }
+            var isEverywhere = true
+            for (place, server) in servers.enumerated() {
+                let isFirst = written.count == place
+                let answer = try followers(of: server, having: isFirst ? .max : written[place])
+                if isFirst { written.append(answer.written) }
+                isEverywhere = isEverywhere && lineUp.replicas[place].allSatisfy(answer.inStep.contains)
+            }
+            if isEverywhere { return true }
+            try pump.pause(.milliseconds(100))
+        }
+        return servers.map(\.serverInfo.runID) == lineUp.runs
+    }
+
+    /// Those that follow its servers, connected to: each may be promoted.
+    func replicas() throws(MigrationFault) -> [RedisNode] {
+        var endpoints: [RedisEndpoint] = []
+        for server in servers { endpoints += try followers(of: server).listed }
+        let replicas = endpoints.map(place.follower)
+        _ = try pump.wait(Self.patience) { replicas.allSatisfy(\.hasOutcome) }
+        if let lost = replicas.first(where: { $0.state != .ready }) {
+            throw .refused(
+                "the \(label)'s replica \(lost.endpoint) cannot be fenced: \(lost.fault ?? "it does not answer"). Daemons could "
+                    + "write there once it is promoted: let it be reached as the \(label) is, with the same user and password, "
+                    + "or take it away; or take the daemons' rights at all of them yourself, and say --fenced")
+        }
+        return replicas
+    }
+
     // MARK: Requests
 
     /// What sends one request.
@@ -245,6 +304,14 @@ extension Array {
         stride(from: 0, to: count, by: MigrationSide.batch).map {
             Array(self[$0..<Swift.min($0 + MigrationSide.batch, count)])
         }
+    }
+}
+
+extension RedisNode {
+    /// It is connected, or cannot be for a reason that does not pass.
+    fileprivate var hasOutcome: Bool {
+        if case .down(let fault) = state { return !fault.mayPass }
+        return state == .ready
     }
 }
 

@@ -188,6 +188,7 @@ struct Checked<F: Flow, Value>: Flow where F.Answer == Judged<Value> {
     init(_ flow: Judged<F>) { self.flow = flow }
 
     var asksNearCache: Bool { if case .accepted(let flow) = flow { flow.asksNearCache } else { false } }
+    var repeatsUnseen: Bool { if case .accepted(let flow) = flow { flow.repeatsUnseen } else { false } }
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Judged<Value>> {
         switch flow {

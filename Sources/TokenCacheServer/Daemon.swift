@@ -203,7 +203,8 @@ public final class Daemon {
             audit: audit, logger: logger)
         let marking =
             embedded == nil
-            ? DaemonMarking(service: service, router: redis.router, socketPath: socket.path, logger: logger) : nil
+            ? DaemonMarking(
+                service: service, router: redis.router, scheduler: loop, socketPath: socket.path, logger: logger) : nil
         let janitor = Janitor(
             service: service, name: dispatcher.environment.runID,
             interval: settings.janitor.interval.wholeMilliseconds, rate: settings.janitor.rate, logger: logger)

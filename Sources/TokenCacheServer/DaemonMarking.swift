@@ -12,6 +12,9 @@ internal import TokenCache
 final class DaemonMarking {
     /// How often the mark is renewed.
     static let interval = Duration.seconds(60)
+    /// How soon one is tried again that could not be left: a server of a cluster that has come back refuses everything for a
+    /// while.
+    static let pause = Duration.seconds(1)
 
     /// Of the daemons that are alive, this one's too, as read last.
     private(set) var marks: [DaemonMark] = []
@@ -26,12 +29,16 @@ final class DaemonMarking {
     private var marked: (runID: String?, at: MonotonicInstant)?
     /// The user has no right to write one: tried again with the next connection.
     private var isForbidden = false
+    private var retry: (any SchedulerTimer)?
 
-    init(service: TokenService, router: RedisRouter, socketPath: String, logger: Logger) {
+    init(
+        service: TokenService, router: RedisRouter, scheduler: any Scheduler, socketPath: String, logger: Logger
+    ) {
         self.service = service
         self.router = router
         self.logger = logger
         name = "\(Self.hostName):\(socketPath)"
+        retry = scheduler.makeTimer { [unowned self] in write() }
     }
 
     /// The connection is new.
@@ -66,7 +73,9 @@ final class DaemonMarking {
                     metadata: ["redis": "\(router.first.endpoint)", "remedy": "\(Self.lossRemedy)"])
             }
             marked = (runID, now)
-        case .failure(let fault): isForbidden = KnownFault.of(fault.reason)?.isAboutRights == true
+        case .failure(let fault):
+            isForbidden = KnownFault.of(fault.reason)?.isAboutRights == true
+            if !isForbidden { retry?.start(after: Self.pause) }
         }
     }
 

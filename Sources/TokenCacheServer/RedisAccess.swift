@@ -13,6 +13,8 @@ struct RedisAccess {
     let tls: TLSStreams?
     /// Nil without `redis.password-command`.
     let passwordCommand: PasswordCommand?
+    /// Makes a node for a server that need not be a master, for questions only; not started.
+    let makeFollower: (RedisEndpoint) -> RedisNode
 
     /// - Parameters:
     ///   - endpoint: of the embedded server, or what the settings name.
@@ -47,6 +49,11 @@ struct RedisAccess {
         let makeNode = { [node] endpoint, activity in
             RedisNode(
                 host: host, endpoint: endpoint, settings: node, scripts: scripts, activity: activity, logger: logger)
+        }
+        makeFollower = { [node] endpoint in
+            var settings = node
+            (settings.link.requiresMaster, settings.hasFeed, settings.waitReplicas) = (false, false, 0)
+            return RedisNode(host: host, endpoint: endpoint, settings: settings, scripts: [], logger: logger)
         }
         if var cluster = settings.cluster {
             cluster.password = password

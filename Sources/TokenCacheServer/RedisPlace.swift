@@ -27,6 +27,8 @@ public final class RedisPlace {
     /// The key ring that a daemon with these settings uses; empty: none.
     public let keyRingFile: String
     private let access: RedisAccess
+    /// Of its servers, those that were asked for.
+    private var followers: [RedisNode] = []
 
     /// How long a request may take: more than a daemon grants, whose visitors wait.
     private static let timeout = Duration.seconds(10)
@@ -68,8 +70,21 @@ public final class RedisPlace {
         return nil
     }
 
+    /// A server that follows one of its own, connected to from now on.
+    public func follower(at endpoint: RedisEndpoint) -> RedisNode {
+        if let known = followers.first(where: { $0.endpoint == endpoint }) { return known }
+        let follower = access.makeFollower(endpoint)
+        followers.append(follower)
+        follower.start()
+        return follower
+    }
+
     public func start() { access.start { true } }
-    public func stop() { access.stop() }
+
+    public func stop() {
+        access.stop()
+        for follower in followers { follower.close() }
+    }
 }
 
 extension Settings {

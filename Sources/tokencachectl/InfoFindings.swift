@@ -62,6 +62,11 @@ enum InfoFindings {
                     check, "\(node["fault"] ?? node["state"] ?? Layout.absent)\(slots)",
                     remedy: "does it run, and can this host reach it? the log has the remedy")
             }
+            guard node["confirmed_by"] != "replicas" else {
+                return .warn(
+                    check, "too few Sentinels answer: only its replicas, all in step, show that it is still the master",
+                    remedy: "bring the Sentinels back: without them a replica that falls behind is an outage")
+            }
             return .ok(check, "\(node["role"] ?? "ready")\(slots)")
         }
     }

@@ -31,7 +31,7 @@ struct MigrationPage {
             case .copying: "the daemons go on at the source; the target has a part: --resume goes on"
             case .fenced:
                 "THE DAEMONS CANNOT WRITE AT THE SOURCE: --resume goes on"
-                    + undo(report).map { ", or to go back: \($0)" }.joined()
+                    + undo(report).map { ", or to go back\(report.everywhere): \($0)" }.joined()
             case .moved: "all is at the target"
             }
         let status: ExitStatus =
@@ -55,6 +55,7 @@ struct MigrationPage {
                     ("fenced_ms", .integer(Int64(report.fenced / .milliseconds(1)))),
                     ("outage_ms", report.outage.map { .integer(Int64($0 / .milliseconds(1))) } ?? .null),
                     ("fenced_user", report.fencedUser.map { .string($0) } ?? .null),
+                    ("fenced_servers", .array(report.fencedServers.map { .string($0) })),
                     ("undo", .array(report.undo.map { .string($0) })),
                     ("daemons", .array(report.daemons.map { .string($0) })),
                 ]).text)
@@ -93,7 +94,7 @@ struct MigrationPage {
         if let user = report.fencedUser {
             lines.append(
                 "The source keeps its data, and \(Layout.printable(user)) has no rights there until that Redis starts anew. To go "
-                    + "back, before anybody has written at the target:")
+                    + "back, before anybody has written at the target\(Layout.printable(report.everywhere)):")
             let commands = undo(report).map { "  \(Layout.printable($0))" }
             lines +=
                 commands.isEmpty ? ["  its rights were taken before, and what they were is not known here"] : commands

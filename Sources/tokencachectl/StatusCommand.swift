@@ -68,7 +68,8 @@ struct Status: ParsableCommand {
         for node in info.rows("upstream_node_") {
             let isReady = node["state"] == "ready" && node["fault"] == nil
             let state = (isReady ? Colour.green : .red).paint(node["state"] ?? Layout.absent, isWanted: colours)
-            let more = [node["slots"].map { "slots \($0)" }, node["fault"]].compactMap { $0 }
+            let confirmed = node["confirmed_by"].map { "confirmed by \($0)" }
+            let more = [node["slots"].map { "slots \($0)" }, confirmed, node["fault"]].compactMap { $0 }
             rows.append(("node", ([node["endpoint"] ?? Layout.absent, state] + more).joined(separator: ", ")))
         }
         if info["keyspace_hits"] != nil {

@@ -316,4 +316,27 @@ extension MachineDriver {
         driver.becomeReady()
         #expect(driver.states.last == .ready)
     }
+
+    @Test("what is published comes between the replies; where nothing was subscribed to, it is no reply")
+    func messages() {
+        let message = RedisReply.array(RedisArray(["message", "+c", "news"].map { .bulk(Array($0.utf8)) }))
+        var settings = LinkSettings()
+        (settings.isSentinel, settings.isSubscriber) = (true, true)
+        var driver = MachineDriver(settings: settings)
+        driver.start()
+        driver.becomeReady()
+        driver.submit(1)
+        driver.machine.received(message, now: driver.now)
+        driver.answerAll()
+        driver.machine.received(message, now: driver.now)
+        driver.settle()
+        #expect(driver.told == ["news", "news"] && driver.results == [1: [bulk(1)]] && driver.connects == 1)
+
+        var other = MachineDriver()
+        other.start()
+        other.becomeReady()
+        other.machine.received(message, now: other.now)
+        other.settle()
+        #expect(other.told.isEmpty && other.machine.counters.protocolErrors == 1)
+    }
 }

@@ -13,6 +13,7 @@ struct MachineDriver {
     var refusedLogins: [RedisFault] = []
     var connects = 0
     var disconnects = 0
+    var told: [String] = []
     /// Commands that reached "Redis" on this connection and were not answered, oldest first.
     var commands: [[String]] = []
     /// Scripts that "Redis" has in its cache, by digest.
@@ -37,6 +38,7 @@ struct MachineDriver {
                 case .stateChanged(let state): states.append(state)
                 case .sendWaiting: machine.transmitWaiting(now: now)
                 case .loginRefused(let fault): refusedLogins.append(fault)
+                case .told(let message): told.append(String(decoding: message, as: UTF8.self))
                 case .refused, .lost: break
                 }
             }

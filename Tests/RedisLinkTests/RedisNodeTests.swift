@@ -333,8 +333,11 @@ struct RedisNodeTests {
 }
 
 /// What was logged. Used on the one thread that runs its test.
-private final class LogLines: LogHandler, @unchecked Sendable {
-    var lines: [String] = []
+struct LogLines: LogHandler {
+    private final class Book: @unchecked Sendable { var lines: [String] = [] }
+
+    private let book = Book()
+    var lines: [String] { book.lines }
     var metadata: Logger.Metadata = [:]
     var logLevel = Logger.Level.info
 
@@ -343,5 +346,5 @@ private final class LogLines: LogHandler, @unchecked Sendable {
         set { metadata[key] = newValue }
     }
 
-    func log(event: LogEvent) { lines.append("\(event.message)") }
+    func log(event: LogEvent) { book.lines.append("\(event.message)") }
 }

@@ -20,11 +20,18 @@ struct SentinelWatchTests {
         var replicas: Set<UInt16> = [6380, 6381]
         var inStep: Set<UInt16> = [6380, 6381]
         var waits = 0
+        /// Whom they name, and of which failover it is.
+        var master: (port: UInt16, epoch: Int) = (6379, 1)
+        var questions = 0
+        private var subscribers: Set<ObjectIdentifier> = []
         var deniesReplicas = false
 
-        init(configured: [UInt16]) {
+        let log = LogLines()
+
+        init(configured: [UInt16], silent: Set<UInt16> = []) {
+            self.silent = silent
             redis = ScriptedRedis(loop: loop)
-            let logger = Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }
+            let logger = Logger(label: "t") { [log] _ in log }
             let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
             node = RedisNode(
                 host: host, endpoint: .sought(), settings: RedisNode.Settings(), scripts: [], logger: logger)
@@ -35,6 +42,7 @@ struct SentinelWatchTests {
             let answerOfRedis = redis.network.answer
             redis.network.answer = { [unowned self] words, stream in
                 guard case .tcp(_, let port)? = stream.address else { return nil }
+                if port < 100, words[0] == "SUBSCRIBE" { subscribers.insert(ObjectIdentifier(stream)) }
                 return port < 100 ? answer(of: port, words) : answerOfMaster(words) ?? answerOfRedis(words, stream)
             }
             watch.start()
@@ -57,8 +65,10 @@ struct SentinelWatchTests {
             switch words.dropFirst().first {
             case "MYID": return "$40\r\n\(id(sentinel))\r\n"
             case "MASTER":
-                return list(["config-epoch", "1", "num-other-sentinels", "\(others.count)"])
-            case "get-master-addr-by-name": return list(["10.0.0.1", "6379"])
+                questions += 1
+                return list(["config-epoch", "\(master.epoch)", "num-other-sentinels", "\(others.count)"])
+            case "get-master-addr-by-name": return list(["10.0.0.1", "\(master.port)"])
+            case "+switch-master": return "*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n"
             case "REPLICAS" where deniesReplicas: return "-NOPERM this user has no permissions\r\n"
             case "REPLICAS":
                 return "*\(replicas.count)\r\n"
@@ -84,6 +94,14 @@ struct SentinelWatchTests {
                 let text = "role:master\r\n\(lines.joined())master_repl_offset:7\r\n"
                 return "$\(text.utf8.count)\r\n\(text)\r\n"
             default: return nil
+            }
+        }
+
+        /// Every Sentinel publishes this.
+        func tell(_ message: String) {
+            for stream in redis.network.streams where !stream.isClosed && subscribers.contains(ObjectIdentifier(stream))
+            {
+                stream.say(list(["message", "+switch-master", message]))
             }
         }
 
@@ -124,25 +142,65 @@ struct SentinelWatchTests {
         #expect(site.watched == [1, 2, 4])
     }
 
+    @Test(
+        "a Sentinel that tells of a new master is asked at once; what it tells of others, or says without one, changes nothing"
+    )
+    func told() {
+        let site = Site(configured: [1, 2, 3])
+        // Behind a question, and half a second before the next.
+        site.loop.run(for: .milliseconds(5_010))
+        #expect("\(site.node.endpoint)".hasSuffix(":6379"))
+        let questions = site.questions
+        site.tell("other 10.0.0.1 6379 10.0.0.1 6380")
+        site.loop.run(for: .milliseconds(50))
+        #expect(site.questions == questions)
+        // The message alone leads nowhere.
+        site.tell("main 10.0.0.1 6379 10.0.0.1 6380")
+        site.loop.run(for: .milliseconds(50))
+        #expect(site.questions == questions + 3 && "\(site.node.endpoint)".hasSuffix(":6379"))
+        site.master = (6380, 2)
+        site.tell("main 10.0.0.1 6379 10.0.0.1 6380")
+        site.loop.run(for: .milliseconds(50))
+        #expect("\(site.node.endpoint)".hasSuffix(":6380"))
+    }
+
+    @Test(
+        "that no master is known is said once, and not while the Sentinels are being asked first",
+        arguments: [[], [1, 2]])
+    func unknown(silent: Set<UInt16>) {
+        let site = Site(configured: [1, 2, 3], silent: silent)
+        var missed: [String] { site.log.lines.filter { $0.hasPrefix("Redis is unavailable") } }
+        site.loop.run(for: .milliseconds(900))
+        #expect(missed == [])
+        site.loop.run(for: .seconds(100))
+        #expect(missed == (silent.isEmpty ? [] : ["Redis is unavailable: no majority of the Sentinels names a master"]))
+        site.silent = []
+        site.loop.run(for: .seconds(5))
+        #expect(site.serves(for: .milliseconds(100)) == [true, true] && missed.count == (silent.isEmpty ? 0 : 1))
+    }
+
     @Test("while most Sentinels are away the replicas are asked, and nothing is refused while all are in step")
     func replicas() {
         let site = Site(configured: [1, 2, 3])
         site.loop.run(for: .seconds(10))
         #expect(!site.serves(for: .seconds(5)).contains(false) && site.waits == 0)
+        #expect(site.node.confirmer == .sentinels)
         site.silent = [1, 2]
         #expect(!site.serves(for: .seconds(30)).contains(false) && site.waits > 50)
+        #expect(site.node.confirmer == .replicas)
         // One falls behind: a second later it is over.
         site.inStep = [6380]
         let answers = site.serves(for: .seconds(5))
         #expect((15...25).contains(answers.count { $0 }), "\(answers.count { $0 }) requests of 50 ms")
-        #expect(answers.last == false)
+        #expect(answers.last == false && site.node.confirmer == nil)
         site.inStep = [6380, 6381]
         #expect(site.serves(for: .seconds(5)).last == true)
         site.silent = []
         _ = site.serves(for: .seconds(5))
         let waits = site.waits
+        #expect(site.node.confirmer == .sentinels)
         #expect(!site.serves(for: .seconds(10)).contains(false) && site.waits == waits)
-        #expect(site.redis.network.streams.count { !$0.isClosed } == 5, "a link, a feed, three Sentinels")
+        #expect(site.redis.network.streams.count { !$0.isClosed } == 8, "a link, a feed, two to each Sentinel")
     }
 
     @Test("Sentinels that may not tell their replicas are believed about the master, as long as most of them answer")

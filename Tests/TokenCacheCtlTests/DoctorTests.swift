@@ -101,6 +101,19 @@ struct DoctorTests {
         "descriptor_limit:10042",
     ]
 
+    @Test("a master that only its replicas confirm is told as a warning")
+    func confirmedByReplicas() {
+        func row(_ confirmer: String) -> String {
+            "upstream_node_0:endpoint=h:1,state=ready,role=master,slots=,proof_age_ms=7,confirmed_by=\(confirmer),fault="
+        }
+        func finding(_ confirmer: String) -> Finding? { InfoFindings.nodes(Info(parsing: row(confirmer))).first }
+        #expect(finding("sentinels")?.level == .ok)
+        #expect(finding("replicas")?.level == .warn)
+        #expect(finding("replicas")?.detail.contains("too few Sentinels answer") == true)
+        let page = Status.rows(Info(parsing: row("replicas")), colours: false)
+        #expect(page.contains { $0.label == "node" && $0.text == "h:1, ready, confirmed by replicas" }, "\(page)")
+    }
+
     @Test("a healthy daemon passes every check")
     func health() {
         let findings = InfoFindings.all(Info(parsing: Self.healthy.joined(separator: "\n")), ownVersion: "1")

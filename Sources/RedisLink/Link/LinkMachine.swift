@@ -25,6 +25,8 @@ struct LinkMachine<Waiter> {
         case refused(RedisFault)
         /// A connection that stands was to authenticate again, and may not; it stands as before.
         case loginRefused(RedisFault)
+        /// This was published on a channel that is subscribed to.
+        case told([UInt8])
     }
 
     /// Where the connection stands. Legal ways:
@@ -219,6 +221,7 @@ struct LinkMachine<Waiter> {
     /// The next reply, in its position.
     mutating func received(_ reply: RedisReply, now: MonotonicInstant) {
         guard isConnected else { return }
+        if settings.isSubscriber, let message = reply.message { return actions.append(.told(message)) }
         guard let expected = inFlight.popFirst() else { return garbage(now: now) }
         counters.replies += 1
         pendingBytes -= expected.byteCount

@@ -27,6 +27,8 @@ public struct LinkSettings {
     public var requiresMaster = true
     /// A Sentinel is at the other end: it has no scripts and no clock, and whoever asks it does so all the time.
     public var isSentinel = false
+    /// It subscribes: what is published comes between the replies.
+    public var isSubscriber = false
     /// Gives the password for each new connection, or why there is none. Where this is nil, or gives nil, it is the
     /// endpoint's.
     public var password: PasswordSource?

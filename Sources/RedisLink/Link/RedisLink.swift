@@ -17,6 +17,8 @@ public final class RedisLink {
     public var onLoss: ((RedisFault) -> Void)?
     /// Called with the reason when a connection that stands may not authenticate again.
     var onLoginRefused: (RedisFault) -> Void = { _ in }
+    /// Called with what is published on a channel that is subscribed to.
+    var onMessage: ([UInt8]) -> Void = { _ in }
     public private(set) var state: LinkState = .closed
     public let settings: LinkSettings
 
@@ -40,6 +42,8 @@ public final class RedisLink {
     private var lastRefusalLogged: MonotonicInstant?
     /// Who the connection authenticated as last.
     private var login: RedisLogin?
+    /// Nobody has named the server, and that is a fault by now.
+    private var isMissed = false
 
     /// Who waits for a reply.
     private enum Waiter {
@@ -247,6 +251,7 @@ public final class RedisLink {
                 "Redis refuses the new password: \(fault)",
                 metadata: ["redis": "\(endpoint)", "remedy": "\(fault.remedy)"])
             onLoginRefused(fault)
+        case .told(let message): onMessage(message)
         case .refused(let fault):
             let now = scheduler.now
             if let last = lastRefusalLogged, now - last < .seconds(30) { return }
@@ -287,10 +292,17 @@ public final class RedisLink {
             metadata["remedy"] = "\(fault.remedy)"
             if fault.needsOperator {
                 logger.error("\(peer) refuses the daemon: \(fault)", metadata: metadata)
-            } else {
+            } else if endpoint.address != nil || isMissed {
                 logger.warning("\(peer) is unavailable: \(fault)", metadata: metadata)
             }
         }
+    }
+
+    /// Nobody has named the server in time: it is said only now, as at first nobody has been asked yet.
+    func missed() {
+        guard endpoint.address == nil, !isMissed else { return }
+        isMissed = true
+        log(state)
     }
 }
 

@@ -11,6 +11,15 @@ public enum RedisReply: Equatable, Sendable {
     /// An error, as Redis worded it. Only inside arrays: at the top level it is a `RedisFault`. Its text may quote
     /// arguments and is not for logs or clients.
     case error(String)
+
+    /// What was published, where this is no reply but a message: `message`, its channel, and that.
+    /// Source: redis.io/docs/manual/pubsub.
+    var message: [UInt8]? {
+        guard case .array(let parts) = self, parts.count == 3, parts[0] == .bulk(Array("message".utf8)),
+            case .bulk(let message) = parts[2]
+        else { return nil }
+        return message
+    }
 }
 
 /// What the link to Redis does at the moment.

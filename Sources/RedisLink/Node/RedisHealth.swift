@@ -23,7 +23,33 @@ public struct RedisHealth: Equatable, Sendable {
     public init() {}
 }
 
+/// What a server says of those that follow it.
+public struct RedisReplicas: Sendable {
+    /// How far it has written, in bytes.
+    public let written: Int64
+    /// All of them, in the order of their addresses.
+    public let listed: [RedisEndpoint]
+    /// Of them those that have what was asked about.
+    public let inStep: [RedisEndpoint]
+}
+
 extension RedisNode {
+    /// Asks the server who follows it: each may be promoted. Calls back once, from the loop; nil: it does not say.
+    /// - Parameter offset: of what it has written, that some may have by now.
+    public func askReplicas(having offset: Int64 = 0, _ done: @escaping (RedisReplicas?) -> Void) {
+        let login = endpoint.login
+        send(RedisCommand("INFO", "replication"), repeatable: true) { result in
+            guard let reply = try? result.get(), let written = ReplicationText.offset(reply),
+                let roll = ReplicationText.roll(reply, written: offset)
+            else { return done(nil) }
+            let endpoints = [roll.listed, roll.inStep].map { addresses in
+                addresses.map { RedisEndpoint.tcp(host: $0.host, port: $0.port, login: login) }
+                    .sorted { $0.description < $1.description }
+            }
+            done(RedisReplicas(written: written, listed: endpoints[0], inStep: endpoints[1]))
+        }
+    }
+
     /// Asks the server how it is. Calls back once, from the loop.
     public func askHealth(_ done: @escaping (RedisHealth) -> Void) {
         var health = RedisHealth()

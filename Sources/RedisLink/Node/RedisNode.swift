@@ -170,10 +170,20 @@ public final class RedisNode {
 
     // MARK: Which server
 
+    /// Who has said that the server is still the one.
+    public enum Confirmer: String, Sendable {
+        /// Most of the Sentinels.
+        case sentinels
+        /// All of its replicas: too few Sentinels answer.
+        case replicas
+    }
+
     /// Who is asked whether the server is still the one: its word holds for a while, and without it nothing is served.
     struct Confirmation {
         /// When the word that stands was asked for; nil: there is none.
         var askedAt: MonotonicInstant?
+        /// Whose it is.
+        var confirmer = Confirmer.sentinels
         let lifetime: Duration
         /// What is answered without it.
         let fault: RedisFault
@@ -221,8 +231,9 @@ public final class RedisNode {
     }
 
     /// The word that this is the server to ask, asked for at this moment, has come; nil: there is none any more.
-    func confirm(askedAt: MonotonicInstant?) {
+    func confirm(askedAt: MonotonicInstant?, by confirmer: Confirmer = .sentinels) {
         confirmation?.askedAt = askedAt
+        confirmation?.confirmer = confirmer
         update()
     }
 
@@ -235,11 +246,14 @@ public final class RedisNode {
         return nil
     }
 
+    /// Whose word stands; nil where none does, or none is needed.
+    public var confirmer: Confirmer? { confirmationFault == nil ? confirmation?.confirmer : nil }
+
     /// Keys are to have this tag, so that they are this node's.
     func use(tag: [UInt8]) {
+        replicas?.use(tag: tag)
         guard tag != self.tag else { return }
         self.tag = tag
-        replicas?.tag = tag
         beat.keyChanged()
     }
 

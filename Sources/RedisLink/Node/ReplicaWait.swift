@@ -38,7 +38,9 @@ public final class ReplicaWait {
     public let count: Int
     public private(set) var counters = Counters()
     /// Makes the key of its writes one of this node's, in a cluster; empty elsewhere.
-    var tag: [UInt8] = []
+    private var tag: [UInt8] = []
+    /// That key's slot is still on its way to this node.
+    private var isAsking = false
     /// Called when that key does not belong here.
     var onKeyMoved: (() -> Void)?
     private let keyPrefix: [UInt8]
@@ -78,6 +80,9 @@ public final class ReplicaWait {
         timer = scheduler.makeTimer { [unowned self] in schedule() }
     }
 
+    /// The keys of its writes are to have this tag.
+    func use(tag: [UInt8], isAsking: Bool = false) { (self.tag, self.isAsking) = (tag, isAsking) }
+
     /// Of a change that is sent now.
     public var mark: Mark { Mark(data: data.nextConnection, wait: link.nextConnection) }
 
@@ -116,7 +121,9 @@ public final class ReplicaWait {
         counters.rounds += 1
         var written: Result<RedisReply, RedisFault>?
         let tagged = tag.isEmpty ? [] : [UInt8(ascii: "{")] + tag + [UInt8(ascii: "}")]
-        link.run(Self.script, keys: [keyPrefix + tagged + keyEnd], arguments: [], repeatable: false) { written = $0 }
+        link.run(
+            Self.script, keys: [keyPrefix + tagged + keyEnd], arguments: [], repeatable: false, asking: isAsking
+        ) { written = $0 }
         // A server may tell of the end of a WAIT a tenth of a second late.
         let milliseconds = max(1, scheduler.now.duration(to: earliest) / .milliseconds(2))
         link.send(RedisCommand("WAIT", count, Int(milliseconds)), repeatable: false) { [weak self] result in
@@ -134,6 +141,9 @@ public final class ReplicaWait {
             // It belongs elsewhere, which says nothing of the changes: with another key they are asked for once more.
             waiting = changes + waiting
             onKeyMoved?()
+        // What the operator has to mend is told in its own words, which have the remedy.
+        case (.failure(let fault), _) where fault.needsOperator, (_, .failure(let fault)) where fault.needsOperator:
+            fail(changes, RedisFault(.unacknowledged, fault.description))
         case (.failure(let fault), _), (_, .failure(let fault)): fail(changes, ": \(fault)")
         case (.success, .success(.integer(let replicas))) where replicas >= count:
             guard data.serverInfo.runID != nil, data.serverInfo.runID == link.serverInfo.runID else {
@@ -179,7 +189,11 @@ public final class ReplicaWait {
     }
 
     private func fail(_ changes: [Change], _ detail: String) {
+        fail(changes, RedisFault(.unacknowledged, .unacknowledged, detail))
+    }
+
+    private func fail(_ changes: [Change], _ fault: RedisFault) {
         counters.shortfalls += UInt64(changes.count)
-        for change in changes { change.done(RedisFault(.unacknowledged, .unacknowledged, detail)) }
+        for change in changes { change.done(fault) }
     }
 }

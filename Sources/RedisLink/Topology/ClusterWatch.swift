@@ -31,6 +31,8 @@ public final class ClusterWatch: RedisTopology {
         var moving = SlotSet()
         /// Of its own keys.
         var tagSlot: Int?
+        /// While it owns none: on the way here, and taken for the keys of the link that waits for replicas.
+        var importedSlot: Int?
         /// Where its own keys were not taken.
         var refused = SlotSet()
         /// Silent: it is not used again before another server's map names it.
@@ -125,6 +127,7 @@ public final class ClusterWatch: RedisTopology {
         unused?.leave(RedisFault(.unreachable, .noMap))
         for (name, port) in settings.seeds { watch(name, port) }
         timer?.start(after: Self.tick)
+        after(Self.silenceLimit) { [weak self] in self?.unused?.link.missed() }
     }
 
     /// The password has changed: those that are asked first are told, too. The members' links are their nodes'.
@@ -287,6 +290,7 @@ public final class ClusterWatch: RedisTopology {
     /// The highest slot that stays, so that all daemons choose the same. Who moves slots begins with the lowest.
     private func chooseTag(_ member: Member) {
         let settled = member.slots.subtracting(member.moving)
+        if member.slots.isEmpty { member.tagSlot = nil } else { member.importedSlot = nil }
         if let slot = settled.subtracting(member.refused).highest ?? settled.highest, slot != member.tagSlot {
             member.tagSlot = slot
             member.node.use(tag: KeySlot.tag(of: slot))
@@ -409,6 +413,10 @@ public final class ClusterWatch: RedisTopology {
                 // What a server answers whose slot this is not yet is not kept.
                 router.onDoubt?()
                 if member.idleSince != nil { member.idleSince = host.scheduler.now }
+                if member.slots.isEmpty, member.importedSlot != there.slot {
+                    member.importedSlot = there.slot
+                    member.node.replicas?.use(tag: KeySlot.tag(of: there.slot), isAsking: true)
+                }
                 return send(request, to: member.node, asking: true)
             }
             if slotOwners.hand(there.slot, to: member.id) {

@@ -88,6 +88,8 @@ struct SentinelMachine {
     /// Nil before the first, and while it is left.
     private(set) var master: Address?
     private var confirmedAt: MonotonicInstant?
+    /// Whose word that was.
+    private(set) var confirmer = RedisNode.Confirmer.sentinels
     /// How many Sentinels there were at the last majority's word.
     private var electorate = 0
     /// Those that Sentinels know; nil where nobody knows all of them.
@@ -164,12 +166,12 @@ struct SentinelMachine {
         electorate = known
         let lists = votes.values.filter { $0.answer.master == master }.map(\.answer.replicas)
         replicas = lists.contains(nil) ? nil : lists.reduce(into: []) { $0.formUnion($1 ?? []) }
-        return confirm(askedAt)
+        return confirm(askedAt, by: .sentinels)
     }
 
-    private mutating func confirm(_ askedAt: MonotonicInstant) -> [Decision] {
+    private mutating func confirm(_ askedAt: MonotonicInstant, by confirmer: RedisNode.Confirmer) -> [Decision] {
         guard confirmedAt.map({ askedAt > $0 }) ?? true else { return [] }
-        confirmedAt = askedAt
+        (confirmedAt, self.confirmer) = (askedAt, confirmer)
         return [.confirmed(askedAt: askedAt)]
     }
 
@@ -201,7 +203,7 @@ struct SentinelMachine {
             sentAt.duration(to: now) <= Self.writeLifetime, votes.values.allSatisfy({ $0.answer.master == master })
         else { return [] }
         // It counts for as long as a majority's word would that is older by what a write counts less.
-        return confirm(sentAt - (Self.answerLifetime - Self.writeLifetime))
+        return confirm(sentAt - (Self.answerLifetime - Self.writeLifetime), by: .replicas)
     }
 
     // MARK: Sentinels that begin anew

@@ -3,8 +3,9 @@ public import Logging
 
 /// Asks the Sentinels, all of them, twice a second, and leads the node to whichever Redis they name.
 ///
-/// `SentinelMachine` decides. Their messages about a switch are not waited for: in a planned failover one comes seconds
-/// after the answers have changed. Where too few of them answer, the master's replicas are asked. Belongs to its loop's thread.
+/// `SentinelMachine` decides. A Sentinel that tells of a switch is asked at once: the message itself decides nothing. It is not
+/// waited for: in a planned failover one comes seconds after the answers have changed. Where too few of them answer, the
+/// master's replicas are asked. Belongs to its loop's thread.
 public final class SentinelWatch: RedisTopology {
     public struct Settings {
         /// Of the Sentinels that are asked at first: others are learned from them.
@@ -26,6 +27,8 @@ public final class SentinelWatch: RedisTopology {
     /// What is known of one Sentinel.
     private final class Watched {
         let link: RedisLink
+        /// On which it tells of switches.
+        let news: RedisLink
         let address: SentinelMachine.Address
         /// Named in `redis.url`: it is asked for ever. One that was learned goes when it is gone.
         let isConfigured: Bool
@@ -36,9 +39,11 @@ public final class SentinelWatch: RedisTopology {
         var id: String?
 
         init(
-            _ link: RedisLink, _ address: SentinelMachine.Address, isConfigured: Bool, heardAt: MonotonicInstant
+            _ link: RedisLink, news: RedisLink, _ address: SentinelMachine.Address, isConfigured: Bool,
+            heardAt: MonotonicInstant
         ) {
             self.link = link
+            self.news = news
             self.address = address
             self.isConfigured = isConfigured
             self.heardAt = heardAt
@@ -47,6 +52,11 @@ public final class SentinelWatch: RedisTopology {
 
     /// Between two questions.
     static let interval = Duration.milliseconds(500)
+    /// Where a Sentinel tells of a new master: its name, and both addresses.
+    private static let switches = "+switch-master"
+    private static let rights = "give the user there the rights in conf/sentinel-users.acl"
+    /// Past it a master that nobody has named yet is missed, in questions: the first are answered by then.
+    private static let roundsOfGrace = 2
     /// Between two questions for other Sentinels, in questions.
     private static let roundsPerSearch = 20
     /// A Sentinel that was learned, does not answer and is not named by any other is gone after so long.
@@ -101,9 +111,11 @@ public final class SentinelWatch: RedisTopology {
     }
 
     private func dismiss(_ sentinel: Watched) {
-        sentinel.link.onStateChange = nil
-        sentinel.link.close()
-        // It closes its connection in the next turn.
+        for link in [sentinel.link, sentinel.news] {
+            link.onStateChange = nil
+            link.close()
+        }
+        // They close their connections in the next turn.
         host.scheduler.later { _ = sentinel }
     }
 
@@ -118,9 +130,16 @@ public final class SentinelWatch: RedisTopology {
         // What is not answered within the time that an answer would count is of no use.
         link.timeout = .seconds(1)
         link.password = settings.password
+        var news = link
+        news.isSubscriber = true
+        // What is wrong with the Sentinel the other link says.
+        var silent = logger
+        silent.logLevel = .critical
         let endpoint = RedisEndpoint.tcp(host: address.host, port: address.port, login: settings.login)
         let sentinel = Watched(
-            RedisLink(host: host, endpoint: endpoint, settings: link, scripts: [], logger: logger), address,
+            RedisLink(host: host, endpoint: endpoint, settings: link, scripts: [], logger: logger),
+            news: RedisLink(host: host.forFeed, endpoint: endpoint, settings: news, scripts: [], logger: silent),
+            address,
             isConfigured: isConfigured, heardAt: host.scheduler.now)
         sentinel.link.onStateChange = { [weak self, weak sentinel] state in
             guard let self, let sentinel else { return }
@@ -128,12 +147,31 @@ public final class SentinelWatch: RedisTopology {
             sentinel.id = nil
             if state == .ready { ask(sentinel) }
         }
+        sentinel.news.onStateChange = { [weak self, weak sentinel] state in
+            if state == .ready, let self, let sentinel { subscribe(to: sentinel) }
+        }
+        sentinel.news.onMessage = { [weak self, weak sentinel] message in
+            // The name of the master comes first.
+            guard let self, let sentinel, message.starts(with: "\(settings.masterName) ".utf8) else { return }
+            if sentinel.link.state == .ready { ask(sentinel) }
+        }
         watched.append(sentinel)
         sentinel.link.start()
+        sentinel.news.start()
+    }
+
+    private func subscribe(to sentinel: Watched) {
+        sentinel.news.inquire(RedisCommand("SUBSCRIBE", Self.switches)) { [weak self, weak sentinel] result in
+            guard let self, let sentinel, case .failure(let fault) = result, !fault.isSilence else { return }
+            logger.warning(
+                "a Sentinel does not tell of a new master (SUBSCRIBE \(Self.switches)): it is asked twice a second only",
+                metadata: ["sentinel": "\(sentinel.link.endpoint)", "remedy": "\(Self.rights)"])
+        }
     }
 
     private func askAll() {
         rounds += 1
+        if rounds == Self.roundsOfGrace { node.link.missed() }
         for sentinel in watched where sentinel.link.state == .ready { ask(sentinel) }
         askReplicas()
         timer?.start(after: Self.interval)
@@ -259,7 +297,8 @@ public final class SentinelWatch: RedisTopology {
                     to: .tcp(host: address.host, port: address.port, login: settings.masterLogin),
                     leaving: RedisFault(.readOnly, .otherMaster))
                 logger.notice("the Sentinels name the master", metadata: place)
-            case .confirmed(let askedAt): if settings.requiresQuorum { node.confirm(askedAt: askedAt) }
+            case .confirmed(let askedAt):
+                if settings.requiresQuorum { node.confirm(askedAt: askedAt, by: machine.confirmer) }
             }
         }
     }

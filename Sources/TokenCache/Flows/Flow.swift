@@ -12,6 +12,9 @@ protocol Flow {
     var isUrgent: Bool { get }
     /// It tells of what an earlier request has written, of which nobody knows whether it was acknowledged: of this session.
     var repeats: SessionID? { get }
+    /// The same of what it has not found: an earlier request may have ended it, at whatever server, and somebody taken it out
+    /// of its index since.
+    var repeatsUnseen: Bool { get }
 
     /// - Throws: what the command is answered where it has no answer.
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<Answer>
@@ -21,6 +24,7 @@ extension Flow {
     var asksNearCache: Bool { false }
     var isUrgent: Bool { false }
     var repeats: SessionID? { nil }
+    var repeatsUnseen: Bool { false }
 }
 
 /// What a flow asks for next. Exactly one event follows each, but `answer`, which is the last.

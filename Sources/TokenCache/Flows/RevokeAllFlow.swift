@@ -14,6 +14,8 @@ struct RevokeAllFlow: Flow {
     /// What is being ended.
     private(set) var members: [IndexMember] = []
     private(set) var ended = 0
+    /// Once it has seen the whole index.
+    var repeatsUnseen: Bool { cursor == nil }
 
     init(subject: [UInt8], index: SubjectIndex, except: Judging?) {
         self.subject = subject

@@ -37,6 +37,8 @@ final class Run<F: Flow>: TimedRun {
     var writing: (write: SessionWrite, sid: SessionID)?
     /// From before the last read that began for it; nil where no replica is waited for.
     var replicaMark: SessionStore.ReplicaMark?
+    /// Of all servers, from before the last page of an index was read; none where no replica is waited for.
+    var replicaMarks: [SessionStore.ReplicaMark] = []
     /// Sessions that others wait for until this flow has answered.
     var held: [(sid: SessionID, number: UInt64)] = []
 

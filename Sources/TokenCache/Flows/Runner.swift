@@ -115,6 +115,7 @@ extension TokenService {
             }
         case .readIndex(let index, let query):
             inTurn(run) { [self] done in
+                run.replicaMarks = store.replicaMarks()
                 store.read(index, query, done)
             } then: {
                 FlowEvent.page($0)
@@ -143,6 +144,12 @@ extension TokenService {
         case .each(let parts):
             guard !parts.isEmpty else { return .gathered([]) }
             gather(parts, run)
+        case .answer(let answer, let touch) where run.flow.repeatsUnseen && !run.replicaMarks.isEmpty:
+            store.awaitReplicasEverywhere(run.replicaMarks, arrival: run.arrival) { [self] result in
+                guard !run.isOver else { return }
+                if case .failure(let fault) = result { return advance(run, .failed(fault)) }
+                finish(run, .success(answer), touch: touch)
+            }
         case .answer(let answer, let touch):
             guard let sid = run.flow.repeats, let mark = run.replicaMark else {
                 finish(run, .success(answer), touch: touch)

@@ -49,6 +49,23 @@ extension SessionStore {
         replicas.awaitReplicas(mark, by: deadline) { done($0.map { Unavailable($0) }) }
     }
 
+    /// Waits until the replicas of all servers have what those have by now.
+    /// - Parameter marks: from before that was read of which an answer tells.
+    func awaitReplicasEverywhere(
+        _ marks: [ReplicaMark], arrival: MonotonicInstant, _ done: @escaping Completion<Void>
+    ) {
+        let servers = router.servers
+        guard !servers.isEmpty else { return later { [outage] in done(.failure(outage)) } }
+        var (left, first): (Int, Unavailable?) = (servers.count, nil)
+        for node in servers {
+            awaitReplicasOfAll(at: node, marks, by: deadline(arrival)) { fault in
+                first = first ?? fault
+                left -= 1
+                if left == 0 { done(first.map(Result.failure) ?? .success(())) }
+            }
+        }
+    }
+
     /// When a request is answered, whatever Redis does.
     func deadline(_ arrival: MonotonicInstant) -> MonotonicInstant { arrival + .milliseconds(timeout) }
 

@@ -7,7 +7,7 @@ extension FigureFamily {
             .upstream, "upstream_node_", "of each server that owns keys, where there may be others",
             [
                 Part("endpoint", .text), Part("state", .text), Part("role", .text), Part("slots", .text),
-                Part("proof_age_ms", .gauge, .milliseconds), Part("fault", .text),
+                Part("proof_age_ms", .gauge, .milliseconds), Part("confirmed_by", .text), Part("fault", .text),
             ]
         ) { source in
             let router = source.environment.router
@@ -18,7 +18,8 @@ extension FigureFamily {
                     values: [
                         .text("\(node.endpoint)"), .text(node.state.name), .text(node.serverInfo.role ?? ""),
                         .text(router.slotRanges(of: node)),
-                        node.proofAge.map { .number($0.wholeMilliseconds) } ?? .nothing, .text(node.fault ?? ""),
+                        node.proofAge.map { .number($0.wholeMilliseconds) } ?? .nothing,
+                        .text(node.confirmer?.rawValue ?? ""), .text(node.fault ?? ""),
                     ])
             }
         },

@@ -41,6 +41,7 @@ struct ClusterTests {
                 let client = try daemon.client()
                 #expect(try client.call("TOKEN.ISSUE").errorText == nil, "\(daemon.log)")
                 #expect(try DaemonFacts(client, "tokens").number("unavailable_answers") == 0)
+                #expect(!daemon.log.contains("Redis is unavailable"), "\(daemon.log)")
             }
         }
     }
@@ -275,6 +276,35 @@ struct ClusterFailoverTests {
                     }
                 }
             }
+        }
+    }
+
+    @Test("a change of a session that is on its way to a master without a slot of its own waits for that one's replica")
+    func importing() throws {
+        try withCluster(replicas: 1, daemons: 0) { stage, site, _ in
+            let masters = try site.masters()
+            let (giver, empty) = (masters[0], masters[2])
+            for member in site.members {
+                try site.ask(member, ["CONFIG", "SET", "cluster-allow-replica-migration", "no"])
+            }
+            let ids = try masters.map { try #require(try site.ask($0, ["CLUSTER", "MYID"]).first) }
+            try site.reshard(5_461, from: empty, to: giver)
+            let daemon = try stage.addDaemon(
+                .url(site.url), settings: ["redis.wait-replicas": "1", "redis.timeout": "1s"])
+            let client = try daemon.client()
+            let session = try #require(try sessions(24, client, stage, site).first { $0.port == giver.port })
+            let key = "\(stage.prefix)s:\(TokenText.sid(session.token))"
+            let slot = try #require(try site.ask(giver, ["CLUSTER", "KEYSLOT", key]).first)
+            #expect(try site.ask(empty, ["CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0]]) == ["OK"])
+            #expect(try site.ask(giver, ["CLUSTER", "SETSLOT", slot, "MIGRATING", ids[2]]) == ["OK"])
+            #expect(try site.ask(giver, ["MIGRATE", "127.0.0.1", "\(empty.port)", key, "0", "1000"]) == ["OK"])
+            let reply = try client.call("TOKEN.ROTATE", session.token)
+            #expect(reply.errorText == nil, "\(reply)")
+            let replica = try #require(try site.replica(of: empty))
+            replica.signal(SIGSTOP)
+            defer { replica.signal(SIGCONT) }
+            let stuck = try client.call("TOKEN.REVOKE", Fields(reply).newToken())
+            #expect(stuck.errorText?.hasPrefix("UNAVAILABLE too few replicas have the change") == true, "\(stuck)")
         }
     }
 

@@ -108,6 +108,25 @@ struct ReplicaWaitTests {
         }
     }
 
+    @Test("REVOKEALL that is asked again waits, too, although what it ended is in no index any more")
+    func revokeAllAgain() throws {
+        try withSite(replicas: 1, wait: 1) { stage, site, daemon in
+            let client = try daemon.client()
+            let tokens = try (0..<3).map { _ in try client.issue("SUBJECT", "ann") }
+            site.replicas[0].signal(SIGSTOP)
+            #expect(try client.call("TOKEN.REVOKEALL", "ann").errorCode == "UNAVAILABLE")
+            let master = try RESPClient(path: site.master.socket)
+            let index = try #require(try master.call("KEYS", "\(stage.prefix)u:*").elements?.first?.text)
+            // As who looks at the list does, in the end.
+            #expect(try master.call("DEL", index) == .integer(1))
+            let again = try client.call("TOKEN.REVOKEALL", "ann")
+            #expect(again.errorText == "UNAVAILABLE too few replicas have the change: 0 of 1", "\(again)")
+            site.replicas[0].signal(SIGCONT)
+            try awaitThat("the replica has it") { try client.call("TOKEN.REVOKEALL", "ann").errorText == nil }
+            for token in tokens { #expect(try client.validate(token).status == "revoked") }
+        }
+    }
+
     @Test("an access that has rotated is answered valid without a token, and the next one gets the successor")
     func rotation() throws {
         try withSite(replicas: 1, wait: 1, settings: ["rotation.after": "1s"]) { _, site, daemon in
@@ -180,6 +199,25 @@ struct ReplicaWaitTests {
         try withWorld(settings: ["redis.wait-replicas": "1", "redis.timeout": "1s"], isRestricted: true) { world in
             let reply = try world.client().call("TOKEN.ISSUE")
             #expect(reply.errorText == "UNAVAILABLE too few replicas have the change: 0 of 1", "\(reply)")
+        }
+    }
+
+    @Test("PROBE waits for the replicas, too: it names those that have nothing, and a right that is missing")
+    func probe() throws {
+        try withSite(replicas: 1, wait: 1) { _, site, daemon in
+            let client = try daemon.client()
+            #expect(try client.fields("PROBE").status == "ok")
+            site.replicas[0].signal(SIGSTOP)
+            let stuck = try client.fields("PROBE")
+            #expect(stuck["fault"]?.text == "too few replicas have the change: 0 of 1", "\(stuck)")
+            #expect(stuck["remedy"]?.text?.hasPrefix("are the replicas running and in step") == true)
+            site.replicas[0].signal(SIGCONT)
+            try awaitThat("the replica has it again") { try client.fields("PROBE").status == "ok" }
+            let master = try RESPClient(path: site.master.socket)
+            #expect(try master.call("ACL", "SETUSER", "default", "-wait") == .simple("OK"))
+            let denied = try client.fields("PROBE")
+            #expect(denied["fault"]?.text == "the Redis user lacks a permission (NOPERM)", "\(denied)")
+            #expect(denied["remedy"]?.text?.contains("conf/redis-users.acl") == true)
         }
     }
 

@@ -49,6 +49,9 @@ struct SentinelOutageTests {
             let refused = try refusals(client, token, for: 10)
             #expect(refused.isEmpty, "\(refused.count) refused, the first: \(refused.first.map { "\($0)" } ?? "")")
 
+            let row = try DaemonFacts(client, "upstream")["upstream_node_0"] ?? ""
+            #expect(row.contains(",confirmed_by=replicas,"), "\(row)")
+
             let replica = site.servers[1]
             let start = Date()
             switch how {

@@ -164,8 +164,9 @@ struct SentinelTests {
         if Stage.hasNearCache { try NearCacheFacts.awaitArmed(daemon) }
         #expect(try client.fields("PROBE").status == "ok")
         for sentinel in site.sentinels {
-            try awaitThat("the daemon is connected to every Sentinel") {
-                try site.ask(sentinel, ["CLIENT", "LIST"]).contains { $0.contains("user=tokencached") }
+            try awaitThat("the daemon asks every Sentinel, and is told by it") {
+                let own = try site.ask(sentinel, ["CLIENT", "LIST"]).filter { $0.contains("user=tokencached") }
+                return own.contains { $0.contains(" sub=1 ") } && own.contains { $0.contains(" sub=0 ") }
             }
         }
         let before = site.servers[0].port

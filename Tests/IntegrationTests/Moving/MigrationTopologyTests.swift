@@ -27,10 +27,10 @@ struct MigrationTopologyTests {
         try finish(stage, site)
     }
 
-    @Test("from a cluster to one Redis, while sessions end")
+    @Test("from a cluster with replicas to one Redis, while sessions end")
     func outOfCluster() throws {
         let stage = try Stage(isRestricted: false)
-        let site = try ClusterSite(in: stage.folder.folder("cluster"))
+        let site = try ClusterSite(in: stage.folder.folder("cluster"), masters: 3, replicas: 1)
         defer { site.stop() }
         for member in site.members {
             try site.ask(member, ["ACL", "SETUSER", "tokencached", "on", ">word", "~*", "&*", "+@all"])
@@ -56,9 +56,9 @@ struct MigrationTopologyTests {
         for token in ended[..<open.startIndex] {
             #expect(try there.client().validate(token).status == "revoked")
         }
-        // A master that the fence was taken down at would be noticed: it stands at each.
-        for master in try site.masters() {
-            let denied = try site.ask(master, ["ACL", "DRYRUN", "tokencached", "SET", "x", "1"]).first
+        // It stands at each master, and at those that may be one.
+        for member in site.members {
+            let denied = try site.ask(member, ["ACL", "DRYRUN", "tokencached", "SET", "x", "1"]).first
             #expect(denied?.contains("has no permissions") == true, "\(denied ?? "")")
         }
         try finish(stage, site)
@@ -115,9 +115,117 @@ struct MigrationTopologyTests {
         #expect(problems.isEmpty, "\(problems)")
     }
 
-    private func finish(_ stage: Stage, _ site: ClusterSite) throws {
+    @Test(
+        "from a master that Sentinels name, while sessions end; a replica that is promoted afterwards takes nothing either",
+        .enabled(if: SentinelSite.isWanted, "make test-topologies"))
+    func outOfSentinels() throws {
+        let stage = try Stage(isRestricted: false)
+        let site = try SentinelSite(in: stage.folder.folder("site"))
+        defer { site.stop() }
+        for server in site.servers {
+            try site.ask(server, ["ACL", "SETUSER", "tokencached", "on", ">word", "~*", "&*", "+@all"])
+        }
+        let target = try stage.addRedis(speaksTLS: false)
+        let daemon = try stage.addDaemon(.url(site.url.replacingOccurrences(of: "//", with: "//tokencached:word@")))
+        let client = try daemon.client()
+        let residents = try Residents(client, count: 40)
+        let ended = try (0..<600).map { _ in try client.issue() }
+        let moving = try Move(
+            stage, from: site.url, to: "unix://\(target.socket)", ["--fence-user", "tokencached"]
+        ).begin()
+        var open = ended[...]
+        while moving.ended == nil, let token = open.first {
+            if try client.call("TOKEN.REVOKE", token).errorText == nil { open.removeFirst() } else { break }
+        }
+        #expect(try moving.wait(.seconds(60)) == .exited(0), "\(moving.errors)")
+        for server in site.servers {
+            let denied = try site.ask(server, ["ACL", "DRYRUN", "tokencached", "SET", "x", "1"]).first
+            #expect(denied?.contains("has no permissions") == true, "\(denied ?? "")")
+            #expect(moving.output.contains("127.0.0.1:\(server.port)\""), "\(moving.output)")
+        }
+        let before = site.servers[0].port
+        try site.ask(site.sentinels[0], ["SENTINEL", "FAILOVER", SentinelSite.masterName])
+        try site.awaitAnotherMaster(than: before)
+        let end = Date() + 3
+        while Date() < end {
+            #expect(try client.call("TOKEN.ISSUE").errorCode == "UNAVAILABLE")
+            #expect(try client.call("TOKEN.VALIDATE", residents.living[0]).errorCode == "UNAVAILABLE")
+            letPass(.milliseconds(50))
+        }
+        let there = try stage.addDaemon(.redis(target))
+        try check(residents, there)
+        for token in ended[..<open.startIndex] {
+            #expect(try there.client().validate(token).status == "revoked")
+        }
+        try finish(stage, site.stop)
+    }
+
+    @Test(
+        "to a master that Sentinels name, and that changes while all is copied",
+        .enabled(if: SentinelSite.isWanted, "make test-topologies"))
+    func intoSentinels() throws {
+        let stage = try Stage(isRestricted: true)
+        let site = try SentinelSite(in: stage.folder.folder("site"))
+        defer { site.stop() }
+        let source = try stage.addRedis(speaksTLS: false)
+        let client = try stage.addDaemon(.redis(source)).client()
+        let residents = try Residents(client, count: 3_000)
+        let moving = try Move(stage, from: source.adminURL, to: site.url, ["--fence-user", "default"]).begin()
+        _ = try eventually("it copies") {
+            try site.ask(site.servers[0], ["DBSIZE"]).first.flatMap { Int($0) } ?? 0 > 100 ? true : nil
+        }
+        let before = site.servers[0].port
+        try site.ask(site.sentinels[0], ["SENTINEL", "FAILOVER", SentinelSite.masterName])
+        #expect(try moving.wait(.seconds(90)) == .exited(0), "\(moving.errors)")
+        try site.awaitAnotherMaster(than: before)
+        let complaints = try residents.complaints(stage.addDaemon(.url(site.url)).client())
+        #expect(complaints.isEmpty, "\(complaints.count): \(complaints.first ?? ""); \(moving.errors)")
+        try finish(stage, site.stop)
+    }
+
+    @Test("a replica of the source that cannot be fenced is told, and nothing is changed; else it is fenced, too")
+    func replicas() throws {
+        let stage = try Stage(isRestricted: false)
+        let port = try FreePort.find()
+        let servers = try [
+            RedisProcess("--port", "\(port)", "--repl-diskless-sync-delay", "0"),
+            RedisProcess("--port", "\(FreePort.find())", "--replicaof", "127.0.0.1 \(port)"),
+        ]
+        defer { for server in servers { server.kill9() } }
+        let clients = try servers.map { try RESPClient(path: $0.socket) }
+        let all = ["on", ">word", "~*", "&*", "+@all"]
+        for client in clients { #expect(try client.call(["ACL", "SETUSER", "tokencached"] + all) == .simple("OK")) }
+        #expect(try clients[0].call(["ACL", "SETUSER", "admin"] + all) == .simple("OK"))
+        _ = try eventually("the replica is in step") {
+            try clients[0].call("INFO", "replication").text?.contains("state=online") == true ? true : nil
+        }
+        let target = try stage.addRedis(speaksTLS: false)
+        let worker = try stage.addDaemon(.url("redis://tokencached:word@127.0.0.1:\(port)")).client()
+        let residents = try Residents(worker)
+        let move = Move(
+            stage, from: "redis://admin:word@127.0.0.1:\(port)", to: "unix://\(target.socket)",
+            ["--fence-user", "tokencached"])
+        let refused = try move.run()
+        #expect(refused.status == 5 && refused.errors.contains("cannot be fenced: Redis refuses user or password"))
+        #expect(refused.errors.contains("nothing was changed"), "\(refused)")
+        #expect(try residents.complaints(worker).isEmpty && worker.call("TOKEN.ISSUE").errorText == nil)
+
+        #expect(try clients[1].call(["ACL", "SETUSER", "admin"] + all) == .simple("OK"))
+        let done = try move.run()
+        #expect(done.status == 0, "\(done)")
+        let write = ["ACL", "DRYRUN", "tokencached", "SET", "x", "1"]
+        for client in clients { #expect(try client.call(write) != .simple("OK")) }
+        for client in clients { try move.undo(done.report(), at: client) }
+        for client in clients { #expect(try client.call(write) == .simple("OK")) }
+        let problems = stage.finish()
+        #expect(problems.isEmpty, "\(problems)")
+    }
+
+    private func finish(_ stage: Stage, _ site: ClusterSite) throws { try finish(stage, site.stop) }
+
+    private func finish(_ stage: Stage, _ stop: () -> Void) throws {
         for daemon in stage.daemons { try daemon.stop() }
-        site.stop()
+        stop()
         let problems = stage.finish()
         #expect(problems.isEmpty, "\(problems)")
     }

@@ -18,6 +18,8 @@ final class ModelSentinel: SimulatedServer {
     private var masterSeenAt: SimulatedTime = 0
     private var triedAt: SimulatedTime = -.milliseconds(10_000)
     private var saysHelloAt: SimulatedTime
+    /// Those who want to be told of a new master.
+    private var subscribers: [Connection] = []
     /// Since when a server is another than it should be.
     private var wrongSince: [Int: SimulatedTime] = [:]
     private var random: SeededRandom
@@ -74,8 +76,11 @@ final class ModelSentinel: SimulatedServer {
     private func learn(_ other: (master: Int, epoch: Int64)) {
         epoch = max(epoch, other.epoch)
         guard other.epoch > config.epoch else { return }
+        let former = fleet.servers[config.master].host
         config = other
         fleet.named(config, by: number)
+        let port = SentinelFleet.redisPort
+        tell("\(SentinelFleet.masterName) \(former) \(port) \(fleet.servers[config.master].host) \(port)")
         masterSeenAt = now
         wrongSince = [:]
     }
@@ -156,9 +161,20 @@ final class ModelSentinel: SimulatedServer {
         return fleet.former(before: config.epoch)
     }
 
-    fileprivate func answer(_ words: [[UInt8]]) -> ModelReply {
+    private static let switches = "+switch-master"
+
+    private func tell(_ message: String) {
+        guard !isDown else { return }
+        for subscriber in subscribers { subscriber.tell(.words("message", Self.switches, message)) }
+    }
+
+    fileprivate func answer(_ words: [[UInt8]], to connection: Connection) -> ModelReply {
         let name = words.first.map { text($0).uppercased() } ?? ""
         if name == "PING" { return .status("PONG") }
+        if name == "SUBSCRIBE", words.count == 2, text(words[1]) == Self.switches {
+            subscribers.append(connection)
+            return .array([.bulk(Array("subscribe".utf8)), .bulk(words[1]), .integer(1)])
+        }
         guard name == "SENTINEL", words.count > 1 else { return .error("ERR unknown command '\(name)'") }
         let about = text(words[1]).uppercased()
         if about == "MYID" { return .bulk(id) }
@@ -190,7 +206,7 @@ final class ModelSentinel: SimulatedServer {
         }
     }
 
-    private final class Connection: SimulatedPeer {
+    fileprivate final class Connection: SimulatedPeer {
         private unowned let sentinel: ModelSentinel
         private let stream: SimulatedStream
         private var reader = CommandReader()
@@ -205,10 +221,17 @@ final class ModelSentinel: SimulatedServer {
             guard !sentinel.fleet.ignores(sentinel.number, stream.path.daemon) else { return }
             reader.feed(bytes)
             var output: [UInt8] = []
-            while let words = reader.next() { sentinel.answer(words).encode(into: &output, isRESP3: false) }
+            while let words = reader.next() { sentinel.answer(words, to: self).encode(into: &output, isRESP3: false) }
             if !output.isEmpty { stream.deliver(output) }
         }
 
-        func closedByClient() {}
+        func tell(_ message: ModelReply) {
+            guard !sentinel.fleet.ignores(sentinel.number, stream.path.daemon) else { return }
+            var output: [UInt8] = []
+            message.encode(into: &output, isRESP3: false)
+            stream.deliver(output)
+        }
+
+        func closedByClient() { sentinel.subscribers.removeAll { $0 === self } }
     }
 }

@@ -1,0 +1,99 @@
+import EventLoop
+import Logging
+import Testing
+
+@testable import RedisLink
+
+/// A cluster of one master that answers by a script, in virtual time.
+@Suite("Who asks for a cluster's map")
+struct ClusterWatchTests {
+    @Test("that no server is known is said once, and not while they are being asked first", arguments: [true, false])
+    func unknown(isReachable: Bool) {
+        let loop = VirtualLoop()
+        let redis = ScriptedRedis(loop: loop)
+        redis.network.isReachable = isReachable
+        let answer = redis.network.answer
+        redis.network.answer = { words, stream in
+            guard words == ["CLUSTER", "NODES"] else { return answer(words, stream) }
+            let id = String(repeating: "a", count: 40)
+            let map = "\(id) 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-16383\n"
+            return "$\(map.utf8.count)\r\n\(map)\r\n"
+        }
+        let log = LogLines()
+        let logger = Logger(label: "t") { _ in log }
+        let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
+        var settings = ClusterWatch.Settings()
+        settings.seeds = [("h", 6379)]
+        let watch = ClusterWatch(host: host, settings: settings, logger: logger) { endpoint, activity in
+            RedisNode(
+                host: host, endpoint: endpoint, settings: RedisNode.Settings(), scripts: [], activity: activity,
+                logger: logger)
+        }
+        var missed: [String] { log.lines.filter { $0 == "Redis is unavailable: no server of the cluster is reached" } }
+        watch.start()
+        loop.run(for: .milliseconds(900))
+        #expect(missed == [])
+        loop.run(for: .seconds(100))
+        #expect(missed.count == (isReachable ? 0 : 1))
+        redis.network.isReachable = true
+        loop.run(for: .seconds(5))
+        #expect(watch.router.state == .ready && missed.count == (isReachable ? 0 : 1))
+        watch.close()
+    }
+
+    @Test(
+        "a change that is sent on to a master without a slot of its own is waited for in the slot that is on its way there"
+    )
+    func importing() throws {
+        let loop = VirtualLoop()
+        let redis = ScriptedRedis(loop: loop)
+        let slot = KeySlot.of(Array("k".utf8))
+        let answer = redis.network.answer
+        // Who has said ASKING, for the next command.
+        var asking: Set<ObjectIdentifier> = []
+        redis.network.answer = { words, stream in
+            guard case .tcp(let host, _)? = stream.address else { return nil }
+            let isAsking = asking.remove(ObjectIdentifier(stream)) != nil
+            switch words[0] {
+            case "CLUSTER":
+                let map = [("a", "10.0.0.1", "0-16383"), ("b", "10.0.0.2", "")].map { id, other, slots in
+                    let flags = other == host ? "myself,master" : "master"
+                    return "\(String(repeating: id, count: 40)) \(other):6379@16379 \(flags) - 0 0 1 connected \(slots)"
+                }.joined(separator: "\n")
+                return "$\(map.utf8.count)\r\n\(map)\r\n"
+            case "ASKING":
+                asking.insert(ObjectIdentifier(stream))
+                return "+OK\r\n"
+            case "EVALSHA" where host == "10.0.0.1": return "-ASK \(slot) 10.0.0.2:6379\r\n"
+            case "EVALSHA":
+                return isAsking && KeySlot.of(Array(words[3].utf8)) == slot
+                    ? "+OK\r\n" : "-MOVED \(KeySlot.of(Array(words[3].utf8))) 10.0.0.1:6379\r\n"
+            case "WAIT": return ":1\r\n"
+            default: return answer(words, stream)
+            }
+        }
+        let logger = Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }
+        let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
+        var settings = ClusterWatch.Settings()
+        settings.seeds = [("10.0.0.1", 6379)]
+        let script = RedisScript(name: "change", source: Array("return 1".utf8))
+        let watch = ClusterWatch(host: host, settings: settings, logger: logger) { endpoint, activity in
+            var settings = RedisNode.Settings()
+            (settings.prefix, settings.waitReplicas, settings.hasFeed) = (Array("tc:".utf8), 1, false)
+            return RedisNode(
+                host: host, endpoint: endpoint, settings: settings, scripts: [script], activity: activity,
+                logger: logger)
+        }
+        watch.start()
+        loop.run(for: .seconds(2))
+        var faults: [RedisFault?] = []
+        watch.router.run(script, keys: [Array("k".utf8)], arguments: [], repeatable: true) { result, node in
+            #expect((try? result.get()) == .status("OK") && "\(node.endpoint)" == "10.0.0.2:6379")
+            guard let replicas = node.replicas else { return }
+            replicas.awaitReplicas(replicas.mark, by: loop.now + .milliseconds(200)) { faults.append($0) }
+        }
+        loop.run(for: .seconds(1))
+        #expect(faults == [nil])
+        watch.close()
+    }
+}
