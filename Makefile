@@ -17,6 +17,8 @@ WEB_REQUESTS ?= 2000
 # Lives of the simulator, and the first of them.
 SEEDS        ?= 100000
 FIRST_SEED   ?= 1
+# Seconds of load on nginx that asks the daemon, in test-http; the long form is an hour.
+LOAD_SECONDS ?= 20
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
@@ -157,7 +159,7 @@ test-web: web-packages build swift-examples
 	  --requests $(WEB_REQUESTS)
 
 test-http: http-packages build
-	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR))
+	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR)) --load $(LOAD_SECONDS)
 	Tests/Prometheus/test.py --programs $(abspath $(RELEASEDIR))
 
 # A package of its own, which takes the client library from this one.

@@ -12,7 +12,9 @@ import http.client
 import http.server
 import json
 import pathlib
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -212,29 +214,53 @@ def outage(stage, port):
     require(gone.status in (502, 503) and gone.body is None, "without a daemon nobody is let in", gone)
 
 
-def trial(programs, name, site):
+def load(programs, seconds):
+    """nginx and the daemon under load: not one error."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as unused, staging.Stage(programs) as stage:
+        port = start(stage, "nginx", unused.server_address[1], rotation="400d", patience="5s")
+        token = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
+        done = subprocess.run([
+            "wrk", "-t1", "-c16", f"-d{seconds}s", "-H", f"Cookie: {COOKIE}={token}", f"http://127.0.0.1:{port}/static/page",
+        ], capture_output=True, text=True, check=True)
+        require("Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, "an error under load", done.stdout)
+        facts = dict(line.split(":", 1) for line in staging.ask(stage.socket, "INFO", "stats").splitlines() if ":" in line)
+        requests = re.search(r"(\d+) requests in", done.stdout)[1]
+        require(int(facts["http_auth_accepted"]) >= int(requests), "each was asked about", (requests, facts))
+        require(facts["http_auth_denied"] == facts["http_unavailable"] == "0", "nobody was denied", facts)
+        print(f"nginx under load for {seconds} s: {int(requests):,} requests, no error")
+
+
+def start(stage, name, site, rotation, patience="500ms"):
+    """The Redis, the daemon and the proxy; the proxy's port."""
     file, command, denial = PROXIES[name]
+    http_socket = f"{stage.folder}/daemon/http.sock"
+    stage.start_redis()
+    rules = f"{{page: {{require: subject, on-deny: {denial}, login: /login}}, any: {{require: none}}}}"
+    stage.start_daemon([
+        f"http.listen={{unix: {http_socket}, mode: '0666', serve: [auth]}}", f"http.rules={rules}",
+        f"rotation.after={rotation}", "near-cache.serve-stale=0", f"redis.timeout={patience}",
+    ])
+    port = staging.free_port()
+    folder = f"{stage.folder}/proxy"
+    pathlib.Path(folder).mkdir()
+    # Its workers are another user's.
+    pathlib.Path(folder).chmod(0o777)
+    text = (here / file).read_text()
+    for word, value in {
+        "socket": http_socket, "site": site, "port": port, "folder": folder, "examples": here,
+    }.items():
+        text = text.replace(f"@{word}@", str(value))
+    path = f"{folder}/{file}"
+    pathlib.Path(path).write_text(text)
+    (pathlib.Path(folder) / "static").mkdir()
+    (pathlib.Path(folder) / "static/page").write_text("page\n")
+    stage.start(name, command(path), lambda: staging.listens(port), {"XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder})
+    return port
+
+
+def trial(programs, name, site):
     with staging.Stage(programs) as stage:
-        http_socket = f"{stage.folder}/daemon/http.sock"
-        stage.start_redis()
-        rules = f"{{page: {{require: subject, on-deny: {denial}, login: /login}}, any: {{require: none}}}}"
-        stage.start_daemon([
-            f"http.listen={{unix: {http_socket}, mode: '0666', serve: [auth]}}", f"http.rules={rules}",
-            f"rotation.after={ROTATION_SECONDS}s", "near-cache.serve-stale=0", "redis.timeout=500ms",
-        ])
-        port = staging.free_port()
-        folder = f"{stage.folder}/proxy"
-        pathlib.Path(folder).mkdir()
-        # Its workers are another user's.
-        pathlib.Path(folder).chmod(0o777)
-        text = (here / file).read_text()
-        for word, value in {
-            "socket": http_socket, "site": site, "port": port, "folder": folder, "examples": here,
-        }.items():
-            text = text.replace(f"@{word}@", str(value))
-        path = f"{folder}/{file}"
-        pathlib.Path(path).write_text(text)
-        stage.start(name, command(path), lambda: staging.listens(port), {"XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder})
+        port = start(stage, name, site, f"{ROTATION_SECONDS}s")
         walk(stage, port)
         attack(stage, port, waits_for_bodies=name == "caddy")
         outage(stage, port)
@@ -245,11 +271,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True)
     parser.add_argument("--proxies", default=",".join(PROXIES))
+    parser.add_argument("--load", type=int, default=20, help="seconds of load on nginx (default: 20)")
     options = parser.parse_args()
     with SiteServer(("127.0.0.1", 0), Site) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         for name in options.proxies.split(","):
             trial(options.programs, name, site.server_address[1])
+    if options.load:
+        load(options.programs, options.load)
 
 
 if __name__ == "__main__":
