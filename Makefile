@@ -303,7 +303,7 @@ install:
 DEBDIR = tmp/deb
 deb: deb-packages build
 	@rm -rf $(DEBDIR) && mkdir -p $(DEBDIR)/tokencached && cp -r packaging/debian $(DEBDIR)/tokencached/
-	cd $(DEBDIR)/tokencached && ROOT=$(CURDIR) dpkg-buildpackage -us -uc -b -d --preserve-envvar=ROOT
+	cd $(DEBDIR)/tokencached && ROOT=$(CURDIR) dpkg-buildpackage -us -uc -b -d
 	lintian --fail-on error,warning $(DEBDIR)/*.changes
 	@ls -l $(DEBDIR)/*.deb
 
