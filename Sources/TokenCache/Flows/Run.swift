@@ -35,7 +35,7 @@ final class Run<F: Flow>: TimedRun {
     var writes = 0
     /// The write that is on its way.
     var writing: (write: SessionWrite, sid: SessionID)?
-    /// From before the last read that began for it; nil where no replica is waited for.
+    /// From before the last read or write that began for it; nil where no replica is waited for.
     var replicaMark: SessionStore.ReplicaMark?
     /// Sessions that others wait for until this flow has answered.
     var held: [(sid: SessionID, number: UInt64)] = []
