@@ -163,6 +163,7 @@ struct Daemon {
             case .askTime: event = .time(ground.time)
             // Of a tombstone, for what VISIT tells: of no weight here.
             case .noteLogin: event = .noted
+            case .whenReplicated: event = .replicated
             case .touch:
                 world.touch()
                 event = .touched

@@ -198,6 +198,7 @@ struct DataExplorer {
             note(event, index, &world)
             switch try flow.next(event, ground) {
             case .whenSettled: event = .settled
+            case .whenReplicated: event = .replicated
             case .askTime: event = .time(ground.time)
             case .read:
                 world.requests[index].phase = .reading

@@ -160,7 +160,7 @@ extension IndexDaemon {
         _ flow: inout RevokeFlow, _ pending: Pending, _ place: Int, _ world: inout IndexWorld
     ) throws -> IndexWorld.Part {
         stand(place, world)
-        let step: FlowStep<RevokeAnswer>
+        var step: FlowStep<RevokeAnswer>
         switch pending {
         case .read(let sid):
             world.actors[place].arrival = world.now
@@ -177,6 +177,7 @@ extension IndexDaemon {
             }
         default: throw UnexpectedEvent()
         }
+        if case .whenReplicated = step { step = try flow.next(.replicated, ground) }
         switch step {
         case .answer(let answer, _):
             let isEnded = answer != .unknown

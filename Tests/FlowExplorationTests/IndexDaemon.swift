@@ -313,6 +313,7 @@ struct IndexDaemon {
             }
             switch step {
             case .whenSettled: event = .settled
+            case .whenReplicated: event = .replicated
             case .hold: event = .held
             case .askTime: event = .time(ground.time)
             case .each(let parts) where parts.isEmpty: event = .gathered([])

@@ -235,6 +235,7 @@ struct LimitExplorer {
             case .write where removed == .overtakenEndsItself && number(flow.sid) == own(place):
                 step = .answer(.unknown)
             case .write(let write, let sid): step = try flow.next(world.commit(write, number(sid)), ground)
+            case .whenReplicated: step = try flow.next(.replicated, ground)
             default: throw UnexpectedEvent()
             }
         }
@@ -263,6 +264,7 @@ struct LimitExplorer {
             switch step {
             case .hold: event = .held
             case .askTime: event = .time(ground.time)
+            case .whenReplicated: event = .replicated
             case .each(let parts) where parts.isEmpty: event = .gathered([])
             case .answer(.issued(let view, _), _):
                 world.logins[place].answer = .issued(number(view.sid))

@@ -97,6 +97,7 @@ extension World {
                 key += token.verifier.bytes.prefix(2)
             case .amendment(let record, _, _): append(16, .live(record), symbols, to: &key)
             case .note: key.append(17)
+            case .told(let record, _): append(18, .live(record), symbols, to: &key)
             }
         case .rotate(let flow):
             switch flow.awaited {

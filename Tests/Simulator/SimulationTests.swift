@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import Synchronization
 import Testing
 
@@ -103,13 +103,15 @@ struct SimulationTests {
 }
 
 extension SimulationTests {
-    /// `SIMULATOR_LOG=SEED` prints a run; with `SIMULATOR_RULE=NAME` without that rule.
+    /// `SIMULATOR_LOG=SEED` prints a run, `SIMULATOR_LOG=FILE` that of a scenario; with `SIMULATOR_RULE=NAME` without that rule.
     @Test("the log of one seed, where somebody wants to read it")
     func logOfOneSeed() throws {
-        let seed = Simulation.number("SIMULATOR_LOG", or: 0)
-        guard seed > 0 else { return }
+        guard let name = getenv("SIMULATOR_LOG").map({ String(cString: $0) }) else { return }
         let rule = getenv("SIMULATOR_RULE").flatMap { RemovedRule(rawValue: String(cString: $0)) }
-        let setup = PlanMaker.plan(seed: UInt64(seed), Topology.chosen(rule))
+        let setup =
+            if let seed = UInt64(name) {
+                PlanMaker.plan(seed: seed, Topology.chosen(rule))
+            } else { try Setup(scenario: String(contentsOfFile: name, encoding: .utf8)) }
         let result = Simulation.run(setup, removing: rule, keepsLog: true)
         print(setup.scenario)
         print(result.log.joined(separator: "\n"))

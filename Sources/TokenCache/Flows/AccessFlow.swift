@@ -67,7 +67,7 @@ struct AccessFlow: Flow {
             isPartial = origin.isMemory
             return try decide(copy, now: nil, context)
         case .failed(let fault): return try answerStale(fault, context)
-        case .written, .overtaken, .touched, .time: origin = .redis(mayBeKept: false)
+        case .written, .overtaken, .touched, .time, .replicated: origin = .redis(mayBeKept: false)
         default: throw UnexpectedEvent()
         }
         // Redis has answered for this request alone.
@@ -75,7 +75,9 @@ struct AccessFlow: Flow {
         case (.written, .end(let subject)):
             context.report(.endedByReplay(claim.sid, subject: subject))
             return refuse(.replayed, context)
-        case (.written, .state(let copy)), (.written, .bindings(let copy)): return try decide(copy, now: nil, context)
+        case (.written, .state(let copy)), (.replicated, .state(let copy)):
+            return try decide(copy, now: nil, isReplicated: true, context)
+        case (.written, .bindings(let copy)): return try decide(copy, now: nil, context)
         case (.overtaken(let copy), _):
             isPartial = false
             return try decide(copy, now: nil, context)
@@ -120,9 +122,11 @@ struct AccessFlow: Flow {
 
     // MARK: A session
 
-    /// - Parameter time: Redis's own, where it was asked for this decision.
+    /// - Parameters:
+    ///   - time: Redis's own, where it was asked for this decision.
+    ///   - isReplicated: the replicas that are waited for have the successor that it tells of.
     private mutating func decide(
-        _ copy: StoredCopy, now time: UnixMilliseconds?, _ context: some FlowContext
+        _ copy: StoredCopy, now time: UnixMilliseconds?, isReplicated: Bool = false, _ context: some FlowContext
     ) throws -> FlowStep<Verdict> {
         let now = try time ?? context.now()
         let record: SessionRecord
@@ -162,10 +166,12 @@ struct AccessFlow: Flow {
             // does not know yet.
             guard origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
             keep(record, copy.data, touch, now: now, context)
+            guard isReplicated else { return expect(.state(copy), .whenReplicated(claim.sid)) }
             let successor = try context.pendingSuccessor(record, for: claim)
             return try accept(record, copy.data, successor: successor, touch, context)
         case .acceptRecovering(let touch):
             guard origin.mayRefuse else { return expect(.copy, .read(.anew(claim.sid))) }
+            guard isReplicated else { return expect(.state(copy), .whenReplicated(claim.sid)) }
             context.report(.recovered(claim.sid))
             return try accept(
                 record, copy.data, successor: try context.successor(record, of: claim), touch, context)

@@ -15,6 +15,8 @@ struct DataFlow: Flow {
         case dataByName
         /// Data; and the token that a guest's token leads to.
         case data(HandedSession?)
+        /// The data is as it should be: that token.
+        case told(DataOutcome, HandedSession)
         case promotion(Promotion, DataOutcome)
     }
 
@@ -32,7 +34,13 @@ struct DataFlow: Flow {
             // A worker that names the session validated its token before: one round trip.
             return expect(.dataByName, .write(.data(change, over: nil), of: judging.sid))
         case (.written(let outcome), .dataByName): return answer(outcome, nil, context)
-        case (.written(let outcome), .data(let handed)): return answer(outcome, handed, context)
+        case (.written(let outcome), .data(let handed?)):
+            return expect(.told(outcome, handed), .whenReplicated(judging.sid))
+        case (.written(let outcome), .data(nil)): return answer(outcome, nil, context)
+        case (.replicated, .told(let outcome, let handed)): return answer(outcome, handed, context)
+        // It could be lost with the master: the next request gets it.
+        case (.failed(let fault), .told(let outcome, _)) where fault.isUnacknowledged:
+            return answer(outcome, nil, context)
         case (.written, .promotion(let promotion, let outcome)):
             context.report(.promoted)
             return answer(outcome, promotion.handed, context)
@@ -65,7 +73,11 @@ struct DataFlow: Flow {
         // GETDEL answers as GET does.
         let handed = if case .take = change { HandedSession?.none } else { try context.handed(session) }
         // A guest of whom nothing is to be remembered stays one.
-        if let outcome = try change.outcomeUnwritten(over: session.data) { return answer(outcome, handed, context) }
+        if let outcome = try change.outcomeUnwritten(over: session.data) {
+            guard let handed else { return answer(outcome, nil, context) }
+            awaited = .told(outcome, handed)
+            return .whenReplicated(session.sid)
+        }
         guard let claim = session.claim, !session.record.isStored else {
             awaited = .data(handed)
             return .write(.data(change, over: session.record), of: session.sid)

@@ -10,10 +10,8 @@ protocol Flow {
     var asksNearCache: Bool { get }
     /// What it asks about many sessions goes before what others do.
     var isUrgent: Bool { get }
-    /// It tells of what an earlier request has written, of which nobody knows whether it was acknowledged: of this session.
-    var repeats: SessionID? { get }
-    /// The same of what it has not found: an earlier request may have ended it, at whatever server, and somebody taken it out
-    /// of its index since.
+    /// It tells of what it has not found: an earlier request may have ended it, at whatever server, and somebody taken it out of
+    /// its index since. Whether that was acknowledged, nobody knows.
     var repeatsUnseen: Bool { get }
 
     /// - Throws: what the command is answered where it has no answer.
@@ -23,7 +21,6 @@ protocol Flow {
 extension Flow {
     var asksNearCache: Bool { false }
     var isUrgent: Bool { false }
-    var repeats: SessionID? { nil }
     var repeatsUnseen: Bool { false }
 }
 
@@ -38,6 +35,9 @@ enum FlowStep<Answer> {
     case read(ReadSource)
     /// Write a change over what it was decided on: `written`, or `overtaken` with what stands there.
     case write(SessionWrite, of: SessionID)
+    /// Go on when the replicas that are waited for have what stood there when it was read or written last: `replicated`. Who
+    /// tells of what an earlier request wrote does not know whether that was acknowledged.
+    case whenReplicated(SessionID)
     /// Note in a tombstone that LOGIN was called with this token since: `noted`.
     case noteLogin(SessionID, Digest)
     /// Record an access: `touched`.
@@ -71,6 +71,7 @@ enum FlowStep<Answer> {
         case .hold(let sid, let claim): .hold(sid, claim)
         case .read(let source): .read(source)
         case .write(let write, let sid): .write(write, of: sid)
+        case .whenReplicated(let sid): .whenReplicated(sid)
         case .noteLogin(let sid, let digest): .noteLogin(sid, digest)
         case .touch(let sid, let interval): .touch(sid, interval: interval)
         case .askTime: .askTime
@@ -92,6 +93,12 @@ enum ReadSource {
     case shared(SessionID)
     /// A read of Redis that begins now.
     case anew(SessionID)
+
+    var sid: SessionID {
+        switch self {
+        case .shared(let sid), .anew(let sid): sid
+        }
+    }
 }
 
 /// A flow of one session, of many that a command runs.
@@ -115,6 +122,7 @@ enum FlowEvent {
     /// With what became of the data.
     case written(DataOutcome)
     case overtaken(StoredCopy)
+    case replicated
     case noted
     case touched
     case time(UnixMilliseconds)

@@ -50,7 +50,6 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
     typealias Ending = (sid: SessionID, generation: Int64)
 
     var isUrgent: Bool { true }
-    var repeats: SessionID? { maker.repeats }
 
     init(_ maker: Maker, _ request: SessionRequest, _ context: some FlowContext) {
         self.maker = maker

@@ -16,7 +16,6 @@ struct LoginFlow: SessionMaker {
     var index: SubjectIndex? { subject }
     private let csrfSalt: Digest
     private(set) var awaited = Awaited.session
-    private(set) var repeats: SessionID?
 
     enum Awaited {
         case session
@@ -28,6 +27,8 @@ struct LoginFlow: SessionMaker {
         /// The session that an earlier LOGIN led to; and what this one changes of it.
         case repeated(SessionToken, since: UnixMilliseconds)
         case amendment(SessionRecord, SessionToken, since: UnixMilliseconds)
+        /// The same session, of which this one changes nothing.
+        case told(SessionRecord, SessionToken)
         /// In the tombstone of the session whose token was presented.
         case note
     }
@@ -52,14 +53,14 @@ struct LoginFlow: SessionMaker {
             switch awaited {
             case .repeated(let token, let since):
                 return try answerAgain(copy, token, try presented, since: since, context)
-            case .session, .time, .renewal, .end, .creation, .amendment, .note: return try judge(copy, context)
+            case .session, .time, .renewal, .end, .creation, .amendment, .told, .note: return try judge(copy, context)
             }
         case .overtaken(let copy):
             switch awaited {
             case .creation(let token, let record, let view): return try occupied(copy, token, record, view, context)
             case .amendment(_, let token, let since):
                 return try answerAgain(copy, token, try presented, since: since, context)
-            case .session, .time, .renewal, .end, .repeated, .note: return try judge(copy, context)
+            case .session, .time, .renewal, .end, .repeated, .told, .note: return try judge(copy, context)
             }
         case .time(let now):
             guard case .time(let copy) = awaited else { throw UnexpectedEvent() }
@@ -71,8 +72,11 @@ struct LoginFlow: SessionMaker {
             case .creation(_, _, let view): return finish(view, context)
             case .amendment(let record, let token, _):
                 return try answer(record, token.sid, token.verifier, isRepeated: true, context)
-            case .session, .time, .repeated, .note: throw UnexpectedEvent()
+            case .session, .time, .repeated, .told, .note: throw UnexpectedEvent()
             }
+        case .replicated:
+            guard case .told(let record, let token) = awaited else { throw UnexpectedEvent() }
+            return try answer(record, token.sid, token.verifier, isRepeated: true, context)
         case .noted: return try create(SessionToken(sid: newSid, verifier: candidate), context)
         case .failed(let fault): throw fault
         default: throw UnexpectedEvent()
@@ -142,8 +146,7 @@ struct LoginFlow: SessionMaker {
         switch copy.session {
         case .live(let record) where try context.crypto.digest(token.verifier) == record.current:
             guard let (next, data) = try amendment(of: record, copy.data, context) else {
-                repeats = token.sid
-                return try answer(record, token.sid, token.verifier, isRepeated: true, context)
+                return expect(.told(record, token), .whenReplicated(token.sid))
             }
             return expect(
                 .amendment(next, token, since: since), .write(.amendment(of: record, to: next, data), of: token.sid))

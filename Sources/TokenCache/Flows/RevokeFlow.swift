@@ -13,7 +13,8 @@ struct RevokeFlow: Flow {
     var generation: Int64?
     /// Its own end was sent: a tombstone may be from that.
     private(set) var hasEnded = false
-    private(set) var repeats: SessionID?
+    /// What it is about to tell of an end that is another request's.
+    private(set) var found: RevokeAnswer?
 
     mutating func next(_ event: FlowEvent, _ context: some FlowContext) throws -> FlowStep<RevokeAnswer> {
         switch event {
@@ -21,6 +22,9 @@ struct RevokeFlow: Flow {
         case .held: return .read(.anew(sid))
         case .read(let copy, _), .overtaken(let copy): return try decide(copy, context)
         case .written: return .answer(.revoked(reason))
+        case .replicated:
+            guard let found else { throw UnexpectedEvent() }
+            return .answer(found)
         case .failed(let fault):
             // Nobody can be let in by it, and it must not keep the subject's sessions from being ended.
             guard subject != nil, fault.isNoSession else { throw fault }
@@ -36,9 +40,7 @@ struct RevokeFlow: Flow {
         switch copy.session {
         case .absent: return .answer(.unknown)
         case .ended where subject != nil && !hasEnded:
-            repeats = sid
-            context.acknowledged(copy.session, of: sid, .none)
-            return .answer(.unknown)
+            return tell(.unknown, of: copy.session, context)
         case .ended(let tombstone):
             if claim?.guest != nil { context.noteSession(ofGuest: sid) }
             // A LOGIN as somebody else has replaced the token: the browser's newer one is not to be thrown away.
@@ -46,9 +48,7 @@ struct RevokeFlow: Flow {
                 context.count(.replayed)
                 return .answer(.replayed)
             }
-            repeats = sid
-            context.acknowledged(copy.session, of: sid, .none)
-            return .answer(.revoked(tombstone.reason))
+            return tell(.revoked(tombstone.reason), of: copy.session, context)
         case .live(let record):
             if let subject, record.subject != subject { return .answer(.unknown) }
             if let generation, record.forcedGeneration > generation { return .answer(.unknown) }
@@ -68,5 +68,13 @@ struct RevokeFlow: Flow {
             hasEnded = true
             return .write(.end(record, reason), of: sid)
         }
+    }
+
+    private mutating func tell(
+        _ answer: RevokeAnswer, of session: StoredSession, _ context: some FlowContext
+    ) -> FlowStep<RevokeAnswer> {
+        found = answer
+        context.acknowledged(session, of: sid, .none)
+        return .whenReplicated(sid)
     }
 }

@@ -35,7 +35,7 @@ final class Run<F: Flow>: TimedRun {
     var writes = 0
     /// The write that is on its way.
     var writing: (write: SessionWrite, sid: SessionID)?
-    /// From before the last read that began for it; nil where no replica is waited for.
+    /// From before the last read or write that began for it; nil where no replica is waited for.
     var replicaMark: SessionStore.ReplicaMark?
     /// Of all servers, from before the last page of an index was read; none where no replica is waited for.
     var replicaMarks: [SessionStore.ReplicaMark] = []

@@ -97,6 +97,11 @@ extension TokenService {
             run.leftMemory = true
             if write.isForced { hold(sid, run) }
             try beginChange(write, of: sid, run)
+        case .whenReplicated(let sid):
+            guard let mark = run.replicaMark else { return .replicated }
+            store.awaitReplicas(mark, of: store.keys.session(sid), arrival: run.arrival) { [self] result in
+                advance(run, result.event { .replicated })
+            }
         case .noteLogin(let sid, let digest):
             run.leftMemory = true
             noteLogin(sid, digest, run)
@@ -150,15 +155,7 @@ extension TokenService {
                 if case .failure(let fault) = result { return advance(run, .failed(fault)) }
                 finish(run, .success(answer), touch: touch)
             }
-        case .answer(let answer, let touch):
-            guard let sid = run.flow.repeats, let mark = run.replicaMark else {
-                finish(run, .success(answer), touch: touch)
-                break
-            }
-            store.awaitReplicas(mark, of: store.keys.session(sid), arrival: run.arrival) { [self] result in
-                guard !run.isOver else { return }
-                finish(run, result.map { answer }.mapError(ServiceFault.init), touch: touch)
-            }
+        case .answer(let answer, let touch): finish(run, .success(answer), touch: touch)
         }
         return nil
     }
@@ -284,7 +281,13 @@ extension TokenService {
     // MARK: Reading
 
     private func read<F>(_ source: ReadSource, _ run: Run<F>) {
+        let mark = store.replicaMark(of: source.sid)
+        run.replicaMark = mark
         let finish: SessionReader.Completion = { [self] result in
+            // Another server owns it by now: which of them has answered is not known, so not whose replicas to wait for.
+            if let mark, case .success = result, !run.isOver, !store.isOwner(mark, of: source.sid) {
+                return read(source, run)
+            }
             advance(
                 run,
                 result.event { read in
@@ -298,7 +301,6 @@ extension TokenService {
         case .shared(let sid):
             if let reader = sessions?.reader { reader.read(sid, finish) } else { load(sid, finish) }
         case .anew(let sid):
-            run.replicaMark = store.replicaMark(of: sid)
             if let reader = sessions?.reader { reader.readAnew(sid, finish) } else { load(sid, finish) }
         }
     }
@@ -367,6 +369,7 @@ extension TokenService {
         let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
         beginWrite(kind, of: sid)
         run.writing = (write, sid)
+        run.replicaMark = store.replicaMark(of: sid)
         let (limit, arrival) = (policy.maxData, run.arrival)
         store.commit(change, of: sid, maxData: limit, arrival: arrival) { [self] result in
             run.writing = nil

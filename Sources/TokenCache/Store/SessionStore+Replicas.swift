@@ -21,6 +21,9 @@ extension SessionStore {
         isWaitingForReplicas ? replicaMark(of: keys.session(sid)) : nil
     }
 
+    /// Whether the server of a mark is still that of the session.
+    func isOwner(_ mark: ReplicaMark, of sid: SessionID) -> Bool { router.node(of: keys.session(sid)) === mark.node }
+
     /// Of all servers, as any may come to answer; none where no replica is waited for.
     func replicaMarks() -> [ReplicaMark] {
         guard isWaitingForReplicas else { return [] }

@@ -27,6 +27,7 @@ extension Checker {
         /// What a daemon has acknowledged: of a session that ended nil, else the generation of its LOGIN or ROTATE.
         var promises: [Int: [SessionID: (generation: Int64?, at: SimulatedTime)]] = [:]
         var isSettled = true
+        var replicated = Replicated()
     }
 
     // MARK: Which master

@@ -46,8 +46,12 @@ final class ModelCluster: ServerGroup {
     private let electionDelay: SimulatedTime
     /// Whether all say that the cluster is down while a master is missing.
     private let requiresAll: Bool
-    /// Called before a replica takes the place of its master, with the keys that the two have not in common.
-    var onTakeover: (_ from: ModelRedis, _ by: ModelRedis, _ lost: [String]) -> Void = { _, _, _ in }
+    /// Called when a replica has taken the place of its master, with the keys that the two had not in common.
+    var onTakeover: (_ lost: [String]) -> Void = { _ in }
+    /// Called with each key that has gone to another master.
+    var onMoved: (String) -> Void = { _ in }
+    /// Called when a daemon is sent on with ASK.
+    var onAsk: (_ daemon: Int) -> Void = { _ in }
     var note: (String) -> Void = { _ in }
 
     static let masters = 3
@@ -90,6 +94,8 @@ final class ModelCluster: ServerGroup {
     private func reaches(_ one: Int, _ other: Int) -> Bool {
         runs(one) && runs(other) && network.cutOff(servers[one].host, servers[other].host) == 0
     }
+
+    var leaders: [ModelRedis] { masters.map { servers[$0] } }
 
     private var masters: [Int] { servers.indices.filter { config.masters[$0] == nil } }
 
@@ -137,12 +143,15 @@ final class ModelCluster: ServerGroup {
         }
         let (from, by) = (servers[master], servers[replica])
         note("h\(replica) takes the slots of h\(master)")
+        var lost = Set(from.keys.names).union(by.keys.names).filter { from.keys[$0] != by.keys[$0] }
         for (slot, move) in moves.sorted(by: { $0.key < $1.key }) where move.from == master || move.to == master {
             moves[slot] = nil
+            // Keys that had gone ahead of their slot.
+            let target = move.to == master ? replica : move.to
+            lost.formUnion(remove(keys(of: slot, at: servers[target]), from: target))
         }
-        let names = Set(from.keys.names).union(by.keys.names).sorted()
-        onTakeover(from, by, names.filter { from.keys[$0] != by.keys[$0] })
         hand(from: master, to: replica)
+        onTakeover(lost.sorted())
     }
 
     private func hand(from master: Int, to replica: Int) {
@@ -167,12 +176,16 @@ final class ModelCluster: ServerGroup {
     }
 
     /// A slot goes to another master, with its keys.
-    func move(_ slot: Int, after span: SimulatedTime) {
+    /// - Parameter ahead: they go so much before it.
+    func move(_ slot: Int, after span: SimulatedTime, ahead: SimulatedTime) {
         let from = Int(config.owners[slot])
         guard isSettled, moves[slot] == nil, let to = masters.first(where: { $0 > from }) ?? masters.first, to != from
         else { return }
         note("slot \(slot) goes from h\(from) to h\(to)")
         moves[slot] = (from, to)
+        if ahead > 0 {
+            agenda.after(span - ahead) { [self] in if moves[slot] != nil { moveKeys(of: slot, from, to) } }
+        }
         agenda.after(span) { [self] in
             guard moves[slot] != nil else { return }
             moveKeys(of: slot, from, to)
@@ -187,14 +200,31 @@ final class ModelCluster: ServerGroup {
 
     private func moveKeys(of slot: Int, _ from: Int, _ to: Int) {
         let source = servers[from]
-        for name in source.keys.names where KeySlot.of(bytes(name)) == slot {
-            let entry = source.keys[name]
-            for (server, entry) in [(to, entry), (from, nil)] {
-                servers[server].follow([(name, entry)])
-                replication.changed(servers[server], name, entry)
-            }
-            if entry?.expireAt != nil { servers[to].promoteKey(name) }
+        for name in keys(of: slot, at: source) {
+            put(name, source.keys[name], at: to)
+            put(name, nil, at: from)
+            servers[to].promoteKey(name)
+            onMoved(name)
         }
+    }
+
+    private func keys(of slot: Int, at server: ModelRedis) -> [String] {
+        server.keys.names.filter { KeySlot.of(bytes($0)) == slot }
+    }
+
+    private func remove(_ names: [String], from server: Int) -> [String] {
+        for name in names { put(name, nil, at: server) }
+        return names
+    }
+
+    private func put(_ name: String, _ entry: ModelEntry?, at server: Int) {
+        servers[server].follow([(name, entry)])
+        replication.changed(servers[server], name, entry)
+    }
+
+    /// Who owns a slot, and who is to have it.
+    func ends(of slot: Int) -> (owner: ModelRedis, target: ModelRedis?) {
+        (servers[Int(config.owners[slot])], moves[slot].map { servers[$0.to] })
     }
 
     // MARK: What is where

@@ -76,6 +76,38 @@ extension PlanMaker {
         }
     }
 
+    /// A slot goes to another master while one of the daemons does not reach the one that had it, so is not told of what
+    /// happened there last. Nor does the new one tell of it: nothing is left of a session whose tombstone ran out.
+    mutating func takeAway() {
+        (setup.numbers["tombstone"], setup.numbers["idle"], setup.numbers["rotation-after"]) = (1_500, 6_000, 6_000)
+        let (now, browser) = (between(1_000, length), between(0, Int64(setup.browsers) - 1))
+        let (daemon, other) = twoDaemons()
+        for delay in [between(40, 200), between(5, 30)] { add(now - delay, "browser \(browser) validate at \(daemon)") }
+        add(now, "cluster move browser \(browser) for \(between(1_600, 2_200))")
+        add(now + 1, "cluster cut \(daemon) owner browser \(browser) for \(between(4_000, 6_000))")
+        add(now + between(5, 80), "browser \(browser) logout at \(other)")
+        for _ in 0..<6 { add(now + between(1_200, 5_500), "browser \(browser) old validate at \(daemon)") }
+    }
+
+    /// Keys go long before their slot, and one of the daemons does not reach the server that they have gone to.
+    mutating func moveKeysAhead() {
+        let (now, browser) = (between(1_000, length), between(0, Int64(setup.browsers) - 1))
+        let (daemon, other) = twoDaemons()
+        let span = between(500, 5_000)
+        add(now, "cluster move browser \(browser) for \(span) ahead \(span - between(10, 100))")
+        for delay in [between(110, 150), between(150, 200), between(200, 250)] {
+            add(now + delay, "browser \(browser) validate at \(daemon)")
+        }
+        add(now + between(280, 290), "cluster cut \(daemon) target browser \(browser) for \(between(1_000, 5_000))")
+        add(now + between(300, 400), "browser \(browser) \(pick(["logout", "rotate", "logout"])) at \(other)")
+        for _ in 0..<6 { add(now + between(1_400, 5_000), "browser \(browser) old validate at \(daemon)") }
+    }
+
+    private mutating func twoDaemons() -> (Int64, Int64) {
+        let daemon = between(0, Int64(setup.daemons) - 1)
+        return (daemon, (daemon + between(1, Int64(setup.daemons) - 1)) % Int64(setup.daemons))
+    }
+
     /// What was ended while a server slept is asked about when it wakes, with old answers in its socket.
     private mutating func wake(at now: Int64) {
         for browser in 0..<setup.browsers {

@@ -48,32 +48,52 @@ extension World {
             note(line)
             agenda.after(0) { [weak self] in self?.watchSettling() }
         }
-        cluster.onTakeover = { [checker] _, server, lost in
+        cluster.onTakeover = { [checker] lost in
             checker.lostIndexes(lost.filter { $0.hasPrefix("tc:u:") })
-            for name in lost { checker.changed(name, server.keys[name], ModelRedis.ChangeSource(command: "lost")) }
+            for name in lost {
+                checker.changed(name, cluster.standing(name), ModelRedis.ChangeSource(command: "lost"))
+            }
             checker.lost(lost)
             checker.succeeded()
         }
+        cluster.onMoved = { [checker] key in checker.moved(key) }
+        cluster.onAsk = { [unowned self] daemon in daemons[daemon].asks += 1 }
         observe()
     }
 
-    /// `failover N`; `move browser N for M`: the slot of its session.
+    /// `failover N`; of the slot of a browser's session `move browser N for MS [ahead MS]`, and `cut D owner browser N for
+    /// MS`: daemon D does not reach its owner, or `target`: the one that it goes to.
     func cluster(_ words: inout ArraySlice<String>) throws {
         guard let cluster else { throw NoSuchEvent() }
-        switch try word(&words) {
-        case "failover":
+        let what = try word(&words)
+        if what == "failover" {
             cluster.failOver(try integer(&words))
             checker.succeeded()
+            return watchSettling()
+        }
+        let daemon = what == "cut" ? try integer(&words) : 0
+        let end = what == "cut" ? try word(&words) : ""
+        try expect("browser", &words)
+        let browser = browsers[try integer(&words) % browsers.count]
+        try expect("for", &words)
+        let span = try milliseconds(&words)
+        guard case .session(let token) = browser.jar else { return }
+        let slot = KeySlot.of(SimulatedDaemon.prefix + bytes("s:") + token.sid.hex)
+        switch what {
         case "move":
-            try expect("browser", &words)
-            let browser = browsers[try integer(&words) % browsers.count]
-            try expect("for", &words)
-            let span = SimulatedTime.milliseconds(Int64(try integer(&words)))
-            guard case .session(let token) = browser.jar else { return }
-            cluster.move(KeySlot.of(SimulatedDaemon.prefix + bytes("s:") + token.sid.hex), after: span)
+            let ahead = words.popFirst() == "ahead" ? try milliseconds(&words) : 0
+            cluster.move(slot, after: span, ahead: ahead)
+        case "cut":
+            let (owner, target) = cluster.ends(of: slot)
+            guard let server = end == "owner" ? owner : target else { return }
+            network.cutOff(["d\(daemon)"], from: [server.host], until: agenda.now + span)
         default: throw NoSuchEvent()
         }
         watchSettling()
+    }
+
+    private func milliseconds(_ words: inout ArraySlice<String>) throws -> SimulatedTime {
+        .milliseconds(Int64(try integer(&words)))
     }
 
     private func observe() {

@@ -50,7 +50,14 @@ final class SimulatedNetwork {
 
     struct Partition {
         let island: Set<String>
+        /// Whom it is cut off from; nil: from all others.
+        let others: Set<String>?
         var until: SimulatedTime
+
+        func isBetween(_ one: String, _ other: String) -> Bool {
+            guard let others else { return island.contains(one) != island.contains(other) }
+            return island.contains(one) && others.contains(other) || island.contains(other) && others.contains(one)
+        }
     }
 
     init(agenda: Agenda, seed: UInt64, server: @escaping (Int, StreamAddress) -> (any SimulatedServer)?) {
@@ -60,15 +67,16 @@ final class SimulatedNetwork {
     }
 
     /// Nothing goes between these and all others; what was sent arrives when that ends, as a kernel would send it again.
-    func cutOff(_ island: Set<String>, until: SimulatedTime) {
-        partitions.append(Partition(island: island, until: until))
+    /// - Parameter others: these only.
+    func cutOff(_ island: Set<String>, from others: Set<String>? = nil, until: SimulatedTime) {
+        partitions.append(Partition(island: island, others: others, until: until))
     }
 
     func endPartitions() { partitions = [] }
 
     /// Until when nothing goes between two; zero where it does.
     func cutOff(_ one: String, _ other: String) -> SimulatedTime {
-        let cuts = partitions.filter { $0.until > agenda.now && $0.island.contains(one) != $0.island.contains(other) }
+        let cuts = partitions.filter { $0.until > agenda.now && $0.isBetween(one, other) }
         return cuts.map(\.until).max() ?? 0
     }
 

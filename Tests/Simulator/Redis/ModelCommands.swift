@@ -25,7 +25,10 @@ enum ModelCommands {
             connection.isAsking = name == "ASKING"
             if name == "ASKING" { return .ok }
             if name == "CLUSTER" { return .bulk(bytes(cluster.nodes(at: redis))) }
-            if let refusal = cluster.refusal(words, isAsking: isAsking, at: redis) { return .error(refusal) }
+            if let refusal = cluster.refusal(words, isAsking: isAsking, at: redis) {
+                if refusal.hasPrefix("ASK") { cluster.onAsk(connection.path.daemon) }
+                return .error(refusal)
+            }
         }
         if let refusal = refusal(name, words, connection, redis) { return .error(refusal) }
         let arguments = Array(words.dropFirst())

@@ -10,6 +10,8 @@ final class ModelConnection: SimulatedPeer {
     var isRESP3 = false
     /// It waits for replicas.
     var isBlocked = false
+    /// How much Redis had written after the last write that came this way: what WAIT waits for.
+    var written = 0
     /// ASKING came just before.
     var isAsking = false
     var isAuthenticated = false

@@ -22,9 +22,9 @@ enum BentStore: String, Hashable, CaseIterable {
     case goneIsTakenOutAtOnce
     case tombstoneSkipped, memoDropped, previousStays, confirmationStays, rememberedDropped, sealedGarbled
     case conditionUnchecked, takenStays, addsToWhatWasRead, unknownFateIsRepeated, limitsDropped
-    case epochSkipped, epochIsNotTold
+    case epochSkipped, epochIsNotTold, epochIsNotPassedOn
     case fullRedisRefusesAccess
     case onlyBeatsAreTold, flushIsNotTold
     case anyBeatIsTaken, beatIsWrittenAgain
-    case replicasAreInStep
+    case replicasAreInStep, replicasAreNotAwaited, waitWritesNothing
 }

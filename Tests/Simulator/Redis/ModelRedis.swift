@@ -135,7 +135,10 @@ final class ModelRedis: SimulatedServer {
         let reply = ModelCommands.run(words, on: connection, self)
         if let reply { connection.reply(reply) }
         let source = ChangeSource(path: connection.path, command: ModelCommands.name(of: words, in: self))
+        let before = replication?.written(by: number) ?? 0
         report(source)
+        let after = replication?.written(by: number) ?? 0
+        if after > before { connection.written = after }
     }
 
     private var untold: Set<String> = []
@@ -311,11 +314,12 @@ final class ModelRedis: SimulatedServer {
         for connection in connections { connection.flush() }
     }
 
-    /// WAIT: until so many replicas have what was written by now, or until then, the connection does nothing else.
+    /// WAIT: until so many replicas have what was written over this connection, or until then, it does nothing else. What
+    /// others wrote since is not waited for, as by Redis 8.
     func await(_ count: Int64, replicasUntil end: SimulatedTime, on connection: ModelConnection) {
-        let written = replication?.written(by: number) ?? 0
+        guard !bent.contains(.replicasAreNotAwaited) else { return connection.reply(.integer(count)) }
         connection.isBlocked = true
-        look(for: count, written, until: end, on: connection)
+        look(for: count, connection.written, until: end, on: connection)
     }
 
     private func look(

@@ -300,7 +300,9 @@ enum ModelScripts {
             var moment = number(arguments[2]) ?? 0
             if arguments[3] == bytes("1") { moment = max(moment, now, before + 1_000) }
             guard moment > before else { return answer("done", .integer(before)) }
-            if isBent(.epochSkipped) { return answer("done", .integer(moment)) }
+            if isBent(.epochSkipped) || isBent(.epochIsNotPassedOn) && arguments[3].isEmpty {
+                return answer("done", .integer(moment))
+            }
             redis.put(key, ModelEntry(value: .string(decimal(moment)), expireAt: now + (number(arguments[1]) ?? 0)))
             return answer("done", .integer(moment))
         }
@@ -329,6 +331,7 @@ enum ModelScripts {
 
         /// The write before a WAIT.
         func wait() -> ModelReply {
+            guard !isBent(.waitWritesNothing) else { return .status("OK") }
             redis.put(key, ModelEntry(value: .string(bytes("1")), expireAt: now + 2_000))
             return .status("OK")
         }

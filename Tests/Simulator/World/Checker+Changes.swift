@@ -18,6 +18,7 @@ extension Checker {
         guard let session = try? RecordCodec.decode(hash).session else {
             return fail("S1", "\(source.command) left a record that nobody can read")
         }
+        if source.command == "lost" { lostWithMaster(sid, session) }
         let before = truth.last(sid)
         let moment = Truth.Moment(
             at: agenda.now, session: session, expireAt: entry?.expireAt.map(UnixMilliseconds.init))
@@ -217,7 +218,8 @@ extension Checker {
 
     /// S13: nothing that lives leaves its index.
     private func indexChanged(_ key: String, _ entry: ModelEntry?, _ source: ModelRedis.ChangeSource) {
-        guard source.command != "lost", source.command != "FLUSHALL" else { return }
+        if source.command == "lost" { return lostWithMaster(key, entry) }
+        guard source.command != "FLUSHALL" else { return }
         let clock = truth.clock(at: agenda.now)
         for sid in sessionsOfIndex[key] ?? [] where !lossy.contains(sid) {
             guard case .live(let record)? = truth.last(sid)?.session(at: clock), !record.subject.isEmpty,

@@ -133,13 +133,17 @@ extension Checker {
         guard let sid = request.sid, !lossy.contains(sid),
             !truth.hasJumped(since: request.began - .milliseconds(6_000))
         else { return }
-        let limits = request.wish.limits
         let isSo = truth.states(of: sid, from: request.began, to: agenda.now).contains { state in
-            guard case .live(let record) = state.session else { return false }
-            let hasEnd = limits.absolute.map { isEnd(record.absoluteEnd, after: $0, since: request.began) } ?? true
-            return hasEnd && limits.idle.map { record.idle == min($0, limits.absolute ?? $0) } ?? true
+            if case .live(let record) = state.session { hasLimits(record, of: request) } else { false }
         }
         if !isSo { fail("S11", "#\(request.number) acknowledged limits that do not stand in Redis") }
+    }
+
+    /// Whether a session has those that an EXPIRE asked for.
+    func hasLimits(_ record: SessionRecord, of request: Request) -> Bool {
+        let limits = request.wish.limits
+        let hasEnd = limits.absolute.map { isEnd(record.absoluteEnd, after: $0, since: request.began) } ?? true
+        return hasEnd && limits.idle.map { record.idle == min($0, limits.absolute ?? $0) } ?? true
     }
 
     /// Whether an end is so long after some moment since then.

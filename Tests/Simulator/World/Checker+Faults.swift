@@ -53,6 +53,7 @@ extension Checker {
         unconfirmed[daemon] = nil
         endsSent[daemon] = nil
         masters.promises[daemon] = nil
+        everyone[daemon] = nil
     }
 
     static func sid(of key: String) -> SessionID? {

@@ -1,5 +1,6 @@
 import TokenCrypto
 import Tokens
+import UnixTime
 
 @testable import TokenCache
 
@@ -48,6 +49,8 @@ final class Checker {
     /// Beats that were written, by their keys.
     var beats: Set<String> = []
     var impairments: [Impairment] = []
+    /// Until when whatever was made is over, as daemons know that have acknowledged it and live.
+    var everyone: [Int: UnixMilliseconds] = [:]
 
     struct GenerationName: Hashable {
         let sid: SessionID
@@ -114,6 +117,7 @@ final class Checker {
         case .unavailable: unavailable(request)
         case .notFound, .allEnded, .listed: break
         }
+        acknowledgeReplicated(request, outcome)
     }
 
     /// S10: within the time, and only where something is wrong.
@@ -201,15 +205,31 @@ final class Checker {
                 if case .live(let record) = state.session { record.subject == request.subject } else { false }
             }
             if survives { fail("S5", "#\(request.number) left \(sid.description.prefix(8)) of its subject alive") }
+            // One that was made since it began may live on.
+            if case .live? = states.last?.session { continue }
             acknowledge(sid, request)
         }
     }
 
     /// From its acknowledgement on nobody is logged in who was before it began.
     private func everyoneEnded(_ request: Request) {
-        let isSo = truth.epochs.contains { $0.at >= request.began && $0.moment != nil }
-        if !isSo, agenda.now - lastLoss > .milliseconds(3_000) {
+        let moment = truth.epochs.filter { $0.at >= request.began }.compactMap(\.moment).max()
+        everyone[request.daemon] = max(moment ?? UnixMilliseconds(0), everyone[request.daemon] ?? UnixMilliseconds(0))
+        if moment == nil, agenda.now - lastLoss > .milliseconds(3_000) {
             fail("S5", "#\(request.number) acknowledged the end of everyone's session, and nothing says so")
+        }
+    }
+
+    /// Whoever knows until when everyone is logged out has every server know it that has lost it: else a daemon that starts
+    /// now would let them in.
+    private func checkEveryone() {
+        guard let moment = everyone.values.max(), setup.number("near-cache") == 1 else { return }
+        for server in cluster?.leaders ?? [redis].compactMap({ $0 }) {
+            let known = server.keys.names.filter { $0.hasPrefix("tc:s:~epoch") }.compactMap { name -> Int64? in
+                if case .string(let content)? = server.keys[name]?.value { number(content) } else { nil }
+            }
+            guard known.max() ?? 0 < moment.sinceEpoch else { continue }
+            fail("S5", "\(server.host) does not know that everyone was logged out, and a daemon does")
         }
     }
 
@@ -229,6 +249,7 @@ final class Checker {
         for request in requests where request.finished == nil && !request.isAbandoned {
             fail("S10", "#\(request.number) \(request.operation.rawValue) was never answered")
         }
+        checkEveryone()
         checkData(requests)
         checkSecrets()
     }

@@ -8,7 +8,7 @@ enum Topology: String, CaseIterable, Sendable {
 /// Makes a plan of a seed: who asks for what and when, and what goes wrong.
 struct PlanMaker {
     private var random: SeededRandom
-    private(set) var setup = Setup()
+    var setup = Setup()
     private(set) var length: Int64 = 0
     private(set) var faults = 0
 
@@ -72,8 +72,17 @@ struct PlanMaker {
         if chance(60) { remember() }
         if chance(40) { limit() }
         if chance(12) { endEveryone() }
+        if topology != .one, chance(30) { awaitReplicas() }
+        if topology == .cluster, chance(25) { takeAway() }
+        if topology == .cluster, chance(25) { moveKeysAhead() }
         setup.events.sort { $0.at < $1.at }
         return setup
+    }
+
+    /// All that there are, and near enough that an answer waits for them in its time.
+    private mutating func awaitReplicas() {
+        setup.numbers["wait-replicas"] = topology == .sentinels ? 2 : 1
+        setup.numbers["lag"] = min(setup.number("lag"), 20)
     }
 
     // MARK: Those who ask
@@ -187,6 +196,18 @@ struct PlanMaker {
         }
         request(0, "login alice", at: now + between(10, 400))
         request(0, "validate", at: now + between(500, 900))
+        guard chance(50) else { return }
+        // Redis loses it.
+        if topology != .one {
+            add(now + between(0, 300), "server master crash")
+            add(now + between(2_000, 3_000), "server all start")
+        } else if chance(50) {
+            add(now + between(50, 1_500), "redis flushall")
+        } else {
+            let lost = now + between(50, 800)
+            add(lost, "redis crash loss 1000")
+            add(lost + between(50, 400), "redis start loading 0")
+        }
     }
 
     // MARK: What goes wrong

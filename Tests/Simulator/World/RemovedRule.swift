@@ -17,7 +17,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case indexComesFirst, indexHasAnEnd, sessionHasAnEnd, goneHasItsTime
     case endLeavesATombstone, loginIsRemembered, forcedRetiresPrevious, successorIsPending, olderTokensAreRemembered
     case conditionIsHeld, takenIsGone, redisAdds, unknownFateIsLeft, limitsAreWritten
-    case everyoneEndsAtOnce, endOfEveryoneIsTold
+    case everyoneEndsAtOnce, endOfEveryoneIsTold, endOfEveryoneIsPassedOn
     case sealedIsChecked, accessWorksOnAFullRedis, flushIsTold
     // What a daemon sees of Redis, and of time.
     case silentFeedIsNoProof, pausesCount
@@ -28,15 +28,16 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case beatIsToldWithTheChanges, beatIsOfItsTime, beatIsWrittenOnce
     // Masters that change.
     case majorityLeads, oneNameEnds, majorityConfirms, allReplicasConfirm, acknowledgedIsRepeated, successionDropsAll
-    case silentIsLost, acknowledgedIsRepeatedInClusters
+    case silentIsLost, acknowledgedIsRepeatedInClusters, newOwnerDropsEntries, askedIsNotKept
+    case replicasAreAwaited, waitComesBehindAWrite
 
     /// How servers are found in the runs that are to miss it.
     var topology: Topology {
         switch self {
         case .majorityLeads, .oneNameEnds, .majorityConfirms, .allReplicasConfirm, .acknowledgedIsRepeated,
-            .successionDropsAll:
+            .successionDropsAll, .replicasAreAwaited, .waitComesBehindAWrite:
             .sentinels
-        case .silentIsLost, .acknowledgedIsRepeatedInClusters: .cluster
+        case .silentIsLost, .acknowledgedIsRepeatedInClusters, .newOwnerDropsEntries, .askedIsNotKept: .cluster
         default: .one
         }
     }
@@ -74,6 +75,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .limitsAreWritten: "EXPIRE is acknowledged when its limits stand"
         case .everyoneEndsAtOnce: "REVOKEEVERYONE is acknowledged when Redis says so"
         case .endOfEveryoneIsTold: "REVOKEEVERYONE is told with the changes"
+        case .endOfEveryoneIsPassedOn: "who knows more of REVOKEEVERYONE's moment tells a server that knows less"
         case .sealedIsChecked: "a successor stands sealed under the token it replaces"
         case .accessWorksOnAFullRedis: "rotation, touch and revoke work on a full Redis (`allow-oom`)"
         case .flushIsTold: "FLUSHALL's null drops everything"
@@ -96,7 +98,11 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .acknowledgedIsRepeated: "ends, LOGINs and ROTATEs are repeated on a new master"
         case .silentIsLost: "a server of a cluster that was silent is used again only when another one names it"
         case .acknowledgedIsRepeatedInClusters: "in a cluster they are, on the new owner of their slots"
+        case .newOwnerDropsEntries: "a slot's entries go when its owner or the owner's epoch changed"
+        case .askedIsNotKept: "answers under ASK are not kept"
         case .successionDropsAll: "what is remembered goes when the master is another"
+        case .replicasAreAwaited: "with `redis.wait-replicas` a change is acknowledged when the replicas have it"
+        case .waitComesBehindAWrite: "WAIT is sent behind a write of its own connection"
         }
     }
 
@@ -116,9 +122,16 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .unconfirmedEndIsDenied: 126
         case .guestsChangedHereAreKnown: 109
         case .armingDropsAll: 714
+        case .majorityLeads: 35
+        case .majorityConfirms, .allReplicasConfirm: 141
         case .successionDropsAll: 202
         case .silentIsLost: 535
         case .acknowledgedIsRepeatedInClusters: 59
+        case .newOwnerDropsEntries: 5
+        case .askedIsNotKept: 99
+        case .replicasAreAwaited: 7
+        case .waitComesBehindAWrite: 77
+        case .endOfEveryoneIsPassedOn: 62
         default: 1
         }
     }
@@ -149,6 +162,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .limitsAreWritten: [.limitsDropped]
         case .everyoneEndsAtOnce: [.epochSkipped]
         case .endOfEveryoneIsTold: [.epochIsNotTold]
+        case .endOfEveryoneIsPassedOn: [.epochIsNotPassedOn]
         case .sealedIsChecked: [.sealedGarbled]
         case .accessWorksOnAFullRedis: [.fullRedisRefusesAccess]
         case .flushIsTold: [.flushIsNotTold]
@@ -156,6 +170,8 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .beatIsOfItsTime: [.anyBeatIsTaken]
         case .beatIsWrittenOnce: [.beatIsWrittenAgain]
         case .allReplicasConfirm: [.replicasAreInStep]
+        case .replicasAreAwaited: [.replicasAreNotAwaited]
+        case .waitComesBehindAWrite: [.waitWritesNothing]
         default: []
         }
     }
@@ -220,6 +236,21 @@ enum RemovedRule: String, CaseIterable, Sendable {
                     }
                 }
                 told?(invalidation)
+            }
+        case .newOwnerDropsEntries:
+            let router = daemon.router
+            let drop = router.onGap
+            var armings = 0
+            router.onGap = { [unowned router, unowned sessions] gap in
+                // What is armed anew drops all of its own.
+                let before = armings
+                armings = router.nodes.reduce(0) { $0 + $1.armings }
+                if armings > before { drop?(gap) } else { sessions.onArmed() }
+            }
+        case .askedIsNotKept:
+            let doubt = daemon.router.onDoubt
+            daemon.router.onDoubt = { [unowned daemon] in
+                if daemon.asks > 0 { daemon.asks -= 1 } else { doubt?() }
             }
         case .armingDropsAll, .successionDropsAll:
             daemon.node.onArmed = { [unowned sessions] isArmed in

@@ -22,6 +22,8 @@ final class SimulatedDaemon {
     /// For lenses: what is known outside, and when Redis told of a session last.
     weak var checker: Checker?
     var toldAt: [SessionID: SimulatedTime] = [:]
+    /// And how often a server of a cluster has sent it on with ASK that it has not taken note of.
+    var asks = 0
     private var starts = 0
     var hostOffset: Int64 = 0
 
@@ -42,6 +44,7 @@ final class SimulatedDaemon {
     func restart() throws {
         loop.kill()
         starts += 1
+        asks = 0
         // What it had open is closed by its host's kernel.
         close()
         (loop, router, topology, service) = try Self.make(number, starts, setup, network, rule)
@@ -77,6 +80,7 @@ final class SimulatedDaemon {
         settings.link.timeout = timeout
         settings.prefix = prefix
         settings.hasFeed = setup.number("near-cache") == 1
+        settings.waitReplicas = Int(setup.number("wait-replicas"))
         var endpoint = setup.number("sentinels") > 0 ? RedisEndpoint.sought() : endpoint
         if setup.number("password") == 1 { endpoint.login = RedisLogin(password: RedisPassword("open sesame")) }
         let host = LinkHost(
