@@ -109,7 +109,7 @@ test-variants: build-packages test-packages
 # The invariants before the only master of a cluster and before one that Sentinels name, side by side; then failovers, by
 # themselves and one after the other: servers that watch each other take a busy machine for a dead one.
 TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|Everyone|NearCache|ServeStale|InvalidationLoss|ProofOfLife|RedisFault|OperatorSight)
-FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|PartitionTests
+FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|PartitionTests|MigrationTopologyTests/(into|outOf)Sentinels
 FAILOVERS       = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
 test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
 test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests

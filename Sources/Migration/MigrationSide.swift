@@ -45,13 +45,14 @@ struct MigrationSide {
 
     /// Those that follow a server.
     private func followers(of server: RedisNode, having offset: Int64 = 0) throws(MigrationFault) -> RedisReplicas {
-        var answer: RedisReplicas??
-        server.askReplicas(having: offset) { answer = .some($0) }
-        _ = try pump.wait(Self.patience) { answer != nil }
-        guard let found = answer ?? nil else {
-            throw .server("\(label): \(server.endpoint) does not tell who follows it (INFO replication)")
+        for _ in 0..<Self.tries {
+            var answer: RedisReplicas??
+            server.askReplicas(having: offset) { answer = .some($0) }
+            _ = try pump.wait(Self.patience) { answer != nil }
+            if let found = answer ?? nil { return found }
+            try pump.pause(Self.pauseBetween)
         }
-        return found
+        throw .server("\(label): \(server.endpoint) does not tell who follows it (INFO replication)")
     }
 
     /// Its servers and those that follow them, at one moment.

@@ -139,8 +139,7 @@ public final class SentinelWatch: RedisTopology {
         let sentinel = Watched(
             RedisLink(host: host, endpoint: endpoint, settings: link, scripts: [], logger: logger),
             news: RedisLink(host: host.forFeed, endpoint: endpoint, settings: news, scripts: [], logger: silent),
-            address,
-            isConfigured: isConfigured, heardAt: host.scheduler.now)
+            address, isConfigured: isConfigured, heardAt: host.scheduler.now)
         sentinel.link.onStateChange = { [weak self, weak sentinel] state in
             guard let self, let sentinel else { return }
             // Another one may stand behind the next connection.
