@@ -48,7 +48,7 @@ DOCS       = tmp/docs
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
-.PHONY: deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
+.PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -76,6 +76,7 @@ help:
 	@echo 'make bench-tls  the link and cold validations over TLS beside plain TCP: a minute'
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
 	@echo 'make deb        Debian packages, in $(DEBDIR)'
+	@echo 'make test-deb   install, upgrade, remove and purge the package on a Debian 12 container (as root)'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
 
 run: run-packages build
@@ -306,6 +307,9 @@ deb: deb-packages build
 	cd $(DEBDIR)/tokencached && ROOT=$(CURDIR) dpkg-buildpackage -us -uc -b -d
 	lintian --fail-on error,warning $(DEBDIR)/*.changes
 	@ls -l $(DEBDIR)/*.deb
+
+test-deb: deb
+	Tests/Systemd/run $(abspath $(BUILD)) $(abspath $(DEBDIR))
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/tokencached $(DESTDIR)$(PREFIX)/bin/tokencachectl \
