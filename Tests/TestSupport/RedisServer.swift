@@ -3,15 +3,19 @@ import Synchronization
 
 /// A real redis-server on a Unix socket of its own, with an append-only file that is kept, and watched by MONITOR.
 public final class RedisServer: Sendable {
-    private let process: RedisProcess
-    private let witness = Mutex<RedisWitness?>(nil)
+    /// The first is the one that is looked at; in a cluster the other masters follow.
+    private let processes: [RedisProcess]
+    private let witnesses = Mutex<[RedisWitness]>([])
+    /// Of the others.
+    private let ports: [Int]
     private let book: SecretBook
     private let isRestricted: Bool
     public let topology: Topology
     private let sentinels: Mutex<[Sentinels]>
 
-    public var socket: String { process.socket }
-    public var folder: String { process.folder }
+    public var socket: String { processes[0].socket }
+    /// Those of the others are below it.
+    public var folder: String { processes[0].folder }
     /// How daemons reach it: its Unix socket, TLS, its cluster or its Sentinels.
     public let url: String
     /// Of a cluster's server, and of one that Sentinels name; 0 is none.
@@ -49,10 +53,7 @@ public final class RedisServer: Sendable {
             settings = [:]
             switch topology {
             case .alone: url = "unix://\(folder)/r.sock"
-            case .cluster:
-                url = "cluster://127.0.0.1:\(port)"
-                let bus = try FreePort.find()
-                options = ["--port", "\(port)", "--cluster-enabled", "yes", "--cluster-port", "\(bus)"] + options
+            case .cluster, .threeMasters: url = "cluster://127.0.0.1:\(port)"
             case .sentinels:
                 sentinels = [try Self.sentinels(of: port, in: folder, isRestricted: isRestricted)]
                 url = sentinels[0].url
@@ -60,18 +61,41 @@ public final class RedisServer: Sendable {
             }
         }
         self.sentinels = Mutex(sentinels)
-        process = try RedisProcess(
-            folder: folder, program: program,
-            options: [
-                "--appendonly", "yes", "--appendfsync", "no", "--aof-use-rdb-preamble", "no", "--rdbcompression", "no",
-                "--slowlog-log-slower-than", "0", "--slowlog-max-len", "512",
-            ] + options)
-        if self.topology == .cluster {
-            guard try client().call("CLUSTER", "ADDSLOTSRANGE", "0", "16383") == .simple("OK") else {
-                throw HarnessFailure("the server does not take the slots")
+        ports = self.topology == .threeMasters ? try [FreePort.find(), FreePort.find()] : []
+        let isCluster = self.topology.isCluster
+        var buses: [Int] = []
+        processes = try ([port] + ports).enumerated().map { place, port in
+            var own: [String] = []
+            if isCluster {
+                buses.append(try FreePort.find())
+                own = ["--port", "\(port)", "--cluster-enabled", "yes", "--cluster-port", "\(buses[place])"]
             }
+            let folder = place == 0 ? folder : "\(folder)/m\(place)"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            return try RedisProcess(
+                folder: folder, program: program,
+                options: [
+                    "--appendonly", "yes", "--appendfsync", "no", "--aof-use-rdb-preamble", "no", "--rdbcompression",
+                    "no", "--slowlog-log-slower-than", "0", "--slowlog-max-len", "512",
+                ] + own + options)
         }
+        if isCluster { try form(buses) }
         try beginWatching()
+    }
+
+    /// Each master takes its part of the slots, and the first meets the others.
+    private func form(_ buses: [Int]) throws {
+        for (place, process) in processes.enumerated() {
+            let client = try own(process)
+            let (first, last) = (16_384 * place / processes.count, 16_384 * (place + 1) / processes.count - 1)
+            guard try client.call("CLUSTER", "ADDSLOTSRANGE", "\(first)", "\(last)") == .simple("OK"),
+                try client.call("CLUSTER", "SET-CONFIG-EPOCH", "\(place + 1)") == .simple("OK")
+            else { throw HarnessFailure("the server does not take the slots") }
+        }
+        let first = try own(processes[0])
+        for (port, bus) in zip(ports, buses.dropFirst()) {
+            _ = try first.call("CLUSTER", "MEET", "127.0.0.1", "\(port)", "\(bus)")
+        }
     }
 
     /// They leave a master that a test stops where it is: no test does so for their thirty seconds.
@@ -91,46 +115,55 @@ public final class RedisServer: Sendable {
 
     /// Starts it on the data that is there and waits until it has them.
     public func start() throws {
-        try process.start()
+        for process in processes { try process.start() }
         try beginWatching()
     }
 
     private func beginWatching() throws {
-        _ = try eventually("redis-server has its data") { () throws -> Bool? in
-            let client = try? RESPClient(path: socket, limit: .seconds(1))
-            return try? client?.call("PING") == .simple("PONG") ? true : nil
+        for process in processes {
+            _ = try eventually("redis-server has its data") { () throws -> Bool? in
+                let client = try? RESPClient(path: process.socket, limit: .seconds(1))
+                return try? client?.call("PING") == .simple("PONG") ? true : nil
+            }
         }
-        if topology == .cluster {
+        for process in processes where topology.isCluster {
             // A master waits for two seconds after its start.
-            let client = try client()
+            let client = try own(process)
             _ = try eventually("the cluster is whole") {
                 try client.call("CLUSTER", "INFO").text?.hasPrefix("cluster_state:ok") == true ? true : nil
             }
         }
-        try witness.withLock { witness in
-            if witness == nil {
-                witness = try RedisWitness(
-                    socket: socket, folder: folder, name: "redis", login: isRestricted ? RedisRights.login : [])
+        try witnesses.withLock { witnesses in
+            for process in processes.dropFirst(witnesses.count) {
+                witnesses.append(
+                    try RedisWitness(
+                        socket: process.socket, folder: process.folder, name: "redis",
+                        login: isRestricted ? RedisRights.login : []))
             }
         }
     }
 
-    /// The test's own way to it, with all rights.
+    /// The test's own way to it, with all rights; to all masters of a cluster.
     public func client() throws -> RESPClient {
-        let client = try RESPClient(path: socket, book: book)
+        let mates = try zip(ports, processes.dropFirst()).map { ($0, try own($1)) }
+        return try own(processes[0], mates: Dictionary(uniqueKeysWithValues: mates))
+    }
+
+    private func own(_ process: RedisProcess, mates: [Int: RESPClient] = [:]) throws -> RESPClient {
+        let client = try RESPClient(path: process.socket, book: book, mates: mates)
         if isRestricted { _ = try client.call(RedisRights.login) }
         return client
     }
 
-    public var isRunning: Bool { process.isRunning }
+    public var isRunning: Bool { processes.allSatisfy(\.isRunning) }
 
-    public func signal(_ number: Int32) { process.signal(number) }
+    public func signal(_ number: Int32) { for process in processes { process.signal(number) } }
 
     /// Still there, connected, and silent.
     public func pause() { signal(SIGSTOP) }
     public func resume() { signal(SIGCONT) }
 
-    public func kill9() { process.kill9() }
+    public func kill9() { for process in processes { process.kill9() } }
 
     public func restart() throws {
         kill9()
@@ -141,12 +174,15 @@ public final class RedisServer: Sendable {
     func stop(prefix: String) throws -> [String] {
         for three in sentinels.withLock({ $0 }) { three.stop() }
         guard isRunning else {
-            try witness.withLock { try $0?.stop() }
+            try witnesses.withLock { for witness in $0 { try witness.stop() } }
             return []
         }
         resume()
-        let violations = try witness.withLock { try $0?.finish(prefix: prefix) } ?? []
-        guard let end = try process.stop(), end != .exited(0) else { return violations }
-        return violations + ["redis-server ended with \(end)"]
+        let violations = try witnesses.withLock { try $0.flatMap { try $0.finish(prefix: prefix) } }
+        return try violations
+            + processes.compactMap { process in
+                guard let end = try process.stop(), end != .exited(0) else { return nil }
+                return "redis-server ended with \(end)"
+            }
     }
 }

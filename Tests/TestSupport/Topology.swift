@@ -6,10 +6,12 @@ public enum Topology: String, CaseIterable, Sendable {
     case alone
     /// The only master of a cluster: all slots are its own.
     case cluster
+    /// Three masters of a cluster, each with a third of the slots.
+    case threeMasters = "cluster3"
     /// A master that three Sentinels name.
     case sentinels
 
-    /// Of every test that does not say: `TEST_TOPOLOGY=cluster` or `sentinels`.
+    /// Of every test that does not say: `TEST_TOPOLOGY=cluster`, `cluster3` or `sentinels`.
     public static let ofTests: Topology = {
         guard let name = ProcessInfo.processInfo.environment["TEST_TOPOLOGY"] else { return .alone }
         guard let topology = Topology(rawValue: name) else {
@@ -18,6 +20,8 @@ public enum Topology: String, CaseIterable, Sendable {
         return topology
     }()
 
+    public var isCluster: Bool { self == .cluster || self == .threeMasters }
+
     /// The file below conf with the rights that a daemon needs at such a server.
-    var rights: String { self == .cluster ? "cluster-users.acl" : "redis-users.acl" }
+    var rights: String { isCluster ? "cluster-users.acl" : "redis-users.acl" }
 }

@@ -98,7 +98,7 @@ struct ProofOfLifeTests {
         do {
             let server = try stage.addRedis(topology: .cluster)
             // By itself to the daemon, where the tests' topology is no other.
-            let store = Topology.ofTests == .cluster ? Daemon.Store.redis(server) : .url("unix://\(server.socket)")
+            let store = Topology.ofTests.isCluster ? Daemon.Store.redis(server) : .url("unix://\(server.socket)")
             try body(stage.addDaemon(store).client(), server.client())
         } catch { problems.append("\(error)") }
         problems += stage.finish()

@@ -23,7 +23,9 @@ func withNearCache(
     var problems: [String] = []
     var proxies: [RedisProxy] = []
     do {
-        let server = try stage.addRedis(options)
+        // A proxy stands before one server.
+        let topology = Topology.ofTests == .threeMasters ? .cluster : Topology.ofTests
+        let server = try stage.addRedis(options, topology: topology)
         let proxy = try RedisProxy(stage, to: server)
         proxies.append(proxy)
         let near = try stage.addDaemon(.url(proxy.url), settings: settings)

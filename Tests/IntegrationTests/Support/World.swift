@@ -33,7 +33,7 @@ struct World: Sendable {
 
     /// The name of what a Redis has once beside its sessions: in a cluster with the tag that its beats have.
     func ownKey(_ name: String) throws -> String {
-        guard Topology.ofTests == .cluster else { return stage.prefix + name }
+        guard Topology.ofTests.isCluster else { return stage.prefix + name }
         let beat = try eventually("a beat") {
             _ = try client().call("TOKEN.VALIDATE", TokenText.random())
             return try KeyAudit.allKeys(daemon.redis()).first(where: KeyAudit.isBeat)
@@ -46,7 +46,7 @@ struct World: Sendable {
 let roleLosses = [
     (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
     (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
-].filter { Topology.ofTests != .cluster || $0.0[0] != "REPLICAOF" }
+].filter { !Topology.ofTests.isCluster || $0.0[0] != "REPLICAOF" }
 
 /// Builds a world, runs the test in it, takes it down and looks at what is left: unclean ends, keys without TTL (S9),
 /// secrets at the server's side (S7), processes left behind.
