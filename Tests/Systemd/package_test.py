@@ -57,8 +57,7 @@ def main():
     print("first connection: the daemon was started, and a session is made and found")
 
     before = run("systemctl", "show", "--value", "--property=MainPID", "tokencached.service").strip()
-    with open("/etc/tokencached/tokencached.yaml", "a", encoding="utf-8") as file:
-        file.write("\nsession:\n  idle: 3h\n")
+    run("sed", "-i", "s/^  #idle: 2h/  idle: 3h/", "/etc/tokencached/tokencached.yaml")
     # A connection that is made while the package is unpacked waits for the new daemon.
     upgrade = subprocess.Popen(["dpkg", "-i", package], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     asked = 0
