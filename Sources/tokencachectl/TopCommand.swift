@@ -124,7 +124,7 @@ struct TopPage {
     var json: JSONText {
         .object(
             [("time", .integer(Layout.now.sinceEpoch))]
-                + Self.rates.map { ($0.title, .string(Self.short(rate($0.field)))) }
+                + Self.rates.map { ($0.title, .integer(Int64(rate($0.field).rounded()))) }
                 + [("hit_ratio", .string(hitText)), ("upstream_state", .string(info.text("upstream_state")))])
     }
 

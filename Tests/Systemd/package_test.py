@@ -73,6 +73,7 @@ def main():
         asked += 1
         time.sleep(0.05)
     assert upgrade.returncode == 0, upgrade.stdout.read()
+    assert asked, "nobody was served meanwhile"
     after = run("systemctl", "show", "--value", "--property=MainPID", "tokencached.service").strip()
     assert after not in ("0", before), f"the daemon goes on with the old program: {before}, {after}"
     assert is_valid(token), "a session was lost by the upgrade"

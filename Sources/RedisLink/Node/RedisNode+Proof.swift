@@ -52,7 +52,8 @@ extension RedisNode {
             guard let self, server == serversLeft, tag == self.tag else { return }
             switch result {
             case .success(let reply):
-                beatRoundTrip = sentAt.duration(to: scheduler.now)
+                beatAnsweredAt = scheduler.now
+                beatRoundTrip = sentAt.duration(to: beatAnsweredAt)
                 beatAnswered(number, reply, mayRepeat: mayRepeat)
             // Nothing was said: a proof is missing, which shows by itself.
             case .failure(let fault) where fault.isSilence || fault.kind == .overloaded: break
@@ -106,7 +107,8 @@ extension RedisNode {
             beat.told(number, at: scheduler.now, clock: link.clock)
             update()
         case .pong(let sentAt):
-            beatRoundTrip = sentAt.duration(to: scheduler.now)
+            beatAnsweredAt = scheduler.now
+            beatRoundTrip = sentAt.duration(to: beatAnsweredAt)
             beat.proved(at: sentAt)
             update()
         case .pingRefused(let fault): refused(fault)

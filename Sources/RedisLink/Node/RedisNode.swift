@@ -81,6 +81,8 @@ public final class RedisNode {
     var confirmation: Confirmation?
     /// How long the last beat took to be answered; nil before the first.
     public internal(set) var beatRoundTrip: Duration?
+    /// When a beat was answered last.
+    public internal(set) var beatAnsweredAt = MonotonicInstant.earliest
     /// The last moment at which all proofs held. Nil where the server said that it is not to be believed.
     var provedUntil: MonotonicInstant?
     /// What is remembered answers up to this moment.

@@ -60,7 +60,7 @@ extension HTTPSite {
                 reply.begin(.ok, &writer)
                 session.sid.withUnsafeBytes { writer.field("X-Auth-Sid", hex: $0) }
                 writer.field("X-Auth-Subject", encoding: session.subject)
-                writer.field("X-Auth-Time", session.authTime?.sinceEpoch ?? 0)
+                authTime(session.authTime, &writer)
                 writer.end()
             } else {
                 judge(SessionView(session), carrier, rule, Denial(request, rule, appended), reply, &writer)
@@ -154,7 +154,7 @@ extension HTTPSite {
         reply.begin(.ok, &writer)
         view.sid.withUnsafeBytes { writer.field("X-Auth-Sid", hex: $0) }
         view.subject.withUnsafeBytes { writer.field("X-Auth-Subject", encoding: $0) }
-        writer.field("X-Auth-Time", view.authTime?.sinceEpoch ?? 0)
+        authTime(view.authTime, &writer)
         for header in rule.headers {
             // Always there: a proxy that passes it on overwrites what the client sent.
             let value = header.isSubject ? view.subject : view.data?.first { $0.name == header.field }?.value ?? []
@@ -169,6 +169,11 @@ extension HTTPSite {
             }
         }
         writer.end()
+    }
+
+    /// - Parameter time: nil where nobody proved who they are.
+    private func authTime(_ time: UnixSeconds?, _ writer: inout HTTPResponseWriter) {
+        if let time { writer.field("X-Auth-Time", time.sinceEpoch) } else { writer.field("X-Auth-Time", "") }
     }
 
     /// Why a visitor is not let in.
@@ -204,7 +209,7 @@ extension HTTPSite {
             writer.field("Location", denial.target)
         } else {
             writer.field("WWW-Authenticate", challenge(reason, rule))
-            if rule.onDeny == .header { writer.field("X-Auth-Redirect", denial.target) }
+            if rule.onDeny == .header, denial.isPage { writer.field("X-Auth-Redirect", denial.target) }
         }
         writer.end()
     }

@@ -31,6 +31,10 @@ final class HTTPSite {
     ) -> CommandRow.Answered {
         dispatcher.httpCounters.requests &+= 1
         let reply = Reply(session: session, listener: listener, exchange: request.exchange)
+        // A reload may have taken it away since the client connected.
+        guard session.role >= .validator else {
+            return reply.plain(.forbidden, "this user may not use the daemon (access)\n", &writer)
+        }
         if listener.isTCP, !isHostKnown(request.host) {
             dispatcher.httpCounters.refusedHosts &+= 1
             return reply.plain(

@@ -39,11 +39,12 @@ extension HTTPSite {
         return .now
     }
 
-    /// The last write came back lately. Without the near cache nobody tells: that Redis takes it is all there is to know.
+    /// The last write came back lately: told, or, without the near cache, answered.
     private var isProved: Bool {
         let router = dispatcher.environment.router
-        guard service.nearCacheCounters.maxBytes > 0 else { return true }
-        return router.isAllFresh(at: .now())
+        let now = MonotonicInstant.now()
+        guard service.nearCacheCounters.maxBytes == 0 else { return router.isAllFresh(at: now) }
+        return router.servers.allSatisfy { $0.beatAnsweredAt.duration(to: now) <= Self.readinessLimit }
     }
 
     /// What is known to be wrong, in a line; nil where nothing is.

@@ -13,13 +13,14 @@ extension HTTPSite {
 }
 
 extension Dispatcher {
-    /// METRICS: the same over the other socket.
+    /// METRICS: the same over the other socket, without those of the process.
     func metrics(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         guard call.arguments.count == 0 || call.arguments.isKeyword(0, "OPENMETRICS") else {
             throw .badArgument("METRICS takes nothing, or OPENMETRICS")
         }
         let source = Figure.Source(dispatcher: self, server: call.session.server, environment: environment)
-        writer.verbatim(MetricsText.all(source, call.arguments.count == 0 ? .prometheus : .openMetrics))
+        let form: MetricsText.Form = call.arguments.count == 0 ? .prometheus : .openMetrics
+        writer.verbatim(MetricsText.all(source, form, withProcess: false))
         return .now
     }
 }

@@ -75,7 +75,11 @@ extension HTTPSite {
                 "connections",
                 .object([
                     ("resp", .number(Int64(server.places.ordinary + server.places.admins))),
-                    ("http", .number(Int64(server.httpPlaces.ordinary + server.httpPlaces.admins))),
+                    (
+                        "http",
+                        .number(
+                            Int64(server.httpPlaces.ordinary + server.httpPlaces.admins + server.tcpPlaces.ordinary))
+                    ),
                     ("limit", .number(Int64(server.places.limit))),
                 ])
             ),

@@ -53,7 +53,13 @@ enum ClientRefusal {
 }
 
 /// What a client speaks.
-enum ClientKind: Sendable { case resp, http }
+enum ClientKind: Sendable {
+    case resp
+    /// At a Unix socket: a proxy, most of the time.
+    case http
+    /// HTTP over TCP: whoever reaches the port.
+    case httpOverTCP
+}
 
 /// A protocol that clients of a listening socket speak.
 protocol ListenerProtocol: AnyObject {

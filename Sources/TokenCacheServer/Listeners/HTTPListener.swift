@@ -27,7 +27,7 @@ final class HTTPListener: ListenerProtocol {
         self.server = server
     }
 
-    var kind: ClientKind { .http }
+    var kind: ClientKind { isTCP ? .httpOverTCP : .http }
 
     func limitsChanged() {}
 

@@ -160,7 +160,7 @@ final class HTTPSession: ClientSession, DescriptorHandler {
         guard phase != .closed else { return }
         let isIncomplete = phase == .open && !input.isEmpty && !hasBacklog
         if !isIncomplete {
-            if phase == .open { forgetIncomplete() }
+            if phase != .lingering { forgetIncomplete() }
         } else {
             startClock()
             server.holdIncomplete(input.capacity, of: self)

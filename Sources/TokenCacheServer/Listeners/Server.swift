@@ -16,8 +16,14 @@ final class Server {
     let loop: EventLoop
     private(set) var limits: Settings.Limits
     fileprivate(set) var places: ClientPlaces
-    /// Of HTTP, so that whoever floods one leaves the other its places.
+    /// Of HTTP, so that whoever floods one leaves the other its places; and of HTTP over TCP, so that strangers who reach a port
+    /// leave the proxy its own.
     fileprivate(set) var httpPlaces: ClientPlaces
+    fileprivate(set) var tcpPlaces: ClientPlaces
+    /// The most clients over TCP: Prometheus, health checks, people who look.
+    static let maxTCPClients = 256
+    /// How long one of them may keep a connection on which nothing is asked.
+    static let tcpIdleLimit = Duration.seconds(60)
     private var access: AccessRules
     var counters = ServerCounters()
     /// What incomplete requests take, all together.
@@ -50,6 +56,7 @@ final class Server {
         self.limits = limits
         places = ClientPlaces(limit: capacity.workers, perUser: limits.maxClientsPerUser)
         httpPlaces = ClientPlaces(limit: capacity.http, perUser: limits.maxClientsPerUser)
+        tcpPlaces = ClientPlaces(limit: min(capacity.http, Self.maxTCPClients), perUser: 0)
         self.access = access
         self.audit = audit
         self.logger = logger
@@ -64,6 +71,7 @@ final class Server {
         self.limits = limits
         places.limit = capacity.workers
         httpPlaces.limit = capacity.http
+        tcpPlaces.limit = min(capacity.http, Self.maxTCPClients)
         places.limitPerUser = limits.maxClientsPerUser
         httpPlaces.limitPerUser = limits.maxClientsPerUser
         incomplete.limit = limits.maxInput
@@ -128,6 +136,7 @@ final class Server {
         nextID &+= 1
         sessions[client.id] = session
         self[keyPath: kind.places].take(place, user: peer.userID)
+        if kind == .httpOverTCP { startTimeoutTimer() }
     }
 
     private func peer(at descriptor: Int32, _ spoken: any ListenerProtocol) -> Peer? {
@@ -144,10 +153,16 @@ final class Server {
                 "a client was turned away: limits.max-clients-per-user is reached",
                 ["uid": "\(peer.userID)", "max-clients-per-user": "\(places.limitPerUser)"])
             reject(descriptor, spoken.text(of: .userIsFull))
-        case .full where places.limit < limits.maxClients:
+        case .full where spoken.kind == .httpOverTCP:
+            note("a client over TCP was turned away: there are too many", ["limit": "\(tcpPlaces.limit)"])
+            reject(descriptor, spoken.text(of: .full))
+        case .full where self[keyPath: spoken.kind.places].limit < limits.maxClients:
             note(
                 "a client was turned away: the limit of open files allows no more",
-                ["maxclients": "\(places.limit)", "max-clients": "\(limits.maxClients)"])
+                [
+                    "maxclients": "\(self[keyPath: spoken.kind.places].limit)",
+                    "max-clients": "\(limits.maxClients)",
+                ])
             reject(descriptor, spoken.text(of: .shortOfDescriptors))
         case .full:
             note(
@@ -254,7 +269,13 @@ final class Server {
                 close(session, "a client was idle for too long (limits.idle-timeout)")
             }
         }
-        if !watched.isEmpty || limits.idleTimeout > .zero { startTimeoutTimer() }
+        if tcpPlaces.ordinary > 0 {
+            for session in sessions.values where session.client.kind == .httpOverTCP {
+                guard let since = session.idleSince, since.duration(to: now) > Self.tcpIdleLimit else { continue }
+                close(session, "a client over TCP was idle for too long")
+            }
+        }
+        if !watched.isEmpty || limits.idleTimeout > .zero || tcpPlaces.ordinary > 0 { startTimeoutTimer() }
     }
 
     private func close(_ session: any ClientSession, _ reason: Logger.Message) {
@@ -288,7 +309,13 @@ final class Server {
 
 extension ClientKind {
     /// Where their places are counted.
-    fileprivate var places: ReferenceWritableKeyPath<Server, ClientPlaces> { self == .resp ? \.places : \.httpPlaces }
+    fileprivate var places: ReferenceWritableKeyPath<Server, ClientPlaces> {
+        switch self {
+        case .resp: \.places
+        case .http: \.httpPlaces
+        case .httpOverTCP: \.tcpPlaces
+        }
+    }
 }
 
 /// What happened at the sockets since the start, for INFO.

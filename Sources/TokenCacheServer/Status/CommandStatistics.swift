@@ -76,7 +76,7 @@ struct CommandStatistics {
 /// Counts durations in buckets of an eighth of their size: enough for percentiles of INFO, at a fixed 2 KiB.
 struct LatencyHistogram {
     private static let subBuckets: UInt64 = 8
-    private var counts: [UInt32] = []
+    private var counts: [UInt64] = []
     private(set) var count: UInt64 = 0
     /// Of all durations, microseconds.
     private(set) var sum: UInt64 = 0
@@ -85,7 +85,7 @@ struct LatencyHistogram {
     mutating func record(microseconds: UInt64, times: UInt64) {
         if counts.isEmpty { counts = Array(repeating: 0, count: 256) }
         let index = min(Self.bucket(of: microseconds), counts.count - 1)
-        counts[index] = UInt32(clamping: UInt64(counts[index]) &+ times)
+        counts[index] &+= times
         count &+= times
         sum &+= microseconds &* times
     }
@@ -102,7 +102,7 @@ struct LatencyHistogram {
         var (index, seen) = (0, UInt64(0))
         for bound in bounds {
             while index < counts.count, Self.upperBound(of: index) < bound {
-                seen &+= UInt64(counts[index])
+                seen &+= counts[index]
                 index += 1
             }
             counted.append(seen)
@@ -112,12 +112,12 @@ struct LatencyHistogram {
 
     /// The upper bound of the bucket below which `fraction` of the durations lie, microseconds; nil before the first.
     func percentile(_ fraction: Double) -> UInt64? {
-        let total = counts.reduce(UInt64(0)) { $0 + UInt64($1) }
+        let total = count
         guard total > 0 else { return nil }
         let rank = UInt64((Double(total) * fraction).rounded(.up))
         var seen: UInt64 = 0
         for (index, count) in counts.enumerated() {
-            seen += UInt64(count)
+            seen += count
             if seen >= max(rank, 1) { return Self.upperBound(of: index) }
         }
         return nil

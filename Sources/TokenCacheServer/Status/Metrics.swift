@@ -35,14 +35,15 @@ struct MetricsText {
     private var text = ""
 
     /// All metrics, read now.
-    static func all(_ source: Figure.Source, _ form: Form) -> String {
+    /// - Parameter withProcess: those of every Prometheus client, which whoever collects files has of its own.
+    static func all(_ source: Figure.Source, _ form: Form, withProcess: Bool = true) -> String {
         source.dispatcher.statistics.settle()
         var metrics = MetricsText(form: form)
         metrics.build(source)
         metrics.figures(source)
         metrics.commands(source)
         metrics.nodes(source)
-        metrics.process(source)
+        if withProcess { metrics.process(source) }
         if form == .openMetrics { metrics.text += "# EOF\n" }
         return metrics.text
     }

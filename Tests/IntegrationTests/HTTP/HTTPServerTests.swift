@@ -88,7 +88,7 @@ struct HTTPServerTests {
         }
     }
 
-    @Test("a half request is closed after limits.request-timeout, as is a client that does not read")
+    @Test("a half request is closed after limits.request-timeout; one that comes byte by byte in time is answered")
     func halfRequest() throws {
         try withHTTP(settings: ["limits.request-timeout": "100ms"]) { site in
             let half = try site.http()
