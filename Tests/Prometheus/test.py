@@ -59,6 +59,7 @@ def main():
     options = parser.parse_args()
     promtool("check", "rules", str(root / "conf/prometheus/alerts.yml"))
     promtool("check", "config", str(root / "conf/prometheus/scrape.yml"))
+    promtool("test", "rules", str(root / "Tests/Prometheus/alerts.test.yml"))
     with staging.Stage(options.programs) as stage:
         stage.start_redis()
         port, watcher, exporter = staging.free_port(), staging.free_port(), staging.free_port()

@@ -41,10 +41,10 @@ class Site(http.server.BaseHTTPRequestHandler):
 
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        seen = json.dumps({
-            "path": self.path, "method": self.command,
-            "sid": self.headers.get_all("X-Auth-Sid") or [], "subject": self.headers.get_all("X-Auth-Subject") or [],
-        }).encode()
+        seen = json.dumps({"path": self.path, "method": self.command} | {
+            # As CGI, FastCGI and WSGI name them: an underscore is a dash.
+            name: [value for field, value in self.headers.items() if field.lower().replace("_", "-") == f"x-auth-{name}"]
+            for name in ("sid", "subject", "time")}).encode()
         self.send_response(500 if self.path.endswith("/broken") else 200)
         self.send_header("Cache-Control", "public, max-age=600")
         self.send_header("Content-Length", str(len(seen)))
@@ -125,6 +125,8 @@ def walk(stage, port):
     require(none.status == 302 and none.body is None, "a page is sent to the login page", none)
     require(none.fields["Location"].endswith("/login?return_to=/page%3Fx%3D1%26y%3D2"), "with the way back", none)
     require(ask(port, fields=FETCH).status == 401, "a fetch is told 401")
+    old = ask(port, fields=[("Accept", "text/html,*/*")])
+    require(old.status == 302, "a page of a browser without Sec-Fetch is sent to the login page, too", old)
 
     # Due: a token that is renewed on the way, the same for whoever races.
     time.sleep(ROTATION_SECONDS + 0.2)
@@ -149,7 +151,8 @@ def attack(stage, port, waits_for_bodies):
     """Nobody gets in by what they send, and the site never believes a client about who it is."""
     guest = staging.ask_fields(stage.socket, "GUEST.ISSUE")["sessiontoken"]
     member = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")
-    forged = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject", "root"), ("X_Auth_Subject", "root")]
+    forged = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject", "root"), ("X_Auth_Subject", "root"),
+              ("X-Auth-Time", "9999999999"), ("X_Auth-Time", "9999999999")]
     claims = [
         [], forged, [("X-Auth-Require", "none")], [("X-Auth-Status", "valid")], [("X-Original-URI", "/auth-any")],
         [("X-Forwarded-Uri", "/open/")], [("X-Forwarded-Method", "OPTIONS")], [("X-Rewrite-URL", "/open/")],
@@ -157,7 +160,8 @@ def attack(stage, port, waits_for_bodies):
         [("Connection", "Cookie, X-Auth-Subject")],
     ]
     paths = ["/page", "/page?require=none", "//page", "/page//", "/open/../page", "/open/%2e%2e/page", "/page/../open/../page",
-             "/%70age", "/page;x=/open/", "/api/x", "/auth-any", "/_auth"]
+             "/%70age", "/page;x=/open/", "/api/x", "/auth-any", "/_auth", "/open/..;/page", "/open/..\\page", "/open/..%5cpage",
+             "/open/%2e%2e;a=b/page", "/open/.;/../page"]
     for path in paths:
         for claim in claims:
             for method in ("GET", "POST", "HEAD"):
@@ -169,14 +173,15 @@ def attack(stage, port, waits_for_bodies):
                     require(is_open or answer.status in (302, 400, 401, 403, 404, 405),
                             f"{method} {path} {claim} is not let in", answer)
                     if answer.body is not None:
-                        names = answer.body["subject"] + answer.body["sid"]
+                        names = answer.body["subject"] + answer.body["sid"] + answer.body["time"]
                         require(not any(names), f"{method} {path} {claim}: the site believes nobody", answer)
                     require(new_cookie(answer) is None, "and no cookie is touched", answer)
     for claim in (forged, [("X-Auth-Subject", "root")] * 3):
         named = ask(port, token=member["sessiontoken"], fields=claim)
         require(is_shown(named) and named.body["subject"] == ["ann"], "a member is nobody else", named)
+        require(len(named.body["time"]) == 1 and named.body["time"][0] < "9999999999", "nor logged in at another time", named)
         opened = ask(port, "/open/x", token=member["sessiontoken"], fields=claim)
-        require(is_shown(opened) and not any(opened.body["subject"] + opened.body["sid"]),
+        require(is_shown(opened) and not any(opened.body["subject"] + opened.body["sid"] + opened.body["time"]),
                 "stripped where everybody may look, too", opened)
     preflight = ask(port, "/api/x", "OPTIONS", fields=forged)
     require(is_shown(preflight) and not any(preflight.body["subject"]), "a preflight goes through, and says nothing", preflight)
