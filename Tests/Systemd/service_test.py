@@ -360,8 +360,10 @@ def over_http():
     with open("/etc/systemd/system/tokencached-http.socket.d/port.conf", "w") as file:
         file.write("[Socket]\nListenStream=127.0.0.1:9180\n")
     run("systemctl", "daemon-reload")
-    run("systemctl", "enable", "--now", "tokencached-http.socket")
-    run("systemctl", "restart", UNIT)
+    run("systemctl", "enable", "tokencached-http.socket")
+    # A socket cannot be started while its service runs, and the other socket would start that again.
+    run("systemctl", "stop", "tokencached.socket", UNIT)
+    run("systemctl", "start", "tokencached-http.socket", "tokencached.socket")
     connections = [socket.socket(socket.AF_UNIX), socket.create_connection(("127.0.0.1", 9180))]
     connections[0].connect("/run/tokencached/http.sock")
     for connection, auth in zip(connections, (b" 401 ", b" 404 ")):
@@ -432,8 +434,8 @@ def secrets():
 
 
 PARTS = [
-    installation, activation, roles, sandbox, reload, new_ring, restarts, killed, frozen, wrong_start, instances, credential, over_http,
-    stop, secrets,
+    installation, activation, roles, sandbox, reload, new_ring, restarts, killed, frozen, wrong_start, instances, credential,
+    over_http, stop, secrets,
 ]
 
 
