@@ -238,19 +238,13 @@ final class Screen {
         hasKeys = tcgetattr(STDIN_FILENO, &before) == 0
         if hasKeys {
             var raw = before
-            raw.c_lflag &= ~tcflag_t(ICANON | ECHO)
+            // Ctrl-C is a key like q.
+            raw.c_lflag &= ~tcflag_t(ICANON | ECHO | ISIG)
             tcsetattr(STDIN_FILENO, TCSANOW, &raw)
         }
         // The other screen, without a cursor.
         Self.write("\u{1b}[?1049h\u{1b}[?25l")
-        // Ctrl-C is a key like q.
         signal(SIGINT, SIG_IGN)
-        if hasKeys {
-            var raw = termios()
-            tcgetattr(STDIN_FILENO, &raw)
-            raw.c_lflag &= ~tcflag_t(ISIG)
-            tcsetattr(STDIN_FILENO, TCSANOW, &raw)
-        }
     }
 
     func leave() {

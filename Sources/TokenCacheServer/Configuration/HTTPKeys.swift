@@ -23,11 +23,7 @@ struct HTTPKeys: KeySection {
     let cookieDomain = SettingKey(
         "http.cookie-domain",
         .text(allowed: "a domain name of at most 253 characters, or empty for the site's own host only") { text in
-            text.utf8.count <= 253
-                && text.utf8.allSatisfy {
-                    (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0)
-                        || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-")
-                }
+            text.isEmpty || HTTPText.isHostName(text)
         }, default: "", .reload, "Domain of the cookie")
     let clientIPHeader = SettingKey(
         "http.client-ip-header",
@@ -215,14 +211,7 @@ extension SettingType where Value == [HTTPListenAddress] {
 extension SettingType where Value == [String] {
     /// Names of hosts.
     static var names: Self {
-        let isHost = { @Sendable (name: String) in
-            (1...253).contains(name.utf8.count)
-                && name.utf8.allSatisfy {
-                    (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0)
-                        || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-")
-                }
-        }
-        return SettingType(
+        SettingType(
             name: "list", allowed: "host names", isStructured: true,
             parse: { text in
                 let node = text.hasPrefix("[") ? try? YAMLReader.read(Array(text.utf8)) : nil
@@ -237,7 +226,9 @@ extension SettingType where Value == [String] {
                 } else {
                     names = text.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
                 }
-                guard names.allSatisfy(isHost) else { return .failure(ValueFault("holds what is no host name")) }
+                guard names.allSatisfy(HTTPText.isHostName) else {
+                    return .failure(ValueFault("holds what is no host name"))
+                }
                 return .success(names.map { $0.lowercased() })
             },
             show: { $0.joined(separator: ",") })
@@ -376,12 +367,15 @@ extension SettingType where Value == HTTPRule {
 enum HTTPText {
     /// A token: the name of a field or a cookie.
     static func isToken(_ bytes: [UInt8]) -> Bool {
-        !bytes.isEmpty
-            && bytes.allSatisfy { byte in
-                switch byte {
-                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-                }
+        !bytes.isEmpty && bytes.allSatisfy(HTTPRequestReader.isTokenByte)
+    }
+
+    /// The name of a host or a domain.
+    static func isHostName(_ text: String) -> Bool {
+        (1...253).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0)
+                    || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-")
             }
     }
 

@@ -30,7 +30,8 @@ struct HTTPRequest {
     /// The same for a name that the configuration gives.
     func value(of lowercase: [UInt8]) -> UnsafeRawBufferPointer? {
         head.fields.last { field in
-            field.name.count == lowercase.count && zip(view(field.name), lowercase).allSatisfy { Self.lower($0) == $1 }
+            field.name.count == lowercase.count
+                && zip(view(field.name), lowercase).allSatisfy { HTTPRequestReader.lower($0) == $1 }
         }.map { view($0.value) }
     }
 
@@ -61,13 +62,8 @@ struct HTTPRequest {
 
     /// Without white space around it.
     static func trimmed(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        var (start, end) = (0, bytes.count)
-        while start < end, bytes[start] == 0x20 || bytes[start] == 0x09 { start += 1 }
-        while start < end, bytes[end - 1] == 0x20 || bytes[end - 1] == 0x09 { end -= 1 }
-        return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+        UnsafeRawBufferPointer(rebasing: bytes[HTTPRequestReader.trimmed(bytes, 0..<bytes.count)])
     }
-
-    private static func lower(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
 }
 
 extension UnsafeRawBufferPointer {

@@ -123,11 +123,8 @@ extension HTTPSite {
     }
 
     private var busiestCommands: [(String, CommandStatistics.Row)] {
-        let rows = Command.allCases.compactMap { command -> (String, CommandStatistics.Row)? in
-            let row = dispatcher.statistics.rows[Int(command.rawValue)]
-            return row.calls > 0 ? ("\(command.row.name)", row) : nil
-        }
-        return Array(rows.sorted { $0.1.calls > $1.1.calls }.prefix(12))
+        let rows = dispatcher.statistics.called.filter { $0.row.calls > 0 }
+        return Array(rows.sorted { $0.row.calls > $1.row.calls }.prefix(12))
     }
 
     /// What is wrong, since when, and what to do about it.

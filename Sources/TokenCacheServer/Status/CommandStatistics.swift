@@ -19,6 +19,14 @@ struct CommandStatistics {
         ["ERR", "NOPERM", "UNAVAILABLE", "OVERLOADED", "NOKEYS", "NOPROTO", "EXECABORT"].map { ($0, 0) }
     var unknownCommands: UInt64 = 0
 
+    /// The commands that were called, in the order of the table.
+    var called: [(name: String, row: Row)] {
+        Command.allCases.compactMap { command in
+            let row = rows[Int(command.rawValue)]
+            return row.calls > 0 || row.rejected > 0 ? ("\(command.row.name)", row) : nil
+        }
+    }
+
     var totalCalls: UInt64 { rows.reduce(0) { $0 &+ $1.calls } }
     var totalErrors: UInt64 { errors.reduce(0) { $0 &+ $1.count } }
 

@@ -77,10 +77,6 @@ extension FigureFamily {
 
     /// The commands that were called, by name.
     private static func called(_ source: Figure.Source) -> [(name: String, row: CommandStatistics.Row)] {
-        Command.allCases.compactMap { command in
-            let row = source.dispatcher.statistics.rows[Int(command.rawValue)]
-            guard row.calls > 0 || row.rejected > 0 else { return nil }
-            return ("\(command.row.name)".lowercased(), row)
-        }
+        source.dispatcher.statistics.called.map { ($0.name.lowercased(), $0.row) }
     }
 }

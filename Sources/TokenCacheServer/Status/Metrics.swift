@@ -93,7 +93,8 @@ struct MetricsText {
         return "\(sign)\(whole).\(digits)"
     }
 
-    private static func seconds(_ duration: Duration) -> String { fraction(duration.wholeMicroseconds, of: 1_000_000) }
+    /// A duration in seconds.
+    static func seconds(_ duration: Duration) -> String { fraction(duration.wholeMicroseconds, of: 1_000_000) }
 
     // MARK: Parts
 
@@ -129,10 +130,7 @@ struct MetricsText {
 
     private mutating func commands(_ source: Figure.Source) {
         let statistics = source.dispatcher.statistics
-        let called = Command.allCases.compactMap { command -> (String, CommandStatistics.Row)? in
-            let row = statistics.rows[Int(command.rawValue)]
-            return row.calls > 0 || row.rejected > 0 ? ("\(command.row.name)".lowercased(), row) : nil
-        }
+        let called = statistics.called.map { ($0.name.lowercased(), $0.row) }
         family(
             "tokencached_commands_total", .counter, "commands, by what came of them",
             called.flatMap { command, row in
@@ -228,13 +226,13 @@ struct NodeMetric: Sendable {
         NodeMetric(
             name: "proof_age_seconds", kind: .gauge,
             help: "since the last proof that every change is told; requests keep it below one second"
-        ) { $0.proofAge.map { MetricsText.fraction($0.wholeMicroseconds, of: 1_000_000) } },
+        ) { $0.proofAge.map(MetricsText.seconds) },
         NodeMetric(
             name: "beat_round_trip_seconds", kind: .gauge, help: "how long the last beat took to be answered"
-        ) { $0.beatRoundTrip.map { MetricsText.fraction($0.wholeMicroseconds, of: 1_000_000) } },
+        ) { $0.beatRoundTrip.map(MetricsText.seconds) },
         NodeMetric(
             name: "confirmation_age_seconds", kind: .gauge, help: "since Sentinels, or its replicas, confirmed it"
-        ) { $0.confirmationAge.map { MetricsText.fraction($0.wholeMicroseconds, of: 1_000_000) } },
+        ) { $0.confirmationAge.map(MetricsText.seconds) },
         NodeMetric(name: "clock_skew_seconds", kind: .gauge, help: "its clock minus this host's") {
             $0.clockSkew.map { MetricsText.fraction($0, of: 1_000) }
         },
