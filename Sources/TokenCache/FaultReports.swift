@@ -1,20 +1,6 @@
-public import EventLoop
+internal import EventLoop
 internal import Logging
-internal import RedisLink
-
-/// The last reason for which somebody was answered `UNAVAILABLE`.
-public struct ReportedFault: Sendable, Equatable {
-    public let reason: String
-    public let at: MonotonicInstant
-
-    public init(reason: String, at: MonotonicInstant) {
-        self.reason = reason
-        self.at = at
-    }
-
-    /// What the operator does about it.
-    public var remedy: String { KnownFault.remedy(for: reason) }
-}
+public import RedisLink
 
 /// Tells the operator of every reason for which visitors are answered `UNAVAILABLE`, at a bounded rate.
 ///
@@ -23,7 +9,7 @@ struct FaultReports {
     /// A reason is logged at once, and then once in this time at most.
     static let interval = Duration.seconds(10)
 
-    private(set) var last: ReportedFault?
+    private(set) var history = FaultHistory()
     /// The text of the last reason's row; empty where it has none.
     private var row = ""
     /// By the text of the row.
@@ -34,8 +20,8 @@ struct FaultReports {
 
     mutating func answered(_ reason: String, at now: MonotonicInstant) {
         // Where one is answered so, many are, with the same words.
-        if last?.reason != reason { row = KnownFault.of(reason)?.text ?? "" }
-        last = ReportedFault(reason: reason, at: now)
+        if history.last?.reason != reason { row = KnownFault.of(reason)?.text ?? "" }
+        history.note(reason, at: now)
         if let earlier = told[row], earlier.at.duration(to: now) < Self.interval {
             told[row] = (earlier.at, earlier.kept + 1)
             return
@@ -55,6 +41,6 @@ extension TokenService {
         faults.answered(reason, at: store.instant)
     }
 
-    /// The last reason for which somebody was answered `UNAVAILABLE`; nil where nobody was.
-    public var lastFault: ReportedFault? { faults.last }
+    /// The last reasons for which somebody was answered `UNAVAILABLE`.
+    public var faultHistory: FaultHistory { faults.history }
 }

@@ -1,3 +1,5 @@
+public import Tokens
+
 /// What happened to tokens since the start, for INFO.
 public struct TokenCounters: Sendable, Equatable {
     public var issued: UInt64 = 0
@@ -14,9 +16,8 @@ public struct TokenCounters: Sendable, Equatable {
     /// Lost successors that were told again.
     public var recoveries: UInt64 = 0
     public var touches: UInt64 = 0
-    public var ended: UInt64 = 0
-    /// Of them, because their subject has too many.
-    public var endedByLimit: UInt64 = 0
+    /// Sessions that this daemon ended, by what for.
+    public var ended: [EndReason: UInt64] = [:]
     /// ISSUE and LOGIN that were refused because their subject has as many as it may.
     public var refusedByLimit: UInt64 = 0
     /// Sessions that the last REVOKEEVERYONE of this daemon has ended by now.

@@ -231,6 +231,7 @@ public final class Daemon {
             runID: String(decoding: runID.withUnsafeBytes { Hex.encode($0) }.prefix(40), as: UTF8.self),
             startedAt: startedAt, startTime: startTime, configurationFile: configurationFile,
             configuration: { [weak self] in self?.settings.describe(matching: $0).map { ($0.key, $0.value) } ?? [] },
+            warnings: { [weak self] in self?.settings.warnings ?? [] },
             router: router,
             passwordFault: { [weak self] in self?.parts?.redis.passwordCommand?.fault?.description },
             topology: { [weak self] in self?.parts?.redis.topology },
@@ -364,7 +365,9 @@ public final class Daemon {
             logger.error("nothing was changed: the new configuration is wrong")
             return .refused(problems: errors.problems.map(\.description))
         case .success(let new):
-            let (merged, needRestart) = settings.reloaded(with: new)
+            var (merged, needRestart) = settings.reloaded(with: new)
+            let later = "these keys change with a restart only: \(needRestart.joined(separator: ", "))"
+            if !needRestart.isEmpty { merged.warnings.append(later) }
             do throws(Reloadable.Refusal) {
                 let hasKeys = parts?.dispatcher.service.keyFingerprint != nil
                 try apply(try Reloadable(merged, isKeyRingInForce: hasKeys, logger: logger))
@@ -373,9 +376,7 @@ public final class Daemon {
                 return .refused(problems: [error.description])
             }
             logger.notice("the configuration was reloaded")
-            if !needRestart.isEmpty {
-                logger.warning("these keys change with a restart only: \(needRestart.joined(separator: ", "))")
-            }
+            if !needRestart.isEmpty { logger.warning("\(later)") }
             return .changed(needRestart: needRestart)
         }
     }

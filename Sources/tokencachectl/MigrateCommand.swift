@@ -133,7 +133,7 @@ struct PlaceOptions {
         // No socket is made: whether there is a place for one does not matter.
         environment["RUNTIME_DIRECTORY"] = "/run/tokencached"
         switch SettingsLoader.load(file: file, environment: environment, overrides: overrides) {
-        case .success(let (settings, _)): return settings
+        case .success(let settings): return settings
         case .failure(let errors):
             throw Failure(status: .badConfiguration, message: Layout.printable("--\(name): \(errors)"))
         }

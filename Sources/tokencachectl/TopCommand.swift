@@ -244,13 +244,19 @@ final class Screen {
         }
         // The other screen, without a cursor.
         Self.write("\u{1b}[?1049h\u{1b}[?25l")
-        signal(SIGINT, SIG_IGN)
+        for number in Self.endings { signal(number) { Screen.ending = $0 } }
     }
+
+    /// Signals that end the program, once the terminal is as it was.
+    private static let endings = [SIGINT, SIGTERM, SIGHUP]
+    /// The one that came; 0: none did. Written by the signal's handler, read between two waits.
+    nonisolated(unsafe) private static var ending: Int32 = 0
 
     func leave() {
         Self.write("\u{1b}[?25h\u{1b}[?1049l")
         if hasKeys { tcsetattr(STDIN_FILENO, TCSANOW, &before) }
-        signal(SIGINT, SIG_DFL)
+        for number in Self.endings { signal(number, SIG_DFL) }
+        if Self.ending != 0 { raise(Self.ending) }
     }
 
     func show(_ lines: [String]) throws {
@@ -270,15 +276,13 @@ final class Screen {
 
     /// Waits, and is told by a key that it is enough.
     func waitForQuit(_ duration: Duration) -> Bool {
-        guard hasKeys else {
-            Self.pause(duration)
-            return false
-        }
         let end = ContinuousClock.now + duration
         while ContinuousClock.now < end {
+            if Self.ending != 0 { return true }
             let left = ContinuousClock.now.duration(to: end).components
             let milliseconds = left.seconds * 1_000 + left.attoseconds / 1_000_000_000_000_000
-            var entry = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            // Without keys it only waits.
+            var entry = pollfd(fd: hasKeys ? STDIN_FILENO : -1, events: Int16(POLLIN), revents: 0)
             guard poll(&entry, 1, Int32(clamping: milliseconds + 1)) > 0 else { continue }
             var key: UInt8 = 0
             // The end of the input is the end of the wish to look.

@@ -83,7 +83,7 @@ struct Arguments {
         return errno == ENOENT || errno == ENOTDIR ? nil : Option.defaultFile
     }
 
-    func load(environment: [String: String]) -> Result<(Settings, warnings: [String]), SettingsErrors> {
+    func load(environment: [String: String]) -> Result<Settings, SettingsErrors> {
         SettingsLoader.load(file: file(environment: environment), environment: environment, overrides: overrides)
     }
 

@@ -50,7 +50,7 @@ func serve(_ settings: Settings) -> Int32 {
             settings: settings, configurationFile: arguments.file(environment: environment) ?? "",
             environment: environment, log: log, service: service
         ) {
-            arguments.load(environment: environment).map { $0.0 }
+            arguments.load(environment: environment)
         }
         return daemon.run()
     } catch {
@@ -65,8 +65,8 @@ func checkAsJSON() -> Int32 {
     switch arguments.load(environment: environment) {
     case .failure(let errors):
         for problem in errors.problems { report.add(problem) }
-    case .success((let settings, let warnings)):
-        report.warnings = warnings
+    case .success(let settings):
+        report.warnings = settings.warnings
         if let problem = settings.fileProblem { report.add(message: problem) }
     }
     print(report.text)
@@ -88,8 +88,8 @@ switch arguments.load(environment: environment) {
 case .failure(let errors):
     for problem in errors.problems { say("\(problem)", format: errors.logFormat) }
     exit(configurationError)
-case .success((let settings, let warnings)):
-    for warning in warnings {
+case .success(let settings):
+    for warning in settings.warnings {
         say(
             settings.log.format == .json ? warning : "warning: \(warning)", level: .warning, format: settings.log.format
         )

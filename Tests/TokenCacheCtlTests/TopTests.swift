@@ -4,18 +4,25 @@ import Testing
 
 @Suite("tokencachectl top and metrics", .enabled(if: LiveDaemon.isAvailable), .timeLimit(.minutes(10)))
 struct TopTests {
-    /// Runs a program in a terminal of 80 × 24 characters and types what is given, a second after it began.
+    /// Runs a program in a terminal of 80 × 24 characters and types what is given, a second after it began; `TERM` sends
+    /// that signal instead, and the terminal's modes are told before and after.
     private static let terminal = """
-        import fcntl, os, pty, select, struct, sys, termios, time
-        pid, master = pty.fork()
+        import fcntl, os, pty, select, signal, struct, sys, termios, time
+        master, slave = pty.openpty()
+        before = termios.tcgetattr(slave)
+        pid = os.fork()
         if pid == 0:
+            os.login_tty(slave)
             os.environ["TERM"] = "xterm"
             os.execv(sys.argv[2], sys.argv[2:])
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         begin, typed, out = time.monotonic(), False, b""
         while time.monotonic() - begin < 30:
             if not typed and time.monotonic() - begin > 1.5:
-                os.write(master, sys.argv[1].encode())
+                if sys.argv[1] == "TERM":
+                    os.kill(pid, signal.SIGTERM)
+                else:
+                    os.write(master, sys.argv[1].encode())
                 typed = True
             if select.select([master], [], [], 0.1)[0]:
                 try:
@@ -25,7 +32,11 @@ struct TopTests {
                 if not data:
                     break
                 out += data
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) and not select.select([master], [], [], 0)[0]:
+                break
         sys.stdout.buffer.write(out)
+        if termios.tcgetattr(slave) != before:
+            sys.exit(98)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         sys.exit(status if status >= 0 else 99)
         """
@@ -68,6 +79,16 @@ struct TopTests {
                 #expect(plain.count <= 80, "\(plain)")
             }
         }
+    }
+
+    @Test("a signal that ends it finds the terminal as it was, and still ends it by that signal")
+    func signal() throws {
+        let daemon = try LiveDaemon()
+        let top = try Tool.run(
+            "python3",
+            ["-c", Self.terminal, "TERM", PackageFolder.program("tokencachectl"), "--socket", daemon.socketPath, "top"])
+        #expect(top.status == 99, "\(top)")
+        #expect(top.output.hasPrefix("\u{1b}[?1049h") && top.output.hasSuffix("\u{1b}[?1049l"))
     }
 
     @Test("metrics are what Prometheus reads")

@@ -44,9 +44,9 @@ struct Loaded {
         let result = SettingsLoader.load(
             file: yaml == nil ? nil : path, environment: environment, overrides: flags, host: host)
         switch result {
-        case .success((let settings, let warnings)):
+        case .success(let settings):
             self.settings = settings
-            self.warnings = warnings
+            warnings = settings.warnings
         case .failure(let errors):
             problems = errors.problems.map(\.description)
         }

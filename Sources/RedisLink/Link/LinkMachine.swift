@@ -318,7 +318,7 @@ struct LinkMachine<Waiter> {
             isFirstLoss = !hasRetriedAtOnce && !fault.needsOperator
         }
         counters.failures += 1
-        counters.lastFault = LinkCounters.LastFault(description: fault.description, at: now)
+        counters.faults.note(fault.description, at: now)
         actions.append(.disconnect)
         actions.append(.lost(fault))
         retrieveInFlight(fault)

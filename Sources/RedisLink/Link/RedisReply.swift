@@ -1,5 +1,3 @@
-public import EventLoop
-
 /// One reply of Redis, RESP2.
 public enum RedisReply: Equatable, Sendable {
     case status(String)
@@ -56,13 +54,8 @@ public struct LinkCounters: Equatable, Sendable {
     public var protocolErrors: UInt64 = 0
     /// Requests refused because too many were waiting.
     public var overloads: UInt64 = 0
-    /// The last fault that took the link down, in words, and when (boot-time clock); nil if there was none.
-    public var lastFault: LastFault?
-
-    public struct LastFault: Equatable, Sendable {
-        public var description: String
-        public var at: MonotonicInstant
-    }
+    /// The last faults that took the link down.
+    public var faults = FaultHistory()
 }
 
 /// What Redis said about itself when the link became ready; nil where it would not say.

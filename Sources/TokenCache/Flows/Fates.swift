@@ -62,8 +62,7 @@ extension TokenService {
         case .rotate: counters.rotations += 1
         case .login, .rotateByForce: counters.forcedRotations += 1
         case .end:
-            counters.ended += 1
-            if case .ended(let tombstone) = write.next, tombstone.reason == .limit { counters.endedByLimit &+= 1 }
+            if case .ended(let tombstone) = write.next { counters.ended[tombstone.reason, default: 0] &+= 1 }
         case .create, .renewBindings, .promote, .amend, .setData: break
         }
         watch.written(write, of: sid)

@@ -16,8 +16,11 @@ public struct NearCacheCounters: Sendable, Equatable {
     public var invalidated: UInt64 = 0
     /// Times that everything was dropped: armed anew, FLUSHALL.
     public var flushes: UInt64 = 0
+    /// Sessions that were dropped then; because this daemon changed them; and to make room for others.
+    public var flushed: UInt64 = 0
+    public var overwritten: UInt64 = 0
+    public var evicted: UInt64 = 0
     public var staleAnswers: UInt64 = 0
-    public var evictions: UInt64 = 0
     public var entries = 0
     public var bytes = 0
     public var maxBytes = 0
@@ -70,8 +73,7 @@ final class CachedSessions {
             switch gap {
             case .everything: flush()
             case .slots(let slots):
-                counters.flushes &+= 1
-                cache.dropSlots { slots.contains($0) }
+                countFlush { cache.dropSlots { slots.contains($0) } }
             }
             onArmed()
         }
@@ -126,7 +128,7 @@ final class CachedSessions {
         var counters = counters
         counters.entries = cache.count
         counters.bytes = cache.bytes
-        counters.evictions = cache.evictions
+        counters.evicted = cache.evictions
         counters.isArmed = router.isProved
         counters.fault = router.nearCacheFault
         return counters
@@ -173,7 +175,7 @@ final class CachedSessions {
 
     /// An own write on the session: what is known of it is over.
     func forget(_ sid: SessionID) {
-        cache.drop(sid)
+        if cache.drop(sid) { counters.overwritten &+= 1 }
         reader.mark(sid)
     }
 
@@ -184,8 +186,14 @@ final class CachedSessions {
     }
 
     private func flush() {
+        countFlush { cache.dropAll() }
+    }
+
+    private func countFlush(_ drop: () -> Void) {
+        let before = cache.count
+        drop()
         counters.flushes &+= 1
-        cache.dropAll()
+        counters.flushed &+= UInt64(clamping: before - cache.count)
     }
 
     /// The one place where Redis's word enters.

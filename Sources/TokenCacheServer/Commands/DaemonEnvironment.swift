@@ -22,6 +22,8 @@ struct DaemonEnvironment {
     var configurationFile: String
     /// Configuration keys that match a glob, with their values; secrets are redacted.
     var configuration: (_ pattern: String) -> [(key: String, value: String)]
+    /// What the configuration that is in force was warned of.
+    var warnings: () -> [String]
     /// Leads to the Redis behind the daemon, or to many.
     unowned var router: RedisRouter
     /// Why the password command gave none the last time; nil while it does, and where there is none.

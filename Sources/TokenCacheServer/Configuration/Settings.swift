@@ -11,6 +11,8 @@ public struct Settings: Sendable, Equatable {
 
     var values = SettingValues()
     var resolved = Resolved()
+    /// What is allowed, and perhaps not meant; no secret is in it.
+    public internal(set) var warnings: [String] = []
 
     /// What the values mean on this host, and no key says.
     struct Resolved: Sendable, Equatable {

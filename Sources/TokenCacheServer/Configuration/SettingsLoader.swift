@@ -6,17 +6,17 @@ public enum SettingsLoader {
     ///   - file: path of the YAML file, or nil for none. A file that cannot be read is a problem.
     ///   - environment: the process's environment, whole.
     ///   - overrides: dotted key, value as text, and the flag that gave it, for messages. The last of one key wins.
-    /// - Returns: the settings and warnings for the log, or every problem that was found. No secret is in either.
+    /// - Returns: the settings with warnings for the operator, or every problem that was found. No secret is in either.
     public static func load(
         file: String?, environment: [String: String], overrides: [(key: String, value: String, origin: String)]
-    ) -> Result<(Settings, warnings: [String]), SettingsErrors> {
+    ) -> Result<Settings, SettingsErrors> {
         load(file: file, environment: environment, overrides: overrides, host: .real)
     }
 
     static func load(
         file: String?, environment: [String: String], overrides: [(key: String, value: String, origin: String)],
         host: LocalHost
-    ) -> Result<(Settings, warnings: [String]), SettingsErrors> {
+    ) -> Result<Settings, SettingsErrors> {
         let sources = SettingSources(
             flags: FlagSource.read(overrides),
             environment: EnvironmentSource.read(environment),
@@ -26,7 +26,7 @@ public enum SettingsLoader {
         resolution.resolve(DefaultPaths(environment: environment, host: host))
         let problems = sources.problems + resolution.problems
         if !problems.isEmpty { return .failure(SettingsErrors(problems: problems, logFormat: settings.log.format)) }
-        return .success((resolution.settings, warnings: resolution.warnings))
+        return .success(resolution.settings)
     }
 
     private static func read(file path: String, host: LocalHost) -> SettingLayer {

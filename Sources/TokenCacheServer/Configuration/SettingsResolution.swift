@@ -6,14 +6,13 @@ internal import WireProtocol
 struct SettingsResolution {
     private(set) var settings: Settings
     private(set) var problems: [SettingsProblem] = []
-    private(set) var warnings: [String] = []
     private let sources: SettingSources
     private let host: LocalHost
 
     init(settings: Settings, sources: SettingSources, host: LocalHost) {
         self.settings = settings
         self.sources = sources
-        warnings = sources.warnings
+        self.settings.warnings = sources.warnings
         self.host = host
     }
 
@@ -253,7 +252,7 @@ struct SettingsResolution {
     }
 
     private mutating func warn(_ text: String) {
-        warnings.append(text)
+        settings.warnings.append(text)
     }
 
     private mutating func take<Value>(

@@ -64,6 +64,6 @@ extension HTTPSite {
     /// Why a server cannot be used; nil where it can.
     func fault(of node: RedisNode) -> String? {
         if node.state == .ready { return node.refusal?.description }
-        return node.fault ?? node.counters.lastFault?.description ?? "no connection"
+        return node.fault ?? node.counters.faults.last?.reason ?? "no connection"
     }
 }

@@ -39,6 +39,9 @@ extension HTTPSite {
         let parts = String(decoding: origin, as: UTF8.self).lowercased().split(
             separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "https:" || parts[0] == "http:", parts[1].isEmpty else { return false }
+        if let scheme = request.value(of: "x-forwarded-proto") {
+            guard parts[0].dropLast() == String(decoding: scheme, as: UTF8.self).lowercased() else { return false }
+        }
         return parts[2] == String(decoding: host, as: UTF8.self).lowercased()
     }
 }

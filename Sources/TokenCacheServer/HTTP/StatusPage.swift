@@ -38,6 +38,8 @@ extension HTTPSite {
             ("uptime", .number(environment.startedAt.duration(to: .now()).components.seconds)),
             ("ready", .flag(unreadiness == nil)),
             ("problems", .list(problems(source).map(\.json))),
+            ("faults", .list(lastFaults)),
+            ("warnings", .list(environment.warnings().map { .text($0) })),
             ("rates", .list(rates)),
             (
                 "latency",
@@ -122,6 +124,25 @@ extension HTTPSite {
         }
     }
 
+    /// What went wrong lately, the newest first: between the daemon and each Redis server, and in answers.
+    private var lastFaults: [JSONValue] {
+        let answers = service.faultHistory.entries.map { (place: "answers to workers", entry: $0) }
+        let links = dispatcher.environment.router.servers.flatMap { node in
+            node.counters.faults.entries.map { (place: "Redis at \(node.endpoint)", entry: $0) }
+        }
+        return (answers + links).sorted { $0.entry.at > $1.entry.at }.prefix(FaultHistory.capacity).map {
+            place, entry in
+            .object([
+                ("place", .text(place)), ("text", .text(entry.reason)), ("since", .number(Self.age(entry.began))),
+                ("last", .number(Self.age(entry.at))), ("count", .number(Int64(clamping: entry.count))),
+                ("remedy", .text(entry.remedy)),
+            ])
+        }
+    }
+
+    /// Whole seconds since then.
+    private static func age(_ instant: MonotonicInstant) -> Int64 { instant.duration(to: .now()).components.seconds }
+
     private var busiestCommands: [(String, CommandStatistics.Row)] {
         let rows = dispatcher.statistics.called.filter { $0.row.calls > 0 }
         return Array(rows.sorted { $0.row.calls > $1.row.calls }.prefix(12))
@@ -143,7 +164,7 @@ extension HTTPSite {
         var problems: [Problem] = []
         for node in dispatcher.environment.router.servers {
             guard let fault = fault(of: node) else { continue }
-            let since = node.counters.lastFault.map { $0.at.duration(to: .now()).components.seconds }
+            let since = node.counters.faults.last.map { Self.age($0.began) }
             problems.append(
                 Problem(
                     text: "Redis at \(node.endpoint): \(fault)", since: since,

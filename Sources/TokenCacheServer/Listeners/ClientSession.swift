@@ -67,7 +67,7 @@ protocol ListenerProtocol: AnyObject {
     /// Clients come over TCP, and the kernel does not tell who they are.
     var isTCP: Bool { get }
     /// The bytes that a client is told with that it is turned away.
-    func text(of refusal: ClientRefusal) -> StaticString
+    func text(of refusal: ClientRefusal) -> String
     /// Begins a session.
     func open(_ client: AcceptedClient) -> any ClientSession
     /// A reload changed the server's limits. Called between two turns.

@@ -36,16 +36,11 @@ final class HTTPListener: ListenerProtocol {
         return HTTPSession(client, self, server)
     }
 
-    func text(of refusal: ClientRefusal) -> StaticString {
-        switch refusal {
-        case .denied:
-            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
-        case .full, .shortOfDescriptors, .userIsFull:
-            """
-            HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nCache-Control: no-store\r\nRetry-After: 1\r\n\
-            Connection: close\r\n\r\n
-            """
-        }
+    func text(of refusal: ClientRefusal) -> String {
+        let isDenied = refusal == .denied
+        let status = isDenied ? "403 Forbidden" : "503 Service Unavailable\r\nRetry-After: 1"
+        return "HTTP/1.1 \(status)\r\nDate: \(String(decoding: date, as: UTF8.self))\r\nContent-Length: 0\r\n"
+            + "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
     }
 
     /// Now, as an HTTP date: made once a second.

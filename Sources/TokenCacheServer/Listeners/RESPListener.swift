@@ -45,7 +45,7 @@ final class RESPListener: ListenerProtocol {
 
     func open(_ client: AcceptedClient) -> any ClientSession { RESPSession(client, self, server) }
 
-    func text(of refusal: ClientRefusal) -> StaticString {
+    func text(of refusal: ClientRefusal) -> String {
         switch refusal {
         case .denied: "-NOPERM this user may not use the daemon (access)\r\n"
         case .full: "-OVERLOADED the daemon serves as many clients as it may (limits.max-clients)\r\n"

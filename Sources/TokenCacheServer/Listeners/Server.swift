@@ -177,8 +177,8 @@ final class Server {
         logger.warning(message, metadata: metadata.merging(["suppressed": "\(suppressed)"]) { first, _ in first })
     }
 
-    private func reject(_ descriptor: Int32, _ text: StaticString) {
-        _ = send(descriptor, text.utf8Start, text.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
+    private func reject(_ descriptor: Int32, _ text: String) {
+        _ = Array(text.utf8).withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
         Glibc.close(descriptor)
     }
 

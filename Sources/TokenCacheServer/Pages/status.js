@@ -93,7 +93,7 @@ function show(status) {
     const made = element("div", undefined, "problem");
     made.append(element("strong", problem.text));
     if (problem.remedy) made.append(element("div", problem.remedy));
-    if (problem.since !== null) made.append(element("small", `last seen ${span(problem.since)} ago`));
+    if (problem.since !== null) made.append(element("small", `for ${span(problem.since)}`));
     return made;
   }));
 
@@ -122,6 +122,14 @@ function show(status) {
     [one.command], [short(one.calls), "n"], [short(one.failed), one.failed ? "n bad" : "n"],
     [duration(one.p50), "n"], [duration(one.p99), "n"], [duration(one.p999), "n"],
   ]));
+
+  byId("lately").hidden = !status.faults.length;
+  fill("faults", status.faults.map((fault) => [
+    [`${span(fault.last)} ago${fault.count > 1 && fault.since > fault.last ? `, since ${span(fault.since)} ago` : ""}`], [fault.place],
+    [fault.remedy ? `${fault.text}: ${fault.remedy}` : fault.text, "wide"], [short(fault.count), "n"],
+  ]));
+  byId("warned").hidden = !status.warnings.length;
+  byId("warnings").replaceChildren(...status.warnings.map((warning) => element("li", warning, "warning")));
 
   const tokens = Object.entries(status.tokens);
   const most = Math.max(1, ...tokens.map(([, number]) => number));

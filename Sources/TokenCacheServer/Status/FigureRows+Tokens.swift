@@ -1,4 +1,5 @@
 internal import TokenCache
+internal import Tokens
 
 extension Figure {
     static let tokens: [Figure] = [
@@ -23,10 +24,19 @@ extension Figure {
         .counter(.tokens, "recoveries", "lost successors that were told again") { $0.tokens.recoveries },
         .counter(.tokens, "replays", "`tokens_validated_replayed`") { $0.tokens.replayed }.forInfoOnly,
         .counter(.tokens, "touches", "accesses that were written down") { $0.tokens.touches },
-        .counter(.tokens, "sessions_ended", "sessions that this daemon ended") { $0.tokens.ended },
-        .counter(.tokens, "sessions_ended_by_limit", "of them, because their subject has too many") {
-            $0.tokens.endedByLimit
+        .counter(.tokens, "sessions_ended", "sessions that this daemon ended") {
+            $0.tokens.ended.values.reduce(0, &+)
+        }.forInfoOnly,
+        .counter(.tokens, "sessions_ended_by_logout", "of them, by REVOKE") { $0.tokens.ended[.logout] ?? 0 },
+        .counter(.tokens, "sessions_ended_by_logout_all", "by REVOKEALL") { $0.tokens.ended[.logoutAll] ?? 0 },
+        .counter(.tokens, "sessions_ended_by_login", "by LOGIN of another subject") { $0.tokens.ended[.login] ?? 0 },
+        .counter(.tokens, "sessions_ended_by_replay", "because a retired token came back") {
+            $0.tokens.ended[.replay] ?? 0
         },
+        .counter(.tokens, "sessions_ended_by_limit", "because their subject has too many") {
+            $0.tokens.ended[.limit] ?? 0
+        },
+        .counter(.tokens, "sessions_ended_by_admin", "by an admin") { $0.tokens.ended[.admin] ?? 0 },
         .counter(.tokens, "logins_refused_by_limit", "ISSUE and LOGIN of a subject that has as many as it may") {
             $0.tokens.refusedByLimit
         },

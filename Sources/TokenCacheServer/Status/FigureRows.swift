@@ -75,7 +75,7 @@ extension Figure {
         }.forInfoOnly,
         .counter(.stats, "keyspace_hits", "`near_cache_hits`") { $0.near.hits }.forInfoOnly,
         .counter(.stats, "keyspace_misses", "`near_cache_misses`") { $0.near.misses }.forInfoOnly,
-        .counter(.stats, "evicted_keys", "`near_cache_evictions`") { $0.near.evictions }.forInfoOnly,
+        .counter(.stats, "evicted_keys", "`near_cache_dropped_by_eviction`") { $0.near.evicted }.forInfoOnly,
         .counter(.stats, "total_net_input_bytes", "read from clients", .bytes) { $0.server.counters.inputBytes },
         .counter(.stats, "total_net_output_bytes", "sent to clients", .bytes) { $0.server.counters.outputBytes },
         .counter(.stats, "rejected_connections", "clients turned away: there were too many") {
@@ -206,11 +206,21 @@ extension Figure {
         .counter(.nearCache, "near_cache_invalidations", "messages of Redis about changed keys") {
             $0.near.invalidations
         },
-        .counter(.nearCache, "near_cache_invalidated", "sessions that were dropped for them") { $0.near.invalidated },
+        .counter(.nearCache, "near_cache_dropped_by_invalidation", "sessions that were dropped for them") {
+            $0.near.invalidated
+        },
+        .counter(.nearCache, "near_cache_dropped_by_write", "dropped because this daemon changed them") {
+            $0.near.overwritten
+        },
+        .counter(.nearCache, "near_cache_dropped_by_flush", "dropped with all the others, or all of some slots") {
+            $0.near.flushed
+        },
+        .counter(.nearCache, "near_cache_dropped_by_eviction", "dropped to make room for others") {
+            $0.near.evicted
+        },
         .counter(.nearCache, "near_cache_flushes", "times that all were dropped; in a cluster, all of some slots") {
             $0.near.flushes
         },
-        .counter(.nearCache, "near_cache_evictions", "sessions that others took the place of") { $0.near.evictions },
         .counter(.nearCache, "near_cache_stale_answers", "answers while Redis did not (`near-cache.serve-stale`)") {
             $0.near.staleAnswers
         },
@@ -225,9 +235,8 @@ extension Figure.Source {
     fileprivate var uptime: Int { Int(environment.startedAt.duration(to: .now()).components.seconds) }
 
     /// The later one of what ended a connection and of what somebody was told.
-    fileprivate var lastFault: ReportedFault? {
-        let lost = node.counters.lastFault.map { ReportedFault(reason: $0.description, at: $0.at) }
-        return [lost, dispatcher.service.lastFault].compactMap { $0 }.max { $0.at < $1.at }
+    fileprivate var lastFault: FaultHistory.Entry? {
+        [node.counters.faults.last, dispatcher.service.faultHistory.last].compactMap { $0 }.max { $0.at < $1.at }
     }
 }
 

@@ -110,22 +110,23 @@ struct MetricsText {
             ])
     }
 
-    /// Counters of one kind each under a name of its own; those of `tokens_validated_…` are one family.
+    /// Figures under a name of their own each; those of a group are one family, with a label.
     private mutating func figures(_ source: Figure.Source) {
-        let group = "tokens_validated_"
-        var verdicts: [Sample] = []
+        var grouped = [[Sample]](repeating: [], count: FigureGroup.all.count)
         for figure in Figure.all where figure.isMetric {
             guard let value = figure.metricValue(figure.read(source)) else { continue }
-            let name = "\(figure.name)"
-            if name.hasPrefix(group) {
-                verdicts.append(Sample(labels: [("status", String(name.dropFirst(group.count)))], value: value))
+            if let (index, label) = figure.group {
+                let name = FigureGroup.all[index].label
+                grouped[index].append(Sample(labels: [(name, label)], value: value))
             } else {
                 family(
                     figure.metricName, figure.kind == .counter ? .counter : .gauge, "\(figure.help)",
                     [Sample(value: value)])
             }
         }
-        family("tokencached_tokens_validated_total", .counter, "tokens that were judged, by status", verdicts)
+        for (group, samples) in zip(FigureGroup.all, grouped) {
+            family("tokencached_\(group.name)_total", .counter, "\(group.help)", samples)
+        }
     }
 
     private mutating func commands(_ source: Figure.Source) {
@@ -210,6 +211,27 @@ struct MetricsText {
     }
 }
 
+/// Counters of INFO that are one for Prometheus, with a label: what their names end in.
+struct FigureGroup: Sendable {
+    /// What the names of its figures begin with.
+    let prefix: StaticString
+    let name: StaticString
+    let label: StaticString
+    let help: StaticString
+
+    static let all = [
+        FigureGroup(
+            prefix: "tokens_validated_", name: "tokens_validated", label: "status",
+            help: "tokens that were judged, by status"),
+        FigureGroup(
+            prefix: "sessions_ended_by_", name: "sessions_ended", label: "reason",
+            help: "sessions that this daemon ended, by reason"),
+        FigureGroup(
+            prefix: "near_cache_dropped_by_", name: "near_cache_dropped", label: "cause",
+            help: "sessions that left the near cache, by cause"),
+    ]
+}
+
 /// What is told of each Redis server.
 struct NodeMetric: Sendable {
     let name: StaticString
@@ -252,6 +274,13 @@ struct NodeMetric: Sendable {
 }
 
 extension Figure {
+    /// The place of its group in `FigureGroup.all`, and its label there; nil for most.
+    var group: (index: Int, label: String)? {
+        let name = "\(name)"
+        guard let index = FigureGroup.all.firstIndex(where: { name.hasPrefix("\($0.prefix)") }) else { return nil }
+        return (index, String(name.dropFirst("\(FigureGroup.all[index].prefix)".count)))
+    }
+
     /// Whether Prometheus is told of it: words are not, nor what is there for Redis's tools or told of each server.
     var isMetric: Bool { kind != .text && !isForInfoOnly }
 

@@ -25,6 +25,7 @@ struct MetricsTests {
             _ = try client.call("TOKEN.VALIDATE", TokenText.random())
             _ = try client.call("TOKEN.VALIDATE")
             _ = try site.http().get("/auth", [cookie(token)])
+            _ = try client.call("TOKEN.REVOKE", try site.login())
             let answer = try site.http().get("/metrics")
             #expect(answer["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8")
             let samples = try samples(answer.body)
@@ -34,6 +35,12 @@ struct MetricsTests {
             #expect(samples["tokencached_tokens_validated_total{status=\"valid\"}"] == 6)
             #expect(samples["tokencached_tokens_validated_total{status=\"unknown\"}"] == 1)
             #expect(samples["tokencached_http_auth_accepted_total"] == 1)
+            #expect(samples["tokencached_sessions_ended_total{reason=\"logout\"}"] == 1)
+            #expect(samples["tokencached_sessions_ended_total{reason=\"limit\"}"] == 0)
+            let causes = ["eviction", "flush", "invalidation", "write"]
+            #expect(
+                samples.keys.filter { $0.hasPrefix("tokencached_near_cache_dropped_total") }.sorted()
+                    == causes.map { "tokencached_near_cache_dropped_total{cause=\"\($0)\"}" })
             #expect(samples["tokencached_command_duration_seconds_count{\(validate)}"] == 6)
             #expect(samples["tokencached_command_duration_seconds_bucket{\(validate),le=\"+Inf\"}"] == 6)
             let buckets = samples.filter { $0.key.hasPrefix("tokencached_command_duration_seconds_bucket{\(validate)") }
@@ -108,6 +115,9 @@ struct MetricsTests {
                 return text.contains("maxmemory-policy is allkeys-lru") ? text : nil
             }
             #expect(status.contains("\"remedy\":\"CONFIG SET maxmemory-policy noeviction"))
+            // The connection that was cut is over, and still told.
+            #expect(status.contains("\"faults\":[{\"place\":\"Redis at "), "\(status)")
+            #expect(status.contains("\"warnings\":[]"))
             let ready = try site.http().get("/readyz")
             #expect(ready.status == 503 && ready.body.contains("noeviction"))
         }
