@@ -134,6 +134,7 @@ test-servers: build-packages test-packages
 
 # Optimised: a life of ten seconds takes some ten milliseconds. A folder of its own, for other flags.
 SIMULATE = -c release --scratch-path $(BUILD)-simulate -Xswiftc -enable-testing
+simulate bench-tls bench-index: export TOKENCACHED_THREADS = 1
 simulate: build-packages test-packages
 	$(SWIFT) build $(SIMULATE) --build-tests
 	SIMULATOR_SEEDS=$(SEEDS) SIMULATOR_FIRST_SEED=$(FIRST_SEED) Tests/swift-test $(SIMULATE) --skip-build \
@@ -215,6 +216,7 @@ bench-tls: build-packages test-packages
 
 bench-http: http-packages bench-packages build
 	Tests/HTTPBench/bench.py --programs $(abspath $(RELEASEDIR))
+	Tests/HTTPBench/beside.py --programs $(abspath $(RELEASEDIR))
 
 bench-index: build-packages test-packages
 	$(SWIFT) build $(SIMULATE) --build-tests

@@ -19,12 +19,17 @@ extension TokenService {
         _ text: UnsafeRawBufferPointer, _ signals: Signals, isNavigation: Bool = true, at arrival: MonotonicInstant,
         _ done: @autoclosure () -> Completion<Verdict>
     ) throws(ServiceFault) -> KnownAnswer {
+        var found = Found()
+        if let session = hit(digits: text, signals, isNavigation: isNavigation, at: arrival, &found) {
+            return .hit(session)
+        }
         guard let token = SessionToken(text: text) else {
             return try validate(
                 Presented(try credential(text), signals), isNavigation: isNavigation, at: arrival, done())
         }
-        var found = Found()
-        if let session = hit(token, signals, needsData: false, isNavigation: isNavigation, at: arrival, &found) {
+        if let entry = found.entry, entry.pointee.isConfirmedCurrent(token.verifier),
+            let session = accepted(signals, entry, needsData: false, isNavigation: isNavigation, now: found.now)
+        {
             return .hit(session)
         }
         return try ask(Presented(.session(token), signals), isNavigation: isNavigation, at: arrival, found, done())
@@ -71,11 +76,7 @@ extension TokenService {
         }
         if request.isLook {
             // A hit may record the access.
-            if let sessions, sessions.isFresh(token.sid, at: arrival), let now = store.clock(at: arrival),
-                let entry = sessions.entry(token.sid)
-            {
-                found = Found(entry: entry, now: now)
-            }
+            _ = entry(token.sid, at: arrival, &found)
         } else if let session = hit(
             token, presented.signals, needsData: request.needsData, isNavigation: request.isNavigation, at: arrival,
             &found)
@@ -117,10 +118,7 @@ extension TokenService {
                 case .refused(let refusal): return .refused(refusal)
                 }
             }
-            guard let sessions, sessions.isFresh(guest.sid, at: arrival), let now = store.clock(at: arrival),
-                let entry = sessions.entry(guest.sid)
-            else { return .asked }
-            found = Found(entry: entry, now: now)
+            guard entry(guest.sid, at: arrival, &found) != nil else { return .asked }
             guard usesTombstones, let refusal = tombstone(found) else { return .asked }
             ledger.noteSession(guest.sid)
             return .refused(refusal)
@@ -153,28 +151,48 @@ extension TokenService {
         _ token: SessionToken, _ signals: Signals, needsData: Bool, isNavigation: Bool, at arrival: MonotonicInstant,
         _ found: inout Found
     ) -> CachedSession? {
-        guard let sessions, sessions.isFresh(token.sid, at: arrival), let now = store.clock(at: arrival),
-            let entry = sessions.entry(token.sid)
-        else { return nil }
-        guard
-            let session = acceptedSession(
-                token.verifier, signals, entry, needsData: needsData, isNavigation: isNavigation, now: now)
-        else {
-            found = Found(entry: entry, now: now)
+        guard let entry = entry(token.sid, at: arrival, &found), entry.pointee.isConfirmedCurrent(token.verifier) else {
             return nil
         }
-        sessions.countHit()
-        counters.valid &+= 1
-        return session
+        return accepted(signals, entry, needsData: needsData, isNavigation: isNavigation, now: found.now)
     }
 
-    /// The current token, confirmed, within its limits and not due to rotate.
+    /// The same for a token's text: its verifier is compared as it came, and not decoded. What is no token, or has digits in
+    /// upper case, is nil.
     @inline(__always)
-    private func acceptedSession(
-        _ verifier: Verifier, _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool,
-        isNavigation: Bool, now: UnixMilliseconds
+    private func hit(
+        digits: UnsafeRawBufferPointer, _ signals: Signals, isNavigation: Bool, at arrival: MonotonicInstant,
+        _ found: inout Found
     ) -> CachedSession? {
-        guard entry.pointee.isConfirmedCurrent(verifier), !needsData || entry.pointee.keepsData else { return nil }
+        guard digits.count == SessionToken.textLength, let base = digits.baseAddress else { return nil }
+        let sidLength = SessionID.byteCount &* 2
+        var sid = SessionID()
+        guard
+            sid.withUnsafeMutableBytes({ Hex.decode(UnsafeRawBufferPointer(start: base, count: sidLength), into: $0) }),
+            let entry = entry(sid, at: arrival, &found), entry.pointee.isConfirmedCurrent(digits: base + sidLength)
+        else { return nil }
+        return accepted(signals, entry, needsData: false, isNavigation: isNavigation, now: found.now)
+    }
+
+    /// Where a session is, if what is here of it may be believed.
+    @inline(__always)
+    private func entry(
+        _ sid: SessionID, at arrival: MonotonicInstant, _ found: inout Found
+    ) -> UnsafeMutablePointer<NearCacheEntry>? {
+        guard let sessions, sessions.isFresh(sid, at: arrival), let now = store.clock(at: arrival),
+            let entry = sessions.entry(sid)
+        else { return nil }
+        found = Found(entry: entry, now: now)
+        return entry
+    }
+
+    /// The session of its current token, confirmed, if that is within its limits and not due to rotate. Counted.
+    @inline(__always)
+    private func accepted(
+        _ signals: Signals, _ entry: UnsafeMutablePointer<NearCacheEntry>, needsData: Bool, isNavigation: Bool,
+        now: UnixMilliseconds
+    ) -> CachedSession? {
+        guard !needsData || entry.pointee.keepsData else { return nil }
         let times = entry.pointee.times
         var session = CachedSession(entry, times, now: now)
         guard session.untilIdle > 0, !times.isRotationDue(policy, isNavigation: isNavigation, now: now) else {
@@ -194,6 +212,8 @@ extension TokenService {
                 touchLater(session.sid, interval: policy.touchInterval(idle: entry.pointee.idle))
             }
         }
+        sessions?.countHit()
+        counters.valid &+= 1
         return session
     }
 

@@ -106,10 +106,10 @@ extension TokenService {
         _ done: @escaping Completion<Judged<Int>>
     ) {
         let done: Completion<Judged<Int>> = { [self] result in
-            switch result {
-            case .failure: forgetAll(of: subject, but: except?.sid)
-            case .success(.accepted): sessions?.distrust(subject: subject, at: store.instant)
-            case .success(.refused): break
+            // Nor are they served from here where Redis did not say that the end has come.
+            if case .success(.refused) = result {
+            } else {
+                sessions?.distrust(subject: subject, but: except?.sid, at: store.instant)
             }
             done(result)
         }

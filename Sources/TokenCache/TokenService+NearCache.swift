@@ -76,13 +76,6 @@ extension TokenService {
     /// An own write on the session: nothing known of it before may answer any more.
     func forget(_ sid: SessionID) { sessions?.forget(sid) }
 
-    /// The end of a subject's sessions was asked for, and Redis did not say that it has come: those that are here are not
-    /// served any more without it.
-    func forgetAll(of subject: [UInt8], but spared: SessionID?) {
-        guard let sessions, sessions.mayServeAnyStale(at: store.instant) else { return }
-        sessions.cache.dropSubject(subject, but: spared)
-    }
-
     /// For INFO.
     public var nearCacheCounters: NearCacheCounters { sessions?.currentCounters ?? NearCacheCounters() }
 }

@@ -29,6 +29,25 @@ public enum Hex {
         return (halves[0] | halves[1]) & 0x8080_8080_8080_8080 == 0
     }
 
+    /// Whether `text` is `count` bytes in lower-case digits, twice as many; no branch depends on either. `count` is a
+    /// multiple of 8.
+    @inlinable @inline(__always)
+    public static func isText(_ text: UnsafeRawPointer, of bytes: UnsafeRawPointer, count: Int) -> Bool {
+        var difference = SIMD8<UInt16>()
+        var offset = 0
+        while offset < count {
+            let words = SIMD8<UInt16>(
+                truncatingIfNeeded: bytes.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt8>.self))
+            let digits = (words &>> 4 | words &<< 8) & 0x0F0F
+            let isLetter = (digits &+ 0x0606) &>> 4 & 0x0101
+            let characters = digits &+ 0x3030 &+ isLetter &* 39
+            difference |= characters ^ text.loadUnaligned(fromByteOffset: offset &* 2, as: SIMD8<UInt16>.self)
+            offset &+= 8
+        }
+        let halves = unsafeBitCast(difference, to: SIMD2<UInt64>.self)
+        return halves[0] | halves[1] == 0
+    }
+
     /// Lower-case hex of `bytes`.
     public static func encode(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: bytes.count * 2) { output, count in

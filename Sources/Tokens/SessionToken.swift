@@ -40,6 +40,9 @@ public struct SessionID: FixedBytes, Hashable, CustomStringConvertible {
 /// On the wire 128 lower-case hex digits. Accepted on input: hex in either case, with or without `0x`, and
 /// base64url (86 characters). A secret: it prints as its `sid` alone.
 public struct SessionToken: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
+    /// Digits of a token on the wire.
+    public static var textLength: Int { 128 }
+
     public var sid: SessionID
     public var verifier: Verifier
 
@@ -54,7 +57,7 @@ public struct SessionToken: Equatable, Sendable, CustomStringConvertible, Custom
         var verifier = Verifier()
         let digits = Hexadecimal.digits(of: text)
         switch digits.count {
-        case 128:
+        case Self.textLength:
             // Both halves in any case: how long it takes tells nothing of the verifier.
             let selector = UnsafeRawBufferPointer(rebasing: digits[..<32])
             let secret = UnsafeRawBufferPointer(rebasing: digits[32...])

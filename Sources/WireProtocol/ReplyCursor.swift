@@ -120,8 +120,10 @@ public struct ReplyCursor: ~Copyable {
         if value < group {
             leading(value)
         } else if value < group &* group {
-            leading(value / group)
-            put(Self.eightDigits(value % group) | Self.zeros, length: 8)
+            let top = value / group
+            // A moment in seconds has two digits before the last eight.
+            if top < 100 { decimal(top) } else { leading(top) }
+            put(Self.eightDigits(value &- top &* group) | Self.zeros, length: 8)
         } else {
             leading(value / (group &* group))
             put(Self.eightDigits(value / group % group) | Self.zeros, length: 8)

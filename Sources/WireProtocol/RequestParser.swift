@@ -65,6 +65,13 @@ public struct RequestParser: Sendable {
     /// Overwriting is cheaper than emptying and appending, and most requests have as many arguments as the last.
     private var filled = 0
 
+    /// What the request last returned looks like before its last argument.
+    private var shape = RequestShape()
+
+    /// What the caller knows of every request that has the last one's words but for the last of them, by which it is not
+    /// told apart: which command it names. 0 wherever the request returned has another shape than the one before.
+    public var note: UInt16 = 0
+
     /// Where the arguments of the request last returned are, relative to the start of the bytes given to `parse`.
     /// Empty for an empty request (`*0`, `*-1`, a blank line), which a server skips. Of no use from the
     /// next call on until that returns `.request`.
@@ -101,7 +108,14 @@ public struct RequestParser: Sendable {
         phase = .start
         position = 0
         scanned = 0
+        forgetShape()
         arguments.removeAll(keepingCapacity: true)
+    }
+
+    @inline(__always)
+    private mutating func forgetShape() {
+        shape = RequestShape()
+        note = 0
     }
 
     /// Looks for one request at the start of `bytes`.
@@ -113,6 +127,9 @@ public struct RequestParser: Sendable {
     public mutating func parse(_ bytes: UnsafeMutableRawBufferPointer) -> Outcome {
         guard bytes.count > 0 else { return .incomplete }
         if phase == .start {
+            // Most requests are as the one before, but for their token: then `arguments` are where they were.
+            if shape.isRepeated(at: UnsafeRawBufferPointer(bytes)) { return .request(length: shape.length) }
+            forgetShape()
             if arguments.capacity > Self.keptArguments { arguments = [] }
             filled = 0
             let isArray = bytes[0] == ASCII.asterisk
@@ -166,6 +183,9 @@ public struct RequestParser: Sendable {
         }
         if filled < arguments.count { arguments.removeLast(arguments.count - filled) }
         phase = .start
+        if let last = arguments.last {
+            shape = RequestShape(UnsafeRawBufferPointer(rebasing: bytes[..<position]), before: last.lowerBound)
+        }
         return .request(length: position)
     }
 

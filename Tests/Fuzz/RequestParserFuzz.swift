@@ -46,6 +46,10 @@ private func parse(_ stream: UnsafeRawBufferPointer, pieces: () -> Int) -> Outco
                 if let first = parser.arguments.first {
                     outcome.add(look(copy, first, parser.arguments.dropFirst().first))
                 }
+                // A request that repeats the shape of the one before is read as a parser reads it that knows of none.
+                var anew = RequestParser(limits: limits)
+                if anew.parse(copy) != .request(length: length) || anew.arguments != parser.arguments { abort() }
+                checkNote(copy, &parser)
                 start += length
             }
         }
@@ -61,6 +65,16 @@ private func look(_ bytes: UnsafeMutableRawBufferPointer, _ first: Range<Int>, _
     let name = UnsafeRawBufferPointer(rebasing: bytes[first])
     let other = second.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
     return names.lookup(first: name, second: other).map { UInt64($0.index) } ?? 255
+}
+
+/// Notes the name that a request was found to have, as a server does; what was noted before must be that.
+private func checkNote(_ bytes: UnsafeMutableRawBufferPointer, _ parser: inout RequestParser) {
+    guard let first = parser.arguments.first else { return }
+    let second = parser.arguments.dropFirst().first.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
+    let found = names.lookup(first: UnsafeRawBufferPointer(rebasing: bytes[first]), second: second)
+    let note = found.map { $0.words < parser.arguments.count ? UInt16($0.index + 1) : 0 } ?? 0
+    if parser.note != 0, parser.note != note { abort() }
+    parser.note = note
 }
 
 /// The entry point of libFuzzer. Aborts if the same bytes give different outcomes.

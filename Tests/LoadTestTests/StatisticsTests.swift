@@ -1,3 +1,4 @@
+import Glibc
 import Histogram
 import Testing
 
@@ -94,6 +95,13 @@ struct StatisticsTests {
         let rest = "S 1 2 3 0 -1 4194560 5 6 7 8 150 50 0 0 20 0 1 0 99 1000 10"
         #expect(ProcessAccounting.parseCPUSeconds("7 (a) b) \(rest)", ticksPerSecond: 100) == 2)
         #expect(ProcessAccounting.parseCPUSeconds("7 (x", ticksPerSecond: 100) == nil)
+        #expect(ProcessAccounting.parseScheduledSeconds("1500000000 12 3\n") == 1.5)
+        #expect(ProcessAccounting.parseScheduledSeconds("") == nil)
+        // What a process is told of itself grows with what it does.
+        let before = ProcessAccounting.cpuSeconds(of: getpid()) ?? .infinity
+        let end = ContinuousClock.now + .milliseconds(50)
+        while ContinuousClock.now < end {}
+        #expect((ProcessAccounting.cpuSeconds(of: getpid()) ?? 0) > before)
     }
 
     @Test("cores: apart where there are two, a third for the store, nothing held with one")

@@ -182,6 +182,29 @@ struct PartialRecordTests {
         #expect(entry.isConfirmedCurrent(verifier), "the current token was presented and is not known")
     }
 
+    @Test("digits are the current token's exactly where what they mean is; in upper case they are for the plain way")
+    func digits() throws {
+        var random = SeededRandom(seed: 5)
+        for round in 0..<2_000 {
+            let verifier: Verifier = random.fixed()
+            var record = SessionRecord.fresh()
+            if round % 7 == 0 { record.confirmedAt = nil }
+            let known = round % 5 == 0 ? nil : verifier
+            var entry = try #require(NearCacheEntry(record, sid: SessionID(), verifier: known, details: nil))
+            var text = verifier.withUnsafeBytes { Hex.encode($0) }
+            let isChanged = round % 3 == 0
+            if isChanged {
+                text[Int.random(in: 0..<text.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            var meant = Verifier()
+            let isHex = text.withUnsafeBytes { text in meant.withUnsafeMutableBytes { Hex.decode(text, into: $0) } }
+            let plain = isHex && !text.contains(where: { (65...70).contains($0) }) && entry.isConfirmedCurrent(meant)
+            let found = text.withUnsafeBytes { $0.baseAddress.map { entry.isConfirmedCurrent(digits: $0) } }
+            #expect(found == plain, "round \(round)")
+            #expect(plain == (known != nil && record.confirmedAt != nil) || isChanged)
+        }
+    }
+
     @Test("a history comes back from its block as it was put in", arguments: 0..<8)
     func histories(_ seed: UInt64) throws {
         var life = try Life(seed: seed)

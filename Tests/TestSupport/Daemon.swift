@@ -117,6 +117,9 @@ public final class Daemon: Sendable {
     /// Ends it as an operator does and demands exit status 0.
     public func stop() throws {
         guard ended == nil else { return }
+        // What is built to be released counts references without atomic instructions.
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task").count) ?? 1
+        guard threads == 1 else { throw HarnessFailure("\(name) has \(threads) threads: the daemon is built for one") }
         signal(SIGTERM)
         let end = try wait()
         guard end == .exited(0) else { throw HarnessFailure("\(name) ended with \(end): \(log.suffix(1500))") }

@@ -20,6 +20,34 @@ struct TextEncodingTests {
         }
     }
 
+    @Test("text is compared with bytes as if it had been decoded, and in lower case only", arguments: [8, 16, 48])
+    func textOfBytes(count: Int) {
+        for round in 0..<256 {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ round) }
+            let text = bytes.withUnsafeBytes { Hex.encode($0) }
+            #expect(isText(text, of: bytes))
+            // Every other character at one place, every place in turn.
+            let place = round % text.count
+            var changed = text
+            for character in UInt8.min...UInt8.max where character != text[place] {
+                changed[place] = character
+                guard !isText(changed, of: bytes) else {
+                    Issue.record("\(character) at \(place) passes for \(text[place])")
+                    return
+                }
+            }
+        }
+    }
+
+    private func isText(_ text: [UInt8], of bytes: [UInt8]) -> Bool {
+        text.withUnsafeBytes { text in
+            bytes.withUnsafeBytes { bytes in
+                guard let digits = text.baseAddress, let start = bytes.baseAddress else { return false }
+                return Hex.isText(digits, of: start, count: bytes.count)
+            }
+        }
+    }
+
     @Test("every foreign character at every place of hex is refused", arguments: [16, 32, 128])
     func foreignCharactersInHex(length: Int) {
         let good = [UInt8](repeating: UInt8(ascii: "a"), count: length)

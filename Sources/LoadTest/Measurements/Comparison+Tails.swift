@@ -62,8 +62,11 @@ extension Comparison {
         mixed.duration = .milliseconds(Int64(plan.latencySeconds * 500))
         for round in 1...Self.mixedRounds {
             progress.phase("the mix at half of it, round \(round)", isStep: true)
+            var hits = mixed
+            hits.workload = .validate
+            let alone = try WorkloadRun(hits, progress: Progress(isWanted: false)).measure().0
             let measured = try WorkloadRun(mixed, progress: Progress(isWanted: false)).measure().0
-            if let hits = measured.hitLatency, hits.p50 > 0 { result.mixedTails.append(hits.p99 / hits.p50) }
+            if let tail = MixedTail(measured.hitLatency, alone: alone.latency) { result.mixedTails.append(tail) }
             result.mixed = measured
         }
     }

@@ -54,6 +54,23 @@ public struct FigureResult: Codable, Sendable {
     }
 }
 
+/// Hits in the mix, to hits alone at the same rate in the same round.
+public struct MixedTail: Codable, Sendable {
+    public var p90: Double
+    public var p99: Double
+
+    /// Nil where one of them was not measured.
+    init?(_ hits: LatencySummary?, alone: LatencySummary?) {
+        guard let hits, let alone, alone.p90 > 0, alone.p99 > 0 else { return nil }
+        self.init(p90: hits.p90 / alone.p90, p99: hits.p99 / alone.p99)
+    }
+
+    init(p90: Double, p99: Double) {
+        self.p90 = p90
+        self.p99 = p99
+    }
+}
+
 /// What a comparison measured.
 public struct ComparisonResult: Codable, Sendable {
     public var rounds: Int
@@ -69,8 +86,8 @@ public struct ComparisonResult: Codable, Sendable {
     public var latencies: [LatencyRow] = []
     /// 94 % hits, 5 % misses, 1 % rotations at half of what the daemon can do.
     public var mixed: WorkloadResult?
-    /// p99 to p50 of each of its rounds; `mixed` is the last one.
-    public var mixedTails: [Double] = []
+    /// Of each of its rounds; `mixed` is the last one.
+    public var mixedTails: [MixedTail] = []
     public var mixedSaturation: Double?
     /// Of the cores that were used, while nothing ran there; nil where the kernel chose them.
     public var stalls: MachineStalls?

@@ -19,6 +19,7 @@ public final class TestBed {
         folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         self.programs = programs
         self.cores = cores
+        ProcessAccounting.goFirst()
     }
 
     deinit { end() }

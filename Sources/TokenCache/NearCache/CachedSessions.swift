@@ -97,11 +97,6 @@ final class CachedSessions {
         router.mayServeStale(keys.session(sid), at: now, isUnanswered: isUnanswered)
     }
 
-    /// Whether any server's sessions may.
-    func mayServeAnyStale(at now: MonotonicInstant) -> Bool {
-        router.nodes.contains { $0.mayServeStale(at: now, isUnanswered: true) }
-    }
-
     /// Keeps a session that was read.
     func keep(
         _ record: SessionRecord, sid: SessionID, verifier: Verifier?, data: [RecordField], policy: TokenPolicy,
@@ -155,16 +150,18 @@ final class CachedSessions {
         return ended.isEmpty || !isOfEnded(entry) ? entry : nil
     }
 
-    /// All sessions of a subject were ended, as the index had them: one that left it before, ended elsewhere, may still
-    /// be here while the feed is silent. Until Redis has told everything that was before this moment, nothing that is
-    /// here of the subject is believed.
-    func distrust(subject: [UInt8], at now: MonotonicInstant) { ended.insert(subject, at: now) }
+    /// All sessions of a subject but one were ended, as the index had them: one that left it before, ended elsewhere, may
+    /// still be here while the feed is silent. Or they were to be ended, and Redis did not answer. Until it has told
+    /// everything that was before this moment, nothing else that is here of the subject is believed. Nothing is walked over.
+    func distrust(subject: [UInt8], but spared: SessionID?, at now: MonotonicInstant) {
+        ended.insert(subject, but: spared, at: now)
+    }
 
     @inline(never)
     private func isOfEnded(_ entry: UnsafeMutablePointer<NearCacheEntry>) -> Bool {
         ended.removeAll(provedAt: router.provedAt)
         guard let details = entry.pointee.details else { return false }
-        return ended.contains(details.subject)
+        return ended.contains(details.subject, entry.pointee.sid)
     }
 
     func countHit() { counters.hits &+= 1 }

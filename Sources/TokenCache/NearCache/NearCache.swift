@@ -112,23 +112,13 @@ final class NearCache {
         return true
     }
 
-    /// Drops all sessions of a subject but the one named. Looks at every entry.
-    func dropSubject(_ subject: [UInt8], but spared: SessionID?) {
-        let kept = spared.flatMap(table.find)
-        removeAll { index, entry in
-            index != kept && entry.details?.subject.elementsEqual(subject) == true
-        }
-    }
-
     /// Drops all sessions whose slot is such a one. Looks at every entry.
-    func dropSlots(where isMeant: (Int) -> Bool) { removeAll { isMeant(Int($1.slot)) } }
-
-    private func removeAll(_ isMeant: (UInt32, NearCacheEntry) -> Bool) {
+    func dropSlots(where isMeant: (Int) -> Bool) {
         var next = oldest
         while next != Self.none {
             let index = next
             next = table[index].newer
-            if isMeant(index, table[index]) { remove(index) }
+            if isMeant(Int(table[index].slot)) { remove(index) }
         }
     }
 

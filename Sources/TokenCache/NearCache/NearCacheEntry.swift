@@ -129,6 +129,13 @@ struct NearCacheEntry: BitwiseCopyable {
         flags.isSuperset(of: .hasVerifier) && flags.isDisjoint(with: [.isPending, .isEnded]) && secret == presented
     }
 
+    /// The same, of the verifier's 96 digits as they came: false also where one of them is in upper case.
+    @inline(__always)
+    mutating func isConfirmedCurrent(digits: UnsafeRawPointer) -> Bool {
+        guard flags.isSuperset(of: .hasVerifier), flags.isDisjoint(with: [.isPending, .isEnded]) else { return false }
+        return withUnsafePointer(to: &secret) { Hex.isText(digits, of: $0, count: Verifier.byteCount) }
+    }
+
     /// Whether this is the session's current token, confirmed or pending.
     func isCurrent(_ presented: Verifier) -> Bool { flags.contains(.hasVerifier) && secret == presented }
 

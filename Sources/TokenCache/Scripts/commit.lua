@@ -53,8 +53,8 @@ end
 if not holds then return {'conflict', now, standing} end
 
 local replaces, how = ARGV[4] == '1', ARGV[10]
-local old_size = not replaces and tonumber(redis.call('HGET', key, 'k') or 0) or 0
-local size, changes, taken, sum, undo = old_size, {}, {}, nil, nil
+local old_size = data > 0 and not replaces and tonumber(redis.call('HGET', key, 'k') or 0) or 0
+local size, fields, gone, taken, sum, undo = old_size, {}, {}, {}, nil, nil
 for at = first_data, first_condition - 1, 2 do
   local name, value = ARGV[at], ARGV[at + 1]
   local field = '.' .. name
@@ -71,13 +71,14 @@ for at = first_data, first_condition - 1, 2 do
     size = size + #sum - (old and #old or -#name)
   elseif value == '' then
     if old then
-      changes[#changes + 1] = {field}
+      gone[#gone + 1] = field
       size = size - #name - #old
       taken[#taken + 1] = name
       taken[#taken + 1] = old
     end
   elseif old ~= value then
-    changes[#changes + 1] = {field, value}
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
     size = size + #value - (old and #old or -#name)
   end
 end
@@ -86,12 +87,19 @@ if size > old_size and size > tonumber(ARGV[5]) then
   return {'large', now, size}
 end
 
-if replaces then redis.call('DEL', key) end
-for at = 11, 10 + 2 * sets, 2 do redis.call('HSET', key, ARGV[at], ARGV[at + 1]) end
-for at = 11 + 2 * sets, first_data - 1 do redis.call('HDEL', key, ARGV[at]) end
-for _, change in ipairs(changes) do
-  if change[2] then redis.call('HSET', key, change[1], change[2]) else redis.call('HDEL', key, change[1]) end
+-- One call writes many fields: each call costs more than what it writes. Lua takes some thousand arguments at most.
+local function call(command, words, first, last)
+  for at = first, last, 1000 do redis.call(command, key, unpack(words, at, math.min(at + 999, last))) end
 end
-if size ~= old_size then redis.call('HSET', key, 'k', size) end
+local changed = #fields / 2 + #gone
+if replaces then redis.call('DEL', key) end
+call('HSET', ARGV, 11, 10 + 2 * sets)
+call('HDEL', ARGV, 11 + 2 * sets, first_data - 1)
+call('HDEL', gone, 1, #gone)
+if size ~= old_size then
+  fields[#fields + 1] = 'k'
+  fields[#fields + 1] = size
+end
+call('HSET', fields, 1, #fields)
 if ARGV[3] ~= '' then redis.call('PEXPIREAT', key, ARGV[3]) end
-return {'done', now, how == 'take' and taken or sum or #changes}
+return {'done', now, how == 'take' and taken or sum or changed}

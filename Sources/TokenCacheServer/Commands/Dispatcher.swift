@@ -38,17 +38,25 @@ final class Dispatcher {
         return others + clients
     }
 
+    /// What a request asks for; nil where there is no such command.
+    func name(of request: Request) -> CommandName? {
+        names.lookup(first: request[0], second: request.count > 1 ? request[1] : nil).map {
+            CommandName(index: UInt8(truncatingIfNeeded: $0.index), words: UInt8(truncatingIfNeeded: $0.words))
+        }
+    }
+
     /// Carries out one request, whose reply is written now or has its place reserved.
-    func execute(_ request: Request, from session: RESPSession, _ writer: inout ReplyWriter) {
-        let second = request.count > 1 ? request[1] : nil
-        guard let (index, words) = names.lookup(first: request[0], second: second),
-            let command = Command(rawValue: UInt8(truncatingIfNeeded: index))
-        else {
+    /// - Parameter name: of the request; nil for an unknown one.
+    func execute(
+        _ request: Request, _ name: CommandName?, from session: RESPSession, _ writer: inout ReplyWriter
+    ) {
+        guard let name, let command = Command(rawValue: name.index) else {
             statistics.unknownCommands &+= 1
             return fail("ERR", "unknown command; COMMAND DOCS lists those there are", &writer)
         }
+        let index = Int(name.index)
         session.lastCommand = command
-        let arguments = request.arguments(after: words)
+        let arguments = request.arguments(after: Int(name.words))
         guard session.role >= rows[index].role else {
             statistics.reject(command)
             let roles = "this command needs the role \(rows[index].role), this peer has \(session.role) (access)"

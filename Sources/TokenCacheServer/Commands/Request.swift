@@ -24,6 +24,30 @@ struct Request {
     func arguments(after nameWords: Int) -> Arguments { Arguments(request: self, first: nameWords) }
 }
 
+/// The command that a request names: its place in the table, and how many words its name took.
+struct CommandName {
+    let index: UInt8
+    let words: UInt8
+
+    init(index: UInt8, words: UInt8) {
+        self.index = index
+        self.words = words
+    }
+
+    /// Nil where nothing was noted.
+    @inline(__always)
+    init?(note: UInt16) {
+        guard note != 0 else { return nil }
+        self.init(index: UInt8(truncatingIfNeeded: note), words: UInt8(truncatingIfNeeded: note &>> 8))
+    }
+
+    /// What the parser keeps for requests that differ in their last word only: nothing where that is of the name.
+    @inline(__always)
+    func note(for request: Request) -> UInt16 {
+        Int(words) < request.count ? UInt16(index) | UInt16(words) &<< 8 : 0
+    }
+}
+
 /// The arguments of a command, counted from 0.
 struct Arguments {
     let request: Request

@@ -186,9 +186,13 @@ final class RESPSession: ClientSession, DescriptorHandler {
                 if error == .httpRequest { close() } else { refuse(protocolError: listener.text(of: error)) }
                 return consumed
             case .request(let length):
-                parser.withArguments { arguments in
-                    guard !arguments.isEmpty else { return }
-                    execute(Request(bytes: UnsafeRawBufferPointer(rest), ranges: arguments), listener, dispatcher)
+                let note = parser.note
+                parser.note = parser.withArguments { arguments in
+                    guard !arguments.isEmpty else { return 0 }
+                    let request = Request(bytes: UnsafeRawBufferPointer(rest), ranges: arguments)
+                    let name = CommandName(note: note) ?? dispatcher.name(of: request)
+                    execute(request, name, listener, dispatcher)
+                    return name?.note(for: request) ?? 0
                 }
                 consumed += length
                 share -= 1
@@ -197,12 +201,15 @@ final class RESPSession: ClientSession, DescriptorHandler {
         return consumed
     }
 
-    private func execute(_ request: Request, _ listener: RESPListener, _ dispatcher: Dispatcher) {
+    @inline(__always)
+    private func execute(
+        _ request: Request, _ name: CommandName?, _ listener: RESPListener, _ dispatcher: Dispatcher
+    ) {
         if replies.isEmpty {
             listener.writer.version = version
-            dispatcher.execute(request, from: self, &listener.writer)
+            dispatcher.execute(request, name, from: self, &listener.writer)
         } else {
-            queue { dispatcher.execute(request, from: self, &$0) }
+            queue { dispatcher.execute(request, name, from: self, &$0) }
         }
     }
 

@@ -202,7 +202,7 @@ struct NearCacheCostTests {
             for token in tokens.prefix(30) { _ = try other.fields("TOKEN.REVOKE", token) }
             let after = try eventually("invalidations") {
                 let facts = try NearCacheFacts(client)
-                return facts["invalidated"] - before["invalidated"] == 30 ? facts : nil
+                return facts["dropped_by_invalidation"] - before["dropped_by_invalidation"] == 30 ? facts : nil
             }
             #expect(after["enabled"] == 1 && after.isArmed)
             let (hits, misses) = (after["hits"] - before["hits"], after["misses"] - before["misses"])
@@ -210,7 +210,7 @@ struct NearCacheCostTests {
             #expect(after["entries"] - before["entries"] == 70)
             #expect(after["invalidations"] - before["invalidations"] == 30)
             #expect(after["flushes"] == before["flushes"] && after["stale_answers"] == 0)
-            #expect(after["evictions"] == 0 && after["max_bytes"] == 1 << 20)
+            #expect(after["dropped_by_eviction"] == 0 && after["max_bytes"] == 1 << 20)
             #expect(after["bytes"] > 0 && after["bytes"] <= 256 * after["entries"])
         }
     }

@@ -20,7 +20,9 @@ struct NearCacheFloodTests {
             let count = try CommandCount(world.requireServer())
             try body(client, tokens, count)
             let after = try NearCacheFacts(client)
-            #expect(after["entries"] == tokens.count + tombstones && after["evictions"] == before["evictions"])
+            #expect(
+                after["entries"] == tokens.count + tombstones
+                    && after["dropped_by_eviction"] == before["dropped_by_eviction"])
             try count.reset()
             for reply in try client.pipeline(tokens.map { ["TOKEN.VALIDATE", $0] }) {
                 #expect(try Fields(reply).status == "valid")
@@ -86,7 +88,7 @@ struct NearCacheFloodTests {
                 let facts = try NearCacheFacts(client)
                 #expect(facts["bytes"] <= facts["max_bytes"])
             }
-            #expect(try NearCacheFacts(client)["evictions"] > 0)
+            #expect(try NearCacheFacts(client)["dropped_by_eviction"] > 0)
             let count = try CommandCount(world.requireServer())
             for reply in try client.pipeline(hot.map { ["TOKEN.VALIDATE", $0] }) {
                 #expect(try Fields(reply).status == "valid")
@@ -111,7 +113,7 @@ struct NearCacheFloodTests {
                 let facts = try NearCacheFacts(client)
                 #expect(facts["bytes"] <= facts["max_bytes"])
             }
-            #expect(try NearCacheFacts(client)["evictions"] > 0)
+            #expect(try NearCacheFacts(client)["dropped_by_eviction"] > 0)
             let count = try CommandCount(world.requireServer())
             for reply in try client.pipeline(hot.map { ["TOKEN.VALIDATE", $0] }) {
                 #expect(try Fields(reply).status == "valid")
