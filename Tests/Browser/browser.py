@@ -60,6 +60,10 @@ class Browser:
     def burst(self, count):
         return self.driver.execute_async_script("burst(arguments[0]).then(arguments[1])", count)
 
+    def end_poll(self):
+        """What came of all bursts of the tab that polls."""
+        return self.driver.execute_async_script("polled.then(arguments[0]); window.polls = false")
+
     def new_tab(self, address):
         self.driver.switch_to.new_window("tab")
         self.go(address)

@@ -23,18 +23,22 @@ CACHE_CONTROL = {"/silent": None, "/kept": "private, max-age=600", "/api/who": "
 Request = collections.namedtuple("Request", "method path query fetch_site fetch_mode token sid subject")
 
 SCRIPT = """
-// So many requests at once. Gives what came of each: status, and whom the site took us for.
+// So many requests at once. Gives what came of each: status, how long it took, and whom the site took us for.
 const ask = async n => {
+    const begun = performance.now();
     const answer = await fetch(`/api/who?n=${n}`, {
         cache: 'no-store', method: n % 4 ? 'GET' : 'POST', body: n % 4 ? undefined : 'n=1'});
-    return {status: answer.status, ...(answer.ok ? await answer.json() : {})};
+    return {status: answer.status, seconds: (performance.now() - begun) / 1000, ...(answer.ok ? await answer.json() : {})};
 };
 const burst = count => Promise.all([...Array(count).keys()].map(n => ask(n).catch(error => ({status: `${error}`}))));
 // For a tab in the background: bursts until it is told to stop, each some milliseconds after the one before.
-const poll = async (count, pause) => {
-    window.seen = [];
-    for (window.polls = true; window.polls; await new Promise(done => setTimeout(done, pause))) seen.push(...await burst(count));
-    window.polls = null;
+const poll = (count, pause) => {
+    window.polls = true;
+    window.polled = (async () => {
+        const seen = [];
+        for (; window.polls; await new Promise(done => setTimeout(done, pause))) seen.push(...await burst(count));
+        return seen;
+    })();
 };
 """
 
@@ -49,7 +53,7 @@ class Site:
 
     def __call__(self, environ, start_response):
         # A worker per request, as php-fpm would have it; each with a connection of its own.
-        worker = sessions.Sessions(self.socket)
+        worker = sessions.Sessions(self.socket, timeout=10)
         path = environ["PATH_INFO"]
         visitor = sessions.Visitor(worker, self.cookie, environ.get("HTTP_COOKIE", ""))
         site, mode, sid, subject = (
