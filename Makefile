@@ -20,7 +20,7 @@ FIRST_SEED   ?= 1
 # Seconds of load on nginx that asks the daemon, in test-http; the long form is an hour.
 LOAD_SECONDS ?= 20
 # Requests of browsers while tokens rotate, in test-browser.
-BROWSER_REQUESTS ?= 1000
+BROWSER_REQUESTS ?= 600
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
