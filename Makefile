@@ -19,6 +19,8 @@ SEEDS        ?= 100000
 FIRST_SEED   ?= 1
 # Seconds of load on nginx that asks the daemon, in test-http; the long form is an hour.
 LOAD_SECONDS ?= 20
+# Requests of browsers while tokens rotate, in test-browser.
+BROWSER_REQUESTS ?= 600
 # Seconds per fuzz target.
 FUZZ_SECONDS ?= 300
 
@@ -33,6 +35,7 @@ WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-p
 # What makes and judges the Debian packages.
 DEB_PACKAGES   = debhelper dpkg-dev fakeroot lintian
 HTTP_PACKAGES  = redis-server python3 nginx haproxy caddy prometheus prometheus-redis-exporter curl wrk gcc
+BROWSER_PACKAGES = redis-server python3 python3-venv nginx openssl chromium chromium-driver
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
 LINT_PACKAGES  = systemd
@@ -45,10 +48,10 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
-.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
+.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http test-browser build lint format
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
-.PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
+.PHONY: deb test-deb deb-packages test-packages http-packages browser-packages web-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -63,6 +66,7 @@ help:
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
+	@echo 'make test-browser  a headless Chromium before nginx: login, rotation, logout, races, outages; a minute (BROWSER_REQUESTS=…)'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -165,6 +169,11 @@ test-web: web-packages build swift-examples
 test-http: http-packages build
 	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR)) --load $(LOAD_SECONDS)
 	Tests/Prometheus/test.py --programs $(abspath $(RELEASEDIR))
+
+# Selenium comes from the package index that pip is configured for.
+test-browser: browser-packages build
+	python=$$(Tests/IndependentLibraryTests/environment.sh $(abspath $(BUILD))/browser-libraries Tests/Browser/libraries.txt) && \
+	  $$python Tests/Browser/test.py --programs $(abspath $(RELEASEDIR)) --requests $(BROWSER_REQUESTS)
 
 # A package of its own, which takes the client library from this one.
 swift-examples: build-packages web-packages
@@ -341,6 +350,9 @@ deb-packages: build-packages
 
 http-packages: build-packages
 	@./.ci/packages $(HTTP_PACKAGES)
+
+browser-packages: build-packages
+	@./.ci/packages $(BROWSER_PACKAGES)
 
 bench-packages: build-packages
 	@./.ci/packages $(BENCH_PACKAGES)

@@ -36,7 +36,7 @@ Answer = collections.namedtuple("Answer", "status fields body")
 
 
 class Site(http.server.BaseHTTPRequestHandler):
-    """The site: says what reached it, and would have its pages cached by everybody."""
+    """The site: says what reached it, and would have its pages cached by everybody; of /silent it says nothing."""
     protocol_version = "HTTP/1.1"
 
     def answer(self):
@@ -46,7 +46,8 @@ class Site(http.server.BaseHTTPRequestHandler):
             name: [value for field, value in self.headers.items() if field.lower().replace("_", "-") == f"x-auth-{name}"]
             for name in ("sid", "subject", "time")}).encode()
         self.send_response(500 if self.path.endswith("/broken") else 200)
-        self.send_header("Cache-Control", "public, max-age=600")
+        if not self.path.endswith("/silent"):
+            self.send_header("Cache-Control", "public, max-age=600")
         self.send_header("Content-Length", str(len(seen)))
         self.end_headers()
         if self.command != "HEAD":
@@ -115,6 +116,8 @@ def walk(stage, port):
     page = ask(port, token=token, fields=NAVIGATION)
     require(is_shown(page) and page.body["sid"] == [sid] and page.body["subject"] == ["ann"], "let in and named", page)
     require(page.fields.get("Cache-Control") == "public, max-age=600", "a page without a cookie is the site's to store", page)
+    silent = ask(port, "/page/silent", token=token, fields=NAVIGATION)
+    require(silent.fields.get_all("Cache-Control") == ["no-store"], "nobody stores a page of which the site says nothing", silent.fields)
     for method, body in (("POST", b"x" * 100_000), ("PUT", b"y"), ("DELETE", None), ("PATCH", b"")):
         answer = ask(port, "/page?a=b", method, token, FETCH, body)
         require(is_shown(answer) and answer.body["method"] == method, f"{method} is let in", answer)
@@ -124,6 +127,8 @@ def walk(stage, port):
     none = ask(port, "/page?x=1&y=2", fields=NAVIGATION)
     require(none.status == 302 and none.body is None, "a page is sent to the login page", none)
     require(none.fields["Location"].endswith("/login?return_to=/page%3Fx%3D1%26y%3D2"), "with the way back", none)
+    require(is_shown(ask(port, none.fields["Location"].removeprefix(f"http://127.0.0.1:{port}"), fields=NAVIGATION)),
+            "which is shown", none)
     require(ask(port, fields=FETCH).status == 401, "a fetch is told 401")
     old = ask(port, fields=[("Accept", "text/html,*/*")])
     require(old.status == 302, "a page of a browser without Sec-Fetch is sent to the login page, too", old)
@@ -180,9 +185,10 @@ def attack(stage, port, waits_for_bodies):
         named = ask(port, token=member["sessiontoken"], fields=claim)
         require(is_shown(named) and named.body["subject"] == ["ann"], "a member is nobody else", named)
         require(len(named.body["time"]) == 1 and named.body["time"][0] < "9999999999", "nor logged in at another time", named)
-        opened = ask(port, "/open/x", token=member["sessiontoken"], fields=claim)
-        require(is_shown(opened) and not any(opened.body["subject"] + opened.body["sid"] + opened.body["time"]),
-                "stripped where everybody may look, too", opened)
+        for path in ("/open/x", "/login"):
+            opened = ask(port, path, token=member["sessiontoken"], fields=claim)
+            require(is_shown(opened) and not any(opened.body["subject"] + opened.body["sid"] + opened.body["time"]),
+                    "stripped where everybody may look, too", opened)
     preflight = ask(port, "/api/x", "OPTIONS", fields=forged)
     require(is_shown(preflight) and not any(preflight.body["subject"]), "a preflight goes through, and says nothing", preflight)
     # A body that never comes: the answer does all the same, and nobody behind it waits.
@@ -217,6 +223,8 @@ def outage(stage, port):
     stage.stop("daemon")
     gone = ask(port, token=token, fields=FETCH)
     require(gone.status in (502, 503) and gone.body is None, "without a daemon nobody is let in", gone)
+    out = ask(port, "/logout", "POST", token, [("Sec-Fetch-Site", "same-origin")], b"")
+    require(out.status in (502, 503) and new_cookie(out) is None, "nor out", out)
 
 
 def load(programs, seconds):
@@ -235,15 +243,15 @@ def load(programs, seconds):
         print(f"nginx under load for {seconds} s: {int(requests):,} requests, no error")
 
 
-def start(stage, name, site, rotation, patience="500ms"):
-    """The Redis, the daemon and the proxy; the proxy's port."""
+def start(stage, name, site, rotation, patience="500ms", tls="", settings=()):
+    """The Redis, the daemon and the proxy; the proxy's port. `tls` is what nginx wants behind the port for it."""
     file, command, denial = PROXIES[name]
     http_socket = f"{stage.folder}/daemon/http.sock"
     stage.start_redis()
     rules = f"{{page: {{require: subject, on-deny: {denial}, login: /login}}, any: {{require: none}}}}"
     stage.start_daemon([
         f"http.listen={{unix: {http_socket}, mode: '0666', serve: [auth]}}", f"http.rules={rules}",
-        f"rotation.after={rotation}", "near-cache.serve-stale=0", f"redis.timeout={patience}",
+        f"rotation.after={rotation}", "near-cache.serve-stale=0", f"redis.timeout={patience}", *settings,
     ])
     port = staging.free_port()
     folder = f"{stage.folder}/proxy"
@@ -252,7 +260,7 @@ def start(stage, name, site, rotation, patience="500ms"):
     pathlib.Path(folder).chmod(0o777)
     text = (here / file).read_text()
     for word, value in {
-        "socket": http_socket, "site": site, "port": port, "folder": folder, "examples": here,
+        "socket": http_socket, "site": site, "port": f"{port}{tls}", "folder": folder, "examples": here,
     }.items():
         text = text.replace(f"@{word}@", str(value))
     path = f"{folder}/{file}"
