@@ -83,7 +83,7 @@ help:
 	@echo 'make deb        Debian packages, in $(DEBDIR)'
 	@echo 'make test-deb   install, upgrade, remove and purge the package on a Debian 12 container (as root)'
 	@echo 'make image      container image $(IMAGE), by buildah (IMAGE_BUILD="docker build" does as well)'
-	@echo 'make test-image  build the image, run it, the services of compose.yml and the sidecar for Kubernetes (as root): two minutes'
+	@echo 'make test-image  build the image, run it, the services of compose.yml and the sidecar for Kubernetes (as root): three minutes, then one'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
 
 run: run-packages build
