@@ -34,6 +34,10 @@ WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-p
 # Proxies in front of a site, and what watches a daemon.
 # What makes and judges the Debian packages.
 DEB_PACKAGES   = debhelper dpkg-dev fakeroot lintian
+IMAGE_PACKAGES = buildah
+# What runs the image, and the services of compose.yml; docker-compose judges that file.
+IMAGE_TEST_PACKAGES = $(IMAGE_PACKAGES) podman crun debootstrap docker-compose iproute2 nginx python3-venv python3-yaml redis-server \
+                 util-linux
 HTTP_PACKAGES  = redis-server python3 nginx haproxy caddy prometheus prometheus-redis-exporter curl wrk gcc
 BROWSER_PACKAGES = redis-server python3 python3-venv nginx openssl chromium chromium-driver
 BENCH_PACKAGES = redis-server memcached
@@ -51,6 +55,7 @@ DOCS       = tmp/docs
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http test-browser build lint format
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
+.PHONY: image test-image image-packages image-test-packages
 .PHONY: deb test-deb deb-packages test-packages http-packages browser-packages web-packages bench-packages lint-packages swift-examples
 
 help:
@@ -81,6 +86,8 @@ help:
 	@echo 'make fuzz       fuzz the parsers, $(FUZZ_SECONDS) s each (FUZZ_SECONDS=…)'
 	@echo 'make deb        Debian packages, in $(DEBDIR)'
 	@echo 'make test-deb   install, upgrade, remove and purge the package on a Debian 12 container (as root)'
+	@echo 'make image      container image $(IMAGE), by buildah (IMAGE_BUILD="docker build" does as well)'
+	@echo 'make test-image  build the image, run it, the services of compose.yml and the sidecar for Kubernetes (as root): three minutes, then one'
 	@echo 'make install    everything in its place (DESTDIR=, PREFIX=$(PREFIX)); uninstall leaves /etc as it is'
 
 run: run-packages build
@@ -324,6 +331,19 @@ deb: deb-packages build
 test-deb: deb
 	Tests/Systemd/run $(abspath $(BUILD)) $(abspath $(DEBDIR))
 
+# The container image, of Debian 12 as the programs are: what Swift has built here takes the place of the stage that builds them.
+IMAGE        ?= tokencached:0.1.0
+IMAGE_BUILD  ?= buildah build --layers --format docker
+DEBIAN_IMAGE ?= docker.io/library/debian:bookworm-slim
+IMAGETREE     = tmp/image
+image: image-packages build
+	@rm -rf $(IMAGETREE) && $(MAKE) --silent install DESTDIR=$(abspath $(IMAGETREE)) PREFIX=/usr
+	$(IMAGE_BUILD) --file packaging/Dockerfile --build-context programs=$(abspath $(IMAGETREE)) \
+	  --build-arg DEBIAN_IMAGE=$(DEBIAN_IMAGE) --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE) .
+
+test-image: image-test-packages build
+	Tests/Image/run $(abspath $(BUILD))
+
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/tokencached $(DESTDIR)$(PREFIX)/bin/tokencachectl \
 	  $(DESTDIR)$(PREFIX)/bin/tokencache-load $(DESTDIR)$(SYSUSERSDIR)/tokencached.conf \
@@ -347,6 +367,12 @@ web-packages:
 
 deb-packages: build-packages
 	@./.ci/packages $(DEB_PACKAGES)
+
+image-packages: build-packages
+	@./.ci/packages $(IMAGE_PACKAGES)
+
+image-test-packages:
+	@./.ci/packages $(IMAGE_TEST_PACKAGES)
 
 http-packages: build-packages
 	@./.ci/packages $(HTTP_PACKAGES)

@@ -32,9 +32,9 @@ struct KeyRingOptions: ParsableArguments {
         }
     }
 
-    func write(_ ring: KeyRing, mustBeNew: Bool) throws {
+    func replace(by ring: KeyRing) throws {
         do throws(KeyRingError) {
-            try KeyRingFile.write(ring, path: path, mustBeNew: mustBeNew)
+            try KeyRingFile.write(ring, path: path, mustBeNew: false)
         } catch {
             throw Failure(error, path: path)
         }
@@ -49,6 +49,9 @@ struct KeyRingInit: ParsableCommand {
     @Argument(help: "The file, the same as --file.")
     var path: String?
 
+    @Flag(help: "Where there is a file already, check it and leave it as it is; for what runs at every start.")
+    var ifMissing = false
+
     @OptionGroup var ring: KeyRingOptions
     @OptionGroup var global: GlobalOptions
 
@@ -62,7 +65,13 @@ struct KeyRingInit: ParsableCommand {
         let key = try makeKey(now: now, activeFrom: now)
         let made: KeyRing
         do throws(KeyRingError) { made = try KeyRing(keys: [key]) } catch { throw Failure(error, path: options.path) }
-        try options.write(made, mustBeNew: true)
+        do throws(KeyRingError) {
+            try KeyRingFile.write(made, path: options.path, mustBeNew: true)
+        } catch {
+            guard ifMissing, case .exists = error else { throw Failure(error, path: options.path) }
+            return try KeyRingPage(path: options.path, ring: options.load(), new: nil).show(
+                asJSON: global.json, advice: nil)
+        }
         try KeyRingPage(path: options.path, ring: made, new: key).show(
             asJSON: global.json, advice: "copy it to every host of the site, and tell the daemons: SIGHUP")
     }
@@ -98,7 +107,7 @@ struct KeyRingRotate: ParsableCommand {
         let key = try makeKey(now: now, activeFrom: min(max(start, newest + 1), RingKey.times.upperBound))
         let new: KeyRing
         do throws(KeyRingError) { new = try old.adding(key) } catch { throw Failure(error, path: ring.path) }
-        try ring.write(new, mustBeNew: false)
+        try ring.replace(by: new)
         try KeyRingPage(path: ring.path, ring: new, new: key).show(
             asJSON: global.json,
             advice: "copy it to every host of the site, and tell the daemons (SIGHUP), before the key signs: "

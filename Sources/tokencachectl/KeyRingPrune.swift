@@ -33,7 +33,7 @@ struct KeyRingPrune: ParsableCommand {
             ?? (Self.configurableLongest, "the most that can be configured: no daemon answers")
         let new = old.pruned(now: Layout.now, longestLifetime: longest.0)
         let removed = old.keys.filter { !new.keys.contains($0) }.map(\.kid)
-        if !removed.isEmpty { try ring.write(new, mustBeNew: false) }
+        if !removed.isEmpty { try ring.replace(by: new) }
         try KeyRingPage(path: ring.path, ring: new, new: nil, removed: removed, longest: longest).show(
             asJSON: global.json,
             advice: removed.isEmpty ? nil : "copy it to every host of the site, and tell the daemons: SIGHUP")

@@ -62,6 +62,20 @@ struct KeyRingTests {
         #expect(try keyring("init", path, "--file", path).status == 2)
     }
 
+    @Test("init --if-missing makes a ring once; a good one stays, one that is not good is no success")
+    func initializeOnce() throws {
+        #expect(try keyring("init", "--if-missing", path).status == 0)
+        let made = try ring()
+        let again = try keyring("init", "--if-missing", path)
+        #expect(again.status == 0 && again.output.contains("fingerprint  \(try made.fingerprint)\n"))
+        #expect(try ring() == made)
+
+        try "{}".write(toFile: path, atomically: false, encoding: .utf8)
+        let broken = try keyring("init", "--if-missing", path)
+        #expect(broken.status == 78 && broken.output.isEmpty)
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == "{}")
+    }
+
     @Test("rotate adds a key that signs later; until then the old one does")
     func rotate() throws {
         let old = try write([1_000])

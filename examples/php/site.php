@@ -138,8 +138,9 @@ class Site
 
 if (PHP_SAPI !== 'cli') {
     $path = getenv('TOKENCACHED_SOCKET') ?: '/run/tokencached/tokencached.sock';
-    // php -S is for development on http://localhost; everything else is for HTTPS.
-    $site = new Site(new Sessions($path), new Cookie(development: PHP_SAPI === 'cli-server'));
+    // php -S is for development on http://localhost, and so is a web server that says it is; everything else is for HTTPS.
+    $isDevelopment = PHP_SAPI === 'cli-server' || getenv('SITE_DEVELOPMENT') === '1';
+    $site = new Site(new Sessions($path), new Cookie($isDevelopment));
     [$status, $headers, $body] = $site->respond($_SERVER, $_COOKIE, $_POST);
     http_response_code($status);
     foreach ($headers as $name => $value) {
