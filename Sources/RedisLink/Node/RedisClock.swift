@@ -62,9 +62,9 @@ struct RedisClock: Equatable {
         }
         let most = old.offset + old.uncertainty + drift(since: old, at: now.microseconds)
         if old.offset < least, least <= most {
-            // Both are true: what is left between them is narrower than either.
-            estimate = Estimate(
-                offset: least + (most - least) / 2, uncertainty: (most - least) / 2 + 1, at: now.microseconds)
+            // Both are true: what is left between them is narrower than either. A script's reply is read soon after, so
+            // the least is the better guess: behind a jump the middle is a second ahead.
+            estimate = Estimate(offset: least, uncertainty: most - least + 1, at: now.microseconds)
         } else if old.offset < least || old.offset > least + 1000 + RedisClock.observationSlack {
             estimate = Estimate(offset: least, uncertainty: RedisClock.observationSlack, at: now.microseconds)
         }

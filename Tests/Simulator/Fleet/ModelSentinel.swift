@@ -26,7 +26,13 @@ final class ModelSentinel: SimulatedServer {
 
     private static let tick = SimulatedTime.milliseconds(100)
     private static let helloInterval = SimulatedTime.milliseconds(2_000)
-    private static let retryInterval = SimulatedTime.milliseconds(1_500)
+    /// How long a promoted server takes at most to say that it is master.
+    private static let promotionTime = SimulatedTime.milliseconds(1_100)
+    /// After a vote or an attempt none is made again before its outcome is told to all: else each new master is replaced
+    /// before the others know of it. The real ones wait twice `failover-timeout`, minutes.
+    private static let retryInterval = promotionTime + helloInterval + .milliseconds(100)
+    /// A failover that is asked for waits for the one that is under way only.
+    private static let askedInterval = SimulatedTime.milliseconds(1_500)
 
     init(number: Int, fleet: SentinelFleet, seed: UInt64) {
         self.number = number
@@ -119,7 +125,7 @@ final class ModelSentinel: SimulatedServer {
 
     /// SENTINEL FAILOVER. The others learn the epoch at once, so that none is used twice.
     func failOver() {
-        guard !isDown, others.count == fleet.sentinels.count - 1, now - triedAt > Self.retryInterval else { return }
+        guard !isDown, others.count == fleet.sentinels.count - 1, now - triedAt > Self.askedInterval else { return }
         epoch = max(epoch, others.map(\.epoch).max() ?? 0) + 1
         for other in others { _ = other.votes(in: epoch) }
         votedEpoch = epoch
@@ -139,7 +145,8 @@ final class ModelSentinel: SimulatedServer {
         }
         guard let best else { return }
         fleet.promote(best.number, in: epoch)
-        fleet.agenda.after(.milliseconds(Int64.random(in: 20...1_100, using: &random))) { [self] in
+        let milliseconds = Int64.random(in: 20...Self.promotionTime / 1_000_000, using: &random)
+        fleet.agenda.after(.milliseconds(milliseconds)) { [self] in
             guard !isDown, epoch > config.epoch, sees(best), best.faults.role == .master else { return }
             learn((best.number, epoch))
             // It says so with one of its next messages.

@@ -198,7 +198,9 @@ extension Checker {
             return
         }
         if isSucceeding(since: request.began) || !masters.successions.isEmpty && lossy.contains(sid) { return }
-        if !truth.isRefused(refusal, digest, of: sid, guest: request.guest, from: start, to: agenda.now) {
+        if !truth.isRefused(
+            refusal, digest, of: sid, guest: request.guest, from: start, to: agenda.now, knowing: knownEpoch(request))
+        {
             return fail("S1", "#\(request.number) was refused as \(refusal) while it was good, or otherwise bad")
         }
         guard refusal == .unknown, !isGuest, !lossy.contains(sid),
@@ -208,6 +210,17 @@ extension Checker {
             if case .live(let record) = state.session { record.generation - own.generation <= 7 } else { false }
         }
         if isSeen { fail("S4", "#\(request.number) was called unknown: its replay was not seen") }
+    }
+
+    /// Up to when a daemon knows whether everyone was logged out: who acknowledged it, at once, and who asks with each request;
+    /// others are told, as of an end.
+    private func knownEpoch(_ request: Request) -> SimulatedTime {
+        let isOwn = recent.contains { other in
+            other.operation == .revokeEveryone && other.daemon == request.daemon
+                && (other.finished ?? .max) <= request.began && other.outcome?.isUnavailable == false
+        }
+        let asks = setup.number("near-cache") == 0
+        return isOwn || asks ? request.began : earliest(request, isStale: false, isGuest: false)
     }
 
     /// S12: the newest token that a browser has is good, unless somebody ended it or a limit passed.

@@ -141,7 +141,7 @@ extension Checker {
             guard request.sid == sid, request.operation == .expire, let absolute = request.wish.limits.absolute else {
                 return false
             }
-            return isEnd(record.absoluteEnd, after: absolute, since: request.began)
+            return isEnd(record.absoluteEnd, after: absolute, of: request)
         }
     }
 

@@ -142,17 +142,32 @@ extension Checker {
     /// Whether a session has those that an EXPIRE asked for.
     func hasLimits(_ record: SessionRecord, of request: Request) -> Bool {
         let limits = request.wish.limits
-        let hasEnd = limits.absolute.map { isEnd(record.absoluteEnd, after: $0, since: request.began) } ?? true
+        let hasEnd = limits.absolute.map { isEnd(record.absoluteEnd, after: $0, of: request) } ?? true
         return hasEnd && limits.idle.map { record.idle == min($0, limits.absolute ?? $0) } ?? true
     }
 
-    /// Whether an end is so long after some moment since then.
-    func isEnd(_ end: UnixMilliseconds, after span: Milliseconds, since start: SimulatedTime) -> Bool {
-        let clocks = truth.clocks(at: start) + truth.clocks(at: agenda.now)
+    /// Whether an end is so long after some moment since a request came.
+    func isEnd(_ end: UnixMilliseconds, after span: Milliseconds, of request: Request) -> Bool {
+        let clocks = truth.clocks(at: request.began) + truth.clocks(at: agenda.now)
         guard let first = clocks.min(), let last = clocks.max() else { return false }
-        return end - span >= first - Self.clockError && end - span <= last + Self.clockError
+        let error = clockError(of: request)
+        return end - span >= first - error && end - span <= last + error
     }
 
-    /// What a daemon's idea of Redis's time may be wrong by, milliseconds.
+    /// What a daemon's idea of Redis's time may be wrong by. Behind a jump of Redis's clock it has a reply to TIME, and of one
+    /// that was held up nobody knows better than to half of how long when it was made.
+    private func clockError(of request: Request) -> Milliseconds {
+        let now = agenda.now
+        let held =
+            impairments.filter { impairment in
+                ["hold", "pause"].contains(impairment.name) && impairment.daemon ?? request.daemon == request.daemon
+                    && impairment.start <= now && impairment.end >= request.began - Truth.jumpMemory
+            }.map { min($0.end, now) - $0.start }.max() ?? 0
+        return Self.clockError + min(held, Self.latestReply) / 2_000_000
+    }
+
+    /// The same where nothing is held up, milliseconds.
     private static let clockError: Milliseconds = 100
+    /// A connection ends whose oldest reply is a second late.
+    private static let latestReply = timeout + .milliseconds(1_000)
 }

@@ -140,11 +140,20 @@ struct Truth {
     }
 
     /// Whether a refusal was right at some moment of a span.
+    /// - Parameter known: that everyone was logged out later than this, whoever refuses need not know: another key says it than
+    ///   the session's.
     func isRefused(
         _ refusal: Refusal, _ digest: Digest, of sid: SessionID, guest: Guest?, from start: SimulatedTime,
-        to end: SimulatedTime
+        to end: SimulatedTime, knowing known: SimulatedTime
     ) -> Bool {
-        states(of: sid, from: start, to: end).contains { state in
+        let unaware = standing(of: sid, from: start, to: end).filter { state in
+            if case .live(let record) = state.session {
+                self.end(ofMade: record.created, from: known, to: known) == nil
+            } else {
+                false
+            }
+        }
+        return (states(of: sid, from: start, to: end) + unaware).contains { state in
             switch (state.session, refusal) {
             case (.absent, .unknown): return guest == nil
             case (.absent, .revoked(.admin)):
