@@ -168,7 +168,7 @@ def login_keeps_the_token():
         self._subject = self.data.get("user", "")
         self._accepted = bool(self._accepted or self._subject)
     Session.login, Visitor._visited = login, with_name
-    Visitor._visit = lambda self, fields: commands.visit(
+    Visitor._visit = lambda self, fields, all_data: commands.visit(
         self._token, site=self.request.site, mode=self.request.fetch_mode, post=self.request.changes, csrf=True, form=self.form,
         data=("user",))
 

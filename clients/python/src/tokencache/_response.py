@@ -7,6 +7,7 @@ from .session import _Visitor
 
 Headers = List[Tuple[str, str]]
 RETRY_AFTER = "1"
+ONCE_MORE = b"You logged in or out meanwhile. Please go back and send it again."
 TRY_AGAIN = b"The service is not available just now. Please try again."
 
 
@@ -20,6 +21,24 @@ def finished(headers: Headers, visitor: _Visitor) -> Headers:
         return headers if has_rule else [*headers, ("Cache-Control", "no-store")]
     kept = [pair for pair in headers if pair[0].lower() not in ("cache-control", "expires")]
     return [*kept, ("Cache-Control", "no-store"), ("Set-Cookie", cookie)]
+
+
+Answer = Tuple[str, Headers, bytes]
+
+
+def come_again(address: str) -> Answer:
+    return "303 See Other", [("Location", address), ("Content-Length", "0")], b""
+
+
+def forbidden() -> Answer:
+    return "403 Forbidden", [("Content-Length", "0")], b""
+
+
+def not_stored(visitor: _Visitor) -> Answer:
+    """Another request logged in or out meanwhile: a page is asked for again, with the cookie of by then."""
+    if visitor.once_more is not None and visitor.set_cookie is None:
+        return come_again(visitor.once_more)
+    return "409 Conflict", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(ONCE_MORE)))], ONCE_MORE
 
 
 def unavailable() -> Headers:

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from . import _response
-from ._errors import Unavailable
+from ._errors import NotStored, Unavailable
 from .client import Client
 from .session import FORM, Request, Session
 
@@ -44,13 +44,13 @@ class SessionMiddleware:
         environ[KEY] = session
         response = _Response(session, start_response, environ)
         if session.is_forgery:
-            return response.answer("403 Forbidden", [("Content-Length", "0")])
+            return response.answer(*_response.forbidden())
         try:
             session.visit(*self._fields)
         except Unavailable as error:
             return response.unavailable(error)
         if session.come_again is not None:
-            return response.answer("303 See Other", [("Location", session.come_again), ("Content-Length", "0")])
+            return response.answer(*_response.come_again(session.come_again))
         return response.of(self.app)
 
 
@@ -69,6 +69,8 @@ class _Response:
             body = app(self.environ, self.start)
         except Unavailable as error:
             return self.unavailable(error)
+        except NotStored as error:
+            return self._not_stored(error)
         return self._chunks(body)
 
     def start(self, status: str, headers: List[Tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -94,14 +96,15 @@ class _Response:
     def _chunks(self, body: Iterable[bytes]) -> Iterator[bytes]:
         try:
             chunks = iter(body)
-            first = b""
-            while not first:
-                first = next(chunks, None)  # type: ignore[arg-type]
-                if first is None:
-                    break
+            first: Optional[bytes] = b""
+            while first == b"":
+                first = next(chunks, None)
         except Unavailable as error:
             _close(body)
             return iter(self.unavailable(error))
+        except NotStored as error:
+            _close(body)
+            return iter(self._not_stored(error))
         except BaseException:
             _close(body)
             raise
@@ -116,6 +119,11 @@ class _Response:
         self._head = (status, headers, None)
         self._begin()
         return [body]
+
+    def _not_stored(self, error: NotStored) -> Iterable[bytes]:
+        if self._write:
+            raise error
+        return self.answer(*_response.not_stored(self.session))
 
     def unavailable(self, error: Unavailable) -> Iterable[bytes]:
         """Also where VISIT gave a token and a later question failed: that cookie goes out, it is the newest."""
