@@ -99,6 +99,9 @@ class SessionStore(SessionBase):
             reply = client().ask(commands.issue(self._session.get(SESSION_KEY), idle=age, absolute=age, data=values))
             self._session_key, self._token = reply["sid"], reply["sessiontoken"]
             self._known = values
+            if self.get_expiry_age() <= 0:
+                # Over as soon as it was made.
+                client().ask(commands.revoke_sid(str(self.session_key)))
         self.modified = True
 
     def save(self, must_create: bool = False) -> None:
