@@ -8,7 +8,7 @@ python = pathlib.Path(__file__).resolve().parent.parent / "python"
 sys.path[:0] = [str(python / "src"), str(python / "site")]
 
 import small_site  # noqa: E402
-from tokencache import _response, commands, session, wsgi  # noqa: E402
+from tokencache import _response, commands, session  # noqa: E402
 
 Site, Visitor, Session = small_site.Site, session._Visitor, session.Session
 
@@ -23,8 +23,12 @@ def guest_is_logged_in():
 
 
 def cookie_goes_with_503():
-    headers = _response.unavailable
-    _response.unavailable = lambda: [*headers(), ("Set-Cookie", "tc=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0")]
+    unavailable = _response.unavailable
+
+    def with_removal():
+        status, headers, body = unavailable()
+        return status, [*headers, ("Set-Cookie", "tc=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0")], body
+    _response.unavailable = with_removal
 
 
 def caches_may_keep_cookies():
@@ -115,10 +119,7 @@ def solution_in_page():
 
 
 def fault_is_500():
-    _response.unavailable = lambda: [("Content-Length", str(len(_response.TRY_AGAIN)))]
-    answer = wsgi._Response.answer
-    wsgi._Response.answer = lambda self, status, headers, body=b"": answer(
-        self, "500 Internal Server Error" if status[:3] == "503" else status, headers, body)
+    _response.unavailable = lambda: ("500 Internal Server Error", [("Content-Length", "0")], b"")
 
 
 def count_is_read_and_written():

@@ -1,9 +1,13 @@
 """What the middleware does to a response, in whatever framework."""
 from __future__ import annotations
 
+import logging
 from typing import List, Optional, Tuple
 
+from ._errors import TokenCacheError, Unavailable
 from .session import _Visitor
+
+log = logging.getLogger("tokencache")
 
 Headers = List[Tuple[str, str]]
 RETRY_AFTER = "1"
@@ -41,6 +45,16 @@ def not_stored(visitor: _Visitor) -> Answer:
     return "409 Conflict", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(ONCE_MORE)))], ONCE_MORE
 
 
-def unavailable() -> Headers:
-    return [("Retry-After", RETRY_AFTER), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"),
-            ("Content-Length", str(len(TRY_AGAIN)))]
+def unavailable() -> Answer:
+    return "503 Service Unavailable", [
+        ("Retry-After", RETRY_AFTER), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"),
+        ("Content-Length", str(len(TRY_AGAIN)))], TRY_AGAIN
+
+
+def of_failure(visitor: _Visitor, error: TokenCacheError) -> Answer:
+    """The response to what a site did not catch. Also where VISIT gave a token and a later question failed: that cookie goes
+    out, it is the newest."""
+    if isinstance(error, Unavailable):
+        log.error("503 Service Unavailable: %s", error)
+        return unavailable()
+    return not_stored(visitor)

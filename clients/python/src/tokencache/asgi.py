@@ -1,11 +1,10 @@
 """Middleware for ASGI: `app = SessionMiddleware(app, AsyncClient(socket))`. Pages find `scope["tokencache"]`."""
 from __future__ import annotations
 
-import logging
 from typing import Any, Awaitable, Callable, Dict, List, MutableMapping, Optional, Sequence, Tuple
 
 from . import _response
-from ._errors import NotStored, Unavailable
+from ._errors import NotStored, TokenCacheError, Unavailable
 from .client import AsyncClient
 from .session import FORM, AsyncSession, Request
 
@@ -16,7 +15,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KEY = "tokencache"
-log = logging.getLogger("tokencache")
 
 
 def request_of(scope: Scope, api: bool) -> Request:
@@ -66,12 +64,8 @@ class SessionMiddleware:
                 await response.answer(*_response.come_again(session.come_again))
                 return
             await self.app(scope, receive, response.send)
-        except Unavailable as error:
-            await response.unavailable(error)
-        except NotStored:
-            if response.has_begun:
-                raise
-            await response.answer(*_response.not_stored(session))
+        except (Unavailable, NotStored) as error:
+            await response.of_failure(error)
 
 
 class _Response:
@@ -98,7 +92,7 @@ class _Response:
             # A framework may have made an error page of it already.
             if self.session.failure and head.get("status") == 500:
                 self._is_replaced = True
-                await self.unavailable(self.session.failure)
+                await self.of_failure(self.session.failure)
                 return
             self.has_begun = True
             head["headers"] = _encoded(_response.finished(_decoded(head.get("headers", ())), self.session))
@@ -116,15 +110,13 @@ class _Response:
                           "headers": _encoded(_response.finished(headers, self.session))})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def unavailable(self, error: Unavailable) -> None:
-        """Also where VISIT gave a token and a later question failed: that cookie goes out, it is the newest."""
+    async def of_failure(self, error: TokenCacheError) -> None:
         if self._is_replaced and self.has_begun:
             return
-        log.error("503 Service Unavailable: %s", error)
         if self.has_begun:
             # Too late for another status: the server cuts the response off.
             raise error
-        await self.answer("503 Service Unavailable", _response.unavailable(), _response.TRY_AGAIN)
+        await self.answer(*_response.of_failure(self.session, error))
 
 
 def _decoded(headers: Any) -> List[Tuple[str, str]]:

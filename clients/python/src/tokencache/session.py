@@ -94,8 +94,8 @@ class _Visitor:
         self.set_cookie: Optional[str] = None
         # The head of the response has gone: no cookie can go with it any more.
         self.response_started = False
-        # The first answer of "nobody knows" in this request.
-        self.failure: Optional[Unavailable] = None
+        # What a framework may have made an error page of: nobody knew, or nothing was stored.
+        self.failure: Optional[TokenCacheError] = None
         self.data: Dict[str, str] = {}
 
     @property
@@ -224,7 +224,7 @@ class _Visitor:
 
     def _ended(self, reply: Dict[str, Any], keep_this: bool) -> int:
         if reply["status"] != "revoked":
-            raise NotStored(reply["status"])
+            self._failed(NotStored(reply["status"]))
         if not keep_this:
             self._logged_out()
         return int(reply["count"])
@@ -252,7 +252,7 @@ class _Visitor:
 
     def _captcha(self, reply: Dict[str, Any]) -> Captcha:
         if reply["status"] != "issued":
-            raise NotStored(reply["status"])
+            self._failed(NotStored(reply["status"]))
         return Captcha(reply["captcha"], reply["solution"])
 
     def _stores(self) -> None:
@@ -262,13 +262,13 @@ class _Visitor:
     def _stored(self, reply: Dict[str, Any]) -> Dict[str, Any]:
         """A guest that was told something is a session from here on."""
         if reply["accepted"] != 1:
-            raise NotStored(reply["status"])
+            self._failed(NotStored(reply["status"]))
         self._note(reply)
         if "sessiontoken" in reply:
             self._is_guest = False
         return reply
 
-    def _failed(self, error: Unavailable) -> NoReturn:
+    def _failed(self, error: TokenCacheError) -> NoReturn:
         self.failure = error
         raise error
 

@@ -1,7 +1,6 @@
 """SessionMiddleware and CsrfViewMiddleware, in the places of Django's own."""
 from __future__ import annotations
 
-import logging
 from typing import Any, Optional
 
 from django.conf import settings
@@ -17,8 +16,6 @@ from ..session import Session
 from ..wsgi import request_of
 from ._client import client, option
 from .sessions import SessionStore
-
-log = logging.getLogger("tokencache")
 
 
 def _proven(sender: Any, request: Optional[HttpRequest] = None, **_: Any) -> None:
@@ -47,15 +44,13 @@ class SessionMiddleware(DjangoSessionMiddleware):
         try:
             visitor.visit(all_data=True)
         except Unavailable as error:
-            return _unavailable(error)
+            return _of(_response.of_failure(visitor, error))
         request.session = SessionStore(visitor=visitor)
         return _of(_response.come_again(visitor.come_again)) if visitor.come_again is not None else None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> Optional[HttpResponse]:
-        if isinstance(error, Unavailable):
-            return _unavailable(error)
-        if isinstance(error, NotStored) and hasattr(request, "tokencache"):
-            return _of(_response.not_stored(request.tokencache))
+        if isinstance(error, (Unavailable, NotStored)) and hasattr(request, "tokencache"):
+            return _of(_response.of_failure(request.tokencache, error))
         return None
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -63,14 +58,12 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if visitor is None:
             return response
         if visitor.failure and response.status_code == 500:
-            response = _unavailable(visitor.failure)
+            response = _of(_response.of_failure(visitor, visitor.failure))
         if store is not None and response.status_code < 500 and (store.modified or settings.SESSION_SAVE_EVERY_REQUEST):
             try:
                 store.save()
-            except Unavailable as error:
-                response = _unavailable(error)
-            except NotStored:
-                response = _of(_response.not_stored(visitor))
+            except (Unavailable, NotStored) as error:
+                response = _of(_response.of_failure(visitor, error))
         if store is not None and store.accessed or visitor.set_cookie:
             patch_vary_headers(response, ("Cookie",))
             cookie = visitor.set_cookie
@@ -90,11 +83,6 @@ def _of(answer: _response.Answer) -> HttpResponse:
     for name, value in headers:
         response[name] = value
     return response
-
-
-def _unavailable(error: Unavailable) -> HttpResponse:
-    log.error("503 Service Unavailable: %s", error)
-    return _of(("503 Service Unavailable", _response.unavailable(), _response.TRY_AGAIN))
 
 
 class CsrfViewMiddleware(django_csrf.CsrfViewMiddleware):
@@ -119,7 +107,7 @@ class CsrfViewMiddleware(django_csrf.CsrfViewMiddleware):
         try:
             refusal: Optional[HttpResponse] = super().process_view(request, callback, args, kwargs)
         except Unavailable as error:
-            return _unavailable(error)
+            return _of(_response.of_failure(request.tokencache, error))
         if refusal is not None and getattr(callback, "shows_form_again", False):
             request.csrf_passed, refusal = False, None
         return refusal
