@@ -6,7 +6,7 @@ import os
 import select
 import socket
 from collections import deque
-from typing import Any, Deque, Optional, Tuple
+from typing import Any, Awaitable, Deque, Optional, Protocol, Tuple
 
 from ._errors import CommandError, Unavailable
 from ._tokens import sid_of
@@ -47,6 +47,18 @@ def _after_hello(replies: Replies) -> bool:
     if isinstance(hello, ErrorReply):
         raise Unavailable(f"the daemon refuses the connection: {hello}")
     return True
+
+
+class Asks(Protocol):
+    """What a session needs: a Client, or one in memory (`tokencache.testing`)."""
+
+    def ask(self, command: Command) -> Any: ...
+
+
+class AsksLater(Protocol):
+    """The same, awaited."""
+
+    def ask(self, command: Command) -> Awaitable[Any]: ...
 
 
 class Client:

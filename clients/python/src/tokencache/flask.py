@@ -12,7 +12,7 @@ from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
 from . import wsgi
-from .client import Client
+from .client import Asks, Client
 from .session import Session
 
 # Before each key, so that other parts of a site have fields of their own.
@@ -30,7 +30,7 @@ visitor: Session = cast(Session, LocalProxy(_visitor))
 class TokenCache:
     """The extension. `options` are those of tokencache.wsgi.SessionMiddleware: api, skip, development and so on."""
 
-    def __init__(self, app: Optional[Flask] = None, client: Optional[Client] = None, **options: Any) -> None:
+    def __init__(self, app: Optional[Flask] = None, client: Optional[Asks] = None, **options: Any) -> None:
         self.client, self.options = client, options
         if app is not None:
             self.init_app(app)
