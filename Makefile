@@ -17,6 +17,8 @@ WEB_REQUESTS ?= 2000
 # Lives of the simulator, and the first of them.
 SEEDS        ?= 100000
 FIRST_SEED   ?= 1
+# Requests to the site of each language in test-clients, at least; the long form is 10000.
+CLIENT_REQUESTS ?= 500
 # Seconds of load on nginx that asks the daemon, in test-http; the long form is an hour.
 LOAD_SECONDS ?= 20
 # Seconds per fuzz target.
@@ -46,6 +48,7 @@ RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
+.PHONY: test-clients client-packages
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
@@ -63,6 +66,7 @@ help:
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
+	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -156,6 +160,13 @@ test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release
 	examples/testing/subscriptions.py --programs $(abspath $(RELEASEDIR))
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
+
+# Each language brings `packages`, what Debian has of it, and `test`, its own tests.
+CLIENTS = $(CURDIR)/tmp/clients-python/bin:$$PATH
+test-clients: client-packages build
+	for test in $(wildcard clients/*/test); do echo "$$test:" && $$test --bin $(abspath $(RELEASEDIR)) || exit; done
+	clients/conformance/test_suite.py --bin $(abspath $(RELEASEDIR))
+	PATH=$(CLIENTS) clients/conformance/run --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
@@ -330,6 +341,9 @@ build-packages:
 
 run-packages: build-packages
 	@./.ci/packages $(RUN_PACKAGES)
+
+client-packages:
+	@./.ci/packages $$(cat clients/*/packages)
 
 web-packages:
 	@./.ci/packages $(WEB_PACKAGES)
