@@ -163,7 +163,7 @@ def login_keeps_the_token():
     """A login writes a name into the data of whatever session there is."""
     def login(self, name, remember=False):
         self.set({"user": name})
-    visit, visited = Visitor._visit, Visitor._visited
+    visited = Visitor._visited
 
     def with_name(self, reply):
         visited(self, reply)
