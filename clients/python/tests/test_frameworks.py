@@ -1,4 +1,4 @@
-"""Flask and Starlette on the daemon in memory."""
+"""Flask, Starlette and FastAPI on the daemon in memory."""
 import asyncio
 import logging
 import os
@@ -6,12 +6,13 @@ import sys
 import unittest
 
 import flask
+from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tokencache import NotStored, Unavailable, commands  # noqa: E402
+from tokencache import AsyncSession, NotStored, Unavailable, commands  # noqa: E402
 from tokencache.flask import TokenCache, visitor  # noqa: E402
 from tokencache.starlette import SessionMiddleware, session_of, user_of  # noqa: E402
 from tokencache.testing import AsyncMemoryClient, MemoryClient  # noqa: E402
@@ -90,9 +91,10 @@ class FlaskTests(unittest.TestCase):
 
 class StarletteTests(unittest.TestCase):
     def ask(self, page, token=""):
-        client = self.daemon
-        app = Starlette(routes=[Route("/", page)])
-        app.add_middleware(SessionMiddleware, client=client)
+        return self.ask_app(Starlette(routes=[Route("/", page)]), token)
+
+    def ask_app(self, app, token):
+        app.add_middleware(SessionMiddleware, client=self.daemon)
         sent = []
 
         async def run():
@@ -118,6 +120,18 @@ class StarletteTests(unittest.TestCase):
             return PlainTextResponse(user_of(request))
         self.assertEqual(self.ask(page, token), (200, "ann"))
         self.assertEqual(self.ask(page)[0], 401)
+
+    def test_fastapi(self):
+        def app():
+            api = FastAPI()
+
+            @api.get("/")
+            async def page(session: AsyncSession = Depends(session_of), user: str = Depends(user_of)):
+                return [user, session.user]
+            return api
+        token = self.daemon.answer(commands.login("", "ann"))["sessiontoken"]
+        self.assertEqual(self.ask_app(app(), token), (200, '["ann","ann"]'))
+        self.assertEqual(self.ask_app(app(), "")[0], 401)
 
     def test_faults_inside_of_starlette(self):
         async def page(request):
