@@ -1,0 +1,131 @@
+<?php
+declare(strict_types=1);
+
+namespace TokenCache;
+
+/**
+ * `$_SESSION`: each of its top-level keys is a field of the session, and only those that changed are written, so no request loses
+ * what another stored. A text is stored as it is, everything else as serialize() writes it, behind a mark.
+ *
+ * Requests of one visitor do not wait for each other. session_regenerate_id() gives the visitor a new token, session_destroy() is
+ * a logout. session_id() is the `sid`, which is no secret.
+ *
+ * @internal used by Session::start
+ */
+final class SuperglobalHandler implements
+    \SessionHandlerInterface,
+    \SessionIdInterface,
+    \SessionUpdateTimestampHandlerInterface
+{
+    /** Begins a value that is no text: no text of a browser's does. */
+    private const MARK = "\0php:";
+
+    /** @var array<string, string> the fields as they are stored, as far as this request knows */
+    private array $stored = [];
+    private string $sid;
+    private bool $wasRead = false;
+    private bool $isRegenerated = false;
+
+    private function __construct(private Session $session)
+    {
+        $this->sid = $session->sid();
+    }
+
+    public static function start(Session $session): void
+    {
+        session_set_save_handler(new self($session), false);
+        session_id($session->sid());
+        session_start([
+            // The cookie and the headers beside it are the session's own, and so is the id: none comes from outside.
+            'use_cookies' => '0', 'use_only_cookies' => '1', 'use_trans_sid' => '0', 'cache_limiter' => '',
+            'use_strict_mode' => '0', 'serialize_handler' => 'php_serialize', 'lazy_write' => '1', 'gc_probability' => '0',
+        ]);
+    }
+
+    public function open(string $path, string $name): bool
+    {
+        return true;
+    }
+
+    public function close(): bool
+    {
+        return true;
+    }
+
+    public function read(string $id): string
+    {
+        if ($this->isRegenerated) {
+            // PHP goes on with `$_SESSION` as it is, and so does what is known of it.
+            $this->isRegenerated = false;
+            return '';
+        }
+        if ($this->wasRead) {
+            $this->session->forget();
+        }
+        $this->wasRead = true;
+        $this->sid = $this->session->sid();
+        $this->stored = $this->session->all();
+        return serialize(array_map(self::decode(...), $this->stored));
+    }
+
+    public function write(string $id, string $data): bool
+    {
+        if ($this->session->isEnded()) {
+            return true;
+        }
+        // A login as somebody else made another session: what the one before held stays there.
+        $isAnother = $this->session->sid() !== $this->sid;
+        $fields = array_map(self::encode(...), $_SESSION ?? []);
+        $changed = array_diff_assoc($fields, $this->stored);
+        $removed = $isAnother ? [] : array_fill_keys(array_keys(array_diff_key($this->stored, $fields)), '');
+        $this->session->set($changed + $removed);
+        $this->stored = $isAnother ? $changed : $fields;
+        $this->sid = $this->session->sid();
+        return true;
+    }
+
+    /** In place of write where nothing changed in `$_SESSION`. */
+    public function updateTimestamp(string $id, string $data): bool
+    {
+        return true;
+    }
+
+    /** By session_destroy(): a logout. By session_regenerate_id(true): nothing, create_sid comes next. */
+    public function destroy(string $id): bool
+    {
+        $caller = debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS, 2)[1]['function'] ?? '';
+        if ($caller !== 'session_regenerate_id') {
+            $this->session->logout();
+        }
+        return true;
+    }
+
+    public function validateId(string $id): bool
+    {
+        return $id === $this->session->sid();
+    }
+
+    /** By session_regenerate_id(): the session stays, its token is replaced at once. */
+    public function create_sid(): string
+    {
+        $this->session->rotate();
+        $this->isRegenerated = true;
+        return $this->session->sid();
+    }
+
+    /** Redis expires each session by itself. */
+    public function gc(int $max_lifetime): int|false
+    {
+        return 0;
+    }
+
+    private static function encode(mixed $value): string
+    {
+        return is_string($value) && $value !== '' && !str_starts_with($value, self::MARK) ? $value : self::MARK . serialize($value);
+    }
+
+    private static function decode(string $text): mixed
+    {
+        return str_starts_with($text, self::MARK) ? unserialize(substr($text, strlen(self::MARK))) : $text;
+    }
+}
