@@ -115,7 +115,7 @@ final class Site
     private function login(string $user, bool $remember): array
     {
         // The second click of two: whatever became of its form.
-        if ($user !== '' && $user === $this->session->user()) {
+        if (!$this->session->formPassed() && $this->session->user() !== null) {
             return self::redirect('/');
         }
         if (!$this->session->formPassed() || $user === '' || strlen($user) > self::MOST_USER_BYTES) {
