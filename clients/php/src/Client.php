@@ -172,6 +172,7 @@ final class Client
         $rest = substr($line, 1);
         switch ($line[0] ?? '') {
             case '$':
+            case '=':
                 $length = $this->count($rest, self::MOST_BYTES);
                 if ($length === -1) {
                     return null;
@@ -179,7 +180,8 @@ final class Client
                 $this->need($length + 2);
                 $text = substr($this->input, $this->at, $length);
                 $this->at += $length + 2;
-                return $text;
+                // Text for people begins with its form, as `txt:`.
+                return $line[0] === '$' ? $text : substr($text, 4);
             case ':':
                 return $this->integer($rest);
             case '%':

@@ -58,11 +58,19 @@ final class Request
         if ($settings->development && preg_match(self::LOCAL, $header('Host')) !== 1) {
             throw new \LogicException('development is for http://localhost only: this site needs HTTPS, and development: false');
         }
+        $token = self::token($cookies[$settings->cookieName()] ?? '');
+        $fetchSite = $header('Sec-Fetch-Site');
+        // Older browsers say it by Origin. It matters where no cookie came, as with a form that another site sent: a new one would
+        // go over that which the browser has. (With a cookie it could do harm: some proxies change Host.)
+        if ($fetchSite === '' && $token === '' && $header('Origin') !== '') {
+            $fetchSite = strcasecmp((string) preg_replace('#\A[a-z]+://#i', '', $header('Origin')), $header('Host')) === 0
+                ? 'same-origin' : 'cross-site';
+        }
         return new self(
-            self::token($cookies[$settings->cookieName()] ?? ''),
+            $token,
             !in_array($method, ['GET', 'HEAD'], true),
             $target,
-            $header('Sec-Fetch-Site'),
+            $fetchSite,
             $header('Sec-Fetch-Mode'),
             self::token($form['csrf'] ?? $header('X-CSRF-Token')),
             filter_var($address, FILTER_VALIDATE_IP) === false ? '' : $address,

@@ -26,6 +26,7 @@ final class ClientTest extends TestCase
         $this->assertSame($reply['sid'], $client->call('TOKEN.LIST', 'ann')[0]['sid']);
         $this->assertSame(1, $client->call('TOKEN.COUNT', 'ann'));
         $this->assertSame('PONG', $client->call('PING'));
+        $this->assertStringStartsWith('# Clients', $client->call('INFO', 'clients'));
     }
 
     public function testOneConnectionIsKept(): void
