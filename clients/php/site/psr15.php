@@ -3,6 +3,7 @@
 declare(strict_types=1);
 
 require_once 'Nyholm/Psr7/autoload.php';
+require_once __DIR__ . '/psr15-interfaces.php';
 
 use Nyholm\Psr7\Factory\Psr17Factory;
 use Nyholm\Psr7\Response;

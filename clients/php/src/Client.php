@@ -5,8 +5,11 @@ namespace TokenCache;
 
 /**
  * The daemon's protocol (RESP3) over its Unix socket: one connection, made at the first question, kept for as long as the object
- * lives. One per request in php-fpm. The connection is closed after every exception: a late reply must not answer the next
- * question. It never repeats a command by itself.
+ * lives. The connection is closed after every exception: a late reply must not answer the next question. It never repeats a
+ * command by itself. One question at a time: no two fibers share an object.
+ *
+ * A persistent connection is the process's, and outlives the request. One that was used before is first asked to ECHO a random
+ * word, in the same write as the question: whatever comes before that word belongs to a request that was cut off.
  */
 final class Client
 {
@@ -22,8 +25,8 @@ final class Client
     private $stream = null;
     /** The process that connected: its children share the connection, and must not use it. */
     private int $owner = 0;
-    /** Bytes that came, and how far they were read. */
-    private string $input = '';
+    /** @var list<string> what came, by lines, the last of which is not whole yet, and how many of them were read. */
+    private array $lines = [''];
     private int $at = 0;
     /** On the clock of hrtime(). */
     private int $deadline = 0;
@@ -31,8 +34,9 @@ final class Client
     /**
      * @param string $path of the daemon's socket, absolute: a relative one would depend on the folder that PHP happens to be in
      * @param float $timeout seconds for one question, from connecting to the end of its answer
+     * @param bool $persistent whether the connection outlives this object; for processes that serve one request at a time
      */
-    public function __construct(private string $path, private float $timeout = 2.0)
+    public function __construct(private string $path, private float $timeout = 2.0, private bool $persistent = false)
     {
         if (!str_starts_with($path, '/')) {
             throw new \InvalidArgumentException('the path of the socket must be absolute');
@@ -44,15 +48,17 @@ final class Client
 
     public function __destruct()
     {
-        $this->close();
+        if (!$this->persistent) {
+            $this->close();
+        }
     }
 
     public function close(): void
     {
-        if ($this->stream !== null) {
+        if (is_resource($this->stream)) {
             fclose($this->stream);
-            $this->stream = null;
         }
+        $this->stream = null;
     }
 
     /**
@@ -68,7 +74,7 @@ final class Client
         if (!is_array($reply) || !is_string($reply['status'] ?? null) || !is_int($reply['accepted'] ?? null)) {
             throw $this->giveUp("the reply to $command is none about a token");
         }
-        if ($reply['accepted'] === 1 && isset(self::KEEPS_SID[$command]) && ($reply['sid'] ?? '') !== self::sidOf($token)) {
+        if ($reply['accepted'] === 1 && isset(self::KEEPS_SID[$command]) && self::sidOf($token) !== ($reply['sid'] ?? '')) {
             throw $this->giveUp("the reply to $command is about another session");
         }
         return $reply;
@@ -87,16 +93,22 @@ final class Client
         if (!$this->isUsable()) {
             $this->connect();
             // In the same write as the question: it costs no round trip.
-            $this->send("*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n" . $request);
-            $this->readReply(0);
+            if (ftell($this->stream) === 0) {
+                $this->send("*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n" . $request);
+                $this->readReply(0);
+            } else {
+                $word = "$16\r\n" . bin2hex(random_bytes(8)) . "\r\n";
+                $this->send("*2\r\n$4\r\nECHO\r\n" . $word . $request);
+                $this->skipBehind($word);
+            }
         } else {
             $this->send($request);
         }
         $reply = $this->readReply(0);
-        if ($this->at !== strlen($this->input)) {
+        if (isset($this->lines[$this->at + 1]) || $this->lines[$this->at] !== '') {
             throw $this->giveUp('the daemon sent more than was asked');
         }
-        $this->input = '';
+        $this->lines = [''];
         $this->at = 0;
         return $reply;
     }
@@ -104,7 +116,10 @@ final class Client
     /** The `sid` that stands in a token: of a session its first 16 bytes, of a guest the claim `jti`. Null if it is no token. */
     public static function sidOf(string $token): ?string
     {
-        if (preg_match('/\A(?:0x)?([0-9a-f]{32})[0-9a-f]{96}\z/i', $token, $found) === 1) {
+        if (strlen($token) === 128 && strspn($token, '0123456789abcdefABCDEF') === 128) {
+            return strtolower(substr($token, 0, 32));
+        }
+        if (preg_match('/\A0x([0-9a-f]{32})[0-9a-f]{96}\z/i', $token, $found) === 1) {
             return strtolower($found[1]);
         }
         if (preg_match('/\A[A-Za-z0-9_-]{86}\z/', $token) === 1) {
@@ -128,7 +143,8 @@ final class Client
     /** Whether a connection stands that may be asked. One that has something to say unasked is at its end, or out of step. */
     private function isUsable(): bool
     {
-        if ($this->stream === null) {
+        // Another object may have closed a persistent one.
+        if (!is_resource($this->stream)) {
             return false;
         }
         $read = [$this->stream];
@@ -142,7 +158,8 @@ final class Client
 
     private function connect(): void
     {
-        $stream = @stream_socket_client("unix://$this->path", $number, $why, $this->timeout);
+        $flags = STREAM_CLIENT_CONNECT | ($this->persistent ? STREAM_CLIENT_PERSISTENT : 0);
+        $stream = @stream_socket_client("unix://$this->path", $number, $why, $this->timeout, $flags);
         if ($stream === false) {
             throw $this->giveUp("cannot connect to $this->path: $why");
         }
@@ -150,7 +167,7 @@ final class Client
         stream_set_write_buffer($stream, 0);
         $this->stream = $stream;
         $this->owner = (int) getmypid();
-        $this->input = '';
+        $this->lines = [''];
         $this->at = 0;
     }
 
@@ -168,88 +185,144 @@ final class Client
 
     private function readReply(int $depth): mixed
     {
-        $line = $this->readLine();
-        $rest = substr($line, 1);
-        switch ($line[0] ?? '') {
-            case '$':
-            case '=':
-                $length = $this->count($rest, self::MOST_BYTES);
-                if ($length === -1) {
-                    return null;
-                }
-                $this->need($length + 2);
-                $text = substr($this->input, $this->at, $length);
-                $this->at += $length + 2;
-                // Text for people begins with its form, as `txt:`.
-                return $line[0] === '$' ? $text : substr($text, 4);
-            case ':':
-                return $this->integer($rest);
-            case '%':
-            case '*':
-                if ($depth === self::MOST_DEPTH) {
-                    throw $this->giveUp('a reply is nested too deep');
-                }
-                $count = $this->count($rest, self::MOST_ELEMENTS);
-                if ($count === -1) {
-                    return null;
-                }
-                $elements = [];
-                for ($i = 0; $i < $count; $i++) {
-                    if ($line[0] === '*') {
-                        $elements[] = $this->readReply($depth + 1);
-                    } else {
-                        $field = $this->readReply($depth + 1);
-                        if (!is_string($field)) {
-                            throw $this->giveUp('a field of a reply has no name');
-                        }
-                        $elements[$field] = $this->readReply($depth + 1);
-                    }
-                }
-                return $elements;
-            case '+':
-                return $rest;
-            case '_':
-                return null;
-            case '-':
-                $this->close();
-                throw str_starts_with($rest, 'ERR ') && !str_starts_with($rest, 'ERR Protocol error')
-                    ? new InvalidCommand(substr($rest, 4)) : new Unavailable($rest);
-            default:
-                throw $this->giveUp('the reply is no RESP');
+        if (!isset($this->lines[$this->at + 1])) {
+            $this->readLine();
         }
+        $line = $this->lines[$this->at++];
+        $kind = $line[0] ?? '';
+        // Numbers and lengths are believed only as they are written: no sign, no blank, no zero before them.
+        $number = (int) substr($line, 1);
+        if ($kind === '$' || $kind === '=') {
+            if ($line !== "$kind$number" || $number < 0 || $number > self::MOST_BYTES) {
+                return $line === '$-1' ? null : throw $this->giveUp('a length of a reply is none, or too long');
+            }
+            $text = isset($this->lines[$this->at + 1]) && strlen($this->lines[$this->at]) === $number
+                ? $this->lines[$this->at++] : $this->readText($number);
+            // Text for people begins with its form, as `txt:`.
+            return $kind === '$' ? $text : substr($text, 4);
+        }
+        if ($kind === ':') {
+            return $line === ":$number" ? $number : throw $this->giveUp('a number of a reply is none');
+        }
+        if ($kind === '%' || $kind === '*') {
+            if ($line !== "$kind$number" || $number < 0 || $number > self::MOST_ELEMENTS) {
+                return $line === '*-1' ? null : throw $this->giveUp('a length of a reply is none, or too long');
+            }
+            if ($depth === self::MOST_DEPTH) {
+                throw $this->giveUp('a reply is nested too deep');
+            }
+            return $kind === '%' ? $this->readMap($number, $depth + 1) : $this->readList($number, $depth + 1);
+        }
+        if ($kind === '-') {
+            $this->close();
+            $text = substr($line, 1);
+            throw str_starts_with($text, 'ERR ') && !str_starts_with($text, 'ERR Protocol error')
+                ? new InvalidCommand(substr($text, 4)) : new Unavailable($text);
+        }
+        return match ($kind) {
+            '+' => substr($line, 1),
+            '_' => null,
+            default => throw $this->giveUp('the reply is no RESP'),
+        };
     }
 
-    private function readLine(): string
+    /** @return list<mixed> */
+    private function readList(int $count, int $depth): array
     {
-        $from = $this->at;
-        while (($end = strpos($this->input, "\r\n", $from)) === false) {
-            // Only what is new is looked at again, and the half of a line's end.
-            $from = max($this->at, strlen($this->input) - 1);
-            if ($from - $this->at > self::READ_BYTES) {
+        $elements = [];
+        while ($count-- > 0) {
+            $elements[] = $this->readReply($depth);
+        }
+        return $elements;
+    }
+
+    /** @return array<string, mixed> */
+    private function readMap(int $count, int $depth): array
+    {
+        $map = [];
+        [$lines, $at] = [$this->lines, $this->at];
+        while ($count-- > 0) {
+            // For speed: a field and its value that are there as a whole. A line of that length is the text: its end follows.
+            if (isset($lines[$at + 4]) && $lines[$at] === '$' . strlen($lines[$at + 1])) {
+                $line = $lines[$at + 2];
+                if ($line === '$' . strlen($lines[$at + 3])) {
+                    $map[$lines[$at + 1]] = $lines[$at + 3];
+                    $at += 4;
+                    continue;
+                }
+                $number = (int) substr($line, 1);
+                if ($line === ":$number") {
+                    $map[$lines[$at + 1]] = $number;
+                    $at += 3;
+                    continue;
+                }
+            }
+            $this->at = $at;
+            $field = $this->readReply($depth);
+            if (!is_string($field)) {
+                throw $this->giveUp('a field of a reply has no name');
+            }
+            $map[$field] = $this->readReply($depth);
+            [$lines, $at] = [$this->lines, $this->at];
+        }
+        $this->at = $at;
+        return $map;
+    }
+
+    /** Waits until the next line is whole. */
+    private function readLine(): void
+    {
+        do {
+            // The end of what came may be the half of a line's end, too.
+            $open = array_pop($this->lines);
+            if (strlen($open) > self::READ_BYTES) {
                 throw $this->giveUp('a line of a reply is too long');
             }
-            $this->readMore();
-        }
-        $line = substr($this->input, $this->at, $end - $this->at);
-        $this->at = $end + 2;
-        return $line;
+            $new = explode("\r\n", $open . $this->readBytes());
+            if ($this->at === count($this->lines)) {
+                // All before was read.
+                [$this->lines, $this->at] = [$new, 0];
+            } else {
+                array_push($this->lines, ...$new);
+            }
+        } while (!isset($this->lines[$this->at + 1]));
     }
 
-    private function need(int $bytes): void
+    /** A text that has line ends in it, or has not come yet. */
+    private function readText(int $length): string
     {
-        while (strlen($this->input) - $this->at < $bytes) {
-            $this->readMore();
+        $bytes = implode("\r\n", array_slice($this->lines, $this->at));
+        while (strlen($bytes) < $length + 2) {
+            $bytes .= $this->readBytes();
         }
+        if (substr($bytes, $length, 2) !== "\r\n") {
+            throw $this->giveUp('a text of a reply has another length than it says');
+        }
+        $this->lines = explode("\r\n", substr($bytes, $length + 2));
+        $this->at = 0;
+        return substr($bytes, 0, $length);
     }
 
-    private function readMore(): void
+    private function skipBehind(string $word): void
+    {
+        $bytes = '';
+        while (($at = strpos($bytes, $word)) === false) {
+            if (strlen($bytes) > self::MOST_BYTES) {
+                throw $this->giveUp('the daemon does not echo');
+            }
+            $bytes .= $this->readBytes();
+        }
+        $this->lines = explode("\r\n", substr($bytes, $at + strlen($word)));
+    }
+
+    private function readBytes(): string
     {
         $this->limitWaiting();
         $bytes = @fread($this->stream, self::READ_BYTES);
         if ($bytes === false || $bytes === '') {
             throw $this->giveUp(feof($this->stream) ? 'the daemon closed the connection' : 'the daemon did not answer in time');
         }
-        $this->input .= $bytes;
+        return $bytes;
     }
 
     /** PHP's time-out is one for each read or write; ours is one for all of them. */
@@ -260,24 +333,6 @@ final class Client
             throw $this->giveUp('the daemon did not answer in time');
         }
         stream_set_timeout($this->stream, intdiv($left, 1_000_000_000), intdiv($left % 1_000_000_000, 1000) + 1);
-    }
-
-    private function count(string $digits, int $most): int
-    {
-        $count = $this->integer($digits);
-        if ($count < -1 || $count > $most) {
-            throw $this->giveUp('a reply is too long');
-        }
-        return $count;
-    }
-
-    private function integer(string $digits): int
-    {
-        $number = (int) $digits;
-        if ((string) $number !== $digits) {
-            throw $this->giveUp('a number of a reply is none');
-        }
-        return $number;
     }
 
     private function giveUp(string $why): Unavailable

@@ -20,7 +20,7 @@ final class Middleware implements MiddlewareInterface
 
     public function __construct(private ResponseFactoryInterface $responses, private Settings $settings = new Settings())
     {
-        $this->client = new Client($settings->socket, $settings->timeout);
+        $this->client = $settings->client();
     }
 
     public function process(ServerRequestInterface $request, RequestHandlerInterface $handler): ResponseInterface

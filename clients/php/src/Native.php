@@ -24,7 +24,7 @@ final class Native
             }
         };
         set_exception_handler($caught);
-        $session = new Session(new Client($settings->socket, $settings->timeout), $settings, Request::fromGlobals($settings));
+        $session = new Session($settings->client(), $settings, Request::fromGlobals($settings));
         $session->onHeaders(static fn (Session $session) => self::send($session->headers(), $settings->cookieName()));
         // Whatever the site says of caches later: a response with a token in it is kept by none.
         header_register_callback(static fn () => self::send($session->headers(), $settings->cookieName()));

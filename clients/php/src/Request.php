@@ -73,8 +73,8 @@ final class Request
             $fetchSite,
             $header('Sec-Fetch-Mode'),
             self::token($form['csrf'] ?? $header('X-CSRF-Token')),
-            filter_var($address, FILTER_VALIDATE_IP) === false ? '' : $address,
-            substr($header('User-Agent'), 0, self::MOST_AGENT_BYTES),
+            in_array('ip', $settings->bind, true) && filter_var($address, FILTER_VALIDATE_IP) !== false ? $address : '',
+            in_array('ua', $settings->bind, true) ? substr($header('User-Agent'), 0, self::MOST_AGENT_BYTES) : '',
         );
     }
 

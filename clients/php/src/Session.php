@@ -36,7 +36,9 @@ final class Session
         $this->token = $request->token;
         foreach ($settings->bind as $signal) {
             $value = $signal === 'ip' ? $request->address : $request->agent;
-            array_push($this->bind, ...($value === '' ? [] : ['BIND', $signal, $value]));
+            if ($value !== '') {
+                array_push($this->bind, 'BIND', $signal, $value);
+            }
         }
         $options = $request->isPost ? ['CHECK', $request->csrf, $settings->form, 'POST'] : [];
         if ($request->fetchSite !== '') {

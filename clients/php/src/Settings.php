@@ -15,6 +15,8 @@ final class Settings
      * @param list<'ip'|'ua'> $bind what the daemon is told of the client: needed for `binding.ip` and `binding.ua`. The address is
      *     that of the connection: behind a proxy let the web server set it (nginx: real_ip, Apache: mod_remoteip)
      * @param float $timeout seconds until an answer is given up; longer than the daemon's `redis.timeout`
+     * @param bool $persistent whether php-fpm, mod_fcgid and mod_php keep the connection from one request to the next. Elsewhere it
+     *     is the Client's, and ends with it
      */
     public function __construct(
         public readonly string $socket = '/run/tokencached/tokencached.sock',
@@ -23,6 +25,7 @@ final class Settings
         public readonly string $form = 'site',
         public readonly array $bind = [],
         public readonly float $timeout = 2.0,
+        public readonly bool $persistent = true,
     ) {
         if (preg_match('/\A[A-Za-z0-9_-]+\z/', $cookie) !== 1) {
             throw new \InvalidArgumentException('the name of a cookie has letters, digits, - and _ only');
@@ -30,6 +33,12 @@ final class Settings
         if (array_diff($bind, ['ip', 'ua']) !== []) {
             throw new \InvalidArgumentException("bind takes 'ip' and 'ua'");
         }
+    }
+
+    public function client(): Client
+    {
+        $servesOneByOne = in_array(PHP_SAPI, ['fpm-fcgi', 'cgi-fcgi', 'apache2handler'], true);
+        return new Client($this->socket, $this->timeout, $this->persistent && $servesOneByOne);
     }
 
     public function cookieName(): string

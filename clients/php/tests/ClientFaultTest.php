@@ -78,9 +78,12 @@ final class ClientFaultTest extends TestCase
             'a protocol error' => ["-ERR Protocol error: too long\r\n", 'ERR Protocol error: too long'],
             'no RESP' => ["HTTP/1.1 400 Bad Request\r\n", 'the reply is no RESP'],
             'a number that is none' => [":1x\r\n", 'a number of a reply is none'],
-            'longer than believed' => ["$99999999999\r\n", 'a reply is too long'],
-            'more elements than believed' => ["*99999999999\r\n", 'a reply is too long'],
-            'negative' => ["$-2\r\n", 'a reply is too long'],
+            'longer than believed' => ["$99999999999\r\n", 'a length of a reply is none, or too long'],
+            'more elements than believed' => ["*99999999999\r\n", 'a length of a reply is none, or too long'],
+            'a text that is longer than it says' => ["$2\r\nabc\r\n", 'a text of a reply has another length than it says'],
+            'a text that is shorter than it says' => ["$4\r\nabc\r\n$3\r\n", 'a text of a reply has another length than it says'],
+            'a length with a sign' => ["$+2\r\nab\r\n", 'a length of a reply is none, or too long'],
+            'negative' => ["$-2\r\n", 'a length of a reply is none, or too long'],
             'nested without end' => [str_repeat("*1\r\n", 100), 'a reply is nested too deep'],
             'a field without a name' => ["%1\r\n:1\r\n:1\r\n", 'a field of a reply has no name'],
             'a line without end' => [str_repeat('+', 200_000), 'a line of a reply is too long'],
@@ -110,5 +113,44 @@ final class ClientFaultTest extends TestCase
         fwrite($stream, "*1\r\n$4\r\nPING\r\n");
         usleep(100_000);
         $this->assertSame('three', $client->call('PING'));
+    }
+
+    public function testAPersistentConnectionOfARequestThatWasCutOffGivesNobodyItsReply(): void
+    {
+        // The reply may be there already, come later, or have been read by half.
+        foreach ([0.0, 0.3] as $wait) {
+            foreach ([0, 5] as $read) {
+                $daemon = new ScriptedDaemon(["+warm\r\n", ["$9\r\nann\r\n\$3\r\n\r\n", $wait], "$3\r\nbob\r\n", "$3\r\neve\r\n"]);
+                $cut = new Client($daemon->socket(), 2.0, persistent: true);
+                $this->assertSame('warm', $cut->call('GET', 'warm'));
+                // The request ends here: by exit, by a fatal error.
+                $stream = (new \ReflectionProperty($cut, 'stream'))->getValue($cut);
+                fwrite($stream, "*2\r\n$3\r\nGET\r\n$3\r\nann\r\n");
+                if ($read > 0) {
+                    fread($stream, $read);
+                }
+                unset($cut);
+                $next = new Client($daemon->socket(), 2.0, persistent: true);
+                $this->assertSame('bob', $next->call('GET', 'bob'));
+                $this->assertSame($stream, (new \ReflectionProperty($next, 'stream'))->getValue($next));
+                $this->assertSame('eve', $next->call('GET', 'eve'));
+                $next->close();
+            }
+        }
+    }
+
+    public function testAPersistentConnectionIsClosedAfterAFault(): void
+    {
+        $daemon = new ScriptedDaemon(["+one\r\n", "-UNAVAILABLE x\r\n", "+two\r\n"]);
+        [$one, $two] = [new Client($daemon->socket(), 0.3, true), new Client($daemon->socket(), 0.3, true)];
+        $this->assertSame('one', $one->call('PING'));
+        try {
+            $two->call('PING');
+            $this->fail('that was an answer');
+        } catch (Unavailable) {
+        }
+        // The connection of both is gone.
+        $this->assertSame('two', $one->call('PING'));
+        $one->close();
     }
 }

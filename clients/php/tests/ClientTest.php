@@ -67,6 +67,27 @@ final class ClientTest extends TestCase
         $this->assertSame('valid', $client->ask('TOKEN.VALIDATE', $token)['status']);
     }
 
+    public function testAPersistentConnectionIsTheNextObjectsToo(): void
+    {
+        $client = fn (): Client => new Client(self::daemon()->socket(), 2.0, persistent: true);
+        $id = $client()->call('CLIENT', 'ID');
+        $this->assertSame($id, $client()->call('CLIENT', 'ID'));
+        $this->assertSame(['theme' => 'dark'], $client()->call('TOKEN.GET', $client()->call('TOKEN.ISSUE', 'DATA', 'theme', 'dark')
+            ['sessiontoken'])['data']);
+        $client()->close();
+    }
+
+    public function testAPersistentConnectionToADaemonThatWasStartedAnew(): void
+    {
+        $daemon = new Daemon();
+        $client = fn (): Client => new Client($daemon->socket(), 2.0, persistent: true);
+        $this->assertSame('PONG', $client()->call('PING'));
+        $daemon->stop();
+        $daemon->run();
+        $this->assertSame('PONG', $client()->call('PING'));
+        $client()->close();
+    }
+
     public function testNoDaemonIsUnavailable(): void
     {
         $this->expectException(Unavailable::class);

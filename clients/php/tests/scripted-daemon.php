@@ -29,6 +29,10 @@ while (($stream = stream_socket_accept($server, -1)) !== false) {
             fwrite($stream, "%1\r\n$5\r\nproto\r\n:3\r\n");
             continue;
         }
+        if ($words[0] === 'ECHO') {
+            fwrite($stream, '$' . strlen($words[1]) . "\r\n$words[1]\r\n");
+            continue;
+        }
         file_put_contents("$folder/asked", base64_encode(serialize($words)) . "\n", FILE_APPEND);
         $reply = array_shift($replies);
         if ($reply === null) {
