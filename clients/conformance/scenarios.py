@@ -1,6 +1,7 @@
 """What people and their browsers do. Each scenario is a function of a visitor who is a guest with an empty jar, or of a
 member who is logged in; a fresh one each time."""
 import time
+import urllib.parse
 
 from browser import Jar, Lost
 from visitor import Visitor, is_form_again, is_removal, json_of, sid_of, together
@@ -229,6 +230,23 @@ def step_up(member):
     member.cart()
 
 
+def late_page(member):
+    """A page that was asked for with the cookie of before a login is asked for again, once, as it was."""
+    rule, old = member.counts.rule, member.browser.token
+    member.log_in(member.owner)
+    try:
+        first = member.browser.send("GET", "/?a=b&c=d%20e", sent_as=f"tc={old}")
+        if first.status == 503:
+            return
+        rule(first.status == 303 and "a=b&c=d%20e" in (first.location or "") and not first.set_cookies,
+             "a page whose cookie was overtaken by a login is sent to itself, its query kept", first)
+        second = member.browser.send("GET", urllib.parse.urljoin(first.address, first.location or "/"), sent_as=f"tc={old}")
+        rule(second.status in (200, 503) and not second.set_cookies, "and only once, without a cookie", second)
+    except Lost:
+        return
+    member.look()
+
+
 def devices(member):
     """One's own devices are listed and ended, nobody else's are."""
     rule = member.counts.rule
@@ -382,7 +400,7 @@ def planted_cookie(guest):
 
 OF_GUESTS = (first_visit, restored_tabs, form_and_captcha, two_forms, cart, login_race, double_click, remember_me, api,
              forged_login, planted_cookie)
-OF_MEMBERS = (rotation_race, background_fetches, late_upload, lost_answers, payment_return, step_up, devices, logout_here,
+OF_MEMBERS = (rotation_race, background_fetches, late_upload, lost_answers, payment_return, step_up, late_page, devices, logout_here,
               logout_everywhere, jar_that_forgets)
 
 
