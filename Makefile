@@ -28,6 +28,9 @@ TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv fak
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
+# The PHP package: its tests, and the servers of its small site.
+PHP_PACKAGES   = redis-server python3 util-linux php-cli php-cgi php-fpm nginx apache2 libapache2-mod-fcgid phpunit composer \
+                 php-nyholm-psr7
 # memcached is one of the peers of the comparison.
 # Proxies in front of a site, and what watches a daemon.
 # What makes and judges the Debian packages.
@@ -46,6 +49,7 @@ RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
+.PHONY: test-php bench-php php-packages
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
@@ -63,6 +67,7 @@ help:
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
+	@echo 'make test-php   the PHP package: phpunit, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -71,6 +76,7 @@ help:
 	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
+	@echo 'make bench-php  the PHP package beside phpredis, and the small site with it and without: a minute and a half'
 	@echo 'make bench-http   /healthz and /auth beside a bare epoll loop, evhttp, and behind nginx: two minutes'
 	@echo 'make bench-index  very many sessions and subjects beside a visitor: half an hour'
 	@echo 'make bench-tls  the link and cold validations over TLS beside plain TCP: a minute'
@@ -165,6 +171,11 @@ test-http: http-packages build
 	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR)) --load $(LOAD_SECONDS)
 	Tests/Prometheus/test.py --programs $(abspath $(RELEASEDIR))
 
+test-php: php-packages build
+	composer validate --strict --no-interaction clients/php/composer.json
+	cd clients/php && PROGRAMS=$(abspath $(RELEASEDIR)) phpunit
+	clients/conformance/run php php/fcgid php/superglobal php/psr15 --bin $(abspath $(RELEASEDIR))
+
 # A package of its own, which takes the client library from this one.
 swift-examples: build-packages web-packages
 	$(SWIFT) build --package-path examples/swift -c release --scratch-path $(BUILD)-examples \
@@ -207,6 +218,10 @@ bench-scale: bench-packages build
 
 bench-client: bench-packages build
 	$(RELEASEDIR)/client-benchmark
+
+bench-php: php-packages build
+	@./.ci/packages php-redis apache2-utils
+	php -d opcache.enable_cli=1 clients/php/bench.php --programs $(abspath $(RELEASEDIR))
 
 # Measured by tests, optimised: they are the ones who know how to make certificates.
 bench-tls: build-packages test-packages
@@ -336,6 +351,9 @@ web-packages:
 
 deb-packages: build-packages
 	@./.ci/packages $(DEB_PACKAGES)
+
+php-packages:
+	@./.ci/packages $(PHP_PACKAGES)
 
 http-packages: build-packages
 	@./.ci/packages $(HTTP_PACKAGES)

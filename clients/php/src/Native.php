@@ -33,7 +33,7 @@ final class Native
             exit;
         }
         if ($superglobal) {
-            SuperglobalHandler::start($session);
+            SuperglobalHandler::start($session, $settings->classes);
             // Before the output goes out, so that a cookie, or a 503, can go with it.
             register_shutdown_function(static function () use ($caught): void {
                 try {

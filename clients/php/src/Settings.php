@@ -17,6 +17,7 @@ final class Settings
      * @param float $timeout seconds until an answer is given up; longer than the daemon's `redis.timeout`
      * @param bool $persistent whether php-fpm, mod_fcgid and mod_php keep the connection from one request to the next. Elsewhere it
      *     is the Client's, and ends with it
+     * @param list<class-string> $classes whose objects `$_SESSION` may hold
      */
     public function __construct(
         public readonly string $socket = '/run/tokencached/tokencached.sock',
@@ -26,6 +27,7 @@ final class Settings
         public readonly array $bind = [],
         public readonly float $timeout = 2.0,
         public readonly bool $persistent = true,
+        public readonly array $classes = [],
     ) {
         if (preg_match('/\A[A-Za-z0-9_-]+\z/', $cookie) !== 1) {
             throw new \InvalidArgumentException('the name of a cookie has letters, digits, - and _ only');

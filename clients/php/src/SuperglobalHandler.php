@@ -7,6 +7,9 @@ namespace TokenCache;
  * `$_SESSION`: each of its top-level keys is a field of the session, and only those that changed are written, so no request loses
  * what another stored. A text is stored as it is, everything else as serialize() writes it, behind a mark.
  *
+ * What reads like that mark and was not written here, as a text that a browser sent and another language stored, makes no objects: only
+ * classes that Settings names are made.
+ *
  * Requests of one visitor do not wait for each other. session_regenerate_id() gives the visitor a new token, session_destroy() is
  * a logout. session_id() is the `sid`, which is no secret.
  *
@@ -17,7 +20,7 @@ final class SuperglobalHandler implements
     \SessionIdInterface,
     \SessionUpdateTimestampHandlerInterface
 {
-    /** Begins a value that is no text: no text of a browser's does. */
+    /** Begins a value that is no text. */
     private const MARK = "\0php:";
 
     /** @var array<string, string> the fields as they are stored, as far as this request knows */
@@ -26,19 +29,21 @@ final class SuperglobalHandler implements
     private bool $wasRead = false;
     private bool $isRegenerated = false;
 
-    private function __construct(private Session $session)
+    /** @param list<class-string> $classes */
+    private function __construct(private Session $session, private array $classes)
     {
         $this->sid = $session->sid();
     }
 
-    public static function start(Session $session): void
+    /** @param list<class-string> $classes whose objects may be in it */
+    public static function start(Session $session, array $classes): void
     {
-        session_set_save_handler(new self($session), false);
+        session_set_save_handler(new self($session, $classes), false);
         session_id($session->sid());
         session_start([
             // The cookie and the headers beside it are the session's own, and so is the id: none comes from outside.
             'use_cookies' => '0', 'use_only_cookies' => '1', 'use_trans_sid' => '0', 'cache_limiter' => '',
-            'use_strict_mode' => '0', 'serialize_handler' => 'php_serialize', 'lazy_write' => '1', 'gc_probability' => '0',
+            'use_strict_mode' => '0', 'serialize_handler' => 'php', 'lazy_write' => '0', 'gc_probability' => '0',
         ]);
     }
 
@@ -64,18 +69,28 @@ final class SuperglobalHandler implements
         }
         $this->wasRead = true;
         $this->sid = $this->session->sid();
-        $this->stored = $this->session->all();
-        return serialize(array_map(self::decode(...), $this->stored));
+        // Not handed to PHP, which would make objects of every class.
+        $_SESSION = $this->stored = [];
+        foreach ($this->session->all() as $field => $text) {
+            $isText = !str_starts_with($text, self::MARK);
+            $value = $isText ? $text : unserialize(substr($text, strlen(self::MARK)), ['allowed_classes' => $this->classes]);
+            // What cannot be read stays as it is, and out of sight.
+            if ($isText || self::classesIn($value, $this->classes) === []) {
+                $_SESSION[$field] = $value;
+                $this->stored[$field] = $text;
+            }
+        }
+        return '';
     }
 
     public function write(string $id, string $data): bool
     {
-        if ($this->session->isEnded()) {
+        if ($this->session->isEnded() || !isset($_SESSION)) {
             return true;
         }
         // A login as somebody else made another session: what the one before held stays there.
         $isAnother = $this->session->sid() !== $this->sid;
-        $fields = array_map(self::encode(...), $_SESSION ?? []);
+        $fields = array_map($this->encode(...), $_SESSION);
         $changed = array_diff_assoc($fields, $this->stored);
         $removed = $isAnother ? [] : array_fill_keys(array_keys(array_diff_key($this->stored, $fields)), '');
         $this->session->set($changed + $removed);
@@ -84,7 +99,7 @@ final class SuperglobalHandler implements
         return true;
     }
 
-    /** In place of write where nothing changed in `$_SESSION`. */
+    /** Of `lazy_write`, which is off: write knows by itself what changed. */
     public function updateTimestamp(string $id, string $data): bool
     {
         return true;
@@ -119,13 +134,32 @@ final class SuperglobalHandler implements
         return 0;
     }
 
-    private static function encode(mixed $value): string
+    private function encode(mixed $value): string
     {
-        return is_string($value) && $value !== '' && !str_starts_with($value, self::MARK) ? $value : self::MARK . serialize($value);
+        if (is_string($value) && $value !== '' && !str_starts_with($value, self::MARK)) {
+            return $value;
+        }
+        foreach (self::classesIn($value, $this->classes) as $class) {
+            throw new \InvalidArgumentException("\$_SESSION holds a $class: name it in the classes of Settings");
+        }
+        return self::MARK . serialize($value);
     }
 
-    private static function decode(string $text): mixed
+    /**
+     * The classes of the objects in it, without those that are known.
+     *
+     * @param list<class-string> $known
+     * @return list<class-string>
+     */
+    private static function classesIn(mixed $value, array $known): array
     {
-        return str_starts_with($text, self::MARK) ? unserialize(substr($text, strlen(self::MARK))) : $text;
+        $classes = [];
+        $values = [$value];
+        array_walk_recursive($values, static function (mixed $one) use (&$classes): void {
+            if (is_object($one)) {
+                $classes[] = $one::class;
+            }
+        });
+        return array_values(array_diff($classes, $known));
     }
 }

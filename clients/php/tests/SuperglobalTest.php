@@ -45,6 +45,9 @@ final class SuperglobalTest extends TestCase
         $this->assertMatchesRegularExpression('/\A[0-9a-f]{128}\z/', $browser->jar['tc']);
         $browser->go('/set.php?unset[]=theme');
         $this->assertSame(['cart' => 'pen'], self::shown($browser)['session']);
+        $browser->go('/clear.php');
+        $this->assertSame([], self::shown($browser)['session']);
+        $browser->go('/set.php?set[cart]=pen');
         // As other languages see it.
         $fields = (new Client(self::daemon()->socket()))->ask('TOKEN.GET', $browser->jar['tc'])['data'];
         $this->assertSame(['cart' => 'pen'], $fields);
@@ -55,6 +58,25 @@ final class SuperglobalTest extends TestCase
         $browser = self::$server->browser();
         $browser->go('/types.php');
         $this->assertSame('all there', $browser->go('/types.php?check=1'), self::$server->errors());
+    }
+
+    public function testATextThatABrowserMadeUpIsNoObject(): void
+    {
+        $browser = self::$server->browser();
+        $browser->go('/set.php?set[a]=1');
+        $client = new Client(self::daemon()->socket());
+        $client->ask('TOKEN.SET', $browser->jar['tc'], 'DATA', 'note', "\0php:" . serialize(new \ArrayIterator([1])));
+        $this->assertSame('null', $browser->go('/object.php'));
+        // It is left where it is.
+        $browser->go('/set.php?set[a]=2');
+        $this->assertSame(200, $browser->status);
+        $this->assertStringContainsString('ArrayIterator', $client->ask('TOKEN.GET', $browser->jar['tc'])['data']['note']);
+        // And none is stored that could not come back.
+        $browser->go('/object.php?set=1');
+        $this->assertSame(500, $browser->status);
+        $this->assertSame('2', self::shown($browser)['session']['a']);
+        $this->assertStringContainsString('$_SESSION holds a ArrayIterator: name it in the classes of Settings', self::$server->errors());
+        file_put_contents(self::$server->folder . '/errors', '');
     }
 
     public function testOnlyWhatChangedIsWrittenSoThatRequestsLoseNothing(): void
