@@ -25,14 +25,12 @@ final class SuperglobalHandler implements
 
     /** @var array<string, string> the fields as they are stored, as far as this request knows */
     private array $stored = [];
-    private string $sid;
     private bool $wasRead = false;
     private bool $isRegenerated = false;
 
     /** @param list<class-string> $classes */
     private function __construct(private Session $session, private array $classes)
     {
-        $this->sid = $session->sid();
     }
 
     /** @param list<class-string> $classes whose objects may be in it */
@@ -68,7 +66,6 @@ final class SuperglobalHandler implements
             $this->session->forget();
         }
         $this->wasRead = true;
-        $this->sid = $this->session->sid();
         // Not handed to PHP, which would make objects of every class.
         $_SESSION = $this->stored = [];
         foreach ($this->session->all() as $field => $text) {
@@ -88,14 +85,11 @@ final class SuperglobalHandler implements
         if ($this->session->isEnded() || !isset($_SESSION)) {
             return true;
         }
-        // A login as somebody else made another session: what the one before held stays there.
-        $isAnother = $this->session->sid() !== $this->sid;
         $fields = array_map($this->encode(...), $_SESSION);
-        $changed = array_diff_assoc($fields, $this->stored);
-        $removed = $isAnother ? [] : array_fill_keys(array_keys(array_diff_key($this->stored, $fields)), '');
-        $this->session->set($changed + $removed);
-        $this->stored = $isAnother ? $changed : $fields;
-        $this->sid = $this->session->sid();
+        $removed = array_fill_keys(array_keys(array_diff_key($this->stored, $fields)), '');
+        // A login as somebody else made another session: what the one before held did not change, and stays there.
+        $this->session->set(array_diff_assoc($fields, $this->stored) + $removed);
+        $this->stored = $fields;
         return true;
     }
 

@@ -17,7 +17,8 @@ final class Daemon extends Program
     {
         $program = (getenv('PROGRAMS') ?: dirname(__DIR__, 3) . '/.build/release') . '/tokencached';
         $sets = [];
-        foreach ($this->settings as $key => $value) {
+        // The machine that tests run on may be busy.
+        foreach ($this->settings + ['redis.timeout' => '1500ms'] as $key => $value) {
             array_push($sets, '--set', "$key=$value");
         }
         $this->start([$program, '--socket', $this->socket(), '--state-dir', "$this->folder/state", ...$sets],

@@ -3,7 +3,7 @@ declare(strict_types=1);
 
 namespace TokenCache\Tests;
 
-/** PHP's own web server with the pages of tests/pages, or another folder; four workers. */
+/** PHP's own web server with the pages of tests/pages, or another folder; it serves one request at a time. */
 final class PageServer extends Program
 {
     private int $port;
@@ -17,7 +17,7 @@ final class PageServer extends Program
         // Its errors do not stand in pages, as on a site.
         $this->start([PHP_BINARY, '-d', 'display_errors=0', '-d', 'error_log=' . "$this->folder/errors", '-S',
             "127.0.0.1:$this->port", '-t', $pages], fn (): bool => self::answers("tcp://127.0.0.1:$this->port"),
-            ['TOKENCACHED_SOCKET' => $socket, 'PHP_CLI_SERVER_WORKERS' => '4']);
+            ['TOKENCACHED_SOCKET' => $socket]);
     }
 
     public function browser(): Browser

@@ -3,7 +3,7 @@
 require __DIR__ . '/begin.php';
 $_SESSION['a'] = '1';
 session_write_close();
-usleep(300_000);
+usleep(1_000_000);
 session_start();
 $_SESSION['c'] = '3';
 echo json_encode($_SESSION);
