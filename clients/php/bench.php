@@ -31,7 +31,9 @@ $words = ['TOKEN.VISIT', $token, 'CSRF', 'site', 'DATA'];
 // Bare: phpredis hands out a flat array; what is in it has to be found out.
 $connected = static function (bool $persistent) use ($daemon): \Redis {
     $redis = new \Redis();
-    $persistent ? $redis->pconnect($daemon->socket(), 0, 2.0, 'bench', 0, 2.0) : $redis->connect($daemon->socket(), 0, 2.0, null, 0, 2.0);
+    $persistent
+        ? $redis->pconnect($daemon->socket(), 0, 2.0, 'bench', 0, 2.0)
+        : $redis->connect($daemon->socket(), 0, 2.0, null, 0, 2.0);
     return $redis;
 };
 $client = static fn (bool $persistent) => new Client($daemon->socket(), 2.0, $persistent);
@@ -63,7 +65,8 @@ $median = static function (array $values): float {
     sort($values);
     return $values[intdiv(count($values), 2)];
 };
-printf("one VISIT with CSRF and data, medians of %d rounds of %d, PHP %s\n\n| | µs | beside |\n|---|---:|---:|\n", ROUNDS, VISITS, PHP_VERSION);
+printf("one VISIT with CSRF and data, medians of %d rounds of %d, PHP %s\n\n", ROUNDS, VISITS, PHP_VERSION);
+print("| | µs | beside |\n|---|---:|---:|\n");
 foreach ($microseconds as $name => $values) {
     // Beside the phpredis of its kind.
     $beside = str_ends_with($name, ': phpredis') ? $values : $beside;
@@ -72,7 +75,8 @@ foreach ($microseconds as $name => $values) {
 
 // The site: the same page, made without asking anybody, and with the session of somebody who is logged in.
 $bare = new Program();
-file_put_contents("$bare->folder/bare.php", '<?php require "' . __DIR__ . '/site/Site.php"; header("Content-Type: text/html; charset=utf-8");'
+file_put_contents("$bare->folder/bare.php", '<?php require "' . __DIR__ . '/site/Site.php";'
+    . ' header("Content-Type: text/html; charset=utf-8");'
     . ' echo "<!doctype html><meta charset=\"utf-8\"><title>A small site</title><p>user: ", htmlspecialchars("ann"), "</p>";');
 print("\nthe small site's first page on nginx and php-fpm, eight workers, eight requests at a time, medians of three runs; "
     . "CPU of nginx, PHP and ab\n\n| | requests/s | CPU, µs |\n|---|---:|---:|\n");
@@ -83,8 +87,8 @@ $cpu = static function (): float {
 };
 [$rates, $costs] = [[], []];
 foreach ([1, 2, 3] as $round) {
-    foreach (['without the package' => "$bare->folder/bare.php", 'Session::start' => '', '$_SESSION' => 'superglobal', 'PSR-15' => 'psr15']
-        as $name => $what) {
+    foreach (['without the package' => "$bare->folder/bare.php", 'Session::start' => '', '$_SESSION' => 'superglobal',
+        'PSR-15' => 'psr15'] as $name => $what) {
         $probe = stream_socket_server('tcp://127.0.0.1:0');
         $port = substr(strrchr((string) stream_socket_get_name($probe, false), ':'), 1);
         fclose($probe);

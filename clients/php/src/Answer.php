@@ -18,6 +18,6 @@ final class Answer
         $address = !$request->isPost && $request->isNavigation() ? $request->onceMore() : null;
         return $address !== null
             ? [303, ['Location' => $address] + $headers, '']
-            : [409, $headers, "Something changed meanwhile, perhaps in another tab. Please go back, reload the page and try again.\n"];
+            : [409, $headers, "Something changed meanwhile, perhaps in another tab. Please go back, reload and try again.\n"];
     }
 }

@@ -7,8 +7,7 @@ namespace TokenCache;
  * `$_SESSION`: each of its top-level keys is a field of the session, and only those that changed are written, so no request loses
  * what another stored. A text is stored as it is, everything else as serialize() writes it, behind a mark.
  *
- * What reads like that mark and was not written here, as a text that a browser sent and another language stored, makes no objects: only
- * classes that Settings names are made.
+ * Only objects of classes that Settings names are made: a text that begins like the mark may be a visitor's, stored by other means.
  *
  * Requests of one visitor do not wait for each other. session_regenerate_id() gives the visitor a new token, session_destroy() is
  * a logout. session_id() is the `sid`, which is no secret.

@@ -46,12 +46,13 @@ final class Browser
     }
 
     /**
+     * A page, as a browser asks for it.
+     *
      * @param array<string, string>|null $form null: GET
-     * @param list<string> $headers
      */
-    public function go(string $address, ?array $form = null, array $headers = ['Sec-Fetch-Site: same-origin', 'Sec-Fetch-Mode: navigate']): string
+    public function go(string $address, ?array $form = null): string
     {
-        return $this->finish($this->begin($address, $form, $headers));
+        return $this->finish($this->begin($address, $form, ['Sec-Fetch-Site: same-origin', 'Sec-Fetch-Mode: navigate']));
     }
 
     /**

@@ -3,7 +3,7 @@ declare(strict_types=1);
 
 namespace TokenCache\Tests;
 
-/** A daemon that gives the replies that are written here, one to each command, whatever it is: for faults that a real one has not. */
+/** A daemon that gives the replies that are written here, one to each command, whatever it is: for faults that no real one has. */
 final class ScriptedDaemon extends Program
 {
     /**
