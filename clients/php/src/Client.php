@@ -70,7 +70,7 @@ final class Client
      */
     public function ask(string $command, string $token, string ...$arguments): array
     {
-        $reply = $this->call($command, $token, ...$arguments);
+        $reply = $this->exchange([$command, $token, ...$arguments]);
         if (!is_array($reply) || !is_string($reply['status'] ?? null) || !is_int($reply['accepted'] ?? null)) {
             throw $this->giveUp("the reply to $command is none about a token");
         }
@@ -88,7 +88,33 @@ final class Client
      */
     public function call(string ...$words): mixed
     {
-        $request = self::encode($words);
+        return $this->exchange($words);
+    }
+
+    /** The `sid` that stands in a token: of a session its first 16 bytes, of a guest the claim `jti`. Null if it is no token. */
+    public static function sidOf(string $token): ?string
+    {
+        if (strlen($token) === 128 && strspn($token, '0123456789abcdefABCDEF') === 128) {
+            return strtolower(substr($token, 0, 32));
+        }
+        if (preg_match('/\A0x([0-9a-f]{32})[0-9a-f]{96}\z/i', $token, $found) === 1) {
+            return strtolower($found[1]);
+        }
+        if (preg_match('/\A[A-Za-z0-9_-]{86}\z/', $token) === 1) {
+            return bin2hex(substr((string) base64_decode(strtr($token, '-_', '+/')), 0, 16));
+        }
+        $parts = explode('.', $token);
+        $claims = count($parts) === 3 ? json_decode((string) base64_decode(strtr($parts[1], '-_', '+/')), true) : null;
+        return is_array($claims) && is_string($claims['jti'] ?? null) ? $claims['jti'] : null;
+    }
+
+    /** @param array<string> $words */
+    private function exchange(array $words): mixed
+    {
+        $request = '*' . count($words) . "\r\n";
+        foreach ($words as $word) {
+            $request .= '$' . strlen($word) . "\r\n$word\r\n";
+        }
         $this->deadline = hrtime(true) + (int) ($this->timeout * 1e9);
         if (!$this->isUsable()) {
             $this->connect();
@@ -111,33 +137,6 @@ final class Client
         $this->lines = [''];
         $this->at = 0;
         return $reply;
-    }
-
-    /** The `sid` that stands in a token: of a session its first 16 bytes, of a guest the claim `jti`. Null if it is no token. */
-    public static function sidOf(string $token): ?string
-    {
-        if (strlen($token) === 128 && strspn($token, '0123456789abcdefABCDEF') === 128) {
-            return strtolower(substr($token, 0, 32));
-        }
-        if (preg_match('/\A0x([0-9a-f]{32})[0-9a-f]{96}\z/i', $token, $found) === 1) {
-            return strtolower($found[1]);
-        }
-        if (preg_match('/\A[A-Za-z0-9_-]{86}\z/', $token) === 1) {
-            return bin2hex(substr((string) base64_decode(strtr($token, '-_', '+/')), 0, 16));
-        }
-        $parts = explode('.', $token);
-        $claims = count($parts) === 3 ? json_decode((string) base64_decode(strtr($parts[1], '-_', '+/')), true) : null;
-        return is_array($claims) && is_string($claims['jti'] ?? null) ? $claims['jti'] : null;
-    }
-
-    /** @param array<string> $words */
-    private static function encode(array $words): string
-    {
-        $request = '*' . count($words) . "\r\n";
-        foreach ($words as $word) {
-            $request .= '$' . strlen($word) . "\r\n$word\r\n";
-        }
-        return $request;
     }
 
     /** Whether a connection stands that may be asked. One that has something to say unasked is at its end, or out of step. */
@@ -245,15 +244,16 @@ final class Client
             // For speed: a field and its value that are there as a whole. A line of that length is the text: its end follows.
             if (isset($lines[$at + 4]) && $lines[$at] === '$' . strlen($lines[$at + 1])) {
                 $line = $lines[$at + 2];
-                if ($line === '$' . strlen($lines[$at + 3])) {
+                if (($line[0] ?? '') === ':') {
+                    $number = (int) substr($line, 1);
+                    if ($line === ":$number") {
+                        $map[$lines[$at + 1]] = $number;
+                        $at += 3;
+                        continue;
+                    }
+                } elseif ($line === '$' . strlen($lines[$at + 3])) {
                     $map[$lines[$at + 1]] = $lines[$at + 3];
                     $at += 4;
-                    continue;
-                }
-                $number = (int) substr($line, 1);
-                if ($line === ":$number") {
-                    $map[$lines[$at + 1]] = $number;
-                    $at += 3;
                     continue;
                 }
             }
