@@ -29,7 +29,7 @@ final class MiddlewareTest extends TestCase
                 return ($this->site)($request->getAttribute(Session::class));
             }
         };
-        $settings = new Settings($socket ?? self::daemon()->socket(), timeout: 0.5);
+        $settings = new Settings($socket ?? self::daemon()->socket());
         return (new Middleware(new Psr17Factory(), $settings))->process($request, $handler);
     }
 
