@@ -17,6 +17,8 @@ WEB_REQUESTS ?= 2000
 # Lives of the simulator, and the first of them.
 SEEDS        ?= 100000
 FIRST_SEED   ?= 1
+# Requests to the site of each language in test-clients, at least; the long form is 10000.
+CLIENT_REQUESTS ?= 500
 # Seconds of load on nginx that asks the daemon, in test-http; the long form is an hour.
 LOAD_SECONDS ?= 20
 # Seconds per fuzz target.
@@ -31,6 +33,7 @@ WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-p
 # The PHP package: its tests, and the servers of its small site.
 PHP_PACKAGES   = redis-server python3 util-linux php-cli php-cgi php-fpm nginx apache2 libapache2-mod-fcgid phpunit composer \
                  php-nyholm-psr7
+CLIENT_PACKAGES = redis-server python3 python3-venv
 # memcached is one of the peers of the comparison.
 # Proxies in front of a site, and what watches a daemon.
 # What makes and judges the Debian packages.
@@ -49,7 +52,7 @@ RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
-.PHONY: test-php bench-php php-packages
+.PHONY: test-clients test-python test-php php-unit bench-php client-packages php-packages
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
@@ -68,6 +71,8 @@ help:
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
 	@echo 'make test-php   the PHP package: phpunit, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
+	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
+	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -163,6 +168,15 @@ test-examples: web-packages build swift-examples
 	examples/testing/subscriptions.py --programs $(abspath $(RELEASEDIR))
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
 
+# The tests of each package by themselves; then one browser before the sites of all, and sites with one mistake each.
+CLIENT_TESTS = test-python php-unit
+test-clients: $(CLIENT_TESTS) client-packages build
+	clients/conformance/test_suite.py --bin $(abspath $(RELEASEDIR))
+	PATH=$(CURDIR)/tmp/clients-python/bin:$$PATH clients/conformance/run --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
+
+test-python: client-packages build
+	clients/python/test --bin $(abspath $(RELEASEDIR)) --environment tmp/clients-python
+
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
 	  --requests $(WEB_REQUESTS)
@@ -171,9 +185,11 @@ test-http: http-packages build
 	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR)) --load $(LOAD_SECONDS)
 	Tests/Prometheus/test.py --programs $(abspath $(RELEASEDIR))
 
-test-php: php-packages build
+php-unit: php-packages build
 	composer validate --strict --no-interaction clients/php/composer.json
 	cd clients/php && PROGRAMS=$(abspath $(RELEASEDIR)) phpunit
+
+test-php: php-unit
 	clients/conformance/run php php/fcgid php/superglobal php/psr15 --bin $(abspath $(RELEASEDIR))
 
 # A package of its own, which takes the client library from this one.
@@ -345,6 +361,9 @@ build-packages:
 
 run-packages: build-packages
 	@./.ci/packages $(RUN_PACKAGES)
+
+client-packages:
+	@./.ci/packages $(CLIENT_PACKAGES)
 
 web-packages:
 	@./.ci/packages $(WEB_PACKAGES)

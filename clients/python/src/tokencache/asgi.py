@@ -5,7 +5,7 @@ from typing import Any, Awaitable, Callable, Dict, List, MutableMapping, Optiona
 
 from . import _response
 from ._errors import NotStored, TokenCacheError, Unavailable
-from .client import AsyncClient
+from .client import AsksLater
 from .session import FORM, AsyncSession, Request
 
 Scope = MutableMapping[str, Any]
@@ -40,7 +40,7 @@ class SessionMiddleware:
     about as a call of a program, once, when it opens.
     """
 
-    def __init__(self, app: App, client: AsyncClient, *, api: Sequence[str] = (), skip: Sequence[str] = (),
+    def __init__(self, app: App, client: AsksLater, *, api: Sequence[str] = (), skip: Sequence[str] = (),
                  fields: Sequence[str] = (), form: str = FORM, development: bool = False) -> None:
         self.app, self.client, self.development, self.form = app, client, development, form
         self._api, self._skip, self._fields = tuple(api), tuple(skip), tuple(fields)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
 from . import wsgi
-from .client import Client
+from .client import Asks, Client
 from .session import Session
 
 # Before each key, so that other parts of a site have fields of their own.
@@ -30,7 +30,7 @@ visitor: Session = cast(Session, LocalProxy(_visitor))
 class TokenCache:
     """The extension. `options` are those of tokencache.wsgi.SessionMiddleware: api, skip, development and so on."""
 
-    def __init__(self, app: Optional[Flask] = None, client: Optional[Client] = None, **options: Any) -> None:
+    def __init__(self, app: Optional[Flask] = None, client: Optional[Asks] = None, **options: Any) -> None:
         self.client, self.options = client, options
         if app is not None:
             self.init_app(app)
@@ -48,8 +48,14 @@ class _Data(Dict[str, Any], SessionMixin):
     """What was read is kept as text, so that a change inside of a value is seen, too."""
 
     def __init__(self, known: Dict[str, str]) -> None:
-        super().__init__({name[len(PREFIX):]: _serializer.loads(text) for name, text in known.items()})
+        super().__init__()
         self.known = known
+        for name, text in known.items():
+            try:
+                self[name[len(PREFIX):]] = _serializer.loads(text)
+            except ValueError:
+                # Not written by us: such a value is none.
+                continue
 
     def changes(self) -> Dict[str, str]:
         values = {PREFIX + name: _serializer.dumps(value) for name, value in self.items()}

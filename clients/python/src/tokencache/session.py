@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from . import commands
 from ._errors import NotStored, ResponseStarted, TokenCacheError, Unavailable
 from ._tokens import sid_of
-from .client import AsyncClient, Client
+from .client import Asks, AsksLater
 from .commands import Command, Duration
 from .cookie import Cookie
 
@@ -276,7 +276,7 @@ class _Visitor:
 class Session(_Visitor):
     """The visitor of one request; the middleware makes it and asks `visit`."""
 
-    def __init__(self, client: Client, request: Request, *, development: bool = False, form: str = FORM) -> None:
+    def __init__(self, client: Asks, request: Request, *, development: bool = False, form: str = FORM) -> None:
         super().__init__(request, development=development, form=form)
         self.client = client
 
@@ -396,7 +396,7 @@ class Session(_Visitor):
 class AsyncSession(_Visitor):
     """As Session; every call of it is awaited."""
 
-    def __init__(self, client: AsyncClient, request: Request, *, development: bool = False, form: str = FORM) -> None:
+    def __init__(self, client: AsksLater, request: Request, *, development: bool = False, form: str = FORM) -> None:
         super().__init__(request, development=development, form=form)
         self.client = client
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List,
 
 from . import _response
 from ._errors import NotStored, TokenCacheError, Unavailable
-from .client import Client
+from .client import Asks
 from .session import FORM, Request, Session
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class SessionMiddleware:
     session's data come with the same question, or `all_data`. `development`: a cookie for http://localhost there.
     """
 
-    def __init__(self, app: WSGIApplication, client: Client, *, api: Sequence[str] = (), skip: Sequence[str] = (),
+    def __init__(self, app: WSGIApplication, client: Asks, *, api: Sequence[str] = (), skip: Sequence[str] = (),
                  fields: Sequence[str] = (), all_data: bool = False, form: str = FORM, development: bool = False) -> None:
         self.app, self.client, self.development, self.form = app, client, development, form
         self._api, self._skip, self._fields, self._all_data = tuple(api), tuple(skip), tuple(fields), all_data

@@ -45,7 +45,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             visitor.visit(all_data=True)
         except Unavailable as error:
             return _of(_response.of_failure(visitor, error))
-        request.session = SessionStore(visitor=visitor)
+        request.session = self.SessionStore(visitor=visitor)
         return _of(_response.come_again(visitor.come_again)) if visitor.come_again is not None else None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> Optional[HttpResponse]:
@@ -94,6 +94,8 @@ class CsrfViewMiddleware(django_csrf.CsrfViewMiddleware):
         pass
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        # What Django's own decorator, csrf_protect, set on the way.
+        response.cookies.pop(settings.CSRF_COOKIE_NAME, None)
         return response
 
     def process_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Optional[HttpResponse]:
@@ -103,7 +105,8 @@ class CsrfViewMiddleware(django_csrf.CsrfViewMiddleware):
                 request, "a path of TOKENCACHE SKIP has no session, and takes no forms")
         if request.tokencache.request.api and not getattr(callback, "csrf_exempt", False):
             # The session middleware let no other site's page in.
-            return None
+            accepted: None = self._accept(request)
+            return accepted
         try:
             refusal: Optional[HttpResponse] = super().process_view(request, callback, args, kwargs)
         except Unavailable as error:

@@ -26,6 +26,9 @@ _SID = re.compile("[0-9a-f]{32}")
 
 
 class SessionStore(SessionBase):
+    # Django has it a property, and knows no types.
+    _session_key: Any
+
     def __init__(self, session_key: Optional[str] = None, visitor: Optional[Session] = None) -> None:
         super().__init__(session_key)
         self.visitor = visitor
