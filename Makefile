@@ -32,6 +32,9 @@ TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv fak
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
+# The PHP package: its tests, and the servers of its small site.
+PHP_PACKAGES   = redis-server python3 util-linux php-cli php-cgi php-fpm nginx apache2 libapache2-mod-fcgid phpunit composer \
+                 php-nyholm-psr7
 CLIENT_PACKAGES = redis-server python3 python3-venv
 # memcached is one of the peers of the comparison.
 # Proxies in front of a site, and what watches a daemon.
@@ -57,7 +60,7 @@ DOCS       = tmp/docs
 
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http test-browser build lint format
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
-.PHONY: test-clients test-python client-packages
+.PHONY: test-clients test-python test-php php-unit bench-php client-packages php-packages
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: image test-image image-packages image-test-packages
@@ -77,6 +80,7 @@ help:
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
 	@echo 'make test-browser  a headless Chromium before nginx: login, rotation, logout, races, outages; a minute (BROWSER_REQUESTS=…)'
+	@echo 'make test-php   the PHP package: phpunit, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
 	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
 	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
@@ -87,6 +91,7 @@ help:
 	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
+	@echo 'make bench-php  the PHP package beside phpredis, and the small site with it and without: a minute and a half'
 	@echo 'make bench-http   /healthz and /auth beside a bare epoll loop, evhttp, and behind nginx: two minutes'
 	@echo 'make bench-index  very many sessions and subjects beside a visitor: half an hour'
 	@echo 'make bench-tls  the link and cold validations over TLS beside plain TCP: a minute'
@@ -177,7 +182,7 @@ test-examples: web-packages build swift-examples
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
 
 # The tests of each package by themselves; then one browser before the sites of all, and sites with one mistake each.
-CLIENT_TESTS = test-python
+CLIENT_TESTS = test-python php-unit
 test-clients: $(CLIENT_TESTS) client-packages build
 	clients/conformance/test_suite.py --bin $(abspath $(RELEASEDIR))
 	PATH=$(CURDIR)/tmp/clients-python/bin:$$PATH clients/conformance/run --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
@@ -197,6 +202,13 @@ test-http: http-packages build
 test-browser: browser-packages build
 	python=$$(Tests/IndependentLibraryTests/environment.sh $(abspath $(BUILD))/browser-libraries Tests/Browser/libraries.txt) && \
 	  $$python Tests/Browser/test.py --programs $(abspath $(RELEASEDIR)) --requests $(BROWSER_REQUESTS)
+
+php-unit: php-packages build
+	composer validate --strict --no-interaction clients/php/composer.json
+	cd clients/php && PROGRAMS=$(abspath $(RELEASEDIR)) phpunit
+
+test-php: php-unit
+	clients/conformance/run php php/fcgid php/superglobal php/psr15 --bin $(abspath $(RELEASEDIR))
 
 # A package of its own, which takes the client library from this one.
 swift-examples: build-packages web-packages
@@ -240,6 +252,10 @@ bench-scale: bench-packages build
 
 bench-client: bench-packages build
 	$(RELEASEDIR)/client-benchmark
+
+bench-php: php-packages build
+	@./.ci/packages php-redis apache2-utils
+	php -d opcache.enable_cli=1 clients/php/bench.php --programs $(abspath $(RELEASEDIR))
 
 # Measured by tests, optimised: they are the ones who know how to make certificates.
 bench-tls: build-packages test-packages
@@ -392,6 +408,9 @@ image-packages: build-packages
 
 image-test-packages:
 	@./.ci/packages $(IMAGE_TEST_PACKAGES)
+
+php-packages:
+	@./.ci/packages $(PHP_PACKAGES)
 
 http-packages: build-packages
 	@./.ci/packages $(HTTP_PACKAGES)

@@ -1,0 +1,477 @@
+<?php
+declare(strict_types=1);
+
+namespace TokenCache;
+
+/**
+ * The session of whoever sent a request. Everyone has one: a visitor whom nobody knows is a guest, who costs the store nothing
+ * until something is stored. Made by Session::start, or by Middleware.
+ *
+ * Every method that asks the daemon throws Unavailable where nobody knows the answer. Two rules are kept in here: each command
+ * takes the newest token that is known, and the response has the cookie of the last reply that brought one.
+ */
+final class Session
+{
+    private const MOST_CAPTCHA_BYTES = 4096;
+    private const MOST_ANSWER_BYTES = 256;
+
+    private string $token;
+    /** @var list<string> */
+    private array $bind = [];
+    /** @var array<string, mixed> the last reply that told who it is */
+    private array $holder;
+    private string $check;
+    private bool $isPageOnly;
+    /** @var array<string, string>|null null: not known any more */
+    private ?array $data;
+    private bool $isEnded = false;
+    private ?string $setCookie = null;
+    private bool $isPrivate = false;
+    /** @var (callable(self): void)|null */
+    private $onHeaders = null;
+
+    /** Asks who it is: one question a request. The form that came is judged by it, too. */
+    public function __construct(private Client $client, private Settings $settings, private Request $request)
+    {
+        $this->token = $request->token;
+        foreach ($settings->bind as $signal) {
+            $value = $signal === 'ip' ? $request->address : $request->agent;
+            if ($value !== '') {
+                array_push($this->bind, 'BIND', $signal, $value);
+            }
+        }
+        $options = $request->isPost ? ['CHECK', $request->csrf, $settings->form, 'POST'] : [];
+        if ($request->fetchSite !== '') {
+            array_push($options, 'FETCH-SITE', $request->fetchSite);
+        }
+        if ($request->fetchMode !== '') {
+            array_push($options, 'FETCH-MODE', $request->fetchMode);
+        }
+        $visit = $this->ask('TOKEN.VISIT', ...$options, ...['CSRF', $settings->form, 'DATA']);
+        $this->holder = $visit;
+        $this->check = $visit['check'] ?? '';
+        $this->data = $visit['data'];
+        $this->isPageOnly = $visit['accepted'] === 0 && !isset($visit['sessiontoken']);
+    }
+
+    /**
+     * For sites without a framework: the session of the request that PHP serves. Call it before any output; the output is held back
+     * until the script ends, so that the cookie can go out with it. With $superglobal, `$_SESSION` is this session's data: what
+     * changed in it is written when the script ends.
+     *
+     * A browser that holds a newer token than the one it sent is sent to the page once more: then the script ends here. Unavailable
+     * that the site does not catch is answered with 503.
+     */
+    public static function start(Settings $settings = new Settings(), bool $superglobal = true): self
+    {
+        return Native::start($settings, $superglobal);
+    }
+
+    /** Who is logged in; null for guests, and for a session of nobody. */
+    public function user(): ?string
+    {
+        return $this->holder['accepted'] === 1 && $this->holder['subject'] !== '' ? $this->holder['subject'] : null;
+    }
+
+    /** The public name of the session, 32 hex digits: fit for logs. */
+    public function sid(): string
+    {
+        return $this->holder['sid'];
+    }
+
+    /** When the user last proved who they are, Unix time; null if nobody did. */
+    public function authTime(): ?int
+    {
+        return $this->user() === null || $this->holder['auth_time'] === 0 ? null : $this->holder['auth_time'];
+    }
+
+    /** What the daemon said of the token that came: `valid`, `rotated`, `none`, `revoked` and so on; `issued` after a login. */
+    public function status(): string
+    {
+        return $this->holder['status'];
+    }
+
+    /** @return list<string> the signals in `log` mode that differ: of `ip` and `ua` */
+    public function differs(): array
+    {
+        return array_values(array_filter(explode(' ', $this->holder['differs'] ?? '')));
+    }
+
+    /**
+     * Whether the browser holds a newer token than it sent, or is about to. Such a guest is for this response only: forms and login
+     * work, nothing can be stored. An API says "try again".
+     */
+    public function isPageOnly(): bool
+    {
+        return $this->isPageOnly;
+    }
+
+    // Forms.
+
+    /** The token for the site's forms. The page must not be kept by caches then, and is sent as such. */
+    public function csrf(): string
+    {
+        $this->isPrivate = true;
+        $this->changed();
+        return $this->holder['csrf'] ?? $this->ask('CSRF.ISSUE', 'FORM', $this->settings->form)['csrf']
+            ?? throw new \LogicException('the session was ended in this request: redirect');
+    }
+
+    /** The hidden field that every form of the site has. */
+    public function csrfField(): string
+    {
+        return '<input type="hidden" name="csrf" value="' . htmlspecialchars($this->csrf()) . '">';
+    }
+
+    /**
+     * Whether the form that came (its field `csrf`, or the header `X-CSRF-Token`) is this visitor's own. If not, carry nothing out
+     * and show the form again, filled as it came. A login form of the user who is logged in already goes on all the same.
+     */
+    public function formPassed(): bool
+    {
+        return $this->check === 'passed';
+    }
+
+    /** `passed`, `failed`, `expired`, `outdated` (from before a login in another tab); empty for GET. */
+    public function formCheck(): string
+    {
+        return $this->check;
+    }
+
+    public function captcha(): Captcha
+    {
+        $this->isPrivate = true;
+        $this->changed();
+        // Without a token there is nobody to make it for; the form of such a page does not pass anyway.
+        $for = $this->token === '' ? [] : ['FOR', $this->token, ...$this->bind];
+        $reply = $this->client->call('CAPTCHA.ISSUE', 'FORM', $this->settings->form, ...$for);
+        if (!is_array($reply) || !isset($reply['captcha'], $reply['solution'])) {
+            throw new NotAccepted((string) ($reply['status'] ?? ''));
+        }
+        return new Captcha($reply['captcha'], $reply['solution']);
+    }
+
+    /** For the request that draws the picture: what it says; null if it is over, or none of this site. */
+    public function solutionOf(string $captcha): ?string
+    {
+        $reply = strlen($captcha) > self::MOST_CAPTCHA_BYTES ? [] : $this->client->call('CAPTCHA.OPEN', $captcha);
+        return is_array($reply) ? $reply['solution'] ?? null : null;
+    }
+
+    /** Whether the answer is right. Of a form that did not pass no captcha is spent: the answer is false. */
+    public function captchaPassed(string $captcha, string $answer): bool
+    {
+        if (!$this->formPassed() || strlen($captcha) > self::MOST_CAPTCHA_BYTES || strlen($answer) > self::MOST_ANSWER_BYTES) {
+            return false;
+        }
+        $reply = $this->client->call('CAPTCHA.VERIFY', $captcha, $answer, 'FORM', $this->settings->form, 'FOR', $this->token,
+            ...$this->bind);
+        return is_array($reply) && ($reply['status'] ?? '') === 'passed';
+    }
+
+    // Login and logout.
+
+    /**
+     * After the password was checked. A guest's data stay. The old token is dead with it, and forms from before are `outdated`.
+     *
+     * @param string $user 1 to 256 bytes
+     * @param string|null $idle how long it lives without a request, as `2h` or `30d`; with it, or with $absolute, the cookie outlives
+     *     the browser: "remember me" is `idle: '30d', absolute: '90d'`
+     * @param string|null $absolute how long it lives at most
+     * @param int|null $max the most sessions that the user may have; the oldest are ended, or the login is refused
+     * @param array<string, string> $data fields to store with it
+     * @throws LoginRefused
+     */
+    public function login(
+        string $user,
+        ?string $idle = null,
+        ?string $absolute = null,
+        ?int $max = null,
+        array $data = [],
+    ): void {
+        $limits = [...self::option('IDLE', $idle), ...self::option('ABSOLUTE', $absolute), ...self::option('MAX', $max)];
+        $reply = $this->note($this->client->ask('TOKEN.LOGIN', $this->token, $user, ...$limits, ...$this->bind,
+            ...['CSRF', $this->settings->form], ...self::words($data)));
+        if ($reply['accepted'] !== 1) {
+            throw LoginRefused::by($reply);
+        }
+        if ($reply['sid'] !== $this->sid()) {
+            // Another session: what it holds is not known yet.
+            $this->data = null;
+        }
+        $this->learn($data);
+        $this->become($reply);
+    }
+
+    /** A new token at once, for a change of privilege that is no login. Forms from before are `outdated`. */
+    public function rotate(): void
+    {
+        $this->become($this->accepted($this->ask('TOKEN.ROTATE', 'CSRF', $this->settings->form)));
+    }
+
+    /** Whether the user logged in within that time, as `10m`. If not, ask for the password and call login with the same user. */
+    public function loggedInWithin(string $time): bool
+    {
+        return $this->user() !== null && $this->ask('TOKEN.VALIDATE', 'REQUIRE', 'login-within', $time)['accepted'] === 1;
+    }
+
+    /** Redirect after it: there is no session in the rest of this request. */
+    public function logout(): void
+    {
+        $reply = $this->client->ask('TOKEN.REVOKE', $this->token, ...$this->bind);
+        // Anything else ended nothing (a guest, a token from before a login): the cookie stays.
+        if ($reply['status'] === 'revoked') {
+            $this->setCookie = $this->settings->setCookie('', 0);
+            $this->token = '';
+            $this->data = [];
+            $this->isEnded = true;
+            $this->holder = ['status' => 'revoked', 'accepted' => 0, 'subject' => '', 'sid' => $this->holder['sid']];
+            $this->changed();
+        }
+    }
+
+    /** Logs the user out on all devices, here too. Returns how many sessions that were. */
+    public function logoutEverywhere(): int
+    {
+        $count = $this->client->ask('TOKEN.REVOKEALL', $this->requireUser())['count'];
+        $this->logout();
+        return $count;
+    }
+
+    /** Logs the user out on all other devices: after a new password, say. Returns how many. */
+    public function endOthers(): int
+    {
+        $reply = $this->client->ask('TOKEN.REVOKEALL', $this->requireUser(), 'EXCEPT', $this->token, ...$this->bind);
+        return $reply['count'] ?? throw NotAccepted::by($reply);
+    }
+
+    /**
+     * The user's sessions, newest first, at most 100: `sid`, `current`, `created`, `modified`, `auth_time`, `expires_in`,
+     * `absolute_in`, `generation`, and `data` with the fields that are named.
+     *
+     * @return list<array<string, mixed>>
+     */
+    public function devices(string ...$fields): array
+    {
+        $this->isPrivate = true;
+        $this->changed();
+        $list = $this->client->call('TOKEN.LIST', $this->requireUser(), ...($fields === [] ? [] : ['DATA', ...$fields]));
+        return array_map(fn (array $one): array => ['current' => $one['sid'] === $this->sid()] + $one, (array) $list);
+    }
+
+    /** Ends one of the user's own sessions. False if it is none of theirs, or has ended. */
+    public function endDevice(string $sid): bool
+    {
+        if (preg_match('/\A[0-9a-f]{32}\z/', $sid) !== 1) {
+            return false;
+        }
+        $reply = $this->client->ask('TOKEN.REVOKE', 'SID', $sid, 'SUBJECT', $this->requireUser());
+        if ($reply['status'] === 'revoked' && $sid === $this->sid()) {
+            $this->logout();
+        }
+        return $reply['status'] === 'revoked';
+    }
+
+    // Data: fields of text.
+
+    public function get(string $field): ?string
+    {
+        return $this->all()[$field] ?? null;
+    }
+
+    /** @return array<string, string> all fields, as they were when the request came, and what was changed here since */
+    public function all(): array
+    {
+        return $this->data ??= $this->ask('TOKEN.GET')['data'] ?? [];
+    }
+
+    /**
+     * Stores fields; an empty value removes one. Other fields stay as they are, so no request loses what another stores. Of a
+     * guest it makes a session: store what is worth one.
+     *
+     * @param array<string, string> $fields
+     * @throws NotAccepted
+     */
+    public function set(array $fields): void
+    {
+        if ($fields !== []) {
+            $this->accepted($this->ask('TOKEN.SET', ...self::words($fields)));
+            $this->learn($fields);
+        }
+    }
+
+    public function remove(string ...$fields): void
+    {
+        $this->set(array_fill_keys($fields, ''));
+    }
+
+    /**
+     * Stores fields only where others are as they were read: false where they are not, and then `get` knows what they are.
+     *
+     * @param array<string, string> $if empty: there is no such field
+     * @param array<string, string> $fields
+     * @throws NotAccepted
+     */
+    public function setIf(array $if, array $fields): bool
+    {
+        $conditions = [];
+        foreach ($if as $field => $value) {
+            array_push($conditions, 'IF', (string) $field, $value);
+        }
+        $reply = $this->accepted($this->ask('TOKEN.SET', ...$conditions, ...self::words($fields)));
+        $isSet = $reply['status'] !== 'conflict';
+        $this->learn($isSet ? $fields : $reply['data'] + array_fill_keys(array_keys($if), ''));
+        return $isSet;
+    }
+
+    /**
+     * Adds to a number, 0 where there is none, and returns the sum. Counts each call once over all workers and hosts.
+     *
+     * @throws NotAccepted
+     */
+    public function increment(string $field, int $by = 1): int
+    {
+        $sum = $this->accepted($this->ask('TOKEN.INCR', 'DATA', $field, (string) $by))['value'];
+        $this->learn([$field => (string) $sum]);
+        return $sum;
+    }
+
+    /** Gets a field and removes it: of any number of takers one gets it. For codes that are good once. */
+    public function take(string $field): ?string
+    {
+        $value = $this->ask('TOKEN.GETDEL', 'DATA', $field)['data'][$field] ?? null;
+        $this->learn([$field => '']);
+        return $value;
+    }
+
+    /** A message for the page that is shown next; set it before the redirect. */
+    public function flash(string $message, string $name = 'notice'): void
+    {
+        $this->set(["flash.$name" => $message]);
+    }
+
+    /** The message, once. A page without one costs no question. */
+    public function takeFlash(string $name = 'notice'): ?string
+    {
+        return $this->get("flash.$name") === null ? null : $this->take("flash.$name");
+    }
+
+    // The response.
+
+    /**
+     * What the response must have: `Set-Cookie` where a reply brought a token, and `Cache-Control: no-store` beside it, and beside
+     * forms. For frameworks without PSR-15; Session::start and Middleware do it by themselves.
+     *
+     * @return array<string, string>
+     */
+    public function headers(): array
+    {
+        return ($this->setCookie === null ? [] : ['Set-Cookie' => $this->setCookie])
+            + ($this->setCookie === null && !$this->isPrivate ? [] : ['Cache-Control' => 'no-store']);
+    }
+
+    /** Where this request is to be sent once more, before it is served; null where it is to be served. */
+    public function onceMore(): ?string
+    {
+        return $this->isPageOnly && !$this->request->isPost && $this->request->isNavigation() ? $this->request->onceMore() : null;
+    }
+
+    /**
+     * Is told whenever headers() changed.
+     *
+     * @internal
+     * @param callable(self): void $told
+     */
+    public function onHeaders(callable $told): void
+    {
+        $this->onHeaders = $told;
+        $told($this);
+    }
+
+    /** Whether logout ended it in this request. */
+    public function isEnded(): bool
+    {
+        return $this->isEnded;
+    }
+
+    /** @internal Asks for the data anew at the next reading. */
+    public function forget(): void
+    {
+        $this->data = null;
+    }
+
+    /** @return array<string, mixed> */
+    private function ask(string $command, string ...$arguments): array
+    {
+        return $this->note($this->client->ask($command, $this->token, ...$this->bind, ...$arguments));
+    }
+
+    /**
+     * @param array<string, mixed> $reply
+     * @return array<string, mixed>
+     */
+    private function note(array $reply): array
+    {
+        if (isset($reply['sessiontoken'])) {
+            $this->token = $reply['sessiontoken'];
+            $this->setCookie = $this->settings->setCookie($this->token, $reply['max_age'] ?? null);
+            $this->changed();
+        }
+        return $reply;
+    }
+
+    /**
+     * @param array<string, mixed> $reply
+     * @return array<string, mixed>
+     */
+    private function accepted(array $reply): array
+    {
+        return $reply['accepted'] === 1 ? $reply : throw NotAccepted::by($reply);
+    }
+
+    /** @param array<string, mixed> $reply */
+    private function become(array $reply): void
+    {
+        $this->holder = $reply;
+        $this->isPageOnly = false;
+    }
+
+    /** @param array<string, string> $fields as they are now */
+    private function learn(array $fields): void
+    {
+        if ($this->data !== null) {
+            $this->data = array_filter($fields + $this->data, static fn (string $value): bool => $value !== '');
+        }
+    }
+
+    private function requireUser(): string
+    {
+        return $this->user() ?? throw new \LogicException('nobody is logged in: look at user() first');
+    }
+
+    private function changed(): void
+    {
+        if ($this->onHeaders !== null) {
+            ($this->onHeaders)($this);
+        }
+    }
+
+    /** @return list<string> */
+    private static function option(string $name, string|int|null $value): array
+    {
+        return $value === null ? [] : [$name, (string) $value];
+    }
+
+    /**
+     * @param array<string, string> $fields
+     * @return list<string>
+     */
+    private static function words(array $fields): array
+    {
+        $words = $fields === [] ? [] : ['DATA'];
+        foreach ($fields as $field => $value) {
+            array_push($words, (string) $field, $value);
+        }
+        return $words;
+    }
+}

@@ -1,0 +1,3 @@
+<?php
+require __DIR__ . '/begin.php';
+$_SESSION = [];

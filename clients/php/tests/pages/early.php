@@ -1,0 +1,4 @@
+<?php
+echo 'early';
+flush();
+require __DIR__ . '/begin.php';

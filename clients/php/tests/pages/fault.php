@@ -1,0 +1,4 @@
+<?php
+require __DIR__ . '/begin.php';
+$_SESSION['cart'] = 'pen';
+throw new RuntimeException('mine');

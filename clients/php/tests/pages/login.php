@@ -1,0 +1,12 @@
+<?php
+// A login as old code has it, and as it is with a name: login.php?name=ann
+require __DIR__ . '/begin.php';
+$_SESSION['mine'] = 'yes';
+if (isset($_GET['name'])) {
+    $session->login($_GET['name']);
+} else {
+    session_regenerate_id(true);
+}
+setcookie('theme', 'dark');
+header('Cache-Control: public, max-age=60');
+echo session_id() === $session->sid() ? 'same' : 'other';
