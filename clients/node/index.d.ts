@@ -45,6 +45,15 @@ export class Unavailable extends Error {
   constructor(message: string, options?: { cause?: unknown });
 }
 
+/** The visitor's token ended while the request was served, or was only good for this page: to be tried again. */
+export class NotAccepted extends Error {
+  readonly status: 409;
+  readonly statusCode: 409;
+  /** What the daemon calls it: "revoked", "replayed", … */
+  readonly tokenStatus: string;
+  constructor(tokenStatus: string);
+}
+
 /** The daemon refuses the call itself: a fault of the site, or data that is longer than allowed. */
 export class CommandError extends Error {
   /** "ERR", "NOPERM", … */
@@ -86,7 +95,7 @@ export interface LoginOptions extends Limits {
 
 export type FormStatus = "passed" | "failed" | "expired" | "outdated";
 
-/** Whoever sent a request. Rejects with `Unavailable` where nobody knows. */
+/** Whoever sent a request. Rejects with `Unavailable` where nobody knows, with `NotAccepted` where the token ended. */
 export interface Session {
   /** Who is logged in, or null. A guest is nobody. */
   readonly user: string | null;

@@ -1,3 +1,3 @@
 import tokencache from "./index.js";
 
-export const { Client, CommandError, MemoryClient, Session, Unavailable, sessions } = tokencache;
+export const { Client, CommandError, MemoryClient, NotAccepted, Session, Unavailable, sessions } = tokencache;

@@ -2,7 +2,7 @@
 
 const { Client } = require("./client.js");
 const { Cookie } = require("./cookie.js");
-const { Unavailable } = require("./errors.js");
+const { NotAccepted, Unavailable } = require("./errors.js");
 const { Session } = require("./session.js");
 
 // Of a page that was sent to itself.
@@ -30,24 +30,18 @@ function sessions({ client, socket, timeoutMs, cookie: name, development = false
     if (development && !LOCAL_HOST.test(headers.host ?? ""))
       throw new Error("development is for http://localhost: a site that others use has HTTPS, and no `development: true`");
     const isPost = method !== "GET" && method !== "HEAD";
-    const fetchMode = headers["sec-fetch-mode"];
     const state = { session: null, isUnavailable: false };
     onHead(response, () => finish(response, cookie, state));
     try {
       state.session = await Session.visit(asked, {
-        token: cookie.tokenIn(headers.cookie), cookie, formName, fetchSite: headers["sec-fetch-site"], fetchMode, isPost,
+        token: cookie.tokenIn(headers.cookie), cookie, formName, fetchSite: headers["sec-fetch-site"], fetchMode: headers["sec-fetch-mode"], isPost,
         csrf: isPost ? csrfOf(request) : null, bind: signals(bind(request)), hasBegun: () => response.headersSent });
     } catch (error) {
       state.isUnavailable = error instanceof Unavailable;
       throw error;
     }
     request.session = state.session;
-    const again = onceMore(request.originalUrl ?? request.url);
-    // The browser has a newer token than the one it sent: let it come again, once.
-    if (!state.session.superseded || isPost || (fetchMode || NAVIGATION) !== NAVIGATION || again === null) return true;
-    response.writeHead(303, { Location: again });
-    response.end();
-    return false;
+    return !(state.session.superseded && comesAgain(request, response));
   }
 
   function middleware(request, response, next) {
@@ -55,11 +49,12 @@ function sessions({ client, socket, timeoutMs, cookie: name, development = false
   }
 
   // A listener for plain http, of an asynchronous function of request and response: what it rejects with is answered, 503
-  // where nobody knows. As a handler of Express it hands rejections on, which Express 4 does not by itself.
+  // where nobody knows, 409 where a token ended meanwhile. As a handler of Express it hands rejections on, which Express 4 does not by itself.
   middleware.handler = (handle) => async (request, response, next) => {
     try {
       if (request.session instanceof Session || (await start(request, response))) await handle(request, response, next);
     } catch (error) {
+      if (error instanceof NotAccepted && !response.headersSent && comesAgain(request, response)) return;
       if (next) next(error);
       else answer(response, error);
     }
@@ -68,16 +63,26 @@ function sessions({ client, socket, timeoutMs, cookie: name, development = false
   return middleware;
 }
 
+// The browser has a newer token than the one it sent: a page is sent to itself, once. Returns whether it was.
+function comesAgain({ method, headers, originalUrl, url }, response) {
+  const again = onceMore(originalUrl ?? url);
+  const isPage = ["GET", "HEAD"].includes(method) && (headers["sec-fetch-mode"] || NAVIGATION) === NAVIGATION;
+  if (!isPage || again === null) return false;
+  response.writeHead(303, { Location: again });
+  response.end();
+  return true;
+}
+
 function answer(response, error) {
-  console.error(error instanceof Unavailable ? `503 Service Unavailable: ${error.message}` : error);
+  const [status, text] = error instanceof Unavailable ? [503, "try again"] : error instanceof NotAccepted ? [409, "try again"] : [500, "internal server error"];
+  console.error(status === 500 ? error : `${status}: ${error.message}`);
   if (response.headersSent) {
     response.destroy();
     return;
   }
   for (const name of response.getHeaderNames()) response.removeHeader(name);
-  const [status, text] = error instanceof Unavailable ? [503, "try again\n"] : [500, "Internal Server Error\n"];
   response.writeHead(status, { "Content-Type": "text/plain; charset=utf-8", ...error.headers });
-  response.end(text);
+  response.end(`${text}\n`);
 }
 
 // Called when the head of a response is about to be sent, whatever the site did to it before, an error page's 503 too: a later

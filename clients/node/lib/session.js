@@ -1,6 +1,6 @@
 "use strict";
 
-const { Unavailable } = require("./errors.js");
+const { NotAccepted, Unavailable } = require("./errors.js");
 
 // Longer than any form's token, captcha or answer. What a visitor sends beyond it is not asked about.
 const MOST_FIELD = 4096;
@@ -128,14 +128,14 @@ class Session {
   // A new token at once, after any other change of privilege. Limits stay unless they are given.
   async rotate({ idle, absolute } = {}) {
     this.#expectToGive();
-    const reply = this.#living(await this.#askAbout("TOKEN.ROTATE", ...limits({ idle, absolute }), "CSRF", this.#request.formName));
+    const reply = living(await this.#askAbout("TOKEN.ROTATE", ...limits({ idle, absolute }), "CSRF", this.#request.formName));
     await this.#renew(reply);
   }
 
   // New limits for this session, as "1h".
   async expire({ idle, absolute } = {}) {
     this.#expectToGive();
-    this.#living(await this.#askAbout("TOKEN.EXPIRE", ...limits({ idle, absolute })));
+    living(await this.#askAbout("TOKEN.EXPIRE", ...limits({ idle, absolute })));
   }
 
   // Whether the user proved who they are within a duration, as "10m"; if not, ask for the password and call login.
@@ -167,7 +167,7 @@ class Session {
   async logoutElsewhere() {
     if (this.user === null) return 0;
     const reply = await this.#ask("TOKEN.REVOKEALL", this.user, "EXCEPT", this.#token, ...this.#bind());
-    return this.#living(reply, ({ status }) => status === "revoked").count;
+    return living(reply, ({ status }) => status === "revoked").count;
   }
 
   // The sessions of the user, the newest first, at most 100; with the fields that are named.
@@ -188,7 +188,7 @@ class Session {
 
   // Fields of this visitor's data, all of them if none is named. Those that are not there are left out.
   async get(...fields) {
-    return this.#living(await this.#askAbout("TOKEN.GET", ...(fields.length > 0 ? ["DATA", ...fields] : []))).data;
+    return living(await this.#askAbout("TOKEN.GET", ...(fields.length > 0 ? ["DATA", ...fields] : []))).data;
   }
 
   // Stores fields; an empty text removes one. A guest becomes a session by it. Resolves with { changed, conflict }: how many
@@ -197,25 +197,25 @@ class Session {
   async set(data, { idle, absolute, if: condition = {} } = {}) {
     this.#expectToGive();
     const conditions = Object.entries(condition).flatMap(([field, value]) => ["IF", field, value]);
-    const reply = this.#living(await this.#askAbout("TOKEN.SET", ...limits({ idle, absolute }), ...conditions, ...dataOf(data)));
+    const reply = living(await this.#askAbout("TOKEN.SET", ...limits({ idle, absolute }), ...conditions, ...dataOf(data)));
     return { changed: reply.changed, conflict: reply.status === "conflict" ? reply.data : null };
   }
 
   // Adds to a field, atomically over all hosts, and resolves with the sum. Unavailable means once or not at all.
   async increment(field, by = 1) {
     this.#expectToGive();
-    return this.#living(await this.#askAbout("TOKEN.INCR", "DATA", field, by)).value;
+    return living(await this.#askAbout("TOKEN.INCR", "DATA", field, by)).value;
   }
 
   // Takes fields out: of any number of takers at most one gets them. For messages that are shown once, codes that are good once.
   async take(...fields) {
-    return this.#living(await this.#askAbout("TOKEN.GETDEL", "DATA", ...fields)).data;
+    return living(await this.#askAbout("TOKEN.GETDEL", "DATA", ...fields)).data;
   }
 
   // A captcha of this visitor's for a form of this page: it goes into a hidden field, and into the address of the picture. Its
   // solution is sealed in it.
   async captcha({ length, solution, lifetime } = {}) {
-    const reply = this.#living(await this.#ask(
+    const reply = living(await this.#ask(
       "CAPTCHA.ISSUE", ...(length === undefined ? [] : ["LENGTH", length]), ...(solution === undefined ? [] : ["SOLUTION", solution]),
       "FORM", this.#request.formName, "FOR", this.#token, ...(lifetime === undefined ? [] : ["LIFETIME", lifetime]), ...this.#bind()),
       ({ status }) => status === "issued");
@@ -277,15 +277,7 @@ class Session {
   async #renew(reply) {
     this.#presented = this.#token;
     this.#hold(reply);
-    this.#csrf ??= this.#living(await this.#ask("CSRF.ISSUE", this.#token, ...this.#bind(), "FORM", this.#request.formName)).csrf;
-  }
-
-  // A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never more
-  // than good for a page: the visitor tries again, with the newer one.
-  #living(reply, isGood = ({ accepted }) => accepted === 1) {
-    if (isGood(reply)) return reply;
-    this.isUnavailable = true;
-    throw new Unavailable(`the visitor's token is not good any more (${reply.status}): to be tried again with the newer one`);
+    this.#csrf ??= living(await this.#ask("CSRF.ISSUE", this.#token, ...this.#bind(), "FORM", this.#request.formName)).csrf;
   }
 
   #end() {
@@ -311,6 +303,13 @@ function limits({ idle, absolute }) {
 function dataOf(data) {
   const words = Object.entries(data).flat();
   return words.length > 0 ? ["DATA", ...words] : [];
+}
+
+// A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never more than
+// good for a page.
+function living(reply, isGood = ({ accepted }) => accepted === 1) {
+  if (!isGood(reply)) throw new NotAccepted(reply.status);
+  return reply;
 }
 
 module.exports = { Session };

@@ -2,6 +2,8 @@
 // The little site that every package has, on the public parts of this one: routes by method and path. Each is a function of
 // request, response and form; `request.session` is the visitor.
 
+const { NotAccepted } = require("tokencache");
+
 // One field an item, so that two requests that add to a cart lose nothing.
 const FIELD = "cart:";
 const MOST_ITEM = 200;
@@ -75,9 +77,15 @@ function site({ revealsCaptchas = false } = {}) {
   }
 
   async function addItem({ session }, response, { item }) {
-    // Where the browser holds a newer token than it sent, nothing can be stored: the form again, as well.
-    if (!session.passed || session.superseded || !fits(text(item), MOST_ITEM)) return page(response, "Cart", cartForm(session, item));
-    await session.set({ [FIELD + item]: "1" });
+    const again = () => page(response, "Cart", cartForm(session, item));
+    if (!session.passed || !fits(text(item), MOST_ITEM)) return again();
+    try {
+      await session.set({ [FIELD + item]: "1" });
+    } catch (error) {
+      // The browser has a newer token than it sent, and with that the form will do.
+      if (error instanceof NotAccepted) return again();
+      throw error;
+    }
     json(response, await items(session));
   }
 
@@ -108,7 +116,7 @@ function site({ revealsCaptchas = false } = {}) {
     "POST /login": login,
     "POST /logout": logout("logout"),
     "POST /logout-everywhere": logout("logoutEverywhere"),
-    "GET /cart": async ({ session }, response) => json(response, await items(session)),
+    "GET /cart": async ({ session }, response) => json(response, session.superseded ? [] : await items(session)),
     "POST /cart": addItem,
     "GET /api/me": ({ session: { user, sid } }, response) => (user === null ? json(response, { user }, 401) : json(response, { user, sid })),
     "POST /api/count": async ({ session }, response) => (session.user === null || !session.isOwn

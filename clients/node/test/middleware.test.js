@@ -14,7 +14,7 @@ try {
 }
 
 // One request to a site of one page.
-async function ask(session, page, use, { wrap = session.handler } = {}) {
+async function ask(session, page, use, { wrap = session?.handler } = {}) {
   const server = await serve(wrap(page));
   try {
     return await use(new Browser(server.port));
@@ -106,6 +106,29 @@ test("signals go along with every command", () => {
     assert.equal(asked.length, 4);
     for (const words of asked) assert.match(words.join(" "), / BIND ip 192\.0\.2\.7 BIND ua x{4096} /);
   });
+});
+
+test("a session that ends while it is asked: a page comes again once, the rest is 409", async () => {
+  const client = new MemoryClient();
+  const page = async ({ session }, response) => {
+    await client.ask("TOKEN.REVOKE", "SID", session.sid);
+    response.end(Object.keys(await session.get()).join());
+  };
+  for (const wrap of [(page) => sessions({ client, development: true }).handler(page), ...(express ? [(page) => {
+    const session = sessions({ client, development: true });
+    return express().set("env", "test").use(session).get("/", session.handler(page));
+  }] : [])]) {
+    await ask(null, page, async (browser) => {
+      const answer = async (...options) => {
+        browser.cookie = `tc=${(await client.ask("TOKEN.LOGIN", "", "ann")).sessiontoken}`;
+        const { status, headers, cookies } = await browser.get(...options);
+        return [status, headers.location, cookies];
+      };
+      assert.deepEqual(await answer("/?q=1"), [303, "?q=1&again=1", []]);
+      assert.deepEqual(await answer("/?again=1"), [409, undefined, []]);
+      assert.deepEqual(await answer("/", { mode: "cors" }), [409, undefined, []]);
+    }, { wrap });
+  }
 });
 
 test("an error of the site is 500, and its visitor keeps the cookie that was given", () =>
