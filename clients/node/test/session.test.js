@@ -258,6 +258,33 @@ for (const backend of ["a daemon", "the stand-in"]) {
   });
 }
 
+test("tokens are bound to the signals that are given", async () => {
+  const daemon = await startDaemon("binding.ip=strict");
+  const client = new Client({ socket: daemon.socket });
+  const visit = (token, csrf, ip) => Session.visit(client, {
+    token, cookie: new Cookie("tc", true), formName: "site", fetchSite: "same-origin", fetchMode: "navigate", isPost: true, csrf, bind: { ip },
+    hasBegun: () => false });
+  try {
+    const first = await visit("", null, "192.0.2.7");
+    const token = /^tc=([^;]*)/.exec(first.setCookie)[1];
+    const session = await visit(token, first.csrf, "192.0.2.7");
+    await session.login("ann");
+    await session.set({ a: "1" });
+    assert.equal(await session.check(session.csrf), true);
+    assert.equal(await session.logoutElsewhere(), 0);
+    const captcha = await session.captcha();
+    assert.equal(await session.solved(captcha, await session.captchaSolution(captcha)), true);
+    await session.rotate();
+    assert.equal(await session.isFresh("1h"), true);
+    const newest = /^tc=([^;]*)/.exec(session.setCookie)[1];
+    assert.equal((await visit(newest, null, "198.51.100.7")).status, "mismatch");
+    assert.equal((await visit(newest, null, "192.0.2.7")).user, "ann");
+  } finally {
+    client.close();
+    await daemon.end();
+  }
+});
+
 test("the stand-in's sessions end with its clock", async () => {
   let now = 1_800_000_000_000;
   const client = new MemoryClient({ now: () => now });

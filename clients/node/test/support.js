@@ -30,7 +30,7 @@ async function startDaemon(...settings) {
       const client = new Client({ socket });
       for (let tries = 0; ; tries += 1) {
         // Guests need the key ring, the rest needs Redis.
-        const isReady = await client.ask("TOKEN.ISSUE").then(() => client.ask("TOKEN.VISIT", "")).then(() => true, () => false);
+        const isReady = await client.ask("TOKEN.COUNT", "nobody").then(() => client.ask("TOKEN.VISIT", "")).then(() => true, () => false);
         if (isReady) break;
         if (tries === 400 || process.exitCode !== null || process.pid === undefined)
           throw new Error(`the daemon did not start: ${fs.readFileSync(path.join(folder, "log"))}`);
