@@ -34,6 +34,7 @@ WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-p
 DEB_PACKAGES   = debhelper dpkg-dev fakeroot lintian
 HTTP_PACKAGES  = redis-server python3 nginx haproxy caddy prometheus prometheus-redis-exporter curl wrk gcc
 NODE_PACKAGES  = redis-server nodejs node-express node-typescript
+PERL_PACKAGES  = redis-server perl libplack-perl starman libcgi-fast-perl libfcgi-perl nginx
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
 LINT_PACKAGES  = systemd
@@ -49,7 +50,7 @@ DOCS       = tmp/docs
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
-.PHONY: test-node node-packages
+.PHONY: test-node test-perl node-packages perl-packages
 .PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
 
 help:
@@ -65,7 +66,7 @@ help:
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
-	@echo 'make test-node  the package for Node by its own tests'
+	@echo 'make test-node  the package for Node by its own tests, before a daemon; so for Perl: make test-perl; a minute'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -309,6 +310,9 @@ install:
 test-node: node-packages build
 	cd clients/node && PROGRAMS=$(abspath $(RELEASEDIR)) NODE_PATH=/usr/share/nodejs node --test test/*.test.js
 
+test-perl: perl-packages build
+	cd clients/perl && PROGRAMS=$(abspath $(RELEASEDIR)) prove -l t
+
 # Debian packages in $(DEBDIR), from what `make install` puts in place.
 DEBDIR = tmp/deb
 deb: deb-packages build
@@ -343,6 +347,9 @@ web-packages:
 
 node-packages:
 	@./.ci/packages $(NODE_PACKAGES)
+
+perl-packages:
+	@./.ci/packages $(PERL_PACKAGES)
 
 deb-packages: build-packages
 	@./.ci/packages $(DEB_PACKAGES)

@@ -196,7 +196,7 @@ class Session {
   // `conflict` has them as they are.
   async set(data, { idle, absolute, if: condition = {} } = {}) {
     this.#expectToGive();
-    const conditions = Object.entries(condition).flatMap(([field, value]) => ["IF", field, value]);
+    const conditions = Object.entries(condition).flatMap(([field, value]) => ["IF", field, value ?? ""]);
     const reply = living(await this.#askAbout("TOKEN.SET", ...limits({ idle, absolute }), ...conditions, ...dataOf(data)));
     return { changed: reply.changed, conflict: reply.status === "conflict" ? reply.data : null };
   }
@@ -301,7 +301,8 @@ function limits({ idle, absolute }) {
 }
 
 function dataOf(data) {
-  const words = Object.entries(data).flat();
+  // What is not there is an empty text, which removes the field.
+  const words = Object.entries(data).flatMap(([field, value]) => [field, value ?? ""]);
   return words.length > 0 ? ["DATA", ...words] : [];
 }
 

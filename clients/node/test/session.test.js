@@ -72,7 +72,7 @@ for (const backend of ["a daemon", "the stand-in"]) {
         assert.deepEqual(await session.set({ a: "2" }, { if: { a: "9", b: "" } }), { changed: 0, conflict: { a: "1" } });
         assert.deepEqual(await session.set({ a: "2" }, { if: { a: "1" } }), { changed: 1, conflict: null });
         assert.deepEqual(await session.get("a", "none"), { a: "2" });
-        assert.deepEqual(await session.set({ __proto: "" }), { changed: 1, conflict: null });
+        assert.deepEqual(await session.set({ __proto: undefined }), { changed: 1, conflict: null });
         assert.deepEqual(await session.get(), { a: "2", ä: "ö\r\n" });
         assert.equal(await session.increment("n"), 1);
         assert.equal(await session.increment("n", -3), -2);

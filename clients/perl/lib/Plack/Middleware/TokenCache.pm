@@ -85,7 +85,7 @@ page whose browser has a newer cookie than the one it sent is sent to itself onc
 Forms (urlencoded and multipart) are read and checked before the site is called: see C<passed> in L<TokenCache::Session>. A script
 sends its token as C<X-CSRF-Token>.
 
-Works in every PSGI server; with Starman, one connection a worker. Middlewares around this one see its responses; what the site dies
+Each worker process has one connection, and waits for its answers: for servers such as Starman, not for event loops. Middlewares around this one see its responses; what the site dies
 with goes on to them, but for C<TokenCache::Unavailable> and C<TokenCache::NotAccepted>, and where the visitor was given a token that
 has to reach the browser: then the answer is a plain 500. Put error pages of your own inside.
 
