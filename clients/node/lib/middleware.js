@@ -34,7 +34,7 @@ function sessions({ client, socket, timeoutMs, cookie: name, development = false
     onHead(response, () => finish(response, cookie, state));
     try {
       state.session = await Session.visit(asked, {
-        token: cookie.tokenIn(headers.cookie), cookie, formName, fetchSite: headers["sec-fetch-site"], fetchMode: headers["sec-fetch-mode"], isPost,
+        token: cookie.tokenIn(headers.cookie), cookie, formName, fetchSite: headers["sec-fetch-site"], isForeign: isForeign(headers), fetchMode: headers["sec-fetch-mode"], isPost,
         csrf: isPost ? csrfOf(request) : null, bind: signals(bind(request)), hasBegun: () => response.headersSent });
     } catch (error) {
       state.isUnavailable = error instanceof Unavailable;
@@ -128,6 +128,11 @@ function csrfOf(request) {
   const csrf = request.headers["x-csrf-token"] ?? request.body?.csrf;
   if (csrf === undefined && (request.body === undefined || request.body === null)) return null;
   return typeof csrf === "string" ? csrf : "";
+}
+
+// Whether another site's page made the request, as far as a browser without Sec-Fetch headers says it.
+function isForeign({ origin, host = "" }) {
+  return origin !== undefined && origin.replace(/^https?:\/\//i, "").toLowerCase() !== host.toLowerCase();
 }
 
 function signals({ ip, ua }) {

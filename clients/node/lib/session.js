@@ -40,7 +40,7 @@ class Session {
   // Whether nobody knew an answer.
   isUnavailable = false;
 
-  // Asks VISIT. Of the request: { token, cookie, formName, bind, fetchSite, fetchMode, isPost, csrf, hasBegun() }.
+  // Asks VISIT. Of the request: { token, cookie, formName, bind, fetchSite, isForeign, fetchMode, isPost, csrf, hasBegun() }.
   static async visit(client, request) {
     const session = new Session(client, request);
     await session.#visit();
@@ -54,7 +54,8 @@ class Session {
   }
 
   async #visit() {
-    const { formName, fetchSite, fetchMode, isPost, csrf } = this.#request;
+    const { token, formName, fetchMode, isPost, csrf } = this.#request;
+    const fetchSite = this.#fetchSite(token === "");
     const reply = await this.#askAbout(
       "TOKEN.VISIT",
       ...(csrf === null ? [] : ["CHECK", bounded(csrf), formName]),
@@ -78,7 +79,7 @@ class Session {
   // Whether the browser says that a page of this site made the request, or that it does not say. For an API that is called
   // without a form: other sites' pages can make a browser call it, too.
   get isOwn() {
-    return ["same-origin", "none", ""].includes(this.#request.fetchSite ?? "");
+    return ["same-origin", "none", ""].includes(this.#fetchSite(true));
   }
 
   // Checks the form of a request whose body was not parsed before the middleware: its field `csrf`. Resolves with `passed`.
@@ -235,6 +236,13 @@ class Session {
     return (await this.#ask(
       "CAPTCHA.VERIFY", bounded(captcha), bounded(answer), "FORM", this.#request.formName, "FOR", this.#token,
       ...this.#bind())).status === "passed";
+  }
+
+  // What the browser says of who made the request; an old one says it by Origin. That is believed where it cannot harm honest forms
+  // behind a proxy that changes Host: of a request without a cookie, which the browser may have held back.
+  #fetchSite(believesOrigin) {
+    const { fetchSite, isForeign } = this.#request;
+    return fetchSite || (believesOrigin && isForeign ? "cross-site" : "");
   }
 
   #bind() {

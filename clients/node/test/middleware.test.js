@@ -88,6 +88,21 @@ test("a script sends its form's token as a header", () =>
     assert.equal((await browser.send("POST", "/", { headers: { "X-CSRF-Token": "x" } })).text, "failed");
   }));
 
+test("an old browser's post from another site, whose cookie was held back, is given none that would go over it", () =>
+  ask(sessions({ client: new MemoryClient(), development: true }), ({ session }, response) => response.end(`${session.isOwn}`), async (browser) => {
+    const post = async (headers, site = "") => {
+      const { text, cookies } = await browser.send("POST", "/", { cookie: "", site, mode: "", headers });
+      return [text, cookies.length];
+    };
+    assert.deepEqual(await post({ Origin: "https://pay.example" }), ["false", 0]);
+    assert.deepEqual(await post({ Origin: "null" }), ["false", 0]);
+    assert.deepEqual(await post({ Origin: `http://127.0.0.1:${browser.port}` }), ["true", 1]);
+    assert.deepEqual(await post({}), ["true", 1]);
+    assert.deepEqual(await post({ Origin: "https://pay.example" }, "same-origin"), ["true", 1], "Sec-Fetch-Site knows better");
+    await browser.get("/");
+    assert.equal((await browser.send("POST", "/", { site: "", mode: "", headers: { Origin: "https://pay.example" } })).text, "false");
+  }));
+
 test("signals go along with every command", () => {
   const asked = [];
   const memory = new MemoryClient();

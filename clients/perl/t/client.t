@@ -93,9 +93,11 @@ subtest 'replies, however their bytes are cut' => sub {
     my $bytes = "%2\r\n\$6\r\nstatus\r\n\$5\r\nvalid\r\n\$4\r\ndata\r\n%1\r\n\$3\r\nk\r\n\r\n\$3\r\n\xc3\xa4\n\r\n";
     my $client = client(sub ($number, $command, @) {
         return $bytes if $command eq 'WHOLE';
+        return "\$1\r\n\xff\r\n" if $command eq 'INVALID';
         return "*4\r\n:-7\r\n*0\r\n_\r\n:9223372036854775807\r\n";
     });
     is_deeply $client->ask('WHOLE'), { status => 'valid', data => { "k\r\n" => "ä\n" } };
+    is $client->ask('INVALID'), "\x{fffd}", 'bytes that are no UTF-8';
     is_deeply $client->ask('OTHER'), [-7, [], undef, '9223372036854775807'];
     socketpair my $ours, my $theirs, Socket::AF_UNIX(), Socket::SOCK_STREAM(), 0 or die "socketpair: $!\n";
     $ours->blocking(0);
@@ -104,8 +106,8 @@ subtest 'replies, however their bytes are cut' => sub {
         for (split //, $bytes) { syswrite $theirs, $_; sleep 0.002 }
         POSIX::_exit(0);
     }
-    my $connection = { socket => $ours, buffer => '', process => $$ };
-    is_deeply TokenCache::Client::_read($connection, TokenCache::Client::_now() + 20, 0), { status => 'valid', data => { "k\r\n" => "ä\n" } }, 'byte by byte';
+    my $connection = { socket => $ours, buffer => '', at => 0, process => $$ };
+    is_deeply TokenCache::Client::_reply($connection, TokenCache::Client::_now() + 20), { status => 'valid', data => { "k\r\n" => "ä\n" } }, 'byte by byte';
     waitpid $child, 0;
 };
 

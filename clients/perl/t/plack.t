@@ -137,6 +137,17 @@ subtest 'a fault of the site: 500 with the cookie that was given; without one it
     is $caught, "a fault of the test\n";
 };
 
+subtest 'an old browser\'s post from another site, whose cookie was held back, is given none that would go over it' => sub {
+    my $app = sub ($env) { [200, [], [$env->{'tokencache.session'}->is_own ? 'own' : 'foreign']] };
+    for (['https://pay.example', 'foreign', 0], ['null', 'foreign', 0], ['http://localhost', 'own', 1], [undef, 'own', 1]) {
+        my ($origin, @expected) = @$_;
+        my ($response) = responses({}, $app, POST 'http://localhost/', Host => 'localhost', defined $origin ? (Origin => $origin) : ());
+        is_deeply [$response->content, scalar(my @cookies = $response->header('Set-Cookie'))], \@expected, $origin // 'no Origin';
+    }
+    my ($response) = responses({}, $app, POST 'http://localhost/', Host => 'localhost', Origin => 'https://pay.example', 'Sec-Fetch-Site' => 'same-origin');
+    is $response->content, 'own', 'Sec-Fetch-Site knows better';
+};
+
 subtest 'signals go along' => sub {
     my @seen;
     my $response = ask(sub ($env) { @seen = $env->{'tokencache.session'}{bind}->@*; [200, [], ['x']] },

@@ -73,7 +73,7 @@ sub _ask ($self, $fault_of, @words) {
     undef $connection unless $connection && _is_fresh($connection);
     $connection //= $self->_connect($deadline);
     _write($connection, $command, $deadline);
-    my $reply = _read($connection, $deadline, 0);
+    my $reply = _reply($connection, $deadline);
     if (ref $reply eq 'SCALAR') {
         my $class = $$reply =~ /\A(?:ERR|NOPERM|NOPROTO)\b/ ? 'TokenCache::CommandError' : 'TokenCache::Unavailable';
         $class->throw($$reply);
@@ -87,9 +87,9 @@ sub _ask ($self, $fault_of, @words) {
 sub _connect ($self, $deadline) {
     my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $self->{socket}, Blocking => 0)
         or _unavailable("the daemon is not reached: $!");
-    my $connection = { socket => $socket, buffer => '', process => $$ };
+    my $connection = { socket => $socket, buffer => '', at => 0, process => $$ };
     _write($connection, _encode('HELLO', 3), $deadline);
-    my $hello = _read($connection, $deadline, 0);
+    my $hello = _reply($connection, $deadline);
     _unavailable($$hello) if ref $hello eq 'SCALAR';
     _unavailable('this is no tokencached') unless ref $hello eq 'HASH' && ($hello->{proto} // '') eq '3';
     return $connection;
@@ -104,7 +104,7 @@ sub _encode (@words) {
     TokenCache::CommandError->throw("ERR a command has at most ${\MOST_WORDS} words") if @words > MOST_WORDS;
     my $bytes = '*' . @words . "\r\n";
     for my $word (@words) {
-        my $text = Encode::encode_utf8($word);
+        utf8::encode(my $text = "$word");
         TokenCache::CommandError->throw("ERR an argument has at most ${\MOST_ARGUMENT} bytes") if length $text > MOST_ARGUMENT;
         $bytes .= '$' . length($text) . "\r\n$text\r\n";
     }
@@ -125,9 +125,17 @@ sub _write ($connection, $bytes, $deadline) {
     return;
 }
 
+sub _reply ($connection, $deadline) {
+    my $reply = _read($connection, $deadline, 0);
+    substr $connection->{buffer}, 0, $connection->{at}, '';
+    $connection->{at} = 0;
+    return $reply;
+}
+
 # A reply: a map as a hash, an array as one, integers and texts as they are, an error as a reference to its text.
 sub _read ($connection, $deadline, $depth) {
-    my ($kind, $rest) = _line($connection, $deadline) =~ /\A(.)(.*)\z/s or _unavailable('an empty line');
+    my $rest = _line($connection, $deadline);
+    my $kind = substr $rest, 0, 1, '';
     return $rest if $kind eq '+';
     return \$rest if $kind eq '-';
     return undef if $kind eq '_';
@@ -138,8 +146,8 @@ sub _read ($connection, $deadline, $depth) {
     if ($kind eq '$') {
         my $length = _count($rest, MOST_BULK);
         my $bytes = _take($connection, $length + 2, $deadline);
-        _unavailable('a text does not end where its length says') unless substr($bytes, $length) eq "\r\n";
-        return Encode::decode('UTF-8', substr $bytes, 0, $length);
+        _unavailable('a text does not end where its length says') unless substr($bytes, $length, 2, '') eq "\r\n";
+        return utf8::decode($bytes) ? $bytes : Encode::decode('UTF-8', $bytes);
     }
     _unavailable('a reply of an unknown kind') unless $kind eq '*' || $kind eq '%';
     _unavailable('a reply is nested too deeply') if $depth == MOST_DEPTH;
@@ -153,21 +161,27 @@ sub _count ($text, $most) {
     return $text;
 }
 
+# The next line, without its end. What was read of the buffer stays in it until the reply is whole.
 sub _line ($connection, $deadline) {
-    my $searched = 0;
+    my $begin = $connection->{at};
+    my $searched = $begin;
     my $end;
     while (($end = index $connection->{buffer}, "\r\n", $searched) < 0) {
-        _unavailable("a line has more than ${\MOST_LINE} bytes") if length $connection->{buffer} > MOST_LINE;
+        my $length = length $connection->{buffer};
+        _unavailable("a line has more than ${\MOST_LINE} bytes") if $length - $begin > MOST_LINE;
         # The last byte may be the first of the two.
-        $searched = length $connection->{buffer} ? length($connection->{buffer}) - 1 : 0;
+        $searched = $length > $begin ? $length - 1 : $begin;
         _fill($connection, $deadline);
     }
-    return substr _take($connection, $end + 2, $deadline), 0, $end;
+    $connection->{at} = $end + 2;
+    return substr $connection->{buffer}, $begin, $end - $begin;
 }
 
 sub _take ($connection, $length, $deadline) {
-    _fill($connection, $deadline) while length $connection->{buffer} < $length;
-    return substr $connection->{buffer}, 0, $length, '';
+    my $begin = $connection->{at};
+    my $end = $connection->{at} += $length;
+    _fill($connection, $deadline) while length $connection->{buffer} < $end;
+    return substr $connection->{buffer}, $begin, $length;
 }
 
 sub _fill ($connection, $deadline) {

@@ -11,14 +11,16 @@ use constant {
     MOST_USER  => 256,
 };
 
-# Asks VISIT. Of the request: client, cookie, token, form_name, bind (a reference to words), fetch_site, fetch_mode, is_post, csrf.
+# Asks VISIT. Of the request: client, cookie, token, form_name, bind (a reference to words), fetch_site, is_foreign, fetch_mode, is_post,
+# csrf.
 sub visit ($class, %request) {
     my $self = bless { %request, presented => $request{token}, has_begun => 0 }, $class;
-    my ($form, $site, $mode) = @$self{qw(form_name fetch_site fetch_mode)};
+    my ($form, $mode) = @$self{qw(form_name fetch_mode)};
+    my $site = $self->_fetch_site($self->{token} eq '');
     my $reply = $self->_ask_about(
         'TOKEN.VISIT',
         defined $self->{csrf} ? (CHECK => _bounded($self->{csrf}), $form) : (),
-        length($site // '') ? ('FETCH-SITE' => $site) : (),
+        length $site ? ('FETCH-SITE' => $site) : (),
         length($mode // '') ? ('FETCH-MODE' => $mode) : (),
         $self->{is_post} ? 'POST' : (),
         CSRF => $form);
@@ -39,7 +41,7 @@ sub status ($self)     { return $self->{status} }
 sub superseded ($self) { return $self->{superseded} }
 sub form ($self)       { return $self->{form} }
 sub passed ($self)     { return ($self->{form} // '') eq 'passed' }
-sub is_own ($self)     { return ($self->{fetch_site} // '') =~ /\A(?:same-origin|none|)\z/ }
+sub is_own ($self)     { return $self->_fetch_site(1) =~ /\A(?:same-origin|none|)\z/ }
 
 sub check ($self, $csrf) {
     my $site = $self->{fetch_site} // '';
@@ -185,6 +187,12 @@ sub is_personal ($self) { return defined $self->{set_cookie} || $self->{is_perso
 
 # The head of the response is sent: no cookie can go along any more.
 sub begin ($self) { $self->{has_begun} = 1; return }
+
+# What the browser says of who made the request; an old one says it by Origin. That is believed where it cannot harm honest forms behind
+# a proxy that changes Host: of a request without a cookie, which the browser may have held back.
+sub _fetch_site ($self, $believes_origin) {
+    return $self->{fetch_site} || ($believes_origin && $self->{is_foreign} ? 'cross-site' : '');
+}
 
 sub _ask_about ($self, $command, @options) {
     return $self->_note($self->{client}->ask_about($command, $self->{token}, $self->{bind}->@*, @options));

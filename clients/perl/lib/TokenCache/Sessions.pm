@@ -36,7 +36,7 @@ sub visit ($self, $env, $csrf) {
     return TokenCache::Session->visit(
         client     => $self->{client}, cookie => $self->{cookie}, token => $self->{cookie}->token_in($env->{HTTP_COOKIE}),
         form_name  => $self->{form}, fetch_site => $env->{HTTP_SEC_FETCH_SITE}, fetch_mode => $env->{HTTP_SEC_FETCH_MODE},
-        is_post    => !_is_get($env), csrf => $csrf,
+        is_foreign => _is_foreign($env), is_post => !_is_get($env), csrf => $csrf,
         bind       => [map { length($signals->{$_} // '') ? (BIND => $_, substr $signals->{$_}, 0, MOST_SIGNAL) : () } qw(ip ua)]);
 }
 
@@ -78,6 +78,11 @@ sub finish ($self, $session, $response) {
     @$headers = @kept;
     $session->begin if $session;
     return;
+}
+
+# Whether another site's page made the request, as far as a browser without Sec-Fetch headers says it.
+sub _is_foreign ($env) {
+    return defined $env->{HTTP_ORIGIN} && lc($env->{HTTP_ORIGIN} =~ s{\Ahttps?://}{}ir) ne lc($env->{HTTP_HOST} // '');
 }
 
 sub _is_get ($env) { return $env->{REQUEST_METHOD} =~ /\A(?:GET|HEAD)\z/ }
