@@ -133,7 +133,12 @@ function count(text, most) {
 
 // An object of its own properties, whatever a field is called: `__proto__` is a name like any other.
 function mapOf(items) {
-  return Object.fromEntries(Array.from({ length: items.length / 2 }, (_, i) => [items[2 * i], items[2 * i + 1]]));
+  const map = {};
+  for (let i = 0; i < items.length; i += 2) {
+    if (items[i] === "__proto__") Object.defineProperty(map, "__proto__", { value: items[i + 1], writable: true, enumerable: true, configurable: true });
+    else map[items[i]] = items[i + 1];
+  }
+  return map;
 }
 
 module.exports = { Parser, ReplyError, encode };
