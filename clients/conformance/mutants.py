@@ -8,7 +8,7 @@ python = pathlib.Path(__file__).resolve().parent.parent / "python"
 sys.path[:0] = [str(python / "src"), str(python / "site")]
 
 import small_site  # noqa: E402
-from tokencache import _response, commands, session, wsgi  # noqa: E402
+from tokencache import _response, commands, session  # noqa: E402
 
 Site, Visitor, Session = small_site.Site, session._Visitor, session.Session
 
@@ -23,8 +23,12 @@ def guest_is_logged_in():
 
 
 def cookie_goes_with_503():
-    headers = _response.unavailable
-    _response.unavailable = lambda: [*headers(), ("Set-Cookie", "tc=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0")]
+    unavailable = _response.unavailable
+
+    def with_removal():
+        status, headers, body = unavailable()
+        return status, [*headers, ("Set-Cookie", "tc=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0")], body
+    _response.unavailable = with_removal
 
 
 def caches_may_keep_cookies():
@@ -115,10 +119,7 @@ def solution_in_page():
 
 
 def fault_is_500():
-    _response.unavailable = lambda: [("Content-Length", str(len(_response.TRY_AGAIN)))]
-    answer = wsgi._Response.answer
-    wsgi._Response.answer = lambda self, status, headers, body=b"": answer(
-        self, "500 Internal Server Error" if status[:3] == "503" else status, headers, body)
+    _response.unavailable = lambda: ("500 Internal Server Error", [("Content-Length", "0")], b"")
 
 
 def count_is_read_and_written():
@@ -168,7 +169,7 @@ def login_keeps_the_token():
         self._subject = self.data.get("user", "")
         self._accepted = bool(self._accepted or self._subject)
     Session.login, Visitor._visited = login, with_name
-    Visitor._visit = lambda self, fields: commands.visit(
+    Visitor._visit = lambda self, fields, all_data: commands.visit(
         self._token, site=self.request.site, mode=self.request.fetch_mode, post=self.request.changes, csrf=True, form=self.form,
         data=("user",))
 
