@@ -11,13 +11,14 @@ const DEFAULT_SOCKET = "/run/tokencached/tokencached.sock";
 const DEFAULT_TIMEOUT_MS = 2000;
 // Calls of one process that wait for an answer.
 const MOST_WAITING = 10_000;
-// Of one argument, and of a command. The daemon's own limits, past which it closes the connection of all: what one visitor
-// sent must not cost the others their answers.
+// Of one argument, and of a command. The daemon's own limits, past which it closes the connection of all: what one
+// visitor sent must not cost the others their answers.
 const MOST_ARGUMENT_BYTES = 128 * 1024;
 const MOST_WORDS = 1024;
 
-// Asks tokencached over its Unix socket. One for a process: the calls of many requests share one connection, and each gets
-// its own reply. Whatever goes wrong with a connection, it is given up: a late reply must not answer the next question.
+// Asks tokencached over its Unix socket. One for a process: the calls of many requests share one connection, and each
+// gets its own reply. Whatever goes wrong with a connection, it is given up: a late reply must not answer the next
+// question.
 class Client {
   #path;
   #timeoutMs;
@@ -38,7 +39,8 @@ class Client {
     return this.#send(words, () => undefined);
   }
 
-  // As ask, about a token. A reply about an accepted token names its session; otherwise it answers somebody else's question.
+  // As ask, about a token. A reply about an accepted token names its session; otherwise it answers somebody else's
+  // question.
   askAbout(command, token, ...words) {
     return this.#send([command, token, ...words], (reply) => wrong(reply, token));
   }
@@ -59,7 +61,7 @@ class Client {
 
 // What is wrong with a reply about a token, or undefined.
 function wrong(reply, token) {
-  if (reply === null || typeof reply !== "object" || typeof reply.status !== "string") return "the reply is no answer about a token";
+  if (typeof reply?.status !== "string") return "the reply is no answer about a token";
   const sid = sidOf(token);
   if (reply.accepted === 1 && sid !== null && sid !== reply.sid) return "the reply is about another session";
   return undefined;

@@ -1,12 +1,14 @@
 "use strict";
 
-// The visitor's cookie. On HTTPS it is called __Host-…, which browsers take from this very host and over HTTPS only. For
-// development on http://localhost it has the plain name; that is a setting of the site, never what a request says of itself.
+// The visitor's cookie. On HTTPS it is called __Host-…, which browsers take from this very host and over HTTPS only.
+// For development on http://localhost it has the plain name; that is a setting of the site, never what a request says
+// of itself.
 class Cookie {
   #attributes;
 
   constructor(name = "tc", development = false) {
-    if (!/^[\w.-]{1,64}$/.test(name)) throw new TypeError("cookie takes 1 to 64 letters, digits, points, hyphens and underscores");
+    if (!/^[\w.-]{1,64}$/.test(name))
+      throw new TypeError("cookie takes 1 to 64 letters, digits, points, hyphens and underscores");
     this.name = development ? name : `__Host-${name}`;
     this.#attributes = `; Path=/${development ? "" : "; Secure"}; HttpOnly; SameSite=Lax`;
   }

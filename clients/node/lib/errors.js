@@ -12,8 +12,8 @@ class Unavailable extends Error {
   }
 }
 
-// The visitor's token ended while the request was served, or was only good for this page: nothing was read or written, and the
-// browser has a newer one, or is about to. To be tried again; `tokenStatus` is what the daemon calls it.
+// The visitor's token ended while the request was served, or was only good for this page: nothing was read or written,
+// and the browser has a newer one, or is about to. To be tried again; `tokenStatus` is what the daemon calls it.
 class NotAccepted extends Error {
   constructor(tokenStatus) {
     super(`the visitor's token is not good any more (${tokenStatus}): to be tried again with the newer one`);

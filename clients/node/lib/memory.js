@@ -6,6 +6,7 @@ const { CommandError } = require("./errors.js");
 // How long a token's successor, and a repeated login, get the same answer.
 const OVERLAP_S = 120;
 const GUEST_S = 24 * 3600;
+const GUEST_ABSOLUTE_S = 30 * 86_400;
 const IDLE_S = 2 * 3600;
 const ABSOLUTE_S = 24 * 3600;
 const CSRF_S = 12 * 3600;
@@ -15,13 +16,14 @@ const UNIT_S = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400, "": 1 };
 
 // How many words follow an option; the fields behind DATA are all the rest.
 const OPTIONS = {
-  BIND: 2, CHECK: 2, "FETCH-SITE": 1, "FETCH-MODE": 1, POST: 0, CSRF: 1, FORM: 1, FOR: 1, REQUIRE: 1, "login-within": 1, subject: 0,
-  IDLE: 1, ABSOLUTE: 1, COOKIE: 1, "AUTH-TIME": 1, MAX: 1, IF: 2, SID: 1, SUBJECT: 1, EXCEPT: 1, LIMIT: 1, LENGTH: 1, SOLUTION: 1,
-  LIFETIME: 1,
+  BIND: 2, CHECK: 2, "FETCH-SITE": 1, "FETCH-MODE": 1, POST: 0, CSRF: 1, FORM: 1, FOR: 1, REQUIRE: 0, "login-within": 1,
+  subject: 0, IDLE: 1, ABSOLUTE: 1, COOKIE: 1, "AUTH-TIME": 1, MAX: 1, IF: 2, SID: 1, SUBJECT: 1, EXCEPT: 1, LIMIT: 1,
+  LENGTH: 1, SOLUTION: 1, LIFETIME: 1,
 };
 
-// In the place of a Client, for tests of sites and for machines without the daemon: the same questions and answers, in the
-// memory of this process. It has no bindings, and replaces tokens at LOGIN and ROTATE only. Not for a site that others use.
+// In the place of a Client, for tests of sites and for machines without the daemon: the same questions and answers, in
+// the memory of this process. It has no bindings, and replaces tokens at LOGIN and ROTATE only. Not for a site that
+// others use.
 class MemoryClient {
   #now;
   #key = randomBytes(32);
@@ -128,7 +130,8 @@ class MemoryClient {
     const options = words.at(-1);
     if ("SID" in options) {
       const holder = this.#holders.get(options.SID);
-      if (!holder || holder.kind !== "session" || !alive(holder, this.#now()) || ("SUBJECT" in options && holder.subject !== options.SUBJECT))
+      const isThere = holder?.kind === "session" && alive(holder, this.#now());
+      if (!isThere || ("SUBJECT" in options && holder.subject !== options.SUBJECT))
         return { status: "unknown", accepted: 0 };
       holder.ended = "logout";
       return { status: "revoked", accepted: 0, reason: "logout" };
@@ -163,7 +166,8 @@ class MemoryClient {
 
   get(token, options) {
     const { holder, status, accepted } = this.#judge(token, {});
-    return holder === null ? { status, accepted } : { status: "valid", accepted, sid: holder.sid, data: pick(holder, options.DATA ?? []) };
+    if (holder === null) return { status, accepted };
+    return { status: "valid", accepted, sid: holder.sid, data: pick(holder, options.DATA ?? []) };
   }
 
   take(token, options) {
@@ -191,7 +195,8 @@ class MemoryClient {
     if (holder === null) return { status, accepted };
     const [field, by = "1"] = options.DATA;
     const was = holder.data.get(field) ?? "0";
-    if (![was, by].every((text) => /^-?(?:0|[1-9]\d*)$/.test(text))) throw new CommandError("ERR the field or what is added is no integer");
+    if (![was, by].every((text) => /^-?(?:0|[1-9]\d*)$/.test(text)))
+      throw new CommandError("ERR the field or what is added is no integer");
     const value = BigInt(was) + BigInt(by);
     if (value !== BigInt.asIntN(64, value)) throw new CommandError("ERR the sum has more than 64 bits");
     if (BigInt(by) !== 0n) holder.data.set(field, String(value));
@@ -214,10 +219,12 @@ class MemoryClient {
   captchaIssue(options) {
     const holder = "FOR" in options ? this.#holderOfForms(options.FOR) : null;
     if ("FOR" in options && holder === null) return { status: this.#judge(options.FOR, {}).status, accepted: 0 };
-    const solution = options.SOLUTION ?? Array.from({ length: Number(options.LENGTH ?? 5) }, () => LETTERS[randomInt(LETTERS.length)]).join("");
+    const draw = () => LETTERS[randomInt(LETTERS.length)];
+    const solution = options.SOLUTION ?? Array.from({ length: Number(options.LENGTH ?? 5) }, draw).join("");
     const lifetime = seconds(options.LIFETIME ?? CAPTCHA_S);
     const captcha = randomBytes(48).toString("base64url");
-    this.#captchas.set(captcha, { solution, form: options.FORM ?? "", sid: holder?.sid, end: this.#now() + lifetime, isSpent: false });
+    const end = this.#now() + lifetime;
+    this.#captchas.set(captcha, { solution, form: options.FORM ?? "", sid: holder?.sid, end, isSpent: false });
     return { status: "issued", captcha, solution, expires_in: Math.floor(lifetime) };
   }
 
@@ -231,13 +238,15 @@ class MemoryClient {
     const entry = this.#captchas.get(captcha);
     if (entry === undefined) return { status: "unknown" };
     if (entry.end <= this.#now()) return { status: "expired" };
-    if (entry.form !== (options.FORM ?? "") || (entry.sid && entry.sid !== this.#holderOfForms(options.FOR ?? "")?.sid)) return { status: "mismatch" };
+    const isOthers = entry.sid && entry.sid !== this.#holderOfForms(options.FOR ?? "")?.sid;
+    if (isOthers || entry.form !== (options.FORM ?? "")) return { status: "mismatch" };
     if (entry.isSpent) return { status: "spent" };
     entry.isSpent = true;
     return { status: answer.trim().toLowerCase() === entry.solution.trim().toLowerCase() ? "passed" : "failed" };
   }
 
-  // What a token is worth: { status, accepted, reason, holder, successor }. VISIT and VALIDATE confirm a successor by its use.
+  // What a token is worth: { status, accepted, reason, holder, successor }. VISIT and VALIDATE confirm a successor by
+  // its use.
   #judge(token, { confirms = false }) {
     const entry = this.#tokens.get(token);
     const refuse = (status, reason) => ({ status, accepted: 0, reason, holder: null });
@@ -252,7 +261,8 @@ class MemoryClient {
       return { status: "valid", accepted: 1, holder };
     }
     if (entry.wasForced || (holder.confirmedAt && this.#now() - holder.confirmedAt > OVERLAP_S)) return refuse("replayed");
-    return holder.confirmedAt ? { status: "valid", accepted: 1, holder } : { status: "rotated", accepted: 1, holder, successor: holder.token };
+    if (holder.confirmedAt) return { status: "valid", accepted: 1, holder };
+    return { status: "rotated", accepted: 1, holder, successor: holder.token };
   }
 
   // Whether the browser that sent this token has a newer one, or is about to.
@@ -262,13 +272,15 @@ class MemoryClient {
   }
 
   #holderOfForms(token) {
-    return this.#judge(token, {}).holder ?? (this.#isSuperseded(token) ? { sid: this.#digest(token).slice(0, 32), salts: [""] } : null);
+    const { holder } = this.#judge(token, {});
+    return holder ?? (this.#isSuperseded(token) ? { sid: this.#digest(token).slice(0, 32), salts: [""] } : null);
   }
 
   #makeGuest(sid) {
     const created = this.#now();
-    return { sid, kind: "guest", subject: "", generation: 0, created, modified: created, authTime: 0, idle: GUEST_S, end: created + 30 * 86_400,
-      isPersistent: false, data: new Map(), salts: [""], token: null, confirmedAt: 0, ended: null };
+    return {
+      sid, kind: "guest", subject: "", generation: 0, created, modified: created, authTime: 0, idle: GUEST_S,
+      end: created + GUEST_ABSOLUTE_S, isPersistent: false, data: new Map(), salts: [""], token: null, confirmedAt: 0, ended: null };
   }
 
   // A token for a guest, as the daemon's: a JWS whose `jti` is the sid; here it is not signed, but kept.
@@ -290,7 +302,11 @@ class MemoryClient {
   }
 
   #retire(holder, isForced) {
-    for (const entry of this.#tokens.values()) if (entry.holder === holder) Object.assign(entry, { isCurrent: false, wasForced: isForced || entry.wasForced });
+    for (const entry of this.#tokens.values()) {
+      if (entry.holder !== holder) continue;
+      entry.isCurrent = false;
+      entry.wasForced ||= isForced;
+    }
     holder.token = holder.sid + randomBytes(48).toString("hex");
     holder.generation += 1;
     this.#holders.set(holder.sid, holder);
@@ -314,18 +330,22 @@ class MemoryClient {
   }
 
   #issued(holder, token, options) {
-    return { status: "issued", accepted: 1, ...this.#fields(holder, token), ...("CSRF" in options ? { csrf: this.#csrf(holder, options.CSRF) } : {}) };
+    const csrf = "CSRF" in options ? { csrf: this.#csrf(holder, options.CSRF) } : {};
+    return { status: "issued", accepted: 1, ...this.#fields(holder, token), ...csrf };
   }
 
   #fields(holder, token) {
     const left = Math.floor(holder.end - this.#now());
-    return { kind: holder.kind, sid: holder.sid, subject: holder.subject, generation: holder.generation, created: Math.floor(holder.created),
-      modified: Math.floor(holder.modified), auth_time: holder.authTime, expires_in: Math.min(Math.floor(holder.idle), left), absolute_in: left,
+    return {
+      kind: holder.kind, sid: holder.sid, subject: holder.subject, generation: holder.generation,
+      created: Math.floor(holder.created), modified: Math.floor(holder.modified), auth_time: holder.authTime,
+      expires_in: Math.min(Math.floor(holder.idle), left), absolute_in: left,
       ...given(holder, token, this.#now()) };
   }
 
   #of(subject) {
-    return [...this.#holders.values()].filter((holder) => holder.kind === "session" && holder.subject === subject && alive(holder, this.#now()));
+    return [...this.#holders.values()].filter(
+      (holder) => holder.kind === "session" && holder.subject === subject && alive(holder, this.#now()));
   }
 
   #csrf({ sid, salts }, form) {
@@ -338,9 +358,12 @@ class MemoryClient {
     if (site === "cross-site" || mac === undefined) return "failed";
     const isOf = (sid, salt) => this.#mac(`${expiry}.${nonce}`, sid, salt, form) === mac;
     const memo = this.#tokens.get(token)?.memo;
-    const isFormer = memo && this.#now() - memo.at < OVERLAP_S && memo.former && isOf(memo.former, memo.holder.salts[1] ?? "");
-    const verdict = isOf(holder.sid, holder.salts[0]) || isFormer ? "passed" : holder.salts.slice(1).some((salt) => isOf(holder.sid, salt)) ? "outdated" : "failed";
-    return verdict === "passed" && Number(expiry) <= this.#now() ? "expired" : verdict;
+    // Of a token that a LOGIN retired: the holder that it had before, for as long as a repeated LOGIN gets the same answer.
+    const isRepeated = memo?.former && this.#now() - memo.at < OVERLAP_S;
+    const isFormer = isRepeated && isOf(memo.former, memo.holder.salts[1] ?? "");
+    const [current, ...former] = holder.salts;
+    if (isFormer || isOf(holder.sid, current)) return Number(expiry) <= this.#now() ? "expired" : "passed";
+    return former.some((salt) => isOf(holder.sid, salt)) ? "outdated" : "failed";
   }
 
   #mac(...parts) {
@@ -356,13 +379,25 @@ class MemoryClient {
   }
 }
 
+// A command's method, and how many of its words have no name.
 const COMMANDS = {
-  "TOKEN.VISIT": { method: "visit", arity: 1 }, "TOKEN.VALIDATE": { method: "validate", arity: 1 }, "TOKEN.LOGIN": { method: "login", arity: 2 },
-  "TOKEN.ROTATE": { method: "rotate", arity: 1 }, "TOKEN.EXPIRE": { method: "expire", arity: 1 }, "TOKEN.REVOKEALL": { method: "revokeAll", arity: 1 },
-  "TOKEN.REVOKE": { method: "revoke", arity: 1 }, "TOKEN.LIST": { method: "list", arity: 1 }, "TOKEN.GET": { method: "get", arity: 1 },
-  "TOKEN.GETDEL": { method: "take", arity: 1 }, "TOKEN.SET": { method: "set", arity: 1 }, "TOKEN.INCR": { method: "increment", arity: 1 },
-  "CSRF.ISSUE": { method: "csrfIssue", arity: 1 }, "CSRF.VERIFY": { method: "csrfVerify", arity: 2 }, "CAPTCHA.ISSUE": { method: "captchaIssue", arity: 0 },
-  "CAPTCHA.OPEN": { method: "captchaOpen", arity: 1 }, "CAPTCHA.VERIFY": { method: "captchaVerify", arity: 2 },
+  "TOKEN.VISIT": { method: "visit", arity: 1 },
+  "TOKEN.VALIDATE": { method: "validate", arity: 1 },
+  "TOKEN.LOGIN": { method: "login", arity: 2 },
+  "TOKEN.ROTATE": { method: "rotate", arity: 1 },
+  "TOKEN.EXPIRE": { method: "expire", arity: 1 },
+  "TOKEN.REVOKE": { method: "revoke", arity: 1 },
+  "TOKEN.REVOKEALL": { method: "revokeAll", arity: 1 },
+  "TOKEN.LIST": { method: "list", arity: 1 },
+  "TOKEN.GET": { method: "get", arity: 1 },
+  "TOKEN.GETDEL": { method: "take", arity: 1 },
+  "TOKEN.SET": { method: "set", arity: 1 },
+  "TOKEN.INCR": { method: "increment", arity: 1 },
+  "CSRF.ISSUE": { method: "csrfIssue", arity: 1 },
+  "CSRF.VERIFY": { method: "csrfVerify", arity: 2 },
+  "CAPTCHA.ISSUE": { method: "captchaIssue", arity: 0 },
+  "CAPTCHA.OPEN": { method: "captchaOpen", arity: 1 },
+  "CAPTCHA.VERIFY": { method: "captchaVerify", arity: 2 },
 };
 
 // Options by name: the word behind it, or the words; of IF, which may stand more than once, a map of fields and values.
@@ -373,7 +408,7 @@ function optionsOf(words) {
     if (name === "DATA") return { ...options, DATA: words.slice(i) };
     const count = OPTIONS[name];
     if (count === undefined) throw new CommandError(`ERR ${name} is no option`);
-    const values = words.slice(i, (i += name === "REQUIRE" ? 0 : count));
+    const values = words.slice(i, (i += count));
     if (name === "IF") options.IF = { ...options.IF, [values[0]]: values[1] };
     else options[name] = count === 2 ? values : values[0] ?? "";
   }
@@ -396,7 +431,8 @@ function seconds(duration) {
 
 function given(holder, token, now) {
   if (!token) return {};
-  return { sessiontoken: token, ...(holder.kind === "session" && holder.isPersistent ? { max_age: Math.floor(holder.end - now) } : {}) };
+  const age = holder.kind === "session" && holder.isPersistent ? { max_age: Math.floor(holder.end - now) } : {};
+  return { sessiontoken: token, ...age };
 }
 
 function pick(holder, fields) {

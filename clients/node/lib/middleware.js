@@ -20,9 +20,10 @@ const LOCAL_HOST = /^(?:localhost|[\w-]+\.localhost|127\.0\.0\.1|\[::1\])(?::\d+
 //   development  true on http://localhost, and nowhere else: the cookie has the plain name and no Secure
 //   form         the name that the forms of the site have in the daemon, "site"
 //   bind         a function of the request: the signals that tokens are bound to, { ip, ua }
-function sessions({ client, socket, timeoutMs, cookie: name, development = false, form: formName = "site", bind = () => ({}) } = {}) {
-  const asked = client ?? new Client({ socket, timeoutMs });
-  const cookie = new Cookie(name, development);
+function sessions(options = {}) {
+  const { socket, timeoutMs, development = false, form: formName = "site", bind = () => ({}) } = options;
+  const client = options.client ?? new Client({ socket, timeoutMs });
+  const cookie = new Cookie(options.cookie, development);
 
   // Resolves with whether the request goes on.
   async function start(request, response) {
@@ -33,9 +34,18 @@ function sessions({ client, socket, timeoutMs, cookie: name, development = false
     const state = { session: null, isUnavailable: false };
     onHead(response, () => finish(response, cookie, state));
     try {
-      state.session = await Session.visit(asked, {
-        token: cookie.tokenIn(headers.cookie), cookie, formName, fetchSite: headers["sec-fetch-site"], isForeign: isForeign(headers), fetchMode: headers["sec-fetch-mode"], isPost,
-        csrf: isPost ? csrfOf(request) : null, bind: signals(bind(request)), hasBegun: () => response.headersSent });
+      state.session = await Session.visit(client, {
+        token: cookie.tokenIn(headers.cookie),
+        cookie,
+        formName,
+        bind: signals(bind(request)),
+        fetchSite: headers["sec-fetch-site"],
+        isForeign: isForeign(headers),
+        fetchMode: headers["sec-fetch-mode"],
+        isPost,
+        csrf: isPost ? csrfOf(request) : null,
+        hasBegun: () => response.headersSent,
+      });
     } catch (error) {
       state.isUnavailable = error instanceof Unavailable;
       throw error;
@@ -48,8 +58,9 @@ function sessions({ client, socket, timeoutMs, cookie: name, development = false
     start(request, response).then((goesOn) => goesOn && next(), next);
   }
 
-  // A listener for plain http, of an asynchronous function of request and response: what it rejects with is answered, 503
-  // where nobody knows, 409 where a token ended meanwhile. As a handler of Express it hands rejections on, which Express 4 does not by itself.
+  // A listener for plain http, of an asynchronous function of request and response: what it rejects with is answered,
+  // 503 where nobody knows, 409 where a token ended meanwhile. As a handler of Express it hands rejections on, which
+  // Express 4 does not by itself.
   middleware.handler = (handle) => async (request, response, next) => {
     try {
       if (request.session instanceof Session || (await start(request, response))) await handle(request, response, next);
@@ -59,7 +70,7 @@ function sessions({ client, socket, timeoutMs, cookie: name, development = false
       else answer(response, error);
     }
   };
-  middleware.client = asked;
+  middleware.client = client;
   return middleware;
 }
 
@@ -74,19 +85,19 @@ function comesAgain({ method, headers, originalUrl, url }, response) {
 }
 
 function answer(response, error) {
-  const [status, text] = error instanceof Unavailable ? [503, "try again"] : error instanceof NotAccepted ? [409, "try again"] : [500, "internal server error"];
-  console.error(status === 500 ? error : `${status}: ${error.message}`);
+  const isOurs = error instanceof Unavailable || error instanceof NotAccepted;
+  console.error(isOurs ? `${error.status}: ${error.message}` : error);
   if (response.headersSent) {
     response.destroy();
     return;
   }
   for (const name of response.getHeaderNames()) response.removeHeader(name);
-  response.writeHead(status, { "Content-Type": "text/plain; charset=utf-8", ...error.headers });
-  response.end(`${text}\n`);
+  response.writeHead(isOurs ? error.status : 500, { "Content-Type": "text/plain; charset=utf-8", ...(isOurs && error.headers) });
+  response.end(isOurs ? "try again\n" : "internal server error\n");
 }
 
-// Called when the head of a response is about to be sent, whatever the site did to it before, an error page's 503 too: a later
-// fault takes back no token that was given.
+// Called when the head of a response is about to be sent, whatever the site did to it before, an error page's 503 too:
+// a later fault takes back no token that was given.
 function finish(response, cookie, { session, isUnavailable }) {
   if (session?.setCookie) {
     const others = [response.getHeader("Set-Cookie") ?? []].flat().filter((line) => !line.startsWith(`${cookie.name}=`));
@@ -95,8 +106,8 @@ function finish(response, cookie, { session, isUnavailable }) {
   const isFault = isUnavailable || session?.isUnavailable;
   if (isFault && response.statusCode === 503 && !response.hasHeader("Retry-After")) response.setHeader("Retry-After", "1");
   // Nobody else may be given this visitor's cookie or form, nor a moment's fault later on.
-  if (isFault || !session || session.setCookie || session.isPersonal || session.superseded || !response.hasHeader("Cache-Control"))
-    response.setHeader("Cache-Control", "no-store");
+  const isPersonal = isFault || !session || session.setCookie || session.isPersonal || session.superseded;
+  if (isPersonal || !response.hasHeader("Cache-Control")) response.setHeader("Cache-Control", "no-store");
 }
 
 // Calls `change` before a head is written, with all its headers in the response.
@@ -123,7 +134,8 @@ function pairsOf(headers) {
   return Array.from(values, ([name, all]) => [name, all.length === 1 ? all[0] : all]);
 }
 
-// The form's token that came: in the body, where it was parsed, or from a script as a header. null where it may yet come.
+// The form's token that came: in the body, where it was parsed, or from a script as a header. null where it may yet
+// come.
 function csrfOf(request) {
   const csrf = request.headers["x-csrf-token"] ?? request.body?.csrf;
   if (csrf === undefined && (request.body === undefined || request.body === null)) return null;
@@ -139,8 +151,8 @@ function signals({ ip, ua }) {
   return { ...(ip ? { ip } : {}), ...(ua ? { ua: ua.slice(0, MOST_SIGNAL) } : {}) };
 }
 
-// The address of the page itself: its query, and the mark as a parameter of its own. Whatever the path is, it stays. null where
-// the mark is there: once is enough.
+// The address of the page itself: its query, and the mark as a parameter of its own. Whatever the path is, it stays.
+// null where the mark is there: once is enough.
 function onceMore(url) {
   const [, query = ""] = url.split(/\?(.*)/s, 2);
   if (query.split("&").includes(MARK)) return null;

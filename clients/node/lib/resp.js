@@ -39,8 +39,8 @@ class Parser {
   // Arrays and maps that are not complete yet, the outermost first.
   #open = [];
 
-  // Takes bytes and returns the replies that are complete with them. Throws where they are no RESP3; such a parser is of no
-  // further use.
+  // Takes bytes and returns the replies that are complete with them. Throws where they are no RESP3; such a parser is
+  // of no further use.
   feed(chunk) {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
@@ -135,8 +135,10 @@ function count(text, most) {
 function mapOf(items) {
   const map = {};
   for (let i = 0; i < items.length; i += 2) {
-    if (items[i] === "__proto__") Object.defineProperty(map, "__proto__", { value: items[i + 1], writable: true, enumerable: true, configurable: true });
-    else map[items[i]] = items[i + 1];
+    const value = items[i + 1];
+    if (items[i] === "__proto__")
+      Object.defineProperty(map, "__proto__", { value, writable: true, enumerable: true, configurable: true });
+    else map[items[i]] = value;
   }
   return map;
 }

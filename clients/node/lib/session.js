@@ -7,14 +7,15 @@ const MOST_FIELD = 4096;
 const MOST_USER = 256;
 const SID = /^[0-9a-f]{32}$/i;
 
-// Whoever sent a request: one VISIT, and what the site does for this visitor afterwards. Every command takes the newest token
-// that is known; the response gets the cookie of the last reply that had one.
+// Whoever sent a request: one VISIT, and what the site does for this visitor afterwards. Every command takes the newest
+// token that is known; the response gets the cookie of the last reply that had one.
 class Session {
   #client;
   #request;
   // The newest token that is known.
   #token;
-  // What VALIDATE is asked about: what the browser holds. Its successor would be confirmed by that before the browser has it.
+  // What VALIDATE is asked about: what the browser holds. Its successor would be confirmed by that before the browser
+  // has it.
   #presented;
   #csrf = null;
 
@@ -28,8 +29,8 @@ class Session {
   authTime = 0;
   // What the token that came is worth: "valid", "rotated", "none", "revoked", …
   status;
-  // Whether the browser holds a newer token than the one it sent, or is about to: a page is to be asked for again, and so is
-  // an API. Whatever is shown, its forms work with the token that came.
+  // Whether the browser holds a newer token than the one it sent, or is about to: a page is to be asked for again, and
+  // so is an API. Whatever is shown, its forms work with the token that came.
   superseded;
   // What the form that came with the request is worth: "passed", "failed", "expired", "outdated", or null if none came.
   form = null;
@@ -40,7 +41,8 @@ class Session {
   // Whether nobody knew an answer.
   isUnavailable = false;
 
-  // Asks VISIT. Of the request: { token, cookie, formName, bind, fetchSite, isForeign, fetchMode, isPost, csrf, hasBegun() }.
+  // Asks VISIT. Of the request: { token, cookie, formName, bind, fetchSite, isForeign, fetchMode, isPost, csrf,
+  // hasBegun() }.
   static async visit(client, request) {
     const session = new Session(client, request);
     await session.#visit();
@@ -71,29 +73,33 @@ class Session {
     if (reply.accepted === 0) this.user = null;
   }
 
-  // Whether a form came with this request and is genuine. If not, carry nothing out and show the form again, as it was filled.
+  // Whether a form came with this request and is genuine. If not, carry nothing out and show the form again, as it was
+  // filled.
   get passed() {
     return this.form === "passed";
   }
 
-  // Whether the browser says that a page of this site made the request, or that it does not say. For an API that is called
-  // without a form: other sites' pages can make a browser call it, too.
+  // Whether the browser says that a page of this site made the request, or that it does not say. For an API that is
+  // called without a form: other sites' pages can make a browser call it, too.
   get isOwn() {
     return ["same-origin", "none", ""].includes(this.#fetchSite(true));
   }
 
-  // Checks the form of a request whose body was not parsed before the middleware: its field `csrf`. Resolves with `passed`.
+  // Checks the form of a request whose body was not parsed before the middleware: its field `csrf`. Resolves with
+  // `passed`.
   async check(csrf) {
     const { formName, fetchSite } = this.#request;
     const reply = await this.#ask(
-      "CSRF.VERIFY", this.#token, bounded(csrf), ...this.#bind(), "FORM", formName, ...(fetchSite ? ["FETCH-SITE", fetchSite] : []));
+      "CSRF.VERIFY", this.#token, bounded(csrf), ...this.#bind(), "FORM", formName,
+      ...(fetchSite ? ["FETCH-SITE", fetchSite] : []));
     this.form = reply.status;
     return this.passed;
   }
 
   // A token for the forms of this page; a script sends it as X-CSRF-Token.
   get csrf() {
-    if (this.#csrf === null) throw new Error("after a logout there is no form: redirect, and the next request meets a new visitor");
+    if (this.#csrf === null)
+      throw new Error("after a logout there is no form: redirect, and the next request meets a new visitor");
     this.isPersonal = true;
     return this.#csrf;
   }
@@ -104,8 +110,8 @@ class Session {
   }
 
   // Logs a user in whose password was checked. Resolves with true, or with false where the user has as many sessions as
-  // allowed and session.on-limit is refuse. Rejects where no genuine form came with the request, unless `form: false` says
-  // that another proof was checked, as a central login's `state`.
+  // allowed and session.on-limit is refuse. Rejects where no genuine form came with the request, unless `form: false`
+  // says that another proof was checked, as a central login's `state`.
   //   idle, absolute  limits, as "30d": "remember me"; the cookie then outlives the browser
   //   persistent      whether the cookie outlives the browser, whatever the limits
   //   authTime        Unix time in seconds, where the password was proven earlier
@@ -114,12 +120,12 @@ class Session {
   async login(user, { idle, absolute, persistent, authTime, max, data = {}, form = true } = {}) {
     if (typeof user !== "string" || user === "" || Buffer.byteLength(user) > MOST_USER)
       throw new TypeError(`login takes the user's name or number as a text of 1 to ${MOST_USER} bytes`);
-    if (form && !this.passed) throw new Error(`login without a genuine form (${this.form ?? "none came"}): look at session.passed first`);
+    if (form && !this.passed)
+      throw new Error(`login without a genuine form (${this.form ?? "none came"}): look at session.passed first`);
     this.#expectToGive();
     const reply = await this.#ask(
-      "TOKEN.LOGIN", this.#token, user, ...this.#bind(), ...limits({ idle, absolute }),
+      "TOKEN.LOGIN", this.#token, user, ...this.#bind(), ...options({ IDLE: idle, ABSOLUTE: absolute, "AUTH-TIME": authTime, MAX: max }),
       ...(persistent === undefined ? [] : ["COOKIE", persistent ? "persistent" : "session"]),
-      ...(authTime === undefined ? [] : ["AUTH-TIME", authTime]), ...(max === undefined ? [] : ["MAX", max]),
       "CSRF", this.#request.formName, ...dataOf(data));
     if (reply.accepted === 0) return false;
     await this.#renew(reply);
@@ -192,9 +198,9 @@ class Session {
     return living(await this.#askAbout("TOKEN.GET", ...(fields.length > 0 ? ["DATA", ...fields] : []))).data;
   }
 
-  // Stores fields; an empty text removes one. A guest becomes a session by it. Resolves with { changed, conflict }: how many
-  // values changed, and null. With `if` it writes only where these fields are as said, an empty text: not there. Else
-  // `conflict` has them as they are.
+  // Stores fields; an empty text removes one. A guest becomes a session by it. Resolves with { changed, conflict }: how
+  // many values changed, and null. With `if` it writes only where these fields are as said, an empty text: not there.
+  // Else `conflict` has them as they are.
   async set(data, { idle, absolute, if: condition = {} } = {}) {
     this.#expectToGive();
     const conditions = Object.entries(condition).flatMap(([field, value]) => ["IF", field, value ?? ""]);
@@ -208,23 +214,25 @@ class Session {
     return living(await this.#askAbout("TOKEN.INCR", "DATA", field, by)).value;
   }
 
-  // Takes fields out: of any number of takers at most one gets them. For messages that are shown once, codes that are good once.
+  // Takes fields out: of any number of takers at most one gets them. For messages that are shown once, codes that are
+  // good once.
   async take(...fields) {
     return living(await this.#askAbout("TOKEN.GETDEL", "DATA", ...fields)).data;
   }
 
-  // A captcha of this visitor's for a form of this page: it goes into a hidden field, and into the address of the picture. Its
-  // solution is sealed in it.
+  // A captcha of this visitor's for a form of this page: it goes into a hidden field, and into the address of the
+  // picture. Its solution is sealed in it.
   async captcha({ length, solution, lifetime } = {}) {
     const reply = living(await this.#ask(
-      "CAPTCHA.ISSUE", ...(length === undefined ? [] : ["LENGTH", length]), ...(solution === undefined ? [] : ["SOLUTION", solution]),
-      "FORM", this.#request.formName, "FOR", this.#token, ...(lifetime === undefined ? [] : ["LIFETIME", lifetime]), ...this.#bind()),
+      "CAPTCHA.ISSUE", ...options({ LENGTH: length, SOLUTION: solution, LIFETIME: lifetime }),
+      "FORM", this.#request.formName, "FOR", this.#token, ...this.#bind()),
       ({ status }) => status === "issued");
     this.isPersonal = true;
     return reply.captcha;
   }
 
-  // The solution of a captcha, for the request that draws the picture, and for nothing else; null if it is none, or too old.
+  // The solution of a captcha, for the request that draws the picture, and for nothing else; null if it is none, or too
+  // old.
   async captchaSolution(captcha) {
     return (await this.#ask("CAPTCHA.OPEN", bounded(captcha))).solution ?? null;
   }
@@ -238,8 +246,8 @@ class Session {
       ...this.#bind())).status === "passed";
   }
 
-  // What the browser says of who made the request; an old one says it by Origin. That is believed where it cannot harm honest forms
-  // behind a proxy that changes Host: of a request without a cookie, which the browser may have held back.
+  // What the browser says of who made the request; an old one says it by Origin. That is believed where it cannot harm
+  // honest forms behind a proxy that changes Host: of a request without a cookie, which the browser may have held back.
   #fetchSite(believesOrigin) {
     const { fetchSite, isForeign } = this.#request;
     return fetchSite || (believesOrigin && isForeign ? "cross-site" : "");
@@ -257,7 +265,8 @@ class Session {
     return this.#note(this.#client.ask(...words));
   }
 
-  // The cookie rule: whenever sessiontoken is in a reply the visitor gets it, and whenever it is not the cookie stays as it is.
+  // The cookie rule: whenever sessiontoken is in a reply the visitor gets it, and whenever it is not the cookie stays
+  // as it is.
   async #note(answer) {
     try {
       const reply = await answer;
@@ -296,7 +305,8 @@ class Session {
 
   // Before a command that may give a token: a response that has begun could not take it along.
   #expectToGive() {
-    if (this.#request.hasBegun()) throw new Error("the response has begun and its cookie could not be set: call this before the first byte");
+    if (this.#request.hasBegun())
+      throw new Error("the response has begun and its cookie could not be set: call this before the first byte");
   }
 }
 
@@ -304,8 +314,13 @@ function bounded(text) {
   return typeof text === "string" && Buffer.byteLength(text) <= MOST_FIELD ? text : "";
 }
 
+// The options of a command that were given.
+function options(values) {
+  return Object.entries(values).filter(([, value]) => value !== undefined).flat();
+}
+
 function limits({ idle, absolute }) {
-  return [...(idle === undefined ? [] : ["IDLE", idle]), ...(absolute === undefined ? [] : ["ABSOLUTE", absolute])];
+  return options({ IDLE: idle, ABSOLUTE: absolute });
 }
 
 function dataOf(data) {
@@ -314,8 +329,8 @@ function dataOf(data) {
   return words.length > 0 ? ["DATA", ...words] : [];
 }
 
-// A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never more than
-// good for a page.
+// A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never
+// more than good for a page.
 function living(reply, isGood = ({ accepted }) => accepted === 1) {
   if (!isGood(reply)) throw new NotAccepted(reply.status);
   return reply;

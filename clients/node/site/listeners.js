@@ -1,6 +1,6 @@
 "use strict";
-// The site as listeners of an HTTP server: on plain http, where the form is checked when it has come, and on Express, where it was
-// parsed before and is checked by the VISIT itself.
+// The site as listeners of an HTTP server: on plain http, where the form is checked when it has come, and on Express,
+// where it was parsed before and is checked by the VISIT itself.
 
 const { site } = require("./site.js");
 

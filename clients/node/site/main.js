@@ -17,7 +17,8 @@ function usage(why) {
 function settings() {
   let values;
   try {
-    ({ values } = parseArgs({ options: { socket: { type: "string" }, port: { type: "string" }, "reveal-captchas": { type: "boolean" } } }));
+    const [text, flag] = [{ type: "string" }, { type: "boolean" }];
+    ({ values } = parseArgs({ options: { socket: text, port: text, "reveal-captchas": flag } }));
   } catch (error) {
     usage(error.message);
   }

@@ -1,6 +1,6 @@
 "use strict";
-// The little site that every package has, on the public parts of this one: routes by method and path. Each is a function of
-// request, response and form; `request.session` is the visitor.
+// The little site that every package has, on the public parts of this one: routes by method and path. Each is a
+// function of request, response and form; `request.session` is the visitor.
 
 const { NotAccepted } = require("tokencache");
 
@@ -131,7 +131,8 @@ function site({ revealsCaptchas = false } = {}) {
     "GET /contact": contactPage,
     "POST /contact": contact,
     "GET /captcha": picture,
-    // From another site, without a form of ours, perhaps without the cookie: it is believed by its own signature, not by the visitor.
+    // From another site, without a form of ours, perhaps without the cookie: it is believed by its own signature, not
+    // by the visitor.
     "POST /payment/return": (request, response) => redirect(response),
   };
 }

@@ -28,10 +28,11 @@ test("calls share one connection and each gets its own reply", () =>
   }));
 
 test("a late reply does not answer the next question", () => {
-  let asked = 0;
+  // As the daemon does: the replies of a connection keep the order of its questions.
+  const before = new WeakMap();
   return scripted(([, word], connection) => {
-    asked += 1;
-    setTimeout(() => connection.destroyed || connection.write(resp(word)), asked === 1 ? 800 : 0);
+    const late = word === "first" ? new Promise((resolve) => setTimeout(resolve, 800)) : Promise.resolve();
+    before.set(connection, Promise.all([before.get(connection), late]).then(() => connection.destroyed || connection.write(resp(word))));
   }, async (client, daemon) => {
     await assert.rejects(client.ask("ECHO", "first"), Unavailable);
     assert.equal(await client.ask("ECHO", "second"), "second");

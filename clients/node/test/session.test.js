@@ -5,7 +5,7 @@ const assert = require("node:assert/strict");
 const { after, before, describe, test } = require("node:test");
 const { Client, CommandError, MemoryClient, NotAccepted, Session } = require("tokencache");
 const { Cookie } = require("../lib/cookie.js");
-const { startDaemon } = require("./support.js");
+const { resp, startDaemon, startScripted } = require("./support.js");
 
 for (const backend of ["a daemon", "the stand-in"]) {
   describe(backend, () => {
@@ -20,7 +20,8 @@ for (const backend of ["a daemon", "the stand-in"]) {
       await daemon?.end();
     });
 
-    // One request of a browser that holds `jar.token`, with the form that its last page had; what it is given is in the jar then.
+    // One request of a browser that holds `jar.token`, with the form that its last page had; what it is given is in the
+    // jar then.
     async function request(jar, use = () => {}, options = {}) {
       const session = await Session.visit(client, {
         token: jar.token, cookie: new Cookie("tc", true), formName: "site", fetchSite: "same-origin", fetchMode: "navigate", isPost: true,
@@ -283,6 +284,35 @@ test("tokens are bound to the signals that are given", async () => {
     client.close();
     await daemon.end();
   }
+});
+
+test("a step-up does not confirm a successor that the browser does not have", async () => {
+  const daemon = await startDaemon("rotation.after=1s", "rotation.overlap=500ms");
+  const client = new Client({ socket: daemon.socket });
+  const visit = (token) => Session.visit(client, {
+    token, cookie: new Cookie("tc", true), formName: "site", isPost: false, csrf: null, bind: {}, hasBegun: () => false });
+  try {
+    const { sessiontoken: token } = await client.ask("TOKEN.LOGIN", "", "ann");
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    const session = await visit(token);
+    assert.equal(session.status, "rotated");
+    assert.equal(await session.isFresh("1h"), true);
+    // The answer is lost, and the overlap passes.
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    assert.equal((await visit(token)).user, "ann");
+  } finally {
+    client.close();
+    await daemon.end();
+  }
+});
+
+test("a name in a reply that is not accepted is nobody", async () => {
+  const daemon = await startScripted((words, connection) => connection.write(resp({ status: "revoked", accepted: 0, sid: "ab".repeat(16), subject: "ann" })));
+  const client = new Client({ socket: daemon.socket });
+  const session = await Session.visit(client, { token: "", cookie: new Cookie("tc", true), formName: "site", isPost: false, csrf: null, bind: {} });
+  assert.equal(session.user, null);
+  client.close();
+  await daemon.end();
 });
 
 test("the stand-in's sessions end with its clock", async () => {

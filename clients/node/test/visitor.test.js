@@ -1,5 +1,6 @@
 "use strict";
-// A visitor's life with the site of site/site.js: on plain http and on Express before a daemon, and before the stand-in.
+// A visitor's life with the site of site/site.js: on plain http and on Express before a daemon, and before the
+// stand-in.
 
 const assert = require("node:assert/strict");
 const { after, before, describe, test } = require("node:test");

@@ -36,9 +36,10 @@ TokenCache - sessions, guests, forms and captchas of a site, by tokencached
 
 =head1 DESCRIPTION
 
-tokencached is a daemon on a Unix socket that knows whether a session token is good. These modules ask it, and keep the rules that make
-sessions safe: the cookie is set once and only when a reply says so, with its age, and C<no-store> beside it; it stays where nobody
-knows, and the answer is 503; a guest is nobody; forms are checked before anything is carried out.
+tokencached is a daemon on a Unix socket that knows whether a session token is good. These modules ask it, and keep the
+rules that make sessions safe: the cookie is set once and only when a reply says so, with its age, and C<no-store>
+beside it; it stays where nobody knows, and the answer is 503; a guest is nobody; forms are checked before anything is
+carried out.
 
 =over
 

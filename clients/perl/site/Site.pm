@@ -36,7 +36,8 @@ my %ROUTES = (
     'GET /contact'            => \&contact_page,
     'POST /contact'           => \&contact,
     'GET /captcha'            => \&picture,
-    # From another site, without a form of ours, perhaps without the cookie: it is believed by its own signature, not by the visitor.
+    # From another site, without a form of ours, perhaps without the cookie: it is believed by its own signature, not by
+    # the visitor.
     'POST /payment/return'    => sub { redirect('/') },
 );
 

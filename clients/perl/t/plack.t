@@ -141,7 +141,8 @@ subtest 'an old browser\'s post from another site, whose cookie was held back, i
     my $app = sub ($env) { [200, [], [$env->{'tokencache.session'}->is_own ? 'own' : 'foreign']] };
     for (['https://pay.example', 'foreign', 0], ['null', 'foreign', 0], ['http://localhost', 'own', 1], [undef, 'own', 1]) {
         my ($origin, @expected) = @$_;
-        my ($response) = responses({}, $app, POST 'http://localhost/', Host => 'localhost', defined $origin ? (Origin => $origin) : ());
+        my ($response) = responses({}, $app, POST 'http://localhost/', Host => 'localhost', Content_Type => 'text/plain',
+            defined $origin ? (Origin => $origin) : ());
         is_deeply [$response->content, scalar(my @cookies = $response->header('Set-Cookie'))], \@expected, $origin // 'no Origin';
     }
     my ($response) = responses({}, $app, POST 'http://localhost/', Host => 'localhost', Origin => 'https://pay.example', 'Sec-Fetch-Site' => 'same-origin');

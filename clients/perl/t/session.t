@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Support;
 use Test::More;
+use Time::HiRes qw(sleep);
 use TokenCache::Client;
 use TokenCache::Cookie;
 use TokenCache::Error;
@@ -18,7 +19,8 @@ my $cookie = TokenCache::Cookie->new('tc', 1);
 
 sub error_of ($call) { return eval { $call->(); 1 } ? undef : $@ }
 
-# One request of a browser that holds $jar->{token}, with the form that its last page had; what it is given is in the jar then.
+# One request of a browser that holds $jar->{token}, with the form that its last page had; what it is given is in the
+# jar then.
 sub request ($jar, $use = sub { }, %options) {
     my $session = TokenCache::Session->visit(
         client => $client, cookie => $cookie, token => $jar->{token} // '', form_name => 'site', fetch_site => 'same-origin',
@@ -267,6 +269,26 @@ subtest 'tokens are bound to the signals that are given' => sub {
     }, @home);
     request({%$jar}, sub ($session) { is $session->status, 'mismatch' }, client => $client, bind => [BIND => 'ip', '198.51.100.7']);
     request($jar, sub ($session) { is $session->user, 'ann' }, @home);
+};
+
+subtest 'a step-up does not confirm a successor that the browser does not have' => sub {
+    my $fast = daemon('rotation.after=1s', 'rotation.overlap=500ms');
+    my $client = TokenCache::Client->new(socket => $fast->{socket});
+    my %get = (client => $client, is_post => 0, csrf => undef);
+    my $token = $client->ask('TOKEN.LOGIN', '', 'ann')->{sessiontoken};
+    sleep 1.2;
+    request({ token => $token }, sub ($session) {
+        is $session->status, 'rotated';
+        ok $session->is_fresh('1h');
+    }, %get);
+    # The answer is lost, and the overlap passes.
+    sleep 0.8;
+    request({ token => $token }, sub ($session) { is $session->user, 'ann' }, %get);
+};
+
+subtest 'a name in a reply that is not accepted is nobody' => sub {
+    my $path = scripted(sub { resp({ status => 'revoked', accepted => \0, sid => 'ab' x 16, subject => 'ann', csrf => 'c' }) });
+    request({}, sub ($session) { is $session->user, undef }, client => TokenCache::Client->new(socket => $path));
 };
 
 done_testing;

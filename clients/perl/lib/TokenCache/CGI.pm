@@ -58,9 +58,10 @@ TokenCache::CGI - sessions, guests, forms and captchas by tokencached, for CGI::
 
 =head1 DESCRIPTION
 
-For programs under mod_fcgid and its like, and under plain CGI. The site is a function of a L<CGI> object and a L<TokenCache::Session>;
-it returns status, headers and body as in PSGI, the body in bytes. The response gets the visitor's cookie, once, when a reply says so,
-with C<Cache-Control: no-store>. Where nobody knows the answer is 503 and the cookie stays.
+For programs under mod_fcgid and its like, and under plain CGI. The site is a function of a L<CGI> object and a
+L<TokenCache::Session>; it returns status, headers and body as in PSGI, the body in bytes. The response gets the
+visitor's cookie, once, when a reply says so, with C<Cache-Control: no-store>. Where nobody knows the answer is 503 and
+the cookie stays.
 
 =head1 METHODS
 

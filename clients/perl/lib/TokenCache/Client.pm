@@ -66,8 +66,8 @@ sub sid_of ($token) {
 
 sub _ask ($self, $fault_of, @words) {
     my $command = _encode(@words);
-    # Taken out for as long as the question is open: whatever ends it too early, an alarm of the worker's own, too, the connection
-    # does not come back, and no late reply answers the next question.
+    # Taken out for as long as the question is open: whatever ends it too early, an alarm of the worker's own, too, the
+    # connection does not come back, and no late reply answers the next question.
     my $connection = delete $self->{connection};
     my $deadline = _now() + $self->{timeout};
     undef $connection unless $connection && _is_fresh($connection);
@@ -227,26 +227,28 @@ TokenCache::Client - asks tokencached over its Unix socket
 
 =head1 DESCRIPTION
 
-One for a worker process: it keeps one connection, asks one question at a time, and gives the connection up after any failure, an
-error reply too. A process that was forked makes one of its own. Texts are characters, on the wire they are UTF-8. A site is better
-served by L<Plack::Middleware::TokenCache> or L<TokenCache::CGI>, which know what to do with the replies.
+One for a worker process: it keeps one connection, asks one question at a time, and gives the connection up after any
+failure, an error reply too. A process that was forked makes one of its own. Texts are characters, on the wire they are
+UTF-8. A site is better served by L<Plack::Middleware::TokenCache> or L<TokenCache::CGI>, which know what to do with the
+replies.
 
 =head1 METHODS
 
 =head2 new(socket => $path, timeout => $seconds)
 
-The absolute path of the daemon's socket (F</run/tokencached/tokencached.sock>), and how long an answer may take: more than 0 and at
-most 60 seconds (2), longer than the daemon's C<redis.timeout>. Nothing is asked yet.
+The absolute path of the daemon's socket (F</run/tokencached/tokencached.sock>), and how long an answer may take: more
+than 0 and at most 60 seconds (2), longer than the daemon's C<redis.timeout>. Nothing is asked yet.
 
 =head2 ask($command, @words)
 
-Sends a command and returns its reply: maps as hash references, arrays as array references. Dies with a C<TokenCache::Unavailable>
-where nobody knows the answer, and with a C<TokenCache::CommandError> where the call itself is refused; see L<TokenCache/ERRORS>.
+Sends a command and returns its reply: maps as hash references, arrays as array references. Dies with a
+C<TokenCache::Unavailable> where nobody knows the answer, and with a C<TokenCache::CommandError> where the call itself
+is refused; see L<TokenCache/ERRORS>.
 
 =head2 ask_about($command, $token, @words)
 
-As C<ask>, about a token. A reply about an accepted token names its session; one of another session answers somebody else's
-question, and is C<TokenCache::Unavailable>.
+As C<ask>, about a token. A reply about an accepted token names its session; one of another session answers somebody
+else's question, and is C<TokenCache::Unavailable>.
 
 =head2 close
 

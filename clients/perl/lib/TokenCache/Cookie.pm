@@ -1,5 +1,6 @@
-# The visitor's cookie. On HTTPS it is called __Host-…, which browsers take from this very host and over HTTPS only. For development
-# on http://localhost it has the plain name; that is a setting of the site, never what a request says of itself.
+# The visitor's cookie. On HTTPS it is called __Host-…, which browsers take from this very host and over HTTPS only. For
+# development on http://localhost it has the plain name; that is a setting of the site, never what a request says of
+# itself.
 package TokenCache::Cookie;
 use v5.26;
 use warnings;

@@ -1,5 +1,5 @@
-# What calls die with, as objects: TokenCache::Unavailable, TokenCache::NotAccepted, TokenCache::CommandError. As text each is its
-# message.
+# What calls die with, as objects: TokenCache::Unavailable, TokenCache::NotAccepted, TokenCache::CommandError. As text
+# each is its message.
 package TokenCache::Error;
 use v5.26;
 use warnings;
@@ -24,8 +24,8 @@ use experimental 'signatures';
 our @ISA = 'TokenCache::Error';
 sub status ($self) { 503 }
 
-# The visitor's token ended while the request was served, or was only good for this page: nothing was read or written, and the
-# browser has a newer one, or is about to. To be tried again; token_status is what the daemon calls it.
+# The visitor's token ended while the request was served, or was only good for this page: nothing was read or written,
+# and the browser has a newer one, or is about to. To be tried again; token_status is what the daemon calls it.
 package TokenCache::NotAccepted;
 use v5.26;
 use experimental 'signatures';

@@ -11,8 +11,8 @@ use constant {
     MOST_USER  => 256,
 };
 
-# Asks VISIT. Of the request: client, cookie, token, form_name, bind (a reference to words), fetch_site, is_foreign, fetch_mode, is_post,
-# csrf.
+# Asks VISIT. Of the request: client, cookie, token, form_name, bind (a reference to words), fetch_site, is_foreign,
+# fetch_mode, is_post, csrf.
 sub visit ($class, %request) {
     my $self = bless { %request, presented => $request{token}, has_begun => 0 }, $class;
     my ($form, $mode) = @$self{qw(form_name fetch_mode)};
@@ -53,7 +53,8 @@ sub check ($self, $csrf) {
 }
 
 sub csrf ($self) {
-    die "after a logout there is no form: redirect, and the next request meets a new visitor\n" unless defined $self->{next_csrf};
+    die "after a logout there is no form: redirect, and the next request meets a new visitor\n"
+        unless defined $self->{next_csrf};
     $self->{is_personal} = 1;
     return $self->{next_csrf};
 }
@@ -145,7 +146,8 @@ sub set ($self, $data, %options) {
     my $if = delete $options{if} // {};
     _all_known('set', %options);
     $self->_expect_to_give;
-    my $reply = _living($self->_ask_about('TOKEN.SET', @limits, (map { (IF => $_, $if->{$_}) } sort keys %$if), _data_of($data)));
+    my @conditions = map { (IF => $_, $if->{$_} // '') } sort keys %$if;
+    my $reply = _living($self->_ask_about('TOKEN.SET', @limits, @conditions, _data_of($data)));
     return { changed => $reply->{changed}, conflict => $reply->{status} eq 'conflict' ? $reply->{data} : undef };
 }
 
@@ -173,7 +175,8 @@ sub solved ($self, $captcha, $answer) {
     # The first attempt spends it: somebody else's request would.
     return 0 unless $self->passed;
     my $reply = $self->_ask(
-        'CAPTCHA.VERIFY', _bounded($captcha), _bounded($answer), FORM => $self->{form_name}, FOR => $self->{token}, $self->{bind}->@*);
+        'CAPTCHA.VERIFY', _bounded($captcha), _bounded($answer), FORM => $self->{form_name}, FOR => $self->{token},
+        $self->{bind}->@*);
     return $reply->{status} eq 'passed' ? 1 : 0;
 }
 
@@ -188,8 +191,8 @@ sub is_personal ($self) { return defined $self->{set_cookie} || $self->{is_perso
 # The head of the response is sent: no cookie can go along any more.
 sub begin ($self) { $self->{has_begun} = 1; return }
 
-# What the browser says of who made the request; an old one says it by Origin. That is believed where it cannot harm honest forms behind
-# a proxy that changes Host: of a request without a cookie, which the browser may have held back.
+# What the browser says of who made the request; an old one says it by Origin. That is believed where it cannot harm
+# honest forms behind a proxy that changes Host: of a request without a cookie, which the browser may have held back.
 sub _fetch_site ($self, $believes_origin) {
     return $self->{fetch_site} || ($believes_origin && $self->{is_foreign} ? 'cross-site' : '');
 }
@@ -200,8 +203,8 @@ sub _ask_about ($self, $command, @options) {
 
 sub _ask ($self, @words) { return $self->_note($self->{client}->ask(@words)) }
 
-# The cookie rule: whenever sessiontoken is in a reply the visitor gets it, and whenever it is not the cookie stays as it is. The
-# token rule: for the rest of the request the newest one is used.
+# The cookie rule: whenever sessiontoken is in a reply the visitor gets it, and whenever it is not the cookie stays as
+# it is. The token rule: for the rest of the request the newest one is used.
 sub _note ($self, $reply) {
     if (ref $reply eq 'HASH' && defined $reply->{sessiontoken}) {
         $self->{token} = $reply->{sessiontoken};
@@ -221,7 +224,8 @@ sub _hold ($self, $reply) {
 sub _renew ($self, $reply) {
     $self->{presented} = $self->{token};
     $self->_hold($reply);
-    $self->{next_csrf} //= _living($self->_ask('CSRF.ISSUE', $self->{token}, $self->{bind}->@*, FORM => $self->{form_name}))->{csrf};
+    $self->{next_csrf} //= _living($self->_ask(
+        'CSRF.ISSUE', $self->{token}, $self->{bind}->@*, FORM => $self->{form_name}))->{csrf};
     return;
 }
 
@@ -237,12 +241,13 @@ sub _expect_to_give ($self) {
     return;
 }
 
-# A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never more than
-# good for a page.
+# A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never
+# more than good for a page.
 sub _living ($reply, $good = undef) {
     return $reply if defined $good ? $reply->{status} eq $good : $reply->{accepted};
     TokenCache::NotAccepted->throw(
-        "the visitor's token is not good any more ($reply->{status}): to be tried again with the newer one", token_status => $reply->{status});
+        "the visitor's token is not good any more ($reply->{status}): to be tried again with the newer one",
+        token_status => $reply->{status});
 }
 
 sub _bounded ($text) { return defined $text && !ref $text && length Encode::encode_utf8($text) <= MOST_FIELD ? $text : '' }
@@ -286,10 +291,10 @@ TokenCache::Session - whoever sent a request
 
 =head1 DESCRIPTION
 
-The middlewares ask once for each request who sent it, and make one of these. Every command takes the newest token that is known; the
-response gets the cookie of the last reply that had one. Methods die with C<TokenCache::Unavailable> where nobody knows, and with
-C<TokenCache::NotAccepted> where the token ended meanwhile; a middleware answers both (L<TokenCache/ERRORS>). Texts are characters:
-decode parameters first.
+The middlewares ask once for each request who sent it, and make one of these. Every command takes the newest token that
+is known; the response gets the cookie of the last reply that had one. Methods die with C<TokenCache::Unavailable> where
+nobody knows, and with C<TokenCache::NotAccepted> where the token ended meanwhile; a middleware answers both
+(L<TokenCache/ERRORS>). Texts are characters: decode parameters first.
 
 =head1 WHO IT IS
 
@@ -301,17 +306,19 @@ Who is logged in, or undef. A guest is nobody.
 
 =item sid, kind, auth_time, status
 
-The public name of the session, fit for logs; C<session> or C<guest>, of whom nothing is stored; when the user last proved who they
-are, Unix time in seconds, 0 if nobody did; what the token that came is worth (C<valid>, C<rotated>, C<none>, C<revoked>, ...).
+The public name of the session, fit for logs; C<session> or C<guest>, of whom nothing is stored; when the user last
+proved who they are, Unix time in seconds, 0 if nobody did; what the token that came is worth (C<valid>, C<rotated>,
+C<none>, C<revoked>, ...).
 
 =item superseded
 
-Whether the browser holds a newer token than the one it sent, or is about to. Pages are sent to themselves once by the middleware; an
-API says "try again". Whatever is shown, its forms work with the token that came.
+Whether the browser holds a newer token than the one it sent, or is about to. Pages are sent to themselves once by the
+middleware; an API says "try again". Whatever is shown, its forms work with the token that came.
 
 =item is_own
 
-Whether the browser says that a page of this site made the request, or says nothing. For an API that is called without a form.
+Whether the browser says that a page of this site made the request, or says nothing. For an API that is called without a
+form.
 
 =back
 
@@ -321,12 +328,14 @@ Whether the browser says that a page of this site made the request, or says noth
 
 =item csrf_field, csrf
 
-The hidden field that every form has, and its value, which a script sends as C<X-CSRF-Token>. After a logout there is none: redirect.
+The hidden field that every form has, and its value, which a script sends as C<X-CSRF-Token>. After a logout there is
+none: redirect.
 
 =item passed, form
 
-Whether a form came with this request and is genuine. If not, carry nothing out and show the form again, as it was filled. C<form>
-says why: C<failed>, C<expired>, C<outdated> (from before a login in another tab), or undef if none came.
+Whether a form came with this request and is genuine. If not, carry nothing out and show the form again, as it was
+filled. C<form> says why: C<failed>, C<expired>, C<outdated> (from before a login in another tab), or undef if none
+came.
 
 =item check($csrf)
 
@@ -354,11 +363,11 @@ Durations are a number with C<ms>, C<s>, C<m>, C<h> or C<d>, as C<30d>; a bare n
 
 =item login($user, %options)
 
-Logs a user of 1 to 256 bytes in whose password was checked. Returns false where the user has as many sessions as allowed and
-C<session.on-limit> is C<refuse>. Dies where no genuine form came, unless C<< form => 0 >> says that another proof was checked, as
-a central login's C<state>. Options: C<idle> and C<absolute>, limits ("remember me"; the cookie then outlives the browser);
-C<persistent>, whether it does, whatever the limits; C<auth_time>, when the password was proven, if that was not now; C<max>, the most
-sessions that the user may have; C<data>, fields to store.
+Logs a user of 1 to 256 bytes in whose password was checked. Returns false where the user has as many sessions as
+allowed and C<session.on-limit> is C<refuse>. Dies where no genuine form came, unless C<< form => 0 >> says that another
+proof was checked, as a central login's C<state>. Options: C<idle> and C<absolute>, limits ("remember me"; the cookie
+then outlives the browser); C<persistent>, whether it does, whatever the limits; C<auth_time>, when the password was
+proven, if that was not now; C<max>, the most sessions that the user may have; C<data>, fields to store.
 
 =item logout
 
@@ -370,8 +379,8 @@ End all sessions of the user, with or without this one; return how many there we
 
 =item devices(@fields)
 
-The sessions of the user, the newest first, at most 100, as hashes of C<sid>, C<current>, C<created>, C<modified>, C<auth_time>,
-C<expires_in>, C<absolute_in>, C<generation>, C<data>.
+The sessions of the user, the newest first, at most 100, as hashes of C<sid>, C<current>, C<created>, C<modified>,
+C<auth_time>, C<expires_in>, C<absolute_in>, C<generation>, C<data>.
 
 =item end_device($sid)
 
@@ -383,7 +392,8 @@ Whether the user proved who they are within a duration; if not, ask for the pass
 
 =item rotate(%limits), expire(%limits)
 
-A new token at once, after any other change of privilege; new limits for this session. Limits are C<idle> and C<absolute>.
+A new token at once, after any other change of privilege; new limits for this session. Limits are C<idle> and
+C<absolute>.
 
 =back
 
@@ -397,9 +407,9 @@ A hash reference of this visitor's fields, of all of them if none is named.
 
 =item set(\%data, %options)
 
-Stores fields; an empty text removes one. A guest becomes a session by it. Returns C<changed>, how many values changed, and
-C<conflict>: with C<< if => \%fields >> it writes only where these fields are as said (empty: not there), else C<conflict> has them.
-C<idle> and C<absolute> are limits of the session that it makes of a guest.
+Stores fields; an empty text removes one. A guest becomes a session by it. Returns C<changed>, how many values changed,
+and C<conflict>: with C<< if => \%fields >> it writes only where these fields are as said (empty: not there), else
+C<conflict> has them. C<idle> and C<absolute> are limits of the session that it makes of a guest.
 
 =item increment($field, $by)
 

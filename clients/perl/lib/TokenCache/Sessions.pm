@@ -1,5 +1,5 @@
-# What the middlewares share: a session for each request, and its cookie in each response. A request is a PSGI environment, which is
-# also what CGI programs find in %ENV; a response is [status, headers, body].
+# What the middlewares share: a session for each request, and its cookie in each response. A request is a PSGI
+# environment, which is also what CGI programs find in %ENV; a response is [status, headers, body].
 package TokenCache::Sessions;
 use v5.26;
 use warnings;
@@ -33,11 +33,12 @@ sub visit ($self, $env, $csrf) {
     die "development is for http://localhost: a site that others use has HTTPS, and no development => 1\n"
         if $self->{development} && ($env->{HTTP_HOST} // '') !~ $LOCAL_HOST;
     my $signals = $self->{bind}->($env);
+    my @bind = map { (BIND => $_, substr $signals->{$_}, 0, MOST_SIGNAL) } grep { length($signals->{$_} // '') } qw(ip ua);
     return TokenCache::Session->visit(
         client     => $self->{client}, cookie => $self->{cookie}, token => $self->{cookie}->token_in($env->{HTTP_COOKIE}),
         form_name  => $self->{form}, fetch_site => $env->{HTTP_SEC_FETCH_SITE}, fetch_mode => $env->{HTTP_SEC_FETCH_MODE},
         is_foreign => _is_foreign($env), is_post => !_is_get($env), csrf => $csrf,
-        bind       => [map { length($signals->{$_} // '') ? (BIND => $_, substr $signals->{$_}, 0, MOST_SIGNAL) : () } qw(ip ua)]);
+        bind       => \@bind);
 }
 
 # The way to itself for a page whose browser has a newer token than the one it sent, once; else undef.
@@ -56,8 +57,8 @@ sub answer ($self, $env, $error) {
     return $again || [$error->status, ['Content-Type' => 'text/plain; charset=utf-8', 'Retry-After' => 1], ["try again\n"]];
 }
 
-# Puts the visitor's cookie into a response whose head is about to be sent, an error page's, too: a later fault takes back no token
-# that was given. `session` may be missing.
+# Puts the visitor's cookie into a response whose head is about to be sent, an error page's, too: a later fault takes
+# back no token that was given. `session` may be missing.
 sub finish ($self, $session, $response) {
     my ($status, $headers) = @$response;
     my $cookie = $session && $session->set_cookie;

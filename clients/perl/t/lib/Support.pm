@@ -88,8 +88,8 @@ sub Support::Daemon::start ($self) {
 
 sub Support::Daemon::stop ($self) { return stop($self->{process}) }
 
-# A daemon's socket that answers what the test says: `answer` is a function of the number of the connection, from 1, and of the words
-# of each command but HELLO; it returns bytes, or undef to hang up.
+# A daemon's socket that answers what the test says: `answer` is a function of the number of the connection, from 1, and
+# of the words of each command but HELLO; it returns bytes, or undef to hang up.
 sub scripted ($answer) {
     my $path = folder() . '/d.sock';
     my $listener = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $path, Listen => 5) or die "$path: $!\n";
@@ -133,8 +133,8 @@ sub free_port {
 
 sub browser ($port) { return bless { port => $port, cookie => '', csrf => '' }, 'Support::Browser' }
 
-# Sends a request and returns { status, headers, cookies, content }; what the response sets is in the jar, and the form of its page is
-# `csrf`. Options: form, cookie, mode, site, headers.
+# Sends a request and returns { status, headers, cookies, content }; what the response sets is in the jar, and the form
+# of its page is `csrf`. Options: form, cookie, mode, site, headers.
 sub Support::Browser::send ($self, $method, $path, %options) {
     my $cookie = $options{cookie} // $self->{cookie};
     my %request = (headers => {

@@ -9,7 +9,8 @@ use TokenCache::Sessions;
 
 # The client connects at the first question, in each worker process by itself.
 sub prepare_app ($self) {
-    $self->{sessions} = TokenCache::Sessions->new(map { ($_ => $self->{$_}) } qw(socket timeout client cookie development form bind));
+    my %options = map { ($_ => $self->{$_}) } qw(socket timeout client cookie development form bind);
+    $self->{sessions} = TokenCache::Sessions->new(%options);
     return;
 }
 
@@ -34,8 +35,8 @@ sub _guarded ($self, $env, $session, $delayed) {
     };
 }
 
-# What the site died with, as a response. A fault of the site's own is for those who are around this middleware, unless the visitor
-# has been given a token: that has to reach the browser.
+# What the site died with, as a response. A fault of the site's own is for those who are around this middleware, unless
+# the visitor has been given a token: that has to reach the browser.
 sub _answer ($self, $env, $session, $error) {
     my $answer = $self->{sessions}->answer($env, $error);
     if (!$answer && $session && defined $session->set_cookie) {
@@ -78,16 +79,17 @@ Plack::Middleware::TokenCache - sessions, guests, forms and captchas by tokencac
 
 =head1 DESCRIPTION
 
-Asks once for each request who sent it, puts a L<TokenCache::Session> into C<< $env->{'tokencache.session'} >>, and its cookie into the
-response: once, when a reply says so, with C<Cache-Control: no-store>. Where nobody knows the answer is 503 and the cookie stays. A
-page whose browser has a newer cookie than the one it sent is sent to itself once.
+Asks once for each request who sent it, puts a L<TokenCache::Session> into C<< $env->{'tokencache.session'} >>, and its
+cookie into the response: once, when a reply says so, with C<Cache-Control: no-store>. Where nobody knows the answer is
+503 and the cookie stays. A page whose browser has a newer cookie than the one it sent is sent to itself once.
 
-Forms (urlencoded and multipart) are read and checked before the site is called: see C<passed> in L<TokenCache::Session>. A script
-sends its token as C<X-CSRF-Token>.
+Forms (urlencoded and multipart) are read and checked before the site is called: see C<passed> in
+L<TokenCache::Session>. A script sends its token as C<X-CSRF-Token>.
 
-Each worker process has one connection, and waits for its answers: for servers such as Starman, not for event loops. Middlewares around this one see its responses; what the site dies
-with goes on to them, but for C<TokenCache::Unavailable> and C<TokenCache::NotAccepted>, and where the visitor was given a token that
-has to reach the browser: then the answer is a plain 500. Put error pages of your own inside.
+Each worker process has one connection, and waits for its answers: for servers such as Starman, not for event loops.
+Middlewares around this one see its responses; what the site dies with goes on to them, but for
+C<TokenCache::Unavailable> and C<TokenCache::NotAccepted>, and where the visitor was given a token that has to reach the
+browser: then the answer is a plain 500. Put error pages of your own inside.
 
 =head1 OPTIONS
 
@@ -103,7 +105,8 @@ The cookie's name, C<tc>: on HTTPS C<__Host-tc>.
 
 =item development
 
-True on C<http://localhost>, and nowhere else: the cookie has the plain name and no C<Secure>. Every other host is refused.
+True on C<http://localhost>, and nowhere else: the cookie has the plain name and no C<Secure>. Every other host is
+refused.
 
 =item form
 
@@ -111,8 +114,8 @@ The name that the forms of the site have in the daemon, C<site>.
 
 =item bind
 
-A function of the environment: the signals that tokens are bound to, C<< { ip => ..., ua => ... } >>, where the daemon's C<binding.ip> or
-C<binding.ua> is on.
+A function of the environment: the signals that tokens are bound to, C<< { ip => ..., ua => ... } >>, where the daemon's
+C<binding.ip> or C<binding.ua> is on.
 
 =back
 
