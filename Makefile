@@ -17,6 +17,8 @@ WEB_REQUESTS ?= 2000
 # Lives of the simulator, and the first of them.
 SEEDS        ?= 100000
 FIRST_SEED   ?= 1
+# Requests to the site of each language in test-clients, at least; the long form is 10000.
+CLIENT_REQUESTS ?= 500
 # Seconds of load on nginx that asks the daemon, in test-http; the long form is an hour.
 LOAD_SECONDS ?= 20
 # Seconds per fuzz target.
@@ -28,6 +30,7 @@ TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv fak
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
+CLIENT_PACKAGES = redis-server python3 python3-venv
 # memcached is one of the peers of the comparison.
 # Proxies in front of a site, and what watches a daemon.
 # What makes and judges the Debian packages.
@@ -48,6 +51,7 @@ RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
+.PHONY: test-clients test-python client-packages
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: test-node test-perl node-packages perl-packages
@@ -66,7 +70,8 @@ help:
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
-	@echo 'make test-node  the package for Node by its own tests, before a daemon; so for Perl: make test-perl; a minute'
+	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
+	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there; so test-node, test-perl'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -160,6 +165,23 @@ test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release
 	examples/testing/subscriptions.py --programs $(abspath $(RELEASEDIR))
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
+
+# The tests of each package by themselves; then one browser before the sites of all, and sites with one mistake each.
+CLIENT_TESTS = test-python test-node test-perl
+# Debian's Express, also for a Node from elsewhere.
+test-clients test-node: export NODE_PATH = /usr/share/nodejs
+test-clients: $(CLIENT_TESTS) client-packages build
+	clients/conformance/test_suite.py --bin $(abspath $(RELEASEDIR))
+	PATH=$(CURDIR)/tmp/clients-python/bin:$$PATH clients/conformance/run --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
+
+test-python: client-packages build
+	clients/python/test --bin $(abspath $(RELEASEDIR)) --environment tmp/clients-python
+
+test-node: node-packages build
+	cd clients/node && PROGRAMS=$(abspath $(RELEASEDIR)) node --test test/*.test.js
+
+test-perl: perl-packages build
+	cd clients/perl && PROGRAMS=$(abspath $(RELEASEDIR)) prove -l t
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
@@ -306,13 +328,6 @@ install:
 	test -e $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml || \
 	  install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml
 
-# The packages for other languages, each by its own tests before a real daemon. Debian's Express, also for a Node from elsewhere.
-test-node: node-packages build
-	cd clients/node && PROGRAMS=$(abspath $(RELEASEDIR)) NODE_PATH=/usr/share/nodejs node --test test/*.test.js
-
-test-perl: perl-packages build
-	cd clients/perl && PROGRAMS=$(abspath $(RELEASEDIR)) prove -l t
-
 # Debian packages in $(DEBDIR), from what `make install` puts in place.
 DEBDIR = tmp/deb
 deb: deb-packages build
@@ -341,6 +356,9 @@ build-packages:
 
 run-packages: build-packages
 	@./.ci/packages $(RUN_PACKAGES)
+
+client-packages:
+	@./.ci/packages $(CLIENT_PACKAGES)
 
 web-packages:
 	@./.ci/packages $(WEB_PACKAGES)

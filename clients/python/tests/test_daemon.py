@@ -507,6 +507,8 @@ class MiddlewareTests(unittest.TestCase):
         self.assertEqual(asyncio.run(run(client, token, "https://evil.example")), ("websocket.close", 1008))
         client.down = True
         self.assertEqual(asyncio.run(run(client, token, ours)), ("websocket.close", 1013))
+        for scheme, plain in (("ws", "http"), ("wss", "https"), ("http", "http"), ("https", "https")):
+            self.assertEqual(asgi.request_of({"headers": [], "scheme": scheme}, True).scheme, plain, "the same cookie")
 
 
 if __name__ == "__main__":

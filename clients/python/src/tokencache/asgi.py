@@ -15,6 +15,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KEY = "tokencache"
+# What the head of a response has to stand before; two of them are extensions for files.
+BEGINNINGS = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend", "websocket.accept")
 
 
 def request_of(scope: Scope, api: bool) -> Request:
@@ -26,7 +28,8 @@ def request_of(scope: Scope, api: bool) -> Request:
 
     def header(name: bytes) -> str:
         return headers.get(name, b"").decode("latin-1")
-    return Request(scope.get("method", "GET"), header(b"cookie"), header(b"host"), scope.get("scheme", "http"),
+    scheme = scope.get("scheme", "http").replace("ws", "http")
+    return Request(scope.get("method", "GET"), header(b"cookie"), header(b"host"), scheme,
                    scope.get("query_string", b"").decode("latin-1"), header(b"sec-fetch-site"), header(b"sec-fetch-mode"),
                    header(b"origin"), api)
 
@@ -85,7 +88,7 @@ class _Response:
         if kind == "http.response.start":
             self._head = message
             return
-        if kind in ("http.response.body", "websocket.accept") and not self.has_begun:
+        if kind in BEGINNINGS and not self.has_begun:
             head = message if self.is_socket else self._head
             if head is None:
                 raise RuntimeError("the body of a response came before its head")

@@ -164,12 +164,13 @@ class AsyncClient:
             raise Unavailable(f"{self.path}: {error or type(error).__name__}") from error
 
     async def _ask(self, command: Command) -> Any:
-        connection = self._kept()
-        words = encode(command.words)
-        if connection is None:
-            _, connection = await asyncio.wait_for(
-                asyncio.get_running_loop().create_unix_connection(_Connection, self.path), self.timeout)
+        kept, words = self._kept(), encode(command.words)
+        if kept is None:
+            loop = asyncio.get_running_loop()
+            _, connection = await asyncio.wait_for(loop.create_unix_connection(_Connection, self.path), self.timeout)
             words = _HELLO + words
+        else:
+            connection = kept
         try:
             reply = await connection.ask(words, self.timeout)
             _in_step(command, reply)

@@ -48,8 +48,14 @@ class _Data(Dict[str, Any], SessionMixin):
     """What was read is kept as text, so that a change inside of a value is seen, too."""
 
     def __init__(self, known: Dict[str, str]) -> None:
-        super().__init__({name[len(PREFIX):]: _serializer.loads(text) for name, text in known.items()})
+        super().__init__()
         self.known = known
+        for name, text in known.items():
+            try:
+                self[name[len(PREFIX):]] = _serializer.loads(text)
+            except ValueError:
+                # Not written by us: such a value is none.
+                continue
 
     def changes(self) -> Dict[str, str]:
         values = {PREFIX + name: _serializer.dumps(value) for name, value in self.items()}

@@ -45,7 +45,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             visitor.visit(all_data=True)
         except Unavailable as error:
             return _of(_response.of_failure(visitor, error))
-        request.session = SessionStore(visitor=visitor)
+        request.session = self.SessionStore(visitor=visitor)
         return _of(_response.come_again(visitor.come_again)) if visitor.come_again is not None else None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> Optional[HttpResponse]:
