@@ -46,6 +46,8 @@ IMAGE_TEST_PACKAGES = $(IMAGE_PACKAGES) podman crun debootstrap docker-compose i
                  util-linux
 HTTP_PACKAGES  = redis-server python3 nginx haproxy caddy prometheus prometheus-redis-exporter curl wrk gcc
 BROWSER_PACKAGES = redis-server python3 python3-venv nginx openssl chromium chromium-driver
+NODE_PACKAGES  = redis-server nodejs node-express node-typescript
+PERL_PACKAGES  = redis-server perl libplack-perl starman libcgi-fast-perl libfcgi-perl nginx
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
 LINT_PACKAGES  = systemd
@@ -65,6 +67,8 @@ DOCS       = tmp/docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: image test-image image-packages image-test-packages
 .PHONY: deb test-deb deb-packages test-packages http-packages browser-packages web-packages bench-packages lint-packages swift-examples
+.PHONY: test-node test-perl node-packages perl-packages
+.PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -82,7 +86,7 @@ help:
 	@echo 'make test-browser  a headless Chromium before nginx: login, rotation, logout, races, outages; a minute (BROWSER_REQUESTS=…)'
 	@echo 'make test-php   the PHP package: phpunit, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
 	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
-	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there'
+	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there; so test-node, test-perl'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -183,12 +187,21 @@ test-examples: web-packages build swift-examples
 
 # The tests of each package by themselves; then one browser before the sites of all, and sites with one mistake each.
 CLIENT_TESTS = test-python php-unit
+CLIENT_TESTS = test-python test-node test-perl
+# Debian's Express, also for a Node from elsewhere.
+test-clients test-node: export NODE_PATH = /usr/share/nodejs
 test-clients: $(CLIENT_TESTS) client-packages build
 	clients/conformance/test_suite.py --bin $(abspath $(RELEASEDIR))
 	PATH=$(CURDIR)/tmp/clients-python/bin:$$PATH clients/conformance/run --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
 
 test-python: client-packages build
 	clients/python/test --bin $(abspath $(RELEASEDIR)) --environment tmp/clients-python
+
+test-node: node-packages build
+	cd clients/node && PROGRAMS=$(abspath $(RELEASEDIR)) node --test test/*.test.js
+
+test-perl: perl-packages build
+	cd clients/perl && PROGRAMS=$(abspath $(RELEASEDIR)) prove -l t
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
@@ -399,6 +412,12 @@ client-packages:
 
 web-packages:
 	@./.ci/packages $(WEB_PACKAGES)
+
+node-packages:
+	@./.ci/packages $(NODE_PACKAGES)
+
+perl-packages:
+	@./.ci/packages $(PERL_PACKAGES)
 
 deb-packages: build-packages
 	@./.ci/packages $(DEB_PACKAGES)
