@@ -1,0 +1,250 @@
+"""The daemon, asked over its Unix socket: `Client` for threads and processes, `AsyncClient` for tasks."""
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import socket
+from collections import deque
+from typing import Any, Deque, Optional, Tuple
+
+from ._errors import CommandError, Unavailable
+from ._tokens import sid_of
+from ._wire import INCOMPLETE, ErrorReply, Replies, WireError, encode
+from .commands import Command
+
+DEFAULT_SOCKET = "/run/tokencached/tokencached.sock"
+# Longer than the daemon's redis.timeout (250 ms) by what a busy host may stand still.
+DEFAULT_TIMEOUT = 2.0
+# Connections that are kept while nobody uses them.
+MOST_IDLE = 64
+CHUNK = 64 * 1024
+_HELLO = encode(("HELLO", 3))
+# The daemon's own words for "nobody knows"; whatever else it refuses is a mistake of the program.
+_NOBODY_KNOWS = ("UNAVAILABLE", "OVERLOADED", "NOKEYS")
+
+
+def _judge(reply: Any) -> Any:
+    """The reply, or the error that it is."""
+    if isinstance(reply, ErrorReply):
+        if reply.split(" ", 1)[0] in _NOBODY_KNOWS:
+            raise Unavailable(str(reply))
+        raise CommandError(str(reply))
+    return reply
+
+
+def _in_step(command: Command, reply: Any) -> None:
+    """An accepted token's reply names its session; another one answers somebody else's question."""
+    if isinstance(reply, dict) and reply.get("accepted") == 1 and command.token and sid_of(command.token) != reply.get("sid"):
+        raise WireError("the reply is about another session")
+
+
+def _after_hello(replies: Replies) -> bool:
+    """Takes the reply to HELLO; False while it is incomplete."""
+    hello = replies.take()
+    if hello is INCOMPLETE:
+        return False
+    if isinstance(hello, ErrorReply):
+        raise Unavailable(f"the daemon refuses the connection: {hello}")
+    return True
+
+
+class Client:
+    """Any number of threads may ask at a time; each question has a connection of its own meanwhile. Connections are kept
+    open, and not over a fork. `path` is the daemon's socket, `timeout` seconds for one question with its connection."""
+
+    def __init__(self, path: str = DEFAULT_SOCKET, timeout: float = DEFAULT_TIMEOUT) -> None:
+        if not 0 < timeout <= 3600:
+            raise ValueError("timeout is a number of seconds, more than 0 and at most 3600")
+        # A relative path would depend on the folder that a worker was started in.
+        self.path, self.timeout = os.path.abspath(path), timeout
+        self._idle: Deque[Tuple[int, socket.socket]] = deque()
+
+    def ask(self, command: Command) -> Any:
+        """The reply: a dictionary, for some commands an integer or a list. Raises Unavailable, CommandError."""
+        kept = self._kept()
+        connection = kept or socket.socket(socket.AF_UNIX)
+        try:
+            words = encode(command.words)
+            if kept is None:
+                connection.settimeout(self.timeout)
+                connection.connect(self.path)
+                words = _HELLO + words
+            connection.sendall(words)
+            reply = self._read(connection, is_new=kept is None)
+            _in_step(command, reply)
+        except BaseException as error:
+            # After any failure, be it a worker's own time limit: a late reply must not answer the next question.
+            connection.close()
+            if isinstance(error, (OSError, WireError)):
+                raise Unavailable(f"{self.path}: {error or type(error).__name__}") from error
+            raise
+        self._keep(connection)
+        return _judge(reply)
+
+    @staticmethod
+    def _read(connection: socket.socket, is_new: bool) -> Any:
+        replies = Replies()
+        while True:
+            data = connection.recv(CHUNK)
+            if not data:
+                raise OSError("the daemon closed the connection")
+            replies.feed(data)
+            if is_new:
+                is_new = not _after_hello(replies)
+            if not is_new:
+                reply = replies.take()
+                if reply is not INCOMPLETE:
+                    if not replies.is_empty:
+                        raise WireError("more came than was asked for")
+                    return reply
+
+    def _kept(self) -> Optional[socket.socket]:
+        """A connection that is open and has nothing to say; what the daemon closed meanwhile is dropped."""
+        while True:
+            try:
+                process, connection = self._idle.pop()
+            except IndexError:
+                return None
+            if process == os.getpid() and self._is_quiet(connection):
+                return connection
+            connection.close()
+
+    @staticmethod
+    def _is_quiet(connection: socket.socket) -> bool:
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        return not poll.poll(0)
+
+    def _keep(self, connection: socket.socket) -> None:
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append((os.getpid(), connection))
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Closes the connections that nobody uses just now. The client can be used again."""
+        while self._idle:
+            self._idle.pop()[1].close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """As Client, for any number of tasks of one event loop."""
+
+    def __init__(self, path: str = DEFAULT_SOCKET, timeout: float = DEFAULT_TIMEOUT) -> None:
+        if not 0 < timeout <= 3600:
+            raise ValueError("timeout is a number of seconds, more than 0 and at most 3600")
+        self.path, self.timeout = os.path.abspath(path), timeout
+        self._idle: Deque[_Connection] = deque()
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+
+    async def ask(self, command: Command) -> Any:
+        """The reply: a dictionary, for some commands an integer or a list. Raises Unavailable, CommandError."""
+        try:
+            return _judge(await asyncio.wait_for(self._ask(command), self.timeout))
+        except (OSError, WireError, asyncio.TimeoutError) as error:
+            raise Unavailable(f"{self.path}: {error or type(error).__name__}") from error
+
+    async def _ask(self, command: Command) -> Any:
+        connection = self._kept()
+        words = encode(command.words)
+        if connection is None:
+            _, connection = await asyncio.get_running_loop().create_unix_connection(_Connection, self.path)
+            words = _HELLO + words
+        try:
+            reply = await connection.ask(words)
+            _in_step(command, reply)
+        except BaseException:
+            # Cancelled, too: a late reply must not answer the next question.
+            connection.close()
+            raise
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return reply
+
+    def _kept(self) -> Optional[_Connection]:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # Connections of a loop that is gone, or of the process that this one was forked from.
+            self._idle.clear()
+            self._loop = loop
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_quiet:
+                return connection
+            connection.close()
+        return None
+
+    async def close(self) -> None:
+        """Closes the connections that nobody uses just now. The client can be used again."""
+        while self._idle:
+            self._idle.pop().close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class _Connection(asyncio.Protocol):
+    """One question at a time."""
+
+    def __init__(self) -> None:
+        self._replies = Replies()
+        self._is_new = True
+        self._waiter: Optional[asyncio.Future[Any]] = None
+        self._transport: Optional[asyncio.Transport] = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    async def ask(self, words: bytes) -> Any:
+        if self._transport is None or self._transport.is_closing():
+            raise OSError("the daemon closed the connection")
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._transport.write(words)
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._replies.feed(data)
+            if self._is_new:
+                self._is_new = not _after_hello(self._replies)
+            reply = INCOMPLETE if self._is_new or self._waiter is None else self._replies.take()
+            if reply is INCOMPLETE:
+                return
+            if not self._replies.is_empty:
+                raise WireError("more came than was asked for")
+        except (WireError, Unavailable) as error:
+            self._fail(error)
+        else:
+            if self._waiter and not self._waiter.done():
+                self._waiter.set_result(reply)
+
+    def connection_lost(self, error: Optional[Exception]) -> None:
+        self._fail(error or OSError("the daemon closed the connection"))
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_exception(error)
+
+    @property
+    def is_quiet(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing() and self._replies.is_empty
+
+    def close(self) -> None:
+        if self._transport:
+            self._transport.close()

@@ -1,0 +1,195 @@
+"""Every command that a site needs, as a value: `client.ask(commands.get(token, "cart"))`.
+
+Durations are numbers of seconds or texts with a unit: `90`, `"500ms"`, `"15m"`, `"30d"`. A token is what the cookie held,
+"" where there was none. What a reply has in it stands in the daemon's docs/protocol.md.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Mapping, Optional, Tuple, Union
+
+from ._wire import Word
+
+Duration = Union[int, str]
+# Bindings: "ip" and "ua", as far as the site gives them.
+Signals = Mapping[str, str]
+
+# A browser's word for where a request comes from is short; longer ones are no browser's.
+MOST_HEADER = 32
+# Longer than any that the daemon makes: a form field is the visitor's to fill.
+MOST_CSRF = 1024
+MOST_CAPTCHA = 8192
+MOST_ANSWER = 256
+# Longer than any token; an HTTP server may let more through than the daemon reads.
+MOST_TOKEN = 8192
+
+
+@dataclass(frozen=True)
+class Command:
+    """`words` go to the daemon. A reply that accepts must be about the session of `token`; None where another may come."""
+    words: Tuple[Word, ...]
+    token: Optional[str] = None
+
+
+def _token(token: str) -> str:
+    return token if len(token) <= MOST_TOKEN else "-"
+
+
+def _bind(signals: Optional[Signals]) -> List[Word]:
+    return [word for name, value in (signals or {}).items() for word in ("BIND", name, value)]
+
+
+def _option(name: str, value: Optional[Word]) -> List[Word]:
+    return [] if value is None else [name, value]
+
+
+def _data(fields: Optional[Tuple[str, ...]]) -> List[Word]:
+    return [] if fields is None else ["DATA", *fields]
+
+
+def _pairs(data: Optional[Mapping[str, str]]) -> List[Word]:
+    return ["DATA", *(word for pair in data.items() for word in pair)] if data else []
+
+
+def _limits(idle: Optional[Duration], absolute: Optional[Duration]) -> List[Word]:
+    return [*_option("IDLE", idle), *_option("ABSOLUTE", absolute)]
+
+
+def _browser(site: Optional[str], mode: Optional[str]) -> List[Word]:
+    return [word for name, value in (("FETCH-SITE", site), ("FETCH-MODE", mode))
+            if value and len(value) <= MOST_HEADER for word in (name, value)]
+
+
+def _check(csrf: Optional[str], form: str) -> List[Word]:
+    return [] if csrf is None else ["CHECK", csrf if len(csrf) <= MOST_CSRF else "", form]
+
+
+def visit(token: str, *, check: Optional[str] = None, form: str = "", site: Optional[str] = None, mode: Optional[str] = None,
+          post: bool = False, csrf: bool = False, data: Optional[Tuple[str, ...]] = None,
+          bind: Optional[Signals] = None) -> Command:
+    """One page view. `check` is the CSRF token that came with the form named `form`; `csrf` asks for the next one of that
+    form. `site` and `mode` are Sec-Fetch-Site and Sec-Fetch-Mode; `data` names fields, an empty tuple means all."""
+    return Command(("TOKEN.VISIT", _token(token), *_bind(bind), *_check(check, form), *_browser(site, mode),
+                    *(["POST"] if post else []), *(["CSRF", form] if csrf else []), *_data(data)), token)
+
+
+def validate(token: str, *, subject: bool = False, login_within: Optional[Duration] = None, check: Optional[str] = None,
+             form: str = "", site: Optional[str] = None, mode: Optional[str] = None, csrf: bool = False,
+             data: Optional[Tuple[str, ...]] = None, bind: Optional[Signals] = None) -> Command:
+    """Is the token good? `subject`: only of somebody who is logged in; `login_within`: and who logged in that recently."""
+    return Command(("TOKEN.VALIDATE", _token(token), *_bind(bind), *(["REQUIRE", "subject"] if subject else []),
+                    *([] if login_within is None else ["REQUIRE", "login-within", login_within]), *_check(check, form),
+                    *_browser(site, mode), *(["CSRF", form] if csrf else []), *_data(data)), token)
+
+
+def issue(subject: Optional[str] = None, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None,
+          cookie: Optional[str] = None, auth_time: Optional[int] = None, most: Optional[int] = None,
+          bind: Optional[Signals] = None, data: Optional[Mapping[str, str]] = None) -> Command:
+    """A new session, of nobody's token. `cookie` is "session" or "persistent"; `most` the sessions that the subject keeps."""
+    return Command(("TOKEN.ISSUE", *_option("SUBJECT", subject), *_limits(idle, absolute), *_option("COOKIE", cookie),
+                    *_option("AUTH-TIME", auth_time), *_option("MAX", most), *_bind(bind), *_pairs(data)))
+
+
+def login(token: str, subject: str, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None,
+          cookie: Optional[str] = None, auth_time: Optional[int] = None, most: Optional[int] = None,
+          csrf: Optional[str] = None, bind: Optional[Signals] = None, data: Optional[Mapping[str, str]] = None) -> Command:
+    """After the password was checked. `csrf` names the form that the reply brings a CSRF token for."""
+    return Command(("TOKEN.LOGIN", _token(token), subject, *_limits(idle, absolute), *_option("COOKIE", cookie),
+                    *_option("AUTH-TIME", auth_time), *_option("MAX", most), *_bind(bind), *_option("CSRF", csrf),
+                    *_pairs(data)))
+
+
+def rotate(token: str, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None, csrf: Optional[str] = None,
+           bind: Optional[Signals] = None) -> Command:
+    """A new token at once, for a change of privilege other than a login."""
+    return Command(("TOKEN.ROTATE", _token(token), *_limits(idle, absolute), *_bind(bind), *_option("CSRF", csrf)), token)
+
+
+def expire(token: str, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None,
+           bind: Optional[Signals] = None) -> Command:
+    """New limits for a session that lives."""
+    return Command(("TOKEN.EXPIRE", _token(token), *_limits(idle, absolute), *_bind(bind)), token)
+
+
+def revoke(token: str) -> Command:
+    """Logout."""
+    return Command(("TOKEN.REVOKE", _token(token)))
+
+
+def revoke_sid(sid: str, subject: Optional[str] = None) -> Command:
+    """Ends a session by its public name; with a subject only if it is that subject's."""
+    return Command(("TOKEN.REVOKE", "SID", sid, *_option("SUBJECT", subject)))
+
+
+def revoke_all(subject: str, *, keep: Optional[str] = None) -> Command:
+    """Ends all sessions of a subject, but that of the token `keep`."""
+    return Command(("TOKEN.REVOKEALL", subject, *_option("EXCEPT", None if keep is None else _token(keep))))
+
+
+def sessions(subject: str, *fields: str, limit: Optional[int] = None) -> Command:
+    """The living sessions of a subject, newest first, with these fields of their data."""
+    return Command(("TOKEN.LIST", subject, *_option("LIMIT", limit), *_data(fields or None)))
+
+
+def count(subject: str) -> Command:
+    """How many living sessions a subject has."""
+    return Command(("TOKEN.COUNT", subject))
+
+
+def get(token: str, *fields: str, bind: Optional[Signals] = None) -> Command:
+    """Fields of the session's data, all of them if none is named."""
+    return Command(("TOKEN.GET", _token(token), *_bind(bind), *_data(fields or None)), token)
+
+
+def put(token: str, data: Mapping[str, str], *, only_if: Optional[Mapping[str, str]] = None,
+        idle: Optional[Duration] = None, absolute: Optional[Duration] = None, bind: Optional[Signals] = None) -> Command:
+    """Sets fields; an empty value removes one. `only_if`: only where these fields have these values ("" means absent)."""
+    conditions = [word for pair in (only_if or {}).items() for word in ("IF", *pair)]
+    return Command(("TOKEN.SET", _token(token), *_bind(bind), *_limits(idle, absolute), *conditions, *_pairs(data)), token)
+
+
+def put_sid(sid: str, data: Mapping[str, str], subject: Optional[str] = None) -> Command:
+    """As put, for a worker that validated the token minutes ago."""
+    return Command(("TOKEN.SET", "SID", sid, *_option("SUBJECT", subject), *_pairs(data)))
+
+
+def take(token: str, *fields: str, bind: Optional[Signals] = None) -> Command:
+    """Fields of the data, which are gone then: of several takers one gets them."""
+    return Command(("TOKEN.GETDEL", _token(token), *_bind(bind), "DATA", *fields), token)
+
+
+def increment(token: str, field: str, by: int = 1, *, bind: Optional[Signals] = None) -> Command:
+    """Adds to a field, atomically over all workers."""
+    return Command(("TOKEN.INCR", _token(token), *_bind(bind), "DATA", field, by), token)
+
+
+def csrf_issue(token: str, form: str = "", *, bind: Optional[Signals] = None) -> Command:
+    """A CSRF token for a form of this visitor."""
+    return Command(("CSRF.ISSUE", _token(token), *_bind(bind), "FORM", form))
+
+
+def csrf_verify(token: str, csrf: str, form: str = "", *, site: Optional[str] = None,
+                bind: Optional[Signals] = None) -> Command:
+    """Whether the CSRF token that came is this visitor's, of this form."""
+    return Command(("CSRF.VERIFY", _token(token), csrf if len(csrf) <= MOST_CSRF else "", *_bind(bind), "FORM", form,
+                    *_browser(site, None)))
+
+
+def captcha_issue(form: str = "", *, holder: Optional[str] = None, solution: Optional[str] = None,
+                  length: Optional[int] = None, lifetime: Optional[Duration] = None,
+                  bind: Optional[Signals] = None) -> Command:
+    """A captcha for a form, of the holder of this token alone."""
+    return Command(("CAPTCHA.ISSUE", *_option("SOLUTION", solution), *_option("LENGTH", length), "FORM", form,
+                    *_option("FOR", None if holder is None else _token(holder)), *_option("LIFETIME", lifetime), *_bind(bind)))
+
+
+def captcha_open(captcha: str) -> Command:
+    """Its solution, for the request that draws the picture."""
+    return Command(("CAPTCHA.OPEN", captcha[:MOST_CAPTCHA]))
+
+
+def captcha_verify(captcha: str, answer: str, form: str = "", *, holder: Optional[str] = None,
+                   bind: Optional[Signals] = None) -> Command:
+    """Whether the answer is right. Spends the captcha, right or wrong."""
+    return Command(("CAPTCHA.VERIFY", captcha[:MOST_CAPTCHA], answer[:MOST_ANSWER], "FORM", form,
+                    *_option("FOR", None if holder is None else _token(holder)), *_bind(bind)))
