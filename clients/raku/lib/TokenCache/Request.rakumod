@@ -11,7 +11,7 @@ has Bool $!is-parsed;
 method method(--> Str) { %!variables<REQUEST_METHOD> // 'GET' }
 
 #| Whether it may change something: whatever is not GET, HEAD or OPTIONS.
-method is-unsafe(--> Bool) { self.method ne 'GET' & 'HEAD' & 'OPTIONS' }
+method is-unsafe(--> Bool) { not self.method eq 'GET' | 'HEAD' | 'OPTIONS' }
 
 #| Decoded, without the query.
 method path(--> Str) {

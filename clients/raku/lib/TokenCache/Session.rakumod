@@ -49,7 +49,8 @@ method visit(*@fields) {
     my %reply = self!note: $!client.ask-about: 'TOKEN.VISIT', $!token, |@!bind,
         |($is-unsafe ?? ('CHECK', self!sent-csrf, $!form, 'POST') !! ()),
         |self!fetch('Site'), |self!fetch('Mode'), 'CSRF', $!form, |data-words(@fields);
-    ($!status, $!check) = %reply<status check>;
+    $!status = %reply<status>;
+    $!check = %reply<check> // Str;
     $!is-outrun = !%reply<accepted> && !%reply<sessiontoken>.defined;
     self
 }
