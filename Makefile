@@ -14,6 +14,8 @@ SYSUSERSDIR  ?= /usr/lib/sysusers.d
 TMPFILESDIR  ?= /usr/lib/tmpfiles.d
 # Page views and API calls of each run of test-web.
 WEB_REQUESTS ?= 2000
+# Requests to the small site of each language, at least; the long form is 10000.
+CLIENT_REQUESTS ?= 500
 # Lives of the simulator, and the first of them.
 SEEDS        ?= 100000
 FIRST_SEED   ?= 1
@@ -31,6 +33,7 @@ WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-p
 # memcached is one of the peers of the comparison.
 # Proxies in front of a site, and what watches a daemon.
 # What makes and judges the Debian packages.
+RAKU_PACKAGES  = redis-server python3 perl rakudo libfcgi0ldbl nginx
 DEB_PACKAGES   = debhelper dpkg-dev fakeroot lintian
 HTTP_PACKAGES  = redis-server python3 nginx haproxy caddy prometheus prometheus-redis-exporter curl wrk gcc
 BENCH_PACKAGES = redis-server memcached
@@ -45,10 +48,10 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
-.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
+.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-raku test-web test-http build lint format
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
-.PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
+.PHONY: deb test-deb deb-packages test-packages http-packages web-packages raku-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -61,6 +64,7 @@ help:
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
+	@echo 'make test-raku  the package for Raku: its tests, and its site before the browser of clients/conformance; two minutes'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
@@ -156,6 +160,10 @@ test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release
 	examples/testing/subscriptions.py --programs $(abspath $(RELEASEDIR))
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
+
+test-raku: raku-packages build
+	PROGRAMS=$(abspath $(RELEASEDIR)) prove --ext .rakutest -e 'raku -I clients/raku/lib' clients/raku/t
+	clients/conformance/run raku --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
@@ -323,7 +331,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/raku/lib/.precomp tmp
+	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/*/lib/.precomp examples/fcgid/raku/lib/.precomp clients/raku/lib/.precomp clients/raku/site/lib/.precomp tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)
@@ -333,6 +341,9 @@ run-packages: build-packages
 
 web-packages:
 	@./.ci/packages $(WEB_PACKAGES)
+
+raku-packages:
+	@./.ci/packages $(RAKU_PACKAGES)
 
 deb-packages: build-packages
 	@./.ci/packages $(DEB_PACKAGES)

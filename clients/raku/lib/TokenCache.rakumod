@@ -77,6 +77,19 @@ method ask-about(Str $command, Str $token, *@words --> Hash) {
     %fields
 }
 
+#| The value of Set-Cookie for a reply, undefined where the cookie stays as it is: whenever sessiontoken is in a reply, and
+#| only then. The middleware calls it by itself. A cookie named __Host-… is for HTTPS, any other for http://localhost.
+method set-cookie(%fields, Str $name = '__Host-tc' --> Str) {
+    return Str without %fields<sessiontoken>;
+    my $age = %fields<max_age>.defined ?? "; Max-Age=%fields<max_age>" !! '';
+    "$name=%fields<sessiontoken>$age" ~ attributes($name)
+}
+
+#| The value of Set-Cookie that takes the cookie away: after a REVOKE that answered revoked.
+method removal(Str $name = '__Host-tc' --> Str) { "$name=; Max-Age=0" ~ attributes($name) }
+
+sub attributes(Str $name) { '; Path=/' ~ ($name.starts-with('__Host-') ?? '; Secure' !! '') ~ '; HttpOnly; SameSite=Lax' }
+
 #| Ends the connection; the next call makes a new one.
 method close() {
     close-descriptor($_) with $!descriptor;

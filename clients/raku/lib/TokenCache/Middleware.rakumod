@@ -32,6 +32,9 @@ has @.data;
 #| ip => …, ua => …
 has &.bind = -> $ { () };
 
+#| Takes what a site's operator should read: faults, and exceptions of the application.
+has &.log = -> $text { note $text };
+
 submethod TWEAK() {
     die 'cookie takes a name of letters, digits, - and _' unless $!cookie ~~ / ^ <[A..Za..z0..9_-]>+ $ /;
 }
@@ -59,11 +62,11 @@ method respond(TokenCache::Request $request, &application --> Hash) {
 method !answer($request, $session, &application) {
     CATCH {
         when TokenCache::Unavailable {
-            note .message;
+            &!log(.message);
             return plain(503, 'Try again in a moment.', Retry-After => RETRY-AFTER)
         }
         default {
-            note .gist;
+            &!log(.gist);
             return plain(500, 'An error.')
         }
     }

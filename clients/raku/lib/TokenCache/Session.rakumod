@@ -169,14 +169,7 @@ method captcha-passed(Str $captcha, Str $answer, Str $form = $!form --> Bool) {
 }
 
 #| The value of Set-Cookie, of the last reply that had a token; undefined where the cookie stays as it is.
-method set-cookie(Str $name --> Str) {
-    my $secure = $name.starts-with('__Host-') ?? '; Secure' !! '';
-    my $rest = "; Path=/$secure; HttpOnly; SameSite=Lax";
-    return "$name=; Max-Age=0$rest" if $!is-ended;
-    return Str without %!given<sessiontoken>;
-    my $age = %!given<max_age>.defined ?? "; Max-Age=%!given<max_age>" !! '';
-    "$name=%!given<sessiontoken>$age$rest"
-}
+method set-cookie(Str $name --> Str) { $!is-ended ?? TokenCache.removal($name) !! TokenCache.set-cookie(%!given, $name) }
 
 # Whatever the daemon says of this visitor goes through here.
 method !note(%reply --> Hash) {
