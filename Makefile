@@ -29,7 +29,9 @@ RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils iproute2
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
-                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
+                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis \
+                 php-nrk-predis ruby-redis libredis-fast-perl libhiredis-dev gcc lua5.1 lua-redis python3-aioredis \
+                 golang-go golang-github-gomodule-redigo-dev
 # memcached is one of the peers of the comparison.
 # Proxies in front of a site, and what watches a daemon.
 # What makes and judges the Debian packages.
@@ -63,7 +65,7 @@ help:
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache, 80 failovers and so on; forty minutes'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
-	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
+	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; subscribers; and twenty client libraries'
 	@echo 'make test-raku  the package for Raku: its tests, and its site before the browser of clients/conformance; two minutes'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
@@ -159,6 +161,7 @@ test-asan: build-packages test-packages
 test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release
 	examples/testing/subscriptions.py --programs $(abspath $(RELEASEDIR))
+	examples/testing/clients.py --programs $(abspath $(RELEASEDIR))
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
 
 test-raku: raku-packages build

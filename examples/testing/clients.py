@@ -62,7 +62,7 @@ def redis_py(pip, protocol, title, setting=REDIS_PY[0], note=""):
 
 
 LIBRARIES = {
-    "redis-py-3": redis_py("redis==3.5.3", "2", "3.5", "`Redis(unix_socket_path=…, socket_timeout=2)`", "lists"),
+    "redis-py-3": redis_py("redis==3.5.3", "2", "3.5", "`Redis(unix_socket_path=…, socket_timeout=2)`"),
     "redis-py-4": redis_py("redis==4.6.0", "2", "4.6"),
     "redis-py-5": redis_py("redis==5.3.1", "2", "5.3"),
     "redis-py-5-resp3": redis_py("redis==5.3.1", "3", "5.3, `protocol=3`"),
@@ -79,7 +79,7 @@ LIBRARIES = {
     "walrus": Library("walrus", ["python", probe("probe.py"), "walrus", "3"], "`Database(unix_socket_path=…)`, else as redis-py",
                       "redis-py under another name; its containers need Redis's own commands, which are not here", "walrus"),
     "coredis": Library("coredis", ["python", probe("probe-async.py"), "coredis"],
-                       "`UnixDomainSocketConnection`, `retry_policy=NoRetryPolicy()`",
+                       "`Redis(unix_socket_path=…, stream_timeout=2, retry_policy=NoRetryPolicy())`",
                        "commands by `create_request(…, callback=NoopCallback())`", "coredis"),
     "aioredis-debian": Library("aioredis 1.3 of Debian (`python3-aioredis`)", ["/usr/bin/python3", probe("probe-async.py"), "aioredis"],
                                "`create_redis(path)`", "knows no time-out: `asyncio.wait_for`"),
@@ -96,7 +96,7 @@ LIBRARIES = {
     "perl-fast": Library("Perl: Redis::Fast (`libredis-fast-perl`)", ["perl", probe("probe.pl"), "Redis::Fast"],
                          "as Redis.pm", "as Redis.pm, over hiredis"),
     "ruby": Library("redis-rb (`ruby-redis`)", ["ruby", probe("probe.rb")], "`path`, `reconnect_attempts: 0`; `call`",
-                    "a pipeline throws its first error; take the futures"),
+                    "a pipeline throws its first error"),
     "node-redis": Library("node-redis (`node-redis`)", ["node", probe("probe.js")],
                           "`socket: { path }`, `disableOfflineQueue`, a `reconnectStrategy` that gives up; `sendCommand`",
                           "knows no time-out for an answer: race it with a timer",

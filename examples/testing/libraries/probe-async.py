@@ -1,12 +1,13 @@
-"""Libraries for asyncio, for clients.py: probe-async.py LIBRARY SOCKET; LIBRARY is redis.asyncio, coredis, aioredis or glide"""
+"""Libraries for asyncio, for clients.py: probe-async.py LIBRARY SOCKET; LIBRARY is redis.asyncio, coredis or aioredis"""
 import asyncio
+import concurrent.futures
 import importlib.metadata
 import sys
+import threading
 
 from words import serve
 
 library, path = sys.argv[1:]
-loop = asyncio.new_event_loop()
 
 
 async def connect():
@@ -18,14 +19,9 @@ async def connect():
     if library == "coredis":
         import coredis
         from coredis.retry import NoRetryPolicy
-        client = coredis.Redis(connection_pool=coredis.ConnectionPool(
-            connection_class=coredis.connection.UnixDomainSocketConnection, path=path, stream_timeout=2),
-            retry_policy=NoRetryPolicy())
+        client = coredis.Redis(unix_socket_path=path, stream_timeout=2, retry_policy=NoRetryPolicy())
         await client.__aenter__()
         return client
-    if library == "glide":
-        import glide
-        return await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(path, 6379)], request_timeout=2000))
     import aioredis
     return await asyncio.wait_for(aioredis.create_redis(path), 2)
 
@@ -57,8 +53,25 @@ async def disconnect(client):
         client.close()
 
 
+async def work():
+    """One task for everything: what a library enters must be left by the same task."""
+    while True:
+        function, arguments, done = await jobs.get()
+        try:
+            done.set_result(await function(*arguments))
+        except Exception as failure:
+            done.set_exception(failure)
+
+
 def wait(function):
-    return lambda *arguments: loop.run_until_complete(function(*arguments))
+    def run(*arguments):
+        done = concurrent.futures.Future()
+        loop.call_soon_threadsafe(jobs.put_nowait, (function, arguments, done))
+        return done.result()
+    return run
 
 
-serve(importlib.metadata.version(library.partition(".")[0].replace("glide", "valkey-glide")), wait(connect), wait(call), wait(pipeline), wait(disconnect))
+loop, jobs = asyncio.new_event_loop(), asyncio.Queue()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+asyncio.run_coroutine_threadsafe(work(), loop)
+serve(importlib.metadata.version(library.partition(".")[0]), wait(connect), wait(call), wait(pipeline), wait(disconnect))

@@ -1,4 +1,5 @@
 """What the Python probes share: lines of words in, lines of replies out."""
+import contextlib
 import sys
 
 
@@ -28,8 +29,9 @@ def serve(version, connect, call, pipeline, disconnect):
                 replies = pipeline(client, [sys.stdin.readline().rstrip("\n").split("\t") for _ in range(int(words[0]))])
         except Exception as failure:
             replies = [failure]
-            if client is not None:
-                disconnect(client)
-            client = None
+            old, client = client, None
+            with contextlib.suppress(Exception):
+                if old is not None:
+                    disconnect(old)
         for reply in replies:
             print("\t".join(shown(reply)).replace("\n", " "), flush=True)
