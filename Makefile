@@ -14,11 +14,11 @@ SYSUSERSDIR  ?= /usr/lib/sysusers.d
 TMPFILESDIR  ?= /usr/lib/tmpfiles.d
 # Page views and API calls of each run of test-web.
 WEB_REQUESTS ?= 2000
-# Requests to the small site of each language, at least; the long form is 10000.
-CLIENT_REQUESTS ?= 500
 # Lives of the simulator, and the first of them.
 SEEDS        ?= 100000
 FIRST_SEED   ?= 1
+# Requests to the site of each language in test-clients, at least; the long form is 10000.
+CLIENT_REQUESTS ?= 500
 # Seconds of load on nginx that asks the daemon, in test-http; the long form is an hour.
 LOAD_SECONDS ?= 20
 # Seconds per fuzz target.
@@ -32,6 +32,7 @@ WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-p
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis \
                  php-nrk-predis ruby-redis libredis-fast-perl libhiredis-dev gcc lua5.1 lua-redis python3-aioredis \
                  golang-go golang-github-gomodule-redigo-dev
+CLIENT_PACKAGES = redis-server python3 python3-venv
 # memcached is one of the peers of the comparison.
 # Proxies in front of a site, and what watches a daemon.
 # What makes and judges the Debian packages.
@@ -51,6 +52,7 @@ RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
 .PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-raku test-web test-http build lint format
+.PHONY: test-clients test-python client-packages
 .PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
 .PHONY: deb test-deb deb-packages test-packages http-packages web-packages raku-packages bench-packages lint-packages swift-examples
@@ -66,9 +68,11 @@ help:
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; subscribers; and twenty client libraries'
-	@echo 'make test-raku  the package for Raku: its tests, and its site before the browser of clients/conformance; two minutes'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
+	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
+	@echo 'make test-raku  the package for Raku alone'
+	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -164,9 +168,17 @@ test-examples: web-packages build swift-examples
 	examples/testing/clients.py --programs $(abspath $(RELEASEDIR))
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
 
+# The tests of each package by themselves; then one browser before the sites of all, and sites with one mistake each.
+CLIENT_TESTS = test-python test-raku
+test-clients: $(CLIENT_TESTS) client-packages build
+	clients/conformance/test_suite.py --bin $(abspath $(RELEASEDIR))
+	PATH=$(CURDIR)/tmp/clients-python/bin:$$PATH clients/conformance/run --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
+
+test-python: client-packages build
+	clients/python/test --bin $(abspath $(RELEASEDIR)) --environment tmp/clients-python
+
 test-raku: raku-packages build
 	PROGRAMS=$(abspath $(RELEASEDIR)) prove --ext .rakutest -e 'raku -I clients/raku/lib' clients/raku/t
-	clients/conformance/run raku --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
@@ -341,6 +353,9 @@ build-packages:
 
 run-packages: build-packages
 	@./.ci/packages $(RUN_PACKAGES)
+
+client-packages:
+	@./.ci/packages $(CLIENT_PACKAGES)
 
 web-packages:
 	@./.ci/packages $(WEB_PACKAGES)

@@ -226,9 +226,11 @@ class Browser:
             sent = time.monotonic()
         fields = [("Host", f"{self.host}:{self.port}"), ("Connection", "close"),
                   ("Accept", "text/html,*/*" if mode == "navigate" else "*/*")]
+        # An address that was typed, or a page of ours.
+        site = "cross-site" if cross else "none" if (method, path, mode) == ("GET", "/", "navigate") else "same-origin"
         if self.modern:
-            fields += [("Sec-Fetch-Site", "cross-site" if cross else "same-origin" if sent_as is None else "same-origin"),
-                       ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", {"navigate": "document", "no-cors": "image"}.get(mode, "empty"))]
+            fields += [("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode),
+                       ("Sec-Fetch-Dest", {"navigate": "document", "no-cors": "image"}.get(mode, "empty"))]
         if method not in ("GET", "HEAD") or mode == "cors" and cross:
             fields.append(("Origin", initiator or self.base))
         if cookie:

@@ -2,13 +2,14 @@
 """The Python site with one mistake that people make, for the test of the suite: mutants.py NAME --socket PATH --port N"""
 import pathlib
 import runpy
+import socket
 import sys
 
 python = pathlib.Path(__file__).resolve().parent.parent / "python"
 sys.path[:0] = [str(python / "src"), str(python / "site")]
 
 import small_site  # noqa: E402
-from tokencache import _response, commands, session, wsgi  # noqa: E402
+from tokencache import _response, client, commands, session  # noqa: E402
 
 Site, Visitor, Session = small_site.Site, session._Visitor, session.Session
 
@@ -23,8 +24,12 @@ def guest_is_logged_in():
 
 
 def cookie_goes_with_503():
-    headers = _response.unavailable
-    _response.unavailable = lambda: [*headers(), ("Set-Cookie", "tc=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0")]
+    unavailable = _response.unavailable
+
+    def with_removal():
+        status, headers, body = unavailable()
+        return status, [*headers, ("Set-Cookie", "tc=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0")], body
+    _response.unavailable = with_removal
 
 
 def caches_may_keep_cookies():
@@ -115,10 +120,7 @@ def solution_in_page():
 
 
 def fault_is_500():
-    _response.unavailable = lambda: [("Content-Length", str(len(_response.TRY_AGAIN)))]
-    answer = wsgi._Response.answer
-    wsgi._Response.answer = lambda self, status, headers, body=b"": answer(
-        self, "500 Internal Server Error" if status[:3] == "503" else status, headers, body)
+    _response.unavailable = lambda: ("500 Internal Server Error", [("Content-Length", "0")], b"")
 
 
 def count_is_read_and_written():
@@ -161,14 +163,14 @@ def login_keeps_the_token():
     """A login writes a name into the data of whatever session there is."""
     def login(self, name, remember=False):
         self.set({"user": name})
-    visit, visited = Visitor._visit, Visitor._visited
+    visited = Visitor._visited
 
     def with_name(self, reply):
         visited(self, reply)
         self._subject = self.data.get("user", "")
         self._accepted = bool(self._accepted or self._subject)
     Session.login, Visitor._visited = login, with_name
-    Visitor._visit = lambda self, fields: commands.visit(
+    Visitor._visit = lambda self, fields, all_data: commands.visit(
         self._token, site=self.request.site, mode=self.request.fetch_mode, post=self.request.changes, csrf=True, form=self.form,
         data=("user",))
 
@@ -176,6 +178,34 @@ def login_keeps_the_token():
 def cookie_without_max_age():
     of = session.Cookie.of
     session.Cookie.of = lambda self, fields: of(self, {k: v for k, v in fields.items() if k != "max_age"})
+
+
+def late_answers_are_taken():
+    """A connection is kept after a time-out, and nobody looks whom a reply is about."""
+    idle = []
+
+    def ask(self, command):
+        if idle:
+            connection, replies = idle.pop()
+        else:
+            connection, replies = socket.socket(socket.AF_UNIX), client.Replies()
+            connection.settimeout(self.timeout)
+            connection.connect(self.path)
+            connection.sendall(client.encode(("HELLO", 3)))
+            replies.feed(connection.recv(65536))
+            replies.take()
+        try:
+            connection.sendall(client.encode(command.words))
+            reply = replies.take()
+            while reply is client.INCOMPLETE:
+                replies.feed(connection.recv(65536))
+                reply = replies.take()
+        except OSError as error:
+            raise client.Unavailable(str(error)) from error
+        finally:
+            idle.append((connection, replies))
+        return client._judge(reply)
+    client.Client.ask = ask
 
 
 # What has to see each: scenarios or faults, and the column or the words of the rule.
@@ -201,6 +231,7 @@ CAUGHT = {
     everywhere_is_here: ("logout_everywhere", "wrong identity"),
     token_in_page: ("first_visit", "no session token in a page"),
     login_keeps_the_token: ("planted_cookie", "wrong identity"),
+    late_answers_are_taken: ("daemon_stands_still", "wrong identity"),
     cookie_without_max_age: ("remember_me", "the cookie has Max-Age"),
 }
 

@@ -1,12 +1,17 @@
 """What the middleware does to a response, in whatever framework."""
 from __future__ import annotations
 
+import logging
 from typing import List, Optional, Tuple
 
+from ._errors import TokenCacheError, Unavailable
 from .session import _Visitor
+
+log = logging.getLogger("tokencache")
 
 Headers = List[Tuple[str, str]]
 RETRY_AFTER = "1"
+ONCE_MORE = b"You logged in or out meanwhile. Please go back and send it again."
 TRY_AGAIN = b"The service is not available just now. Please try again."
 
 
@@ -22,6 +27,34 @@ def finished(headers: Headers, visitor: _Visitor) -> Headers:
     return [*kept, ("Cache-Control", "no-store"), ("Set-Cookie", cookie)]
 
 
-def unavailable() -> Headers:
-    return [("Retry-After", RETRY_AFTER), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"),
-            ("Content-Length", str(len(TRY_AGAIN)))]
+Answer = Tuple[str, Headers, bytes]
+
+
+def come_again(address: str) -> Answer:
+    return "303 See Other", [("Location", address), ("Content-Length", "0")], b""
+
+
+def forbidden() -> Answer:
+    return "403 Forbidden", [("Content-Length", "0")], b""
+
+
+def not_stored(visitor: _Visitor) -> Answer:
+    """Another request logged in or out meanwhile: a page is asked for again, with the cookie of by then."""
+    if visitor.once_more is not None and visitor.set_cookie is None:
+        return come_again(visitor.once_more)
+    return "409 Conflict", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(ONCE_MORE)))], ONCE_MORE
+
+
+def unavailable() -> Answer:
+    return "503 Service Unavailable", [
+        ("Retry-After", RETRY_AFTER), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"),
+        ("Content-Length", str(len(TRY_AGAIN)))], TRY_AGAIN
+
+
+def of_failure(visitor: _Visitor, error: TokenCacheError) -> Answer:
+    """The response to what a site did not catch. Also where VISIT gave a token and a later question failed: that cookie goes
+    out, it is the newest."""
+    if isinstance(error, Unavailable):
+        log.error("503 Service Unavailable: %s", error)
+        return unavailable()
+    return not_stored(visitor)

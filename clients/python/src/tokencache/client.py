@@ -6,7 +6,7 @@ import os
 import select
 import socket
 from collections import deque
-from typing import Any, Deque, Optional, Tuple
+from typing import Any, Awaitable, Deque, Optional, Protocol, Tuple
 
 from ._errors import CommandError, Unavailable
 from ._tokens import sid_of
@@ -47,6 +47,18 @@ def _after_hello(replies: Replies) -> bool:
     if isinstance(hello, ErrorReply):
         raise Unavailable(f"the daemon refuses the connection: {hello}")
     return True
+
+
+class Asks(Protocol):
+    """What a session needs: a Client, or one in memory (`tokencache.testing`)."""
+
+    def ask(self, command: Command) -> Any: ...
+
+
+class AsksLater(Protocol):
+    """The same, awaited."""
+
+    def ask(self, command: Command) -> Awaitable[Any]: ...
 
 
 class Client:
@@ -147,18 +159,20 @@ class AsyncClient:
     async def ask(self, command: Command) -> Any:
         """The reply: a dictionary, for some commands an integer or a list. Raises Unavailable, CommandError."""
         try:
-            return _judge(await asyncio.wait_for(self._ask(command), self.timeout))
+            return _judge(await self._ask(command))
         except (OSError, WireError, asyncio.TimeoutError) as error:
             raise Unavailable(f"{self.path}: {error or type(error).__name__}") from error
 
     async def _ask(self, command: Command) -> Any:
-        connection = self._kept()
-        words = encode(command.words)
-        if connection is None:
-            _, connection = await asyncio.get_running_loop().create_unix_connection(_Connection, self.path)
+        kept, words = self._kept(), encode(command.words)
+        if kept is None:
+            loop = asyncio.get_running_loop()
+            _, connection = await asyncio.wait_for(loop.create_unix_connection(_Connection, self.path), self.timeout)
             words = _HELLO + words
+        else:
+            connection = kept
         try:
-            reply = await connection.ask(words)
+            reply = await connection.ask(words, self.timeout)
             _in_step(command, reply)
         except BaseException:
             # Cancelled, too: a late reply must not answer the next question.
@@ -208,14 +222,18 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    async def ask(self, words: bytes) -> Any:
+    async def ask(self, words: bytes, timeout: float) -> Any:
         if self._transport is None or self._transport.is_closing():
             raise OSError("the daemon closed the connection")
-        self._waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        # Cheaper than wait_for, which makes a task of each question.
+        timer = loop.call_later(timeout, self._fail, OSError("no answer in time"))
         self._transport.write(words)
         try:
             return await self._waiter
         finally:
+            timer.cancel()
             self._waiter = None
 
     def data_received(self, data: bytes) -> None:

@@ -141,6 +141,16 @@ def get(token: str, *fields: str, bind: Optional[Signals] = None) -> Command:
     return Command(("TOKEN.GET", _token(token), *_bind(bind), *_data(fields or None)), token)
 
 
+def get_sid(sid: str, *fields: str) -> Command:
+    """As get, for a worker that validated the token minutes ago."""
+    return Command(("TOKEN.GET", "SID", sid, *_data(fields or None)))
+
+
+def inspect_sid(sid: str) -> Command:
+    """What stands of a session; touches nothing."""
+    return Command(("TOKEN.INSPECT", "SID", sid))
+
+
 def put(token: str, data: Mapping[str, str], *, only_if: Optional[Mapping[str, str]] = None,
         idle: Optional[Duration] = None, absolute: Optional[Duration] = None, bind: Optional[Signals] = None) -> Command:
     """Sets fields; an empty value removes one. `only_if`: only where these fields have these values ("" means absent)."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from . import commands
 from ._errors import NotStored, ResponseStarted, TokenCacheError, Unavailable
 from ._tokens import sid_of
-from .client import AsyncClient, Client
+from .client import Asks, AsksLater
 from .commands import Command, Duration
 from .cookie import Cookie
 
@@ -94,14 +94,24 @@ class _Visitor:
         self.set_cookie: Optional[str] = None
         # The head of the response has gone: no cookie can go with it any more.
         self.response_started = False
-        # The first answer of "nobody knows" in this request.
-        self.failure: Optional[Unavailable] = None
+        # What a framework may have made an error page of: nobody knew, or nothing was stored.
+        self.failure: Optional[TokenCacheError] = None
         self.data: Dict[str, str] = {}
 
     @property
     def user(self) -> Optional[str]:
         """Who is logged in; None for guests: the one thing to ask before showing or doing what is somebody's."""
         return self._subject if self._accepted and self._subject else None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether something is stored of this visitor; of guests nothing is."""
+        return not self._is_guest
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether this request logged out, and nobody in again."""
+        return self._is_guest and self._is_fresh
 
     @property
     def accepted(self) -> bool:
@@ -122,23 +132,25 @@ class _Visitor:
         return f'<input type="hidden" name="csrf" value="{html.escape(self.csrf)}">'
 
     @property
-    def come_again(self) -> Optional[str]:
-        """The address, relative to this one, to send a page to once, 303: the browser has a newer cookie than the one it
-        sent, or is about to. None where it is to be answered."""
-        if self._accepted or self.set_cookie or not self._token or not self.request.is_navigation:
-            return None
-        if MARK in self.request.query.split("&"):
+    def once_more(self) -> Optional[str]:
+        """The address, relative to this one, that sends a page to itself; None where it is none, or was sent already."""
+        if not self.request.is_navigation or MARK in self.request.query.split("&"):
             return None
         return f"?{self.request.query}&{MARK}" if self.request.query else f"?{MARK}"
+
+    @property
+    def come_again(self) -> Optional[str]:
+        """As once_more, where it is right after VISIT: the browser has a newer cookie than the one it sent, or is about to."""
+        return None if self._accepted or self.set_cookie or not self._received else self.once_more
 
     @property
     def is_forgery(self) -> bool:
         """A call of a page for programs, whose cookie some other site's page made the browser send."""
         return self.request.api and self.request.changes and self.request.site not in (None, "same-origin", "none")
 
-    def _visit(self, fields: Tuple[str, ...]) -> Command:
+    def _visit(self, fields: Tuple[str, ...], all_data: bool) -> Command:
         request = self.request
-        data = fields or None
+        data = () if all_data else fields or None
         if request.api:
             return commands.validate(self._token, subject=True, site=request.site, mode=request.fetch_mode, data=data)
         return commands.visit(self._token, site=request.site, mode=request.fetch_mode, post=request.changes,
@@ -167,13 +179,14 @@ class _Visitor:
             raise ResponseStarted("ask before the response begins: this may need a new cookie, and headers are sent")
 
     def _login(self, user: str, remember: bool, idle: Optional[Duration], absolute: Optional[Duration],
-               data: Optional[Mapping[str, str]]) -> Command:
+               cookie: Optional[str], data: Optional[Mapping[str, str]]) -> Command:
         self._makes_cookie()
         if not user or len(user.encode("utf-8", "surrogateescape")) > 256:
             raise ValueError("a user's name has 1 to 256 bytes")
         if remember:
             idle, absolute = idle or REMEMBER_IDLE, absolute or REMEMBER_ABSOLUTE
-        return commands.login(self._token, user, idle=idle, absolute=absolute, csrf=self.form, data=data)
+        return commands.login(self._token, user, idle=idle, absolute=absolute, cookie=cookie, csrf=self.form,
+                              data=data)
 
     def _logged_in(self, reply: Dict[str, Any]) -> bool:
         self._note(reply)
@@ -186,7 +199,7 @@ class _Visitor:
 
     def _logged_out(self) -> None:
         self._accepted, self._subject, self._csrf, self.sid = False, "", "", ""
-        self._token = ""
+        self._token, self._is_guest, self._is_fresh = "", True, True
         self.set_cookie = self._cookie.removal()
 
     def _revoked(self, reply: Dict[str, Any]) -> bool:
@@ -211,7 +224,7 @@ class _Visitor:
 
     def _ended(self, reply: Dict[str, Any], keep_this: bool) -> int:
         if reply["status"] != "revoked":
-            raise NotStored(reply["status"])
+            self._failed(NotStored(reply["status"]))
         if not keep_this:
             self._logged_out()
         return int(reply["count"])
@@ -239,7 +252,7 @@ class _Visitor:
 
     def _captcha(self, reply: Dict[str, Any]) -> Captcha:
         if reply["status"] != "issued":
-            raise NotStored(reply["status"])
+            self._failed(NotStored(reply["status"]))
         return Captcha(reply["captcha"], reply["solution"])
 
     def _stores(self) -> None:
@@ -249,13 +262,13 @@ class _Visitor:
     def _stored(self, reply: Dict[str, Any]) -> Dict[str, Any]:
         """A guest that was told something is a session from here on."""
         if reply["accepted"] != 1:
-            raise NotStored(reply["status"])
+            self._failed(NotStored(reply["status"]))
         self._note(reply)
         if "sessiontoken" in reply:
             self._is_guest = False
         return reply
 
-    def _failed(self, error: Unavailable) -> NoReturn:
+    def _failed(self, error: TokenCacheError) -> NoReturn:
         self.failure = error
         raise error
 
@@ -263,7 +276,7 @@ class _Visitor:
 class Session(_Visitor):
     """The visitor of one request; the middleware makes it and asks `visit`."""
 
-    def __init__(self, client: Client, request: Request, *, development: bool = False, form: str = FORM) -> None:
+    def __init__(self, client: Asks, request: Request, *, development: bool = False, form: str = FORM) -> None:
         super().__init__(request, development=development, form=form)
         self.client = client
 
@@ -273,9 +286,9 @@ class Session(_Visitor):
         except Unavailable as error:
             self._failed(error)
 
-    def visit(self, *fields: str) -> None:
-        """Once for each request: who is it. Fills `user`, `csrf`, and `data` with these fields."""
-        reply = self._ask(self._visit(fields))
+    def visit(self, *fields: str, all_data: bool = False) -> None:
+        """Once for each request: who is it. Fills `user`, `csrf`, and `data` with these fields, or with all."""
+        reply = self._ask(self._visit(fields, all_data))
         self._visited(reply)
 
     def check(self, csrf: str) -> str:
@@ -285,11 +298,31 @@ class Session(_Visitor):
         return str(reply["status"])
 
     def login(self, user: str, *, remember: bool = False, idle: Optional[Duration] = None,
-              absolute: Optional[Duration] = None, data: Optional[Mapping[str, str]] = None) -> bool:
-        """After the password was checked. `remember`: the cookie outlives the browser. `data` are fields to set with it.
-        False: the user has as many sessions as they may have, nobody was logged in."""
-        reply = self._ask(self._login(user, remember, idle, absolute, data))
+              absolute: Optional[Duration] = None, cookie: Optional[str] = None,
+              data: Optional[Mapping[str, str]] = None) -> bool:
+        """After the password was checked. `remember`: the cookie outlives the browser; `cookie`, "session" or "persistent",
+        says so whatever the limits are. `data` are fields to set with it. False: the user has as many sessions as they may
+        have, nobody was logged in."""
+        reply = self._ask(self._login(user, remember, idle, absolute, cookie, data))
         return self._logged_in(reply)
+
+    def start(self, data: Mapping[str, str]) -> None:
+        """A session of nobody with these fields, in the place of whatever the cookie held: after a logout, for a message."""
+        self._makes_cookie()
+        reply = self._ask(commands.issue(data=data))
+        self._logged_in(reply)
+
+    def rotate(self) -> bool:
+        """A new token at once, after a change of privilege other than a login; a guest becomes a session by it."""
+        self._makes_cookie()
+        reply = self._ask(commands.rotate(self._token, csrf=self.form))
+        return self._logged_in(reply)
+
+    def expire(self, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None) -> bool:
+        """New limits, of the session itself; its cookie is lengthened by the next login only."""
+        self._stores()
+        reply = self._ask(commands.expire(self._token, idle=idle, absolute=absolute))
+        return bool(self._note(reply)["accepted"] == 1)
 
     def logout(self) -> bool:
         """Ends this session and deletes the cookie. False: there was nothing to end, the cookie stays."""
@@ -363,7 +396,7 @@ class Session(_Visitor):
 class AsyncSession(_Visitor):
     """As Session; every call of it is awaited."""
 
-    def __init__(self, client: AsyncClient, request: Request, *, development: bool = False, form: str = FORM) -> None:
+    def __init__(self, client: AsksLater, request: Request, *, development: bool = False, form: str = FORM) -> None:
         super().__init__(request, development=development, form=form)
         self.client = client
 
@@ -373,9 +406,9 @@ class AsyncSession(_Visitor):
         except Unavailable as error:
             self._failed(error)
 
-    async def visit(self, *fields: str) -> None:
-        """Once for each request: who is it. Fills `user`, `csrf`, and `data` with these fields."""
-        reply = await self._ask(self._visit(fields))
+    async def visit(self, *fields: str, all_data: bool = False) -> None:
+        """Once for each request: who is it. Fills `user`, `csrf`, and `data` with these fields, or with all."""
+        reply = await self._ask(self._visit(fields, all_data))
         self._visited(reply)
 
     async def check(self, csrf: str) -> str:
@@ -383,9 +416,25 @@ class AsyncSession(_Visitor):
         return str(reply["status"])
 
     async def login(self, user: str, *, remember: bool = False, idle: Optional[Duration] = None,
-              absolute: Optional[Duration] = None, data: Optional[Mapping[str, str]] = None) -> bool:
-        reply = await self._ask(self._login(user, remember, idle, absolute, data))
+              absolute: Optional[Duration] = None, cookie: Optional[str] = None,
+              data: Optional[Mapping[str, str]] = None) -> bool:
+        reply = await self._ask(self._login(user, remember, idle, absolute, cookie, data))
         return self._logged_in(reply)
+
+    async def start(self, data: Mapping[str, str]) -> None:
+        self._makes_cookie()
+        reply = await self._ask(commands.issue(data=data))
+        self._logged_in(reply)
+
+    async def rotate(self) -> bool:
+        self._makes_cookie()
+        reply = await self._ask(commands.rotate(self._token, csrf=self.form))
+        return self._logged_in(reply)
+
+    async def expire(self, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None) -> bool:
+        self._stores()
+        reply = await self._ask(commands.expire(self._token, idle=idle, absolute=absolute))
+        return bool(self._note(reply)["accepted"] == 1)
 
     async def logout(self) -> bool:
         self._makes_cookie()

@@ -1,12 +1,11 @@
 """Middleware for WSGI: `application = SessionMiddleware(application, Client(socket))`. Pages find `environ["tokencache"]`."""
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from . import _response
-from ._errors import Unavailable
-from .client import Client
+from ._errors import NotStored, TokenCacheError, Unavailable
+from .client import Asks
 from .session import FORM, Request, Session
 
 if TYPE_CHECKING:
@@ -27,13 +26,13 @@ class SessionMiddleware:
 
     `api`: beginnings of paths that answer programs: a visitor who is not logged in gets no cookie there, and calls from
     other sites' pages are refused. `skip`: beginnings of paths that have no session at all, as "/static/". `fields` of the
-    session's data come with the same question. `development`: a cookie for http://localhost there.
+    session's data come with the same question, or `all_data`. `development`: a cookie for http://localhost there.
     """
 
-    def __init__(self, app: WSGIApplication, client: Client, *, api: Sequence[str] = (), skip: Sequence[str] = (),
-                 fields: Sequence[str] = (), form: str = FORM, development: bool = False) -> None:
+    def __init__(self, app: WSGIApplication, client: Asks, *, api: Sequence[str] = (), skip: Sequence[str] = (),
+                 fields: Sequence[str] = (), all_data: bool = False, form: str = FORM, development: bool = False) -> None:
         self.app, self.client, self.development, self.form = app, client, development, form
-        self._api, self._skip, self._fields = tuple(api), tuple(skip), tuple(fields)
+        self._api, self._skip, self._fields, self._all_data = tuple(api), tuple(skip), tuple(fields), all_data
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -44,13 +43,13 @@ class SessionMiddleware:
         environ[KEY] = session
         response = _Response(session, start_response, environ)
         if session.is_forgery:
-            return response.answer("403 Forbidden", [("Content-Length", "0")])
+            return response.answer(*_response.forbidden())
         try:
-            session.visit(*self._fields)
+            session.visit(*self._fields, all_data=self._all_data)
         except Unavailable as error:
-            return response.unavailable(error)
+            return response.of_failure(error)
         if session.come_again is not None:
-            return response.answer("303 See Other", [("Location", session.come_again), ("Content-Length", "0")])
+            return response.answer(*_response.come_again(session.come_again))
         return response.of(self.app)
 
 
@@ -67,8 +66,8 @@ class _Response:
     def of(self, app: WSGIApplication) -> Iterable[bytes]:
         try:
             body = app(self.environ, self.start)
-        except Unavailable as error:
-            return self.unavailable(error)
+        except (Unavailable, NotStored) as error:
+            return self.of_failure(error)
         return self._chunks(body)
 
     def start(self, status: str, headers: List[Tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -91,24 +90,22 @@ class _Response:
             finished = _response.finished(headers, self.session)
             self._write = self._start(status, finished, exc_info) if exc_info else self._start(status, finished)
 
-    def _chunks(self, body: Iterable[bytes]) -> Iterator[bytes]:
+    def _chunks(self, body: Iterable[bytes]) -> Iterable[bytes]:
         try:
             chunks = iter(body)
-            first = b""
-            while not first:
-                first = next(chunks, None)  # type: ignore[arg-type]
-                if first is None:
-                    break
-        except Unavailable as error:
+            first: Optional[bytes] = b""
+            while first == b"":
+                first = next(chunks, None)
+        except (Unavailable, NotStored) as error:
             _close(body)
-            return iter(self.unavailable(error))
+            return self.of_failure(error)
         except BaseException:
             _close(body)
             raise
         # A framework may have made an error page of it already.
         if self.session.failure and self._write is None and self._head and self._head[0].startswith("500"):
             _close(body)
-            return iter(self.unavailable(self.session.failure))
+            return self.of_failure(self.session.failure)
         self._begin()
         return _Body(body, first, chunks)
 
@@ -117,13 +114,11 @@ class _Response:
         self._begin()
         return [body]
 
-    def unavailable(self, error: Unavailable) -> Iterable[bytes]:
-        """Also where VISIT gave a token and a later question failed: that cookie goes out, it is the newest."""
-        print(f"503 Service Unavailable: {error}", file=self.environ.get("wsgi.errors", sys.stderr))
+    def of_failure(self, error: TokenCacheError) -> Iterable[bytes]:
         if self._write:
             # Too late for another status: the server cuts the response off.
             raise error
-        return self.answer("503 Service Unavailable", _response.unavailable(), _response.TRY_AGAIN)
+        return self.answer(*_response.of_failure(self.session, error))
 
 
 class _Body:

@@ -1,0 +1,283 @@
+"""Django's middleware and engine in requests, before the real daemon: BIN in the environment is its folder."""
+import os
+import re
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from test_daemon import Daemon  # noqa: E402
+
+daemon = Daemon()
+
+from django.conf import settings  # noqa: E402
+
+settings.configure(
+    SECRET_KEY="test", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, USE_TZ=True, DEBUG=False,
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.messages",
+                    "django.contrib.admin"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "file:users?mode=memory&cache=shared"}},
+    DEFAULT_AUTO_FIELD="django.db.models.AutoField", PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+    MIDDLEWARE=["tokencache.django.middleware.SessionMiddleware", "tokencache.django.middleware.CsrfViewMiddleware",
+                "django.contrib.auth.middleware.AuthenticationMiddleware", "django.contrib.messages.middleware.MessageMiddleware"],
+    SESSION_ENGINE="tokencache.django.sessions", TOKENCACHE={"SOCKET": daemon.path, "API": ["/api/"], "SKIP": ["/static/"]},
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {"context_processors": [
+        "django.template.context_processors.request", "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages", "tokencache.django.csrf.context"]}}])
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.contrib import admin, auth  # noqa: E402
+from django.core.checks import run_checks  # noqa: E402
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
+from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.http import HttpResponse, JsonResponse  # noqa: E402
+from django.template import engines  # noqa: E402
+from django.test import override_settings  # noqa: E402
+from django.test.utils import setup_test_environment  # noqa: E402
+from django.urls import path  # noqa: E402
+from test_daemon import wsgi_answer  # noqa: E402
+from tokencache import Client, commands, sid_of  # noqa: E402
+from tokencache.django.csrf import shows_form_again  # noqa: E402
+from tokencache.django.sessions import SessionStore  # noqa: E402
+
+FORM = '<form method="post">{% csrf_token %}</form>{{ user.username }}'
+
+
+def form(request):
+    return HttpResponse(engines["django"].from_string(FORM).render({}, request))
+
+
+@shows_form_again
+def again(request):
+    return HttpResponse(f"carried out: {request.csrf_passed}")
+
+
+def act(request):
+    """What the test wants done."""
+    value = actions[request.GET["do"]](request)
+    return value if isinstance(value, HttpResponse) else JsonResponse({"value": value, "key": request.session.session_key})
+
+
+act.csrf_exempt = True
+urlpatterns = [path("", form), path("again", again), path("act", act), path("api/x", lambda request: HttpResponse("api")),
+               path("static/x", lambda request: HttpResponse("static")), path("admin/", admin.site.urls)]
+actions = {}
+
+
+class Browser:
+    handler = WSGIHandler()
+
+    def __init__(self):
+        self.cookie = ""
+        self.set_cookie = ""
+
+    def ask(self, address="/", method="GET", **fields):
+        path, _, query = address.partition("?")
+        body = "&".join(f"{name}={value}" for name, value in fields.items()).encode()
+        import io
+        status, headers, data = wsgi_answer(
+            self.handler, path, method, self.cookie, QUERY_STRING=query, SERVER_NAME="shop.example", SERVER_PORT="443",
+            HTTP_ORIGIN="https://shop.example", CONTENT_TYPE="application/x-www-form-urlencoded", CONTENT_LENGTH=str(len(body)),
+            SCRIPT_NAME="", SERVER_PROTOCOL="HTTP/1.1", **{"wsgi.input": io.BytesIO(body), "wsgi.errors": sys.stderr})
+        cookies = [value for name, value in headers if name == "set-cookie"]
+        assert len(cookies) <= 1, cookies
+        self.set_cookie = cookies[0] if cookies else ""
+        if cookies:
+            assert dict(headers)["cache-control"] == "no-store", headers
+            assert "Secure" in cookies[0] and "HttpOnly" in cookies[0] and "SameSite=Lax" in cookies[0], cookies
+            self.cookie = cookies[0].partition(";")[0]
+        return int(status[:3]), dict(headers), data.decode()
+
+    def do(self, action):
+        actions[threading.get_ident().__str__()] = action
+        status, _, text = self.ask(f"/act?do={threading.get_ident()}", "POST")
+        assert status == 200, (status, text)
+        import json
+        return json.loads(text)
+
+    @property
+    def token(self):
+        return self.cookie.partition("=")[2]
+
+
+def user_named(name):
+    return auth.get_user_model().objects.get_or_create(username=name)[0]
+
+
+def logs_in(name):
+    return lambda request: auth.login(request, user_named(name), "django.contrib.auth.backends.ModelBackend")
+
+
+class DjangoTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        setup_test_environment()
+        call_command("migrate", verbosity=0)
+        cls.client = Client(daemon.path)
+        cls.addClassCleanup(cls.client.close)
+
+    def holder(self, browser):
+        return self.client.ask(commands.validate(browser.token, mode="cors"))
+
+    def test_a_guest_costs_nothing(self):
+        browser = Browser()
+        self.assertEqual(browser.do(lambda request: request.session.get("a"))["key"], None)
+        self.assertEqual(self.holder(browser)["kind"], "guest")
+        key = browser.do(lambda request: request.session.__setitem__("a", {"b": [1]}))
+        self.assertEqual(browser.do(lambda request: request.session["a"])["value"], {"b": [1]})
+        self.assertEqual(self.holder(browser)["kind"], "session")
+        self.assertIsNone(key["key"], "the cookie is made by the response")
+        self.assertEqual(browser.do(lambda request: None)["key"], sid_of(browser.token))
+
+    def test_a_key_for_a_cart_of_a_guest(self):
+        browser = Browser()
+        key = browser.do(lambda request: request.session.session_key or request.session.create())["key"]
+        self.assertEqual(key, sid_of(browser.token))
+
+    def test_login_is_one_login_and_keeps_the_cart(self):
+        browser = Browser()
+        browser.do(lambda request: request.session.__setitem__("cart", 3))
+        old, sid = browser.token, sid_of(browser.token)
+        browser.do(logs_in("ann"))
+        holder = self.holder(browser)
+        self.assertEqual((holder["subject"], holder["sid"]), (str(user_named("ann").pk), sid))
+        self.assertEqual(self.client.ask(commands.validate(old))["status"], "replayed")
+        self.assertEqual(browser.do(lambda request: [request.user.username, request.session["cart"]])["value"], ["ann", 3])
+        # The password again: a new token, and auth_time; a changed password: a new token, and no login.
+        for action, is_login in ((logs_in("ann"), True), (lambda request: auth.update_session_auth_hash(request, request.user), False)):
+            before, token = self.holder(browser), browser.token
+            import time
+            time.sleep(1.1)
+            browser.do(action)
+            self.assertNotEqual(browser.token, token)
+            self.assertEqual(self.holder(browser)["auth_time"] > before["auth_time"], is_login)
+        self.assertEqual(browser.do(lambda request: request.user.username)["value"], "ann")
+
+    def test_another_user_at_the_same_browser(self):
+        browser = Browser()
+        browser.do(logs_in("ann"))
+        browser.do(lambda request: request.session.__setitem__("secret", "ann's"))
+        old = browser.token
+        browser.do(logs_in("bob"))
+        self.assertEqual(browser.do(lambda request: [request.user.username, request.session.get("secret")])["value"], ["bob", None])
+        self.assertEqual(self.client.ask(commands.validate(old))["status"], "revoked")
+
+    def test_logout(self):
+        browser = Browser()
+        browser.do(logs_in("ann"))
+        old = browser.token
+        browser.do(auth.logout)
+        self.assertIn("Max-Age=0", browser.set_cookie)
+        self.assertEqual(self.client.ask(commands.validate(old))["reason"], "logout")
+        self.assertEqual(browser.do(lambda request: request.user.username)["value"], "")
+
+        def with_message(request):
+            auth.logout(request)
+            request.session["said"] = "bye"
+        browser.do(logs_in("ann"))
+        browser.do(with_message)
+        self.assertEqual(browser.do(lambda request: [request.user.username, request.session["said"]])["value"], ["", "bye"])
+
+    def test_two_requests_lose_nothing_of_each_other_s(self):
+        browser, meet = Browser(), threading.Barrier(2)
+        browser.do(logs_in("ann"))
+        other = Browser()
+        other.cookie = browser.cookie
+
+        def writes(key):
+            def action(request):
+                request.session.get("x")
+                meet.wait(5)
+                request.session[key] = 1
+            return action
+        threads = [threading.Thread(target=b.do, args=(writes(key),)) for b, key in ((browser, "one"), (other, "two"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(browser.do(lambda request: [request.session.get("one"), request.session.get("two")])["value"], [1, 1])
+
+        def removes(request):
+            del request.session["one"]
+        browser.do(removes)
+        self.assertEqual(browser.do(lambda request: sorted(key for key in request.session.keys() if key[0] != "_"))["value"], ["two"])
+
+    def test_data_alone_log_nobody_in(self):
+        browser = Browser()
+        ann = user_named("ann")
+
+        def forge(request):
+            request.tokencache.set({"dj._auth_user_id": f'"{ann.pk}"', "dj._auth_user_backend": '"django.contrib.auth.backends.ModelBackend"',
+                                    "dj._auth_user_hash": f'"{ann.get_session_auth_hash()}"'})
+        browser.do(forge)
+        self.assertEqual(browser.do(lambda request: request.user.username)["value"], "")
+
+    def test_limits(self):
+        def remembered(seconds):
+            def action(request):
+                logs_in("ann")(request)
+                request.session.set_expiry(seconds)
+            return action
+        browser = Browser()
+        browser.do(remembered(3600))
+        self.assertRegex(browser.set_cookie, "(?i)max-age=(3600|3599)")
+        self.assertLessEqual(self.holder(browser)["absolute_in"], 3600)
+        browser.do(remembered(0))
+        self.assertNotIn("max-age", browser.set_cookie.lower())
+        browser.do(logs_in("ann"))
+        browser.do(lambda request: request.session.set_expiry(600))
+        self.assertLessEqual(self.holder(browser)["expires_in"], 600)
+
+    def test_csrf(self):
+        browser = Browser()
+        _, headers, text = browser.ask()
+        field = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', text)
+        self.assertTrue(field, text)
+        self.assertEqual(browser.ask("/", "POST", csrfmiddlewaretoken=field[1])[0], 200)
+        self.assertEqual(browser.ask("/", "POST", csrfmiddlewaretoken="forged")[0], 403)
+        self.assertEqual(browser.ask("/", "POST")[0], 403)
+        other = Browser()
+        other.ask()
+        self.assertEqual(other.ask("/", "POST", csrfmiddlewaretoken=field[1])[0], 403)
+        self.assertEqual(browser.ask("/again", "POST", csrfmiddlewaretoken="forged")[2], "carried out: False")
+        self.assertEqual(browser.ask("/again", "POST", csrfmiddlewaretoken=field[1])[2], "carried out: True")
+        browser.do(logs_in("ann"))
+        self.assertEqual(browser.ask("/again", "POST", csrfmiddlewaretoken=field[1])[2], "carried out: False", "from before the login")
+        self.assertEqual(browser.ask("/api/x", "POST")[0], 200)
+        self.assertEqual(browser.ask("/static/x", "POST")[0], 403)
+
+    def test_the_admin_logs_in(self):
+        user = user_named("root")
+        user.is_staff = user.is_superuser = True
+        user.set_password("apple")
+        user.save()
+        self.assertEqual([check for check in run_checks() if check.is_serious()], [])
+        browser = Browser()
+        _, _, text = browser.ask("/admin/login/")
+        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', text)[1]
+        self.assertEqual(browser.ask("/admin/login/?next=/admin/", "POST", csrfmiddlewaretoken=token, username="root", password="apple")[0], 302)
+        status, _, text = browser.ask("/admin/")
+        self.assertEqual((status, "root" in text), (200, True))
+
+    def test_settings_that_are_none(self):
+        with override_settings(TOKENCACHE={"SOKET": "/s"}), self.assertRaisesRegex(ImproperlyConfigured, "SOKET; allowed are SOCKET"):
+            SessionStore().exists("0" * 32)
+
+    def test_nobody_knows(self):
+        with override_settings(TOKENCACHE={"SOCKET": "/nowhere/s"}):
+            browser = Browser()
+            browser.cookie = "__Host-tc=" + "ab" * 64
+            status, headers, _ = browser.ask()
+        self.assertEqual((status, headers["retry-after"], browser.set_cookie), (503, "1", ""))
+
+
+if __name__ == "__main__":
+    try:
+        result = unittest.main(exit=False).result
+    finally:
+        daemon.end()
+    sys.exit(not result.wasSuccessful())
