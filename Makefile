@@ -71,7 +71,7 @@ help:
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
 	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
-	@echo 'make test-raku  the package for Raku alone'
+	@echo 'make test-raku  the package for Raku alone: installed afresh, tested from there'
 	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
@@ -178,7 +178,7 @@ test-python: client-packages build
 	clients/python/test --bin $(abspath $(RELEASEDIR)) --environment tmp/clients-python
 
 test-raku: raku-packages build
-	PROGRAMS=$(abspath $(RELEASEDIR)) prove --ext .rakutest -e 'raku -I clients/raku/lib' clients/raku/t
+	clients/raku/test --bin $(abspath $(RELEASEDIR))
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
