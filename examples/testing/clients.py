@@ -53,11 +53,11 @@ def probe(name):
     return str(probes / name)
 
 
-REDIS_PY = ("`Redis(unix_socket_path=…, socket_timeout=2, retry=Retry(NoBackoff(), 0))`", "`execute_command`")
+REDIS_PY = "`Redis(unix_socket_path=…, socket_timeout=2, retry=Retry(NoBackoff(), 0))`"
 NO_RETRY = "retries by itself unless told not to"
 
 
-def redis_py(pip, protocol, title, setting=REDIS_PY[0], note=""):
+def redis_py(pip, protocol, title, setting=REDIS_PY, note=""):
     return Library(f"redis-py {title}", ["python", probe("probe.py"), "redis", protocol], setting, note, pip)
 
 
@@ -70,10 +70,10 @@ LIBRARIES = {
     "redis-py-7": redis_py("redis==7.4.1", "2", "7.4", note=NO_RETRY),
     "redis-py": redis_py("redis", "3", "newest", note=f"**dictionaries** by default; {NO_RETRY}"),
     "redis-py-resp2": redis_py("redis", "2", "newest, `protocol=2`", note=NO_RETRY),
-    "redis-py-asyncio": Library("redis.asyncio, newest", ["python", probe("probe-async.py"), "redis.asyncio"], REDIS_PY[0],
+    "redis-py-asyncio": Library("redis.asyncio, newest", ["python", probe("probe-async.py"), "redis.asyncio"], REDIS_PY,
                                 f"as redis-py; {NO_RETRY}", "redis"),
     "redis-py-debian": Library("redis-py of Debian (`python3-redis`)", ["/usr/bin/python3", probe("probe.py"), "redis", "2"],
-                               REDIS_PY[0], ""),
+                               REDIS_PY, ""),
     "valkey-py": Library("valkey-py", ["python", probe("probe.py"), "valkey", "2"], "`Valkey(unix_socket_path=…)`, else as redis-py",
                          "lists, unless `protocol=3`", "valkey"),
     "walrus": Library("walrus", ["python", probe("probe.py"), "walrus", "3"], "`Database(unix_socket_path=…)`, else as redis-py",
@@ -102,7 +102,8 @@ LIBRARIES = {
                           "knows no time-out for an answer: race it with a timer",
                           environment={"NODE_PATH": "/usr/share/nodejs:/usr/lib/nodejs"}),
     "hiredis": Library("hiredis (`libhiredis-dev`)", ["client-hiredis"], "`redisConnectUnixWithTimeout`, `redisSetTimeout`; "
-                       "`redisCommandArgv`", "ignore `SIGPIPE`", build=["gcc", "-O", "-Wall", "-Werror", "-D_GNU_SOURCE", probe("probe.c"), "-lhiredis", "-o"]),
+                       "`redisCommandArgv`", "ignore `SIGPIPE`",
+                       build=["gcc", "-O", "-Wall", "-Werror", "-D_GNU_SOURCE", probe("probe.c"), "-lhiredis", "-o"]),
     "lua": Library("lua-redis (`lua-redis`)", ["lua5.1", probe("probe.lua")],
                    "`redis.connect({ socket = unix() })` with luasocket's `socket.unix`; `redis.command('TOKEN.VISIT')`",
                    "`require 'socket'` as well: it is what ignores `SIGPIPE`"),
@@ -312,7 +313,8 @@ def judged(library, tried, relay, stage):
 
 
 SETTINGS = ("redis.timeout=500ms", "near-cache.serve-stale=0")
-HEADINGS = ("library", "tried", "on connect it sends", "replies", "an error in a pipeline", "first call after a restart", "how to connect, settings", "note")
+HEADINGS = ("library", "tried", "on connect it sends", "replies", "an error in a pipeline", "first call after a restart",
+            "how to connect, settings", "note")
 
 
 def settled(stage, token):

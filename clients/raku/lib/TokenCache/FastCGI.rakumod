@@ -20,7 +20,7 @@ sub memcpy(Blob, Pointer, size_t --> Pointer) is native {*}
 #| Calls the function with each request and sends what it returns (see TokenCache::Middleware), until the web server ends the
 #| process. The socket is descriptor 0, as mod_fcgid hands it on, or is made at the path `listen`. A longer body than `max-body`
 #| bytes is answered 413.
-sub serve(&application, Str :$listen, Int :$max-body = 1_048_576) is export {
+sub serve(&application, Str :$listen, Int :$max-body = 65_536) is export {
     # libfcgi takes requests from descriptor 0.
     with $listen {
         my $descriptor = FCGX_OpenSocket($_, BACKLOG);
@@ -67,8 +67,8 @@ sub encoded(%response --> Blob) {
     my @lines = "Status: %response<status>";
     for %response<headers>.sort {
         for .value.list -> $value {
-            # Else a value could begin a header of its own.
-            die "a header {.key} of several lines" if "$value" ~~ / <[\x00..\x1F]> /;
+            # Else a value could begin a header of its own. (A range would miss CR LF, which is one character in Raku.)
+            die "a header {.key} of several lines" if "$value" ~~ / <:Cc> /;
             @lines.push: "{.key}: $value";
         }
     }
