@@ -27,6 +27,14 @@ method header(Str $name --> Str) {
     text(%!variables{"HTTP_$variable"} // %!variables{$variable} // return Str)
 }
 
+#| What the browser says of where the request comes from: Sec-Fetch-Site, or of older browsers what Origin means. Undefined where
+#| it says neither.
+method site(--> Str) {
+    with self.header('Sec-Fetch-Site') { return $_ if $_ }
+    my $origin = self.header('Origin') // return Str;
+    $origin.lc.split('://').tail eq (%!variables<HTTP_HOST> // '').lc ?? 'same-origin' !! 'cross-site'
+}
+
 #| The value of a cookie, empty if there is none.
 method cookie(Str $name --> Str) {
     for (%!variables<HTTP_COOKIE> // '').split(';') {

@@ -48,7 +48,7 @@ method visit(*@fields) {
     my $is-unsafe = $!request.is-unsafe;
     my %reply = self!note: $!client.ask-about: 'TOKEN.VISIT', $!token, |@!bind,
         |($is-unsafe ?? ('CHECK', self!sent-csrf, $!form, 'POST') !! ()),
-        |self!fetch('Site'), |self!fetch('Mode'), 'CSRF', $!form, |data-words(@fields);
+        |option('FETCH-SITE', $!request.site), |option('FETCH-MODE', $!request.header('Sec-Fetch-Mode')), 'CSRF', $!form, |data-words(@fields);
     $!status = %reply<status>;
     $!check = %reply<check> // Str;
     $!is-outrun = !%reply<accepted> && !%reply<sessiontoken>.defined;
@@ -196,11 +196,6 @@ method !end() {
 method !prove(Str $what, $unchecked) { Unproven.new(:$what).throw unless $unchecked || self.passed }
 
 method !sent-csrf(--> Str) { $!request.form<csrf> // $!request.header('X-CSRF-Token') // '' }
-
-# What the browser says of its request, as it came.
-method !fetch(Str $what) {
-    with $!request.header("Sec-Fetch-$what") { ("FETCH-$what.uc()", $_) } else { () }
-}
 
 method !data-of(Str $command, @fields --> Hash) {
     my %reply = self!note: $!client.ask-about($command, $!token, |@!bind, |data-words(@fields));

@@ -88,7 +88,7 @@ sub add($session, $item) {
 
 # A script's request: same-origin, so the browser's own word is enough. Guests are not counted.
 sub count($request, $session) {
-    return text('Not from another site.', 403) if ($request.header('Sec-Fetch-Site') // '') eq 'cross-site';
+    return text('Not from another site.', 403) if ($request.site // '') eq 'cross-site';
     my $count = $session.user.defined ?? $session.increment('count') !! Nil;
     $count.defined ?? json(%( count => $count )) !! json(%( user => Nil ), :status(401))
 }
