@@ -35,10 +35,14 @@ WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-p
 # The PHP package: its tests, and the servers of its small site.
 PHP_PACKAGES   = redis-server python3 util-linux php-cli php-cgi php-fpm nginx apache2 libapache2-mod-fcgid phpunit composer \
                  php-nyholm-psr7
+                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis \
+                 php-nrk-predis ruby-redis libredis-fast-perl libhiredis-dev gcc lua5.1 lua-redis python3-aioredis \
+                 golang-go golang-github-gomodule-redigo-dev
 CLIENT_PACKAGES = redis-server python3 python3-venv
 # memcached is one of the peers of the comparison.
 # Proxies in front of a site, and what watches a daemon.
 # What makes and judges the Debian packages.
+RAKU_PACKAGES  = redis-server python3 perl rakudo libfcgi0ldbl nginx
 DEB_PACKAGES   = debhelper dpkg-dev fakeroot lintian
 IMAGE_PACKAGES = buildah
 # What runs the image, and the services of compose.yml; docker-compose judges that file.
@@ -69,6 +73,11 @@ DOCS       = tmp/docs
 .PHONY: deb test-deb deb-packages test-packages http-packages browser-packages web-packages bench-packages lint-packages swift-examples
 .PHONY: test-node test-perl node-packages perl-packages
 .PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
+.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-raku test-web test-http build lint format
+.PHONY: test-clients test-python client-packages
+.PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
+.PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
+.PHONY: deb test-deb deb-packages test-packages http-packages web-packages raku-packages bench-packages lint-packages swift-examples
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -80,13 +89,15 @@ help:
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache, 80 failovers and so on; forty minutes'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
-	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; and subscribers'
+	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; subscribers; and twenty client libraries'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy and Caddy, attacked; metrics read by Prometheus, an alert that fires'
 	@echo 'make test-browser  a headless Chromium before nginx: login, rotation, logout, races, outages; a minute (BROWSER_REQUESTS=…)'
 	@echo 'make test-php   the PHP package: phpunit, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
 	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
 	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there; so test-node, test-perl'
+	@echo 'make test-raku  the package for Raku alone: installed afresh, tested from there'
+	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
@@ -183,6 +194,7 @@ test-asan: build-packages test-packages
 test-examples: web-packages build swift-examples
 	examples/testing/examples.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release
 	examples/testing/subscriptions.py --programs $(abspath $(RELEASEDIR))
+	examples/testing/clients.py --programs $(abspath $(RELEASEDIR))
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
 
 # The tests of each package by themselves; then one browser before the sites of all, and sites with one mistake each.
@@ -190,6 +202,7 @@ CLIENT_TESTS = test-python php-unit
 CLIENT_TESTS = test-python test-node test-perl
 # Debian's Express, also for a Node from elsewhere.
 test-clients test-node: export NODE_PATH = /usr/share/nodejs
+CLIENT_TESTS = test-python test-raku
 test-clients: $(CLIENT_TESTS) client-packages build
 	clients/conformance/test_suite.py --bin $(abspath $(RELEASEDIR))
 	PATH=$(CURDIR)/tmp/clients-python/bin:$$PATH clients/conformance/run --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
@@ -202,6 +215,9 @@ test-node: node-packages build
 
 test-perl: perl-packages build
 	cd clients/perl && PROGRAMS=$(abspath $(RELEASEDIR)) prove -l t
+
+test-raku: raku-packages build
+	clients/raku/test --bin $(abspath $(RELEASEDIR))
 
 test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
@@ -399,7 +415,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/raku/lib/.precomp tmp
+	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/*/lib/.precomp examples/fcgid/raku/lib/.precomp clients/raku/lib/.precomp clients/raku/site/lib/.precomp tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)
@@ -418,6 +434,9 @@ node-packages:
 
 perl-packages:
 	@./.ci/packages $(PERL_PACKAGES)
+
+raku-packages:
+	@./.ci/packages $(RAKU_PACKAGES)
 
 deb-packages: build-packages
 	@./.ci/packages $(DEB_PACKAGES)

@@ -45,19 +45,20 @@ def install(stage, worker, swift_programs):
     """A copy of the site where the site's user can read it, and where Raku's modules are compiled once, not by each
     process at its first request."""
     site = f"{stage.folder}/site"
-    for name in ("fcgid", "perl", "raku"):
-        shutil.copytree(here.parent / name, f"{site}/{name}", ignore=shutil.ignore_patterns(".build*", ".precomp"))
+    examples = here.parent
+    for place in ("examples/fcgid", "examples/perl", "clients/raku/lib"):
+        shutil.copytree(examples.parent / place, f"{site}/{place}", ignore=shutil.ignore_patterns(".build*", ".precomp"))
     if worker == "swift":
-        os.mkdir(f"{site}/fcgid/swift")
+        os.mkdir(f"{site}/examples/fcgid/swift")
         for program in ("before", "after"):
-            shutil.copy(f"{swift_programs}/feedback-{program}", f"{site}/fcgid/swift/{program}")
+            shutil.copy(f"{swift_programs}/feedback-{program}", f"{site}/examples/fcgid/swift/{program}")
     for folder, _, names in os.walk(site):
         for name in (".", *names):
             os.chown(f"{folder}/{name}", stage.user.pw_uid, stage.user.pw_gid)
     if worker == "raku":
         as_user = {"user": stage.user.pw_uid, "group": stage.user.pw_gid} if os.getuid() == 0 else {}
         subprocess.run(
-            ["raku", "-c", f"{site}/fcgid/{AFTER[worker]}"], check=True, stdout=subprocess.DEVNULL,
+            ["raku", "-c", f"{site}/examples/fcgid/{AFTER[worker]}"], check=True, stdout=subprocess.DEVNULL,
             env={**os.environ, "HOME": site}, **as_user)
 
 
@@ -145,7 +146,7 @@ def require(condition, what):
 
 
 def before(stage, worker, requests):
-    port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", BEFORE[worker])
+    port = stage.start_apache(f"{stage.folder}/site/examples/fcgid/apache.conf", BEFORE[worker])
     visitors, seconds = visit(port, requests, front_ends=0)
     stage.stop("apache")
     seen = summary(visitors, seconds)
@@ -158,7 +159,7 @@ def after(stage, worker, requests):
     faults(stage, worker)
     stage.start_redis()
     stage.start_daemon(SETTINGS)
-    port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
+    port = stage.start_apache(f"{stage.folder}/site/examples/fcgid/apache.conf", AFTER[worker])
     visitors, seconds = visit(port, requests, front_ends=FRONT_ENDS)
     seen = summary(visitors, seconds)
     wrong = total(visitors, "wrong")
@@ -194,7 +195,7 @@ def faults(stage, worker):
         ("POST", "/api/captcha", cookie, [staging.FAULT], (503, None, "", None)),
     ]
     with staging.scripted(stage.socket, [reply for case in cases for reply in case[3]]):
-        port = stage.start_apache(f"{stage.folder}/site/fcgid/apache.conf", AFTER[worker])
+        port = stage.start_apache(f"{stage.folder}/site/examples/fcgid/apache.conf", AFTER[worker])
         for method, address, headers, _, expected in cases:
             mode = "navigate" if method == "GET" else "cors"
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)

@@ -1,12 +1,14 @@
 #!/usr/bin/raku
-# A visitor's life with the modules beside this file, printed:
+# A visitor's life with the site beside this file, printed:
 #
 #     raku sessions.raku /run/tokencached/tokencached.sock
-use lib $?FILE.IO.parent.add('lib');
+use lib $?FILE.IO.parent.add('lib'), $?FILE.IO.parent(3).add('clients/raku/lib');
 use Site;
 use TokenCache;
+use TokenCache::Middleware;
+use TokenCache::Request;
 
-my Site $site;
+my &answer;
 # What the browser holds, and the form of the page that it shows.
 my ($jar, $csrf) = '', '';
 
@@ -15,14 +17,16 @@ sub go($what, $method is copy, $path is copy, $cookies is copy, *%form is copy) 
     my @marks;
     my $query = '';
     loop {
-        my %response = $site.respond: %(
-            :$method, :$path, :$query, :$cookies, site => 'same-origin', mode => 'navigate', :%form );
+        my $body = %form.map({ "{.key}={.value}" }).join('&').encode;
+        my %response = answer TokenCache::Request.new(:$body, variables => %(
+            REQUEST_METHOD => $method, PATH_INFO => $path, QUERY_STRING => $query, HTTP_COOKIE => $cookies,
+            CONTENT_TYPE => 'application/x-www-form-urlencoded', HTTP_SEC_FETCH_SITE => 'same-origin', HTTP_SEC_FETCH_MODE => 'navigate'));
         if %response<status> == 503 {
             note "503 Service Unavailable: %response<body>";
             exit 1;
         }
         with %response<headers><Set-Cookie> {
-            $jar = $cookies = .split(';')[0];
+            $jar = $cookies = .[0].split(';')[0];
             $jar = $cookies = '' if $jar.ends-with('=');
             @marks.push: $jar ?? 'cookie set' !! 'cookie deleted';
         }
@@ -42,7 +46,7 @@ sub go($what, $method is copy, $path is copy, $cookies is copy, *%form is copy) 
 }
 
 sub MAIN(Str $socket) {
-    $site = Site.new(sessions => TokenCache.new(path => $socket));
+    &answer = TokenCache::Middleware.new(client => TokenCache.new(path => $socket), log => -> $ {}).wrap(&site);
     my %ann = name => 'ann', password => 'apple';
     go 'first visit', 'GET', '/', $jar;
     go 'second visit', 'GET', '/', $jar;

@@ -8,7 +8,6 @@ Python runs twice: with Debian's python3-redis, and with the newest redis-py of 
 that is made beside the programs, once.
 """
 import argparse
-import os
 import pathlib
 import signal
 import subprocess
@@ -163,15 +162,6 @@ def newest_python(programs):
     return done.stdout.strip()
 
 
-def raku_module(stage):
-    """The tests of the Raku module, which has more to get wrong than a library's user."""
-    done = subprocess.run(
-        ["prove", "--exec", f"raku -I {examples}/raku/lib", f"{examples}/raku/t/client.rakutest"], capture_output=True, text=True,
-        timeout=END_SECONDS, env={**os.environ, "TOKENCACHED_SOCKET": stage.socket})
-    if done.returncode != 0:
-        raise staging.Failed(f"the Raku module\n{done.stdout}{done.stderr}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True, help="the folder of tokencached")
@@ -198,8 +188,6 @@ def main():
                     readme_snippet(example, stage)
                 for scenario in (lives, silence, nobody, somebody_else, requests):
                     scenario(example, stage)
-                if example == "raku":
-                    raku_module(stage)
                 seen = crowd.visit(WORKERS[example], [stage.socket_of(name) for name in hosts])
                 print(f"{example}: as it should be; {crowd.BROWSERS} browsers: nobody logged out, {seen['cookies']} cookies "
                       f"set, {seen['forms again']} forms shown again", flush=True)

@@ -1,6 +1,6 @@
 #!/usr/bin/raku
 # The cure: the worker keeps nothing. Every process asks the same daemon.
-use lib $?FILE.IO.parent.add('lib'), $?FILE.IO.parent(3).add('raku/lib');
+use lib $?FILE.IO.parent.add('lib'), $?FILE.IO.parent(4).add('clients/raku/lib');
 use Feedback;
 use TokenCache;
 

@@ -1,6 +1,6 @@
 #!/usr/bin/raku
 # The failure: what must be common to three processes lives in each of them. The report's site is in Raku, too.
-use lib $?FILE.IO.parent.add('lib'), $?FILE.IO.parent(3).add('raku/lib');
+use lib $?FILE.IO.parent.add('lib'), $?FILE.IO.parent(4).add('clients/raku/lib');
 use Feedback;
 
 sub random-hex(Int $bytes) { '/dev/urandom'.IO.open(:bin).read($bytes).list.fmt('%02x', '') }

@@ -2,8 +2,10 @@
 #| live is the worker's business.
 unit module Feedback;
 
-use FastCGI;
 use TokenCache;
+use TokenCache::FastCGI;
+use TokenCache::Middleware;
+use TokenCache::Request;
 
 #| Bytes of a request's body that are read; a feedback is short.
 constant MAX-BODY = 16_384;
@@ -43,35 +45,19 @@ class Visit is export {
         '?' ~ ($!query ?? "$!query&" !! '') ~ MARK
     }
 
-    method of(FastCGI::Request $request --> Visit) {
-        my $header = $request.parameter('HTTP_X_SESSION_TOKEN');
-        my $cookie = $request.parameter('HTTP_COOKIE') ~~ / [^ | ';' \s*] '__Host-tc=' (<-[;\s]>*) / ?? ~$0 !! '';
-        my $form = $request.body(MAX-BODY).decode('latin-1');
+    method of(TokenCache::Request $request --> Visit) {
+        my $header = $request.header('X-Session-Token') // '';
         Visit.new(
-            route       => "$request.parameter('REQUEST_METHOD') $request.parameter('PATH_INFO')",
-            query       => $request.parameter('QUERY_STRING'),
-            fields      => flat(($request.parameter('QUERY_STRING'), $form).map(&fields-of)),
-            token       => $header || $cookie,
+            route       => "$request.method() $request.path()",
+            query       => $request.query,
+            fields      => $request.form,
+            token       => $header || $request.cookie('__Host-tc'),
             keeps-token => ?$header,
-            frontend    => $request.parameter('HTTP_X_FRONTEND_TOKEN'),
-            site        => $request.parameter('HTTP_SEC_FETCH_SITE'),
-            mode        => $request.parameter('HTTP_SEC_FETCH_MODE'),
+            frontend    => $request.header('X-Frontend-Token') // '',
+            site        => $request.header('Sec-Fetch-Site') // '',
+            mode        => $request.header('Sec-Fetch-Mode') // '',
         )
     }
-}
-
-sub fields-of(Str $text) {
-    $text.split('&', :skip-empty).map: {
-        my ($name, $value) = .split('=', 2).map({ decoded($_) });
-        $name => $value // ''
-    }
-}
-
-#| Percent-encoding stands for bytes: hence one character for each byte, and UTF-8 only at the end.
-sub decoded(Str $text --> Str) {
-    my $spaced = $text.subst('+', ' ', :g);
-    return $spaced unless $spaced.contains('%');
-    $spaced.subst(/ '%' (<xdigit> ** 2) /, { chr :16(~$0) }, :g).encode('latin-1').decode('utf8-c8')
 }
 
 #| Serves until mod_fcgid ends the process. Each function gets the visit:
@@ -80,9 +66,9 @@ sub decoded(Str $text --> Str) {
 #|   api     returns what is sent as JSON
 #| TokenCache::Unavailable is answered 503: nobody knows. Anything else that is thrown is 500.
 sub serve-feedback(:&page!, :&picture!, :&api!) is export {
-    serve -> $request {
+    serve :max-body(MAX-BODY), -> $request {
         my $visit = Visit.of($request);
-        $request.send: encoded(handed-on($visit, response-to($visit, &page, &picture, &api)))
+        headed(handed-on($visit, response-to($visit, &page, &picture, &api)))
     }
 }
 
@@ -135,8 +121,6 @@ sub filled(Str $name, %values) {
     %pages{$name}.map(-> $text, $place = Str { $text ~ escaped($place.defined ?? %values{$place} // '' !! '') }).join
 }
 
-sub escaped(Str $text) { $text.subst(/ <[&<>"']> /, { "&#{.ord};" }, :g) }
-
 #| A flat object of strings; an undefined value is null.
 sub json(%fields) {
     my @members = %fields.sort.map: { json-string(.key) ~ ':' ~ (.value.defined ?? json-string(~.value) !! 'null') };
@@ -147,12 +131,12 @@ sub json-string(Str $text) {
     '"' ~ $text.subst(/ <["\\] + :Cc> /, { .NFC.map({ sprintf '\\u%04x', $_ }).join }, :g) ~ '"'
 }
 
-sub encoded(%response --> Blob) {
-    my @headers = "Status: {%response<status> // 200}", "Content-Type: %response<type>", 'Cache-Control: no-store',
+sub headed(%response) {
+    my %headers = Content-Type => %response<type>, Cache-Control => 'no-store',
         # Which of the processes it was.
-        "X-Worker: $*PID";
-    @headers.push: 'Retry-After: 1' if %response<retry>;
-    @headers.push: "Location: $_" with %response<location>;
-    @headers.push: "Set-Cookie: $_" with %response<set-cookie>;
-    (@headers.join("\r\n") ~ "\r\n\r\n" ~ %response<body>).encode('utf8-c8')
+        X-Worker => $*PID;
+    %headers<Retry-After> = 1 if %response<retry>;
+    %headers<Location>   = $_ with %response<location>;
+    %headers<Set-Cookie> = $_ with %response<set-cookie>;
+    %( status => %response<status> // 200, :%headers, body => %response<body> )
 }
