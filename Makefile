@@ -31,17 +31,13 @@ RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils iproute2
 # What the examples are written in, and the web server of the FastCGI test.
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
-                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis
-# The PHP package: its tests, and the servers of its small site.
-PHP_PACKAGES   = redis-server python3 util-linux php-cli php-cgi php-fpm nginx apache2 libapache2-mod-fcgid phpunit composer \
-                 php-nyholm-psr7
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis \
                  php-nrk-predis ruby-redis libredis-fast-perl libhiredis-dev gcc lua5.1 lua-redis python3-aioredis \
                  golang-go golang-github-gomodule-redigo-dev
+# The PHP package: its tests, and the servers of its small site.
+PHP_PACKAGES   = redis-server python3 util-linux php-cli php-cgi php-fpm nginx apache2 libapache2-mod-fcgid phpunit composer \
+                 php-nyholm-psr7
 CLIENT_PACKAGES = redis-server python3 python3-venv
-# memcached is one of the peers of the comparison.
-# Proxies in front of a site, and what watches a daemon.
-# What makes and judges the Debian packages.
 RAKU_PACKAGES  = redis-server python3 perl rakudo libfcgi0ldbl nginx
 DEB_PACKAGES   = debhelper dpkg-dev fakeroot lintian
 IMAGE_PACKAGES = buildah
@@ -52,6 +48,7 @@ HTTP_PACKAGES  = redis-server python3 nginx haproxy caddy prometheus prometheus-
 BROWSER_PACKAGES = redis-server python3 python3-venv nginx openssl chromium chromium-driver
 NODE_PACKAGES  = redis-server nodejs node-express node-typescript
 PERL_PACKAGES  = redis-server perl libplack-perl starman libcgi-fast-perl libfcgi-perl nginx
+# memcached is one of the peers of the comparison.
 BENCH_PACKAGES = redis-server memcached
 # For systemd-analyze, which looks at the units.
 LINT_PACKAGES  = systemd
@@ -64,20 +61,15 @@ FORMATTED  = Package.swift Sources Tests examples/swift/Package.swift examples/s
 RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
-.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http test-browser build lint format
-.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-web test-http build lint format
-.PHONY: test-clients test-python test-php php-unit bench-php client-packages php-packages
-.PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
-.PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
-.PHONY: image test-image image-packages image-test-packages
-.PHONY: deb test-deb deb-packages test-packages http-packages browser-packages web-packages bench-packages lint-packages swift-examples
-.PHONY: test-node test-perl node-packages perl-packages
-.PHONY: deb test-deb deb-packages test-packages http-packages web-packages bench-packages lint-packages swift-examples
-.PHONY: help run test test-variants test-topologies test-topologies-short test-servers simulate test-long test-asan test-systemd test-examples test-raku test-web test-http build lint format
-.PHONY: test-clients test-python client-packages
-.PHONY: bench bench-guests bench-scale bench-client bench-tls bench-http bench-index docs
-.PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe install uninstall clean build-packages run-packages
-.PHONY: deb test-deb deb-packages test-packages http-packages web-packages raku-packages bench-packages lint-packages swift-examples
+.PHONY: help run build lint format docs install uninstall clean
+.PHONY: test test-variants test-topologies test-topologies-short test-servers test-long test-asan test-systemd test-examples
+.PHONY: test-web test-http test-browser test-clients test-python test-php test-image test-deb test-node test-perl test-raku
+.PHONY: php-unit simulate
+.PHONY: bench-php bench bench-guests bench-scale bench-client bench-tls bench-http bench-index
+.PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe
+.PHONY: deb image swift-examples
+.PHONY: client-packages php-packages build-packages run-packages image-packages image-test-packages deb-packages test-packages
+.PHONY: http-packages browser-packages web-packages bench-packages lint-packages node-packages perl-packages raku-packages
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
@@ -198,11 +190,9 @@ test-examples: web-packages build swift-examples
 	PROGRAMS=$(abspath $(RELEASEDIR)) examples/cluster/run check
 
 # The tests of each package by themselves; then one browser before the sites of all, and sites with one mistake each.
-CLIENT_TESTS = test-python php-unit
-CLIENT_TESTS = test-python test-node test-perl
+CLIENT_TESTS = test-python php-unit test-node test-perl test-raku
 # Debian's Express, also for a Node from elsewhere.
 test-clients test-node: export NODE_PATH = /usr/share/nodejs
-CLIENT_TESTS = test-python test-raku
 test-clients: $(CLIENT_TESTS) client-packages build
 	clients/conformance/test_suite.py --bin $(abspath $(RELEASEDIR))
 	PATH=$(CURDIR)/tmp/clients-python/bin:$$PATH clients/conformance/run --bin $(abspath $(RELEASEDIR)) --requests $(CLIENT_REQUESTS)
