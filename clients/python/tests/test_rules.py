@@ -213,6 +213,22 @@ class RequestTests(unittest.TestCase):
         self.assertEqual(Request("POST", fetch_site="same-site", origin="https://pay.example").site, "same-site")
         self.assertIsNone(Request("GET").site)
 
+    def test_origin_is_told_to_the_daemon_where_no_cookie_came_only(self):
+        class Asked(Exception):
+            pass
+
+        class Recorder:
+            def ask(self, command):
+                raise Asked(command)
+
+        def asked(cookie):
+            request = Request("POST", cookie=cookie, host="10.0.0.7", origin="https://shop.example")
+            with self.assertRaises(Asked) as caught:
+                Session(Recorder(), request).visit()
+            return str(caught.exception.args[0])
+        self.assertIn("cross-site", asked(""))
+        self.assertNotIn("cross-site", asked(f"__Host-tc={TOKEN}"))
+
     def test_what_visitors_send_does_not_become_the_daemon_s_protocol_error(self):
         long = "x" * 200_000
         for command in (commands.visit(long, check=long, site=long, mode=long), commands.captcha_verify(long, long),

@@ -148,12 +148,19 @@ class _Visitor:
         """A call of a page for programs, whose cookie some other site's page made the browser send."""
         return self.request.api and self.request.changes and self.request.site not in (None, "same-origin", "none")
 
+    @property
+    def _site(self) -> Optional[str]:
+        """What the daemon is told of the request's origin. Origin counts where no cookie came, as with a form that another site
+        sent: a new cookie would go over the one that the browser held back. With a cookie it could do harm: some proxies change
+        Host, and the CSRF token speaks for the form."""
+        return self.request.fetch_site or (None if self._received else self.request.site)
+
     def _visit(self, fields: Tuple[str, ...], all_data: bool) -> Command:
         request = self.request
         data = () if all_data else fields or None
         if request.api:
-            return commands.validate(self._token, subject=True, site=request.site, mode=request.fetch_mode, data=data)
-        return commands.visit(self._token, site=request.site, mode=request.fetch_mode, post=request.changes,
+            return commands.validate(self._token, subject=True, site=self._site, mode=request.fetch_mode, data=data)
+        return commands.visit(self._token, site=self._site, mode=request.fetch_mode, post=request.changes,
                               csrf=True, form=self.form, data=data)
 
     def _visited(self, reply: Dict[str, Any]) -> None:
@@ -215,7 +222,7 @@ class _Visitor:
         return self.user
 
     def _check(self, csrf: str) -> Command:
-        return commands.csrf_verify(self._token, csrf, self.form, site=self.request.site)
+        return commands.csrf_verify(self._token, csrf, self.form, site=self._site)
 
     def _everywhere(self, keep_this: bool) -> Command:
         user = self._must_be_user()
@@ -247,7 +254,7 @@ class _Visitor:
     def _login_within(self, duration: Duration) -> Command:
         # The cookie that came, not its successor: that would be confirmed before the browser has it.
         token = self._received if sid_of(self._received) == self.sid and not self._is_fresh else self._token
-        return commands.validate(token, subject=True, login_within=duration, site=self.request.site,
+        return commands.validate(token, subject=True, login_within=duration, site=self._site,
                                  mode=self.request.fetch_mode)
 
     def _captcha(self, reply: Dict[str, Any]) -> Captcha:
