@@ -31,16 +31,6 @@ enum ProcessAccounting {
         text.split(whereSeparator: \.isWhitespace).first.flatMap { Double($0) }.map { $0 / 1e9 }
     }
 
-    /// Puts this process's session, so the servers that it starts, too, before others of the machine, where that is allowed:
-    /// the kernel shares cores out among sessions.
-    ///
-    /// Source: sched(7), the autogroup feature.
-    static func goFirst() {
-        guard let file = fopen("/proc/self/autogroup", "we") else { return }
-        defer { fclose(file) }
-        fputs("-20", file)
-    }
-
     private static func tickedSeconds(of process: Int32) -> Double? {
         guard let text = readFile("/proc/\(process)/stat") else { return nil }
         return parseCPUSeconds(text, ticksPerSecond: Double(sysconf(Int32(_SC_CLK_TCK))))

@@ -19,7 +19,6 @@ public final class TestBed {
         folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         self.programs = programs
         self.cores = cores
-        ProcessAccounting.goFirst()
     }
 
     deinit { end() }
