@@ -114,7 +114,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .lateScriptChangesNothing: 69
         case .touchNeverCreates: 189
         case .loginIsRemembered: 78
-        case .conditionIsHeld: 27
+        case .conditionIsHeld: 3
         case .unknownFateIsLeft, .endOfEveryoneIsTold, .toldChangeMarksReads, .toldChangeReachesGuests: 23
         case .flushIsTold: 61
         case .silentFeedIsNoProof: 489
@@ -124,7 +124,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .armingDropsAll: 714
         case .majorityLeads: 35
         case .majorityConfirms, .allReplicasConfirm: 141
-        case .successionDropsAll: 202
+        case .successionDropsAll: 999
         case .silentIsLost: 535
         case .acknowledgedIsRepeatedInClusters: 59
         case .newOwnerDropsEntries: 5
