@@ -53,6 +53,8 @@ struct ClientSubscriptionTests {
             let ends = try Ends(form, world.daemon)
             try ends.add(sids)
             ends.remove([sids[4]])
+            // It is told of by itself: a session that ends before the daemon heard of it is told of rightly.
+            _ = try eventually("one is left") { try world.daemon.figure("subscriptions") == 4 ? true : nil }
 
             _ = try far.fields("TOKEN.REVOKE", tokens[4])
             _ = try far.fields("TOKEN.REVOKE", tokens[0])
