@@ -89,7 +89,6 @@ help:
 	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
 	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there; so test-node, test-perl'
 	@echo 'make test-raku  the package for Raku alone: installed afresh, tested from there'
-	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there'
 	@echo 'make build      release binaries in $(RELEASEDIR)'
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'

@@ -176,7 +176,7 @@ extension TokenService {
 
     /// Where a session is, if what is here of it may be believed.
     @inline(__always)
-    private func entry(
+    func entry(
         _ sid: SessionID, at arrival: MonotonicInstant, _ found: inout Found
     ) -> UnsafeMutablePointer<NearCacheEntry>? {
         guard let sessions, sessions.isFresh(sid, at: arrival), let now = store.clock(at: arrival),

@@ -17,9 +17,9 @@ extension TokenService {
     func current(
         _ token: SessionToken, _ signals: Signals, at instant: MonotonicInstant
     ) -> UnsafePointer<NearCacheEntry>? {
-        guard let sessions, sessions.isFresh(token.sid, at: instant), let now = store.clock(at: instant),
-            let entry = sessions.entry(token.sid), entry.pointee.isCurrent(token.verifier),
-            now < entry.pointee.expireAt
+        var found = Found()
+        guard let entry = entry(token.sid, at: instant, &found), entry.pointee.isCurrent(token.verifier),
+            found.now < entry.pointee.expireAt
         else { return nil }
         if let details = entry.pointee.details, details.isBound, matching(details.bindings, signals) == nil {
             return nil

@@ -32,7 +32,7 @@ struct RequestShape: Sendable {
     func isRepeated(at bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count >= length, let base = bytes.baseAddress else { return false }
         var difference: UInt64 = 0
-        for index in 0..<4 {
+        for index in 0..<Self.wordCount {
             difference |= (base.loadUnaligned(fromByteOffset: index &* 8, as: UInt64.self) ^ head[index]) & mask[index]
         }
         return difference == 0

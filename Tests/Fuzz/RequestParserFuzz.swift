@@ -15,7 +15,7 @@ private struct Outcome: Equatable {
 /// Small enough for the fuzzer to reach them.
 private let limits = ProtocolLimits(maxLine: 64, maxElements: 8, maxBulk: 64)
 
-/// Parses `stream` in pieces of the sizes that `pieces` gives out; each call gets a copy of exactly the right size.
+/// Parses `stream` in pieces of the sizes that `pieces` gives out; each call gets a copy.
 private func parse(_ stream: UnsafeRawBufferPointer, pieces: () -> Int) -> Outcome {
     var parser = RequestParser(limits: limits)
     var outcome = Outcome()
@@ -25,9 +25,11 @@ private func parse(_ stream: UnsafeRawBufferPointer, pieces: () -> Int) -> Outco
         end = min(end + max(pieces(), 1), stream.count)
         var isWaiting = false
         while !isWaiting, start < end {
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: end - start, alignment: 1)
-            defer { copy.deallocate() }
-            copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: stream[start..<end]))
+            let (copy, other) = (copied(stream[start..<end]), copied(stream[start..<end]))
+            defer {
+                copy.deallocate()
+                other.deallocate()
+            }
             switch parser.parse(copy) {
             case .incomplete:
                 if parser.minimumLength <= copy.count || !parser.isMidRequest { abort() }
@@ -43,13 +45,12 @@ private func parse(_ stream: UnsafeRawBufferPointer, pieces: () -> Int) -> Outco
                     outcome.add(UInt64(argument.count))
                     for byte in copy[argument] { outcome.add(UInt64(byte)) }
                 }
-                if let first = parser.arguments.first {
-                    outcome.add(look(copy, first, parser.arguments.dropFirst().first))
-                }
+                let name = look(copy, parser.arguments)
+                outcome.add(name.map { UInt64($0.index) } ?? 255)
                 // A request that repeats the shape of the one before is read as a parser reads it that knows of none.
                 var anew = RequestParser(limits: limits)
-                if anew.parse(copy) != .request(length: length) || anew.arguments != parser.arguments { abort() }
-                checkNote(copy, &parser)
+                if anew.parse(other) != .request(length: length) || anew.arguments != parser.arguments { abort() }
+                checkNote(name, &parser)
                 start += length
             }
         }
@@ -58,20 +59,23 @@ private func parse(_ stream: UnsafeRawBufferPointer, pieces: () -> Int) -> Outco
     return outcome
 }
 
+/// Of exactly the right size. A parse changes what it reads: it takes the quotes and escapes out of an inline command.
+private func copied(_ bytes: Slice<UnsafeRawBufferPointer>) -> UnsafeMutableRawBufferPointer {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+    copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes))
+    return copy
+}
+
 private let names = NameTable(["TOKEN.VALIDATE", "TOKEN.GET", "CSRF.ISSUE", "PING"])
 
-/// The name that the arguments are, or 255: the lookup reads a peer's bytes too.
-private func look(_ bytes: UnsafeMutableRawBufferPointer, _ first: Range<Int>, _ second: Range<Int>?) -> UInt64 {
-    let name = UnsafeRawBufferPointer(rebasing: bytes[first])
-    let other = second.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
-    return names.lookup(first: name, second: other).map { UInt64($0.index) } ?? 255
+/// The name that the arguments are: the lookup reads a peer's bytes too.
+private func look(_ bytes: UnsafeMutableRawBufferPointer, _ arguments: [Range<Int>]) -> (index: Int, words: Int)? {
+    let words = arguments.prefix(2).map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
+    return words.first.flatMap { names.lookup(first: $0, second: words.dropFirst().first) }
 }
 
 /// Notes the name that a request was found to have, as a server does; what was noted before must be that.
-private func checkNote(_ bytes: UnsafeMutableRawBufferPointer, _ parser: inout RequestParser) {
-    guard let first = parser.arguments.first else { return }
-    let second = parser.arguments.dropFirst().first.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
-    let found = names.lookup(first: UnsafeRawBufferPointer(rebasing: bytes[first]), second: second)
+private func checkNote(_ found: (index: Int, words: Int)?, _ parser: inout RequestParser) {
     let note = found.map { $0.words < parser.arguments.count ? UInt16($0.index + 1) : 0 } ?? 0
     if parser.note != 0, parser.note != note { abort() }
     parser.note = note

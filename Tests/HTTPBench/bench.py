@@ -39,12 +39,19 @@ http {{
 """
 
 
+def wrk_command(port, path, token, seconds):
+    return ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"Cookie: __Host-tc={token}",
+            f"http://127.0.0.1:{port}{path}"]
+
+
+def has_errors(output):
+    """Whether wrk tells of a refusal, or of a connection that broke."""
+    return "Non-2xx" in output or "Socket errors" in output
+
+
 def wrk(port, path, token, seconds):
-    done = subprocess.run([
-        "taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"Cookie: __Host-tc={token}",
-        f"http://127.0.0.1:{port}{path}",
-    ], capture_output=True, text=True, check=True)
-    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+    done = subprocess.run(wrk_command(port, path, token, seconds), capture_output=True, text=True, check=True)
+    if has_errors(done.stdout):
         raise staging.Failed(f"wrk: {done.stdout}")
     return float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])
 

@@ -18,6 +18,7 @@ import sys
 
 here = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parents[1] / "examples/testing"))
+import bench  # noqa: E402
 import stage as staging  # noqa: E402
 
 IDLE_BAR_BYTES = 64 * 2**20 // 10_000
@@ -49,14 +50,13 @@ class Daemon:
         commands = {
             "resp": ["taskset", "-c", "1", f"{self.stage.programs}/tokencache-load", "--socket", self.stage.socket, "validate",
                      "--sessions", "100", "--no-pin", "--quiet", "--json", "-d", f"{seconds}s", "--warm-up", "200ms"],
-            "http": ["taskset", "-c", "1", "wrk", "-t1", "-c32", f"-d{seconds}s", "-H", f"Cookie: __Host-tc={self.token}",
-                     f"http://127.0.0.1:{self.http}/auth"],
+            "http": bench.wrk_command(self.http, "/auth", self.token, seconds),
         }
         before, cpu = self.counts(), self.cpu()
         running = [subprocess.Popen(commands[kind], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for kind in kinds]
         for process in running:
             output = process.communicate(timeout=seconds + 60)[0]
-            if process.returncode or "Non-2xx" in output or "Socket errors" in output:
+            if process.returncode or bench.has_errors(output):
                 raise staging.Failed(f"the load failed: {output}")
         cpu, after = self.cpu() - cpu, self.counts()
         return cpu, after[0] - before[0], after[1] - before[1]

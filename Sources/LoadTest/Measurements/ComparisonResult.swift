@@ -58,16 +58,13 @@ public struct FigureResult: Codable, Sendable {
 public struct MixedTail: Codable, Sendable {
     public var p90: Double
     public var p99: Double
+}
 
+extension MixedTail {
     /// Nil where one of them was not measured.
     init?(_ hits: LatencySummary?, alone: LatencySummary?) {
         guard let hits, let alone, alone.p90 > 0, alone.p99 > 0 else { return nil }
         self.init(p90: hits.p90 / alone.p90, p99: hits.p99 / alone.p99)
-    }
-
-    init(p90: Double, p99: Double) {
-        self.p90 = p90
-        self.p99 = p99
     }
 }
 

@@ -11,17 +11,9 @@ enum ProcessAccounting {
     }
 
     private static func scheduledSeconds(of process: Int32) -> Double? {
-        guard let folder = opendir("/proc/\(process)/task") else { return nil }
-        defer { closedir(folder) }
-        var sum = 0.0
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard let thread = Int32(name), let text = readFile("/proc/\(process)/task/\(thread)/schedstat") else {
-                continue
-            }
-            sum += parseScheduledSeconds(text) ?? 0
+        let tasks = "/proc/\(process)/task"
+        let sum = names(in: tasks).reduce(0) { sum, thread in
+            sum + (readFile("\(tasks)/\(thread)/schedstat").flatMap(parseScheduledSeconds) ?? 0)
         }
         // None counted: the kernel was built or started without.
         return sum > 0 ? sum : nil
@@ -51,6 +43,18 @@ enum ProcessAccounting {
         guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
         return pages * sysconf(Int32(_SC_PAGESIZE))
     }
+}
+
+/// What is in a folder; nothing if it cannot be read.
+func names(in folder: String) -> [String] {
+    guard let handle = opendir(folder) else { return [] }
+    defer { closedir(handle) }
+    var names: [String] = []
+    while let entry = readdir(handle) {
+        names.append(
+            withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
+    }
+    return names.filter { $0 != "." && $0 != ".." }
 }
 
 /// The text of a small file; nil if it cannot be read.

@@ -28,14 +28,7 @@ public final class TestBed {
         // The daemon before the Redis behind it: it drains.
         for server in servers.reversed() { server.end() }
         servers = []
-        guard let handle = opendir(folder) else { return }
-        while let entry = readdir(handle) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { unlink("\(folder)/\(name)") }
-        }
-        closedir(handle)
+        for name in names(in: folder) { unlink("\(folder)/\(name)") }
         rmdir(folder)
     }
 

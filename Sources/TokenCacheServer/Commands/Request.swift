@@ -28,12 +28,9 @@ struct Request {
 struct CommandName {
     let index: UInt8
     let words: UInt8
+}
 
-    init(index: UInt8, words: UInt8) {
-        self.index = index
-        self.words = words
-    }
-
+extension CommandName {
     /// Nil where nothing was noted.
     @inline(__always)
     init?(note: UInt16) {

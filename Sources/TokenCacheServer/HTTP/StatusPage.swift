@@ -35,7 +35,7 @@ extension HTTPSite {
         return JSONValue.object([
             ("version", .text(Product.version)),
             ("time", .number(HostClock.now().sinceEpoch / 1_000)),
-            ("uptime", .number(environment.startedAt.duration(to: .now()).components.seconds)),
+            ("uptime", .number(Self.age(environment.startedAt))),
             ("ready", .flag(unreadiness == nil)),
             ("problems", .list(problems(source).map(\.json))),
             ("faults", .list(lastFaults)),
@@ -68,10 +68,7 @@ extension HTTPSite {
             ),
             (
                 "tokens",
-                .object(
-                    Figure.all.filter { "\($0.name)".hasPrefix("tokens_validated_") }.map { figure in
-                        (String("\(figure.name)".dropFirst(17)), .literal(figure.read(source).text))
-                    })
+                .object(FigureGroup.verdicts.members.map { ($0, .literal($1.read(source).text)) })
             ),
             (
                 "connections",

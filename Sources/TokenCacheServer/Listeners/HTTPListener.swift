@@ -37,10 +37,11 @@ final class HTTPListener: ListenerProtocol {
     }
 
     func text(of refusal: ClientRefusal) -> String {
-        let isDenied = refusal == .denied
-        let status = isDenied ? "403 Forbidden" : "503 Service Unavailable\r\nRetry-After: 1"
-        return "HTTP/1.1 \(status)\r\nDate: \(String(decoding: date, as: UTF8.self))\r\nContent-Length: 0\r\n"
-            + "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        var writer = HTTPResponseWriter(capacity: 256)
+        writer.begin(refusal == .denied ? .forbidden : .unavailable, HTTPExchange(), date: date)
+        if refusal != .denied { writer.field("Retry-After", 1) }
+        writer.end()
+        return writer.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Now, as an HTTP date: made once a second.

@@ -112,19 +112,18 @@ struct MetricsText {
 
     /// Figures under a name of their own each; those of a group are one family, with a label.
     private mutating func figures(_ source: Figure.Source) {
-        var grouped = [[Sample]](repeating: [], count: FigureGroup.all.count)
-        for figure in Figure.all where figure.isMetric {
-            guard let value = figure.metricValue(figure.read(source)) else { continue }
-            if let (index, label) = figure.group {
-                let name = FigureGroup.all[index].label
-                grouped[index].append(Sample(labels: [(name, label)], value: value))
-            } else {
-                family(
-                    figure.metricName, figure.kind == .counter ? .counter : .gauge, "\(figure.help)",
-                    [Sample(value: value)])
-            }
+        let read = { (figure: Figure) in figure.metricValue(figure.read(source)) }
+        for figure in Figure.all where figure.isMetric && !FigureGroup.all.contains(where: { $0.member(figure) != nil })
+        {
+            guard let value = read(figure) else { continue }
+            family(
+                figure.metricName, figure.kind == .counter ? .counter : .gauge, "\(figure.help)", [Sample(value: value)]
+            )
         }
-        for (group, samples) in zip(FigureGroup.all, grouped) {
+        for group in FigureGroup.all {
+            let samples = group.members.compactMap { member, figure in
+                read(figure).map { Sample(labels: [(group.label, member)], value: $0) }
+            }
             family("tokencached_\(group.name)_total", .counter, "\(group.help)", samples)
         }
     }
@@ -219,10 +218,11 @@ struct FigureGroup: Sendable {
     let label: StaticString
     let help: StaticString
 
+    static let verdicts = FigureGroup(
+        prefix: "tokens_validated_", name: "tokens_validated", label: "status",
+        help: "tokens that were judged, by status")
     static let all = [
-        FigureGroup(
-            prefix: "tokens_validated_", name: "tokens_validated", label: "status",
-            help: "tokens that were judged, by status"),
+        verdicts,
         FigureGroup(
             prefix: "sessions_ended_by_", name: "sessions_ended", label: "reason",
             help: "sessions that this daemon ended, by reason"),
@@ -230,6 +230,17 @@ struct FigureGroup: Sendable {
             prefix: "near_cache_dropped_by_", name: "near_cache_dropped", label: "cause",
             help: "sessions that left the near cache, by cause"),
     ]
+
+    /// What a figure is called in the group; nil where it is in none or in another.
+    func member(_ figure: Figure) -> String? {
+        let name = "\(figure.name)"
+        return name.hasPrefix("\(prefix)") ? String(name.dropFirst(prefix.utf8CodeUnitCount)) : nil
+    }
+
+    /// Its figures, in INFO's order.
+    var members: [(name: String, figure: Figure)] {
+        Figure.all.compactMap { figure in member(figure).map { ($0, figure) } }
+    }
 }
 
 /// What is told of each Redis server.
@@ -274,13 +285,6 @@ struct NodeMetric: Sendable {
 }
 
 extension Figure {
-    /// The place of its group in `FigureGroup.all`, and its label there; nil for most.
-    var group: (index: Int, label: String)? {
-        let name = "\(name)"
-        guard let index = FigureGroup.all.firstIndex(where: { name.hasPrefix("\($0.prefix)") }) else { return nil }
-        return (index, String(name.dropFirst("\(FigureGroup.all[index].prefix)".count)))
-    }
-
     /// Whether Prometheus is told of it: words are not, nor what is there for Redis's tools or told of each server.
     var isMetric: Bool { kind != .text && !isForInfoOnly }
 

@@ -7,14 +7,7 @@ const { once } = require("node:events");
 const fs = require("node:fs");
 const path = require("node:path");
 const { test } = require("node:test");
-const { Browser, serve, startDaemon } = require("./support.js");
-
-let hasExpress = true;
-try {
-  require.resolve("express");
-} catch {
-  hasExpress = false;
-}
+const { Browser, hasExpress, serve, startDaemon } = require("./support.js");
 
 test("ten lines are a site with a login", { skip: hasExpress ? false : "Express is not installed" }, async () => {
   const root = path.join(__dirname, "..");

@@ -12,6 +12,14 @@ const { Client } = require("tokencache");
 
 const PROGRAMS = process.env.PROGRAMS ?? path.resolve(__dirname, "../../../.build/release");
 
+// Where there is no Express the rest is tested; `make test-node` has it.
+let hasExpress = true;
+try {
+  require.resolve("express");
+} catch {
+  hasExpress = false;
+}
+
 // A daemon on an embedded Redis: { socket, stop(), start() }. `stop` and `start` again keep its data.
 async function startDaemon(...settings) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "tokencache-node-"));
@@ -173,4 +181,4 @@ class Browser {
   }
 }
 
-module.exports = { Browser, PROGRAMS, resp, serve, startDaemon, startScripted };
+module.exports = { Browser, PROGRAMS, hasExpress, resp, serve, startDaemon, startScripted };

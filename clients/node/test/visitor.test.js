@@ -6,15 +6,7 @@ const assert = require("node:assert/strict");
 const { after, before, describe, test } = require("node:test");
 const { Client, MemoryClient, sessions } = require("tokencache");
 const { onExpress, plain } = require("../site/listeners.js");
-const { Browser, serve, startDaemon } = require("./support.js");
-
-let hasExpress = true;
-try {
-  require.resolve("express");
-} catch {
-  // Where there is no Express the rest is tested; `make test-node` has it.
-  hasExpress = false;
-}
+const { Browser, hasExpress, serve, startDaemon } = require("./support.js");
 
 const backends = { "a daemon": () => startDaemon(), "the stand-in": () => ({ end() {} }) };
 
