@@ -16,13 +16,40 @@ public struct ProbeReport: Sendable {
     public var remedy: String { fault.map { KnownFault.remedy(for: $0.reason) } ?? "" }
 }
 
-/// PROBE: everything that sessions need of Redis, done for real with a session of nobody, which lives for ten seconds.
+/// PROBE: everything that sessions need of Redis, done for real with a session of nobody, which lives for ten seconds; in a
+/// cluster at each master, as each has users, a disk and a memory of its own.
 extension TokenService {
     /// How long the keys of a trial live.
     static let probeLifetime: Milliseconds = 10_000
+    /// Names that are drawn for a key of a certain master. One that has some of the 16,384 slots gets one of them.
+    private static let mostDraws = 10_000
 
     /// - Parameter done: called once, from the loop. What failed is in the report.
     public func probe(_ done: @escaping (ProbeReport) -> Void) {
+        let servers = store.router.servers
+        guard !servers.isEmpty else {
+            let report = ProbeReport(fault: store.outage, took: .zero, health: RedisHealth())
+            return store.later { done(report) }
+        }
+        // Side by side: where several are silent, one time-out is enough.
+        var reports = [ProbeReport?](repeating: nil, count: servers.count)
+        for (number, server) in servers.enumerated() {
+            probe(server, number) { report in
+                reports[number] = report
+                let all = reports.compactMap { $0 }
+                guard all.count == servers.count else { return }
+                let faults = zip(servers, all).compactMap { server, report in
+                    report.fault.map { servers.count > 1 ? $0.at(server.endpoint) : $0 }
+                }
+                done(
+                    ProbeReport(
+                        fault: faults.first, took: all.map(\.took).max() ?? .zero, health: .worst(of: all.map(\.health))
+                    ))
+            }
+        }
+    }
+
+    private func probe(_ server: RedisNode, _ number: Int, _ done: @escaping (ProbeReport) -> Void) {
         let start = store.instant
         let finish = { [self] (fault: Unavailable?) in
             let took = start.duration(to: store.instant)
@@ -30,30 +57,61 @@ extension TokenService {
             if let fault, fault.isSilence {
                 return done(ProbeReport(fault: fault, took: took, health: RedisHealth()))
             }
-            store.askHealth { done(ProbeReport(fault: fault, took: took, health: $0)) }
+            server.askHealth { done(ProbeReport(fault: fault, took: took, health: $0)) }
         }
         do {
-            let now = try now()
-            let sid: SessionID = try randomBytes()
+            let now = try server.serverTime ?? now()
             let verifier: Verifier = try randomBytes()
-            let captcha: CaptchaID = try randomBytes()
+            let keys = store.keys
+            let sid = try draw(for: server, key: keys.session) { try randomBytes() }
+            let captcha = try draw(for: server, key: keys.captcha) { try randomBytes() }
+            let isCluster = store.isCluster
+            let index = try draw(for: server, key: { keys.index($0, isCluster: isCluster).first ?? [] }) {
+                let subject: SessionID = try randomBytes()
+                return try SubjectIndex(subject: subject.bytes, crypto: crypto)
+            }
             let trial = ProbeTrial(
-                store: store, sid: sid,
+                store: store, server: server, number: number, sid: sid,
                 record: SessionRecord(
                     token: try crypto.digest(verifier), subject: [], idle: Self.probeLifetime,
                     absolute: Self.probeLifetime, now: now),
-                index: try SubjectIndex(subject: sid.bytes, crypto: crypto), captcha: captcha, nonce: try randomBytes())
+                index: index, captcha: captcha, nonce: try randomBytes())
             trial.run(finish)
         } catch {
             let fault = Unavailable(error)
             store.later { finish(fault) }
         }
     }
+
+    /// A random name whose key a server has. Where it has next to no slots, maybe one of another's.
+    private func draw<Name>(
+        for server: RedisNode, key: (Name) -> [UInt8], _ make: () throws -> Name
+    ) throws -> Name {
+        var name = try make()
+        var draws = 1
+        while draws < Self.mostDraws, store.router.node(of: key(name)) !== server {
+            name = try make()
+            draws += 1
+        }
+        return name
+    }
+}
+
+extension Unavailable {
+    /// The same, with the server that it is about.
+    fileprivate func at(_ endpoint: RedisEndpoint) -> Unavailable {
+        Unavailable(
+            reason: "\(reason); at the master \(endpoint)", isSilence: isSilence, isNoSession: isNoSession,
+            isUnacknowledged: isUnacknowledged)
+    }
 }
 
 /// The steps of a trial, one behind the other: one for each script and each command that sessions need.
 private struct ProbeTrial {
     let store: SessionStore
+    let server: RedisNode
+    /// Its place among all.
+    let number: Int
     let sid: SessionID
     let record: SessionRecord
     let index: SubjectIndex
@@ -125,9 +183,11 @@ private struct ProbeTrial {
 
     /// What only operators' commands and the janitor ask for.
     private func lookAround(_ done: @escaping (Result<Bool, Unavailable>) -> Void) {
-        store.readEpoch(at: store.router.first, isRequest: true) { [store] result, _ in
+        store.readEpoch(at: server, isRequest: true) { [store, number] result, _ in
             if case .failure(let fault) = result { return done(.failure(fault)) }
-            store.scan(ScanQuery(kind: .indexes, count: 1)) { done($0.map { _ in true }) }
+            // As a walk over all of them begins at this one.
+            let query = ScanQuery(kind: .indexes, cursor: decimal(Int64(number)), count: 1)
+            store.scan(query) { done($0.map { _ in true }) }
         }
     }
 

@@ -1,7 +1,7 @@
 /// What a server says of its disk and its memory, asked now; nil where it would not say.
 public struct RedisHealth: Equatable, Sendable {
-    /// What is left of its data after a crash.
-    public enum Persistence: String, Sendable {
+    /// What is left of its data after a crash; the worst comes last.
+    public enum Persistence: String, Sendable, CaseIterable {
         /// An append-only file.
         case aof
         /// Snapshots from time to time: what came after the last one is lost.
@@ -21,6 +21,23 @@ public struct RedisHealth: Equatable, Sendable {
     public var replicas: Int64?
 
     public init() {}
+
+    /// Of several servers what is worst: the least that is kept, a disk that fails, the memory that is fullest, and the most
+    /// replicas, of which each may be promoted.
+    public static func worst(of all: [RedisHealth]) -> RedisHealth {
+        var worst = all.max { $0.fullness < $1.fullness } ?? RedisHealth()
+        worst.persistence = Persistence.allCases.last { kind in all.contains { $0.persistence == kind } }
+        let disks = all.compactMap(\.isDiskFailing)
+        worst.isDiskFailing = disks.isEmpty ? nil : disks.contains(true)
+        worst.replicas = all.compactMap(\.replicas).max()
+        return worst
+    }
+
+    /// The share of its limit that is used; without a limit nothing is full.
+    private var fullness: (share: Double, used: Int64) {
+        guard let usedMemory, let maxMemory else { return (-1, 0) }
+        return (maxMemory > 0 ? Double(usedMemory) / Double(maxMemory) : 0, usedMemory)
+    }
 }
 
 /// What a server says of those that follow it.

@@ -188,9 +188,6 @@ final class SessionStore {
         }
     }
 
-    /// How the server is whose clock judges.
-    func askHealth(_ done: @escaping (RedisHealth) -> Void) { router.first.askHealth(done) }
-
     /// Runs a body in the next turn of the loop.
     func later(_ body: @escaping () -> Void) { scheduler.later(body) }
 

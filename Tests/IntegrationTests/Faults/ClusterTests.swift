@@ -112,6 +112,38 @@ struct ClusterTests {
         for member in site.members { #expect(try site.ask(member, ["ACL", "LOG"]) == []) }
     }
 
+    @Test(
+        "PROBE tries each master: what one of them denies is told with its name, and so is the worst of their figures")
+    func probe() throws {
+        try withCluster(daemons: 1) { _, site, daemons in
+            let client = try daemons[0].client()
+            #expect(try client.fields("PROBE").status == "ok")
+            let masters = try site.masters()
+            for (number, master) in masters.enumerated() {
+                for command in ["hset", "zadd", "zrange", "scan"] {
+                    _ = try site.ask(master, ["ACL", "SETUSER", "default", "-\(command)"])
+                    let probe = try client.fields("PROBE")
+                    #expect(probe.status == "failed", "without \(command) at \(number): \(probe)")
+                    #expect(
+                        probe.text("fault")?.hasSuffix("at the master 127.0.0.1:\(master.port)") == true, "\(probe)")
+                    #expect(probe.text("remedy")?.contains("redis-users.acl") == true, "\(probe)")
+                    _ = try site.ask(master, ["ACL", "SETUSER", "default", "+\(command)"])
+                }
+            }
+            // What is not kept at one is lost; the fullest is the first that is full.
+            #expect(try client.fields("PROBE").text("persistence") == "none")
+            for master in masters.dropFirst() { _ = try site.ask(master, ["CONFIG", "SET", "save", "3600 1"]) }
+            #expect(try client.fields("PROBE").text("persistence") == "none")
+            _ = try site.ask(masters[0], ["CONFIG", "SET", "save", "3600 1"])
+            #expect(try client.fields("PROBE").text("persistence") == "rdb")
+            for (master, limit) in zip(masters.reversed(), [1 << 30, 1 << 29]) {
+                _ = try site.ask(master, ["CONFIG", "SET", "maxmemory", "\(limit)"])
+                let probe = try client.fields("PROBE")
+                #expect(probe.status == "ok" && probe.integer("maxmemory") == limit, "\(probe)")
+            }
+        }
+    }
+
     @Test("INFO, status and doctor have a row for each master, and say which one is of no use and why")
     func rows() throws {
         try withCluster(daemons: 1) { stage, site, daemons in
