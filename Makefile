@@ -73,7 +73,7 @@ DOCS       = tmp/docs
 
 help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
-	@echo 'make test       unit, integration and simulated tests (installs what they need); seven minutes'
+	@echo 'make test       unit, integration and simulated tests (installs what they need); ten minutes'
 	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
 	@echo 'make test-topologies  the invariants before a cluster and before Sentinels, failovers and partitions of both: twenty minutes (PARTITION_RUNS=20: twenty of each)'
 	@echo 'make test-servers  Valkey 9 in the place of Redis, at redis.url and embedded; Redis 6 and others are refused: two minutes'

@@ -169,7 +169,7 @@ public final class Daemon {
                 self?.startAccepting()
             }
             sampleRates(parts.dispatcher)
-            if !httpSockets.isEmpty { every(RateHistory.interval) { parts.site.sampleRates() } }
+            if !httpSockets.isEmpty { every(RateHistory.interval) { parts.site.sample() } }
             if let marking = parts.marking { every(DaemonMarking.interval) { marking.write() } }
         } catch {
             let reason = (error as? KeyRingError)?.description(of: settings.keyring.file) ?? "\(error)"
@@ -303,14 +303,17 @@ public final class Daemon {
 
     /// Logs and cookies go by this host's clock, limits by Redis's.
     private func warnOfSkew() {
-        guard let skew = parts?.redis.router.first.clockSkew, skew.magnitude > Product.tolerableClockSkew.magnitude,
-            skewWarnings.admit() != nil
-        else { return }
-        logger.warning(
-            "this host's clock and Redis's differ",
-            metadata: [
-                "skew_ms": "\(skew)", "remedy": "run a time service (chrony, systemd-timesyncd) on both hosts",
-            ])
+        for node in parts?.redis.router.servers ?? [] {
+            guard let skew = node.clockSkew, skew.magnitude > Product.tolerableClockSkew.magnitude,
+                skewWarnings.admit() != nil
+            else { continue }
+            logger.warning(
+                "this host's clock and Redis's differ",
+                metadata: [
+                    "server": "\(node.endpoint)", "skew_ms": "\(skew)",
+                    "remedy": "run a time service (chrony, systemd-timesyncd) on both hosts",
+                ])
+        }
     }
 
     // MARK: End

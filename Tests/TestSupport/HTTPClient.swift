@@ -61,9 +61,15 @@ public final class HTTPClient: Sendable {
 
     public func send(_ text: String) throws { try send(Array(text.utf8)) }
 
-    public func send(_ bytes: [UInt8]) throws {
-        try wire.withLock { try $0.send(bytes, Deadline(in: limit)) }
+    /// - Parameters:
+    ///   - readingMeanwhile: whether answers that come are taken from the kernel while it sends.
+    ///   - limit: of the whole; nil: that of the client.
+    public func send(_ bytes: [UInt8], readingMeanwhile: Bool = true, limit: Duration? = nil) throws {
+        let deadline = Deadline(in: limit ?? self.limit)
+        try wire.withLock { try $0.send(bytes, deadline, readingMeanwhile: readingMeanwhile) }
     }
+
+    public func shrinkReceiveBuffer() { wire.withLock { $0.shrinkReceiveBuffer() } }
 
     public func endSending() { wire.withLock { $0.endSending() } }
 

@@ -234,6 +234,12 @@ public final class RedisRouter {
     /// Those that own keys, in an order that stays while they do.
     public var servers: [RedisNode] { cluster?.owners ?? [first] }
 
+    /// When every server was last known to be there; `.earliest` where one was not yet, and where slots have none.
+    public var answeredAt: MonotonicInstant {
+        guard cluster?.isWhole ?? true else { return .earliest }
+        return servers.map(\.beatAnsweredAt).min() ?? .earliest
+    }
+
     /// The slots of a server, as `0-5460 5462`; empty where there is one server.
     public func slotRanges(of node: RedisNode) -> String { slots(of: node).ranges }
 

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Logging
+internal import RedisLink
 internal import TokenCrypto
 internal import Tokens
 internal import UnixTime
@@ -352,6 +353,7 @@ extension TokenService {
     private func entered(_ entry: IndexEntry) {
         guard store.isCluster else { return }
         let again = IndexEntry(index: entry.index, sid: entry.sid, absoluteEnd: entry.absoluteEnd, login: .none)
+        ledger.entered.forget(answeredAt: store.router.answeredAt)
         ledger.entered.insert(again, slot: store.slot(of: entry.index), at: store.instant)
     }
 

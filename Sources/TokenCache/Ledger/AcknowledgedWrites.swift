@@ -5,9 +5,10 @@ internal import Tokens
 /// Ends, LOGINs and ROTATEs that this daemon acknowledged lately: a master that fails takes with it what its replicas have
 /// not yet, and the daemon that said "done" remembers.
 ///
-/// Of a session the last one counts. Bounded: past `capacity`, and past `maxBytes` of LOGINs' data, the oldest goes.
+/// Time counts while the servers answer: a failover may take as long as it likes. Of a session the last one counts. Bounded:
+/// past `capacity`, and past `maxBytes` of LOGINs' data, the oldest goes.
 struct AcknowledgedWrites {
-    /// Replicas that are used are never so far behind.
+    /// Replicas that are used are never so far behind when their master was last there.
     static let memory = Duration.seconds(60)
     static let capacity = 65_536
     static let maxBytes = 64 << 20
@@ -28,7 +29,6 @@ struct AcknowledgedWrites {
     mutating func insert(
         _ next: StoredSession, of sid: SessionID, data: DataChange, slot: Int = 0, at now: MonotonicInstant
     ) {
-        forget(before: now)
         let added = data.byteCount
         while order.count >= Self.capacity || (bytes + added > Self.maxBytes && !order.isEmpty) { removeFirst() }
         latest += 1
@@ -39,19 +39,19 @@ struct AcknowledgedWrites {
 
     /// In the order in which they were acknowledged.
     /// - Parameter isMeant: whether those of a slot are.
-    mutating func all(
-        at now: MonotonicInstant, where isMeant: (_ slot: Int) -> Bool = { _ in true }
+    func all(
+        where isMeant: (_ slot: Int) -> Bool = { _ in true }
     ) -> [(sid: SessionID, next: StoredSession, data: DataChange)] {
-        forget(before: now)
-        return order.compactMap { entry in
+        order.compactMap { entry in
             guard let write = writes[entry.sid], write.number == entry.number, isMeant(write.slot) else { return nil }
             return (entry.sid, write.next, write.data)
         }
     }
 
     /// Lets go of what is older than `memory`.
-    mutating func forget(before now: MonotonicInstant) {
-        while let first = order.first, first.at.duration(to: now) > Self.memory { removeFirst() }
+    /// - Parameter answeredAt: when every server was last known to be there.
+    mutating func forget(answeredAt: MonotonicInstant) {
+        while let first = order.first, first.at.duration(to: answeredAt) > Self.memory { removeFirst() }
     }
 
     private mutating func removeFirst() {

@@ -4,7 +4,7 @@ internal import EventLoop
 /// Sessions that this daemon entered lately into their subjects' indexes, in a cluster: there an index may be lost with its
 /// master while the session, on another one, is not, and nobody would find it.
 ///
-/// Bounded: past `capacity` the oldest goes.
+/// Kept as long as what was acknowledged is. Bounded: past `capacity` the oldest goes.
 struct EnteredSessions {
     static let capacity = 65_536
 
@@ -14,19 +14,20 @@ struct EnteredSessions {
 
     /// - Parameter slot: of the index's key.
     mutating func insert(_ entry: IndexEntry, slot: Int, at now: MonotonicInstant) {
-        forget(before: now)
         if order.count >= Self.capacity { order.removeFirst() }
         order.append((entry, slot, now))
     }
 
     /// In the order in which they were entered.
     /// - Parameter isMeant: whether those of a slot are.
-    mutating func all(at now: MonotonicInstant, where isMeant: (_ slot: Int) -> Bool) -> [IndexEntry] {
-        forget(before: now)
-        return order.filter { isMeant($0.slot) }.map(\.entry)
+    func all(where isMeant: (_ slot: Int) -> Bool) -> [IndexEntry] {
+        order.filter { isMeant($0.slot) }.map(\.entry)
     }
 
-    private mutating func forget(before now: MonotonicInstant) {
-        while let first = order.first, first.at.duration(to: now) > AcknowledgedWrites.memory { order.removeFirst() }
+    /// See `AcknowledgedWrites`.
+    mutating func forget(answeredAt: MonotonicInstant) {
+        while let first = order.first, first.at.duration(to: answeredAt) > AcknowledgedWrites.memory {
+            order.removeFirst()
+        }
     }
 }

@@ -1,12 +1,13 @@
 internal import DequeModule
 internal import EventLoop
 internal import Logging
+internal import RedisLink
 internal import Tokens
 
 extension TokenService {
     /// What this daemon would carry out once more on another master.
     public var acknowledgedWrites: (count: Int, bytes: Int) {
-        ledger.acknowledged.forget(before: store.instant)
+        ledger.acknowledged.forget(answeredAt: store.router.answeredAt)
         return (ledger.acknowledged.count, ledger.acknowledged.bytes)
     }
 }
@@ -41,19 +42,27 @@ final class Repetition {
     /// - Parameter isMeant: whether another master has what is of a slot.
     func begin(_ isMeant: (_ slot: Int) -> Bool) {
         let now = service.store.instant
-        for write in service.ledger.acknowledged.all(at: now, where: isMeant) {
-            // As long as an end would be remembered.
-            let span = max(AcknowledgedWrites.memory, .milliseconds(service.policy.tombstone))
+        for write in service.ledger.acknowledged.all(where: isMeant) {
             // What is here of the session, or is just being read, is from before.
             service.forget(write.sid)
             let hold = items[write.sid]?.hold ?? service.ledger.begin(write.sid)
             if items[write.sid] == nil { order.append(write.sid) }
-            items[write.sid] = (write.next, write.data, now + span, hold)
+            items[write.sid] = (write.next, write.data, now + patience, hold)
         }
-        let entered = service.ledger.entered.all(at: now, where: isMeant)
+        let entered = service.ledger.entered.all(where: isMeant)
         entries.removeFirst(max(0, entries.count + entered.count - EnteredSessions.capacity))
-        entries += entered.map { ($0, now + AcknowledgedWrites.memory) }
+        entries += entered.map { ($0, now + patience) }
         goOn()
+    }
+
+    /// How long a server that is there may refuse: as long as an end would be remembered.
+    private var patience: Duration {
+        max(AcknowledgedWrites.memory, .milliseconds(service.policy.tombstone))
+    }
+
+    /// When a try that failed is the last one: never while the server of its key is away.
+    private func deadline(_ until: MonotonicInstant, _ key: [UInt8]) -> MonotonicInstant {
+        service.store.router.node(of: key)?.state == .ready ? until : service.store.instant + patience
     }
 
     private func goOn() {
@@ -74,7 +83,8 @@ final class Repetition {
             service.store.enter(next.entry, arrival: now) { [self] result in
                 underWay -= 1
                 if case .success(.entered) = result { return finished() }
-                entries.append(next)
+                let key = service.store.key(of: next.entry.index)
+                entries.append((next.entry, deadline(next.until, key)))
                 timer?.start(after: Self.pause)
             }
         }
@@ -94,6 +104,7 @@ final class Repetition {
             goOn()
         case .failure:
             items[sid] = item
+            items[sid]?.until = deadline(item.until, service.store.keys.session(sid))
             order.append(sid)
             timer?.start(after: Self.pause)
         }

@@ -8,7 +8,10 @@ extension SessionStore {
     private func indexKeys(_ index: SubjectIndex) -> [[UInt8]] { keys.index(index, isCluster: isCluster) }
 
     /// 0 where there is one server.
-    func slot(of index: SubjectIndex) -> Int { router.slot(of: indexKeys(index)[0]) }
+    func slot(of index: SubjectIndex) -> Int { router.slot(of: key(of: index)) }
+
+    /// Where its members stand.
+    func key(of index: SubjectIndex) -> [UInt8] { indexKeys(index)[0] }
 
     /// Enters a session into its subject's index. To be acknowledged before the session is written.
     func enter(_ entry: IndexEntry, arrival: MonotonicInstant, _ done: @escaping Completion<IndexEntryOutcome>) {
@@ -68,7 +71,7 @@ extension SessionStore {
 
     /// A page of a subject's sessions.
     func read(_ index: SubjectIndex, _ query: IndexQuery, _ done: @escaping Completion<IndexPage>) {
-        let key = indexKeys(index)[0]
+        let key = key(of: index)
         let asked = instant
         send(
             RedisCommand([Array("ZRANGE".utf8), key] + query.cursor.arguments(pageSize: query.pageSize), key: key)

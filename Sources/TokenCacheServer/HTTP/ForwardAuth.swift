@@ -217,7 +217,7 @@ extension HTTPSite {
     /// Source: RFC 6750, 3; RFC 9470, 3.
     private func challenge(_ reason: Reason, _ rule: HTTPRule) -> String {
         switch reason {
-        case .none: return "Bearer"
+        case .none: return "Bearer realm=\"tokencached\""
         case .unmet(.reauthenticate):
             let age = rule.loginWithin.map { $0.wholeMilliseconds / 1_000 } ?? 0
             return "Bearer error=\"insufficient_user_authentication\", max_age=\(age)"
@@ -228,6 +228,7 @@ extension HTTPSite {
     /// Nobody knows: the visitor keeps the cookie and comes again.
     func unavailable(_ fault: ServiceFault, _ reply: Reply, _ writer: inout HTTPResponseWriter) {
         dispatcher.httpCounters.unavailable &+= 1
+        if reply.timedSince != nil { dispatcher.httpCounters.authUnavailable &+= 1 }
         let error = ReplyError(fault)
         dispatcher.statistics.countError(error.code)
         reply.begin(.unavailable, &writer)
@@ -254,13 +255,15 @@ private struct Denial {
                     ?? false
             }
         isPage = (method.equals("GET") || method.equals("HEAD")) && isNavigation
-        let original = request.value(of: "x-forwarded-uri") ?? request.value(of: "x-original-uri") ?? appended
         let joint = rule.login.contains("?") ? "&" : "?"
+        let original =
+            request.value(of: "x-forwarded-uri")?.array ?? request.value(of: "x-original-uri")?.array
+            ?? appended.array + (request.query.map { [UInt8(ascii: "?")] + $0 } ?? [])
         target = "\(rule.login)\(joint)\(rule.returnParameter)=\(Self.wayBack(original))"
     }
 
     /// A path of this site in the form of a query's value; `/` for what may be none.
-    private static func wayBack(_ path: UnsafeRawBufferPointer) -> String {
+    private static func wayBack(_ path: [UInt8]) -> String {
         let isOwn =
             path.first == UInt8(ascii: "/")
             && !(path.count > 1 && (path[1] == UInt8(ascii: "/") || path[1] == UInt8(ascii: "\\")))

@@ -11,6 +11,8 @@ final class HTTPSite {
     var settings: HTTPSettings
     unowned let server: Server
     let history = RateHistory()
+    /// Of the problems there are, by what they are about.
+    var problemsBegan: [String: MonotonicInstant] = [:]
 
     init(dispatcher: Dispatcher, settings: HTTPSettings, server: Server) {
         self.dispatcher = dispatcher
@@ -18,7 +20,11 @@ final class HTTPSite {
         self.server = server
     }
 
-    func sampleRates() { history.sample(figures, now: .now()) }
+    /// To be called at every `RateHistory.interval`.
+    func sample() {
+        history.sample(figures, now: .now())
+        _ = problems(figures)
+    }
 
     var service: TokenService { dispatcher.service }
     var figures: Figure.Source {
@@ -30,7 +36,7 @@ final class HTTPSite {
         _ request: HTTPRequest, from session: HTTPSession, _ listener: HTTPListener, _ writer: inout HTTPResponseWriter
     ) -> CommandRow.Answered {
         dispatcher.httpCounters.requests &+= 1
-        let reply = Reply(session: session, listener: listener, exchange: request.exchange)
+        var reply = Reply(session: session, listener: listener, exchange: request.exchange)
         // A reload may have taken it away since the client connected.
         guard session.role >= .validator else {
             return reply.plain(.forbidden, "this user may not use the daemon (access)\n", &writer)
@@ -43,7 +49,10 @@ final class HTTPSite {
         let purposes = listener.purposes
         if purposes.contains(.auth), let (rule, appended) = rule(of: request.path) {
             guard let rule else { return reply.plain(.notFound, "there is no such rule (http.rules)\n", &writer) }
-            return authorize(request, rule, appended, reply, &writer)
+            reply.timedSince = request.arrival
+            let answered = authorize(request, rule, appended, reply, &writer)
+            if answered == .now { countTime(since: request.arrival) }
+            return answered
         }
         let path = request.path
         if purposes.contains(.auth), path.equals("/logout") {
@@ -57,6 +66,11 @@ final class HTTPSite {
             return reply.refuse(method: "GET, HEAD", &writer)
         }
         return page.answer(self, request, reply, &writer)
+    }
+
+    fileprivate func countTime(since arrival: MonotonicInstant) {
+        dispatcher.httpCounters.authTimes.record(
+            microseconds: CommandStatistics.microseconds(since: arrival), times: 1)
     }
 
     /// A page that GET asks for.
@@ -105,6 +119,8 @@ final class HTTPSite {
         let session: HTTPSession
         let listener: HTTPListener
         let exchange: HTTPExchange
+        /// When the request was read, of an answer whose time is counted.
+        var timedSince: MonotonicInstant?
 
         func begin(_ status: HTTPStatus, _ writer: inout HTTPResponseWriter) {
             writer.begin(status, exchange, date: listener.date)
@@ -125,7 +141,10 @@ final class HTTPSite {
         }
 
         /// Fills in an answer that had to wait.
-        func later(_ write: (inout HTTPResponseWriter) -> Void) { session.fill(write) }
+        func later(_ write: (inout HTTPResponseWriter) -> Void) {
+            session.fill(write)
+            if let timedSince { listener.site.countTime(since: timedSince) }
+        }
     }
 }
 
@@ -137,6 +156,10 @@ struct HTTPCounters {
     var denied: UInt64 = 0
     /// Answers that were 503.
     var unavailable: UInt64 = 0
+    /// Of them those of `/auth`.
+    var authUnavailable: UInt64 = 0
+    /// How long `/auth` took, from reading a request to its answer.
+    var authTimes = LatencyHistogram()
     /// Requests over TCP for a name that is not this host's.
     var refusedHosts: UInt64 = 0
 }

@@ -15,28 +15,39 @@ extension HTTPSite {
     }
 
     func readiness(_ reply: Reply, _ writer: inout HTTPResponseWriter) -> CommandRow.Answered {
+        whenReady(reply, &writer) { fault, writer in
+            guard let fault else { return _ = reply.plain(.ok, "ready\n", &writer) }
+            reply.begin(.unavailable, &writer)
+            writer.field("Retry-After", 1)
+            writer.end("text/plain; charset=utf-8", "\(fault)\n")
+        }
+    }
+
+    /// Answers as soon as it is known whether the daemon is ready: now, or when a write to Redis comes back or has had its time.
+    /// - Parameter answer: gets why the daemon is not ready, nil where it is.
+    func whenReady(
+        _ reply: Reply, _ writer: inout HTTPResponseWriter,
+        _ answer: @escaping (String?, inout HTTPResponseWriter) -> Void
+    ) -> CommandRow.Answered {
         dispatcher.environment.router.keepProving()
-        if unreadiness != nil || isProved { return told(reply, &writer) }
+        if unreadiness != nil || isProved {
+            answer(unreadiness, &writer)
+            return .now
+        }
         let start = MonotonicInstant.now()
         var timer: LoopTimer?
         timer = server.loop.makeTimer { [self] in
-            guard unreadiness == nil, !isProved, start.duration(to: .now()) < Self.readinessLimit else {
-                timer = nil
-                return reply.later { _ = told(reply, &$0) }
+            let isKnown = unreadiness != nil || isProved
+            guard isKnown || start.duration(to: .now()) >= Self.readinessLimit else {
+                timer?.start(after: Self.readinessCheck)
+                return
             }
-            timer?.start(after: Self.readinessCheck)
+            timer = nil
+            let silence = isKnown ? nil : "a write to Redis did not come back within \(Self.readinessLimit)"
+            reply.later { answer(unreadiness ?? silence, &$0) }
         }
         timer?.start(after: Self.readinessCheck)
         return .later
-    }
-
-    private func told(_ reply: Reply, _ writer: inout HTTPResponseWriter) -> CommandRow.Answered {
-        let silent = isProved ? nil : "a write to Redis did not come back within \(Self.readinessLimit)"
-        guard let fault = unreadiness ?? silent else { return reply.plain(.ok, "ready\n", &writer) }
-        reply.begin(.unavailable, &writer)
-        writer.field("Retry-After", 1)
-        writer.end("text/plain; charset=utf-8", "\(fault)\n")
-        return .now
     }
 
     /// The last write came back lately: told, or, without the near cache, answered.

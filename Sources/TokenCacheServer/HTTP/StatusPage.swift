@@ -18,15 +18,16 @@ extension HTTPSite {
     }
 
     func status(_ reply: Reply, _ writer: inout HTTPResponseWriter) -> CommandRow.Answered {
-        let body = statusDocument
-        reply.begin(.ok, &writer)
-        writer.field("X-Content-Type-Options", "nosniff")
-        writer.end("application/json", body)
-        return .now
+        whenReady(reply, &writer) { [self] fault, writer in
+            let body = statusDocument(unready: fault)
+            reply.begin(.ok, &writer)
+            writer.field("X-Content-Type-Options", "nosniff")
+            writer.end("application/json", body)
+        }
     }
 
     /// All of the page's content as one JSON object.
-    private var statusDocument: String {
+    private func statusDocument(unready fault: String?) -> String {
         let source = figures
         dispatcher.statistics.settle()
         let environment = dispatcher.environment
@@ -36,23 +37,27 @@ extension HTTPSite {
             ("version", .text(Product.version)),
             ("time", .number(HostClock.now().sinceEpoch / 1_000)),
             ("uptime", .number(Self.age(environment.startedAt))),
-            ("ready", .flag(unreadiness == nil)),
-            ("problems", .list(problems(source).map(\.json))),
+            ("ready", .flag(fault == nil)),
+            (
+                "problems",
+                .list(
+                    problems(source, silence: fault).map { problem in
+                        .object([
+                            ("text", .text(problem.text)), ("since", .number(problem.began.map(Self.age))),
+                            ("remedy", .text(problem.remedy)),
+                        ])
+                    })
+            ),
             ("faults", .list(lastFaults)),
             ("warnings", .list(environment.warnings().map { .text($0) })),
             ("rates", .list(rates)),
             (
                 "latency",
                 .list(
-                    busiestCommands.map { command, row in
-                        .object([
-                            ("command", .text(command)), ("calls", .number(Int64(clamping: row.calls))),
-                            ("failed", .number(Int64(clamping: row.failed &+ row.rejected))),
-                            ("p50", .number(row.latencies.percentile(0.5).map { Int64(clamping: $0) })),
-                            ("p99", .number(row.latencies.percentile(0.99).map { Int64(clamping: $0) })),
-                            ("p999", .number(row.latencies.percentile(0.999).map { Int64(clamping: $0) })),
-                        ])
-                    })
+                    forwardAuth
+                        + busiestCommands.map { command, row in
+                            latency(command, row.latencies, calls: row.calls, failed: row.failed &+ row.rejected)
+                        })
             ),
             (
                 "near_cache",
@@ -73,12 +78,8 @@ extension HTTPSite {
             (
                 "connections",
                 .object([
-                    ("resp", .number(Int64(server.places.ordinary + server.places.admins))),
-                    (
-                        "http",
-                        .number(
-                            Int64(server.httpPlaces.ordinary + server.httpPlaces.admins + server.tcpPlaces.ordinary))
-                    ),
+                    ("resp", .number(Int64(server.places.taken))),
+                    ("http", .number(Int64(server.httpPlaces.taken + server.tcpPlaces.taken))),
                     ("limit", .number(Int64(server.places.limit))),
                 ])
             ),
@@ -94,6 +95,24 @@ extension HTTPSite {
                     })
             ),
         ]).text
+    }
+
+    private func latency(_ name: String, _ times: LatencyHistogram, calls: UInt64, failed: UInt64) -> JSONValue {
+        let percentile = { (fraction: Double) in
+            JSONValue.number(times.percentile(fraction).map { Int64(clamping: $0) })
+        }
+        return .object([
+            ("command", .text(name)), ("calls", .number(Int64(clamping: calls))),
+            ("failed", .number(Int64(clamping: failed))), ("p50", percentile(0.5)), ("p99", percentile(0.99)),
+            ("p999", percentile(0.999)),
+        ])
+    }
+
+    /// A row for `/auth`, where it is asked for.
+    private var forwardAuth: [JSONValue] {
+        let http = dispatcher.httpCounters
+        guard http.authTimes.count > 0 else { return [] }
+        return [latency("/auth", http.authTimes, calls: http.authTimes.count, failed: http.authUnavailable)]
     }
 
     private func node(_ node: RedisNode) -> JSONValue {
@@ -143,62 +162,6 @@ extension HTTPSite {
     private var busiestCommands: [(String, CommandStatistics.Row)] {
         let rows = dispatcher.statistics.called.filter { $0.row.calls > 0 }
         return Array(rows.sorted { $0.row.calls > $1.row.calls }.prefix(12))
-    }
-
-    /// What is wrong, since when, and what to do about it.
-    struct Problem {
-        let text: String
-        /// Seconds ago; nil where that is not known.
-        let since: Int64?
-        let remedy: String
-
-        var json: JSONValue {
-            .object([("text", .text(text)), ("since", .number(since)), ("remedy", .text(remedy))])
-        }
-    }
-
-    private func problems(_ source: Figure.Source) -> [Problem] {
-        var problems: [Problem] = []
-        for node in dispatcher.environment.router.servers {
-            guard let fault = fault(of: node) else { continue }
-            let since = node.counters.faults.last.map { Self.age($0.began) }
-            problems.append(
-                Problem(
-                    text: "Redis at \(node.endpoint): \(fault)", since: since,
-                    remedy: KnownFault.of(fault)?.remedy ?? ""))
-        }
-        let near = source.near
-        if near.maxBytes > 0, !near.isArmed, let fault = near.fault {
-            problems.append(
-                Problem(
-                    text: "the near cache does not answer: \(fault)", since: nil,
-                    remedy: KnownFault.of(fault)?.remedy ?? ""))
-        }
-        if let fault = dispatcher.environment.passwordFault() {
-            problems.append(
-                Problem(
-                    text: "redis.password-command: \(fault)", since: nil, remedy: "look at what it writes to stderr"))
-        }
-        if let skew = source.node.clockSkew, skew.magnitude > Product.tolerableClockSkew.magnitude {
-            problems.append(
-                Problem(
-                    text: "this host's clock and Redis's differ by \(skew) ms", since: nil,
-                    remedy: "run a time service (chrony, systemd-timesyncd) on both hosts"))
-        }
-        if let policy = source.node.serverInfo.maxmemoryPolicy, policy != "noeviction" {
-            problems.append(
-                Problem(
-                    text: "Redis's maxmemory-policy is \(policy): sessions vanish", since: nil,
-                    remedy: "CONFIG SET maxmemory-policy noeviction, and in redis.conf"))
-        }
-        if server.places.limit < server.limits.maxClients {
-            problems.append(
-                Problem(
-                    text:
-                        "the limit of open files allows \(server.places.limit) clients, fewer than limits.max-clients",
-                    since: nil, remedy: "raise LimitNOFILE= of the service"))
-        }
-        return problems
     }
 }
 

@@ -28,7 +28,9 @@ struct ClientPlaces {
     var limitPerUser: Int
     private(set) var ordinary = 0
     private(set) var admins = 0
-    /// User id → connections, in whatever place.
+    /// Connections in whatever place.
+    var taken: Int { ordinary + admins }
+    /// User id → those of it.
     private var users: [UInt32: Int] = [:]
 
     init(limit: Int, perUser: Int) {

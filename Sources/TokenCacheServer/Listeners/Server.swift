@@ -146,7 +146,11 @@ final class Server {
     private func turnAway(
         _ descriptor: Int32, _ peer: Peer, _ refusal: ClientPlaces.Refusal, _ spoken: any ListenerProtocol
     ) {
-        counters.rejectedConnections &+= 1
+        if spoken.kind == .resp {
+            counters.rejectedConnections &+= 1
+        } else {
+            counters.rejectedHTTPConnections &+= 1
+        }
         switch refusal {
         case .userIsFull:
             note(
@@ -322,6 +326,7 @@ extension ClientKind {
 struct ServerCounters {
     var acceptedConnections: UInt64 = 0
     var rejectedConnections: UInt64 = 0
+    var rejectedHTTPConnections: UInt64 = 0
     var deniedConnections: UInt64 = 0
     var timedOutConnections: UInt64 = 0
     var protocolErrors: UInt64 = 0

@@ -52,12 +52,16 @@ struct CommandStatistics {
     }
 
     mutating func count(_ command: Command, since start: MonotonicInstant, calls: UInt64 = 1) {
-        let elapsed = UInt64(clamping: MonotonicInstant.now().nanoseconds &- start.nanoseconds) / 1_000
+        let elapsed = Self.microseconds(since: start)
         update(command) { row in
             row.calls &+= calls
             row.microseconds &+= elapsed
             row.latencies.record(microseconds: elapsed, times: calls)
         }
+    }
+
+    static func microseconds(since start: MonotonicInstant) -> UInt64 {
+        UInt64(clamping: MonotonicInstant.now().nanoseconds &- start.nanoseconds) / 1_000
     }
 
     mutating func countFailure(_ command: Command) {

@@ -55,9 +55,13 @@ extension Figure {
         .counter(.tokens, "subscribers_told", "messages that a session ended, or has a new token by force") {
             $0.dispatcher.service.watch.told
         },
-        .gauge(.tokens, "acknowledged_writes", "ends, LOGINs and ROTATEs kept for a failover, of the last minute") {
-            $0.dispatcher.service.acknowledgedWrites.count
-        },
+        .gauge(
+            .tokens, "acknowledged_writes",
+            """
+            ends, LOGINs and ROTATEs kept for a failover: of the last minute in which every server answered, 65,536 at \
+            most
+            """
+        ) { $0.dispatcher.service.acknowledgedWrites.count },
         .gauge(.tokens, "acknowledged_writes_bytes", "data that they hold, 64 MiB at most", .bytes) {
             $0.dispatcher.service.acknowledgedWrites.bytes
         },

@@ -28,7 +28,12 @@ extension Figure {
     ]
 
     private static let clients: [Figure] = [
-        .gauge(.clients, "connected_clients", "clients that are connected") { $0.server.sessions.count },
+        .gauge(.clients, "connected_clients", "clients that are connected at the workers' socket") {
+            $0.server.places.taken
+        },
+        .gauge(.clients, "http_clients", "clients that are connected for HTTP, which have places of their own") {
+            $0.server.httpPlaces.taken + $0.server.tcpPlaces.taken
+        },
         .gauge(.clients, "maxclients", "the limit in force") { $0.server.places.limit },
         .gauge(
             .clients, "maxclients_configured",
@@ -43,9 +48,12 @@ extension Figure {
         .gauge(.clients, "blocked_clients", "clients that wait for Redis") {
             $0.server.sessions.values.count { $0.isWaiting }
         },
-        .counter(.clients, "rejected_connections", "clients turned away: there were too many") {
+        .counter(.clients, "rejected_connections", "workers turned away: there were too many") {
             $0.server.counters.rejectedConnections
         }.forInfoOnly,
+        .counter(.clients, "http_rejected_connections", "the same of clients for HTTP") {
+            $0.server.counters.rejectedHTTPConnections
+        },
         .gauge(.clients, "open_descriptors", "about as many descriptors are open") {
             $0.dispatcher.openDescriptors(of: $0.server)
         }.forInfoOnly,
@@ -190,7 +198,7 @@ extension Figure {
         ) { $0.near.isArmed },
         .text(.nearCache, "near_cache_fault", "why it is not") { $0.near.fault },
         .text(.nearCache, "near_cache_remedy", "what to do about it") {
-            $0.near.fault.map { KnownFault.of($0)?.remedy ?? nearCacheRemedy }
+            $0.near.fault == nil ? nil : $0.nearCacheRemedy
         },
         .gauge(.nearCache, "near_cache_entries", "sessions in it") { $0.near.entries },
         .gauge(.nearCache, "near_cache_bytes", "memory that it takes", .bytes) { $0.near.bytes },
@@ -225,13 +233,18 @@ extension Figure {
             $0.near.staleAnswers
         },
     ]
-
-    private static let nearCacheRemedy =
-        "the Redis user needs the rule in conf/redis-users.acl, and nothing may hold back what Redis tells; every access "
-        + "asks Redis until then"
 }
 
 extension Figure.Source {
+    /// What is done about a near cache that does not answer.
+    var nearCacheRemedy: String {
+        near.fault.flatMap(KnownFault.of)?.remedy
+            ?? """
+            the Redis user needs the rule in conf/redis-users.acl, and nothing may hold back what Redis tells; every access \
+            asks Redis until then
+            """
+    }
+
     fileprivate var uptime: Int { Int(environment.startedAt.duration(to: .now()).components.seconds) }
 
     /// The later one of what ended a connection and of what somebody was told.

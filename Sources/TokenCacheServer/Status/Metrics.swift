@@ -145,22 +145,28 @@ struct MetricsText {
             "tokencached_command_duration_seconds", .histogram,
             "from reading a request to its reply, waiting for Redis included",
             called.filter { $0.1.calls > $0.1.failed }.flatMap { command, row in
-                let counts = row.latencies.counts(below: LatencyHistogram.metricBounds)
-                let buckets = zip(LatencyHistogram.metricBounds, counts).map { bound, count in
-                    Sample(
-                        labels: [("command", command), ("le", Self.fraction(Int64(clamping: bound), of: 1_000_000))],
-                        value: "\(count)", suffix: "_bucket")
-                }
-                return buckets + [
-                    Sample(
-                        labels: [("command", command), ("le", "+Inf")], value: "\(row.latencies.count)",
-                        suffix: "_bucket"),
-                    Sample(
-                        labels: [("command", command)],
-                        value: Self.fraction(Int64(clamping: row.latencies.sum), of: 1_000_000), suffix: "_sum"),
-                    Sample(labels: [("command", command)], value: "\(row.latencies.count)", suffix: "_count"),
-                ]
+                Self.histogram(row.latencies, labels: [("command", command)])
             })
+        family(
+            "tokencached_http_auth_duration_seconds", .histogram,
+            "of `/auth`, from reading a request to its answer, waiting for Redis included",
+            Self.histogram(source.http.authTimes))
+    }
+
+    private static func histogram(
+        _ times: LatencyHistogram, labels: [(name: StaticString, value: String)] = []
+    ) -> [Sample] {
+        let bounds = LatencyHistogram.metricBounds
+        let count = "\(times.count)"
+        return zip(bounds, times.counts(below: bounds)).map { bound, count in
+            Sample(
+                labels: labels + [("le", fraction(Int64(clamping: bound), of: 1_000_000))], value: "\(count)",
+                suffix: "_bucket")
+        } + [
+            Sample(labels: labels + [("le", "+Inf")], value: count, suffix: "_bucket"),
+            Sample(labels: labels, value: fraction(Int64(clamping: times.sum), of: 1_000_000), suffix: "_sum"),
+            Sample(labels: labels, value: count, suffix: "_count"),
+        ]
     }
 
     private mutating func nodes(_ source: Figure.Source) {
@@ -266,6 +272,9 @@ struct NodeMetric: Sendable {
         NodeMetric(
             name: "confirmation_age_seconds", kind: .gauge, help: "since Sentinels, or its replicas, confirmed it"
         ) { $0.confirmationAge.map(MetricsText.seconds) },
+        NodeMetric(
+            name: "noeviction", kind: .gauge, help: "1: its maxmemory-policy is noeviction; 0: sessions vanish"
+        ) { $0.serverInfo.maxmemoryPolicy.map { $0 == "noeviction" ? "1" : "0" } },
         NodeMetric(name: "clock_skew_seconds", kind: .gauge, help: "its clock minus this host's") {
             $0.clockSkew.map { MetricsText.fraction($0, of: 1_000) }
         },

@@ -72,7 +72,7 @@ struct ForwardAuthTests {
         try withHTTP(settings: ["http.rules": Self.rules]) { site in
             let http = try site.http()
             let none = try http.get("/auth")
-            #expect(none["WWW-Authenticate"] == "Bearer" && none["X-Auth-Reason"] == "")
+            #expect(none["WWW-Authenticate"] == "Bearer realm=\"tokencached\"" && none["X-Auth-Reason"] == "")
             let unknown = try http.get("/auth", [cookie(TokenText.random())])
             #expect(unknown.status == 401 && unknown["X-Auth-Status"] == "unknown")
             #expect(unknown["WWW-Authenticate"] == "Bearer error=\"invalid_token\"")
@@ -110,6 +110,9 @@ struct ForwardAuthTests {
                 let answer = try http.get("/auth-page/appended", ["Accept: text/html,*/*"] + fields)
                 #expect(answer.status == 302 && answer["Location"] == "/sign-in?return_to=\(location)", "\(fields)")
             }
+            // As Envoy appends it, query and all.
+            let appended = try http.get("/auth-page/p/q?a=b&c", ["Accept: text/html"])
+            #expect(appended["Location"] == "/sign-in?return_to=/p/q%3Fa%3Db%26c")
             for fields in [
                 ["Sec-Fetch-Mode: cors", "Accept: text/html"], ["Accept: application/json"], [],
                 ["Sec-Fetch-Mode: navigate", "X-Forwarded-Method: POST"],

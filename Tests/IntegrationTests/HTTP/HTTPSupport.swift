@@ -20,6 +20,7 @@ struct HTTPWorld {
 /// - Parameter tcp: what is served at the port; nil: nothing is.
 func withHTTP(
     settings: [String: String] = [:], tcp: String? = nil, readiness: Daemon.Readiness = .serves,
+    launcher: [String] = [],
     _ body: (HTTPWorld) throws -> Void
 ) throws {
     let folder = try TemporaryFolder()
@@ -27,8 +28,8 @@ func withHTTP(
     let port = try FreePort.find()
     var all = settings
     let overTCP = tcp.map { ", {tcp: '127.0.0.1:\(port)'\($0.isEmpty ? "" : ", serve: [\($0)]")}" } ?? ""
-    all["http.listen"] = "[{unix: \(socket), mode: '0600'}\(overTCP)]"
-    try withWorld(settings: all, readiness: readiness) { world in
+    all["http.listen"] = "[{unix: \(socket), mode: '0666'}\(overTCP)]"
+    try withWorld(settings: all, readiness: readiness, launcher: launcher) { world in
         try body(HTTPWorld(world: world, socket: socket, port: port))
     }
 }

@@ -98,6 +98,16 @@ struct MetricsTests {
                 #expect(status.body.contains(part), "\(part): \(status.body)")
             }
             #expect(!status.body.contains("alice") && !status.body.contains(TokenText.sid(token)))
+            // Forward auth has a row of its own, as soon as somebody is asked about.
+            #expect(!status.body.contains("\"command\":\"/auth\""))
+            for _ in 0..<3 { #expect(try site.http().get("/auth", [cookie(token)]).status == 200) }
+            let asked = try site.http().get("/status.json")
+            #expect(asked.body.contains("{\"command\":\"/auth\",\"calls\":3,\"failed\":0,"), "\(asked.body)")
+            let worker = try site.world.client()
+            #expect(try worker.call("PING") == .simple("PONG"))
+            let metrics = try site.http().get("/metrics").body
+            #expect(metrics.contains("\ntokencached_http_auth_duration_seconds_count 3\n"))
+            #expect(metrics.contains("\ntokencached_connected_clients 1\n"), "HTTP has places of its own")
         }
     }
 
@@ -112,7 +122,15 @@ struct MetricsTests {
             let status = try eventually("the policy is told") { () throws -> String? in
                 _ = try? site.world.client().call("TOKEN.VALIDATE", TokenText.random())
                 let text = try site.http().get("/status.json").body
-                return text.contains("maxmemory-policy is allkeys-lru") ? text : nil
+                return text.contains(" is allkeys-lru: sessions vanish") ? text : nil
+            }
+            let metric = try site.http().get("/metrics").body.split(separator: "\n").first {
+                $0.hasPrefix("tokencached_node_noeviction{node=")
+            }
+            #expect(metric?.hasSuffix("} 0") == true, "\(metric ?? "none")")
+            // Since when is told though nobody but the page saw it begin.
+            _ = try eventually("its age") {
+                try site.http().get("/status.json").body.contains("vanish\",\"since\":1,") ? true : nil
             }
             #expect(status.contains("\"remedy\":\"CONFIG SET maxmemory-policy noeviction"))
             // The connection that was cut is over, and still told.
@@ -120,6 +138,25 @@ struct MetricsTests {
             #expect(status.contains("\"warnings\":[]"))
             let ready = try site.http().get("/readyz")
             #expect(ready.status == 503 && ready.body.contains("noeviction"))
+        }
+    }
+
+    @Test("a Redis that falls silent is not ready on the page, too, and the page says why")
+    func silence() throws {
+        try withHTTP { site in
+            let http = try site.http()
+            #expect(try http.get("/readyz").status == 200)
+            let server = try site.world.requireServer()
+            server.pause()
+            defer { server.resume() }
+            _ = try eventually("the daemon is not ready") { () throws -> Bool? in
+                let body = try http.get("/status.json").body
+                let ready = try http.get("/readyz")
+                guard body.contains("\"ready\":false") else { return nil }
+                #expect(ready.status == 503)
+                #expect(!body.contains("\"problems\":[]"), "\(body)")
+                return true
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ import TestSupport
 /// A process of another user that makes connections, says what each was answered, and holds them until it is let go of.
 /// Needs root, as a CI container has it.
 struct Crowd {
-    /// Without any right of its own.
+    /// The user's number; without any right of its own.
     static let nobody = "65534"
 
     private let process: ChildProcess
@@ -40,12 +40,8 @@ struct Crowd {
 
     init(_ count: Int, in world: World) throws {
         try world.openTheWay()
-        process = try ChildProcess(
-            "setpriv",
-            [
-                "--reuid", Self.nobody, "--regid", Self.nobody, "--clear-groups", "/usr/bin/python3", "-c", Self.script,
-                world.daemon.socket, "\(count)",
-            ], name: "crowd\(UInt32.random(in: 0 ... .max))", folder: world.stage.clientFolder())
+        process = try .ofNobody(
+            Self.script, [world.daemon.socket, "\(count)"], name: "crowd\(UInt32.random(in: 0 ... .max))", in: world)
         let process = process
         let figures = try eventually(within: .seconds(60), "the crowd") { () -> [Int]? in
             let output = process.output
@@ -59,13 +55,26 @@ struct Crowd {
     func leave() { process.kill9() }
 }
 
+extension ChildProcess {
+    /// Runs a Python script as the user who has no right of its own.
+    static func ofNobody(_ script: String, _ arguments: [String], name: String, in world: World) throws -> ChildProcess
+    {
+        let nobody = ["--reuid", Crowd.nobody, "--regid", Crowd.nobody, "--clear-groups"]
+        return try ChildProcess(
+            "setpriv", nobody + ["/usr/bin/python3", "-c", script] + arguments, name: name,
+            folder: world.stage.clientFolder())
+    }
+}
+
 extension World {
-    /// The test's folders are closed to others; the way to the socket must not be what stops them.
-    func openTheWay() throws {
-        let parts = daemon.folder.split(separator: "/")
-        for depth in 2...parts.count {
-            let path = "/" + parts.prefix(depth).joined(separator: "/")
-            try FileManager.default.setAttributes([.posixPermissions: 0o711], ofItemAtPath: path)
-        }
+    func openTheWay() throws { try IntegrationTests.openTheWay(to: daemon.folder) }
+}
+
+/// The test's folders are closed to others; the way to a socket must not be what stops them.
+func openTheWay(to folder: String) throws {
+    let parts = folder.split(separator: "/")
+    for depth in 2...parts.count {
+        let path = "/" + parts.prefix(depth).joined(separator: "/")
+        try FileManager.default.setAttributes([.posixPermissions: 0o711], ofItemAtPath: path)
     }
 }
