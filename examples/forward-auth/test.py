@@ -1,19 +1,25 @@
 #!/usr/bin/python3
 """Runs the recipes of docs/forward-auth.md on the real programs, and attacks each of them.
 
-    test.py --programs .build/release [--proxies nginx,caddy,haproxy]
+    test.py --programs .build/release [--proxies nginx,caddy,haproxy,apache]
 
 The site behind is an echo: it tells what of the request reached it. So what a client sent under the daemon's names, and what
 a visitor without a token is shown, is seen at once.
 """
 import argparse
+import base64
 import collections
+import contextlib
+import hashlib
 import http.client
 import http.server
 import json
+import os
 import pathlib
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -31,20 +37,50 @@ PROXIES = {
     "nginx": ("nginx.conf", lambda path: ["nginx", "-c", path, "-p", str(pathlib.Path(path).parent)], "header"),
     "caddy": ("Caddyfile", lambda path: ["caddy", "run", "--config", path, "--adapter", "caddyfile"], "redirect"),
     "haproxy": ("haproxy.cfg", lambda path: ["haproxy", "-db", "-f", path], "redirect"),
+    "apache": ("apache.conf", lambda path: ["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", path], "redirect"),
 }
 Answer = collections.namedtuple("Answer", "status fields body")
 
 
+def accept_of(key):
+    """What a server answers to a WebSocket's key (RFC 6455, 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
+
+
+def write_frame(write, text, mask=b""):
+    """One of text; a client's has a mask (RFC 6455, 5.2)."""
+    data, masked = text.encode(), 0x80 if mask else 0
+    length = struct.pack(">B", masked | len(data)) if len(data) < 126 else struct.pack(">BH", masked | 126, len(data))
+    write(b"\x81" + length + mask + unmasked(data, mask or bytes(4)))
+
+
+def read_frame(read):
+    kind, length = read(2)
+    mask, length = length & 0x80, length & 0x7F
+    if length == 126:
+        length, = struct.unpack(">H", read(2))
+    key = read(4) if mask else bytes(4)
+    require(kind == 0x81, "a frame of text", kind)
+    return unmasked(read(length), key).decode()
+
+
+def unmasked(data, mask):
+    return bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
+
+
 class Site(http.server.BaseHTTPRequestHandler):
-    """The site: says what reached it, and would have its pages cached by everybody; of /silent it says nothing."""
+    """The site: says what reached it, and would have its pages cached by everybody; of /silent it says nothing. As a WebSocket it
+    says so in the first frame, and then returns each in capitals."""
     protocol_version = "HTTP/1.1"
 
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        seen = json.dumps({"path": self.path, "method": self.command} | {
+        seen = json.dumps({"path": self.path, "method": self.command, "upgrade": self.headers.get_all("Upgrade") or []} | {
             # As CGI, FastCGI and WSGI name them: an underscore is a dash.
             name: [value for field, value in self.headers.items() if field.lower().replace("_", "-") == f"x-auth-{name}"]
             for name in ("sid", "subject", "time")}).encode()
+        if self.headers.get("Upgrade") == "websocket" and self.headers.get("Sec-WebSocket-Version") == "13":
+            return self.converse(seen.decode())
         self.send_response(500 if self.path.endswith("/broken") else 200)
         if not self.path.endswith("/silent"):
             self.send_header("Cache-Control", "public, max-age=600")
@@ -52,6 +88,17 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(seen)
+
+    def converse(self, seen):
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", accept_of(self.headers["Sec-WebSocket-Key"]))
+        self.end_headers()
+        self.close_connection = True
+        write_frame(self.wfile.write, seen)
+        while self.rfile.peek(1)[:1] == b"\x81":
+            write_frame(self.wfile.write, read_frame(self.rfile.read).upper())
 
     do_GET = do_POST = do_PUT = do_HEAD = do_OPTIONS = do_DELETE = do_PATCH = answer
 
@@ -83,20 +130,57 @@ def ask(port, path="/page", method="GET", token=None, fields=(), body=None):
     return Answer(answer.status, answer.headers, json.loads(text) if text.startswith(b"{") else None)
 
 
+Opened = collections.namedtuple("Opened", "status fields body said")
+
+
+def open_socket(port, token=None, fields=(), origin="same", path="/ws"):
+    """A handshake as a browser makes it, and where it comes to be, a frame each way; `body` is what reached the site."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    handshake = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)]
+    origin = f"http://127.0.0.1:{port}" if origin == "same" else origin
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.putrequest("GET", path, skip_accept_encoding=True)
+        for name, value in handshake + [("Origin", origin)] * bool(origin) + list(fields):
+            connection.putheader(name, value)
+        if token:
+            connection.putheader("Cookie", f"{COOKIE}={token}")
+        connection.endheaders()
+        sent, answer = connection.sock, connection.getresponse()
+        if answer.status != 101:
+            return Opened(answer.status, answer.headers, None, None)
+        require(answer.headers["Sec-WebSocket-Accept"] == accept_of(key), "the site's answer to the key", answer.headers)
+        seen = json.loads(read_frame(answer.fp.read))
+        write_frame(sent.sendall, "good day", mask=os.urandom(4))
+        return Opened(101, answer.headers, seen, read_frame(answer.fp.read))
+
+
+def is_opened(opened):
+    return opened.status == 101 and opened.said == "GOOD DAY"
+
+
 def require(truth, what, answer=None):
     if not truth:
         raise staging.Failed(f"{what}: {answer}")
 
 
-def new_cookie(answer):
-    """The token that the response sets; a response that sets one may be stored by nobody."""
-    lines = answer.fields.get_all("Set-Cookie") or []
-    require(len(lines) <= 1, "one cookie at most", answer)
+def one(answer, field):
+    """The field that hands on a token; a response that does may be stored by nobody."""
+    lines = answer.fields.get_all(field) or []
+    require(len(lines) <= 1, f"one {field} at most", answer)
     if not lines:
         return None
-    require("no-store" in (answer.fields.get("Cache-Control") or ""), "a cookie goes with no-store", answer)
-    require("public" not in str(answer.fields.get_all("Cache-Control")), "nobody may store it", answer)
-    name, _, rest = lines[0].partition("=")
+    # A handshake is a response that nobody stores.
+    if answer.status != 101:
+        require(answer.fields.get_all("Cache-Control") == ["no-store"], f"{field} goes with no-store alone", answer.fields)
+    return lines[0]
+
+
+def new_cookie(answer):
+    """The token that the response sets."""
+    line = one(answer, "Set-Cookie")
+    if line is None:
+        return None
+    name, _, rest = line.partition("=")
     require(name == COOKIE and "; Secure; HttpOnly; SameSite=Lax" in rest, "the cookie's attributes", answer)
     return rest.split(";")[0]
 
@@ -107,12 +191,17 @@ def is_shown(answer):
 
 NAVIGATION = [("Sec-Fetch-Mode", "navigate"), ("Accept", "text/html")]
 FETCH = [("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")]
+SOCKET = [("Sec-Fetch-Mode", "websocket"), ("Sec-Fetch-Site", "same-origin")]
+FORGED = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject", "root"), ("X_Auth_Subject", "root"),
+          ("X-Auth-Time", "9999999999"), ("X_Auth-Time", "9999999999")]
 
 
-def walk(stage, port):
+def walk(stage, port, looks_at_sockets):
     """A visitor who logs in, is renewed, and logs out; and what everybody else is told."""
     login = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")
     token, sid = login["sessiontoken"], login["sid"]
+    # Programs, without cookies.
+    programs = [staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "bob")["sessiontoken"] for _ in range(2)]
     page = ask(port, token=token, fields=NAVIGATION)
     require(is_shown(page) and page.body["sid"] == [sid] and page.body["subject"] == ["ann"], "let in and named", page)
     require(page.fields.get("Cache-Control") == "public, max-age=600", "a page without a cookie is the site's to store", page)
@@ -133,9 +222,18 @@ def walk(stage, port):
     old = ask(port, fields=[("Accept", "text/html,*/*")])
     require(old.status == 302, "a page of a browser without Sec-Fetch is sent to the login page, too", old)
 
-    # Due: a token that is renewed on the way, the same for whoever races.
+    opened = open_socket(port, token, SOCKET)
+    require(is_opened(opened) and opened.body["sid"] == [sid] and opened.body["subject"] == ["ann"], "a WebSocket", opened)
+    require(new_cookie(opened) is None, "and no cookie before it is due", opened)
+
+    # Due: a token that is renewed on the way, the same for whoever races, also for a browser that says no mode at the handshake.
     time.sleep(ROTATION_SECONDS + 0.2)
     answers = [ask(port, token=token, fields=NAVIGATION) for _ in range(3)]
+    opened = open_socket(port, token)
+    require(is_opened(opened), "a WebSocket while it is renewed", opened)
+    # Apache would lose the cookie, and so asks by a rule that renews none.
+    expected = None if looks_at_sockets else new_cookie(answers[0])
+    require(new_cookie(opened) == expected, "which is handed on with 101", opened.fields)
     require(all(map(is_shown, answers)), "let in while it is renewed", answers)
     successors = {new_cookie(answer) for answer in answers}
     require(len(successors) == 1 and None not in successors, "one successor for all", successors)
@@ -143,23 +241,29 @@ def walk(stage, port):
     answer = ask(port, token=successor, fields=NAVIGATION)
     require(is_shown(answer) and answer.body["sid"] == [sid], "the successor is good", answer)
 
-    other = ask(port, "/logout", "POST", successor, [("Sec-Fetch-Site", "cross-site")], b"")
-    require(other.status == 403, "another site logs nobody out", other)
-    origin = ask(port, "/logout", "POST", successor, [("Origin", "https://evil.example")], b"")
+    for path, name, word in (("/page", "X-Session-Token", ""), ("/api/x", "Authorization", "Bearer ")):
+        answer = ask(port, path, fields=[(name, word + programs.pop())])
+        renewed = one(answer, "X-Session-Token")
+        require(is_shown(answer) and renewed and not answer.fields.get("Set-Cookie"), f"{name}: renewed in a field", answer.fields)
+        require(is_shown(ask(port, path, fields=[(name, word + renewed)])), "by a good one", answer)
+
+    foreign = ask(port, "/logout", "POST", successor, [("Sec-Fetch-Site", "cross-site")], b"")
+    require(foreign.status == 403, "another site logs nobody out", foreign)
+    claim = ("X-Forwarded-Host", "evil.example")
+    origin = ask(port, "/logout", "POST", successor, [("Origin", "https://evil.example"), claim], b"")
     require(origin.status == 403, "nor by its origin", origin)
-    out = ask(port, "/logout", "POST", successor, [("Origin", f"http://127.0.0.1:{port}")], b"")
+    out = ask(port, "/logout", "POST", successor, [("Origin", f"http://127.0.0.1:{port}"), claim], b"")
     require(out.status == 303 and "Max-Age=0" in out.fields["Set-Cookie"], "logged out", out)
     require(ask(port, token=successor, fields=FETCH).status == 401, "and stays out")
+    require(open_socket(port, successor, SOCKET).status == 401, "of WebSockets, too")
 
 
 def attack(stage, port, waits_for_bodies):
     """Nobody gets in by what they send, and the site never believes a client about who it is."""
     guest = staging.ask_fields(stage.socket, "GUEST.ISSUE")["sessiontoken"]
     member = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")
-    forged = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject", "root"), ("X_Auth_Subject", "root"),
-              ("X-Auth-Time", "9999999999"), ("X_Auth-Time", "9999999999")]
     claims = [
-        [], forged, [("X-Auth-Require", "none")], [("X-Auth-Status", "valid")], [("X-Original-URI", "/auth-any")],
+        [], FORGED, [("X-Auth-Require", "none")], [("X-Auth-Status", "valid")], [("X-Original-URI", "/auth-any")],
         [("X-Forwarded-Uri", "/open/")], [("X-Forwarded-Method", "OPTIONS")], [("X-Rewrite-URL", "/open/")],
         [("Authorization", "Bearer x")], [("X-Session-Token", "x" * 128)], [("Cookie", f"{COOKIE}=")],
         [("Connection", "Cookie, X-Auth-Subject")],
@@ -181,7 +285,7 @@ def attack(stage, port, waits_for_bodies):
                         names = answer.body["subject"] + answer.body["sid"] + answer.body["time"]
                         require(not any(names), f"{method} {path} {claim}: the site believes nobody", answer)
                     require(new_cookie(answer) is None, "and no cookie is touched", answer)
-    for claim in (forged, [("X-Auth-Subject", "root")] * 3):
+    for claim in (FORGED, [("X-Auth-Subject", "root")] * 3):
         named = ask(port, token=member["sessiontoken"], fields=claim)
         require(is_shown(named) and named.body["subject"] == ["ann"], "a member is nobody else", named)
         require(len(named.body["time"]) == 1 and named.body["time"][0] < "9999999999", "nor logged in at another time", named)
@@ -189,7 +293,7 @@ def attack(stage, port, waits_for_bodies):
             opened = ask(port, path, token=member["sessiontoken"], fields=claim)
             require(is_shown(opened) and not any(opened.body["subject"] + opened.body["sid"] + opened.body["time"]),
                     "stripped where everybody may look, too", opened)
-    preflight = ask(port, "/api/x", "OPTIONS", fields=forged)
+    preflight = ask(port, "/api/x", "OPTIONS", fields=FORGED)
     require(is_shown(preflight) and not any(preflight.body["subject"]), "a preflight goes through, and says nothing", preflight)
     # A body that never comes: the answer does all the same, and nobody behind it waits.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -197,12 +301,55 @@ def attack(stage, port, waits_for_bodies):
     connection.putheader("Content-Length", "1000")
     connection.putheader("Sec-Fetch-Mode", "cors")
     connection.endheaders()
-    # Caddy itself answers nobody before it has a small body; nobody else has to wait for that.
+    # Caddy and Apache answer nobody before they have a small body; nobody else has to wait for that.
     if not waits_for_bodies:
         slow = connection.getresponse()
         require(slow.status == 401, "a body that never comes is not waited for", slow.status)
     require(is_shown(ask(port, token=member["sessiontoken"])), "the next visitor is served")
     connection.close()
+
+
+def attack_sockets(stage, port):
+    """A WebSocket is the member's own, of this site's pages, and nothing else becomes one."""
+    guest = staging.ask_fields(stage.socket, "GUEST.ISSUE")["sessiontoken"]
+    member = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
+    for token in (None, guest, "x" * 86):
+        for path in ("/ws", "//ws", "/ws/", "/ws?x", "/%77s", "/open/../ws", "/page", "/api/x"):
+            for fields in ([], SOCKET, FORGED, [("X-Session-Token", "x")]):
+                refused = open_socket(port, token, fields, path=path)
+                require(refused.status in (400, 401, 403, 404), f"{path} {fields} opens nothing", refused)
+    ours = f"http://127.0.0.1:{port}"
+    foreign = (None, "null", "https://evil.example", f"https://127.0.0.1:{port}", f"{ours}.evil.example", f"{ours}0", f"{ours}/",
+               f"http://evil.example#{ours}", f"{ours}, https://evil.example")
+    for origin in foreign:
+        refused = open_socket(port, member, [("Sec-Fetch-Site", "cross-site"), ("X-Forwarded-Host", "evil.example")], origin)
+        require(refused.status == 403 and new_cookie(refused) is None, f"{origin} opens nothing", refused)
+    for path in ("/ws/", "/ws/x", "//ws", "/%77s", "/WS", "/ws;x", "/ws?x", "/page/../ws", "/page", "/open/x"):
+        refused = open_socket(port, member, origin="https://evil.example", path=path)
+        require(refused.status != 101, f"nor {path}", refused)
+    named = open_socket(port, member, FORGED)
+    require(is_opened(named) and named.body["subject"] == ["ann"] and len(named.body["time"]) == len(named.body["sid"]) == 1,
+            "a member is nobody else", named)
+    # What is no WebSocket stays a request of its own, before which everything stands that stands before others.
+    for path in ("/page", "/open/x", "/login", "/api/x", "/ws"):
+        for upgrade in ("h2c", "websocket, h2c", "websocket"):
+            fields = [
+                ("Upgrade", upgrade), ("Connection", "Upgrade, HTTP2-Settings"), ("HTTP2-Settings", "AAMAAABk"), ("Origin", ours),
+            ]
+            allowed = ([], ["websocket"]) if path == "/ws" else ([],)
+            for method in ("GET", "POST", "OPTIONS"):
+                answer = ask(port, path, method, member, fields + FORGED, b"" if method == "POST" else None)
+                require(is_shown(answer) or answer.status == 400, f"{path} is shown", answer)
+                require(not answer.body or answer.body["upgrade"] in allowed, f"{path} by {upgrade}", answer)
+                require(not answer.body or "root" not in answer.body["subject"], "named by nobody but the daemon", answer)
+    # The site refuses one: what comes behind is a request as others, and the client's names are stripped from it.
+    with socket.create_connection(("127.0.0.1", port), 20) as connection:
+        connection.sendall((
+            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {ours}\r\nCookie: {COOKIE}={member}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            f"GET /open/x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Auth-Subject: root\r\nConnection: close\r\n\r\n").encode())
+        text = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+        require("HTTP/1.1 101" not in text and '"ann"' in text and "root" not in text, "a refused one is no tunnel", text)
 
 
 def outage(stage, port):
@@ -216,6 +363,7 @@ def outage(stage, port):
             answer = ask(port, token=token, fields=fields)
             require(answer.status == 503 and answer.fields["Retry-After"], "503 with Retry-After", answer)
             require(new_cookie(answer) is None, "the cookie is kept", answer)
+        require(open_socket(port, token, SOCKET).status == 503, "nor a WebSocket")
         require(is_shown(ask(port, "/open/x")), "what is open stays open")
     finally:
         redis.send_signal(signal.SIGCONT)
@@ -248,7 +396,8 @@ def start(stage, name, site, rotation, patience="500ms", tls="", settings=()):
     file, command, denial = PROXIES[name]
     http_socket = f"{stage.folder}/daemon/http.sock"
     stage.start_redis()
-    rules = f"{{page: {{require: subject, on-deny: {denial}, login: /login}}, any: {{require: none}}}}"
+    rules = (f"{{page: {{require: subject, on-deny: {denial}, login: /login}}, any: {{require: none}}, "
+             "socket: {require: subject, access: look}}")
     stage.start_daemon([
         f"http.listen={{unix: {http_socket}, mode: '0666', serve: [auth]}}", f"http.rules={rules}",
         f"rotation.after={rotation}", "near-cache.serve-stale=0", f"redis.timeout={patience}", *settings,
@@ -261,21 +410,25 @@ def start(stage, name, site, rotation, patience="500ms", tls="", settings=()):
     text = (here / file).read_text()
     for word, value in {
         "socket": http_socket, "site": site, "port": f"{port}{tls}", "folder": folder, "examples": here,
+        "origin": f"http{'s' if tls else ''}://127.0.0.1:{port}",
     }.items():
         text = text.replace(f"@{word}@", str(value))
     path = f"{folder}/{file}"
     pathlib.Path(path).write_text(text)
     (pathlib.Path(folder) / "static").mkdir()
     (pathlib.Path(folder) / "static/page").write_text("page\n")
-    stage.start(name, command(path), lambda: staging.listens(port), {"XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder})
+    stage.start(name, command(path), lambda: staging.listens(port), {
+        "XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder, "TOKENCACHED_HTTP": http_socket,
+    })
     return port
 
 
 def trial(programs, name, site):
     with staging.Stage(programs) as stage:
         port = start(stage, name, site, f"{ROTATION_SECONDS}s")
-        walk(stage, port)
-        attack(stage, port, waits_for_bodies=name == "caddy")
+        walk(stage, port, looks_at_sockets=name == "apache")
+        attack_sockets(stage, port)
+        attack(stage, port, waits_for_bodies=name in ("caddy", "apache"))
         outage(stage, port)
     print(f"{name}: as the manual says, and nobody got in")
 
