@@ -29,8 +29,8 @@ FUZZ_SECONDS ?= 300
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev libyaml-dev pkg-config
 RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils iproute2
-# What the examples are written in, and the web server of the FastCGI test.
-WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
+# What the examples and their packages are written in, other people's clients, and the web server of the FastCGI test.
+WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libplack-perl libredis-perl php-cli php-redis rakudo libfcgi0ldbl \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis \
                  php-nrk-predis ruby-redis libredis-fast-perl libhiredis-dev gcc lua5.1 lua-redis python3-aioredis \
                  golang-go golang-github-gomodule-redigo-dev
@@ -404,7 +404,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/*/lib/.precomp examples/fcgid/raku/lib/.precomp clients/raku/lib/.precomp clients/raku/site/lib/.precomp tmp
+	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/fcgid/raku/lib/.precomp clients/raku/lib/.precomp clients/raku/site/lib/.precomp tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)
