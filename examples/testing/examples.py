@@ -2,7 +2,8 @@
 """Runs the examples before a real daemon: a visitor's life, forty browsers, Redis that stands still; and then where the daemon is
 silent, away, fails in the middle of a request, or answers about somebody else.
 
-    examples.py --programs .build/release [--examples perl,php,python,raku,by-hand,by-hand-newest,swift] [--swift-programs FOLDER]
+    examples.py --programs .build/release [--swift-programs FOLDER]
+                [--examples perl,php,python,node,raku,by-hand,by-hand-newest,swift]
 
 by-hand runs twice: with Debian's python3-redis, and with the newest redis-py of the package index, in a virtual environment
 that is made beside the programs, once.
@@ -33,6 +34,9 @@ SITES = {
     "python": functools.partial(
         sites.HTTPSite, [DEBIAN_PYTHON, f"{examples}/python/small_site.py", "PORT"],
         environment={"PYTHONPATH": f"{root}/clients/python/src"}),
+    # Debian's Express, also for a Node from elsewhere.
+    "node": functools.partial(
+        sites.HTTPSite, ["node", f"{examples}/node/site.js", "PORT"], environment={"NODE_PATH": "/usr/share/nodejs"}),
     "raku": functools.partial(sites.FastCGISite, [
         "raku", "-I", f"{root}/clients/raku/lib", f"{examples}/raku/site.raku", "--listen=LISTEN"]),
     "by-hand": functools.partial(sites.HTTPSite, [DEBIAN_PYTHON, f"{examples}/by-hand/sessions.py", "PORT"]),
