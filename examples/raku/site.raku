@@ -3,7 +3,7 @@
 #
 #     raku -I clients/raku/lib examples/raku/site.raku --listen=/tmp/site.sock
 #
-# README.md has what nginx needs. mod_fcgid starts it as it is.
+# README.md has what nginx needs. Where the package is installed, mod_fcgid starts it as it is.
 use TokenCache;
 use TokenCache::FastCGI;
 use TokenCache::Middleware;
