@@ -29,9 +29,9 @@ FUZZ_SECONDS ?= 300
 BUILD_PACKAGES = libevent-dev libhiredis-dev libssl-dev libyaml-dev pkg-config
 RUN_PACKAGES   = redis-server
 TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv faketime procps util-linux bsdutils iproute2
-# What the examples are written in, and the web server of the FastCGI test.
-WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libredis-perl php-cli php-redis rakudo \
-                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-redis \
+# What the examples and their packages are written in, other people's clients, and the web server of the FastCGI test.
+WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libplack-perl libredis-perl php-cli php-redis rakudo libfcgi0ldbl \
+                 apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-express node-redis \
                  php-nrk-predis ruby-redis libredis-fast-perl libhiredis-dev gcc lua5.1 lua-redis python3-aioredis \
                  golang-go golang-github-gomodule-redigo-dev
 # The PHP package: its tests, and the servers of its small site.
@@ -81,7 +81,7 @@ help:
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache, 80 failovers and so on; forty minutes'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
-	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Raku, Swift; subscribers; and twenty client libraries'
+	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Node, Raku, Swift; subscribers; and twenty client libraries'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy, Caddy and Apache, attacked; metrics read by Prometheus, an alert that fires'
 	@echo 'make test-browser  a headless Chromium before nginx: login, rotation, logout, races, outages; a minute (BROWSER_REQUESTS=…)'
@@ -404,7 +404,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tokencached
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/*/lib/.precomp examples/fcgid/raku/lib/.precomp clients/raku/lib/.precomp clients/raku/site/lib/.precomp tmp
+	rm -rf $(BUILD) $(BUILD)-simulate $(BUILD)-fuzz $(BUILD)-asan $(BUILD)-examples examples/fcgid/raku/lib/.precomp clients/raku/lib/.precomp clients/raku/site/lib/.precomp tmp
 
 build-packages:
 	@./.ci/packages $(BUILD_PACKAGES)

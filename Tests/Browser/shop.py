@@ -1,4 +1,4 @@
-"""The site behind nginx. Its login page asks the daemon over the socket, by examples/python/sessions.py; all its other pages
+"""The site behind nginx. Its login page asks the daemon over the socket, by examples/by-hand/sessions.py; all its other pages
 know of their visitor what nginx says in X-Auth-*. Beside it the page of a payment service, which is another site."""
 import collections
 import html
@@ -12,8 +12,7 @@ import time
 import urllib.parse
 import wsgiref.simple_server
 
-# Behind all others: the folder has a file that is named like a library of Selenium's.
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples/python"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples/by-hand"))
 import sessions  # noqa: E402
 
 PASSWORDS = {"ann": "apple", "bob": "banana"}

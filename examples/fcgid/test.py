@@ -46,7 +46,7 @@ def install(stage, worker, swift_programs):
     process at its first request."""
     site = f"{stage.folder}/site"
     examples = here.parent
-    for place in ("examples/fcgid", "examples/perl", "clients/raku/lib"):
+    for place in ("examples/fcgid", "clients/perl/lib", "clients/raku/lib"):
         shutil.copytree(examples.parent / place, f"{site}/{place}", ignore=shutil.ignore_patterns(".build*", ".precomp"))
     if worker == "swift":
         os.mkdir(f"{site}/examples/fcgid/swift")

@@ -1,13 +1,17 @@
 #!/usr/bin/python3
-"""Runs the examples against a real daemon, and then where the daemon is silent, away, fails in the middle of a
-request, or answers about somebody else.
+"""Runs the examples before a real daemon: a visitor's life, forty browsers, Redis that stands still; and then where the daemon is
+silent, away, fails in the middle of a request, or answers about somebody else.
 
-    examples.py --programs .build/release [--examples perl,php,python,python-newest,raku,swift] [--swift-programs FOLDER]
+    examples.py --programs .build/release [--swift-programs FOLDER]
+                [--examples perl,php,python,node,raku,by-hand,by-hand-newest,swift]
 
-Python runs twice: with Debian's python3-redis, and with the newest redis-py of the package index, in a virtual environment
+by-hand runs twice: with Debian's python3-redis, and with the newest redis-py of the package index, in a virtual environment
 that is made beside the programs, once.
 """
 import argparse
+import contextlib
+import functools
+import html
 import pathlib
 import signal
 import subprocess
@@ -15,115 +19,154 @@ import sys
 import time
 
 import crowd
+import sites
 import stage as staging
 
-examples = pathlib.Path(__file__).resolve().parent.parent
-# Interpreter, the program that lives a visitor's life, and the site's worker for crowd.py.
-PROGRAMS = {
-    "perl": (["perl"], "perl/sessions.pl", "worker.pl"),
-    "php": (["php"], "php/life.php", "worker.php"),
-    # Debian's, which has python3-redis.
-    "python": (["/usr/bin/python3"], "python/sessions.py", "worker.py"),
-    # Its interpreter comes first when the environment is made.
-    "python-newest": ([], "python/sessions.py", "worker.py"),
-    "raku": (["raku"], "raku/sessions.raku", "worker.raku"),
+root = sites.root
+examples = root / "examples"
+DEBIAN_PYTHON = "/usr/bin/python3"
+# How each site is started; what else it takes is (stage, name, daemon).
+SITES = {
+    "perl": functools.partial(sites.HTTPSite, [
+        "plackup", "-I", f"{root}/clients/perl/lib", "--env", "deployment", "--host", "127.0.0.1", "--port", "PORT",
+        f"{examples}/perl/site.psgi"]),
+    "php": functools.partial(sites.HTTPSite, ["php", "-S", "127.0.0.1:PORT", f"{examples}/php/site.php"]),
+    "python": functools.partial(
+        sites.HTTPSite, [DEBIAN_PYTHON, f"{examples}/python/small_site.py", "PORT"],
+        environment={"PYTHONPATH": f"{root}/clients/python/src"}),
+    # Debian's Express, also for a Node from elsewhere.
+    "node": functools.partial(
+        sites.HTTPSite, ["node", f"{examples}/node/site.js", "PORT"], environment={"NODE_PATH": "/usr/share/nodejs"}),
+    "raku": functools.partial(sites.FastCGISite, [
+        "raku", "-I", f"{root}/clients/raku/lib", f"{examples}/raku/site.raku", "--listen=LISTEN"]),
+    "by-hand": functools.partial(sites.HTTPSite, [DEBIAN_PYTHON, f"{examples}/by-hand/sessions.py", "PORT"]),
 }
-COMMANDS = {name: [*interpreter, f"{examples}/{life}"] for name, (interpreter, life, _) in PROGRAMS.items()}
-WORKERS = {
-    name: [*interpreter, f"{examples}/testing/workers/{worker}"] for name, (interpreter, _, worker) in PROGRAMS.items()}
-LIFE = """\
-first visit: guest, cookie set
-second visit: guest, cookie kept
-a forged form: guest, the form again
-login: ann, cookie set
-second click: ann, cookie set
-late request: guest, asked to come again
-visit after login: ann, cookie kept
-logout: guest, cookie deleted, cookie set
-after logout: guest, cookie kept
-"""
-# The examples' own time-out is two seconds; the rest is for the interpreter to start on a busy machine.
+# The mark of a page that was sent to itself.
+MARKS = {"python": "tc-again=1"}
+# The packages' and examples' own time-out.
 SILENCE_SECONDS = 2
 END_SECONDS = 40
+RECOVERY_SECONDS = 10
+# Of each daemon, in a crowd.
+WORKERS = 2
 
 
-def run(example, path):
+def require_503(example, browser, what, *request, **form):
+    """Whatever goes wrong is 503, and the cookie stays."""
+    jar = browser.jar
     begin = time.monotonic()
-    done = subprocess.run(
-        [*COMMANDS[example], path], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=END_SECONDS)
-    return done, time.monotonic() - begin
+    answer = browser.request(*request, form={"csrf": browser.csrf, **form})
+    if (answer.status, browser.jar) != (503, jar) or not answer.headers.get("Retry-After"):
+        raise staging.Failed(f"{example}, {what}: {answer.status} {answer.headers}\n{answer.body}")
+    return time.monotonic() - begin
 
 
-def require_503(example, path, what):
-    done, seconds = run(example, path)
-    if done.returncode != 1 or not done.stderr.startswith("503 Service Unavailable"):
-        raise staging.Failed(f"{example}, {what}: status {done.returncode}\n{done.stdout}{done.stderr}")
-    return seconds
+def require_page(example, browser, what, who, note=""):
+    browser.navigate()
+    if (browser.who, html.unescape(browser.note)) != (who, note):
+        raise staging.Failed(f"{example}, {what}: {browser.who} ({browser.note})")
 
 
-def lives(example, stage):
-    done, _ = run(example, stage.socket)
-    if (done.returncode, done.stdout) != (0, LIFE):
-        raise staging.Failed(f"{example}: status {done.returncode}\n{done.stdout}{done.stderr}")
+def lives(example, site):
+    told = sites.life(site.ask)
+    if told != sites.LIFE:
+        raise staging.Failed(f"{example}: lived so\n{told}")
 
 
-def silence(example, stage):
-    daemon = stage.processes["daemon"]
-    daemon.send_signal(signal.SIGSTOP)
-    try:
-        if require_503(example, stage.socket, "a silent daemon") < SILENCE_SECONDS:
+def outages(example, site, stage):
+    """Redis stands still, then the daemon: 503, nobody is logged out, and what was kept is there."""
+    browser = sites.Browser(site.ask)
+    browser.navigate()
+    browser.navigate("POST", "/login", name="ann", password="apple")
+    note = """milk & <b>"eggs"</b>, Zoë's"""
+    browser.navigate("POST", "/note", note=note)
+    require_page(example, browser, "a note", "ann", note)
+    browser.navigate("POST", "/note", note="x" * 201)
+    if html.unescape(browser.note) != "x" * 201:
+        raise staging.Failed(f"{example}: a note that is too long was not shown again")
+    require_page(example, browser, "a note that is too long", "ann", note)
+    with standing(stage, "redis"):
+        require_503(example, browser, "Redis stands still", "POST", "/note", note="pears")
+        guest = sites.Browser(site.ask)
+        guest.navigate()
+        require_503(example, guest, "a login while Redis stands still", "POST", "/login", name="ann", password="apple")
+
+    def is_kept():
+        return browser.request("POST", "/note", form={"csrf": browser.csrf, "note": "pears"}).status == 303
+    staging.until(is_kept, RECOVERY_SECONDS, f"{example}, Redis goes on")
+    require_page(example, browser, "Redis goes on", "ann", "pears")
+    with standing(stage, "daemon"):
+        if require_503(example, browser, "a silent daemon", "GET", "/") < SILENCE_SECONDS:
             raise staging.Failed(f"{example} did not wait for the daemon's answer")
+    # The late answer to the last question is nobody's.
+    require_page(example, browser, "the daemon goes on", "ann", "pears")
+    guest.navigate("POST", "/login", name="ann", password="apple")
+    require_page(example, guest, "the login again", "ann")
+
+
+@contextlib.contextmanager
+def standing(stage, name):
+    process = stage.processes[name]
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
     finally:
-        daemon.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGCONT)
 
 
-def nobody(example, stage):
-    require_503(example, f"{stage.folder}/nobody.sock", "no daemon")
-
-
-def somebody_else(example, stage):
-    """What a client would see that was left with the reply to another's question."""
+def somebody_else(example, site, path):
+    """What a client would see that was left with the reply to another's question; before it, no daemon at all."""
+    browser = sites.Browser(site.ask)
+    require_503(example, browser, "no daemon", "GET", "/")
     replies = [staging.holder("none", 0, "a" * 32, "a" * 128), staging.holder("valid", 1, "b" * 32)]
-    with staging.scripted(f"{stage.folder}/scripted.sock", replies) as path:
-        require_503(example, path, "an answer about somebody else")
+    with staging.scripted(path, replies):
+        browser.navigate()
+        require_503(example, browser, "an answer about somebody else", "GET", "/")
 
 
-def requests(example, stage):
-    """One worker, requests whose replies are written here, and what must come back: status, Set-Cookie, Location."""
+def requests(example, site, path):
+    """Requests whose replies are written here, and what must come back: status, Set-Cookie, Location."""
     old, new = "b" * 128, "b" * 32 + "c" * 96
-    fault = staging.FAULT
+    fault, mark = staging.FAULT, MARKS.get(example, "again=1")
     page_only = staging.holder("replayed", 0, "a" * 32)
     given, rotated = (staging.holder(*words, "b" * 32, new, "passed") for words in (("none", 0), ("rotated", 1)))
+    ann = staging.holder("valid", 1, "b" * 32, None, "passed", "ann")
     cases = [
         # Sent to itself: the query stays, and the mark is a parameter of its own.
-        ("GET", "/search", "q=x", old, [page_only], "303", "", "?q=x&again=1"),
-        ("GET", "/search", "", old, [page_only], "303", "", "?again=1"),
-        ("GET", "/search", "q=against", old, [page_only], "303", "", "?q=against&again=1"),
-        ("GET", "/search", "again=10&xagain=1", old, [page_only], "303", "", "?again=10&xagain=1&again=1"),
-        ("GET", "/search", "q=x&again=1", old, [page_only], "200", "", ""),
-        ("GET", "/search", "again=1&q=x", old, [page_only], "200", "", ""),
+        ("GET", "/search?q=x", old, [page_only], 303, "", f"?q=x&{mark}"),
+        ("GET", "/search", old, [page_only], 303, "", f"?{mark}"),
+        ("GET", "/search?q=against", old, [page_only], 303, "", f"?q=against&{mark}"),
+        ("GET", f"/search?{mark}0&x{mark}", old, [page_only], 303, "", f"?{mark}0&x{mark}&{mark}"),
+        ("GET", f"/search?q=x&{mark}", old, [page_only], 200, "", ""),
+        ("GET", f"/search?{mark}&q=x", old, [page_only], 200, "", ""),
         # A later command failed: the 503 carries the cookie of the reply that had one.
-        ("POST", "/login", "", "", [given, fault], "503", new, ""),
-        ("POST", "/login", "", old, [rotated, fault], "503", new, ""),
-        ("POST", "/logout", "", old, [rotated, fault], "503", new, ""),
+        ("POST", "/login", "", [given, fault], 503, new, ""),
+        ("POST", "/login", old, [rotated, fault], 503, new, ""),
+        ("POST", "/logout", old, [rotated, fault], 503, new, ""),
         # Nothing was given: the cookie stays.
-        ("POST", "/login", "", old, [staging.holder("valid", 1, "b" * 32, None, "passed"), fault], "503", "", ""),
-        ("GET", "/", "", old, [fault], "503", "", ""),
+        ("POST", "/login", old, [staging.holder("valid", 1, "b" * 32, None, "passed"), fault], 503, "", ""),
+        ("POST", "/note", old, [ann, fault], 503, "", ""),
+        ("GET", "/", old, [fault], 503, "", ""),
     ]
-    replies = [reply for case in cases for reply in case[4]]
-    with staging.scripted(f"{stage.folder}/scripted.sock", replies) as path:
-        workers = crowd.Workers(WORKERS[example], [path], 1)
-        try:
-            for method, page, query, token, _, *expected in cases:
-                cookie = f"__Host-tc={token}" if token else ""
-                status, set_cookie, location, body = workers.ask(
-                    method, page, query, cookie, "navigate", "c", "ann", "apple")
-                came = set_cookie.partition(";")[0].removeprefix("__Host-tc=")
-                if [status, came, location] != expected or status == "200" and "again=1" in body:
-                    raise staging.Failed(
-                        f"{example}, {method} {page}?{query}: {status} {came} {location}, not {expected}\n{body}")
-        finally:
-            workers.end()
+    form = {"csrf": "c", "name": "ann", "password": "apple", "note": "milk"}
+    with staging.scripted(path, [reply for case in cases for reply in case[3]]):
+        for method, address, token, _, *expected in cases:
+            answer = site.ask(method, address, f"{site.cookie}={token}" if token else "", "navigate", form)
+            came = answer.headers.get("Set-Cookie", "").partition(";")[0].removeprefix(f"{site.cookie}=")
+            found = [answer.status, came, answer.headers.get("Location", "")]
+            if found != expected or answer.status == 200 and mark in answer.body:
+                raise staging.Failed(f"{example}, {method} {address}: {found}, not {expected}\n{answer.body}")
+
+
+def swift_tells(stage, programs):
+    """The program lives that life by itself, too."""
+    done = subprocess.run([f"{programs}/sessions", stage.socket], capture_output=True, text=True, timeout=END_SECONDS)
+    if (done.returncode, done.stdout) != (0, sites.LIFE):
+        raise staging.Failed(f"swift: status {done.returncode}\n{done.stdout}{done.stderr}")
+    done = subprocess.run(
+        [f"{programs}/sessions", f"{stage.folder}/nobody.sock"], capture_output=True, text=True, timeout=END_SECONDS)
+    if done.returncode != 1 or not done.stderr.startswith("503 Service Unavailable"):
+        raise staging.Failed(f"swift, no daemon: status {done.returncode}\n{done.stderr}")
 
 
 # Run by a Python: the README's lines, at a daemon, then at none.
@@ -141,25 +184,42 @@ for path, expected in (sys.argv[2], b"none"), (sys.argv[2] + ".none", None):
 """
 
 
-def readme_snippet(example, stage):
-    text = (examples.parent / "README.md").read_text()
+def readme_snippet(interpreter, stage):
+    text = (root / "README.md").read_text()
     lines = f"{stage.folder}/snippet.py"
     pathlib.Path(lines).write_text(text.split("```python\n")[1].split("```")[0])
     done = subprocess.run(
-        [COMMANDS[example][0], "-c", SNIPPET_CHECK, lines, stage.socket], capture_output=True, text=True,
-        timeout=END_SECONDS)
+        [interpreter, "-c", SNIPPET_CHECK, lines, stage.socket], capture_output=True, text=True, timeout=END_SECONDS)
     if done.returncode != 0:
-        raise staging.Failed(f"README, {example}\n{done.stdout}{done.stderr}")
+        raise staging.Failed(f"README, {interpreter}\n{done.stdout}{done.stderr}")
 
 
 def newest_python(programs):
     """The interpreter of an environment with the libraries of libraries.txt."""
-    script = examples.parent / "Tests/IndependentLibraryTests/environment.sh"
+    script = root / "Tests/IndependentLibraryTests/environment.sh"
     done = subprocess.run(
         ["sh", script, f"{programs}/example-libraries", examples / "testing/libraries.txt"], capture_output=True, text=True)
     if done.returncode != 0:
         raise staging.Failed(f"the newest redis-py\n{done.stderr}")
     return done.stdout.strip()
+
+
+def run(example, site_of, stage, hosts):
+    site = site_of(stage, f"{example}-site", stage.socket)
+    lives(example, site)
+    outages(example, site, stage)
+    site.end()
+    path = f"{stage.folder}/scripted.sock"
+    site = site_of(stage, f"{example}-scripted", path)
+    somebody_else(example, site, path)
+    requests(example, site, path)
+    site.end()
+    crowded = [site_of(stage, f"{example}-{host}-{number}", stage.socket_of(host)) for host in hosts for number in range(WORKERS)]
+    seen = crowd.visit(crowded, stage.socket_of(hosts[0]))
+    for site in crowded:
+        site.end()
+    print(f"{example}: as it should be; {crowd.BROWSERS} browsers: nobody logged out, no note lost, {seen['cookies']} cookies set, "
+          f"{seen['forms again']} forms shown again", flush=True)
 
 
 def main():
@@ -169,8 +229,7 @@ def main():
     parser.add_argument("--swift-programs", help="the folder of the Swift example")
     arguments = parser.parse_args()
     if arguments.swift_programs:
-        COMMANDS["swift"] = [f"{arguments.swift_programs}/sessions"]
-        WORKERS["swift"] = [f"{arguments.swift_programs}/sessions", "--lines"]
+        SITES["swift"] = functools.partial(sites.LineSite, [f"{arguments.swift_programs}/sessions", "--lines"])
     try:
         with staging.Stage(arguments.programs) as stage:
             stage.start_redis()
@@ -179,18 +238,16 @@ def main():
             hosts = ("one", "two")
             for name in hosts:
                 stage.start_daemon(("redis.timeout=1s", *crowd.SETTINGS), name)
-            for example in arguments.examples.split(",") if arguments.examples else COMMANDS:
-                if example == "python-newest":
+            for example in arguments.examples.split(",") if arguments.examples else (*SITES, "by-hand-newest"):
+                if example == "by-hand-newest":
                     newest = newest_python(arguments.programs)
-                    for commands in (COMMANDS, WORKERS):
-                        commands[example].insert(0, newest)
-                if example.startswith("python"):
-                    readme_snippet(example, stage)
-                for scenario in (lives, silence, nobody, somebody_else, requests):
-                    scenario(example, stage)
-                seen = crowd.visit(WORKERS[example], [stage.socket_of(name) for name in hosts])
-                print(f"{example}: as it should be; {crowd.BROWSERS} browsers: nobody logged out, {seen['cookies']} cookies "
-                      f"set, {seen['forms again']} forms shown again", flush=True)
+                    SITES[example] = functools.partial(sites.HTTPSite, [newest, f"{examples}/by-hand/sessions.py", "PORT"])
+                    readme_snippet(newest, stage)
+                elif example == "by-hand":
+                    readme_snippet(DEBIAN_PYTHON, stage)
+                elif example == "swift":
+                    swift_tells(stage, arguments.swift_programs)
+                run(example, SITES[example], stage, hosts)
     except staging.Failed as failure:
         sys.exit(f"FAILED: {failure}")
 

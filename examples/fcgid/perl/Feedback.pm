@@ -3,17 +3,21 @@
 package Feedback;
 use strict;
 use warnings;
+use Encode qw(decode encode);
 use FCGI;
 use File::Basename qw(dirname);
 use JSON::PP;
-use lib dirname(__FILE__) . '/../../perl';
-use Sessions;
+use lib dirname(__FILE__) . '/../../../clients/perl/lib';
+use TokenCache::Cookie;
+use TokenCache::Error;
 
 # Bytes of a request's body that are read; a feedback is short.
 use constant MAX_BODY => 16_384;
 
 my $pages = dirname(__FILE__) . '/../pages';
-my $json  = JSON::PP->new->canonical;
+my $json  = JSON::PP->new->utf8->canonical;
+# Called __Host-tc: for HTTPS.
+my $cookie = TokenCache::Cookie->new('tc', 0);
 
 # Of a page that was sent to itself.
 use constant MARK => 'again=1';
@@ -23,7 +27,7 @@ use constant MARK => 'again=1';
 #   picture returns the letters of $request->{fields}{c}, or nothing
 #   api     returns what is sent as JSON
 # What the daemon replies about the visitor goes through `note`.
-# A Sessions::Unavailable is answered 503: nobody knows. Any other death is 500.
+# A TokenCache::Unavailable is answered 503: nobody knows. Any other death is 500.
 sub serve {
     my %functions = @_;
     my %environment;
@@ -32,9 +36,9 @@ sub serve {
         my $request = request(\%environment);
         my $response = eval { answer(\%functions, $request) };
         if (!$response) {
-            my $unavailable = ref $@;
-            print STDERR $unavailable ? "unavailable: $@->{why}\n" : $@;
-            $response = $unavailable ? unavailable($request) : { status => 500, type => 'text/plain', body => "an error\n" };
+            print STDERR $@ =~ s/\n*\z/\n/r;
+            $response = TokenCache::Unavailable->caught($@)
+                ? unavailable($request) : { status => 500, type => 'text/plain', body => "an error\n" };
         }
         send_out($request, $response);
     }
@@ -61,12 +65,11 @@ sub request {
     my $body = '';
     my $length = $environment->{CONTENT_LENGTH} || 0;
     read STDIN, $body, $length < MAX_BODY ? $length : MAX_BODY;
-    my ($cookie) = ($environment->{HTTP_COOKIE} // '') =~ /(?:^|;\s*)__Host-tc=([^;\s]*)/;
     my $header = $environment->{HTTP_X_SESSION_TOKEN};
     return {
         route       => "$environment->{REQUEST_METHOD} " . ($environment->{PATH_INFO} // ''),
         fields      => { map { fields_of($_) } $environment->{QUERY_STRING} // '', $body },
-        token       => $header // $cookie // '',
+        token       => $header // $cookie->token_in($environment->{HTTP_COOKIE}),
         holds_token => defined $header,
         query       => $environment->{QUERY_STRING} // '',
         frontend    => $environment->{HTTP_X_FRONTEND_TOKEN} // '',
@@ -75,10 +78,11 @@ sub request {
     };
 }
 
+# In characters, as the client takes and gives them.
 sub fields_of {
     my ($text) = @_;
     return map {
-        my ($name, $value) = map { tr/+/ /r =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ger } split(/=/, $_, 2), '';
+        my ($name, $value) = map { decode('UTF-8', tr/+/ /r =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ger) } split(/=/, $_, 2), '';
         ($name => $value);
     } grep { length } split /&/, $text;
 }
@@ -117,9 +121,9 @@ sub once_more {
 
 sub filled {
     my ($name, %values) = @_;
-    open my $file, '<:raw', "$pages/$name" or die "$name: $!";
+    open my $file, '<:encoding(UTF-8)', "$pages/$name" or die "$name: $!";
     local $/;
-    return <$file> =~ s/\{\{(\w+)\}\}/$values{$1} \/\/ ''/ger;
+    return encode('UTF-8', <$file> =~ s/\{\{(\w+)\}\}/$values{$1} \/\/ ''/ger);
 }
 
 sub escaped { return $_[0] =~ s/([&<>"'])/'&#' . ord($1) . ';'/ger }
@@ -131,7 +135,7 @@ sub send_out {
     if ($request->{holds_token} || $request->{route} eq 'POST /api/session') {
         $response->{json}{sessiontoken} = $given->{sessiontoken} if $response->{json} && $given->{sessiontoken};
     } else {
-        $set_cookie = Sessions::set_cookie($given, '__Host-tc');
+        $set_cookie = $cookie->of($given) if $given->{sessiontoken};
     }
     @$response{qw(type body)} = ('application/json', $json->encode($response->{json})) if $response->{json};
     my @headers = (

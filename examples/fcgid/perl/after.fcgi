@@ -3,13 +3,13 @@
 use strict;
 use warnings;
 use FindBin;
-use lib $FindBin::Bin, "$FindBin::Bin/../../perl";
+use lib $FindBin::Bin, "$FindBin::Bin/../../../clients/perl/lib";
 use Feedback;
-use Sessions;
+use TokenCache::Client;
 
-my $sessions = Sessions->new($ENV{TOKENCACHED_SOCKET});
+my $sessions = TokenCache::Client->new(socket => $ENV{TOKENCACHED_SOCKET});
 
-sub new_captcha { return $sessions->ask('captcha_issue', FORM => 'feedback', FOR => $_[0])->{captcha} }
+sub new_captcha { return $sessions->ask('CAPTCHA.ISSUE', FORM => 'feedback', FOR => $_[0])->{captcha} }
 
 # What the browser says of its request.
 sub fetch_of {
@@ -20,7 +20,7 @@ sub fetch_of {
 sub page {
     my ($request) = @_;
     my $visit = Feedback::note($request, $sessions->ask_about(
-        'token_visit', $request->{token}, fetch_of($request), CSRF => 'feedback', DATA => 'name'));
+        'TOKEN.VISIT', $request->{token}, fetch_of($request), CSRF => 'feedback', DATA => 'name'));
     # The browser has a newer token than the one it sent, or is about to: let it come again, once.
     my $again = Feedback::once_more($request->{query});
     return { again => $again } if !$visit->{accepted} && !defined $visit->{sessiontoken} && defined $again;
@@ -38,7 +38,7 @@ sub api {
     return renew($request) if $action eq 'renew';
     # Guests may give feedback, too: a site for those who are logged in adds REQUIRE => 'subject'.
     my $holder = Feedback::note($request, $sessions->ask_about(
-        'token_validate', $request->{token}, CHECK => $request->{frontend}, 'feedback', fetch_of($request)));
+        'TOKEN.VALIDATE', $request->{token}, CHECK => $request->{frontend}, 'feedback', fetch_of($request)));
     return { error => "session $holder->{status}" } unless $holder->{accepted};
     my $reply = { sid => $holder->{sid} };
     if    ($holder->{check} ne 'passed') { $reply->{error} = 'invalid frontend token' }
@@ -52,17 +52,17 @@ sub api {
 sub renew {
     my ($request) = @_;
     my $check = $sessions->ask(
-        'csrf_verify', @$request{qw(token frontend)}, FORM => 'feedback',
+        'CSRF.VERIFY', @$request{qw(token frontend)}, FORM => 'feedback',
         length $request->{site} ? ('FETCH-SITE' => $request->{site}) : ());
     return { error => 'invalid frontend token' } if $check->{status} ne 'passed';
-    my $holder = Feedback::note($request, $sessions->ask_about('token_rotate', $request->{token}, CSRF => 'feedback'));
+    my $holder = Feedback::note($request, $sessions->ask_about('TOKEN.ROTATE', $request->{token}, CSRF => 'feedback'));
     return { error => "session $holder->{status}" } unless $holder->{accepted};
     return { sid => $holder->{sid}, frontend => $holder->{csrf} };
 }
 
 sub start {
     my ($request) = @_;
-    my $visit = Feedback::note($request, $sessions->ask_about('token_visit', '', CSRF => 'feedback'));
+    my $visit = Feedback::note($request, $sessions->ask_about('TOKEN.VISIT', '', CSRF => 'feedback'));
     return { sid => $visit->{sid}, frontend => $visit->{csrf} };
 }
 
@@ -71,16 +71,16 @@ sub feedback {
     my ($request, $reply) = @_;
     my $fields = $request->{fields};
     my $verdict = $sessions->ask(
-        'captcha_verify', $fields->{captcha} // '', $fields->{answer} // '', FORM => 'feedback', FOR => $request->{token});
+        'CAPTCHA.VERIFY', $fields->{captcha} // '', $fields->{answer} // '', FORM => 'feedback', FOR => $request->{token});
     return $reply->{error} = "captcha $verdict->{status}" if $verdict->{status} ne 'passed';
-    my $kept = Feedback::note($request, $sessions->ask('token_set', $request->{token}, DATA => name => $fields->{name}));
+    my $kept = Feedback::note($request, $sessions->ask('TOKEN.SET', $request->{token}, DATA => name => $fields->{name}));
     return $reply->{error} = "session $kept->{status}" unless $kept->{accepted};
-    my $data = $sessions->ask('token_get', $request->{token}, DATA => 'name')->{data};
+    my $data = $sessions->ask('TOKEN.GET', $request->{token}, DATA => 'name')->{data};
     @$reply{qw(outcome name)} = ('thank you', $data->{name});
 }
 
 sub picture {
-    my $opened = $sessions->ask('captcha_open', $_[0]{fields}{c} // '');
+    my $opened = $sessions->ask('CAPTCHA.OPEN', $_[0]{fields}{c} // '');
     return $opened->{solution};
 }
 

@@ -34,7 +34,9 @@ struct Browser {
             guard let address = response.headers["Location"] else {
                 csrf = response.body.between(#"name="csrf" value=""#, "\"")
                 let who = response.body.between("<b>", "</b>")
-                return print("\(what): \(who), \(marks.isEmpty ? "cookie kept" : marks.joined(separator: ", "))")
+                let note = response.body.between(#"name="note" value=""#, "\"")
+                let seen = note.isEmpty ? who : "\(who) (\(note))"
+                return print("\(what): \(seen), \(marks.isEmpty ? "cookie kept" : marks.joined(separator: ", "))")
             }
             let parts = address.split(separator: "?", omittingEmptySubsequences: false).map(String.init)
             (request.method, request.form) = ("GET", [:])

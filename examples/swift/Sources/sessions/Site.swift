@@ -61,6 +61,8 @@ struct Site {
     let cookie: SessionCookie
     /// One form name serves the whole site.
     private let form = "site"
+    /// Bytes of UTF-8.
+    private let mostNote = 200
 
     init(_ client: BlockingClient, cookie: SessionCookie = SessionCookie()) {
         self.client = client
@@ -85,7 +87,8 @@ struct Site {
     private func answer(_ request: Request, _ visitor: inout Visitor) throws(TokenCacheError) -> Response {
         // One question a page: who is it, is the form that came genuine, and a token for the form that goes.
         let sent = request.isPost ? FormCheck(CSRFToken(request.form["csrf"] ?? ""), form: form) : nil
-        let visit = try client.call(.visit(visitor.token, check: sent, fetch: request.fetch, csrf: form))
+        let visit = try client.call(
+            .visit(visitor.token, check: sent, fetch: request.fetch, csrf: form, data: ["note"]))
         visitor.note(visit.change)
         // The browser has a newer token than the one it sent, or is about to: let it come again, once.
         if visit.holder.isPageOnly, request.isNavigation, let again = request.onceMore { return .redirect(to: again) }
@@ -98,6 +101,13 @@ struct Site {
                 return page(visit, name: request.form["name"] ?? "", notice: "Please send it again.")
             }
             visitor.note(try client.call(.login(visitor.token, subject: name)).change)
+            return .redirect(to: "/")
+        case (true, "/note"):
+            let note = request.form["note"] ?? ""
+            guard visit.page.check == .passed, visit.subject != nil, note.utf8.count <= mostNote,
+                let token = visitor.token, case .stored(_, let change) = try client.call(.set(token, ["note": note]))
+            else { return page(visit, note: note, notice: "Please send it again.") }
+            visitor.note(change)
             return .redirect(to: "/")
         case (true, "/logout") where visit.page.check == .passed:
             // A token from before a login ends nothing (replayed), and the cookie stays.
@@ -114,13 +124,15 @@ struct Site {
         form["name"] == "ann" && form["password"] == "apple" ? "ann" : nil
     }
 
-    private func page(_ visit: Visit, name: String = "", notice: String = "") -> Response {
+    private func page(_ visit: Visit, name: String = "", note: String? = nil, notice: String = "") -> Response {
         let csrf = #"<input type="hidden" name="csrf" value="\#(visit.page.csrf?.revealedText ?? "")">"#
         let form =
             visit.subject == nil
             ? #"<form method="post" action="/login">\#(csrf)<input name="name" value="\#(name.escaped)">"#
                 + #"<input name="password" type="password"><button>Log in</button></form>"#
-            : #"<form method="post" action="/logout">\#(csrf)<button>Log out</button></form>"#
+            : #"<form method="post" action="/note">\#(csrf)"#
+                + #"<input name="note" value="\#((note ?? visit.page.data["note"] ?? "").escaped)"><button>Keep</button></form>"#
+                + #"<form method="post" action="/logout">\#(csrf)<button>Log out</button></form>"#
         let who = (visit.subject ?? "guest").escaped
         return Response(body: "<!doctype html><title>Sessions</title><p>\(notice) Hello, <b>\(who)</b>.</p>\(form)")
     }

@@ -2,8 +2,9 @@
 //
 //     swift run --package-path examples/swift sessions /run/tokencached/tokencached.sock
 //
-// Whatever is thrown: answer 503, with the cookie of the last answer that had a token, if one had. The library has closed the connection by then, and the next
-// call makes a new one; it also checks that a reply is about the token that was asked about.
+// Whatever is thrown: answer 503, with the cookie of the last answer that had a token, if one had. The library has closed
+// the connection by then, and the next call makes a new one; it also checks that a reply is about the token that was
+// asked about.
 import Glibc
 import TokenCacheClient
 
@@ -20,24 +21,24 @@ func live(at path: String) throws {
     try browser.go("second click", "POST", "/login", cookies: before, form: form(sent))
     try browser.go("late request", "GET", "/", cookies: before)
     try browser.go("visit after login", "GET", "/", cookies: browser.jar)
+    try browser.go("a note", "POST", "/note", cookies: browser.jar, form: ["csrf": browser.csrf, "note": "milk"])
     try browser.go("logout", "POST", "/logout", cookies: browser.jar, form: ["csrf": browser.csrf])
     try browser.go("after logout", "GET", "/", cookies: browser.jar)
 }
 
-/// A worker for the test of many browsers (../../../testing/crowd.py): a line a request, a line a response.
+/// A worker for the test of many browsers (../../../testing/sites.py): a line a request, a line a response.
 func serveLines(at path: String) {
     let site = Site(BlockingClient(socketPath: path))
     while let line = readLine() {
         let words = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
-        guard words.count == 8 else { return }
+        guard words.count == 9 else { return }
         let response = site.respond(
             to: Request(
                 method: words[0], path: words[1], query: words[2], cookies: words[3], site: "same-origin",
                 mode: words[4],
-                form: ["csrf": words[5], "name": words[6], "password": words[7]]))
-        print(
-            response.status, response.headers["Set-Cookie"] ?? "", response.headers["Location"] ?? "", response.body,
-            separator: "\t")
+                form: ["csrf": words[5], "name": words[6], "password": words[7], "note": words[8]]))
+        let headers = ["Set-Cookie", "Location", "Cache-Control", "Retry-After"].map { response.headers[$0] ?? "" }
+        print(response.status, headers.joined(separator: "\t"), response.body, separator: "\t")
         fflush(nil)
     }
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""Sessions of a site in Python, with the redis library, Debian's python3-redis or the newest of PyPI. A WSGI application:
+"""A site with a login without a package: every rule for workers by hand, over somebody else's Redis client. For languages that
+have no package, to read; a site in Python takes clients/python, as ../python/small_site.py does.
 
-    python3 sessions.py serve [SOCKET]    on http://localhost:8000; log in as ann with the password apple
-    python3 sessions.py SOCKET            a visitor's life, printed
+    python3 examples/by-hand/sessions.py [PORT]     then http://localhost:8000: ann, password apple
 
-One Sessions object per worker process or thread: it keeps one connection.
+Needs the redis library, Debian's python3-redis or the newest of PyPI. One Sessions object per worker process or thread: it
+keeps one connection.
 """
 import base64
 import html
@@ -25,6 +26,7 @@ FORM = "site"
 # Of a page that was sent to itself.
 MARK = "again=1"
 MOST_BODY = 16384
+MOST_NOTE = 200
 
 
 class Unavailable(Exception):
@@ -153,7 +155,7 @@ class Site:
         # One question a page: who is it, is the form that came genuine, and a token for the form that goes.
         visit = visitor.visit(
             *(["CHECK", form.get("csrf", ""), FORM] if is_post else []), *(["FETCH-SITE", site] if site else []),
-            *(["FETCH-MODE", mode] if mode else []), *(["POST"] if is_post else []), "CSRF", FORM)
+            *(["FETCH-MODE", mode] if mode else []), *(["POST"] if is_post else []), "CSRF", FORM, "DATA", "note")
         # The browser has a newer token than the one it sent, or is about to: let it come again, once.
         page_only = visit["accepted"] == 0 and "sessiontoken" not in visit
         again = once_more(environ.get("QUERY_STRING", ""))
@@ -168,25 +170,34 @@ class Site:
             # failed, expired, outdated: nothing is carried out, and the form is shown again, as it was filled.
             name = visit["check"] == "passed" and self.check_password(form.get("name"), form.get("password"))
             if not name:
-                return page(visit, subject, form.get("name", ""), "Please send it again.")
+                return page(visit, subject, form)
             visitor.ask("TOKEN.LOGIN", name)
             return redirect("/")
+        if is_post and path == "/note" and subject:
+            note = form.get("note", "")
+            # A session that ended meanwhile stores nothing.
+            stored = visit["check"] == "passed" and len(note) <= MOST_NOTE and visitor.ask("TOKEN.SET", "DATA", "note", note)
+            return redirect("/") if stored and stored["accepted"] == 1 else page(visit, subject, form)
         if is_post and path == "/logout" and visit["check"] == "passed":
             # A token from before a login ends nothing (`replayed`), and the cookie stays.
             if visitor.ask("TOKEN.REVOKE")["status"] == "revoked":
                 visitor.set_cookie = self.cookie.removal()
             return redirect("/")
-        return page(visit, subject)
+        return page(visit, subject, form)
 
 
-def page(visit, subject, name="", notice=""):
+def page(visit, subject, form):
+    """The forms are filled as they came."""
     csrf = f'<input type="hidden" name="csrf" value="{visit["csrf"]}">'
+    value = {name: html.escape(value) for name, value in {**visit.get("data", {}), **form}.items()}
     if subject:
-        form = f'<form method="post" action="/logout">{csrf}<button>Log out</button></form>'
+        forms = (f'<form method="post" action="/note">{csrf}<input name="note" value="{value.get("note", "")}">'
+                 f'<button>Keep</button></form><form method="post" action="/logout">{csrf}<button>Log out</button></form>')
     else:
-        form = (f'<form method="post" action="/login">{csrf}<input name="name" value="{html.escape(name)}">'
-                '<input name="password" type="password"><button>Log in</button></form>')
-    body = f"<!doctype html><title>Sessions</title><p>{notice} Hello, <b>{html.escape(subject or 'guest')}</b>.</p>{form}"
+        forms = (f'<form method="post" action="/login">{csrf}<input name="name" value="{value.get("name", "")}">'
+                 '<input name="password" type="password"><button>Log in</button></form>')
+    notice = "Please send it again." if form else ""
+    body = f"<!doctype html><title>Sessions</title><p>{notice} Hello, <b>{html.escape(subject or 'guest')}</b>.</p>{forms}"
     return "200 OK", [], body
 
 
@@ -209,10 +220,7 @@ def form_of(environ):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        path = sys.argv[2] if len(sys.argv) > 2 else "/run/tokencached/tokencached.sock"
-        site = Site(Sessions(path), Cookie(development=True))
-        with wsgiref.simple_server.make_server("localhost", 8000, site) as server:
-            server.serve_forever()
-    import life
-    life.live(Site(Sessions(sys.argv[1]), Cookie()))
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
+    path = os.environ.get("TOKENCACHED_SOCKET", "/run/tokencached/tokencached.sock")
+    with wsgiref.simple_server.make_server("localhost", port, Site(Sessions(path), Cookie(development=True))) as server:
+        server.serve_forever()
