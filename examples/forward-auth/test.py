@@ -218,7 +218,9 @@ def walk(stage, port, looks_at_sockets):
     require(none.fields["Location"].endswith("/login?return_to=/page%3Fx%3D1%26y%3D2"), "with the way back", none)
     require(is_shown(ask(port, none.fields["Location"].removeprefix(f"http://127.0.0.1:{port}"), fields=NAVIGATION)),
             "which is shown", none)
-    require(ask(port, fields=FETCH).status == 401, "a fetch is told 401")
+    fetch = ask(port, fields=FETCH)
+    require(fetch.status == 401, "a fetch is told 401", fetch)
+    require("Bearer" in (fetch.fields.get("WWW-Authenticate") or ""), "as HTTP says it", fetch.fields)
     old = ask(port, fields=[("Accept", "text/html,*/*")])
     require(old.status == 302, "a page of a browser without Sec-Fetch is sent to the login page, too", old)
 
