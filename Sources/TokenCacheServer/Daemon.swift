@@ -303,13 +303,15 @@ public final class Daemon {
 
     /// Logs and cookies go by this host's clock, limits by Redis's.
     private func warnOfSkew() {
-        guard let skew = parts?.redis.router.first.clockSkew, skew.magnitude > Product.tolerableClockSkew.magnitude,
-            skewWarnings.admit() != nil
+        let skews = (parts?.redis.router.servers ?? []).compactMap { node in node.clockSkew.map { (node, $0) } }
+        guard let (node, skew) = skews.max(by: { $0.1.magnitude < $1.1.magnitude }),
+            skew.magnitude > Product.tolerableClockSkew.magnitude, skewWarnings.admit() != nil
         else { return }
         logger.warning(
             "this host's clock and Redis's differ",
             metadata: [
-                "skew_ms": "\(skew)", "remedy": "run a time service (chrony, systemd-timesyncd) on both hosts",
+                "redis": "\(node.endpoint)", "skew_ms": "\(skew)",
+                "remedy": "run a time service (chrony, systemd-timesyncd) on both hosts",
             ])
     }
 
