@@ -79,6 +79,31 @@ struct ClusterTests {
         }
     }
 
+    @Test("masters that speak TLS and nothing else: sessions at each of them, hits from memory, a slot that has moved")
+    func tls() throws {
+        try withCluster(daemons: 1, isTLS: true) { _, site, daemons in
+            let plain = try Tool.run("redis-cli", ["-p", "\(site.members[0].port)", "PING"])
+            #expect(!plain.output.contains("PONG"), "\(plain.output)")
+            let client = try daemons[0].client()
+            let tokens = try (0..<24).map { _ in try client.issue("SUBJECT", "ann") }
+            let masters = try site.masters()
+            for master in masters {
+                #expect(try site.ask(master, ["DBSIZE"]).first.flatMap { Int($0) } ?? 0 > 1)
+            }
+            if Stage.hasNearCache {
+                try NearCacheFacts.awaitArmed(daemons[0])
+                for token in tokens { #expect(try client.validate(token).isAccepted) }
+                let before = try NearCacheFacts(client)["hits"]
+                for token in tokens { #expect(try client.validate(token).isAccepted) }
+                #expect(try NearCacheFacts(client)["hits"] >= before + tokens.count / 2)
+            }
+            try site.reshard(20, from: masters[0], to: masters[1])
+            for token in tokens { #expect(try client.validate(token).isAccepted) }
+            #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 24)
+            #expect(try client.fields("PROBE").status == "ok")
+        }
+    }
+
     @Test("with the rights of conf/cluster-users.acl and no others nothing is denied, while slots move, too")
     func rights() throws {
         let one = try RedisRights.rule(">secret")
@@ -432,10 +457,14 @@ struct ClusterFailoverTests {
 
 /// A cluster, daemons before it, and what is checked at the end.
 func withCluster(
-    masters: Int = 3, replicas: Int = 0, daemons count: Int = 2, settings: [String: String] = [:],
+    masters: Int = 3, replicas: Int = 0, daemons count: Int = 2, settings: [String: String] = [:], isTLS: Bool = false,
     _ body: (Stage, ClusterSite, [Daemon]) throws -> Void
 ) throws {
     let stage = try Stage(isRestricted: false)
-    let site = try ClusterSite(in: stage.folder.folder("cluster"), masters: masters, replicas: replicas)
-    try stage.serve(site.url, daemons: count, settings: settings, until: site.stop) { try body(stage, site, $0) }
+    let authority = isTLS ? try CertificateAuthority(in: stage.folder.folder("tls")) : nil
+    let site = try ClusterSite(
+        in: stage.folder.folder("cluster"), masters: masters, replicas: replicas, authority: authority)
+    try stage.serve(
+        site.url, daemons: count, settings: settings.merging(site.settings) { own, _ in own }, until: site.stop
+    ) { try body(stage, site, $0) }
 }
