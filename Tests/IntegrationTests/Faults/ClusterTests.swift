@@ -214,48 +214,71 @@ private func reshard(_ counts: [Int], settings: [String: String] = [:]) throws {
     try withCluster(settings: settings) { _, site, daemons in
         let first = try daemons[0].client()
         let tokens = try (0..<150).map { try first.issue("SUBJECT", "s\($0 % 7)") }
-        let problems = Mutex<[String]>([])
-        let latencies = Mutex<[Double]>([])
-        let isOver = Mutex(false)
-        let workers = try (0..<4).map { number in
-            let client = try daemons[number % 2].client()
-            let thread = Thread {
-                var at = number
-                while !isOver.withLock({ $0 }) {
-                    at += 1
-                    let start = ContinuousClock.now
-                    let reply = Result {
-                        switch at % 10 {
-                        case 0: try client.call("TOKEN.ISSUE", "SUBJECT", "s\(at % 7)", "IDLE", "60s")
-                        case 1: try client.call("TOKEN.SET", tokens[at % tokens.count], "DATA", "k", "\(at)")
-                        default: try client.call("TOKEN.VALIDATE", tokens[at % tokens.count])
-                        }
+        let load = try underLoad(daemons, tokens) {
+            let masters = try site.masters()
+            for (place, count) in counts.enumerated() {
+                try site.reshard(count, from: masters[place % 3], to: masters[(place + 1) % 3])
+            }
+        }
+        print("\(counts) slots moved: \(load)")
+        #expect(load.problems.isEmpty, "\(load.problems.prefix(3))")
+        for token in tokens { #expect(try first.validate(token).isAccepted) }
+        #expect(load.latencies.count > 100)
+    }
+}
+
+/// What workers met.
+private struct Load: CustomStringConvertible {
+    /// Milliseconds, in order.
+    var latencies: [Double] = []
+    /// Replies that were errors, and tokens that nobody knew.
+    var problems: [String] = []
+
+    var description: String {
+        guard let longest = latencies.last else { return "no request" }
+        return "\(latencies.count) requests, p50 \(latencies[latencies.count / 2]) ms, p99 "
+            + "\(latencies[latencies.count * 99 / 100]) ms, longest \(longest) ms, \(problems.count) failed"
+    }
+}
+
+/// Four workers ask, validate mostly, while something is done.
+private func underLoad(_ daemons: [Daemon], _ tokens: [String], _ body: () throws -> Void) throws -> Load {
+    let load = Mutex(Load())
+    let isOver = Mutex(false)
+    let workers = try (0..<4).map { number in
+        let client = try daemons[number % daemons.count].client()
+        let thread = Thread {
+            var at = number
+            while !isOver.withLock({ $0 }) {
+                at += 1
+                let start = ContinuousClock.now
+                let reply = Result {
+                    switch at % 10 {
+                    case 0: try client.call("TOKEN.ISSUE", "SUBJECT", "s\(at % 7)", "IDLE", "60s")
+                    case 1: try client.call("TOKEN.SET", tokens[at % tokens.count], "DATA", "k", "\(at)")
+                    default: try client.call("TOKEN.VALIDATE", tokens[at % tokens.count])
                     }
-                    latencies.withLock { $0.append((ContinuousClock.now - start) / .milliseconds(1)) }
-                    let text = "\(reply)"
+                }
+                let passed = (ContinuousClock.now - start) / .milliseconds(1)
+                let text = "\(reply)"
+                load.withLock { load in
+                    load.latencies.append(passed)
                     if text.contains("UNAVAILABLE") || text.contains("unknown") || text.contains("ERR") {
-                        problems.withLock { $0.append(text) }
+                        load.problems.append(text)
                     }
                 }
             }
-            thread.start()
-            return thread
         }
-        let masters = try site.masters()
-        for (place, count) in counts.enumerated() {
-            try site.reshard(count, from: masters[place % 3], to: masters[(place + 1) % 3])
-        }
-        isOver.withLock { $0 = true }
-        _ = try eventually("the workers have ended") { workers.allSatisfy(\.isFinished) ? true : nil }
-        let found = problems.withLock { $0 }
-        let all = latencies.withLock { $0.sorted() }
-        print(
-            "\(counts) slots moved: \(all.count) requests, p50 \(all[all.count / 2]) ms, p99",
-            "\(all[all.count * 99 / 100]) ms, longest \(all.last ?? 0) ms, \(found.count) failed")
-        #expect(found.isEmpty, "\(found.prefix(3))")
-        for token in tokens { #expect(try first.validate(token).isAccepted) }
-        #expect(all.count > 100)
+        thread.start()
+        return thread
     }
+    defer { isOver.withLock { $0 = true } }
+    try body()
+    isOver.withLock { $0 = true }
+    _ = try eventually("the workers have ended") { workers.allSatisfy(\.isFinished) ? true : nil }
+    var found = load.withLock { $0 }
+    found.latencies.sort()
+    return found
 }
 
 /// Masters that are lost: a busy machine's pauses are taken for deaths, so they run by themselves.
@@ -433,30 +456,26 @@ struct ClusterFailoverTests {
         }
     }
 
-    @Test("a planned failover of each master in turn, under load: nothing is refused")
+    /// Four workers may each meet one pause that is longer than `redis.timeout`; on a busy machine none did in 18 failovers.
+    @Test("a planned failover of each master in turn, under load: nothing is refused, nothing forgotten")
     func planned() throws {
-        try withCluster(replicas: 1) { stage, site, daemons in
-            let clients = try daemons.map { try $0.client() }
-            let all = try sessions(12, clients[0], stage, site)
+        try withCluster(replicas: 1) { _, site, daemons in
+            let client = try daemons[0].client()
+            let tokens = try (0..<150).map { try client.issue("SUBJECT", "s\($0 % 7)") }
             letPass(.milliseconds(300))
-            for replica in site.members where try !site.masters().contains(where: { $0.port == replica.port }) {
-                try site.ask(replica, ["CLUSTER", "FAILOVER"])
-                var unavailable = 0
-                let end = Date() + 2
-                while Date() < end {
-                    for session in all {
-                        let answer = try clients[1].call("TOKEN.VALIDATE", session.token)
-                        if answer.errorCode == "UNAVAILABLE" {
-                            unavailable += 1
-                        } else {
-                            #expect(try Fields(answer).isAccepted)
-                        }
-                    }
-                    letPass(.milliseconds(5))
+            let masters = try Set(site.masters().map(\.port))
+            for replica in site.members where !masters.contains(replica.port) {
+                let load = try underLoad(daemons, tokens) {
+                    try site.ask(replica, ["CLUSTER", "FAILOVER"])
+                    letPass(.seconds(2))
                 }
-                print("\(unavailable) unavailable in a planned failover")
+                print("a planned failover: \(load)")
+                let refused = load.problems.filter { !$0.contains("UNAVAILABLE") }
+                #expect(refused.isEmpty && load.problems.count <= 4, "\(load.problems.prefix(6))")
+                #expect(load.latencies.count > 100)
                 #expect(try site.masters().contains { $0.port == replica.port })
             }
+            for token in tokens { #expect(try client.answered("TOKEN.VALIDATE", token).isAccepted) }
         }
     }
 }
