@@ -303,17 +303,16 @@ public final class Daemon {
 
     /// Logs and cookies go by this host's clock, limits by Redis's.
     private func warnOfSkew() {
-        for node in parts?.redis.router.servers ?? [] {
-            guard let skew = node.clockSkew, skew.magnitude > Product.tolerableClockSkew.magnitude,
-                skewWarnings.admit() != nil
-            else { continue }
-            logger.warning(
-                "this host's clock and Redis's differ",
-                metadata: [
-                    "server": "\(node.endpoint)", "skew_ms": "\(skew)",
-                    "remedy": "run a time service (chrony, systemd-timesyncd) on both hosts",
-                ])
-        }
+        let skews = (parts?.redis.router.servers ?? []).compactMap { node in node.clockSkew.map { (node, $0) } }
+        guard let (node, skew) = skews.max(by: { $0.1.magnitude < $1.1.magnitude }),
+            skew.magnitude > Product.tolerableClockSkew.magnitude, skewWarnings.admit() != nil
+        else { return }
+        logger.warning(
+            "this host's clock and Redis's differ",
+            metadata: [
+                "redis": "\(node.endpoint)", "skew_ms": "\(skew)",
+                "remedy": "run a time service (chrony, systemd-timesyncd) on both hosts",
+            ])
     }
 
     // MARK: End

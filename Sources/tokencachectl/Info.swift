@@ -41,7 +41,8 @@ struct Info {
         self[name].map { Layout.printable($0) } ?? Layout.absent
     }
 
-    /// The fields whose names begin so, each of the form `name=value,…`; a last value may have commas in it. Fit for people.
+    /// The fields whose names begin so, each of the form `name=value,…`; only a fault and its remedy, which come last, may
+    /// have commas in them. Fit for people.
     func rows(_ prefix: String) -> [[String: String]] { labelled(prefix).map(\.row) }
 
     /// The same with what follows in their names.
@@ -52,7 +53,12 @@ struct Info {
             while let mark = rest.firstIndex(of: "=") {
                 let name = String(rest[..<mark])
                 rest = rest[rest.index(after: mark)...]
-                let end = name == "fault" ? rest.endIndex : rest.firstIndex(of: ",") ?? rest.endIndex
+                let end =
+                    switch name {
+                    case "fault": rest.firstRange(of: ",remedy=")?.lowerBound ?? rest.endIndex
+                    case "remedy": rest.endIndex
+                    default: rest.firstIndex(of: ",") ?? rest.endIndex
+                    }
                 if end > rest.startIndex { row[name] = Layout.printable(String(rest[..<end])) }
                 rest = rest[end...].dropFirst()
             }

@@ -60,7 +60,7 @@ enum InfoFindings {
             guard node["state"] == "ready", node["fault"] == nil else {
                 return .fail(
                     check, "\(node["fault"] ?? node["state"] ?? Layout.absent)\(slots)",
-                    remedy: "does it run, and can this host reach it? the log has the remedy")
+                    remedy: node["remedy"] ?? "does it run, and can this host reach it? the log has the reason")
             }
             guard node["confirmed_by"] != "replicas" else {
                 return .warn(
@@ -174,13 +174,20 @@ enum InfoFindings {
         return .ok("redis version", "\(info.text("upstream_server")) \(Layout.printable(version))")
     }
 
+    /// Of several servers the one whose clock is farthest from this host's.
     static func skew(_ info: Info) -> Finding {
-        guard let skew = info.number("upstream_clock_skew_ms") else { return silent("clock", "upstream_clock_skew_ms") }
+        let nodes = info.rows("upstream_node_").compactMap { node in
+            node["clock_skew_ms"].flatMap { Int64($0) }.map { (server: node["endpoint"] ?? Layout.absent, skew: $0) }
+        }
+        let only = info.number("upstream_clock_skew_ms").map { (server: "Redis", skew: $0) }
+        guard let (server, skew) = nodes.max(by: { $0.skew.magnitude < $1.skew.magnitude }) ?? only else {
+            return silent("clock", "upstream_clock_skew_ms")
+        }
         guard skew.magnitude > Product.tolerableClockSkew.magnitude else {
-            return .ok("clock", "\(skew) ms from Redis's clock")
+            return .ok("clock", "\(skew) ms from \(nodes.isEmpty ? "Redis's clock" : "the clock of \(server)")")
         }
         return .warn(
-            "clock", "this host and Redis differ by \(skew) ms",
+            "clock", "this host and \(server) differ by \(skew) ms",
             remedy: "run a time service (chrony, systemd-timesyncd) on both")
     }
 

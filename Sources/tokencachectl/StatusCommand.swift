@@ -14,7 +14,7 @@ struct Status: ParsableCommand {
             global.json ? Self.json(info).text : Layout.page(Self.rows(info, colours: Terminal.hasColours)))
     }
 
-    /// The fields this page is made of, in its order; `tokens_…` fields follow.
+    /// The fields this page is made of, in its order; the nodes and `tokens_…` fields follow.
     static let fieldNames = [
         "tokencached_version", "process_id", "uptime_in_seconds", "config_file",
         "upstream_state", "upstream_role", "upstream_server", "upstream_redis_version", "upstream_maxmemory_policy",
@@ -25,10 +25,20 @@ struct Status: ParsableCommand {
         "keyspace_hits", "keyspace_misses", "used_memory_rss",
     ]
 
+    /// What a row of `upstream_node_…` tells, in its order.
+    static let nodeFieldNames = [
+        "endpoint", "state", "role", "slots", "proof_age_ms", "beat_us", "clock_skew_ms", "confirmed_by", "fault",
+        "remedy",
+    ]
+
+    /// What INFO does not tell is not there; nor are nodes where there is one Redis.
     static func json(_ info: Info) -> JSONText {
-        let chosen = fieldNames.compactMap { name in info[name].map { (name, Info.Section.value($0)) } }
+        func chosen(_ names: [String], _ value: (String) -> String?) -> [(String, JSONText)] {
+            names.compactMap { name in value(name).map { (name, Info.Section.value($0)) } }
+        }
+        let nodes = info.rows("upstream_node_").map { row in JSONText.object(chosen(nodeFieldNames) { row[$0] }) }
         let tokens = info.section("Tokens")?.fields.map { ($0.name, Info.Section.value($0.value)) } ?? []
-        return .object(chosen + tokens)
+        return .object(chosen(fieldNames) { info[$0] } + [("nodes", .array(nodes))] + tokens)
     }
 
     static func rows(_ info: Info, colours: Bool) -> [(label: String, text: String)] {
@@ -65,13 +75,7 @@ struct Status: ParsableCommand {
             ),
             ("memory", memory(info.number("used_memory_rss"))),
         ]
-        for node in info.rows("upstream_node_") {
-            let isReady = node["state"] == "ready" && node["fault"] == nil
-            let state = (isReady ? Colour.green : .red).paint(node["state"] ?? Layout.absent, isWanted: colours)
-            let confirmed = node["confirmed_by"].map { "confirmed by \($0)" }
-            let more = [node["slots"].map { "slots \($0)" }, confirmed, node["fault"]].compactMap { $0 }
-            rows.append(("node", ([node["endpoint"] ?? Layout.absent, state] + more).joined(separator: ", ")))
-        }
+        rows += info.rows("upstream_node_").map { ("node", node($0, colours: colours)) }
         if info["keyspace_hits"] != nil {
             rows.append(("near cache", "\(info.text("keyspace_hits")) hits, \(info.text("keyspace_misses")) misses"))
         }
@@ -82,6 +86,20 @@ struct Status: ParsableCommand {
             rows.append((Layout.printable(label), Layout.printable(field.value)))
         }
         return rows
+    }
+
+    /// A server that owns keys, as its row of INFO has it.
+    private static func node(_ row: [String: String], colours: Bool) -> String {
+        let isReady = row["state"] == "ready" && row["fault"] == nil
+        let state = (isReady ? Colour.green : .red).paint(row["state"] ?? Layout.absent, isWanted: colours)
+        let parts = [
+            row["endpoint"] ?? Layout.absent, state, row["role"].map { "role \($0)" },
+            row["slots"].map { "slots \($0)" },
+            row["proof_age_ms"].map { "proved \($0) ms ago" }, row["beat_us"].map { "beat \($0) µs" },
+            row["clock_skew_ms"].map { "clock skew \($0) ms" }, row["confirmed_by"].map { "confirmed by \($0)" },
+            row["fault"].map { fault in fault + (row["remedy"].map { ": \($0)" } ?? "") },
+        ]
+        return parts.compactMap { $0 }.joined(separator: ", ")
     }
 
     /// Why a connection was lost or visitors were answered UNAVAILABLE last, and what to do about it.

@@ -41,6 +41,58 @@ struct ClusterWatchTests {
         watch.close()
     }
 
+    @Test("that a master is dead is said once a minute for each reason, although the others name it all the time")
+    func dead() {
+        let loop = VirtualLoop()
+        let redis = ScriptedRedis(loop: loop)
+        let dead = "10.0.0.2"
+        let answer = redis.network.answer
+        redis.network.answer = { words, stream in
+            guard case .tcp(let host, _)? = stream.address, words == ["CLUSTER", "NODES"] else {
+                return answer(words, stream)
+            }
+            let map = [("a", "10.0.0.1", "0-8191"), ("b", dead, "8192-16383")].map { id, other, slots in
+                let flags = other == host ? "myself,master" : "master"
+                return "\(String(repeating: id, count: 40)) \(other):6379@16379 \(flags) - 0 0 1 connected \(slots)"
+            }.joined(separator: "\n")
+            return "$\(map.utf8.count)\r\n\(map)\r\n"
+        }
+        let log = LogLines()
+        let logger = Logger(label: "t") { _ in log }
+        let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
+        var settings = ClusterWatch.Settings()
+        settings.seeds = [("10.0.0.1", 6379)]
+        let watch = ClusterWatch(host: host, settings: settings, logger: logger) { endpoint, activity in
+            RedisNode(
+                host: host, endpoint: endpoint, settings: RedisNode.Settings(), scripts: [], activity: activity,
+                logger: logger)
+        }
+        watch.start()
+        loop.run(for: .seconds(2))
+        let outages = { log.lines.filter { $0.hasPrefix("Redis is unavailable: ") } }
+        #expect(watch.router.servers.allSatisfy { $0.state == .ready } && outages() == [])
+        func kill() {
+            redis.network.unreachable = [dead]
+            redis.network.cut { $0.address == .tcp(host: dead, port: 6379) }
+        }
+        kill()
+        let before = redis.network.streams.count
+        loop.run(for: .seconds(59))
+        #expect(redis.network.streams.count > before + 50, "it is tried again and again")
+        #expect(Set(outages()).count == outages().count && (1...3).contains(outages().count), "\(outages())")
+        loop.run(for: .seconds(60))
+        #expect((2...6).contains(outages().count), "\(outages())")
+        // What is reached in between is told anew.
+        redis.network.unreachable = []
+        loop.run(for: .seconds(5))
+        let told = outages().count
+        #expect(watch.router.servers.allSatisfy { $0.state == .ready })
+        kill()
+        loop.run(for: .seconds(5))
+        #expect(outages().count > told)
+        watch.close()
+    }
+
     @Test(
         "a change that is sent on to a master without a slot of its own is waited for in the slot that is on its way there"
     )

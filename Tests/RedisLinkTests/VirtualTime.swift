@@ -65,6 +65,8 @@ final class ScriptedNetwork: StreamMaker {
     /// Nil: silence. What is behind it waits as well.
     var answer: ([String], VirtualStream) -> String? = { _, _ in "+OK\r\n" }
     var isReachable = true
+    /// Hosts of which no connection is taken.
+    var unreachable: Set<String> = []
     private(set) var connections = 0
     private(set) var streams: [VirtualStream] = []
 
@@ -76,6 +78,10 @@ final class ScriptedNetwork: StreamMaker {
         return stream
     }
 
+    fileprivate func takes(_ address: StreamAddress) -> Bool {
+        guard case .tcp(let host, _) = address else { return isReachable }
+        return isReachable && !unreachable.contains(host)
+    }
     fileprivate func accept() { connections += 1 }
     func cutAll() { cut { _ in true } }
     func cut(_ isCut: (VirtualStream) -> Bool) { for stream in streams where isCut(stream) { stream.end(.endOfFile) } }
@@ -102,7 +108,7 @@ final class VirtualStream: OutgoingStream {
         self.address = address
         network.loop.after(network.delay) { [self] in
             guard !isClosed else { return }
-            guard network.isReachable else { return end(.failed(number: 111, connecting: true)) }
+            guard network.takes(address) else { return end(.failed(number: 111, connecting: true)) }
             network.accept()
             delegate?.streamConnected()
         }

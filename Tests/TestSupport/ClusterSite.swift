@@ -4,25 +4,34 @@ import Foundation
 public final class ClusterSite: Sendable {
     public let members: [SiteMember]
     private let folder: String
+    private let transport: SiteTransport
 
     /// How long, milliseconds, a server is silent before the others take it for dead.
     public static let nodeTimeout = 1_000
 
     /// Names the first two members: the others are for the daemon to find.
     public var url: String {
-        "cluster://" + members.prefix(2).map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
+        "cluster://" + members.prefix(2).map { "127.0.0.1:\($0.port)" }.joined(separator: ",") + transport.query
     }
 
-    public init(in folder: String, masters: Int = 3, replicas: Int = 0) throws {
+    /// What a daemon must be told besides.
+    public var settings: [String: String] { transport.settings }
+
+    /// - Parameter authority: they speak TLS and nothing else, with certificates of this one.
+    public init(
+        in folder: String, masters: Int = 3, replicas: Int = 0, authority: CertificateAuthority? = nil
+    ) throws {
         self.folder = folder
+        let transport = try SiteTransport(authority)
+        self.transport = transport
         members = try (0..<masters * (1 + replicas)).map { number in
             let place = "\(folder)/c\(number)"
             try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
-            return try Self.start(place)
+            return try Self.start(place, transport)
         }
         let tool = try Tool.run(
             "redis-cli",
-            ["--cluster", "create"] + members.map { "127.0.0.1:\($0.port)" } + [
+            transport.tool + ["--cluster", "create"] + members.map { "127.0.0.1:\($0.port)" } + [
                 "--cluster-replicas", "\(replicas)", "--cluster-yes",
             ])
         guard tool.status == 0 else { throw HarnessFailure("redis-cli: \(tool.output) \(tool.errors)") }
@@ -47,13 +56,13 @@ public final class ClusterSite: Sendable {
     }
 
     /// Another site may take a port that was free a moment ago: then with others.
-    private static func start(_ place: String) throws -> SiteMember {
+    private static func start(_ place: String, _ transport: SiteTransport) throws -> SiteMember {
         for _ in 0..<10 {
             let port = try FreePort.find()
-            let member = try start(port, bus: FreePort.find(), place)
+            let member = try start(transport.options(port: port), at: port, bus: FreePort.find(), place)
             let isThere = try eventually("a server of the cluster answers or has ended") { () throws -> Bool? in
                 if member.hasEnded { return false }
-                let tool = try Tool.run("redis-cli", ["-p", "\(port)", "CLUSTER", "MYID"])
+                let tool = try Tool.run("redis-cli", transport.tool + ["-p", "\(port)", "CLUSTER", "MYID"])
                 return tool.status == 0 && tool.output.count >= 40 ? true : nil
             }
             if isThere, !member.hasEnded { return member }
@@ -61,11 +70,13 @@ public final class ClusterSite: Sendable {
         throw HarnessFailure("no server of a cluster could be started in \(place)")
     }
 
-    private static func start(_ port: Int, bus: Int, _ place: String) throws -> SiteMember {
+    private static func start(
+        _ listening: [String], at port: Int, bus: Int, _ place: String
+    ) throws -> SiteMember {
         try SiteMember(
             port: port,
-            [
-                "--port", "\(port)", "--cluster-port", "\(bus)", "--dir", place, "--save", "", "--appendonly", "no",
+            listening + [
+                "--cluster-port", "\(bus)", "--dir", place, "--save", "", "--appendonly", "no",
                 "--cluster-enabled", "yes", "--cluster-node-timeout", "\(nodeTimeout)",
                 "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes",
             ], folder: place)
@@ -132,7 +143,7 @@ public final class ClusterSite: Sendable {
         else { throw HarnessFailure("a server does not tell its id") }
         let tool = try Tool.run(
             "redis-cli",
-            [
+            transport.tool + [
                 "--cluster", "reshard", "127.0.0.1:\(from.port)", "--cluster-from", source, "--cluster-to", target,
                 "--cluster-slots", "\(count)", "--cluster-yes",
             ], limit: .seconds(300))
@@ -142,7 +153,7 @@ public final class ClusterSite: Sendable {
     /// The lines of a member's answer; none where it does not answer.
     @discardableResult
     public func ask(_ member: SiteMember, _ words: [String]) throws -> [String] {
-        let tool = try Tool.run("redis-cli", ["-p", "\(member.port)"] + words)
+        let tool = try Tool.run("redis-cli", transport.tool + ["-p", "\(member.port)"] + words)
         return tool.status == 0
             ? tool.output.split(whereSeparator: \.isNewline).map(String.init) : []
     }

@@ -5,6 +5,7 @@ import Synchronization
 public final class SentinelSite: Sendable {
     public let servers: [SiteMember]
     private let watchers: Sentinels
+    private let transport: SiteTransport
     public var sentinels: [SiteMember] { watchers.members }
     public static var masterName: String { Sentinels.masterName }
 
@@ -12,12 +13,20 @@ public final class SentinelSite: Sendable {
     public static let isWanted = ProcessInfo.processInfo.environment["TEST_TOPOLOGIES"] == "1"
 
     /// Of all Sentinels.
-    public var url: String { watchers.url }
+    public var url: String { watchers.url + transport.query }
+
+    /// What a daemon must be told besides.
+    public var settings: [String: String] { transport.settings }
 
     /// - Parameters:
     ///   - folder: where it works.
     ///   - password: asked for by the Sentinels.
-    public init(in folder: String, replicas: Int = 2, password: String? = nil) throws {
+    ///   - authority: they speak TLS and nothing else, with certificates of this one.
+    public init(
+        in folder: String, replicas: Int = 2, password: String? = nil, authority: CertificateAuthority? = nil
+    ) throws {
+        let transport = try SiteTransport(authority)
+        self.transport = transport
         var servers: [SiteMember] = []
         for number in 0...replicas {
             let port = try FreePort.find()
@@ -27,15 +36,15 @@ public final class SentinelSite: Sendable {
             servers.append(
                 try SiteMember(
                     port: port,
-                    [
-                        "--port", "\(port)", "--dir", place, "--save", "", "--appendonly", "no",
+                    transport.options(port: port) + [
+                        "--dir", place, "--save", "", "--appendonly", "no",
                         "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
                     ] + master, folder: place))
         }
         self.servers = servers
         // A Sentinel asks a master for its replicas every ten seconds: they are there when it asks first.
         _ = try eventually("the replicas are connected") {
-            let tool = try Tool.run("redis-cli", ["-p", "\(servers[0].port)", "INFO", "replication"])
+            let tool = try Tool.run("redis-cli", transport.tool + ["-p", "\(servers[0].port)", "INFO", "replication"])
             return tool.output.contains("connected_slaves:\(replicas)") ? true : nil
         }
         watchers = try Sentinels(
@@ -43,7 +52,8 @@ public final class SentinelSite: Sendable {
             [
                 "sentinel down-after-milliseconds \(Self.masterName) 1000",
                 "sentinel failover-timeout \(Self.masterName) 3000",
-            ] + (password.map { ["requirepass \($0)", "sentinel sentinel-pass \($0)"] } ?? []))
+            ] + (password.map { ["requirepass \($0)", "sentinel sentinel-pass \($0)"] } ?? []),
+            by: transport)
         for sentinel in sentinels {
             _ = try eventually(within: .seconds(40), "the Sentinels know each other and the replicas") {
                 () throws -> Bool? in
@@ -103,7 +113,7 @@ public final class SentinelSite: Sendable {
     @discardableResult
     public func ask(_ member: SiteMember, _ words: [String], password: String? = nil) throws -> [String] {
         let login = password.map { ["-a", $0, "--no-auth-warning"] } ?? []
-        let tool = try Tool.run("redis-cli", ["-p", "\(member.port)"] + login + words)
+        let tool = try Tool.run("redis-cli", transport.tool + ["-p", "\(member.port)"] + login + words)
         return tool.status == 0 ? tool.output.split(whereSeparator: \.isNewline).map(String.init) : []
     }
 }

@@ -15,13 +15,16 @@ public final class Sentinels: Sendable {
     ///   - folder: where each has a folder.
     ///   - master: its port.
     ///   - options: lines of their files of configuration, after `sentinel monitor`.
-    init(in folder: String, master: Int, _ options: [String]) throws {
+    ///   - transport: how they listen, and reach the master; nil: in the clear.
+    init(in folder: String, master: Int, _ options: [String], by transport: SiteTransport? = nil) throws {
+        let transport = try transport ?? SiteTransport(nil)
         members = try (0..<3).map { number in
             let port = try FreePort.find()
             let place = "\(folder)/s\(number)"
             try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
             let lines =
-                ["port \(port)", "dir \(place)", "sentinel monitor \(Self.masterName) 127.0.0.1 \(master) 2"] + options
+                transport.lines(port: port)
+                + ["dir \(place)", "sentinel monitor \(Self.masterName) 127.0.0.1 \(master) 2"] + options
             try lines.joined(separator: "\n").write(toFile: "\(place)/s.conf", atomically: true, encoding: .utf8)
             return try SiteMember(port: port, ["\(place)/s.conf", "--sentinel"], name: "sentinel", folder: place)
         }

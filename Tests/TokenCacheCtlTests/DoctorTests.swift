@@ -111,7 +111,49 @@ struct DoctorTests {
         #expect(finding("replicas")?.level == .warn)
         #expect(finding("replicas")?.detail.contains("too few Sentinels answer") == true)
         let page = Status.rows(Info(parsing: row("replicas")), colours: false)
-        #expect(page.contains { $0.label == "node" && $0.text == "h:1, ready, confirmed by replicas" }, "\(page)")
+        let text = "h:1, ready, role master, proved 7 ms ago, confirmed by replicas"
+        #expect(page.contains { $0.label == "node" && $0.text == text }, "\(page)")
+    }
+
+    /// Two masters of a cluster: one does well, of the other nothing is heard.
+    private static let nodes = Info(
+        parsing: """
+            # Upstream
+            upstream_clock_skew_ms:1
+            upstream_node_0:endpoint=h:1,state=ready,role=master,slots=0-8191,proof_age_ms=7,beat_us=412,\
+            clock_skew_ms=-2001,confirmed_by=,fault=,remedy=
+            upstream_node_1:endpoint=h:2,state=down,role=,slots=8192-16383,proof_age_ms=,beat_us=,clock_skew_ms=2000,\
+            confirmed_by=,fault=silent, so far,remedy=is it up? try a=b, c
+            # Tokens
+            tokens_issued:3
+            """)
+
+    @Test("status has each server's row, with its age of freshness, its beat, its clock, its fault and the remedy")
+    func nodeRows() {
+        let page = Status.rows(Self.nodes, colours: false).filter { $0.label == "node" }.map(\.text)
+        #expect(
+            page == [
+                "h:1, ready, role master, slots 0-8191, proved 7 ms ago, beat 412 µs, clock skew -2001 ms",
+                "h:2, down, slots 8192-16383, clock skew 2000 ms, silent, so far: is it up? try a=b, c",
+            ])
+        let rows = """
+            "nodes":[{"endpoint":"h:1","state":"ready","role":"master","slots":"0-8191","proof_age_ms":7,"beat_us":412,\
+            "clock_skew_ms":-2001},{"endpoint":"h:2","state":"down","slots":"8192-16383","clock_skew_ms":2000,\
+            "fault":"silent, so far","remedy":"is it up? try a=b, c"}],"tokens_issued":3}
+            """
+        #expect(Status.json(Self.nodes).text.hasSuffix(rows), "\(Status.json(Self.nodes).text)")
+        #expect(Status.json(Info(parsing: "upstream_state:ready")).text == #"{"upstream_state":"ready","nodes":[]}"#)
+    }
+
+    @Test("doctor has the remedy of each server's fault, and names the one whose clock is farthest away")
+    func nodeFindings() {
+        #expect(
+            InfoFindings.nodes(Self.nodes) == [
+                .ok("redis node h:1", "master, slots 0-8191"),
+                .fail("redis node h:2", "silent, so far, slots 8192-16383", remedy: "is it up? try a=b, c"),
+            ])
+        let clock = InfoFindings.skew(Self.nodes)
+        #expect(clock.level == .warn && clock.detail == "this host and h:1 differ by -2001 ms")
     }
 
     @Test("a healthy daemon passes every check")

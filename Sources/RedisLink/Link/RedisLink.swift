@@ -40,6 +40,8 @@ public final class RedisLink {
     private var isTurnScheduled = false
     private var turnBody: () -> Void = {}
     private var lastRefusalLogged: MonotonicInstant?
+    /// When the log last said so of a server that is out of reach, since one was reached.
+    private var outagesLogged: [String: MonotonicInstant] = [:]
     /// Who the connection authenticated as last.
     private var login: RedisLogin?
     /// Nobody has named the server, and that is a fault by now.
@@ -279,6 +281,7 @@ public final class RedisLink {
         case .ready where settings.isSentinel: logger.info("connected to a Sentinel", metadata: metadata)
         case .closed, .connecting: logger.debug("Redis link: \(new)", metadata: metadata)
         case .ready:
+            outagesLogged = [:]
             let server = machine.serverInfo
             logger.info(
                 "connected to \(server.name ?? "Redis") \(server.version ?? "of unknown version")", metadata: metadata)
@@ -288,14 +291,25 @@ public final class RedisLink {
                     metadata: metadata)
             }
         case .down(let fault):
+            guard fault.needsOperator || endpoint.address != nil || isMissed, isNews(fault) else { return }
             var metadata = metadata
             metadata["remedy"] = "\(fault.remedy)"
             if fault.needsOperator {
                 logger.error("\(peer) refuses the daemon: \(fault)", metadata: metadata)
-            } else if endpoint.address != nil || isMissed {
+            } else {
                 logger.warning("\(peer) is unavailable: \(fault)", metadata: metadata)
             }
         }
+    }
+
+    /// A dead server that others still name is tried, and found to be out of reach, several times a second.
+    private func isNews(_ outage: RedisFault) -> Bool {
+        let now = scheduler.now
+        outagesLogged = outagesLogged.filter { $0.value.duration(to: now) < .seconds(60) }
+        let text = "\(endpoint) \(outage)"
+        guard outagesLogged[text] == nil else { return false }
+        outagesLogged[text] = now
+        return true
     }
 
     /// Nobody has named the server in time: it is said only now, as at first nobody has been asked yet.

@@ -7,7 +7,9 @@ extension FigureFamily {
             .upstream, "upstream_node_", "of each server that owns keys, where there may be others",
             [
                 Part("endpoint", .text), Part("state", .text), Part("role", .text), Part("slots", .text),
-                Part("proof_age_ms", .gauge, .milliseconds), Part("confirmed_by", .text), Part("fault", .text),
+                Part("proof_age_ms", .gauge, .milliseconds), Part("beat_us", .gauge, .microseconds),
+                Part("clock_skew_ms", .gauge, .milliseconds), Part("confirmed_by", .text), Part("fault", .text),
+                Part("remedy", .text),
             ]
         ) { source in
             let router = source.environment.router
@@ -19,7 +21,10 @@ extension FigureFamily {
                         .text("\(node.endpoint)"), .text(node.state.name), .text(node.serverInfo.role ?? ""),
                         .text(router.slotRanges(of: node)),
                         node.proofAge.map { .number($0.wholeMilliseconds) } ?? .nothing,
+                        node.beatRoundTrip.map { .number($0.wholeMicroseconds) } ?? .nothing,
+                        node.clockSkew.map { .number($0) } ?? .nothing,
                         .text(node.confirmer?.rawValue ?? ""), .text(node.fault ?? ""),
+                        .text(node.fault.map(KnownFault.remedy) ?? ""),
                     ])
             }
         },

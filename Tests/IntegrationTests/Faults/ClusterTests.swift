@@ -66,16 +66,47 @@ struct ClusterTests {
         }
     }
 
-    @Test("all sessions are seen by SCAN, and everyone is logged out")
+    @Test("all sessions are seen by SCAN, all keys by DBSIZE, and everyone is logged out")
     func everyone() throws {
-        try withCluster(daemons: 1) { stage, _, daemons in
+        try withCluster(daemons: 1) { stage, site, daemons in
             let client = try daemons[0].client()
             let tokens = try (0..<60).map { try client.issue("SUBJECT", "s\($0)") }
             let shown = try Tool.run(
                 stage, PackageFolder.program("tokencachectl"), ["--socket", daemons[0].socket, "sessions", "--json"])
             for token in tokens { #expect(shown.output.contains(TokenText.sid(token)), "\(shown.output.prefix(300))") }
+            // Sixty sessions and their indexes; beats come and go meanwhile.
+            let own = try site.masters().map { try site.ask($0, ["DBSIZE"]).first.flatMap { Int($0) } ?? 0 }
+            let sum = own.reduce(0, +)
+            let count = Int(try client.call("DBSIZE").integer ?? 0)
+            #expect(
+                sum >= 120 && (sum - 30...sum + 30).contains(count) && own.allSatisfy { $0 < 90 }, "\(count), \(own)")
             #expect(try client.fields("TOKEN.REVOKEEVERYONE").integer("count") == 60)
             for token in tokens { #expect(try client.validate(token).status == "revoked") }
+        }
+    }
+
+    @Test("masters that speak TLS and nothing else: sessions at each of them, hits from memory, a slot that has moved")
+    func tls() throws {
+        try withCluster(daemons: 1, isTLS: true) { _, site, daemons in
+            let plain = try Tool.run("redis-cli", ["-p", "\(site.members[0].port)", "PING"])
+            #expect(!plain.output.contains("PONG"), "\(plain.output)")
+            let client = try daemons[0].client()
+            let tokens = try (0..<24).map { _ in try client.issue("SUBJECT", "ann") }
+            let masters = try site.masters()
+            for master in masters {
+                #expect(try site.ask(master, ["DBSIZE"]).first.flatMap { Int($0) } ?? 0 > 1)
+            }
+            if Stage.hasNearCache {
+                try NearCacheFacts.awaitArmed(daemons[0])
+                for token in tokens { #expect(try client.validate(token).isAccepted) }
+                let before = try NearCacheFacts(client)["hits"]
+                for token in tokens { #expect(try client.validate(token).isAccepted) }
+                #expect(try NearCacheFacts(client)["hits"] >= before + tokens.count / 2)
+            }
+            try site.reshard(20, from: masters[0], to: masters[1])
+            for token in tokens { #expect(try client.validate(token).isAccepted) }
+            #expect(try client.fields("TOKEN.REVOKEALL", "ann").integer("count") == 24)
+            #expect(try client.fields("PROBE").status == "ok")
         }
     }
 
@@ -183,48 +214,71 @@ private func reshard(_ counts: [Int], settings: [String: String] = [:]) throws {
     try withCluster(settings: settings) { _, site, daemons in
         let first = try daemons[0].client()
         let tokens = try (0..<150).map { try first.issue("SUBJECT", "s\($0 % 7)") }
-        let problems = Mutex<[String]>([])
-        let latencies = Mutex<[Double]>([])
-        let isOver = Mutex(false)
-        let workers = try (0..<4).map { number in
-            let client = try daemons[number % 2].client()
-            let thread = Thread {
-                var at = number
-                while !isOver.withLock({ $0 }) {
-                    at += 1
-                    let start = ContinuousClock.now
-                    let reply = Result {
-                        switch at % 10 {
-                        case 0: try client.call("TOKEN.ISSUE", "SUBJECT", "s\(at % 7)", "IDLE", "60s")
-                        case 1: try client.call("TOKEN.SET", tokens[at % tokens.count], "DATA", "k", "\(at)")
-                        default: try client.call("TOKEN.VALIDATE", tokens[at % tokens.count])
-                        }
+        let load = try underLoad(daemons, tokens) {
+            let masters = try site.masters()
+            for (place, count) in counts.enumerated() {
+                try site.reshard(count, from: masters[place % 3], to: masters[(place + 1) % 3])
+            }
+        }
+        print("\(counts) slots moved: \(load)")
+        #expect(load.problems.isEmpty, "\(load.problems.prefix(3))")
+        for token in tokens { #expect(try first.validate(token).isAccepted) }
+        #expect(load.latencies.count > 100)
+    }
+}
+
+/// What workers met.
+private struct Load: CustomStringConvertible {
+    /// Milliseconds, in order.
+    var latencies: [Double] = []
+    /// Replies that were errors, and tokens that nobody knew.
+    var problems: [String] = []
+
+    var description: String {
+        guard let longest = latencies.last else { return "no request" }
+        return "\(latencies.count) requests, p50 \(latencies[latencies.count / 2]) ms, p99 "
+            + "\(latencies[latencies.count * 99 / 100]) ms, longest \(longest) ms, \(problems.count) failed"
+    }
+}
+
+/// Four workers ask, validate mostly, while something is done.
+private func underLoad(_ daemons: [Daemon], _ tokens: [String], _ body: () throws -> Void) throws -> Load {
+    let load = Mutex(Load())
+    let isOver = Mutex(false)
+    let workers = try (0..<4).map { number in
+        let client = try daemons[number % daemons.count].client()
+        let thread = Thread {
+            var at = number
+            while !isOver.withLock({ $0 }) {
+                at += 1
+                let start = ContinuousClock.now
+                let reply = Result {
+                    switch at % 10 {
+                    case 0: try client.call("TOKEN.ISSUE", "SUBJECT", "s\(at % 7)", "IDLE", "60s")
+                    case 1: try client.call("TOKEN.SET", tokens[at % tokens.count], "DATA", "k", "\(at)")
+                    default: try client.call("TOKEN.VALIDATE", tokens[at % tokens.count])
                     }
-                    latencies.withLock { $0.append((ContinuousClock.now - start) / .milliseconds(1)) }
-                    let text = "\(reply)"
+                }
+                let passed = (ContinuousClock.now - start) / .milliseconds(1)
+                let text = "\(reply)"
+                load.withLock { load in
+                    load.latencies.append(passed)
                     if text.contains("UNAVAILABLE") || text.contains("unknown") || text.contains("ERR") {
-                        problems.withLock { $0.append(text) }
+                        load.problems.append(text)
                     }
                 }
             }
-            thread.start()
-            return thread
         }
-        let masters = try site.masters()
-        for (place, count) in counts.enumerated() {
-            try site.reshard(count, from: masters[place % 3], to: masters[(place + 1) % 3])
-        }
-        isOver.withLock { $0 = true }
-        _ = try eventually("the workers have ended") { workers.allSatisfy(\.isFinished) ? true : nil }
-        let found = problems.withLock { $0 }
-        let all = latencies.withLock { $0.sorted() }
-        print(
-            "\(counts) slots moved: \(all.count) requests, p50 \(all[all.count / 2]) ms, p99",
-            "\(all[all.count * 99 / 100]) ms, longest \(all.last ?? 0) ms, \(found.count) failed")
-        #expect(found.isEmpty, "\(found.prefix(3))")
-        for token in tokens { #expect(try first.validate(token).isAccepted) }
-        #expect(all.count > 100)
+        thread.start()
+        return thread
     }
+    defer { isOver.withLock { $0 = true } }
+    try body()
+    isOver.withLock { $0 = true }
+    _ = try eventually("the workers have ended") { workers.allSatisfy(\.isFinished) ? true : nil }
+    var found = load.withLock { $0 }
+    found.latencies.sort()
+    return found
 }
 
 /// Masters that are lost: a busy machine's pauses are taken for deaths, so they run by themselves.
@@ -402,40 +456,40 @@ struct ClusterFailoverTests {
         }
     }
 
-    @Test("a planned failover of each master in turn, under load: nothing is refused")
+    /// Four workers may each meet one pause that is longer than `redis.timeout`; on a busy machine none did in 18 failovers.
+    @Test("a planned failover of each master in turn, under load: nothing is refused, nothing forgotten")
     func planned() throws {
-        try withCluster(replicas: 1) { stage, site, daemons in
-            let clients = try daemons.map { try $0.client() }
-            let all = try sessions(12, clients[0], stage, site)
+        try withCluster(replicas: 1) { _, site, daemons in
+            let client = try daemons[0].client()
+            let tokens = try (0..<150).map { try client.issue("SUBJECT", "s\($0 % 7)") }
             letPass(.milliseconds(300))
-            for replica in site.members where try !site.masters().contains(where: { $0.port == replica.port }) {
-                try site.ask(replica, ["CLUSTER", "FAILOVER"])
-                var unavailable = 0
-                let end = Date() + 2
-                while Date() < end {
-                    for session in all {
-                        let answer = try clients[1].call("TOKEN.VALIDATE", session.token)
-                        if answer.errorCode == "UNAVAILABLE" {
-                            unavailable += 1
-                        } else {
-                            #expect(try Fields(answer).isAccepted)
-                        }
-                    }
-                    letPass(.milliseconds(5))
+            let masters = try Set(site.masters().map(\.port))
+            for replica in site.members where !masters.contains(replica.port) {
+                let load = try underLoad(daemons, tokens) {
+                    try site.ask(replica, ["CLUSTER", "FAILOVER"])
+                    letPass(.seconds(2))
                 }
-                print("\(unavailable) unavailable in a planned failover")
+                print("a planned failover: \(load)")
+                let refused = load.problems.filter { !$0.contains("UNAVAILABLE") }
+                #expect(refused.isEmpty && load.problems.count <= 4, "\(load.problems.prefix(6))")
+                #expect(load.latencies.count > 100)
                 #expect(try site.masters().contains { $0.port == replica.port })
             }
+            for token in tokens { #expect(try client.answered("TOKEN.VALIDATE", token).isAccepted) }
         }
     }
 }
 
 /// A cluster, daemons before it, and what is checked at the end.
 func withCluster(
-    masters: Int = 3, replicas: Int = 0, daemons count: Int = 2, settings: [String: String] = [:],
+    masters: Int = 3, replicas: Int = 0, daemons count: Int = 2, settings: [String: String] = [:], isTLS: Bool = false,
     _ body: (Stage, ClusterSite, [Daemon]) throws -> Void
 ) throws {
     let stage = try Stage(isRestricted: false)
-    let site = try ClusterSite(in: stage.folder.folder("cluster"), masters: masters, replicas: replicas)
-    try stage.serve(site.url, daemons: count, settings: settings, until: site.stop) { try body(stage, site, $0) }
+    let authority = isTLS ? try CertificateAuthority(in: stage.folder.folder("tls")) : nil
+    let site = try ClusterSite(
+        in: stage.folder.folder("cluster"), masters: masters, replicas: replicas, authority: authority)
+    try stage.serve(
+        site.url, daemons: count, settings: settings.merging(site.settings) { own, _ in own }, until: site.stop
+    ) { try body(stage, site, $0) }
 }

@@ -50,6 +50,36 @@ struct SentinelTests {
         }
     }
 
+    @Test("servers and Sentinels that speak TLS and nothing else: hits from memory, and a master that is handed over")
+    func tls() throws {
+        try withSentinelSite(daemons: 1, isTLS: true) { _, site, daemons in
+            for member in [site.servers[0], site.sentinels[0]] {
+                let plain = try Tool.run("redis-cli", ["-p", "\(member.port)", "PING"])
+                #expect(!plain.output.contains("PONG"), "\(plain.output)")
+            }
+            let client = try daemons[0].client()
+            let token = try client.issue()
+            #expect(try client.validate(token).isAccepted)
+            if Stage.hasNearCache {
+                try NearCacheFacts.awaitArmed(daemons[0])
+                _ = try eventually("it is a hit") { () throws -> Bool? in
+                    let before = try NearCacheFacts(client)["hits"]
+                    #expect(try client.validate(token).isAccepted)
+                    return try NearCacheFacts(client)["hits"] > before ? true : nil
+                }
+            }
+            letPass(.milliseconds(300))
+            let before = site.servers[0].port
+            try site.ask(site.sentinels[0], ["SENTINEL", "FAILOVER", SentinelSite.masterName])
+            try site.awaitAnotherMaster(than: before)
+            _ = try eventually("it is served by the new master") { () throws -> Bool? in
+                let endpoint = try DaemonFacts(client, "upstream")["upstream_endpoint"] ?? ""
+                return try !endpoint.hasSuffix(":\(before)") && client.call("TOKEN.ISSUE").errorText == nil ? true : nil
+            }
+            #expect(try client.answered("TOKEN.VALIDATE", token).isAccepted)
+        }
+    }
+
     @Test("what was acknowledged and lost with a master is carried out once more by the daemon that acknowledged it")
     func repeated() throws {
         try withSentinelSite { _, site, daemons in

@@ -3,12 +3,15 @@ import TestSupport
 
 /// Runs a body with real Sentinels and daemons that ask them for their master; what goes wrong is told with the daemons' logs.
 func withSentinelSite(
-    daemons count: Int = 2, settings: [String: String] = [:], password: String? = nil,
+    daemons count: Int = 2, settings: [String: String] = [:], password: String? = nil, isTLS: Bool = false,
     url: (SentinelSite) -> String = { $0.url }, _ body: (Stage, SentinelSite, [Daemon]) throws -> Void
 ) throws {
     let stage = try Stage(isRestricted: false)
-    let site = try SentinelSite(in: stage.folder.folder("site"), password: password)
-    try stage.serve(url(site), daemons: count, settings: settings, until: site.stop) { try body(stage, site, $0) }
+    let authority = isTLS ? try CertificateAuthority(in: stage.folder.folder("tls")) : nil
+    let site = try SentinelSite(in: stage.folder.folder("site"), password: password, authority: authority)
+    try stage.serve(
+        url(site), daemons: count, settings: settings.merging(site.settings) { own, _ in own }, until: site.stop
+    ) { try body(stage, site, $0) }
 }
 
 extension Stage {
