@@ -54,7 +54,7 @@ enum ProbeFindings {
         guard connected > awaited else { return .ok("replicas", detail) }
         return .warn(
             "replicas", detail + ": another one may be promoted without it",
-            remedy: "set `redis.wait-replicas` to \(connected), or have only \(awaited) follow; priority 0 does not count less"
+            remedy: "set `redis.wait-replicas` to \(connected); priority 0 at a replica does not help: it counts, too"
         )
     }
 
