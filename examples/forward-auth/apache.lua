@@ -8,8 +8,8 @@ local timeout = 3 -- seconds
 
 -- What the daemon reads of a request. Anything else stays here.
 local passed = { "Cookie", "Authorization", "X-Session-Token", "User-Agent", "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Site" }
--- Who it is, as the site reads it: those of the rule's headers belong here, too.
-local identity = { "X-Auth-Sid", "X-Auth-Subject", "X-Auth-Time" }
+-- Who it is, as the site reads it: every name of the rule's headers belongs here, too.
+local identity = { "X-Auth-Sid", "X-Auth-Subject", "X-Auth-Time", "Remote-User" }
 
 local is_identity = {}
 for _, name in ipairs(identity) do is_identity[name:lower()] = true end

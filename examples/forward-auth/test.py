@@ -39,6 +39,8 @@ PROXIES = {
     "haproxy": ("haproxy.cfg", lambda path: ["haproxy", "-db", "-f", path], "redirect"),
     "apache": ("apache.conf", lambda path: ["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", path], "redirect"),
 }
+# What the site reads of who it is: of the daemon, and of the rule's own names.
+NAMES = {"sid": "x-auth-sid", "subject": "x-auth-subject", "time": "x-auth-time", "user": "remote-user"}
 Answer = collections.namedtuple("Answer", "status fields body")
 
 
@@ -77,8 +79,8 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         seen = json.dumps({"path": self.path, "method": self.command, "upgrade": self.headers.get_all("Upgrade") or []} | {
             # As CGI, FastCGI and WSGI name them: an underscore is a dash.
-            name: [value for field, value in self.headers.items() if field.lower().replace("_", "-") == f"x-auth-{name}"]
-            for name in ("sid", "subject", "time")}).encode()
+            name: [value for field, value in self.headers.items() if field.lower().replace("_", "-") == read]
+            for name, read in NAMES.items()}).encode()
         if self.headers.get("Upgrade") == "websocket" and self.headers.get("Sec-WebSocket-Version") == "13":
             return self.converse(seen.decode())
         self.send_response(500 if self.path.endswith("/broken") else 200)
@@ -193,7 +195,7 @@ NAVIGATION = [("Sec-Fetch-Mode", "navigate"), ("Accept", "text/html")]
 FETCH = [("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")]
 SOCKET = [("Sec-Fetch-Mode", "websocket"), ("Sec-Fetch-Site", "same-origin")]
 FORGED = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject", "root"), ("X_Auth_Subject", "root"),
-          ("X-Auth-Time", "9999999999"), ("X_Auth-Time", "9999999999")]
+          ("X-Auth-Time", "9999999999"), ("X_Auth-Time", "9999999999"), ("Remote-User", "root"), ("Remote_User", "root")]
 
 
 def walk(stage, port, looks_at_sockets):
@@ -203,7 +205,7 @@ def walk(stage, port, looks_at_sockets):
     # Programs, without cookies.
     programs = [staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "bob")["sessiontoken"] for _ in range(2)]
     page = ask(port, token=token, fields=NAVIGATION)
-    require(is_shown(page) and page.body["sid"] == [sid] and page.body["subject"] == ["ann"], "let in and named", page)
+    require(is_shown(page) and page.body["sid"] == [sid] and page.body["subject"] == page.body["user"] == ["ann"], "named", page)
     require(page.fields.get("Cache-Control") == "public, max-age=600", "a page without a cookie is the site's to store", page)
     silent = ask(port, "/page/silent", token=token, fields=NAVIGATION)
     require(silent.fields.get_all("Cache-Control") == ["no-store"], "nobody stores a page of which the site says nothing", silent.fields)
@@ -267,7 +269,7 @@ def attack(stage, port, waits_for_bodies):
     claims = [
         [], FORGED, [("X-Auth-Require", "none")], [("X-Auth-Status", "valid")], [("X-Original-URI", "/auth-any")],
         [("X-Forwarded-Uri", "/open/")], [("X-Forwarded-Method", "OPTIONS")], [("X-Rewrite-URL", "/open/")],
-        [("Authorization", "Bearer x")], [("X-Session-Token", "x" * 128)], [("Cookie", f"{COOKIE}=")],
+        [("Remote-User", "root")], [("Authorization", "Bearer x")], [("X-Session-Token", "x" * 128)], [("Cookie", f"{COOKIE}=")],
         [("Connection", "Cookie, X-Auth-Subject")],
     ]
     paths = ["/page", "/page?require=none", "//page", "/page//", "/open/../page", "/open/%2e%2e/page", "/page/../open/../page",
@@ -284,19 +286,18 @@ def attack(stage, port, waits_for_bodies):
                     require(is_open or answer.status in (302, 400, 401, 403, 404, 405),
                             f"{method} {path} {claim} is not let in", answer)
                     if answer.body is not None:
-                        names = answer.body["subject"] + answer.body["sid"] + answer.body["time"]
-                        require(not any(names), f"{method} {path} {claim}: the site believes nobody", answer)
+                        require(not any(map(any, (answer.body[name] for name in NAMES))), f"{method} {path} {claim}: the site believes nobody", answer)
                     require(new_cookie(answer) is None, "and no cookie is touched", answer)
     for claim in (FORGED, [("X-Auth-Subject", "root")] * 3):
         named = ask(port, token=member["sessiontoken"], fields=claim)
-        require(is_shown(named) and named.body["subject"] == ["ann"], "a member is nobody else", named)
+        require(is_shown(named) and named.body["subject"] == named.body["user"] == ["ann"], "a member is nobody else", named)
         require(len(named.body["time"]) == 1 and named.body["time"][0] < "9999999999", "nor logged in at another time", named)
         for path in ("/open/x", "/login"):
             opened = ask(port, path, token=member["sessiontoken"], fields=claim)
-            require(is_shown(opened) and not any(opened.body["subject"] + opened.body["sid"] + opened.body["time"]),
+            require(is_shown(opened) and not any(map(any, (opened.body[name] for name in NAMES))),
                     "stripped where everybody may look, too", opened)
     preflight = ask(port, "/api/x", "OPTIONS", fields=FORGED)
-    require(is_shown(preflight) and not any(preflight.body["subject"]), "a preflight goes through, and says nothing", preflight)
+    require(is_shown(preflight) and not any(preflight.body["subject"] + preflight.body["user"]), "a preflight goes through, and says nothing", preflight)
     # A body that never comes: the answer does all the same, and nobody behind it waits.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.putrequest("POST", "/page")
@@ -398,8 +399,8 @@ def start(stage, name, site, rotation, patience="500ms", tls="", settings=()):
     file, command, denial = PROXIES[name]
     http_socket = f"{stage.folder}/daemon/http.sock"
     stage.start_redis()
-    rules = (f"{{page: {{require: subject, on-deny: {denial}, login: /login}}, any: {{require: none}}, "
-             "socket: {require: subject, access: look}}")
+    rules = (f"{{page: {{require: subject, on-deny: {denial}, login: /login, headers: {{Remote-User: subject}}}}, "
+             "any: {require: none}, socket: {require: subject, access: look}}")
     stage.start_daemon([
         f"http.listen={{unix: {http_socket}, mode: '0666', serve: [auth]}}", f"http.rules={rules}",
         f"rotation.after={rotation}", "near-cache.serve-stale=0", f"redis.timeout={patience}", *settings,

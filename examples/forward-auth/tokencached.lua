@@ -1,5 +1,5 @@
 -- Asks tokencached whether a visitor is let in: `http-request lua.tokencached /auth`. HAProxy 2.6 or later.
--- Sets txn.auth_status, and of the answer txn.auth_sid, auth_subject, auth_time, auth_cookie, auth_token, auth_location;
+-- Sets txn.auth_status, and of the answer txn.auth_sid, auth_subject, auth_time, auth_user, auth_cookie, auth_token, auth_location;
 -- where it is no: auth_denial, auth_reason, auth_challenge.
 
 local socket = os.getenv("TOKENCACHED_HTTP") or "/run/tokencached/http.sock"
@@ -30,7 +30,7 @@ core.register_action("tokencached", { "http-req" }, function(txn, rule)
     txn:set_var("txn.auth_status", status)
     if not answer or not answer.headers then return end
     for variable, name in pairs({
-        auth_sid = "x-auth-sid", auth_subject = "x-auth-subject", auth_time = "x-auth-time",
+        auth_sid = "x-auth-sid", auth_subject = "x-auth-subject", auth_time = "x-auth-time", auth_user = "remote-user",
         auth_cookie = "set-cookie", auth_token = "x-session-token", auth_location = "location",
         auth_denial = "x-auth-status", auth_reason = "x-auth-reason", auth_challenge = "www-authenticate",
     }) do
