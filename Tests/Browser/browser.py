@@ -30,7 +30,7 @@ class Browser:
         switches = [*SWITCHES, f"--user-data-dir={folder}", f"--ignore-certificate-errors-spki-list={key_digest}"]
         for switch in switches + (["--no-sandbox"] if os.getuid() == 0 else []):
             options.add_argument(switch)
-        options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+        options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "SEVERE"})
         self.driver = webdriver.Remote(ChromeRemoteConnection(f"http://127.0.0.1:{driver_port}"), options=options)
         self.driver.set_page_load_timeout(30)
         self.driver.set_script_timeout(30)
@@ -71,6 +71,18 @@ class Browser:
 
     def switch(self, tab):
         self.driver.switch_to.window(tab)
+
+    def emulate(self, scheme, width):
+        """Light or dark, and so many pixels wide."""
+        for command, parameters in (
+            ("setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+            ("setDeviceMetricsOverride", {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}),
+        ):
+            self.driver.execute("executeCdpCommand", {"cmd": f"Emulation.{command}", "params": parameters})
+
+    def complaints(self):
+        """What its console says of scripts and styles since the last time."""
+        return [entry["message"] for entry in self.driver.execute("getLog", {"type": "browser"})["value"]]
 
     # What is in the jar, and what came over the wire.
 

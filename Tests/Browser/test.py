@@ -12,6 +12,7 @@ import importlib.util
 import pathlib
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -58,9 +59,13 @@ class Trial:
         self.shop = shopping.Site(stage.socket)
         digest, key, path = certificate(stage.folder)
         tls = f" ssl; ssl_certificate {path}; ssl_certificate_key {key}"
+        self.status_port = staging.free_port()
+        # The page for people has a port of its own. Chromium knows this host by the name alone.
+        served = (f"[{{unix: {stage.folder}/daemon/http.sock, mode: '0666', serve: [auth]}}, "
+                  f"{{tcp: '127.0.0.1:{self.status_port}', serve: [status]}}]")
         self.network = network.Network(forward_auth.start(
             stage, "nginx", shopping.serve(self.shop), f"{ROTATION_SECONDS}s", PATIENCE, tls,
-            [f"rotation.overlap={OVERLAP_SECONDS * 1000:.0f}ms"]))
+            [f"rotation.overlap={OVERLAP_SECONDS * 1000:.0f}ms", f"http.listen={served}", "http.hosts=shop.test"]))
         static = pathlib.Path(stage.folder) / "proxy/static"
         (static / "dot.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>')
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -509,6 +514,38 @@ def back_button(trial, browser, _):
     return seen
 
 
+def status_page(trial, browser, _):
+    """The daemon's own page: nothing in it is stopped by its policy, it fits the screens of people, and it says what is wrong."""
+    address = f"http://shop.test:{trial.status_port}/"
+    browser.complaints()
+    backgrounds, seen = {}, collections.Counter()
+    for scheme in ("light", "dark"):
+        for width in (1280, 390):
+            browser.emulate(scheme, width)
+            browser.go(address)
+            staging.until(lambda: browser.text("#state") == "all is well", PATIENCE_SECONDS, "the page has asked")
+            require("unix:" in browser.text("#nodes tbody"), "a row for Redis", browser.text("#nodes"))
+            require("/auth" in browser.text("#commands tbody"), "and one for forward auth", browser.text("#commands"))
+            shown = browser.driver.execute_script(
+                "return [document.documentElement.scrollWidth - innerWidth, getComputedStyle(document.body).backgroundColor]")
+            require(shown[0] <= 0, f"it fits {width} pixels", shown)
+            backgrounds[scheme] = shown[1]
+            seen["looked at"] += 1
+    require(backgrounds["light"] != backgrounds["dark"], "light and dark", backgrounds)
+    redis = trial.stage.processes["redis"]
+    redis.send_signal(signal.SIGSTOP)
+    try:
+        staging.until(lambda: browser.text("#state") == "not ready", PATIENCE_SECONDS, "it says that the daemon is not ready")
+        require(browser.text("#problems .problem strong"), "and why", browser.text("#problems"))
+        seen["problems told"] += 1
+    finally:
+        redis.send_signal(signal.SIGCONT)
+    staging.until(lambda: browser.text("#state") == "all is well", PATIENCE_SECONDS, "all is well again")
+    require(browser.complaints() == [], "the browser complains of nothing", browser.complaints())
+    browser.emulate("light", 1280)
+    return seen
+
+
 def caches(trial, *_):
     """Nothing that has a cookie may be stored, and the browser refused none."""
     responses = [response for browser in trial.browsers for response in (browser.read(), browser.responses)[1]]
@@ -522,7 +559,7 @@ def caches(trial, *_):
 
 
 # Each stands for itself, but the first is for a browser that was nowhere yet, and the last looks at what the others got.
-CASES = [login, rotation, logout, login_race, outage, cross_site, back_button, caches]
+CASES = [login, rotation, logout, login_race, outage, cross_site, back_button, status_page, caches]
 
 
 def main():
