@@ -37,6 +37,28 @@ struct ForwardAuthTests {
         }
     }
 
+    @Test("tokens are bound to the address that the proxy wrote, the last of its field, and to the browser's name")
+    func bindings() throws {
+        let settings = ["binding.ip": "strict", "binding.ua": "strict", "http.client-ip-header": "X-Real-IP"]
+        try withHTTP(settings: settings) { site in
+            let token = try site.login("ann", "BIND", "ip", "192.0.2.7", "BIND", "ua", "Lynx")
+            let http = try site.http()
+            for (fields, status) in [
+                (["X-Real-IP: 192.0.2.7", "User-Agent: Lynx"], "200"),
+                // The client's own come first: by a proxy that appends, and as a field of its own.
+                (["X-Real-IP: 198.51.100.1, 192.0.2.7", "User-Agent: Lynx"], "200"),
+                (["X-Real-IP: 198.51.100.1", "X-Real-IP: 192.0.2.7", "User-Agent: Lynx"], "200"),
+                (["X-Real-IP: 192.0.2.7, 198.51.100.1", "User-Agent: Lynx"], "mismatch"),
+                (["X-Forwarded-For: 192.0.2.7", "User-Agent: Lynx"], "mismatch"),
+                (["X-Real-IP: 192.0.2.7", "User-Agent: Links"], "mismatch"), (["X-Real-IP: 192.0.2.7"], "mismatch"),
+                (["X-Real-IP: no address", "User-Agent: Lynx"], "mismatch"),
+            ] {
+                let answer = try http.get("/auth", [cookie(token)] + fields)
+                #expect(answer["X-Auth-Status"] ?? "\(answer.status)" == status, "\(fields): \(answer.status)")
+            }
+        }
+    }
+
     @Test("nothing of the request changes what is asked: not fields, not queries, not paths, not methods")
     func attacks() throws {
         try withHTTP(settings: ["http.rules": Self.rules]) { site in
