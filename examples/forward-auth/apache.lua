@@ -29,6 +29,8 @@ local function ask(connection, r, path)
     local head = {
         "GET " .. path .. " HTTP/1.1", "Host: tokencached", "Connection: close",
         "X-Forwarded-Method: " .. r.method, "X-Forwarded-Uri: " .. r.unparsed_uri,
+        -- For binding.ip, by http.client-ip-header: what the client sent under this name is not believed.
+        "X-Real-IP: " .. r.useragent_ip,
     }
     for _, name in ipairs(passed) do
         local value = r.headers_in[name]

@@ -187,6 +187,11 @@ def new_cookie(answer):
     return rest.split(";")[0]
 
 
+def issue(stage, *words):
+    """A token of somebody at this host: bound to the address that the proxy is to hand on."""
+    return staging.ask_fields(stage.socket, *words, "BIND", "ip", "127.0.0.1")
+
+
 def is_shown(answer):
     return answer.status == 200 and answer.body is not None
 
@@ -195,15 +200,16 @@ NAVIGATION = [("Sec-Fetch-Mode", "navigate"), ("Accept", "text/html")]
 FETCH = [("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")]
 SOCKET = [("Sec-Fetch-Mode", "websocket"), ("Sec-Fetch-Site", "same-origin")]
 FORGED = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject", "root"), ("X_Auth_Subject", "root"),
-          ("X-Auth-Time", "9999999999"), ("X_Auth-Time", "9999999999"), ("Remote-User", "root"), ("Remote_User", "root")]
+          ("X-Auth-Time", "9999999999"), ("X_Auth-Time", "9999999999"), ("Remote-User", "root"), ("Remote_User", "root"),
+          ("X-Real-IP", "192.0.2.1")]
 
 
 def walk(stage, port, looks_at_sockets):
     """A visitor who logs in, is renewed, and logs out; and what everybody else is told."""
-    login = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")
+    login = issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")
     token, sid = login["sessiontoken"], login["sid"]
     # Programs, without cookies.
-    programs = [staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "bob")["sessiontoken"] for _ in range(2)]
+    programs = [issue(stage, "TOKEN.ISSUE", "SUBJECT", "bob")["sessiontoken"] for _ in range(2)]
     page = ask(port, token=token, fields=NAVIGATION)
     require(is_shown(page) and page.body["sid"] == [sid] and page.body["subject"] == page.body["user"] == ["ann"], "named", page)
     require(page.fields.get("Cache-Control") == "public, max-age=600", "a page without a cookie is the site's to store", page)
@@ -264,8 +270,8 @@ def walk(stage, port, looks_at_sockets):
 
 def attack(stage, port, waits_for_bodies):
     """Nobody gets in by what they send, and the site never believes a client about who it is."""
-    guest = staging.ask_fields(stage.socket, "GUEST.ISSUE")["sessiontoken"]
-    member = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")
+    guest = issue(stage, "GUEST.ISSUE")["sessiontoken"]
+    member = issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")
     claims = [
         [], FORGED, [("X-Auth-Require", "none")], [("X-Auth-Status", "valid")], [("X-Original-URI", "/auth-any")],
         [("X-Forwarded-Uri", "/open/")], [("X-Forwarded-Method", "OPTIONS")], [("X-Rewrite-URL", "/open/")],
@@ -314,8 +320,8 @@ def attack(stage, port, waits_for_bodies):
 
 def attack_sockets(stage, port):
     """A WebSocket is the member's own, of this site's pages, and nothing else becomes one."""
-    guest = staging.ask_fields(stage.socket, "GUEST.ISSUE")["sessiontoken"]
-    member = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
+    guest = issue(stage, "GUEST.ISSUE")["sessiontoken"]
+    member = issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
     for token in (None, guest, "x" * 86):
         for path in ("/ws", "//ws", "/ws/", "/ws?x", "/%77s", "/open/../ws", "/page", "/api/x"):
             for fields in ([], SOCKET, FORGED, [("X-Session-Token", "x")]):
@@ -335,15 +341,14 @@ def attack_sockets(stage, port):
             "a member is nobody else", named)
     # What is no WebSocket stays a request of its own, before which everything stands that stands before others.
     for path in ("/page", "/open/x", "/login", "/api/x", "/ws"):
-        for upgrade in ("h2c", "websocket, h2c", "websocket"):
-            fields = [
-                ("Upgrade", upgrade), ("Connection", "Upgrade, HTTP2-Settings"), ("HTTP2-Settings", "AAMAAABk"), ("Origin", ours),
-            ]
+        for upgrades in (["h2c"], ["websocket, h2c"], ["websocket"], ["h2c", "websocket"], ["websocket", "h2c"]):
+            fields = [("Upgrade", upgrade) for upgrade in upgrades] + [
+                ("Connection", "Upgrade, HTTP2-Settings"), ("HTTP2-Settings", "AAMAAABk"), ("Origin", ours)]
             allowed = ([], ["websocket"]) if path == "/ws" else ([],)
             for method in ("GET", "POST", "OPTIONS"):
                 answer = ask(port, path, method, member, fields + FORGED, b"" if method == "POST" else None)
                 require(is_shown(answer) or answer.status == 400, f"{path} is shown", answer)
-                require(not answer.body or answer.body["upgrade"] in allowed, f"{path} by {upgrade}", answer)
+                require(not answer.body or answer.body["upgrade"] in allowed, f"{path} by {upgrades}", answer)
                 require(not answer.body or "root" not in answer.body["subject"], "named by nobody but the daemon", answer)
     # The site refuses one: what comes behind is a request as others, and the client's names are stripped from it.
     with socket.create_connection(("127.0.0.1", port), 20) as connection:
@@ -357,7 +362,7 @@ def attack_sockets(stage, port):
 
 def outage(stage, port):
     """Nobody knows: 503, and the cookie stays."""
-    token = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
+    token = issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
     redis = stage.processes["redis"]
     redis.send_signal(signal.SIGSTOP)
     try:
@@ -428,7 +433,8 @@ def start(stage, name, site, rotation, patience="500ms", tls="", settings=()):
 
 def trial(programs, name, site):
     with staging.Stage(programs) as stage:
-        port = start(stage, name, site, f"{ROTATION_SECONDS}s")
+        port = start(stage, name, site, f"{ROTATION_SECONDS}s", settings=[
+            "binding.ip=strict", "http.client-ip-header=X-Real-IP"])
         walk(stage, port, looks_at_sockets=name == "apache")
         attack_sockets(stage, port)
         attack(stage, port, waits_for_bodies=name in ("caddy", "apache"))

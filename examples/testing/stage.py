@@ -5,6 +5,7 @@ import ctypes
 import grp
 import json
 import os
+import pathlib
 import pwd
 import shutil
 import signal
@@ -159,11 +160,10 @@ class Stage:
         return left
 
     def show_logs(self):
-        for name in sorted(os.listdir(self.folder)):
-            if name.endswith(".log"):
-                with open(f"{self.folder}/{name}", errors="replace") as log:
-                    lines = log.readlines()[-15:]
-                print(f"--- {name}", *map(str.rstrip, lines), sep="\n", file=sys.stderr)
+        for path in sorted(pathlib.Path(self.folder).rglob("*.log")):
+            with open(path, errors="replace") as log:
+                lines = log.readlines()[-15:]
+            print(f"--- {path.relative_to(self.folder)}", *map(str.rstrip, lines), sep="\n", file=sys.stderr)
 
 
 FAULT = b"-UNAVAILABLE Redis did not answer in time\r\n"
