@@ -21,7 +21,7 @@ public struct ProbeReport: Sendable {
 extension TokenService {
     /// How long the keys of a trial live.
     static let probeLifetime: Milliseconds = 10_000
-    /// Names that are drawn for a key of a certain master. One that has some of the 16,384 slots gets one of them.
+    /// Names that are drawn for a key of a certain master. One that has a hundredth of the slots gets one of them.
     private static let mostDraws = 10_000
 
     /// - Parameter done: called once, from the loop. What failed is in the report.
@@ -83,7 +83,8 @@ extension TokenService {
         }
     }
 
-    /// A random name whose key a server has. Where it has next to no slots, maybe one of another's.
+    /// A random name whose key a server has.
+    /// - Throws: where it has so few slots that none was found.
     private func draw<Name>(
         for server: RedisNode, key: (Name) -> [UInt8], _ make: () throws -> Name
     ) throws -> Name {
@@ -92,6 +93,9 @@ extension TokenService {
         while draws < Self.mostDraws, store.router.node(of: key(name)) !== server {
             name = try make()
             draws += 1
+        }
+        guard store.router.node(of: key(name)) === server else {
+            throw Unavailable(reason: "it has so few slots that no key of them was found: it was not tried")
         }
         return name
     }

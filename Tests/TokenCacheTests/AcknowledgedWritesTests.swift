@@ -20,6 +20,10 @@ struct AcknowledgedWritesTests {
         .set([RecordField(name: Array("a".utf8), value: Array(repeating: 1, count: bytes))])
     }
 
+    private func horizon(answered: MonotonicInstant, now: MonotonicInstant) -> AcknowledgedWrites.Horizon {
+        AcknowledgedWrites.Horizon(answeredAt: answered, now: now, tombstone: .seconds(600))
+    }
+
     @Test("for a minute in which the servers answered, of a session the last one")
     func minute() throws {
         var writes = AcknowledgedWrites()
@@ -27,15 +31,18 @@ struct AcknowledgedWritesTests {
         writes.insert(.absent, of: try Self.sid(2), data: .none, at: start + .seconds(30))
         writes.insert(.absent, of: try Self.sid(1), data: Self.data(7), at: start + .seconds(40))
         for (second, left) in [(60, [2, 1]), (91, [1]), (101, [])] as [(Int64, [UInt8])] {
-            writes.forget(answeredAt: start + .seconds(second))
+            writes.forget(horizon(answered: start + .seconds(second), now: start + .seconds(second)))
             let sids = try left.map(Self.sid)
             #expect(writes.all().map(\.sid) == sids && writes.count == left.count, "\(second)")
         }
         #expect(writes.bytes == 0)
         // One that never answered says nothing of time.
         writes.insert(.absent, of: try Self.sid(3), data: .none, at: start)
-        writes.forget(answeredAt: .earliest)
+        writes.forget(horizon(answered: .earliest, now: start + .seconds(599)))
         #expect(writes.count == 1)
+        // But past an end's time its sid may be another session's.
+        writes.forget(horizon(answered: .earliest, now: start + .seconds(601)))
+        #expect(writes.count == 0)
     }
 
     @Test("past 64 MiB of data the oldest goes, and one that is larger by itself is kept alone")

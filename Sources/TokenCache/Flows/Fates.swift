@@ -84,7 +84,7 @@ extension TokenService {
     func acknowledged(_ session: StoredSession, of sid: SessionID, _ data: DataChange) {
         guard store.router.mayChangeServers else { return }
         let slot = store.router.slot(of: store.keys.session(sid))
-        ledger.acknowledged.forget(answeredAt: store.router.answeredAt)
+        ledger.acknowledged.forget(horizon)
         ledger.acknowledged.insert(session, of: sid, data: data, slot: slot, at: store.instant)
     }
 

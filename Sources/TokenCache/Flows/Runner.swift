@@ -353,7 +353,7 @@ extension TokenService {
     private func entered(_ entry: IndexEntry) {
         guard store.isCluster else { return }
         let again = IndexEntry(index: entry.index, sid: entry.sid, absoluteEnd: entry.absoluteEnd, login: .none)
-        ledger.entered.forget(answeredAt: store.router.answeredAt)
+        ledger.entered.forget(horizon)
         ledger.entered.insert(again, slot: store.slot(of: entry.index), at: store.instant)
     }
 

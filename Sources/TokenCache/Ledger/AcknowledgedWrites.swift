@@ -5,13 +5,27 @@ internal import Tokens
 /// Ends, LOGINs and ROTATEs that this daemon acknowledged lately: a master that fails takes with it what its replicas have
 /// not yet, and the daemon that said "done" remembers.
 ///
-/// Time counts while the servers answer: a failover may take as long as it likes. Of a session the last one counts. Bounded:
-/// past `capacity`, and past `maxBytes` of LOGINs' data, the oldest goes.
+/// Time counts while the servers answer, so that a failover may take its time: as long as an end is remembered. Of a session
+/// the last one counts. Bounded: past `capacity`, and past `maxBytes` of LOGINs' data, the oldest goes.
 struct AcknowledgedWrites {
     /// Replicas that are used are never so far behind when their master was last there.
     static let memory = Duration.seconds(60)
     static let capacity = 65_536
     static let maxBytes = 64 << 20
+
+    /// Up to when what was acknowledged is over.
+    struct Horizon {
+        /// When every server was last known to be there.
+        var answeredAt: MonotonicInstant
+        var now: MonotonicInstant
+        /// How long an end is remembered: after that its `sid` may be another session's.
+        var tombstone: Duration
+
+        func isPast(_ at: MonotonicInstant) -> Bool {
+            at.duration(to: answeredAt) > AcknowledgedWrites.memory
+                || at.duration(to: now) > max(AcknowledgedWrites.memory, tombstone)
+        }
+    }
 
     /// What stands there since then.
     private var writes: [SessionID: (next: StoredSession, data: DataChange, slot: Int, number: UInt64)] = [:]
@@ -48,10 +62,9 @@ struct AcknowledgedWrites {
         }
     }
 
-    /// Lets go of what is older than `memory`.
-    /// - Parameter answeredAt: when every server was last known to be there.
-    mutating func forget(answeredAt: MonotonicInstant) {
-        while let first = order.first, first.at.duration(to: answeredAt) > Self.memory { removeFirst() }
+    /// Lets go of what is over.
+    mutating func forget(_ horizon: Horizon) {
+        while let first = order.first, horizon.isPast(first.at) { removeFirst() }
     }
 
     private mutating func removeFirst() {

@@ -25,9 +25,7 @@ struct EnteredSessions {
     }
 
     /// See `AcknowledgedWrites`.
-    mutating func forget(answeredAt: MonotonicInstant) {
-        while let first = order.first, first.at.duration(to: answeredAt) > AcknowledgedWrites.memory {
-            order.removeFirst()
-        }
+    mutating func forget(_ horizon: AcknowledgedWrites.Horizon) {
+        while let first = order.first, horizon.isPast(first.at) { order.removeFirst() }
     }
 }

@@ -23,7 +23,7 @@ final class HTTPSite {
     /// To be called at every `RateHistory.interval`.
     func sample() {
         history.sample(figures, now: .now())
-        _ = problems(figures)
+        lookForProblems()
     }
 
     var service: TokenService { dispatcher.service }
@@ -142,7 +142,7 @@ final class HTTPSite {
 
         /// Fills in an answer that had to wait.
         func later(_ write: (inout HTTPResponseWriter) -> Void) {
-            session.fill(write)
+            guard session.fill(write) else { return }
             if let timedSince { listener.site.countTime(since: timedSince) }
         }
     }

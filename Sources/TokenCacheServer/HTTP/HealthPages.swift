@@ -10,6 +10,8 @@ extension HTTPSite {
     /// How often it is looked for.
     private static let readinessCheck = Duration.milliseconds(10)
 
+    static let silence = "a write to Redis did not come back within \(readinessLimit)"
+
     func health(_ reply: Reply, _ writer: inout HTTPResponseWriter) -> CommandRow.Answered {
         reply.plain(.ok, "ok\n", &writer)
     }
@@ -43,15 +45,14 @@ extension HTTPSite {
                 return
             }
             timer = nil
-            let silence = isKnown ? nil : "a write to Redis did not come back within \(Self.readinessLimit)"
-            reply.later { answer(unreadiness ?? silence, &$0) }
+            reply.later { answer(unreadiness ?? (isKnown ? nil : Self.silence), &$0) }
         }
         timer?.start(after: Self.readinessCheck)
         return .later
     }
 
     /// The last write came back lately: told, or, without the near cache, answered.
-    private var isProved: Bool {
+    var isProved: Bool {
         let router = dispatcher.environment.router
         let now = MonotonicInstant.now()
         guard service.nearCacheCounters.maxBytes == 0 else { return router.isAllFresh(at: now) }
@@ -74,7 +75,7 @@ extension HTTPSite {
 
     /// Why a server cannot be used; nil where it can.
     func fault(of node: RedisNode) -> String? {
-        if node.state == .ready { return node.refusal?.description }
+        if node.state == .ready { return node.fault }
         return node.fault ?? node.counters.faults.last?.reason ?? "no connection"
     }
 }

@@ -41,9 +41,9 @@ extension HTTPSite {
             (
                 "problems",
                 .list(
-                    problems(source, silence: fault).map { problem in
+                    problems(source, isSilent: fault == Self.silence).map { problem in
                         .object([
-                            ("text", .text(problem.text)), ("since", .number(problem.began.map(Self.age))),
+                            ("text", .text(problem.text)), ("since", .number(Self.age(problem.began))),
                             ("remedy", .text(problem.remedy)),
                         ])
                     })

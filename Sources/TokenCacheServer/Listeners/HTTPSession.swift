@@ -194,15 +194,17 @@ final class HTTPSession: ClientSession, DescriptorHandler {
 
     // MARK: Answers
 
-    /// Writes an answer that had to wait. Does nothing if the client has gone.
-    func fill(_ write: (inout HTTPResponseWriter) -> Void) {
-        guard isWaiting, phase != .closed else { return }
+    /// Writes an answer that had to wait.
+    /// - Returns: false, and nothing is done, if the client has gone.
+    func fill(_ write: (inout HTTPResponseWriter) -> Void) -> Bool {
+        guard isWaiting, phase != .closed else { return false }
         isWaiting = false
         listener.writer.removeAll()
         write(&listener.writer)
         listener.writer.withUnsafeBytes { channel.append($0) }
         listener.writer.removeAll()
         server.flushLater(self)
+        return true
     }
 
     func writable() { flush() }
