@@ -524,7 +524,7 @@ def status_page(trial, browser, _):
             browser.emulate(scheme, width)
             browser.go(address)
             staging.until(lambda: browser.text("#state") == "all is well", PATIENCE_SECONDS, "the page has asked")
-            require("unix:" in browser.text("#nodes tbody"), "a row for Redis", browser.text("#nodes"))
+            require("redis.sock" in browser.text("#nodes tbody"), "a row for Redis", browser.text("#nodes"))
             require("/auth" in browser.text("#commands tbody"), "and one for forward auth", browser.text("#commands"))
             shown = browser.driver.execute_script(
                 "return [document.documentElement.scrollWidth - innerWidth, getComputedStyle(document.body).backgroundColor]")

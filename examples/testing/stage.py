@@ -160,7 +160,8 @@ class Stage:
         return left
 
     def show_logs(self):
-        for path in sorted(pathlib.Path(self.folder).rglob("*.log")):
+        folder = pathlib.Path(self.folder)
+        for path in sorted([*folder.glob("*.log"), *folder.glob("proxy/*.log")]):
             with open(path, errors="replace") as log:
                 lines = log.readlines()[-15:]
             print(f"--- {path.relative_to(self.folder)}", *map(str.rstrip, lines), sep="\n", file=sys.stderr)
