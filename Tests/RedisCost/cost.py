@@ -37,8 +37,7 @@ class Daemon:
         replies = []
         for start in range(0, len(commands), BATCH):
             batch = commands[start:start + BATCH]
-            self.connection.sendall(b"".join(b"*%d\r\n" % len(words) + b"".join(
-                b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words) for words in batch))
+            self.connection.sendall(b"".join(map(staging.command, batch)))
             replies += [staging.read_reply(self.replies) for _ in batch]
         return [dict(zip(reply[::2], reply[1::2])) for reply in replies]
 

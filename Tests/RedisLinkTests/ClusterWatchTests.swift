@@ -21,14 +21,7 @@ struct ClusterWatchTests {
         }
         let log = LogLines()
         let logger = Logger(label: "t") { _ in log }
-        let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
-        var settings = ClusterWatch.Settings()
-        settings.seeds = [("h", 6379)]
-        let watch = ClusterWatch(host: host, settings: settings, logger: logger) { endpoint, activity in
-            RedisNode(
-                host: host, endpoint: endpoint, settings: RedisNode.Settings(), scripts: [], activity: activity,
-                logger: logger)
-        }
+        let watch = Self.watch("h", loop, redis, logger)
         var missed: [String] { log.lines.filter { $0 == "Redis is unavailable: no server of the cluster is reached" } }
         watch.start()
         loop.run(for: .milliseconds(900))
@@ -59,14 +52,7 @@ struct ClusterWatchTests {
         }
         let log = LogLines()
         let logger = Logger(label: "t") { _ in log }
-        let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
-        var settings = ClusterWatch.Settings()
-        settings.seeds = [("10.0.0.1", 6379)]
-        let watch = ClusterWatch(host: host, settings: settings, logger: logger) { endpoint, activity in
-            RedisNode(
-                host: host, endpoint: endpoint, settings: RedisNode.Settings(), scripts: [], activity: activity,
-                logger: logger)
-        }
+        let watch = Self.watch("10.0.0.1", loop, redis, logger)
         watch.start()
         loop.run(for: .seconds(2))
         let outages = { log.lines.filter { $0.hasPrefix("Redis is unavailable: ") } }
@@ -147,5 +133,19 @@ struct ClusterWatchTests {
         loop.run(for: .seconds(1))
         #expect(faults == [nil])
         watch.close()
+    }
+
+    /// Of the cluster that a server names.
+    private static func watch(
+        _ seed: String, _ loop: VirtualLoop, _ redis: ScriptedRedis, _ logger: Logger
+    ) -> ClusterWatch {
+        let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
+        var settings = ClusterWatch.Settings()
+        settings.seeds = [(seed, 6379)]
+        return ClusterWatch(host: host, settings: settings, logger: logger) { endpoint, activity in
+            RedisNode(
+                host: host, endpoint: endpoint, settings: RedisNode.Settings(), scripts: [], activity: activity,
+                logger: logger)
+        }
     }
 }

@@ -217,13 +217,7 @@ class Probe:
         return replies
 
     def end(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(staging.STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+        staging.hang_up(self.process)
 
 
 def fields(reply):

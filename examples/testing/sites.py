@@ -94,13 +94,7 @@ class LineSite:
         self.process = subprocess.Popen([*command, daemon], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def end(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(staging.STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+        staging.hang_up(self.process)
 
     def ask(self, method, address, cookie, mode, form):
         path, _, query = address.partition("?")

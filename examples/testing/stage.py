@@ -236,13 +236,29 @@ def answers(path):
         return False
 
 
+def hang_up(process):
+    """Ends a program that is asked over its standard input: it ends with that, or is killed."""
+    process.stdin.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
+def command(words):
+    """As a client sends it."""
+    return b"*%d\r\n" % len(words) + b"".join(
+        b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words)
+
+
 def ask(path, *words):
     """One command on a connection of its own."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         connection.connect(path)
-        connection.sendall(b"*%d\r\n" % len(words) + b"".join(
-            b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words))
+        connection.sendall(command(words))
         with connection.makefile("rb") as stream:
             return read_reply(stream)
 
