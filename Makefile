@@ -366,7 +366,9 @@ FUZZ_SOURCE_jwe       = Tests/Fuzz/JWEFuzz.swift
 COMPLETIONS = bash:share/bash-completion/completions/% zsh:share/zsh/site-functions/_% \
               fish:share/fish/vendor_completions.d/%.fish
 MANUALS     = man1/tokencachectl.1 man1/tokencache-load.1 man5/tokencached.yaml.5 man8/tokencached.8
-UNITS       = tokencached.service tokencached.socket tokencached-http.socket tokencached@.service tokencached@.socket
+UNITS       = tokencached.service tokencached.socket tokencached-http.socket tokencached@.service tokencached@.socket tokencached-http@.socket
+# The manual, so that links in it lead somewhere.
+DOCUMENTS   = README.md $(wildcard docs/*.md docs/images/*)
 
 install:
 	install -D -s -m 755 $(RELEASEDIR)/tokencached $(DESTDIR)$(PREFIX)/sbin/tokencached
@@ -391,6 +393,8 @@ install:
 	install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(PREFIX)/share/doc/tokencached/tokencached.yaml
 	for file in prometheus/scrape.yml prometheus/alerts.yml grafana/tokencached.json; do \
 	  install -D -m 644 conf/$$file $(DESTDIR)$(PREFIX)/share/doc/tokencached/$$file || exit; done
+	for file in $(DOCUMENTS); do \
+	  install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/tokencached/$$file || exit; done
 	test -e $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml || \
 	  install -D -m 644 conf/tokencached.yaml $(DESTDIR)$(SYSCONFDIR)/tokencached/tokencached.yaml
 

@@ -13,6 +13,9 @@ import time
 from client import Client, Ended, once
 
 SOCKET = "/run/tokencached/tokencached.sock"
+SHOP = "/run/tokencached/shop.sock"
+UNITS = ("tokencached.service", "tokencached@shop.service")
+MOST_PACKED, MOST_DAEMON = 12_000_000, 20_000_000
 
 
 def run(*words, status=0):
@@ -25,8 +28,12 @@ def active(unit):
     return subprocess.run(["systemctl", "is-active", unit], stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def fields(*words):
-    reply = once(*words)
+def process_of(unit):
+    return run("systemctl", "show", "--value", "--property=MainPID", unit).strip()
+
+
+def fields(*words, path=SOCKET):
+    reply = once(*words, path=path)
     return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2]))
 
 
@@ -35,8 +42,8 @@ def token_of(reply):
     return token.decode() if isinstance(token, bytes) else token
 
 
-def is_valid(token):
-    status = fields("TOKEN.VALIDATE", token)
+def is_valid(token, path=SOCKET):
+    status = fields("TOKEN.VALIDATE", token, path=path)
     status = status.get("status", status.get(b"status"))
     return status in ("valid", b"valid")
 
@@ -49,6 +56,9 @@ def main():
     assert run("systemctl", "is-enabled", "tokencached.socket").strip() == "enabled"
     state = os.stat(SOCKET)
     assert stat.S_ISSOCK(state.st_mode) and stat.S_IMODE(state.st_mode) == 0o660, oct(state.st_mode)
+    packed, daemon = os.path.getsize(package), os.path.getsize("/usr/sbin/tokencached")
+    assert packed <= MOST_PACKED and daemon <= MOST_DAEMON, (packed, daemon)
+    print(f"the package has {packed / 1e6:.1f} MB, the daemon {daemon / 1e6:.1f}")
     print("installed: the socket listens, the service waits for the first connection")
 
     token = token_of(fields("TOKEN.ISSUE", "SUBJECT", "ann"))
@@ -56,7 +66,12 @@ def main():
     assert run("tokencachectl", "--version").startswith("0.")
     print("first connection: the daemon was started, and a session is made and found")
 
-    before = run("systemctl", "show", "--value", "--property=MainPID", "tokencached.service").strip()
+    # An instance for a site, with a Redis of its own, as the manual says.
+    run("addgroup", "--system", "tokencached-shop")
+    run("touch", "/etc/tokencached/shop.yaml")
+    run("systemctl", "start", "tokencached@shop.socket")
+    other = token_of(fields("TOKEN.ISSUE", "SUBJECT", "ann", path=SHOP))
+    before = [process_of(unit) for unit in UNITS]
     run("sed", "-i", "s/^  #idle: 2h/  idle: 3h/", "/etc/tokencached/tokencached.yaml")
     # A connection that is made while the package is unpacked waits for the new daemon.
     upgrade = subprocess.Popen(["dpkg", "-i", package], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -74,22 +89,23 @@ def main():
         time.sleep(0.05)
     assert upgrade.returncode == 0, upgrade.stdout.read()
     assert asked, "nobody was served meanwhile"
-    after = run("systemctl", "show", "--value", "--property=MainPID", "tokencached.service").strip()
-    assert after not in ("0", before), f"the daemon goes on with the old program: {before}, {after}"
-    assert is_valid(token), "a session was lost by the upgrade"
+    after = [process_of(unit) for unit in UNITS]
+    assert all(new not in ("0", old) for new, old in zip(after, before)), f"a daemon goes on with the old program: {before}, {after}"
+    assert is_valid(token) and is_valid(other, SHOP), "a session was lost by the upgrade"
     with open("/etc/tokencached/tokencached.yaml", encoding="utf-8") as file:
         assert "idle: 3h" in file.read(), "the operator's configuration was overwritten"
     print(f"upgraded: another daemon, the same sessions and configuration; {asked} connections meanwhile, none refused")
 
     run("dpkg", "--remove", "tokencached")
-    assert not os.path.exists(SOCKET) and active("tokencached.service") != "active"
+    assert not os.path.exists(SOCKET) and not os.path.exists(SHOP)
+    assert not any(active(unit) == "active" for unit in UNITS)
     assert os.path.isdir("/var/lib/tokencached") and os.path.exists("/etc/tokencached/tokencached.yaml")
     run("dpkg", "-i", package)
     assert is_valid(token), "a session was lost by the removal"
     print("removed and installed again: sessions are still there")
 
     run("dpkg", "--purge", "tokencached")
-    for path in ("/var/lib/tokencached", "/etc/tokencached/tokencached.yaml", "/usr/sbin/tokencached", SOCKET):
+    for path in ("/var/lib/tokencached", "/var/lib/tokencached-shop", "/etc/tokencached/tokencached.yaml", "/usr/sbin/tokencached", SOCKET):
         assert not os.path.exists(path), f"{path} is still there"
     print("purged: nothing is left")
 

@@ -123,7 +123,8 @@ def installation():
     for user in ("worker", "monitor", "banned"):
         run("usermod", "--append", "--groups", "tokencached-clients", user)
     run("systemctl", "daemon-reload")
-    names = ["tokencached.service", "tokencached.socket", "tokencached-http.socket", "tokencached@.service", "tokencached@.socket"]
+    names = ["tokencached.service", "tokencached.socket", "tokencached-http.socket", "tokencached@.service", "tokencached@.socket",
+             "tokencached-http@.socket"]
     complaints = run("systemd-analyze", "verify", "--man=no", *(f"/lib/systemd/system/{name}" for name in names))
     assert complaints == "", complaints
     assert run("tokencached", "--check-config").startswith("configuration ok")
@@ -336,6 +337,13 @@ def instances():
     run("tokencachectl", *shop, "ping", user="shopworker")
     run("tokencachectl", *shop, "ping", user="worker", status=3)
     run("tokencachectl", "ping", user="shopworker", status=3)
+    run("systemctl", "stop", "tokencached@shop.socket", "tokencached@shop.service")
+    run("systemctl", "start", "tokencached-http@shop.socket", "tokencached@shop.socket")
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect("/run/tokencached/shop.http.sock")
+    assert http_status(connection, b"/healthz") == 200
+    connection.close()
+    assert grp.getgrgid(os.stat("/run/tokencached/shop.http.sock").st_gid).gr_name == "tokencached-shop"
     assert os.path.isdir("/var/lib/tokencached-shop/redis") and not os.path.exists("/var/lib/tokencached-far/redis")
 
 
@@ -354,6 +362,19 @@ def credential():
     assert signing_key()[0] == "third"
 
 
+def http_status(connection, path):
+    """The status of an answer, which is read whole: the next one comes behind it."""
+    connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    stream = connection.makefile("rb")
+    status = int(stream.readline().split()[1])
+    length = 0
+    while (line := stream.readline()) != b"\r\n":
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    stream.read(length)
+    return status
+
+
 def over_http():
     """HTTP has a socket unit of its own, at a path and at a port of this host"""
     os.makedirs("/etc/systemd/system/tokencached-http.socket.d", exist_ok=True)
@@ -366,17 +387,9 @@ def over_http():
     run("systemctl", "start", "tokencached-http.socket", "tokencached.socket")
     connections = [socket.socket(socket.AF_UNIX), socket.create_connection(("127.0.0.1", 9180))]
     connections[0].connect("/run/tokencached/http.sock")
-    for connection, auth in zip(connections, (b" 401 ", b" 404 ")):
-        for path, status in ((b"/healthz", b" 200 "), (b"/metrics", b" 200 "), (b"/auth", auth)):
-            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            stream = connection.makefile("rb")
-            head = stream.readline()
-            assert status in head, f"{path}: {head}"
-            length = 0
-            while (line := stream.readline()) != b"\r\n":
-                if line.lower().startswith(b"content-length:"):
-                    length = int(line.split(b":")[1])
-            stream.read(length)
+    for connection, auth in zip(connections, (401, 404)):
+        for path, status in ((b"/healthz", 200), (b"/metrics", 200), (b"/auth", auth)):
+            assert http_status(connection, path) == status, path
         connection.close()
     once("PING")
     run("systemctl", "disable", "--now", "tokencached-http.socket")

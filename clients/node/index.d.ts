@@ -107,6 +107,8 @@ export interface Session {
   readonly authTime: Seconds;
   /** What the token that came is worth: "valid", "rotated", "none", "revoked", … */
   readonly status: string;
+  /** The fields that the middleware brings along (`data`), as this request found them. */
+  readonly data: Record<string, string>;
   /** The browser holds a newer token than the one it sent, or is about to: an API says "try again". */
   readonly superseded: boolean;
   /** The browser says that a page of this site made the request, or does not say. */
@@ -179,6 +181,8 @@ export interface SessionsOptions<Request = any> extends ClientOptions {
   form?: string;
   /** The signals that tokens are bound to, where the daemon's `binding.ip` or `binding.ua` is on. */
   bind?: (request: Request) => { ip?: string; ua?: string };
+  /** The fields that each request needs: they come with the one question that is asked anyway, into `session.data`. */
+  data?: string[];
 }
 
 export interface Sessions<Request = any, Response = any> {

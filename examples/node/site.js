@@ -29,13 +29,13 @@ async function carriedOut(what, session, form) {
 }
 
 // The forms are filled as they came.
-async function page(session, form) {
+function page(session, form) {
   const csrf = session.csrfField();
   const forms = session.user === null
     ? `<form method="post" action="/login">${csrf}<input name="name" value="${escaped(text(form.name))}">`
       + '<input name="password" type="password"><button>Log in</button></form>'
     : `<form method="post" action="/note">${csrf}`
-      + `<input name="note" value="${escaped(text(form.note ?? (await session.get("note")).note))}"><button>Keep</button></form>`
+      + `<input name="note" value="${escaped(text(form.note ?? session.data.note))}"><button>Keep</button></form>`
       + `<form method="post" action="/logout">${csrf}<button>Log out</button></form>`;
   const notice = form.csrf === undefined ? "" : "Please send it again.";
   return `<!doctype html><title>Sessions</title><p>${notice} Hello, <b>${escaped(session.user ?? "guest")}</b>.</p>${forms}`;
@@ -45,6 +45,7 @@ const session = sessions({
   socket: process.env.TOKENCACHED_SOCKET ?? "/run/tokencached/tokencached.sock",
   // A cookie for http://localhost. Leave it out where the site has HTTPS.
   development: true,
+  data: ["note"],
 });
 const app = express();
 // The form before the session: so it is checked in the same question.
@@ -52,6 +53,6 @@ app.use(express.urlencoded({ extended: false }), session);
 app.use(session.handler(async (request, response) => {
   const { session, method, path, body: form = {} } = request;
   if (await carriedOut(`${method} ${path}`, session, form)) response.redirect(303, "/");
-  else response.send(await page(session, form));
+  else response.send(page(session, form));
 }));
 app.listen(Number(process.argv[2] ?? 8000), "127.0.0.1");

@@ -29,7 +29,7 @@ sub carried_out ($what, $session, $form) {
 sub page ($session, $form) {
     my ($csrf, $user) = ($session->csrf_field, $session->user);
     my $forms = defined $user
-        ? qq(<form method="post" action="/note">$csrf<input name="note" value="${\escaped($form->{note} // note_of($session))}">)
+        ? qq(<form method="post" action="/note">$csrf<input name="note" value="${\escaped($form->{note} // $session->data->{note} // '')}">)
         . qq(<button>Keep</button></form><form method="post" action="/logout">$csrf<button>Log out</button></form>)
         : qq(<form method="post" action="/login">$csrf<input name="name" value="${\escaped($form->{name} // '')}">)
         . '<input name="password" type="password"><button>Log in</button></form>';
@@ -38,13 +38,12 @@ sub page ($session, $form) {
         "<!doctype html><title>Sessions</title><p>$notice Hello, <b>${\escaped($user // 'guest')}</b>.</p>$forms")]];
 }
 
-sub note_of ($session) { return $session->get('note')->{note} // '' }
-
 sub escaped ($text) { return $text =~ s/([&<>"'])/'&#' . ord($1) . ';'/ger }
 
 builder {
     # development: a cookie for http://localhost. Leave it out where the site has HTTPS.
-    enable 'TokenCache', socket => $ENV{TOKENCACHED_SOCKET} // '/run/tokencached/tokencached.sock', development => 1;
+    enable 'TokenCache', socket => $ENV{TOKENCACHED_SOCKET} // '/run/tokencached/tokencached.sock', development => 1,
+        data => ['note'];
     sub ($env) {
         my $request = Plack::Request->new($env);
         my $session = $env->{'tokencache.session'};

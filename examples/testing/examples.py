@@ -42,7 +42,7 @@ SITES = {
     "by-hand": functools.partial(sites.HTTPSite, [DEBIAN_PYTHON, f"{examples}/by-hand/sessions.py", "PORT"]),
 }
 # The mark of a page that was sent to itself.
-MARKS = {"python": "tc-again=1"}
+MARK = "again=1"
 # The packages' and examples' own time-out.
 SILENCE_SECONDS = 2
 END_SECONDS = 40
@@ -127,18 +127,18 @@ def somebody_else(example, site, path):
 def requests(example, site, path):
     """Requests whose replies are written here, and what must come back: status, Set-Cookie, Location."""
     old, new = "b" * 128, "b" * 32 + "c" * 96
-    fault, mark = staging.FAULT, MARKS.get(example, "again=1")
+    fault = staging.FAULT
     page_only = staging.holder("replayed", 0, "a" * 32)
     given, rotated = (staging.holder(*words, "b" * 32, new, "passed") for words in (("none", 0), ("rotated", 1)))
     ann = staging.holder("valid", 1, "b" * 32, None, "passed", "ann")
     cases = [
         # Sent to itself: the query stays, and the mark is a parameter of its own.
-        ("GET", "/search?q=x", old, [page_only], 303, "", f"?q=x&{mark}"),
-        ("GET", "/search", old, [page_only], 303, "", f"?{mark}"),
-        ("GET", "/search?q=against", old, [page_only], 303, "", f"?q=against&{mark}"),
-        ("GET", f"/search?{mark}0&x{mark}", old, [page_only], 303, "", f"?{mark}0&x{mark}&{mark}"),
-        ("GET", f"/search?q=x&{mark}", old, [page_only], 200, "", ""),
-        ("GET", f"/search?{mark}&q=x", old, [page_only], 200, "", ""),
+        ("GET", "/search?q=x", old, [page_only], 303, "", f"?q=x&{MARK}"),
+        ("GET", "/search", old, [page_only], 303, "", f"?{MARK}"),
+        ("GET", "/search?q=against", old, [page_only], 303, "", f"?q=against&{MARK}"),
+        ("GET", f"/search?{MARK}0&x{MARK}", old, [page_only], 303, "", f"?{MARK}0&x{MARK}&{MARK}"),
+        ("GET", f"/search?q=x&{MARK}", old, [page_only], 200, "", ""),
+        ("GET", f"/search?{MARK}&q=x", old, [page_only], 200, "", ""),
         # A later command failed: the 503 carries the cookie of the reply that had one.
         ("POST", "/login", "", [given, fault], 503, new, ""),
         ("POST", "/login", old, [rotated, fault], 503, new, ""),
@@ -154,7 +154,7 @@ def requests(example, site, path):
             answer = site.ask(method, address, f"{site.cookie}={token}" if token else "", "navigate", form)
             came = answer.headers.get("Set-Cookie", "").partition(";")[0].removeprefix(f"{site.cookie}=")
             found = [answer.status, came, answer.headers.get("Location", "")]
-            if found != expected or answer.status == 200 and mark in answer.body:
+            if found != expected or answer.status == 200 and MARK in answer.body:
                 raise staging.Failed(f"{example}, {method} {address}: {found}, not {expected}\n{answer.body}")
 
 

@@ -40,6 +40,93 @@ struct HTTPLimitsTests {
         }
     }
 
+    @Test("a connection on which nothing is asked is closed after limits.idle-timeout; one that asks stays")
+    func idle() throws {
+        try withHTTP(settings: ["limits.idle-timeout": "1s"]) { site in
+            let idle = try site.http()
+            let busy = try site.http()
+            #expect(try idle.get("/healthz").status == 200)
+            let asks = Background {
+                let status = try busy.get("/healthz").status
+                #expect(status == 200)
+                letPass(.milliseconds(100))
+            }
+            #expect(try idle.readToEnd() == "")
+            try asks.stop()
+            #expect(try busy.get("/healthz").status == 200)
+        }
+    }
+
+    @Test("the drain answers what is in flight, and takes nothing new")
+    func drain() throws {
+        let settings = ["near-cache.max-memory": "0", "redis.timeout": "10s", "drain-timeout": "20s"]
+        try withHTTP(settings: settings) { site in
+            let server = try site.world.requireServer()
+            let token = try site.login()
+            let client = try site.http()
+            let waiting = try site.http()
+            #expect(try waiting.get("/healthz").status == 200)
+            server.pause()
+            try client.send(String(repeating: HTTPClient.head("GET", "/auth", [cookie(token)]), count: 5))
+            // They have reached the daemon when a later connection's request is answered.
+            #expect(try site.http().get("/healthz").status == 200)
+            letPass(.milliseconds(100))
+            site.world.daemon.signal(SIGTERM)
+            #expect(try waiting.readToEnd() == "")
+            #expect(site.world.daemon.ended == nil, "ended with requests in flight")
+            server.resume()
+            let answers = try (0..<5).map { _ in try client.read() }
+            #expect(answers.allSatisfy { $0.status == 200 } && answers.last?["Connection"] == "close")
+            #expect(try client.readToEnd() == "")
+            #expect(try site.world.daemon.wait(.seconds(10)) == .exited(0))
+        }
+    }
+
+    @Test("what comes behind a refusal is passed over up to a bound, so that the refusal arrives")
+    func discarded() throws {
+        try withHTTP { site in
+            let client = try site.http()
+            // As many bytes as are passed over; then as many again, at which the daemon lets go.
+            let behind = [UInt8](repeating: 0x61, count: 60_000)
+            try client.send(Array("GET /healthz HTTP/1.1\r\nHost: a\nX: y\r\n\r\n".utf8) + behind)
+            #expect(try client.read().status == 400)
+            let greedy = try site.http()
+            try greedy.send("GET / HTTP/1.1\r\nHost: a\n\r\n")
+            #expect(throws: (any Error).self, "32 MiB were taken") {
+                try greedy.send([UInt8](repeating: 0x61, count: 32 << 20), readingMeanwhile: false, limit: .seconds(20))
+            }
+            #expect(try site.http().get("/healthz").status == 200)
+        }
+    }
+
+    @Test("limits.max-clients-per-user counts HTTP's connections of a user who is no admin", .enabled(if: getuid() == 0))
+    func perUser() throws {
+        let settings = ["limits.max-clients-per-user": "3", "access.default": "validator"]
+        try withHTTP(settings: settings) { site in
+            try openTheWay(to: URL(fileURLWithPath: site.socket).deletingLastPathComponent().path)
+            let crowd = """
+                import socket, sys, time
+                kept = []
+                for _ in range(5):
+                    connection = socket.socket(socket.AF_UNIX)
+                    connection.settimeout(15)
+                    connection.connect(sys.argv[1])
+                    try: connection.sendall(b"GET /healthz HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+                    except OSError: pass
+                    kept.append((connection, connection.recv(4096).split(b" ")[1].decode()))
+                print(" ".join(status for _, status in kept), flush=True)
+                time.sleep(60)
+                """
+            let visitor = try ChildProcess.ofNobody(crowd, [site.socket], name: "crowd", in: site.world)
+            let statuses = try eventually("all are answered") { () -> String? in
+                if let end = visitor.ended { throw HarnessFailure("\(end): \(visitor.errors)") }
+                return visitor.output.hasSuffix("\n") ? visitor.output : nil
+            }
+            #expect(statuses == "200 200 200 503 503\n")
+            #expect(try site.http().get("/healthz").status == 200, "another user's")
+        }
+    }
+
     /// Asks over a connection that it keeps and over a new one, and says what both were answered whenever that changes.
     private static let visitor = """
         import socket, sys, time

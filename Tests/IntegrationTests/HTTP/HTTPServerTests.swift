@@ -30,6 +30,17 @@ struct HTTPServerTests {
         }
     }
 
+    @Test("HEAD is GET without a body, wherever that is served", arguments: ["/", "/healthz", "/readyz", "/metrics", "/status.json", "/auth"])
+    func head(_ path: String) throws {
+        try withHTTP { site in
+            let client = try site.http()
+            let (get, head) = (try client.get(path), try client.get(path, method: "HEAD"))
+            #expect(get.status == head.status && get["Content-Type"] == head["Content-Type"])
+            #expect((get["Content-Length"] == "0") == (head["Content-Length"] == "0"))
+            #expect(try client.get("/healthz").body == "ok\n", "what follows is not taken for a body")
+        }
+    }
+
     @Test("HTTP/1.0 is served, without Host, and kept only where that is asked for")
     func old() throws {
         try withHTTP { site in

@@ -20,8 +20,9 @@ const LOCAL_HOST = /^(?:localhost|[\w-]+\.localhost|127\.0\.0\.1|\[::1\])(?::\d+
 //   development  true on http://localhost, and nowhere else: the cookie has the plain name and no Secure
 //   form         the name that the forms of the site have in the daemon, "site"
 //   bind         a function of the request: the signals that tokens are bound to, { ip, ua }
+//   data         the fields that each request needs: they come with the one question that is asked anyway
 function sessions(options = {}) {
-  const { socket, timeoutMs, development = false, form: formName = "site", bind = () => ({}) } = options;
+  const { socket, timeoutMs, development = false, form: formName = "site", bind = () => ({}), data: fields = [] } = options;
   const client = options.client ?? new Client({ socket, timeoutMs });
   const cookie = new Cookie(options.cookie, development);
 
@@ -44,6 +45,7 @@ function sessions(options = {}) {
         fetchMode: headers["sec-fetch-mode"],
         isPost,
         csrf: isPost ? csrfOf(request) : null,
+        fields,
         hasBegun: () => response.headersSent,
       });
     } catch (error) {

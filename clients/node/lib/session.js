@@ -34,6 +34,8 @@ class Session {
   superseded;
   // What the form that came with the request is worth: "passed", "failed", "expired", "outdated", or null if none came.
   form = null;
+  // The fields that the middleware brings along, as this request found them; those that are not there are left out.
+  data = {};
   // Set-Cookie of the response, or null where the cookie stays as it is.
   setCookie = null;
   // Whether the response is this visitor's alone: it has their cookie, or a form of theirs.
@@ -42,7 +44,7 @@ class Session {
   isUnavailable = false;
 
   // Asks VISIT. Of the request: { token, cookie, formName, bind, fetchSite, isForeign, fetchMode, isPost, csrf,
-  // hasBegun() }.
+  // fields, hasBegun() }.
   static async visit(client, request) {
     const session = new Session(client, request);
     await session.#visit();
@@ -56,7 +58,7 @@ class Session {
   }
 
   async #visit() {
-    const { token, formName, fetchMode, isPost, csrf } = this.#request;
+    const { token, formName, fetchMode, isPost, csrf, fields = [] } = this.#request;
     const fetchSite = this.#fetchSite(token === "");
     const reply = await this.#askAbout(
       "TOKEN.VISIT",
@@ -64,10 +66,12 @@ class Session {
       ...(fetchSite ? ["FETCH-SITE", fetchSite] : []),
       ...(fetchMode ? ["FETCH-MODE", fetchMode] : []),
       ...(isPost ? ["POST"] : []),
-      "CSRF", formName);
+      "CSRF", formName,
+      ...(fields.length > 0 ? ["DATA", ...fields] : []));
     this.status = reply.status;
     this.superseded = reply.accepted === 0 && reply.sessiontoken === undefined;
     this.form = reply.check ?? null;
+    this.data = reply.data ?? {};
     this.#hold(reply);
     // Logged in means accepted, and a subject.
     if (reply.accepted === 0) this.user = null;

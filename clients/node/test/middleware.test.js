@@ -103,6 +103,17 @@ test("an old browser's post from another site, whose cookie was held back, is gi
     assert.equal((await browser.send("POST", "/", { site: "", mode: "", headers: { Origin: "https://pay.example" } })).text, "false");
   }));
 
+test("fields come along", () => {
+  const app = async ({ session }, response) => {
+    if (session.data.theme === undefined) await session.set({ theme: "dark" });
+    response.end(JSON.stringify(session.data));
+  };
+  return ask(sessions({ client: new MemoryClient(), development: true, data: ["theme"] }), app, async (browser) => {
+    assert.equal((await browser.get("/")).text, "{}");
+    assert.equal((await browser.get("/")).text, '{"theme":"dark"}');
+  });
+});
+
 test("signals go along with every command", () => {
   const asked = [];
   const memory = new MemoryClient();

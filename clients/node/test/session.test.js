@@ -83,6 +83,12 @@ for (const backend of ["a daemon", "the stand-in"]) {
       });
     });
 
+    test("fields that each request needs come with its one question", async () => {
+      const jar = await loggedIn("ann", { data: { theme: "dark", cart: "pear" } });
+      await request(jar, (session) => assert.deepEqual(session.data, {}));
+      await request(jar, (session) => assert.deepEqual(session.data, { theme: "dark" }), { fields: ["theme", "absent"] });
+    });
+
     test("the first thing to remember makes a session of a guest, with its sid", async () => {
       const jar = { token: "" };
       const { sid } = await request(jar, (session) => session);

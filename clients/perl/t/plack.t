@@ -157,6 +157,16 @@ subtest 'signals go along' => sub {
     is_deeply \@seen, [BIND => 'ip', '127.0.0.1', BIND => 'ua', 'x' x 4096];
 };
 
+subtest 'fields come along' => sub {
+    my $app = sub ($env) {
+        my $session = $env->{'tokencache.session'};
+        $session->set({ theme => 'dark' }) unless %{$session->data};
+        [200, [], [join ' ', $session->data->%*]];
+    };
+    my @pages = responses({ data => ['theme'] }, $app, map { GET 'http://localhost/' } 1, 2);
+    is_deeply [map { $_->content } @pages], ['', 'theme dark'];
+};
+
 subtest 'nobody knows' => sub {
     my $old = 'tc=' . 'ab' x 16 . '0' x 96;
     my ($none) = responses({ socket => '/nonexistent/d.sock' }, sub { fail 'the site was asked' }, GET('http://localhost/', Cookie => $old));

@@ -240,6 +240,12 @@ subtest 'a response that has begun can take no cookie along, so nothing is chang
     request($jar, sub ($session) { is $session->user, 'ann' });
 };
 
+subtest 'fields that each request needs come with its one question' => sub {
+    my $jar = logged_in('ann', data => { theme => 'dark', cart => 'pear' });
+    request($jar, sub ($session) { is_deeply $session->data, {} });
+    request($jar, sub ($session) { is_deeply $session->data, { theme => 'dark' } }, fields => ['theme', 'absent']);
+};
+
 subtest 'a visitor for this page only can log in' => sub {
     my $jar = {};
     request($jar);

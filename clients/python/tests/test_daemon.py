@@ -265,14 +265,14 @@ class SessionTests(WithDaemon):
         first.login("ann")
         late = self.session(old)
         self.assertIsNone(late.user)
-        self.assertEqual(late.come_again, "?tc-again=1")
+        self.assertEqual(late.come_again, "?again=1")
         self.assertIsNone(late.set_cookie)
         with self.assertRaises(NotStored):
             late.set({"a": "1"})
         self.assertFalse(late.logout())
         self.assertIsNone(late.set_cookie)
-        self.assertEqual(self.session(old, query="a=b").come_again, "?a=b&tc-again=1")
-        self.assertIsNone(self.session(old, query="a=b&tc-again=1").come_again)
+        self.assertEqual(self.session(old, query="a=b").come_again, "?a=b&again=1")
+        self.assertIsNone(self.session(old, query="a=b&again=1").come_again)
 
     def test_after_the_response_began(self):
         guest = self.session()

@@ -73,7 +73,7 @@ class FlaskTests(unittest.TestCase):
         self.assertEqual((answer.status_code, answer.headers["Retry-After"]), (503, "1"))
         self.do(lambda: visitor.login("ann") and None)
         answer = self.do(raising(NotStored("replayed")))
-        self.assertEqual((answer.status_code, answer.headers["Location"]), (303, "?tc-again=1"))
+        self.assertEqual((answer.status_code, answer.headers["Location"]), (303, "?again=1"))
 
         def late():
             self.daemon.down = True

@@ -12,7 +12,7 @@ use constant {
 };
 
 # Asks VISIT. Of the request: client, cookie, token, form_name, bind (a reference to words), fetch_site, is_foreign,
-# fetch_mode, is_post, csrf.
+# fetch_mode, is_post, csrf, fields (a reference to the names of fields).
 sub visit ($class, %request) {
     my $self = bless { %request, presented => $request{token}, has_begun => 0 }, $class;
     my ($form, $mode) = @$self{qw(form_name fetch_mode)};
@@ -23,10 +23,12 @@ sub visit ($class, %request) {
         length $site ? ('FETCH-SITE' => $site) : (),
         length($mode // '') ? ('FETCH-MODE' => $mode) : (),
         $self->{is_post} ? 'POST' : (),
-        CSRF => $form);
+        CSRF => $form,
+        @{$self->{fields} // []} ? (DATA => $self->{fields}->@*) : ());
     $self->{status} = $reply->{status};
     $self->{superseded} = !$reply->{accepted} && !defined $reply->{sessiontoken};
     $self->{form} = $reply->{check};
+    $self->{data} = $reply->{data} // {};
     $self->_hold($reply);
     # Logged in means accepted, and a subject.
     $self->{user} = undef unless $reply->{accepted};
@@ -40,6 +42,7 @@ sub auth_time ($self)  { return $self->{auth_time} }
 sub status ($self)     { return $self->{status} }
 sub superseded ($self) { return $self->{superseded} }
 sub form ($self)       { return $self->{form} }
+sub data ($self)       { return $self->{data} }
 sub passed ($self)     { return ($self->{form} // '') eq 'passed' }
 sub is_own ($self)     { return $self->_fetch_site(1) =~ /\A(?:same-origin|none|)\z/ }
 
@@ -400,6 +403,10 @@ C<absolute>.
 =head1 DATA
 
 =over
+
+=item data
+
+A hash reference of the fields that the middleware brings along, as this request found them (its option C<data>).
 
 =item get(@fields)
 

@@ -19,12 +19,12 @@ use constant {
 my $LOCAL_HOST = qr/\A(?:localhost|[\w-]+\.localhost|127\.0\.0\.1|\[::1\])(?::\d+)?\z/ia;
 
 sub new ($class, %options) {
-    my ($client, $cookie, $development, $form, $bind) = delete @options{qw(client cookie development form bind)};
+    my ($client, $cookie, $development, $form, $bind, $data) = delete @options{qw(client cookie development form bind data)};
     # What is left is the client's.
     $client = TokenCache::Client->new(map { defined $options{$_} ? ($_ => $options{$_}) : () } keys %options) unless $client;
     return bless {
         client => $client, development => $development, cookie => TokenCache::Cookie->new($cookie // 'tc', $development),
-        form   => $form // 'site', bind => $bind // sub { +{} },
+        form   => $form // 'site', bind => $bind // sub { +{} }, fields => $data // [],
     }, $class;
 }
 
@@ -38,7 +38,7 @@ sub visit ($self, $env, $csrf) {
         client     => $self->{client}, cookie => $self->{cookie}, token => $self->{cookie}->token_in($env->{HTTP_COOKIE}),
         form_name  => $self->{form}, fetch_site => $env->{HTTP_SEC_FETCH_SITE}, fetch_mode => $env->{HTTP_SEC_FETCH_MODE},
         is_foreign => _is_foreign($env), is_post => !_is_get($env), csrf => $csrf,
-        bind       => \@bind);
+        bind       => \@bind, fields => $self->{fields});
 }
 
 # The way to itself for a page whose browser has a newer token than the one it sent, once; else undef.

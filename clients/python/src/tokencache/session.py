@@ -20,7 +20,7 @@ from .cookie import Cookie
 # One form name serves a whole site: its CSRF tokens are good for every form of it.
 FORM = "site"
 # In the query of a page that was sent to itself: once is enough.
-MARK = "tc-again=1"
+MARK = "again=1"
 # "Remember me": a month without a visit, three in all.
 REMEMBER_IDLE, REMEMBER_ABSOLUTE = "30d", "90d"
 FLASH = "flash"

@@ -4,12 +4,12 @@ use warnings;
 use experimental 'signatures';
 use parent 'Plack::Middleware';
 use Plack::Request;
-use Plack::Util::Accessor qw(socket timeout client cookie development form bind);
+use Plack::Util::Accessor qw(socket timeout client cookie development form bind data);
 use TokenCache::Sessions;
 
 # The client connects at the first question, in each worker process by itself.
 sub prepare_app ($self) {
-    my %options = map { ($_ => $self->{$_}) } qw(socket timeout client cookie development form bind);
+    my %options = map { ($_ => $self->{$_}) } qw(socket timeout client cookie development form bind data);
     $self->{sessions} = TokenCache::Sessions->new(%options);
     return;
 }
@@ -116,6 +116,11 @@ The name that the forms of the site have in the daemon, C<site>.
 
 A function of the environment: the signals that tokens are bound to, C<< { ip => ..., ua => ... } >>, where the daemon's
 C<binding.ip> or C<binding.ua> is on.
+
+=item data
+
+A reference to the names of fields that each request needs: they come with the one question that is asked anyway, and
+are in C<< $session->data >>.
 
 =back
 
