@@ -99,7 +99,8 @@ struct HTTPLimitsTests {
         }
     }
 
-    @Test("limits.max-clients-per-user counts HTTP's connections of a user who is no admin", .enabled(if: getuid() == 0))
+    @Test(
+        "limits.max-clients-per-user counts HTTP's connections of a user who is no admin", .enabled(if: getuid() == 0))
     func perUser() throws {
         let settings = ["limits.max-clients-per-user": "3", "access.default": "validator"]
         try withHTTP(settings: settings) { site in

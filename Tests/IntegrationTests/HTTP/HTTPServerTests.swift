@@ -30,7 +30,9 @@ struct HTTPServerTests {
         }
     }
 
-    @Test("HEAD is GET without a body, wherever that is served", arguments: ["/", "/healthz", "/readyz", "/metrics", "/status.json", "/auth"])
+    @Test(
+        "HEAD is GET without a body, wherever that is served",
+        arguments: ["/", "/healthz", "/readyz", "/metrics", "/status.json", "/auth"])
     func head(_ path: String) throws {
         try withHTTP { site in
             let client = try site.http()
