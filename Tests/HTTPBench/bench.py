@@ -70,7 +70,7 @@ def main():
         folder = stage.folder
         for name, more in (("bare", ()), ("evhttp", ("-levent",))):
             subprocess.run(["cc", "-O2", "-o", f"{folder}/{name}", f"{here}/{name}.c", *more], check=True)
-        ports = {name: staging.free_port() for name in ("daemon", "bare", "bare-health", "evhttp", "nginx", "nginx-bare")}
+        ports = {name: staging.free_port() for name in ("daemon", "bare", "bare-health", "evhttp", "nginx", "nginx-bare", "nginx-evhttp")}
         stage.start_redis()
         stage.start_daemon(["http.hosts=asked", f"http.listen={{tcp: '127.0.0.1:{ports['daemon']}', serve: [auth, health]}}"])
         subprocess.run(["taskset", "-pc", "0", str(stage.processes["daemon"].pid)], check=True, capture_output=True)
@@ -86,7 +86,7 @@ def main():
         root = pathlib.Path(folder, "root")
         root.mkdir()
         (root / "index.html").write_text("page\n")
-        for name, asked in (("nginx", "daemon"), ("nginx-bare", "bare")):
+        for name, asked in (("nginx", "daemon"), ("nginx-bare", "bare"), ("nginx-evhttp", "evhttp")):
             path = pathlib.Path(folder, name)
             path.mkdir()
             path.chmod(0o777)
@@ -101,6 +101,7 @@ def main():
             ("/auth, a hit, to evhttp", ("daemon", "/auth"), ("evhttp", "/auth"), 1),
             ("the bare loop to evhttp", ("bare", "/auth"), ("evhttp", "/auth"), 1),
             ("nginx with /auth to nginx with the bare loop", ("nginx", "/"), ("nginx-bare", "/"), 0.9),
+            ("nginx with /auth to nginx with evhttp", ("nginx", "/"), ("nginx-evhttp", "/"), 1),
         ]
         print(f"{options.rounds} rounds of {options.seconds} s, {CONNECTIONS} connections: requests a second, median (range)")
         missed = False

@@ -44,6 +44,11 @@ final class LiveDaemon {
         try text.write(toFile: configuration, atomically: true, encoding: .utf8)
     }
 
+    /// SIGSTOP keeps its Redis from answering, SIGCONT lets it go on.
+    func signalRedis(_ signal: Int32) {
+        for part in Leftovers.below(folder.path) where part.pid != process.pid { kill(part.pid, signal) }
+    }
+
     deinit {
         process.signal(SIGTERM)
         // The daemon drains, then ends its Redis; one that does neither must not hold up the tests.

@@ -81,6 +81,24 @@ struct TopTests {
         }
     }
 
+    @Test(
+        "colours are for terminals whose user did not decline",
+        arguments: [["NO_COLOR="], ["NO_COLOR=1"], ["NO_COLOR=", "TERM=dumb"]])
+    func colours(_ variables: [String]) throws {
+        let daemon = try LiveDaemon()
+        daemon.signalRedis(SIGSTOP)
+        defer { daemon.signalRedis(SIGCONT) }
+        let words = variables + [PackageFolder.program("tokencachectl"), "--socket", daemon.socketPath, "top"]
+        _ = try eventually("Redis is missed") {
+            try daemon.run(["info", "upstream"]).output.contains("upstream_state:ready") ? nil : true
+        }
+        let top = try Tool.run("python3", ["-c", Self.terminal, "q", "/usr/bin/env"] + words)
+        #expect(top.status == 0 && top.output.contains("Redis does not answer"))
+        #expect(
+            top.output.contains(/\u{1b}\[3[0-9]m/) == (variables == ["NO_COLOR="]),
+            "\(top.output.debugDescription.prefix(600))")
+    }
+
     @Test("a signal that ends it finds the terminal as it was, and still ends it by that signal")
     func signal() throws {
         let daemon = try LiveDaemon()

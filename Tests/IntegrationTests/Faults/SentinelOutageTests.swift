@@ -68,6 +68,30 @@ struct SentinelOutageTests {
         }
     }
 
+    @Test(
+        "/readyz and the page say that nobody confirms the master, with a near cache and without",
+        arguments: ["64MiB", "0"])
+    func readiness(cache: String) throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/http.sock"
+        let settings = ["near-cache.max-memory": cache, "http.listen": "unix:\(path)"]
+        try withSentinelSite(daemons: 1, settings: settings) { _, site, _ in
+            let http = try HTTPClient(path: path)
+            #expect(try http.get("/readyz").status == 200)
+            for sentinel in site.sentinels.prefix(2) { sentinel.signal(SIGKILL) }
+            site.servers[1].signal(SIGSTOP)
+            let answer = try eventually("it is not ready") { () -> HTTPClient.Response? in
+                let answer = try http.get("/readyz")
+                return answer.status == 503 ? answer : nil
+            }
+            #expect(
+                answer.body.contains("the Sentinels do not confirm that Redis is still the master"), "\(answer.body)")
+            #expect(try http.get("/status.json").body.contains("the Sentinels do not confirm"))
+            site.servers[1].signal(SIGCONT)
+            _ = try eventually("it is ready again") { try http.get("/readyz").status == 200 ? true : nil }
+        }
+    }
+
     /// All Sentinels forget the master, and are told of one.
     private func monitorAnew(_ site: SentinelSite, _ port: Int) throws {
         for sentinel in site.sentinels { try site.ask(sentinel, ["SENTINEL", "REMOVE", SentinelSite.masterName]) }
