@@ -106,14 +106,15 @@ class Stage:
     def socket_of(self, daemon):
         return f"{self.folder}/{daemon}/tokencached.sock"
 
-    def start_daemon(self, settings=(), name="daemon"):
-        """The settings are key=value, as the daemon's --set takes them. Two of a name each share the Redis and the keys."""
+    def start_daemon(self, settings=(), name="daemon", redis=None):
+        """The settings are key=value, as the daemon's --set takes them. Two of a name each share the Redis and the keys; `redis` is the
+        address of another one."""
         os.makedirs(f"{self.folder}/{name}", exist_ok=True)
         ours = (f"socket.group={self.group()}", f"keyring.file={self.key_ring()}")
         sets = [word for setting in (*ours, *settings) for word in ("--set", setting)]
         socket = self.socket_of(name)
         self.start(name, [
-            f"{self.programs}/tokencached", "--socket", socket, "--redis", f"unix://{self.redis_socket}",
+            f"{self.programs}/tokencached", "--socket", socket, "--redis", redis or f"unix://{self.redis_socket}",
             "--state-dir", f"{self.folder}/state", *sets,
         ], lambda: answers(socket))
 

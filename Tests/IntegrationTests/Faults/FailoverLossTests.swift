@@ -66,6 +66,35 @@ struct FailoverLossTests {
         }
         #expect(stage.leaks() == [])
     }
+
+    /// As the manual says, and why `doctor` warns: the replica that had it may die with the master.
+    @Test("is lost where one of two replicas was waited for, and the other one becomes master")
+    func fewer() throws {
+        let stage = try Stage(isRestricted: false)
+        let site = try SentinelSite(in: stage.folder.folder("site"), replicas: 2)
+        defer { site.stop() }
+        let settings = ["redis.wait-replicas": "1", "redis.timeout": "2s"]
+        let daemon = try stage.addDaemon(.url(site.url), settings: settings)
+        defer { daemon.kill9() }
+        let changes = try AcknowledgedChanges(at: [daemon])
+        letPass(.milliseconds(1_500))
+        let (master, heir) = try site.pair(0)
+        let waitedFor = try #require(site.servers.first { $0.port != master.port && $0.port != heir.port })
+        heir.signal(SIGSTOP)
+        try site.cutOffReplicas(of: master)
+        // The other one comes back, and what is acknowledged from then on only it has.
+        letPass(.seconds(3))
+        for gone in [master, waitedFor] { gone.kill9() }
+        daemon.kill9()
+        heir.signal(SIGCONT)
+        changes.stop()
+        try site.awaitHeir(of: master)
+        try daemon.start()
+        let outcome = try changes.outcome(daemon.client())
+        print("Sentinels, one of two replicas waited for, the other one promoted: lost \(outcome)")
+        #expect(outcome.allLost > 0)
+        #expect(stage.leaks() == [])
+    }
 }
 
 /// What both kinds of sites can do when a master is lost. Each master has one replica.
