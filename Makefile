@@ -224,7 +224,9 @@ test-node: node-packages build
 	cd clients/node && PROGRAMS=$(abspath $(RELEASEDIR)) node --test test/*.test.js
 
 test-perl: perl-packages build
-	cd clients/perl && PROGRAMS=$(abspath $(RELEASEDIR)) prove -l t
+	rm -rf tmp/clients-perl && mkdir -p tmp && cp -r clients/perl tmp/clients-perl
+	cd tmp/clients-perl && perl Makefile.PL INSTALL_BASE=$(CURDIR)/tmp/clients-perl/installed && $(MAKE) install && \
+	  PROGRAMS=$(abspath $(RELEASEDIR)) prove -I installed/lib/perl5 t
 
 test-raku: raku-packages build
 	clients/raku/test --bin $(abspath $(RELEASEDIR))
