@@ -19,7 +19,7 @@ SEEDS        ?= 100000
 FIRST_SEED   ?= 1
 # Requests to the site of each language in test-clients, at least; the long form is 10000.
 CLIENT_REQUESTS ?= 500
-# Seconds of load on nginx that asks the daemon, in test-http; the long form is an hour.
+# Seconds of load on nginx that asks the daemon, in test-http; an hour in test-http-long.
 LOAD_SECONDS ?= 20
 # Requests of browsers while tokens rotate, in test-browser.
 BROWSER_REQUESTS ?= 600
@@ -63,7 +63,7 @@ DOCS       = tmp/docs
 
 .PHONY: help run build lint format docs install uninstall clean
 .PHONY: test test-variants test-variants-short test-topologies test-topologies-short test-servers test-servers-short test-long test-asan test-systemd test-examples
-.PHONY: test-web test-http test-browser test-clients test-python test-php test-image test-deb test-node test-perl test-raku
+.PHONY: test-web test-http test-http-long test-browser test-clients test-python test-php test-image test-deb test-node test-perl test-raku
 .PHONY: php-unit simulate
 .PHONY: bench-php bench bench-redis bench-guests bench-scale bench-client bench-tls bench-http bench-index bench-topologies
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe
@@ -85,6 +85,7 @@ help:
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Node, Raku, Swift; subscribers; and twenty client libraries'
 	@echo 'make test-web  a site on Apache with three FastCGI processes, before and after, and in an outage'
 	@echo 'make test-http  forward auth behind nginx, HAProxy, Caddy, Apache, Traefik and Envoy, attacked; metrics read by Prometheus, an alert that fires'
+	@echo '                test-http-long: nginx under load for an hour'
 	@echo 'make test-browser  a headless Chromium before nginx: login, rotation, logout, races, outages; a minute (BROWSER_REQUESTS=…)'
 	@echo 'make test-php   the PHP package: phpunit, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
 	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
@@ -240,6 +241,9 @@ test-http: http-packages build
 	Tests/IndependentLibraryTests/environment.sh $(abspath $(BUILD))/proxies examples/forward-auth/elsewhere.txt
 	examples/forward-auth/test.py --programs $(abspath $(RELEASEDIR)) --elsewhere $(abspath $(BUILD))/proxies/bin --load $(LOAD_SECONDS)
 	Tests/Prometheus/test.py --programs $(abspath $(RELEASEDIR))
+
+test-http-long: LOAD_SECONDS = 3600
+test-http-long: test-http
 
 # Selenium comes from the package index that pip is configured for.
 test-browser: browser-packages build

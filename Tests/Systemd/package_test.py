@@ -69,7 +69,8 @@ def main():
     # An instance for a site, with a Redis of its own, as the manual says.
     run("addgroup", "--system", "tokencached-shop")
     run("touch", "/etc/tokencached/shop.yaml")
-    run("systemctl", "start", "tokencached@shop.socket")
+    run("systemctl", "enable", "--now", "tokencached@shop.socket")
+    run("systemctl", "enable", "tokencached-http@shop.socket", "tokencached-http.socket")
     other = token_of(fields("TOKEN.ISSUE", "SUBJECT", "ann", path=SHOP))
     before = [process_of(unit) for unit in UNITS]
     run("sed", "-i", "s/^  #idle: 2h/  idle: 3h/", "/etc/tokencached/tokencached.yaml")
@@ -107,6 +108,8 @@ def main():
     run("dpkg", "--purge", "tokencached")
     for path in ("/var/lib/tokencached", "/var/lib/tokencached-shop", "/etc/tokencached/tokencached.yaml", "/usr/sbin/tokencached", SOCKET):
         assert not os.path.exists(path), f"{path} is still there"
+    links = glob.glob("/etc/systemd/system/*/tokencached*")
+    assert not links, links
     print("purged: nothing is left")
 
 

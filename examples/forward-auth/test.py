@@ -127,7 +127,7 @@ class SiteServer(http.server.ThreadingHTTPServer):
 def ask(port, path="/page", method="GET", token=None, fields=(), body=None):
     """One request on a connection of its own; fields may come twice."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.putrequest(method, path, skip_accept_encoding=True)
+    connection.putrequest(method, path, skip_host="Host" in dict(fields), skip_accept_encoding=True)
     for name, value in fields:
         connection.putheader(name, value)
     if token:
@@ -211,7 +211,7 @@ FETCH = [("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")]
 SOCKET = [("Sec-Fetch-Mode", "websocket"), ("Sec-Fetch-Site", "same-origin")]
 FORGED = [("X-Auth-Subject", "root"), ("X-Auth-Sid", "0" * 32), ("x-auth-subject", "root"), ("X_Auth_Subject", "root"),
           ("X-Auth-Time", "9999999999"), ("X_Auth-Time", "9999999999"), ("Remote-User", "root"), ("Remote_User", "root"),
-          ("X-Real-IP", "192.0.2.1")]
+          ("X-Real-IP", "192.0.2.1"), ("X-Envoy-External-Address", "192.0.2.1")]
 
 
 def walk(stage, port, name):
@@ -281,6 +281,19 @@ def walk(stage, port, name):
     require(ask(port, token=successor, fields=FETCH).status == 401, "and stays out")
     require(open_socket(port, successor, SOCKET).status == 401, "of WebSockets, too")
 
+    # By the site's own name, which is none of the daemon's. (The recipe for Caddy serves this host alone.)
+    if name != "caddy":
+        other = issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
+        named = [("Host", "www.example.org"), ("Origin", "http://www.example.org")]
+        require(ask(port, "/logout", "POST", other, named, b"").status == 303, "logged out at the site's name")
+
+    # What looks like a WebSocket's address and is none is a page like others.
+    due = [issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"] for _ in range(3)]
+    time.sleep(ROTATION_SECONDS + 0.2)
+    ours = ("Origin", f"http://127.0.0.1:{port}")
+    for method, fields in (("GET", [ours]), ("POST", [ours]), ("GET", [ours, ("Upgrade", "websocket")])):
+        new_cookie(ask(port, "/ws", method, due.pop(), fields, b"" if method == "POST" else None))
+
 
 def attack(stage, port, waits_for_bodies):
     """Nobody gets in by what they send, and the site never believes a client about who it is."""
@@ -317,8 +330,8 @@ def attack(stage, port, waits_for_bodies):
             require(is_shown(opened) and not any(map(any, (opened.body[name] for name in NAMES))),
                     "stripped where everybody may look, too", opened)
     # Any other method is one.
-    for path in ("/page", "//page", "/api/x", "/open/../page"):
-        for method in ("PUT", "DELETE", "PATCH", "PROPFIND", "TRACE", "CONNECT", "OPTION", "get"):
+    for path in ("/page", "//page", "/page?x", "/ws", "/api/x", "/open/../page"):
+        for method in (*(["OPTIONS"] if path != "/api/x" else []), "PUT", "DELETE", "PATCH", "PROPFIND", "TRACE", "CONNECT", "OPTION", "get"):
             for claim in ([], FORGED, [("X-HTTP-Method-Override", "OPTIONS")]):
                 answer = ask(port, path, method, None, claim)
                 require(400 <= answer.status < 502 and "X-Reached" not in answer.fields, f"{method} {path} {claim} is not let in", answer)
