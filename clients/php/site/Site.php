@@ -52,9 +52,7 @@ final class Site
                     ? self::json(['user' => null], 401)
                     : self::json(['user' => $this->session->user(), 'sid' => $this->session->sid()]);
             case 'POST /api/count':
-                return $this->session->user() === null
-                    ? self::json(['user' => null], 401)
-                    : self::json(['count' => $this->session->increment('count')]);
+                return $this->count();
             case 'GET /devices':
                 return $this->session->user() === null
                     ? self::json(['user' => null], 401)
@@ -166,6 +164,21 @@ final class Site
             }
         }
         return $items;
+    }
+
+    /**
+     * There is no form: pages of other sites are kept out by what the browser says of them.
+     *
+     * @return array{int, array<string, string>, string}
+     */
+    private function count(): array
+    {
+        if ($this->session->user() === null) {
+            return self::json(['user' => null], 401);
+        }
+        return $this->session->isOwn()
+            ? self::json(['count' => $this->session->increment('count')])
+            : self::json(['error' => 'not from another site'], 403);
     }
 
     /** @return array{int, array<string, string>, string} */

@@ -44,8 +44,10 @@ final class Middleware implements MiddlewareInterface
             $response->getBody()->write($body);
         }
         foreach ($session?->headers() ?? [] as $name => $value) {
-            // Beside the site's own cookies; what it says of caches gives way.
-            $response = $name === 'Set-Cookie' ? $response->withAddedHeader($name, $value) : $response->withHeader($name, $value);
+            // Beside the site's own cookies; what it says of this one, and of caches, gives way.
+            $others = $name !== 'Set-Cookie' ? [] : array_filter($response->getHeader($name),
+                fn (string $line): bool => !str_starts_with(ltrim($line), "{$this->settings->cookieName()}="));
+            $response = $response->withHeader($name, [...$others, $value]);
         }
         return $response;
     }

@@ -22,6 +22,7 @@ final class Request
         public readonly string $csrf,
         public readonly string $address,
         public readonly string $agent,
+        public readonly bool $isOwn,
     ) {
     }
 
@@ -60,11 +61,16 @@ final class Request
         }
         $token = self::token($cookies[$settings->cookieName()] ?? '');
         $fetchSite = $header('Sec-Fetch-Site');
-        // Older browsers say it by Origin. It matters where no cookie came, as with a form that another site sent: a new one would
-        // go over that which the browser has. (With a cookie it could do harm: some proxies change Host.)
-        if ($fetchSite === '' && $token === '' && $header('Origin') !== '') {
-            $fetchSite = strcasecmp((string) preg_replace('#\A[a-z]+://#i', '', $header('Origin')), $header('Host')) === 0
+        $madeBy = $fetchSite;
+        // Older browsers say it by Origin.
+        if ($fetchSite === '' && $header('Origin') !== '') {
+            $madeBy = strcasecmp((string) preg_replace('#\A[a-z]+://#i', '', $header('Origin')), $header('Host')) === 0
                 ? 'same-origin' : 'cross-site';
+        }
+        // The daemon is told that where no cookie came, as with a form that another site sent: a new one would go over that which
+        // the browser has. (With a cookie it could do harm to honest forms: some proxies change Host.)
+        if ($token === '') {
+            $fetchSite = $madeBy;
         }
         return new self(
             $token,
@@ -75,6 +81,7 @@ final class Request
             self::token($form['csrf'] ?? $header('X-CSRF-Token')),
             in_array('ip', $settings->bind, true) && filter_var($address, FILTER_VALIDATE_IP) !== false ? $address : '',
             in_array('ua', $settings->bind, true) ? substr($header('User-Agent'), 0, self::MOST_AGENT_BYTES) : '',
+            in_array($madeBy, ['same-origin', 'none', ''], true),
         );
     }
 

@@ -8,7 +8,7 @@ namespace TokenCache;
  * until something is stored. Made by Session::start, or by Middleware.
  *
  * Every method that asks the daemon throws Unavailable where nobody knows the answer. Two rules are kept in here: each command
- * takes the newest token that is known, and the response has the cookie of the last reply that brought one.
+ * takes the newest token that is known (but for loggedInWithin), and the response has the cookie of the last reply that brought one.
  */
 final class Session
 {
@@ -16,6 +16,8 @@ final class Session
     private const MOST_ANSWER_BYTES = 256;
 
     private string $token;
+    /** What the browser surely has: the token that came, or that of a login or rotate since, beside which no other is good. */
+    private string $presented;
     /** @var list<string> */
     private array $bind = [];
     /** @var array<string, mixed> the last reply that told who it is */
@@ -33,7 +35,7 @@ final class Session
     /** Asks who it is: one question a request. The form that came is judged by it, too. */
     public function __construct(private Client $client, private Settings $settings, private Request $request)
     {
-        $this->token = $request->token;
+        $this->token = $this->presented = $request->token;
         foreach ($settings->bind as $signal) {
             $value = $signal === 'ip' ? $request->address : $request->agent;
             if ($value !== '') {
@@ -95,6 +97,15 @@ final class Session
     public function differs(): array
     {
         return array_values(array_filter(explode(' ', $this->holder['differs'] ?? '')));
+    }
+
+    /**
+     * Whether a page of this site made the request, or the visitor by hand; a browser that says nothing is believed. For an API
+     * that is called without a form.
+     */
+    public function isOwn(): bool
+    {
+        return $this->request->isOwn;
     }
 
     /**
@@ -180,6 +191,7 @@ final class Session
      * @param string|null $absolute how long it lives at most
      * @param int|null $max the most sessions that the user may have; the oldest are ended, or the login is refused
      * @param array<string, string> $data fields to store with it
+     * @param bool $form whether a form must have passed; false where another proof was checked, as a central login's `state`
      * @throws LoginRefused
      */
     public function login(
@@ -188,7 +200,12 @@ final class Session
         ?string $absolute = null,
         ?int $max = null,
         array $data = [],
+        bool $form = true,
     ): void {
+        if ($form && !$this->formPassed()) {
+            $came = $this->check === '' ? 'none came' : $this->check;
+            throw new \LogicException("login without a genuine form ($came): look at formPassed() first");
+        }
         $limits = [...self::option('IDLE', $idle), ...self::option('ABSOLUTE', $absolute), ...self::option('MAX', $max)];
         $reply = $this->note($this->client->ask('TOKEN.LOGIN', $this->token, $user, ...$limits, ...$this->bind,
             ...['CSRF', $this->settings->form], ...self::words($data)));
@@ -212,7 +229,9 @@ final class Session
     /** Whether the user logged in within that time, as `10m`. If not, ask for the password and call login with the same user. */
     public function loggedInWithin(string $time): bool
     {
-        return $this->user() !== null && $this->ask('TOKEN.VALIDATE', 'REQUIRE', 'login-within', $time)['accepted'] === 1;
+        // Not the newest token: a successor that the response is still to bring would be confirmed by it.
+        return $this->user() !== null && $this->note($this->client->ask('TOKEN.VALIDATE', $this->presented, ...$this->bind,
+            ...['REQUIRE', 'login-within', $time]))['accepted'] === 1;
     }
 
     /** Redirect after it: there is no session in the rest of this request. */
@@ -433,6 +452,7 @@ final class Session
     private function become(array $reply): void
     {
         $this->holder = $reply;
+        $this->presented = $this->token;
         $this->isPageOnly = false;
     }
 

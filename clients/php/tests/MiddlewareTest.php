@@ -37,13 +37,22 @@ final class MiddlewareTest extends TestCase
     {
         $response = self::respond(static function (Session $session): ResponseInterface {
             $session->set(['cart' => 'pen']);
-            $session->login('ann');
+            $session->login('ann', form: false);
             return new Response(200, ['Set-Cookie' => 'theme=dark', 'Cache-Control' => 'public, max-age=60']);
         }, self::request());
         $this->assertCount(2, $response->getHeader('Set-Cookie'));
         $this->assertSame('theme=dark', $response->getHeader('Set-Cookie')[0]);
         $this->assertMatchesRegularExpression('/\A__Host-tc=[0-9a-f]{128};/', $response->getHeader('Set-Cookie')[1]);
         $this->assertSame('no-store', $response->getHeaderLine('Cache-Control'));
+    }
+
+    public function testACookieOfThisNameThatTheSiteWroteGivesWay(): void
+    {
+        $lines = ['__Host-tc=; Max-Age=0', 'theme=dark', ' __Host-tc=old; Path=/', '__Host-tcx=other'];
+        $site = static fn (): ResponseInterface => new Response(200, ['Set-Cookie' => $lines]);
+        $cookies = self::respond($site, self::request())->getHeader('Set-Cookie');
+        $this->assertSame(['theme=dark', '__Host-tcx=other'], array_slice($cookies, 0, -1));
+        $this->assertMatchesRegularExpression('/\A__Host-tc=eyJ/', end($cookies));
     }
 
     public function testWithoutANewTokenTheResponseIsTheSites(): void
@@ -71,7 +80,7 @@ final class MiddlewareTest extends TestCase
         $new = str_repeat('b', 32) . str_repeat('d', 96);
         $daemon = new ScriptedDaemon([ScriptedDaemon::visit(['status' => 'rotated', 'sessiontoken' => $new]),
             "-UNAVAILABLE Redis did not answer in time\r\n"]);
-        $site = fn (Session $session) => $session->login('ann') ?? $this->fail('nobody knows');
+        $site = fn (Session $session) => $session->login('ann', form: false) ?? $this->fail('nobody knows');
         $response = self::respond($site, self::request(str_repeat('b', 128)), $daemon->socket());
         $this->assertSame(503, $response->getStatusCode());
         $this->assertSame("__Host-tc=$new; Path=/; Secure; HttpOnly; SameSite=Lax", $response->getHeaderLine('Set-Cookie'));
@@ -89,7 +98,7 @@ final class MiddlewareTest extends TestCase
     public function testAnOldTokensPageIsAskedForOnceMore(): void
     {
         $guest = self::session();
-        self::session(self::tokenOf($guest))->login('ann');
+        self::session(self::tokenOf($guest))->login('ann', form: false);
         $request = self::request(self::tokenOf($guest), null, ['Sec-Fetch-Mode' => 'navigate'], 'https://example.org/a?q=x');
         $response = self::respond(fn () => $this->fail('the site was asked'), $request);
         $this->assertSame([303, '?q=x&again=1'], [$response->getStatusCode(), $response->getHeaderLine('Location')]);

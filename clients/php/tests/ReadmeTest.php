@@ -14,10 +14,9 @@ final class ReadmeTest extends TestCase
         }
         $this->assertSame(['cart.php', 'index.php', 'login.php', 'logout.php', 'settings.php'],
             array_map('basename', glob("$site->folder/*.php") ?: []));
-        self::composer($site->folder, 'config repositories.tokencached path ' . dirname(__DIR__));
         // Nothing from elsewhere is needed.
-        self::composer($site->folder, 'config repositories.packagist.org false');
-        self::composer($site->folder, 'require tokencached/client:*@dev');
+        self::shell($site->folder, 'composer config --global repositories.packagist.org false');
+        self::shell($site->folder, str_replace('…/clients/php', dirname(__DIR__), self::installation()));
 
         $server = new PageServer(self::daemon()->socket(), $site->folder);
         $browser = $server->browser();
@@ -58,13 +57,17 @@ final class ReadmeTest extends TestCase
         return array_combine($found[2], $found[1]);
     }
 
-    private static function composer(string $folder, string $command): void
+    /** The first block of commands. */
+    private static function installation(): string
     {
-        if (!file_exists("$folder/composer.json")) {
-            file_put_contents("$folder/composer.json", '{}');
-        }
-        exec('cd ' . escapeshellarg($folder) . " && COMPOSER_ALLOW_SUPERUSER=1 COMPOSER_HOME=$folder composer --no-interaction "
-            . "$command 2>&1", $lines, $status);
+        preg_match('/```sh\n(.*?)```/s', (string) file_get_contents(dirname(__DIR__) . '/README.md'), $found);
+        return $found[1];
+    }
+
+    private static function shell(string $folder, string $commands): void
+    {
+        $environment = "COMPOSER_ALLOW_SUPERUSER=1 COMPOSER_NO_INTERACTION=1 COMPOSER_HOME=$folder/composer";
+        exec("cd $folder && $environment sh -ec " . escapeshellarg($commands) . ' 2>&1', $lines, $status);
         self::assertSame(0, $status, implode("\n", $lines));
     }
 }

@@ -40,7 +40,7 @@ final class SessionTest extends TestCase
         $this->assertMatchesRegularExpression('/\A[0-9a-f]{128}\z/', self::tokenOf($guest));
         $session = self::session(self::tokenOf($guest));
         $this->assertSame(['cart' => 'pen', 'theme' => 'dark'], $session->all());
-        $session->login('ann', data: ['browser' => 'Firefox']);
+        $session->login('ann', data: ['browser' => 'Firefox'], form: false);
         $this->assertSame('ann', $session->user());
         $this->assertSame('pen', $session->get('cart'));
         $this->assertStringNotContainsString('Max-Age', $session->headers()['Set-Cookie']);
@@ -58,7 +58,7 @@ final class SessionTest extends TestCase
     public function testRememberMeOutlivesTheBrowser(): void
     {
         $session = self::session();
-        $session->login('ann', idle: '30d', absolute: '90d');
+        $session->login('ann', idle: '30d', absolute: '90d', form: false);
         $this->assertMatchesRegularExpression('/; Max-Age=77[67][0-9]{4};/', $session->headers()['Set-Cookie']);
     }
 
@@ -82,10 +82,10 @@ final class SessionTest extends TestCase
         $guest->set(['cart' => 'pen']);
         $token = self::tokenOf($guest);
         $first = self::session($token);
-        $first->login('ann');
+        $first->login('ann', form: false);
         $second = self::session($token);
         $this->assertSame([], $second->all());
-        $second->login('ann');
+        $second->login('ann', form: false);
         $this->assertSame(['cart' => 'pen'], $second->all());
     }
 
@@ -110,7 +110,7 @@ final class SessionTest extends TestCase
     {
         $session = self::session(self::loggedIn('ann'));
         $csrf = $session->csrf();
-        $session->login('ann');
+        $session->login('ann', form: false);
         $this->assertNotSame($csrf, $session->csrf());
         $this->assertSame('outdated', self::session(self::tokenOf($session), ['csrf' => $csrf])->formCheck());
         $this->assertTrue(self::session(self::tokenOf($session), ['csrf' => $session->csrf()])->formPassed());
@@ -148,7 +148,7 @@ final class SessionTest extends TestCase
         $guest = self::session();
         $guest->set(['cart' => 'pen']);
         $session = self::session(self::tokenOf($guest));
-        $session->login('ann');
+        $session->login('ann', form: false);
         $old = self::session(self::tokenOf($guest));
         $old->logout();
         $this->assertSame([], $old->headers());
@@ -262,9 +262,60 @@ final class SessionTest extends TestCase
         // The daemon counts whole seconds.
         usleep(2_100_000);
         $this->assertFalse($session->loggedInWithin('1s'));
-        $session->login('ann');
+        $session->login('ann', form: false);
         $this->assertTrue($session->loggedInWithin('1s'));
         $this->assertFalse(self::session()->loggedInWithin('10m'));
+    }
+
+    public function testAskingForTheTimeOfLoginDoesNotConfirmASuccessorThatTheBrowserDoesNotHave(): void
+    {
+        $daemon = new Daemon(['rotation.after' => '1s', 'rotation.overlap' => '1s']);
+        $settings = new Settings($daemon->socket());
+        $session = self::session(settings: $settings);
+        $session->login('ann', form: false);
+        $token = self::tokenOf($session);
+        usleep(1_200_000);
+        $session = self::session($token, settings: $settings);
+        $this->assertSame('rotated', $session->status());
+        $this->assertTrue($session->loggedInWithin('1h'));
+        // The response is lost, and the overlap passes.
+        usleep(1_300_000);
+        $this->assertSame('ann', self::session($token, settings: $settings)->user());
+    }
+
+    public function testALoginWithoutAGenuineFormIsNone(): void
+    {
+        foreach (['none came' => null, 'failed' => ['csrf' => 'forged']] as $check => $form) {
+            $session = self::session('', $form);
+            try {
+                $session->login('ann');
+                $this->fail('it logged in');
+            } catch (\LogicException $error) {
+                $this->assertStringContainsString("($check)", $error->getMessage());
+            }
+            $this->assertNull($session->user());
+            // A central login has its own proof.
+            $session->login('ann', form: false);
+            $this->assertSame('ann', $session->user());
+        }
+    }
+
+    public function testWhetherAPageOfThisSiteMadeTheRequest(): void
+    {
+        $token = self::loggedIn('ann');
+        $isOwn = static fn (array $headers): bool => self::session($token, [], ['Host' => 'example.org'] + $headers)->isOwn();
+        foreach (['same-origin' => true, 'none' => true, 'same-site' => false, 'cross-site' => false] as $site => $expected) {
+            $this->assertSame($expected, $isOwn(['Sec-Fetch-Site' => $site, 'Origin' => 'https://example.org']), $site);
+        }
+        $this->assertTrue($isOwn([]));
+        // Of a browser that says it by Origin alone.
+        $this->assertTrue($isOwn(['Origin' => 'https://Example.org']));
+        foreach (['https://evil.example', 'https://example.org.evil.example', 'https://example.org:8000', 'null'] as $origin) {
+            $this->assertFalse($isOwn(['Origin' => $origin]), $origin);
+        }
+        // Behind a proxy that changes Host forms of the site pass all the same.
+        $csrf = self::session($token)->csrf();
+        $this->assertTrue(self::session($token, ['csrf' => $csrf], ['Host' => 'inside', 'Origin' => 'https://example.org'])->formPassed());
     }
 
     public function testAChangeOfPrivilegeReplacesTheToken(): void
@@ -275,6 +326,7 @@ final class SessionTest extends TestCase
         $session->rotate();
         $this->assertSame('ann', $session->user());
         $this->assertSame('1', $session->get('a'));
+        $this->assertTrue($session->loggedInWithin('10m'));
         $this->assertNull(self::session($token)->user());
         $this->assertSame('ann', self::session(self::tokenOf($session))->user());
     }
@@ -301,7 +353,7 @@ final class SessionTest extends TestCase
     public function testAPageOfAnOldTokenIsAskedForOnceMore(): void
     {
         $guest = self::session();
-        self::session(self::tokenOf($guest))->login('ann');
+        self::session(self::tokenOf($guest))->login('ann', form: false);
         $settings = new Settings(self::daemon()->socket());
         foreach (['/' => '?again=1', '/a?q=x' => '?q=x&again=1', '/?again=10' => '?again=10&again=1', '/?q=x&again=1' => null]
             as $target => $address) {
@@ -316,10 +368,10 @@ final class SessionTest extends TestCase
     {
         $daemon = new Daemon(['session.on-limit' => 'refuse']);
         $settings = new Settings($daemon->socket());
-        self::session(settings: $settings)->login('ann', max: 1);
+        self::session(settings: $settings)->login('ann', max: 1, form: false);
         $session = self::session(settings: $settings);
         try {
-            $session->login('ann', max: 1);
+            $session->login('ann', max: 1, form: false);
             $this->fail('there were two');
         } catch (LoginRefused $error) {
             $this->assertSame('limit', $error->reason);
@@ -333,7 +385,7 @@ final class SessionTest extends TestCase
         $settings = new Settings($daemon->socket(), bind: ['ip', 'ua']);
         $firefox = ['User-Agent' => 'Firefox'];
         $session = self::session('', null, $firefox, $settings);
-        $session->login('ann');
+        $session->login('ann', form: false);
         $token = self::tokenOf($session);
         $same = self::session($token, null, $firefox, $settings);
         $same->set(['a' => '1']);

@@ -65,7 +65,7 @@ abstract class TestCase extends \PHPUnit\Framework\TestCase
     protected static function loggedIn(string $user): string
     {
         $session = self::session();
-        $session->login($user);
+        $session->login($user, form: false);
         return self::tokenOf($session);
     }
 }

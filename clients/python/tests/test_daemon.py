@@ -1,5 +1,6 @@
 """Before the real daemon, whose folder is BIN in the environment; and the daemon in memory, held to the same conversation."""
 import asyncio
+import inspect
 import io
 import logging
 import os
@@ -335,6 +336,102 @@ class SessionTests(WithDaemon):
         self.assertEqual(self.client.ask(commands.validate(token))["subject"], "ann")
 
 
+class BoundTests(WithDaemon):
+    settings = ("binding.ip=strict", "binding.ua=strict")
+    home, elsewhere = {"ip": "192.0.2.7", "ua": "ä" * 5000}, {"ip": "198.51.100.7", "ua": "ä" * 5000}
+
+    async def life(self, make):
+        """Whatever has a token, of either kind of session."""
+        async def done(value):
+            return await value if inspect.isawaitable(value) else value
+
+        async def visit(token="", method="GET", bind=self.home, **facts):
+            session = make(Request(method, cookie=f"__Host-tc={token}", fetch_mode="navigate", **facts), bind=bind)
+            await done(session.visit())
+            return session
+
+        def token_of(session):
+            return session.set_cookie.partition(";")[0].partition("=")[2]
+        guest = await visit()
+        self.assertEqual(await done(guest.increment("n")), 1)
+        session = await visit(token_of(guest))
+        self.assertTrue(session.accepted)
+        captcha = await done(session.captcha("contact"))
+        self.assertTrue(await done(session.captcha_passed(captcha.token, captcha.solution, "contact")))
+        self.assertEqual(await done(session.check(session.csrf)), "passed")
+        self.assertTrue(await done(session.login("iris")))
+        self.assertTrue(await done(session.set({"a": "1"})))
+        self.assertEqual(await done(session.get("a")), {"a": "1"})
+        self.assertEqual(await done(session.take("a")), {"a": "1"})
+        self.assertEqual(await done(session.increment("n")), 2)
+        self.assertTrue(await done(session.expire(idle="1h")))
+        self.assertTrue(await done(session.rotate()))
+        self.assertTrue(await done(session.logged_in_within("1h")))
+        self.assertEqual(await done(session.logout_everywhere(keep_this=True)), 0)
+        token = token_of(session)
+        for api in (False, True):
+            self.assertEqual((await visit(token, api=api)).user, "iris")
+            self.assertIsNone((await visit(token, api=api, bind=self.elsewhere)).user)
+            self.assertIsNone((await visit(token, api=api, bind={})).user)
+        with self.assertRaises(CommandError):
+            await done((await visit(bind={})).login("iris"))
+        self.assertTrue(await done(session.logout()))
+        await done(session.start({"flash": "bye"}))
+        self.assertEqual(await done((await visit(token_of(session))).flashed()), "bye")
+
+    def test_tokens_are_bound_to_the_signals_that_are_given(self):
+        asyncio.run(self.life(lambda request, bind: Session(self.client, request, bind=bind)))
+
+        async def later():
+            async with AsyncClient(self.daemon.path) as client:
+                await self.life(lambda request, bind: AsyncSession(client, request, bind=bind))
+        asyncio.run(later())
+
+    def test_wsgi(self):
+        def page(environ, start_response):
+            session = wsgi.session_of(environ)
+            if environ["REQUEST_METHOD"] == "POST":
+                session.login("ann")
+            start_response("200 OK", [])
+            return [str(session.user).encode()]
+        site = wsgi.SessionMiddleware(page, self.client, bind=lambda environ: {
+            "ip": environ["REMOTE_ADDR"], "ua": environ.get("HTTP_USER_AGENT")})
+        here = {"REMOTE_ADDR": "192.0.2.7", "HTTP_USER_AGENT": "browser"}
+        _, fields, body = wsgi_answer(site, method="POST", **here)
+        self.assertEqual(body, b"ann")
+        cookie = dict(fields)["set-cookie"].partition(";")[0]
+        self.assertEqual(wsgi_answer(site, cookie=cookie, **here)[2], b"ann")
+        self.assertEqual(wsgi_answer(site, cookie=cookie, **{**here, "REMOTE_ADDR": "198.51.100.7"})[2], b"None")
+
+    def test_asgi(self):
+        async def page(scope, receive, send):
+            session = asgi.session_of(scope)
+            if scope["method"] == "POST":
+                await session.login("ann")
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": str(session.user).encode()})
+
+        def signals(scope):
+            return {"ip": scope["client"][0], "ua": dict(scope["headers"])[b"user-agent"].decode("latin-1")}
+
+        async def run():
+            async with AsyncClient(self.daemon.path) as client:
+                async def ask(method, address, cookie=b""):
+                    sent = []
+
+                    async def send(message):
+                        sent.append(message)
+                    await asgi.SessionMiddleware(page, client, bind=signals)({
+                        "type": "http", "method": method, "path": "/", "scheme": "https", "client": (address, 1), "headers": [
+                            (b"host", b"shop.example"), (b"user-agent", b"browser"), (b"cookie", cookie)]}, None, send)
+                    return dict(sent[0]["headers"]).get(b"set-cookie", b"").partition(b";")[0], sent[1]["body"]
+                cookie, body = await ask("POST", "192.0.2.7")
+                self.assertEqual(body, b"ann")
+                self.assertEqual((await ask("GET", "192.0.2.7", cookie))[1], b"ann")
+                self.assertEqual((await ask("GET", "198.51.100.7", cookie))[1], b"None")
+        asyncio.run(run())
+
+
 def wsgi_answer(application, path="/", method="GET", cookie="", **headers):
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "HTTP_COOKIE": cookie, "HTTP_HOST": "shop.example",
                "wsgi.url_scheme": "https", "wsgi.input": io.BytesIO(), "HTTP_SEC_FETCH_MODE": "navigate", **headers}
@@ -409,6 +506,19 @@ class MiddlewareTests(unittest.TestCase):
         self.assertEqual(dict(answer[1])["cache-control"], "no-store")
         answer = self.run_both(lambda session: None, HTTP_SEC_FETCH_MODE="cors", fields=[("Cache-Control", "max-age=60")])
         self.assertEqual(dict(answer[1])["cache-control"], "max-age=60", "what the page says of caches holds")
+
+    def test_a_page_with_a_form_is_stored_by_nobody(self):
+        public = [("Cache-Control", "public, max-age=60"), ("Expires", "tomorrow")]
+        for use in (lambda session: session.csrf, lambda session: session.csrf_field, lambda session: session.captcha("contact")):
+            _, fields, _ = self.run_both(use, HTTP_SEC_FETCH_MODE="cors", fields=public)
+            self.assertEqual(fields, [("cache-control", "no-store")], "without a cookie to set, too")
+
+    def test_a_cookie_of_the_same_name_that_the_site_wrote(self):
+        own = [("Set-Cookie", "__Host-tc=x; Path=/"), ("set-cookie", "a=__Host-tc=1"), ("Set-Cookie", "__host-tc=y"), ("Set-Cookie", "tc=z")]
+        _, fields, _ = self.run_both(lambda session: session.login("ann"), fields=own)
+        cookies = [value for name, value in fields if name == "set-cookie"]
+        self.assertEqual(cookies[:-1], ["a=__Host-tc=1", "__host-tc=y", "tc=z"])
+        self.assertRegex(cookies[-1], "^__Host-tc=[0-9a-f]{128};")
 
     def test_nobody_knows(self):
         status, fields, _ = self.run_both(lambda session: self.fail("it was asked"), down=True)

@@ -75,14 +75,14 @@ class Browser:
         self.cookie = ""
         self.set_cookie = ""
 
-    def ask(self, address="/", method="GET", **fields):
+    def ask(self, address="/", method="GET", client="127.0.0.1", **fields):
         path, _, query = address.partition("?")
         body = "&".join(f"{name}={value}" for name, value in fields.items()).encode()
         import io
         status, headers, data = wsgi_answer(
             self.handler, path, method, self.cookie, QUERY_STRING=query, SERVER_NAME="shop.example", SERVER_PORT="443",
             HTTP_ORIGIN="https://shop.example", CONTENT_TYPE="application/x-www-form-urlencoded", CONTENT_LENGTH=str(len(body)),
-            SCRIPT_NAME="", SERVER_PROTOCOL="HTTP/1.1", **{"wsgi.input": io.BytesIO(body), "wsgi.errors": sys.stderr})
+            REMOTE_ADDR=client, SCRIPT_NAME="", SERVER_PROTOCOL="HTTP/1.1", **{"wsgi.input": io.BytesIO(body), "wsgi.errors": sys.stderr})
         cookies = [value for name, value in headers if name == "set-cookie"]
         assert len(cookies) <= 1, cookies
         self.set_cookie = cookies[0] if cookies else ""
@@ -92,9 +92,9 @@ class Browser:
             self.cookie = cookies[0].partition(";")[0]
         return int(status[:3]), dict(headers), data.decode()
 
-    def do(self, action):
+    def do(self, action, **facts):
         actions[threading.get_ident().__str__()] = action
-        status, _, text = self.ask(f"/act?do={threading.get_ident()}", "POST")
+        status, _, text = self.ask(f"/act?do={threading.get_ident()}", "POST", **facts)
         assert status == 200, (status, text)
         import json
         return json.loads(text)
@@ -102,6 +102,10 @@ class Browser:
     @property
     def token(self):
         return self.cookie.partition("=")[2]
+
+
+def signals(request):
+    return {"ip": request.META["REMOTE_ADDR"]}
 
 
 def user_named(name):
@@ -262,6 +266,45 @@ class DjangoTests(unittest.TestCase):
         self.assertEqual(browser.ask("/admin/login/?next=/admin/", "POST", csrfmiddlewaretoken=token, username="root", password="apple")[0], 302)
         status, _, text = browser.ask("/admin/")
         self.assertEqual((status, "root" in text), (200, True))
+
+    def test_a_page_with_a_form_is_stored_by_nobody(self):
+        def public(request, text=""):
+            return HttpResponse(text, headers={"Cache-Control": "public, max-age=60", "Expires": "tomorrow"})
+
+        def cached(action):
+            actions["public"] = action
+            headers = browser.ask("/act?do=public")[1]
+            return headers["cache-control"], "expires" in headers
+        browser = Browser()
+        browser.ask()
+        self.assertEqual(cached(public), ("public, max-age=60", True))
+        for use in (lambda request: request.tokencache.csrf_field, lambda request: request.tokencache.captcha("contact").token,
+                    lambda request: engines["django"].from_string(FORM).render({}, request)):
+            self.assertEqual(cached(lambda request: public(request, use(request))), ("no-store", False))
+            self.assertEqual(browser.set_cookie, "")
+
+    def test_a_cookie_of_the_same_name_that_the_site_wrote(self):
+        def writes(request):
+            logs_in("ann")(request)
+            response = JsonResponse({})
+            response.set_cookie("__Host-tc", "x", max_age=60, domain="shop.example")
+            return response
+        browser = Browser()
+        browser.do(lambda request: None)
+        with override_settings(SESSION_EXPIRE_AT_BROWSER_CLOSE=True):
+            browser.do(writes)
+        self.assertRegex(browser.set_cookie, "^ *__Host-tc=[0-9a-f]{128};")
+        self.assertNotRegex(browser.set_cookie, "(?i)domain|max-age")
+
+    def test_bound(self):
+        strict = Daemon("binding.ip=strict")
+        self.addCleanup(strict.end)
+        with override_settings(TOKENCACHE={"SOCKET": strict.path, "BIND": f"{__name__}.signals"}):
+            browser = Browser()
+            who = lambda request: request.user.username  # noqa: E731
+            browser.do(logs_in("ann"), client="192.0.2.7")
+            self.assertEqual(browser.do(who, client="192.0.2.7")["value"], "ann")
+            self.assertEqual(browser.do(who, client="198.51.100.7")["value"], "")
 
     def test_settings_that_are_none(self):
         with override_settings(TOKENCACHE={"SOKET": "/s"}), self.assertRaisesRegex(ImproperlyConfigured, "SOKET; allowed are SOCKET"):

@@ -88,6 +88,15 @@ class FlaskTests(unittest.TestCase):
         text = self.do(lambda: flask.render_template_string("{{ csrf_field() }}")).text
         self.assertRegex(text, '^<input type="hidden" name="csrf" value="[^"]+">$')
 
+    def test_bound(self):
+        app = flask.Flask(__name__)
+        TokenCache(app, self.daemon, bind=lambda environ: {"ip": environ["REMOTE_ADDR"]})
+        asked = []
+        ask = self.daemon.ask
+        self.daemon.ask = lambda command: asked.append(command.words) or ask(command)
+        app.test_client().get("/", base_url="https://shop.example")
+        self.assertIn("BIND ip 127.0.0.1", " ".join(map(str, asked[0])))
+
 
 class StarletteTests(unittest.TestCase):
     def ask(self, page, token=""):

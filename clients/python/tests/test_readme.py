@@ -68,6 +68,7 @@ class ReadmeTests(WithDaemon):
         self.assertEqual(set(BLOCKS), {"page.py", "shop.py", "pages.py", "settings.py", "alone.py", "test_page.py"})
 
     def test_the_first_page(self):
+        self.assertIn("\n    pip install ./clients/python gunicorn\n", README.read_text(), "all that the page needs")
         self.assertLessEqual(len([line for line in BLOCKS["page.py"].splitlines() if line]), 10)
         browser = self.serve(*MODULE, "gunicorn", "page:application", "--bind", "127.0.0.1:PORT", "--threads", "2")
         self.assertEqual(browser.ask(), "Hello, guest")

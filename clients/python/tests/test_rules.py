@@ -10,6 +10,7 @@ import time
 import unittest
 
 from tokencache import AsyncClient, AsyncSession, Client, CommandError, Cookie, Request, Session, Unavailable, commands, sid_of
+from tokencache._wire import encode
 from tokencache.commands import Command
 
 TOKEN = "ab" * 64
@@ -243,6 +244,16 @@ class RequestTests(unittest.TestCase):
                          ("TOKEN.SET", "t", "IDLE", 5, "IF", "b", "", "DATA", "a", "1"))
         self.assertEqual(commands.login("t", "ann", idle="30d", absolute="90d", most=2, csrf="site").words,
                          ("TOKEN.LOGIN", "t", "ann", "IDLE", "30d", "ABSOLUTE", "90d", "MAX", 2, "CSRF", "site"))
+
+    def test_signals(self):
+        def words(**signals):
+            return commands.get("t", bind=signals).words[2:]
+        self.assertEqual(words(ip="192.0.2.7", ua=""), ("BIND", "ip", "192.0.2.7"))
+        self.assertEqual(words(ip=None), ())
+        self.assertEqual(len(encode(words(ua="xä" * 5000)[2:])), len(encode([b"x" * 4096])), "bytes, not characters")
+        self.assertEqual(commands.revoke_all("ann", keep="t", bind={"ip": "::1"}).words,
+                         ("TOKEN.REVOKEALL", "ann", "EXCEPT", "t", "BIND", "ip", "::1"))
+        self.assertEqual(commands.revoke_all("ann", bind={"ip": "::1"}).words, ("TOKEN.REVOKEALL", "ann"), "of the token that stays")
 
 
 class SameTests(unittest.TestCase):

@@ -1,9 +1,9 @@
 <?php
-// A login as old code has it, and as it is with a name: login.php?name=ann
+// A login as old code has it, and as it is with a name: login.php?name=ann. These tests send no form.
 require __DIR__ . '/begin.php';
 $_SESSION['mine'] = 'yes';
 if (isset($_GET['name'])) {
-    $session->login($_GET['name']);
+    $session->login($_GET['name'], form: false);
 } else {
     session_regenerate_id(true);
 }

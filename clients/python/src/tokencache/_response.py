@@ -16,15 +16,27 @@ TRY_AGAIN = b"The service is not available just now. Please try again."
 
 
 def finished(headers: Headers, visitor: _Visitor) -> Headers:
-    """The headers of a response with the cookie, if there is one to set. A response that sets it is stored by nobody; one
-    that says nothing of caches is not either, for it may be about this visitor."""
+    """The headers of a response with the cookie, if there is one to set. A response that sets it, or has a form of this
+    visitor, is stored by nobody, whatever the site says; one that says nothing of caches is not either, for it may be about
+    this visitor."""
     visitor.response_started = True
     cookie: Optional[str] = visitor.set_cookie
     has_rule = any(name.lower() == "cache-control" for name, _ in headers)
+    if cookie is None and has_rule and not visitor.is_personal:
+        return headers
+    if cookie is not None or visitor.is_personal:
+        headers = [pair for pair in headers if pair[0].lower() not in ("cache-control", "expires")]
+    headers = [*headers, ("Cache-Control", "no-store")]
     if cookie is None:
-        return headers if has_rule else [*headers, ("Cache-Control", "no-store")]
-    kept = [pair for pair in headers if pair[0].lower() not in ("cache-control", "expires")]
-    return [*kept, ("Cache-Control", "no-store"), ("Set-Cookie", cookie)]
+        return headers
+    # A second one of that name would take its place, or not: browsers keep the last, wherever a server puts it.
+    name = name_of(cookie)
+    return [*(pair for pair in headers if pair[0].lower() != "set-cookie" or name_of(pair[1]) != name), ("Set-Cookie", cookie)]
+
+
+def name_of(cookie: str) -> str:
+    """Of a Set-Cookie."""
+    return cookie.partition("=")[0].strip()
 
 
 Answer = Tuple[str, Headers, bytes]

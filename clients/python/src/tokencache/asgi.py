@@ -6,6 +6,7 @@ from typing import Any, Awaitable, Callable, Dict, List, MutableMapping, Optiona
 from . import _response
 from ._errors import NotStored, TokenCacheError, Unavailable
 from .client import AsksLater
+from .commands import Signals
 from .session import FORM, AsyncSession, Request
 
 Scope = MutableMapping[str, Any]
@@ -40,13 +41,16 @@ class SessionMiddleware:
     `api`: beginnings of paths that answer programs: a visitor who is not logged in gets no cookie there, and calls from
     other sites' pages are refused. `skip`: beginnings of paths that have no session at all, as "/static/". `fields` of the
     session's data come with the same question. `development`: a cookie for http://localhost there. A WebSocket is asked
-    about as a call of a program, once, when it opens.
+    about as a call of a program, once, when it opens. `bind`: a function of the scope that returns what tokens are bound to,
+    {"ip": ..., "ua": ...}.
     """
 
     def __init__(self, app: App, client: AsksLater, *, api: Sequence[str] = (), skip: Sequence[str] = (),
-                 fields: Sequence[str] = (), form: str = FORM, development: bool = False) -> None:
+                 fields: Sequence[str] = (), form: str = FORM, development: bool = False,
+                 bind: Optional[Callable[[Scope], Signals]] = None) -> None:
         self.app, self.client, self.development, self.form = app, client, development, form
         self._api, self._skip, self._fields = tuple(api), tuple(skip), tuple(fields)
+        self._bind = bind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_socket = scope["type"] == "websocket"
@@ -54,7 +58,8 @@ class SessionMiddleware:
             await self.app(scope, receive, send)
             return
         request = request_of(scope, is_socket or scope["path"].startswith(self._api))
-        session = AsyncSession(self.client, request, development=self.development, form=self.form)
+        session = AsyncSession(self.client, request, development=self.development, form=self.form,
+                               bind=self._bind(scope) if self._bind else None)
         scope[KEY] = session
         response = _Response(session, send, is_socket)
         # A page of another site can open a WebSocket with the visitor's cookie.

@@ -11,8 +11,8 @@ from typing import List, Mapping, Optional, Tuple, Union
 from ._wire import Word
 
 Duration = Union[int, str]
-# Bindings: "ip" and "ua", as far as the site gives them.
-Signals = Mapping[str, str]
+# Bindings: "ip" and "ua", as far as the site gives them; empty ones are none.
+Signals = Mapping[str, Optional[str]]
 
 # A browser's word for where a request comes from is short; longer ones are no browser's.
 MOST_HEADER = 32
@@ -22,6 +22,8 @@ MOST_CAPTCHA = 8192
 MOST_ANSWER = 256
 # Longer than any token; an HTTP server may let more through than the daemon reads.
 MOST_TOKEN = 8192
+# Bytes; the daemon refuses a longer one, and the browser's name is the visitor's to write.
+MOST_SIGNAL = 4096
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,11 @@ def _token(token: str) -> str:
 
 
 def _bind(signals: Optional[Signals]) -> List[Word]:
-    return [word for name, value in (signals or {}).items() for word in ("BIND", name, value)]
+    return [word for name, value in (signals or {}).items() if value for word in ("BIND", name, _signal(value))]
+
+
+def _signal(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape")[:MOST_SIGNAL].decode("utf-8", "surrogateescape")
 
 
 def _option(name: str, value: Optional[Word]) -> List[Word]:
@@ -121,9 +127,10 @@ def revoke_sid(sid: str, subject: Optional[str] = None) -> Command:
     return Command(("TOKEN.REVOKE", "SID", sid, *_option("SUBJECT", subject)))
 
 
-def revoke_all(subject: str, *, keep: Optional[str] = None) -> Command:
-    """Ends all sessions of a subject, but that of the token `keep`."""
-    return Command(("TOKEN.REVOKEALL", subject, *_option("EXCEPT", None if keep is None else _token(keep))))
+def revoke_all(subject: str, *, keep: Optional[str] = None, bind: Optional[Signals] = None) -> Command:
+    """Ends all sessions of a subject, but that of the token `keep`, which `bind` speaks of."""
+    kept: List[Word] = [] if keep is None else ["EXCEPT", _token(keep), *_bind(bind)]
+    return Command(("TOKEN.REVOKEALL", subject, *kept))
 
 
 def sessions(subject: str, *fields: str, limit: Optional[int] = None) -> Command:

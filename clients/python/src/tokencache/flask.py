@@ -28,7 +28,7 @@ visitor: Session = cast(Session, LocalProxy(_visitor))
 
 
 class TokenCache:
-    """The extension. `options` are those of tokencache.wsgi.SessionMiddleware: api, skip, development and so on."""
+    """The extension. `options` are those of tokencache.wsgi.SessionMiddleware: api, skip, bind, development and so on."""
 
     def __init__(self, app: Optional[Flask] = None, client: Optional[Asks] = None, **options: Any) -> None:
         self.client, self.options = client, options

@@ -14,7 +14,7 @@ from . import commands
 from ._errors import NotStored, ResponseStarted, TokenCacheError, Unavailable
 from ._tokens import sid_of
 from .client import Asks, AsksLater
-from .commands import Command, Duration
+from .commands import Command, Duration, Signals
 from .cookie import Cookie
 
 # One form name serves a whole site: its CSRF tokens are good for every form of it.
@@ -78,8 +78,9 @@ class Device:
 class _Visitor:
     """What is known, without I/O: each call of a session is a command of this and a note of its reply."""
 
-    def __init__(self, request: Request, *, development: bool = False, form: str = FORM) -> None:
-        self.request, self.form = request, form
+    def __init__(self, request: Request, *, development: bool = False, form: str = FORM,
+                 bind: Optional[Signals] = None) -> None:
+        self.request, self.form, self.bind = request, form, bind
         self._cookie = Cookie(request.host, request.scheme, development)
         self._received = self._token = self._cookie.token(request.cookie)
         self._csrf = ""
@@ -94,6 +95,8 @@ class _Visitor:
         self.set_cookie: Optional[str] = None
         # The head of the response has gone: no cookie can go with it any more.
         self.response_started = False
+        # The response has a form or a captcha of this visitor: nobody else may be given it.
+        self.is_personal = False
         # What a framework may have made an error page of: nobody knew, or nothing was stored.
         self.failure: Optional[TokenCacheError] = None
         self.data: Dict[str, str] = {}
@@ -124,6 +127,7 @@ class _Visitor:
         if not self._csrf:
             raise TokenCacheError("there is no CSRF token after a logout and on a page for programs: redirect, the page that "
                                   "comes has one")
+        self.is_personal = True
         return self._csrf
 
     @property
@@ -159,9 +163,10 @@ class _Visitor:
         request = self.request
         data = () if all_data else fields or None
         if request.api:
-            return commands.validate(self._token, subject=True, site=self._site, mode=request.fetch_mode, data=data)
+            return commands.validate(self._token, subject=True, site=self._site, mode=request.fetch_mode, data=data,
+                                     bind=self.bind)
         return commands.visit(self._token, site=self._site, mode=request.fetch_mode, post=request.changes,
-                              csrf=True, form=self.form, data=data)
+                              csrf=True, form=self.form, data=data, bind=self.bind)
 
     def _visited(self, reply: Dict[str, Any]) -> None:
         self._was_accepted = reply["accepted"] == 1
@@ -193,7 +198,7 @@ class _Visitor:
         if remember:
             idle, absolute = idle or REMEMBER_IDLE, absolute or REMEMBER_ABSOLUTE
         return commands.login(self._token, user, idle=idle, absolute=absolute, cookie=cookie, csrf=self.form,
-                              data=data)
+                              bind=self.bind, data=data)
 
     def _logged_in(self, reply: Dict[str, Any]) -> bool:
         self._note(reply)
@@ -222,12 +227,12 @@ class _Visitor:
         return self.user
 
     def _check(self, csrf: str) -> Command:
-        return commands.csrf_verify(self._token, csrf, self.form, site=self._site)
+        return commands.csrf_verify(self._token, csrf, self.form, site=self._site, bind=self.bind)
 
     def _everywhere(self, keep_this: bool) -> Command:
         user = self._must_be_user()
         self._makes_cookie()
-        return commands.revoke_all(user, keep=self._token if keep_this else None)
+        return commands.revoke_all(user, keep=self._token if keep_this else None, bind=self.bind)
 
     def _ended(self, reply: Dict[str, Any], keep_this: bool) -> int:
         if reply["status"] != "revoked":
@@ -255,11 +260,12 @@ class _Visitor:
         # The cookie that came, not its successor: that would be confirmed before the browser has it.
         token = self._received if sid_of(self._received) == self.sid and not self._is_fresh else self._token
         return commands.validate(token, subject=True, login_within=duration, site=self._site,
-                                 mode=self.request.fetch_mode)
+                                 mode=self.request.fetch_mode, bind=self.bind)
 
     def _captcha(self, reply: Dict[str, Any]) -> Captcha:
         if reply["status"] != "issued":
             self._failed(NotStored(reply["status"]))
+        self.is_personal = True
         return Captcha(reply["captcha"], reply["solution"])
 
     def _stores(self) -> None:
@@ -281,10 +287,12 @@ class _Visitor:
 
 
 class Session(_Visitor):
-    """The visitor of one request; the middleware makes it and asks `visit`."""
+    """The visitor of one request; the middleware makes it and asks `visit`. `bind`: the signals, "ip" and "ua", that its
+    tokens are bound to."""
 
-    def __init__(self, client: Asks, request: Request, *, development: bool = False, form: str = FORM) -> None:
-        super().__init__(request, development=development, form=form)
+    def __init__(self, client: Asks, request: Request, *, development: bool = False, form: str = FORM,
+                 bind: Optional[Signals] = None) -> None:
+        super().__init__(request, development=development, form=form, bind=bind)
         self.client = client
 
     def _ask(self, command: Command) -> Any:
@@ -316,19 +324,19 @@ class Session(_Visitor):
     def start(self, data: Mapping[str, str]) -> None:
         """A session of nobody with these fields, in the place of whatever the cookie held: after a logout, for a message."""
         self._makes_cookie()
-        reply = self._ask(commands.issue(data=data))
+        reply = self._ask(commands.issue(bind=self.bind, data=data))
         self._logged_in(reply)
 
     def rotate(self) -> bool:
         """A new token at once, after a change of privilege other than a login; a guest becomes a session by it."""
         self._makes_cookie()
-        reply = self._ask(commands.rotate(self._token, csrf=self.form))
+        reply = self._ask(commands.rotate(self._token, csrf=self.form, bind=self.bind))
         return self._logged_in(reply)
 
     def expire(self, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None) -> bool:
         """New limits, of the session itself; its cookie is lengthened by the next login only."""
         self._stores()
-        reply = self._ask(commands.expire(self._token, idle=idle, absolute=absolute))
+        reply = self._ask(commands.expire(self._token, idle=idle, absolute=absolute, bind=self.bind))
         return bool(self._note(reply)["accepted"] == 1)
 
     def logout(self) -> bool:
@@ -354,25 +362,25 @@ class Session(_Visitor):
 
     def get(self, *fields: str) -> Dict[str, str]:
         """Fields of the visitor's data, all of them if none is named. A guest has none."""
-        reply = self._ask(commands.get(self._token, *fields))
+        reply = self._ask(commands.get(self._token, *fields, bind=self.bind))
         return dict(reply.get("data", {}))
 
     def set(self, data: Mapping[str, str], *, only_if: Optional[Mapping[str, str]] = None) -> bool:
         """Sets fields; an empty value removes one. A guest becomes a session by it. `only_if`: only where these fields have
         these values ("" means absent); False where not. Raises NotStored."""
         self._stores()
-        reply = self._ask(commands.put(self._token, data, only_if=only_if))
+        reply = self._ask(commands.put(self._token, data, only_if=only_if, bind=self.bind))
         return bool(self._stored(reply)["status"] != "conflict")
 
     def increment(self, field: str, by: int = 1) -> int:
         """Adds to a field, atomically over all workers, at most once. Raises NotStored."""
         self._stores()
-        reply = self._ask(commands.increment(self._token, field, by))
+        reply = self._ask(commands.increment(self._token, field, by, bind=self.bind))
         return int(self._stored(reply)["value"])
 
     def take(self, *fields: str) -> Dict[str, str]:
         """Fields that are gone then: of several takers one gets them."""
-        reply = self._ask(commands.take(self._token, *fields))
+        reply = self._ask(commands.take(self._token, *fields, bind=self.bind))
         return dict(reply.get("data", {}))
 
     def flash(self, text: str) -> None:
@@ -391,20 +399,21 @@ class Session(_Visitor):
 
     def captcha(self, form: str) -> Captcha:
         """A captcha for this visitor and form. Raises NotStored."""
-        reply = self._ask(commands.captcha_issue(form, holder=self._token or None))
+        reply = self._ask(commands.captcha_issue(form, holder=self._token or None, bind=self.bind))
         return self._captcha(reply)
 
     def captcha_passed(self, captcha: str, answer: str, form: str) -> bool:
         """Whether the answer is right. Spends the captcha, right or wrong: check the form first."""
-        reply = self._ask(commands.captcha_verify(captcha, answer, form, holder=self._token or None))
+        reply = self._ask(commands.captcha_verify(captcha, answer, form, holder=self._token or None, bind=self.bind))
         return bool(reply["status"] == "passed")
 
 
 class AsyncSession(_Visitor):
     """As Session; every call of it is awaited."""
 
-    def __init__(self, client: AsksLater, request: Request, *, development: bool = False, form: str = FORM) -> None:
-        super().__init__(request, development=development, form=form)
+    def __init__(self, client: AsksLater, request: Request, *, development: bool = False, form: str = FORM,
+                 bind: Optional[Signals] = None) -> None:
+        super().__init__(request, development=development, form=form, bind=bind)
         self.client = client
 
     async def _ask(self, command: Command) -> Any:
@@ -430,17 +439,17 @@ class AsyncSession(_Visitor):
 
     async def start(self, data: Mapping[str, str]) -> None:
         self._makes_cookie()
-        reply = await self._ask(commands.issue(data=data))
+        reply = await self._ask(commands.issue(bind=self.bind, data=data))
         self._logged_in(reply)
 
     async def rotate(self) -> bool:
         self._makes_cookie()
-        reply = await self._ask(commands.rotate(self._token, csrf=self.form))
+        reply = await self._ask(commands.rotate(self._token, csrf=self.form, bind=self.bind))
         return self._logged_in(reply)
 
     async def expire(self, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None) -> bool:
         self._stores()
-        reply = await self._ask(commands.expire(self._token, idle=idle, absolute=absolute))
+        reply = await self._ask(commands.expire(self._token, idle=idle, absolute=absolute, bind=self.bind))
         return bool(self._note(reply)["accepted"] == 1)
 
     async def logout(self) -> bool:
@@ -461,21 +470,21 @@ class AsyncSession(_Visitor):
         return self._device_ended(reply, sid)
 
     async def get(self, *fields: str) -> Dict[str, str]:
-        reply = await self._ask(commands.get(self._token, *fields))
+        reply = await self._ask(commands.get(self._token, *fields, bind=self.bind))
         return dict(reply.get("data", {}))
 
     async def set(self, data: Mapping[str, str], *, only_if: Optional[Mapping[str, str]] = None) -> bool:
         self._stores()
-        reply = await self._ask(commands.put(self._token, data, only_if=only_if))
+        reply = await self._ask(commands.put(self._token, data, only_if=only_if, bind=self.bind))
         return bool(self._stored(reply)["status"] != "conflict")
 
     async def increment(self, field: str, by: int = 1) -> int:
         self._stores()
-        reply = await self._ask(commands.increment(self._token, field, by))
+        reply = await self._ask(commands.increment(self._token, field, by, bind=self.bind))
         return int(self._stored(reply)["value"])
 
     async def take(self, *fields: str) -> Dict[str, str]:
-        reply = await self._ask(commands.take(self._token, *fields))
+        reply = await self._ask(commands.take(self._token, *fields, bind=self.bind))
         return dict(reply.get("data", {}))
 
     async def flash(self, text: str) -> None:
@@ -490,11 +499,11 @@ class AsyncSession(_Visitor):
         return bool(self._note(reply)["accepted"] == 1)
 
     async def captcha(self, form: str) -> Captcha:
-        reply = await self._ask(commands.captcha_issue(form, holder=self._token or None))
+        reply = await self._ask(commands.captcha_issue(form, holder=self._token or None, bind=self.bind))
         return self._captcha(reply)
 
     async def captcha_passed(self, captcha: str, answer: str, form: str) -> bool:
-        reply = await self._ask(commands.captcha_verify(captcha, answer, form, holder=self._token or None))
+        reply = await self._ask(commands.captcha_verify(captcha, answer, form, holder=self._token or None, bind=self.bind))
         return bool(reply["status"] == "passed")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List,
 from . import _response
 from ._errors import NotStored, TokenCacheError, Unavailable
 from .client import Asks
+from .commands import Signals
 from .session import FORM, Request, Session
 
 if TYPE_CHECKING:
@@ -26,20 +27,23 @@ class SessionMiddleware:
 
     `api`: beginnings of paths that answer programs: a visitor who is not logged in gets no cookie there, and calls from
     other sites' pages are refused. `skip`: beginnings of paths that have no session at all, as "/static/". `fields` of the
-    session's data come with the same question, or `all_data`. `development`: a cookie for http://localhost there.
+    session's data come with the same question, or `all_data`. `development`: a cookie for http://localhost there. `bind`: a
+    function of the environ that returns what tokens are bound to, {"ip": ..., "ua": ...}.
     """
 
     def __init__(self, app: WSGIApplication, client: Asks, *, api: Sequence[str] = (), skip: Sequence[str] = (),
-                 fields: Sequence[str] = (), all_data: bool = False, form: str = FORM, development: bool = False) -> None:
+                 fields: Sequence[str] = (), all_data: bool = False, form: str = FORM, development: bool = False,
+                 bind: Optional[Callable[[WSGIEnvironment], Signals]] = None) -> None:
         self.app, self.client, self.development, self.form = app, client, development, form
         self._api, self._skip, self._fields, self._all_data = tuple(api), tuple(skip), tuple(fields), all_data
+        self._bind = bind
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._skip):
             return self.app(environ, start_response)
         session = Session(self.client, request_of(environ, path.startswith(self._api)), development=self.development,
-                          form=self.form)
+                          form=self.form, bind=self._bind(environ) if self._bind else None)
         environ[KEY] = session
         response = _Response(session, start_response, environ)
         if session.is_forgery:

@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
 from ..client import DEFAULT_SOCKET, DEFAULT_TIMEOUT, Client
+from ..commands import Signals
 
 # Name → what it is without a setting.
 OPTIONS: Dict[str, Any] = {
@@ -15,6 +18,7 @@ OPTIONS: Dict[str, Any] = {
     "TIMEOUT": DEFAULT_TIMEOUT,  # seconds
     "API": (),  # beginnings of paths that answer programs
     "SKIP": (),  # beginnings of paths that have no session at all
+    "BIND": "",  # "package.module.function": of a request, returns what tokens are bound to, {"ip": ..., "ua": ...}
 }
 
 
@@ -29,6 +33,12 @@ def option(name: str) -> Any:
 @functools.lru_cache(maxsize=4)
 def _client(path: str, timeout: float) -> Client:
     return Client(path, timeout)
+
+
+def signals(request: HttpRequest) -> Optional[Signals]:
+    name = option("BIND")
+    found: Optional[Signals] = import_string(name)(request) if name else None
+    return found
 
 
 def client() -> Client:

@@ -14,7 +14,7 @@ from .. import _response
 from .._errors import NotStored, Unavailable
 from ..session import Session
 from ..wsgi import request_of
-from ._client import client, option
+from ._client import client, option, signals
 from .sessions import SessionStore
 
 
@@ -37,7 +37,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return None
         api = request.path.startswith(tuple(option("API")))
         facts = request_of({**request.META, "wsgi.url_scheme": request.scheme, "REQUEST_METHOD": request.method}, api)
-        visitor = Session(client(), facts, development=settings.DEBUG)
+        visitor = Session(client(), facts, development=settings.DEBUG, bind=signals(request))
         request.tokencache = visitor
         if visitor.is_forgery:
             return _of(_response.forbidden())
@@ -64,14 +64,16 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 store.save()
             except (Unavailable, NotStored) as error:
                 response = _of(_response.of_failure(visitor, error))
-        if store is not None and store.accessed or visitor.set_cookie:
+        cookie = visitor.set_cookie
+        if store is not None and store.accessed or cookie or visitor.is_personal:
             patch_vary_headers(response, ("Cookie",))
-            cookie = visitor.set_cookie
-            if cookie or not response.has_header("Cache-Control"):
+            if cookie or visitor.is_personal or not response.has_header("Cache-Control"):
                 response["Cache-Control"] = "no-store"
                 if response.has_header("Expires"):
                     del response["Expires"]
             if cookie:
+                # Else attributes of a cookie that the site wrote stay on.
+                response.cookies.pop(_response.name_of(cookie), None)
                 response.cookies.load(cookie)
         visitor.response_started = True
         return response
