@@ -50,13 +50,15 @@ method respond(TokenCache::Request $request, &application --> Hash) {
     my %response = self!answer($request, $session, &application);
     # Names of headers in one spelling.
     my %headers = (%response<headers> // {}).map({ .key.split('-').map(*.tclc).join('-') => .value });
-    # On a 503 and a 500 as well: a later fault takes back no token that was given. Beside a token no cache may keep the page.
+    my $status = %response<status> // 200;
+    # On a 503 and a 500 as well: a later fault takes back no token that was given. Of this name there is no other beside it.
     with $session.set-cookie($!cookie) {
-        %headers<Set-Cookie> = [|(%headers<Set-Cookie> // ()), $_];
-        %headers<Cache-Control> = 'no-store';
+        %headers<Set-Cookie> = [|(%headers<Set-Cookie> // ()).grep(!*.starts-with("$!cookie=")), $_];
     }
+    # No cache may give somebody else this visitor's cookie or form, nor a moment's fault later on.
+    %headers<Cache-Control> = 'no-store' if $session.is-personal || $status == 503;
     %headers<Cache-Control> //= 'no-store';
-    %( status => %response<status> // 200, :%headers, body => %response<body> // '' )
+    %( :$status, :%headers, body => %response<body> // '' )
 }
 
 method !answer($request, $session, &application) {

@@ -1,4 +1,4 @@
-#| Whoever sent a request. Rules that it keeps: each command takes the newest token that is known; the response has the cookie
+#| Whoever sent a request. Rules that it keeps: each command takes the newest token that is known, but for `logged-in-within`; the response has the cookie
 #| of the last reply with a token, and else none; a reply about somebody else's session is no reply.
 #|
 #| Every method that asks the daemon throws TokenCache::Unavailable where nobody knows: let it pass, the middleware answers 503.
@@ -36,11 +36,14 @@ has %.data;
 has Int $.auth-time;
 has Str $.check;
 
+# The token that the browser holds, as far as this request knows.
+has Str $!presented = $!token;
 has Str $!subject = '';
 has Str $!csrf;
 has %!given;
 has Bool $!is-ended = False;
 has Bool $!is-outrun = False;
+has Bool $!is-personal = False;
 
 #| One question: who is it, is the form that came genuine, a token for the form that goes, and these fields of the data (all of
 #| them by '*'). The middleware asks it before the application is called.
@@ -67,7 +70,10 @@ method passed(--> Bool) { ($!check // '') eq 'passed' }
 method is-outrun(--> Bool) { $!is-outrun && $!status ne 'none' }
 
 #| A token for a form of the page, and the field that holds it.
-method csrf(--> Str) { $!csrf //= $!client.ask('CSRF.ISSUE', $!token, |@!bind, 'FORM', $!form)<csrf> // '' }
+method csrf(--> Str) {
+    $!is-personal = True;
+    $!csrf //= $!client.ask('CSRF.ISSUE', $!token, |@!bind, 'FORM', $!form)<csrf> // ''
+}
 method csrf-field(--> Str) { qq|<input type="hidden" name="csrf" value="{self.csrf}">| }
 
 #| Call it when the credentials were checked. False: the user has as many sessions as they may have, and nothing was changed.
@@ -81,20 +87,21 @@ method login(
     my %reply = self!note: $!client.ask: 'TOKEN.LOGIN', $!token, $user, |@!bind,
         |option('IDLE', $idle), |option('ABSOLUTE', $absolute), |option('AUTH-TIME', $auth-time), |option('MAX', $max),
         'CSRF', $!form, |set-words(%data);
-    ?%reply<accepted>
+    self!renewed(%reply)
 }
 
 #| A new token for any other change of privilege, such as a second factor; forms from before are outdated by it.
 method rotate(Bool :$unchecked --> Bool) {
     self!prove('rotate', $unchecked);
     my %reply = self!note: $!client.ask-about('TOKEN.ROTATE', $!token, |@!bind, 'CSRF', $!form);
-    ?%reply<accepted>
+    self!renewed(%reply)
 }
 
 #| Whether the user proved who they are within this duration, such as 10m. If not, ask for the password and call `login`.
 method logged-in-within(Str $duration --> Bool) {
+    # Not the newest token: this would confirm a successor before the browser has it.
     my %reply = self!note: $!client.ask-about(
-        'TOKEN.VALIDATE', $!token, |@!bind, 'REQUIRE', 'subject', 'REQUIRE', 'login-within', $duration);
+        'TOKEN.VALIDATE', $!presented, |@!bind, 'REQUIRE', 'subject', 'REQUIRE', 'login-within', $duration);
     ?%reply<accepted>
 }
 
@@ -155,6 +162,7 @@ method increment(Str $field, Int $by = 1) {
 #| A new captcha of this visitor for a form, for a hidden field and for the address of its picture; empty where the browser sent
 #| nothing to hold on to.
 method captcha(Str $form = $!form --> Str) {
+    $!is-personal = True;
     $!client.ask('CAPTCHA.ISSUE', 'FORM', $form, 'FOR', $!token, |@!bind)<captcha> // ''
 }
 
@@ -170,6 +178,9 @@ method captcha-passed(Str $captcha, Str $answer, Str $form = $!form --> Bool) {
 
 #| The value of Set-Cookie, of the last reply that had a token; undefined where the cookie stays as it is.
 method set-cookie(Str $name --> Str) { $!is-ended ?? TokenCache.removal($name) !! TokenCache.set-cookie(%!given, $name) }
+
+#| Whether the response is this visitor's alone: it has their cookie, or a form of theirs, or is about a token that was outrun.
+method is-personal(--> Bool) { $!is-personal || $!is-ended || ?%!given || self.is-outrun }
 
 # Whatever the daemon says of this visitor goes through here.
 method !note(%reply --> Hash) {
@@ -187,8 +198,14 @@ method !note(%reply --> Hash) {
     %reply
 }
 
+# After a LOGIN or ROTATE: no older token is asked about from here on.
+method !renewed(%reply --> Bool) {
+    $!presented = $!token if %reply<accepted>;
+    ?%reply<accepted>
+}
+
 method !end() {
-    ($!token, $!subject, $!is-ended, $!auth-time) = '', '', True, 0;
+    ($!token, $!presented, $!subject, $!is-ended, $!auth-time) = '', '', '', True, 0;
     $!csrf = $!sid = Str;
     %!data = ();
 }

@@ -8,6 +8,7 @@ constant START-SECONDS = 30;
 
 sub kill-process(int32, int32 --> int32) is native is symbol('kill') {*}
 
+#| Another for each daemon of a test.
 has IO::Path $.folder;
 has Proc::Async $!process;
 has $!end;
@@ -22,7 +23,7 @@ method program(--> Str) {
 }
 
 submethod TWEAK() {
-    $!folder = $*TMPDIR.add("tokencached-raku-$*PID");
+    $!folder //= $*TMPDIR.add("tokencached-raku-$*PID");
     $!folder.mkdir(0o700);
     self.start;
 }
