@@ -64,6 +64,8 @@ def main():
     token = token_of(fields("TOKEN.ISSUE", "SUBJECT", "ann"))
     assert is_valid(token) and active("tokencached.service") == "active"
     assert run("tokencachectl", "--version").startswith("0.")
+    # What a Debian mirror would try.
+    run("sh", "/stage/first-session")
     print("first connection: the daemon was started, and a session is made and found")
 
     # An instance for a site, with a Redis of its own, as the manual says.
