@@ -65,7 +65,7 @@ DOCS       = tmp/docs
 .PHONY: test test-variants test-variants-short test-topologies test-topologies-short test-servers test-servers-short test-long test-asan test-systemd test-examples
 .PHONY: test-web test-http test-http-long test-browser test-clients test-python test-php test-image test-deb test-node test-perl test-raku
 .PHONY: php-unit simulate
-.PHONY: bench-php bench bench-redis bench-guests bench-scale bench-client bench-tls bench-http bench-index bench-topologies
+.PHONY: bench-php bench bench-redis bench-guests bench-scale bench-client bench-tls bench-http bench-index bench-topologies bench-packages
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe
 .PHONY: deb image swift-examples
 .PHONY: client-packages php-packages build-packages run-packages image-packages image-test-packages deb-packages test-packages
@@ -100,6 +100,7 @@ help:
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
 	@echo 'make bench-php  the PHP package beside phpredis, and the small site with it and without: a minute and a half'
+	@echo 'make bench-packages  a VISIT through the packages for Perl, Node and Python beside bare clients: a minute'
 	@echo 'make bench-http   /healthz and /auth beside a bare epoll loop, evhttp, and behind nginx: two minutes'
 	@echo 'make bench-redis  what Redis spends on each change, by its own count: half a minute'
 	@echo 'make bench-topologies  a hit before a cluster of three masters beside one before one Redis: half a minute'
@@ -303,6 +304,13 @@ bench-client: bench-packages build
 bench-php: php-packages build
 	@./.ci/packages php-redis apache2-utils
 	php -d opcache.enable_cli=1 clients/php/bench.php --programs $(abspath $(RELEASEDIR))
+
+# A VISIT through each package beside a bare client of its language.
+bench-packages: perl-packages node-packages client-packages build
+	@./.ci/packages libredis-perl node-redis
+	PROGRAMS=$(abspath $(RELEASEDIR)) clients/perl/bench
+	PROGRAMS=$(abspath $(RELEASEDIR)) NODE_PATH=/usr/share/nodejs node clients/node/bench.js
+	BIN=$(abspath $(RELEASEDIR)) PYTHONPATH=clients/python/src python3 clients/python/tests/cost.py
 
 # Measured by tests, optimised: they are the ones who know how to make certificates.
 bench-tls: build-packages test-packages
