@@ -65,7 +65,7 @@ DOCS       = tmp/docs
 .PHONY: test test-variants test-variants-short test-topologies test-topologies-short test-servers test-servers-short test-long test-asan test-systemd test-examples
 .PHONY: test-web test-http test-http-long test-browser test-clients test-python test-php test-image test-deb test-node test-perl test-raku
 .PHONY: php-unit simulate
-.PHONY: bench-php bench bench-redis bench-guests bench-scale bench-client bench-tls bench-http bench-index bench-topologies bench-packages
+.PHONY: bench-php bench bench-redis bench-guests bench-scale bench-client bench-tls bench-http bench-index bench-topologies bench-languages
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe
 .PHONY: deb image swift-examples
 .PHONY: client-packages php-packages build-packages run-packages image-packages image-test-packages deb-packages test-packages
@@ -100,7 +100,7 @@ help:
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
 	@echo 'make bench-php  the PHP package beside phpredis, and the small site with it and without: a minute and a half'
-	@echo 'make bench-packages  a VISIT through the packages for Perl, Node and Python beside bare clients: a minute'
+	@echo 'make bench-languages  a VISIT through the packages for Perl, Node and Python beside bare clients: a minute'
 	@echo 'make bench-http   /healthz and /auth beside a bare epoll loop, evhttp, and behind nginx: two minutes'
 	@echo 'make bench-redis  what Redis spends on each change, by its own count: half a minute'
 	@echo 'make bench-topologies  a hit before a cluster of three masters beside one before one Redis: half a minute'
@@ -222,8 +222,11 @@ test-clients: $(CLIENT_TESTS) client-packages build
 test-python: client-packages build
 	clients/python/test --bin $(abspath $(RELEASEDIR)) --environment tmp/clients-python
 
+# As it is packed: with the files that package.json names, and the tests and their site beside.
 test-node: node-packages build
-	cd clients/node && PROGRAMS=$(abspath $(RELEASEDIR)) node --test test/*.test.js
+	rm -rf tmp/clients-node && mkdir -p tmp/clients-node
+	cd clients/node && cp -r package.json README.md $$(node -p 'require("./package.json").files.join(" ")') test site $(CURDIR)/tmp/clients-node
+	cd tmp/clients-node && PROGRAMS=$(abspath $(RELEASEDIR)) node --test test/*.test.js
 
 test-perl: perl-packages build
 	rm -rf tmp/clients-perl && mkdir -p tmp && cp -r clients/perl tmp/clients-perl
