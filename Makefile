@@ -309,7 +309,7 @@ bench-php: php-packages build
 	php -d opcache.enable_cli=1 clients/php/bench.php --programs $(abspath $(RELEASEDIR))
 
 # A VISIT through each package beside a bare client of its language.
-bench-packages: perl-packages node-packages client-packages build
+bench-languages: perl-packages node-packages client-packages build
 	@./.ci/packages libredis-perl node-redis
 	PROGRAMS=$(abspath $(RELEASEDIR)) clients/perl/bench
 	PROGRAMS=$(abspath $(RELEASEDIR)) NODE_PATH=/usr/share/nodejs node clients/node/bench.js
