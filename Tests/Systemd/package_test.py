@@ -107,7 +107,9 @@ def main():
     assert is_valid(token), "a session was lost by the removal"
     print("removed and installed again: sessions are still there")
 
+    os.mkdir("/var/lib/tokencached-of-the-operator")
     run("dpkg", "--purge", "tokencached")
+    os.rmdir("/var/lib/tokencached-of-the-operator")
     for path in ("/var/lib/tokencached", "/var/lib/tokencached-shop", "/etc/tokencached/tokencached.yaml", "/usr/sbin/tokencached", SOCKET):
         assert not os.path.exists(path), f"{path} is still there"
     links = glob.glob("/etc/systemd/system/*/tokencached*")

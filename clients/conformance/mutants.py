@@ -133,8 +133,8 @@ def count_is_read_and_written():
 
 def captcha_of_anybody():
     issue, verify = commands.captcha_issue, commands.captcha_verify
-    commands.captcha_issue = lambda form, holder=None: issue(form)
-    commands.captcha_verify = lambda captcha, answer, form, holder=None: verify(captcha, answer, form)
+    commands.captcha_issue = lambda form, holder=None, bind=None: issue(form)
+    commands.captcha_verify = lambda captcha, answer, form, holder=None, bind=None: verify(captcha, answer, form)
 
 
 def captcha_before_csrf():

@@ -131,7 +131,7 @@ final class HTTPSession: ClientSession, DescriptorHandler {
                 share -= 1
                 let hasBody = reader.bodyLength <= rest.count - length
                 if hasBody { consumed += reader.bodyLength }
-                // What has come before the drain is answered, and the last of it says that it is.
+                // What was read before the drain is answered, and the last of it says that it is.
                 let isLast = isDraining && consumed == bytes.count
                 answer(reader, rest, isPersistent: reader.isPersistent && hasBody && !isLast)
             }
