@@ -162,7 +162,7 @@ FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|
 FAILOVERS       = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
 test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
 test-topologies-short: MASTERS_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
-test-topologies-short: FAILOVER_TESTS = SentinelTests|ClusterFailoverTests|FailoverLossTests|PartitionTests
+test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests
 test-topologies test-topologies-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(PARTS) \
