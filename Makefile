@@ -100,7 +100,7 @@ help:
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
 	@echo 'make bench-php  the PHP package beside phpredis, and the small site with it and without: a minute and a half'
-	@echo 'make bench-languages  a VISIT through the packages for Perl, Node and Python beside bare clients: a minute'
+	@echo 'make bench-languages  a VISIT through the packages for Perl, Node, Raku and Python beside bare clients: a minute'
 	@echo 'make bench-http   /healthz and /auth beside a bare epoll loop, evhttp, and behind nginx: two minutes'
 	@echo 'make bench-redis  what Redis spends on each change, by its own count: half a minute'
 	@echo 'make bench-topologies  a hit before a cluster of three masters beside one before one Redis: half a minute'
@@ -140,12 +140,14 @@ test: build-packages test-packages
 	  'load --filter LoadTestTests' \
 	  'D-K --filter IntegrationTests[.][D-K]'
 
+# Invariants for the short forms.
+SOME = S([1-6]|13)[A-Z]
 # The integration tests with the rights of conf/redis-users.acl and no others, over TLS, and without the near cache.
 RULES        = IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)
 LINKS        = IntegrationTests[.](S[0-9]|G[0-9]|RedisFault|NearCache)
 WITHOUT_NEAR = IntegrationTests[.]
 test-variants-short: RULES = IntegrationTests[.](S[0-9]|RedisFault)
-test-variants-short: LINKS = IntegrationTests[.](S([1-6]|13)[A-Z]|RedisFault|NearCacheFlood)
+test-variants-short: LINKS = IntegrationTests[.]($(SOME)|RedisFault|NearCacheFlood)
 test-variants-short: WITHOUT_NEAR = IntegrationTests[.](S[0-9]|G[0-9])
 test-variants test-variants-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
@@ -160,8 +162,8 @@ TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|Everyone|NearCache|ServeStal
 MASTERS_TESTS   = IntegrationTests[.](S[0-9]|Everyone)
 FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|PartitionTests|MigrationTopologyTests/(into|outOf)Sentinels
 FAILOVERS       = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
-test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
-test-topologies-short: MASTERS_TESTS = IntegrationTests[.]S([1-6]|13)[A-Z]
+test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]$(SOME)
+test-topologies-short: MASTERS_TESTS = IntegrationTests[.]$(SOME)
 test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests
 test-topologies test-topologies-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
@@ -175,7 +177,7 @@ test-topologies test-topologies-short: build-packages test-packages
 SERVERS      ?= valkey redis8
 SERVER_TESTS  = IntegrationTests[.](S[0-9]|RedisRights)
 test-servers-short: SERVERS = valkey
-test-servers-short: SERVER_TESTS = IntegrationTests[.](S([1-6]|13)[A-Z]|RedisRights)
+test-servers-short: SERVER_TESTS = IntegrationTests[.]($(SOME)|RedisRights)
 test-servers test-servers-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	TEST_SERVERS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'OtherServerTests'
@@ -309,10 +311,11 @@ bench-php: php-packages build
 	php -d opcache.enable_cli=1 clients/php/bench.php --programs $(abspath $(RELEASEDIR))
 
 # A VISIT through each package beside a bare client of its language.
-bench-languages: perl-packages node-packages client-packages build
+bench-languages: perl-packages node-packages raku-packages client-packages build
 	@./.ci/packages libredis-perl node-redis
 	PROGRAMS=$(abspath $(RELEASEDIR)) clients/perl/bench
 	PROGRAMS=$(abspath $(RELEASEDIR)) NODE_PATH=/usr/share/nodejs node clients/node/bench.js
+	PROGRAMS=$(abspath $(RELEASEDIR)) raku clients/raku/bench
 	BIN=$(abspath $(RELEASEDIR)) PYTHONPATH=clients/python/src python3 clients/python/tests/cost.py
 
 # Measured by tests, optimised: they are the ones who know how to make certificates.

@@ -90,8 +90,7 @@ class Trial:
 
     def figures(self, *names):
         """What the daemon counted since it was started."""
-        lines = staging.ask(self.stage.socket, "INFO", "tokens").splitlines()
-        figures = dict(line.split(":", 1) for line in lines if ":" in line)
+        figures = staging.ask_figures(self.stage.socket, "tokens")
         return collections.Counter({name: int(figures[name]) for name in names})
 
     def log_in(self, browser, name, path="/page", **fields):

@@ -30,17 +30,13 @@ class Daemon:
         self.stage, self.http, self.pid = stage, http, stage.processes["daemon"].pid
         self.token = staging.ask_fields(stage.socket, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
 
-    def cpu(self):
-        """Nanoseconds on a core since it began."""
-        return int(pathlib.Path(f"/proc/{self.pid}/schedstat").read_text().split()[0])
-
     def resident(self):
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))) * 1024
 
     def counts(self):
         """Commands and HTTP requests since it began."""
-        info = dict(line.split(":", 1) for line in staging.ask(self.stage.socket, "INFO").splitlines() if ":" in line)
+        info = staging.ask_figures(self.stage.socket)
         return int(info["total_commands_processed"]), int(info["http_requests"])
 
     def load(self, seconds, *kinds):
@@ -48,17 +44,16 @@ class Daemon:
 
         Returns CPU in nanoseconds, commands and HTTP requests meanwhile."""
         commands = {
-            "resp": ["taskset", "-c", "1", f"{self.stage.programs}/tokencache-load", "--socket", self.stage.socket, "validate",
-                     "--sessions", "100", "--no-pin", "--quiet", "--json", "-d", f"{seconds}s", "--warm-up", "200ms"],
+            "resp": self.stage.hits(100, seconds),
             "http": bench.wrk_command(self.http, "/auth", self.token, seconds),
         }
-        before, cpu = self.counts(), self.cpu()
+        before, cpu = self.counts(), self.stage.cpu("daemon")
         running = [subprocess.Popen(commands[kind], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for kind in kinds]
         for process in running:
             output = process.communicate(timeout=seconds + 60)[0]
             if process.returncode or bench.has_errors(output):
                 raise staging.Failed(f"the load failed: {output}")
-        cpu, after = self.cpu() - cpu, self.counts()
+        cpu, after = self.stage.cpu("daemon") - cpu, self.counts()
         return cpu, after[0] - before[0], after[1] - before[1]
 
 

@@ -36,22 +36,15 @@ def start_cluster(stage):
 
 def hit(stage, name, seconds):
     """Nanoseconds on a core for each command of a load of hits."""
-    def cpu():
-        return int(pathlib.Path(f"/proc/{stage.processes[name].pid}/schedstat").read_text().split()[0])
-
     def figures():
-        lines = staging.ask(stage.socket_of(name), "INFO").splitlines()
-        info = dict(line.split(":", 1) for line in lines if ":" in line)
+        info = staging.ask_figures(stage.socket_of(name))
         return int(info["total_commands_processed"]), int(info["keyspace_hits"])
 
-    (commands, hits), used = figures(), cpu()
-    done = subprocess.run([
-        "taskset", "-c", "1", f"{stage.programs}/tokencache-load", "--socket", stage.socket_of(name), "validate",
-        "--sessions", str(SESSIONS), "--no-pin", "--quiet", "--json", "-d", f"{seconds}s", "--warm-up", "200ms",
-    ], capture_output=True, text=True)
+    (commands, hits), used = figures(), stage.cpu(name)
+    done = subprocess.run(stage.hits(SESSIONS, seconds, name), capture_output=True, text=True)
     if done.returncode:
         raise staging.Failed(f"the load failed: {done.stdout}{done.stderr}")
-    used, (commands_then, hits_then) = cpu() - used, figures()
+    used, (commands_then, hits_then) = stage.cpu(name) - used, figures()
     asked = commands_then - commands
     # Sessions that are made for the load, and looked for once, are no hits.
     if hits_then - hits < asked - 10 * SESSIONS:

@@ -428,7 +428,7 @@ def load(programs, seconds):
             "wrk", "-t1", "-c16", f"-d{seconds}s", "-H", f"Cookie: {COOKIE}={token}", f"http://127.0.0.1:{port}/static/page",
         ], capture_output=True, text=True, check=True)
         require("Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, "an error under load", done.stdout)
-        facts = dict(line.split(":", 1) for line in staging.ask(stage.socket, "INFO", "stats").splitlines() if ":" in line)
+        facts = staging.ask_figures(stage.socket, "stats")
         requests = re.search(r"(\d+) requests in", done.stdout)[1]
         require(int(facts["http_auth_accepted"]) >= int(requests), "each was asked about", (requests, facts))
         require(facts["http_auth_denied"] == facts["http_unavailable"] == "0", "nobody was denied", facts)
@@ -470,12 +470,17 @@ def start(stage, name, site, rotation, patience="500ms", tls="", settings=(), he
     return port
 
 
+def serve(stage, name, site, **more):
+    """As start, until the site is reached: Traefik listens before it knows its routes."""
+    port = start(stage, name, site, f"{ROTATION_SECONDS}s", **more)
+    staging.until(lambda: is_shown(ask(port, "/open/x")), 10, "it serves")
+    return port
+
+
 def trial(programs, name, site):
     with staging.Stage(programs) as stage:
-        port = start(stage, name, site, f"{ROTATION_SECONDS}s", settings=[
+        port = serve(stage, name, site, settings=[
             "binding.ip=strict", f"http.client-ip-header={'X-Envoy-External-Address' if name == 'envoy' else 'X-Real-IP'}"])
-        # Traefik listens before it knows its routes.
-        staging.until(lambda: is_shown(ask(port, "/open/x")), 10, "it serves")
         walk(stage, port, name)
         attack_sockets(stage, port)
         attack(stage, port, waits_for_bodies=name in ("caddy", "apache", "traefik"))
@@ -483,8 +488,7 @@ def trial(programs, name, site):
         outage(stage, port, name)
     with staging.Stage(programs) as stage:
         # The rule may say nothing of a field that the recipe knows.
-        port = start(stage, name, site, f"{ROTATION_SECONDS}s", headers="")
-        staging.until(lambda: is_shown(ask(port, "/open/x")), 10, "it serves")
+        port = serve(stage, name, site, headers="")
         member = issue(stage, "TOKEN.ISSUE", "SUBJECT", "ann")["sessiontoken"]
         for opened in (ask(port, token=member, fields=FORGED), open_socket(port, member, FORGED)):
             require(opened.body and opened.body["subject"] == ["ann"] and not any(opened.body["user"]), "a field of no rule is nobody's", opened)

@@ -118,6 +118,16 @@ class Stage:
             "--state-dir", f"{self.folder}/state", *sets,
         ], lambda: answers(socket))
 
+    def cpu(self, name):
+        """Nanoseconds that a process has been on a core since it began."""
+        with open(f"/proc/{self.processes[name].pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0])
+
+    def hits(self, sessions, seconds, daemon="daemon"):
+        """The command of a load of hits, which leaves core 0 to the daemon."""
+        return ["taskset", "-c", "1", f"{self.programs}/tokencache-load", "--socket", self.socket_of(daemon), "validate",
+                "--sessions", str(sessions), "--no-pin", "--quiet", "--json", "-d", f"{seconds}s", "--warm-up", "200ms"]
+
     def key_ring(self):
         """A daemon that is started again reads the same one, as every host of a site does."""
         path = f"{self.folder}/state/keyring.json"
@@ -281,6 +291,11 @@ def read_reply(stream):
 def ask_fields(path, *words):
     reply = ask(path, *words)
     return dict(zip(reply[::2], reply[1::2]))
+
+
+def ask_figures(path, *sections):
+    """INFO's figures by name, as text."""
+    return dict(line.split(":", 1) for line in ask(path, "INFO", *sections).splitlines() if ":" in line)
 
 
 def free_port():

@@ -67,7 +67,7 @@ class Session {
       ...(fetchMode ? ["FETCH-MODE", fetchMode] : []),
       ...(isPost ? ["POST"] : []),
       "CSRF", formName,
-      ...(fields.length > 0 ? ["DATA", ...fields] : []));
+      ...fieldsOf(fields));
     this.status = reply.status;
     this.superseded = reply.accepted === 0 && reply.sessiontoken === undefined;
     this.form = reply.check ?? null;
@@ -184,7 +184,7 @@ class Session {
   // The sessions of the user, the newest first, at most 100; with the fields that are named.
   async devices(...fields) {
     if (this.user === null) return [];
-    const list = await this.#ask("TOKEN.LIST", this.user, ...(fields.length > 0 ? ["DATA", ...fields] : []));
+    const list = await this.#ask("TOKEN.LIST", this.user, ...fieldsOf(fields));
     return list.map((entry) => ({
       sid: entry.sid, current: entry.sid === this.sid, created: entry.created, modified: entry.modified,
       authTime: entry.auth_time, expiresIn: entry.expires_in, data: entry.data ?? {} }));
@@ -199,7 +199,7 @@ class Session {
 
   // Fields of this visitor's data, all of them if none is named. Those that are not there are left out.
   async get(...fields) {
-    return living(await this.#askAbout("TOKEN.GET", ...(fields.length > 0 ? ["DATA", ...fields] : []))).data;
+    return living(await this.#askAbout("TOKEN.GET", ...fieldsOf(fields))).data;
   }
 
   // Stores fields; an empty text removes one. A guest becomes a session by it. Resolves with { changed, conflict }: how
@@ -330,6 +330,11 @@ function limits({ idle, absolute }) {
 function dataOf(data) {
   // What is not there is an empty text, which removes the field.
   const words = Object.entries(data).flatMap(([field, value]) => [field, value ?? ""]);
+  return fieldsOf(words);
+}
+
+// What stands behind DATA; none: nothing is said of data.
+function fieldsOf(words) {
   return words.length > 0 ? ["DATA", ...words] : [];
 }
 

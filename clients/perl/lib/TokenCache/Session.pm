@@ -24,7 +24,7 @@ sub visit ($class, %request) {
         length($mode // '') ? ('FETCH-MODE' => $mode) : (),
         $self->{is_post} ? 'POST' : (),
         CSRF => $form,
-        @{$self->{fields} // []} ? (DATA => $self->{fields}->@*) : ());
+        _fields_of(@{$self->{fields} // []}));
     $self->{status} = $reply->{status};
     $self->{superseded} = !$reply->{accepted} && !defined $reply->{sessiontoken};
     $self->{form} = $reply->{check};
@@ -130,7 +130,7 @@ sub logout_elsewhere ($self) {
 
 sub devices ($self, @fields) {
     return unless defined $self->{user};
-    my $list = $self->_ask('TOKEN.LIST', $self->{user}, @fields ? (DATA => @fields) : ());
+    my $list = $self->_ask('TOKEN.LIST', $self->{user}, _fields_of(@fields));
     return map { +{ %$_, current => $_->{sid} eq $self->{sid} ? 1 : 0, data => $_->{data} // {} } } @$list;
 }
 
@@ -141,7 +141,7 @@ sub end_device ($self, $sid) {
 }
 
 sub get ($self, @fields) {
-    return _living($self->_ask_about('TOKEN.GET', @fields ? (DATA => @fields) : ()))->{data};
+    return _living($self->_ask_about('TOKEN.GET', _fields_of(@fields)))->{data};
 }
 
 sub set ($self, $data, %options) {
@@ -271,6 +271,9 @@ sub _all_known ($method, %left) {
     die "$method has no option ${\join ', ', sort keys %left}\n" if %left;
     return;
 }
+
+# The fields that are asked for; none: nothing is said of data.
+sub _fields_of (@fields) { return @fields ? (DATA => @fields) : () }
 
 sub _data_of ($data) {
     return %$data ? (DATA => map { ($_, $data->{$_} // '') } sort keys %$data) : ();
