@@ -170,7 +170,7 @@ struct LimitExplorer {
             let isTaken = !isFull || removed == .placeIsTakenFirst
             let given = isTaken ? world.enter(number(entry.sid), by: place, removed: removed) : nil
             world.logins[place].seen.append(Int(given ?? 0))
-            try tell(.entered(isTaken ? .entered(number: given, others: []) : .full), place, &world)
+            try tell(.entered(isTaken ? .entered(IndexPlace(number: given, others: [])) : .full), place, &world)
         case .write(var write, let sid) where mustEnter(login, write):
             write.take(number: world.enter(number(sid), by: place, removed: removed))
             world.logins[place].step = .write(write, of: sid)

@@ -39,24 +39,24 @@ struct ModelTests {
 
         /// A key of few, a time that has passed or will not in this test, or one that comes soon.
         mutating func session() -> String { "tc:s:\(number(0...4))" }
-        mutating func notAfter() -> String { String(bench.start + pick([60_000, 60_000, 60_000, 60_000, -60_000])) }
-        mutating func end() -> String { String(bench.start + pick([90_000, 80_000, 70_000, 8_000])) }
+        mutating func notAfter() -> String { String(bench.start + pick([600_000, 600_000, 600_000, 600_000, -60_000])) }
+        mutating func end() -> String { String(bench.start + pick([90_000_000, 800_000, 700_000, 8_000])) }
 
         mutating func next() -> Command {
             switch number(0...19) {
             case 0...5: commit()
             case 6: data()
             case 7, 8: script("touch", session(), [notAfter(), pick(["-9000", "100000000"])])
-            case 9: enter()
+            case 9: number(0...1) == 0 ? enter() : admit()
             case 10: tidy()
             case 11 where number(0...1) == 0:
                 pick([
                     script(
                         "epoch", "tc:s:~epoch",
-                        [notAfter(), "90000", pick(["0", "3", String(bench.start + 5_000)]), pick(["", "1"])]),
-                    script("sweep", session(), [notAfter(), pick(["1", "2", "3"]), "80000", "2"]),
+                        [notAfter(), "900000", pick(["0", "3", String(bench.start + 5_000)]), pick(["", "1"])]),
+                    script("sweep", session(), [notAfter(), pick(["1", "2", "3"]), "800000", "2"]),
                 ])
-            case 11: script("spend", "tc:x:\(number(0...2))", [notAfter(), "n\(number(0...2))", "80000"])
+            case 11: script("spend", "tc:x:\(number(0...2))", [notAfter(), "n\(number(0...2))", "800000"])
             case 12: beat()
             case 13: both(["HGETALL", session()])
             case 14:
@@ -68,7 +68,7 @@ struct ModelTests {
                     ]))
             case 15: both(["ZREM", "tc:u:1", "s\(number(0...4))", "s9"])
             case 16: both(pick([["DEL", session()], ["EXISTS", session()], ["DBSIZE"]]))
-            case 17: both(["HSET", session(), "r", String(number(1...4)), "i", "70000", "e", end(), "a", "5"])
+            case 17: both(["HSET", session(), "r", String(number(1...4)), "i", "\(ModelBench.idle)", "e", end(), "a", "5"])
             case 18:
                 both(
                     pick([
@@ -78,7 +78,7 @@ struct ModelTests {
             default:
                 both(
                     pick([
-                        ["PEXPIREAT", session(), end()], ["SET", "tc:s:x", "1", "PX", "70000", "NX"],
+                        ["PEXPIREAT", session(), end()], ["SET", "tc:s:x", "1", "PX", "700000", "NX"],
                         ["GET", "tc:s:x"],
                     ]))
             }
@@ -95,6 +95,17 @@ struct ModelTests {
                     notAfter(), "s\(number(0...4))", indexEnd(), pick(["1", "0", ""]), pick(["", "", "3"]),
                     pick(["-9000", "90000"]),
                 ] + gone)
+        }
+
+        mutating func admit() -> Command {
+            let basis = pick(["", "", "1", "2"])
+            let data = (0..<number(0...1)).map { index in ["f\(index)", "v"] }
+            return script(
+                "admit", keys: [session(), "tc:u:1", "tc:n:1"],
+                [
+                    notAfter(), basis, end(), "", pick(["1000", "1"]), "1", "1", String(data.count), "0", "", "r",
+                    String(number(1...4)), "q",
+                ] + data.flatMap { $0 } + ["s\(number(0...4))", indexEnd(), pick(["1", "0", ""])])
         }
 
         mutating func tidy() -> Command {
@@ -239,6 +250,12 @@ struct ModelTests {
                     stream.script(
                         "enter", keys: ["tc:u:1", "tc:n:1"],
                         [notAfter, "s", String(bench.start + 900_000), "1", "", "1000"]),
+                    stream.script(
+                        "admit", keys: ["tc:s:3", "tc:u:3", "tc:n:3"],
+                        [
+                            notAfter, "", "", "", "9", "1", "0", "0", "0", "", "r", "1", "s",
+                            String(bench.start + 900_000), "1",
+                        ]),
                     stream.script(
                         "tidy", keys: ["tc:u:1", "tc:n:1"],
                         [notAfter, "s", String(bench.start + 900_000), "gone"]),

@@ -21,7 +21,8 @@ struct DeadlineTests {
     @Test("S10: a request of three round trips has one time for all of them")
     func threeRoundTrips() throws {
         let pair = try ServicePair(timeout: Self.timeout)
-        let old = try pair.issue()
+        // Of another subject: read, ended, and then the new one made.
+        let old = try pair.issue(SessionRequest(subject: "bob"))
         let service = pair.services[0]
         let start = MonotonicInstant.now()
         // Each round trip alone would be in time.

@@ -271,6 +271,54 @@ struct ScriptTests {
                 ] + gone))
     }
 
+    /// `admit.lua`: a session is created in its place of the index.
+    private func admit(_ member: String, _ login: String, basis: String = "", maxData: Int = 1_000) throws -> RedisReply
+    {
+        try pair.script(
+            SessionScripts.admit, keys: ["k", "u", "n"],
+            [
+                notAfter, basis, end, "", String(maxData), "2", "1", "1", "0", "", "r", "1", "N", "7", "q", "cart", "x",
+                member, String(later), login,
+            ])
+    }
+
+    @Test("a session and its place in the index are written at one moment, with the number of a login")
+    func admits() throws {
+        func number() throws -> [UInt8]? { try pair.hash("n")["s"] }
+        #expect(verdict(try admit("s", "0")) == "done")
+        #expect(try pair.hash("k")["N"] == Array("7".utf8), "nobody keeps a limit: the fields stand as they were sent")
+        #expect(try pair.hash("k")[".cart"] == [0x78] && number() == nil && score("s") == String(later))
+        try pair.redis("DEL", "k")
+
+        guard case .array(let parts) = try admit("s", "1"), parts.count == 4, case .array(let place) = parts[3] else {
+            Issue.record("a reply of another shape")
+            return
+        }
+        #expect(place.count == 1)
+        let given = try #require(try number())
+        #expect(place[0] == .bulk(given))
+        #expect(try pair.hash("k")["N"] == given && pair.hash("k")[".cart"] == [0x78])
+        #expect(try pair.integer("PEXPIRETIME", "k") == later + 60_000)
+
+        // Another came first: it is told, and the place stays, as what stands there may have it.
+        let lost = try admit("other", "1", basis: "9")
+        #expect(verdict(lost) == "changed")
+        #expect(try pair.hash("k")["N"] == given && score("other") == String(later))
+        try pair.redis("DEL", "k")
+        #expect(verdict(try admit("s", "1", maxData: 2)) == "large")
+        #expect(try pair.integer("EXISTS", "k") == 0)
+    }
+
+    @Test("too late, neither the session nor its place is written")
+    func admitsInTime() throws {
+        let past = String(try pair.time() - 1)
+        let reply = try pair.script(
+            SessionScripts.admit, keys: ["k", "u", "n"],
+            [past, "", end, "", "9", "1", "0", "0", "0", "", "r", "1", "s", String(later), "1"])
+        #expect(verdict(reply) == "late")
+        for key in ["k", "u", "n"] { #expect(try pair.integer("EXISTS", key) == 0) }
+    }
+
     private func tidy(_ findings: String..., notAfter: String? = nil) throws -> RedisReply? {
         let reply = try pair.script(SessionScripts.tidy, keys: ["u", "n"], [notAfter ?? self.notAfter] + findings)
         guard case .array(let parts) = reply, parts.count > 2 else { return nil }

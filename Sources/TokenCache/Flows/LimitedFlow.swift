@@ -73,8 +73,8 @@ struct LimitedFlow<Maker: SessionMaker>: Flow {
         case (.making, _): return try make(event, context)
         case (.entering(let step, let entry), .entered(let outcome)):
             switch outcome {
-            case .entered(let number, _):
-                placed = (entry.sid, entry.absoluteEnd, number)
+            case .entered(let place):
+                placed = (entry.sid, entry.absoluteEnd, place.number)
                 context.tidy(entry.index, entry.gone.map(IndexFinding.gone))
                 return try perform(step, context)
             case .late:

@@ -323,11 +323,13 @@ extension TokenService {
         let entry = IndexEntry(
             index: try write.subjectIndex ?? SubjectIndex(subject: indexed.subject, crypto: crypto), sid: sid,
             absoluteEnd: indexed.absoluteEnd, login: write.login)
+        // A login, where both stand on one server.
+        if entry.login != .none, !store.isCluster { return try commit(write, of: sid, entering: entry, run) }
         enter(entry, run) { [self] outcome in
             switch outcome {
-            case .entered(let number, _):
+            case .entered(let place):
                 var write = write
-                write.take(number: number)
+                write.take(number: place.number)
                 do { try commit(write, of: sid, run) } catch { fail(run, error) }
             case .late: decideAnew(sid, run)
             // No limit was named.
@@ -344,7 +346,7 @@ extension TokenService {
             switch result {
             case .success(let outcome):
                 done(outcome)
-                if case .entered(_, let others) = outcome { lookAfter(others, of: entry) }
+                if case .entered(let place) = outcome { lookAfter(place.others, of: entry) }
             case .failure(let fault): advance(run, .failed(fault))
             }
         }
@@ -366,32 +368,52 @@ extension TokenService {
         run(LookFlow(entry.index, members), at: nil, isHousekeeping: true) { _ in }
     }
 
-    private func commit<F>(_ write: SessionWrite, of sid: SessionID, _ run: Run<F>) throws {
-        let kind = write.kind
+    /// - Parameter entry: the place in its subject's index that the session has from the same moment on.
+    private func commit<F>(
+        _ write: SessionWrite, of sid: SessionID, entering entry: IndexEntry? = nil, _ run: Run<F>
+    ) throws {
         let change = try write.change(tombstoneEnd: try now() + policy.tombstone)
-        beginWrite(kind, of: sid)
+        beginWrite(write.kind, of: sid)
         run.writing = (write, sid)
         run.replicaMark = store.replicaMark(of: sid)
         let (limit, arrival) = (policy.maxData, run.arrival)
-        store.commit(change, of: sid, maxData: limit, arrival: arrival) { [self] result in
-            run.writing = nil
-            settleWrite(kind, of: sid, result, isGivenUp: run.isOver)
-            switch result {
-            case .success(.done(let outcome)):
-                written(write, of: sid, by: run.peer, arrival: arrival)
-                advance(run, .written(outcome))
-            case .success(.overtaken(let copy)):
-                counters.overtaken += 1
-                advance(run, .overtaken(copy))
-            case .success(.late): decideAnew(sid, run)
-            case .success(.tooLarge(let bytes)):
-                if !run.isOver { fail(run, ServiceFault.dataTooLarge(bytes: bytes, limit: limit)) }
-            case .success(.notAnInteger): if !run.isOver { fail(run, ServiceFault.notAnInteger) }
-            case .failure(let fault):
-                // What was given up is noted already.
-                if !run.isOver { reportUnconfirmed(write, of: sid, by: run.peer) }
-                advance(run, .failed(fault))
+        guard let entry else {
+            return store.commit(change, of: sid, maxData: limit, arrival: arrival) { [self] result in
+                settle(write, of: sid, result, limit: limit, arrival: arrival, run)
             }
+        }
+        store.admit(change, entry, maxData: limit, arrival: arrival) { [self] result in
+            let place = try? result.get().place
+            var write = write
+            write.take(number: place?.number)
+            // Nobody waits for the session of a request that was given up.
+            if let place, !run.isOver { lookAfter(place.others, of: entry) }
+            settle(write, of: sid, result.map(\.outcome), limit: limit, arrival: arrival, run)
+        }
+    }
+
+    /// Takes in what became of a write, and goes on.
+    private func settle<F>(
+        _ write: SessionWrite, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>, limit: Int,
+        arrival: MonotonicInstant, _ run: Run<F>
+    ) {
+        run.writing = nil
+        settleWrite(write.kind, of: sid, result, isGivenUp: run.isOver)
+        switch result {
+        case .success(.done(let outcome)):
+            written(write, of: sid, by: run.peer, arrival: arrival)
+            advance(run, .written(outcome))
+        case .success(.overtaken(let copy)):
+            counters.overtaken += 1
+            advance(run, .overtaken(copy))
+        case .success(.late): decideAnew(sid, run)
+        case .success(.tooLarge(let bytes)):
+            if !run.isOver { fail(run, ServiceFault.dataTooLarge(bytes: bytes, limit: limit)) }
+        case .success(.notAnInteger): if !run.isOver { fail(run, ServiceFault.notAnInteger) }
+        case .failure(let fault):
+            // What was given up is noted already.
+            if !run.isOver { reportUnconfirmed(write, of: sid, by: run.peer) }
+            advance(run, .failed(fault))
         }
     }
 

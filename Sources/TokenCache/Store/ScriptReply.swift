@@ -2,11 +2,12 @@ internal import RedisLink
 internal import Tokens
 internal import UnixTime
 
-/// What a script of ours answered: `{verdict, Redis's time, detail}`.
+/// What a script of ours answered: `{verdict, Redis's time, detail}`; `admit.lua` also where in the index the session stands.
 struct ScriptReply {
     let verdict: String
     let serverTime: UnixMilliseconds
     let detail: RedisReply?
+    let place: RedisReply?
 
     static let unexpected = Unavailable(.unexpected)
     static let late = Unavailable(.late)
@@ -18,6 +19,7 @@ struct ScriptReply {
         self.verdict = String(decoding: verdict, as: UTF8.self)
         serverTime = UnixMilliseconds(time)
         detail = parts.count > 2 ? parts[2] : nil
+        place = parts.count > 3 ? parts[3] : nil
     }
 
     var isLate: Bool { verdict == "late" }

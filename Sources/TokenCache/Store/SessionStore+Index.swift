@@ -5,7 +5,7 @@ internal import UnixTime
 
 /// The index of a subject's sessions.
 extension SessionStore {
-    private func indexKeys(_ index: SubjectIndex) -> [[UInt8]] { keys.index(index, isCluster: isCluster) }
+    func indexKeys(_ index: SubjectIndex) -> [[UInt8]] { keys.index(index, isCluster: isCluster) }
 
     /// 0 where there is one server.
     func slot(of index: SubjectIndex) -> Int { router.slot(of: key(of: index)) }
@@ -17,17 +17,11 @@ extension SessionStore {
     func enter(_ entry: IndexEntry, arrival: MonotonicInstant, _ done: @escaping Completion<IndexEntryOutcome>) {
         let keys = indexKeys(entry.index)
         guard let notAfter = notAfter(arrival, keys[0]) else { return later { [outage] in done(.failure(outage)) } }
-        let login: [UInt8] =
-            switch entry.login {
-            case .none: []
-            case .numberedWithOthers: [UInt8(ascii: "0")]
-            case .numbered: [UInt8(ascii: "1")]
-            }
         let asked = instant
         run(
             SessionScripts.enter, keys: keys,
             arguments: [
-                decimal(notAfter), entry.sid.hex, decimal(entry.absoluteEnd), login,
+                decimal(notAfter), entry.sid.hex, decimal(entry.absoluteEnd), entry.login.argument,
                 entry.limit.map { decimal(Int64($0)) } ?? [], decimal(scriptLifetime),
             ] + entry.gone.flatMap { [$0.sid.hex, $0.score] }, repeatable: true,
             // On the same server the wait for the session covers it.
@@ -36,7 +30,8 @@ extension SessionStore {
             done(
                 result.flatMap { reply in
                     switch reply.verdict {
-                    case "done": Result { try Self.entered(reply.detail, asked: asked) }.mapError(Unavailable.init)
+                    case "done":
+                        Result { .entered(try Self.place(reply.detail, asked: asked)) }.mapError(Unavailable.init)
                     case "full": .success(.full)
                     case "late": .success(.late)
                     default: .failure(ScriptReply.unexpected)
@@ -149,13 +144,24 @@ extension SessionStore {
         }
     }
 
-    private static func entered(_ detail: RedisReply?, asked: MonotonicInstant) throws -> IndexEntryOutcome {
+    static func place(_ detail: RedisReply?, asked: MonotonicInstant) throws -> IndexPlace {
         guard let detail, case .array(let elements) = detail, elements.count > 0, case .bulk(let number) = elements[0]
         else { throw ScriptReply.unexpected }
         let others = try scored(detail, behind: 1).compactMap { member in
             SessionID(text: member.name[...]).map { IndexMember(sid: $0, score: member.score, asked: asked) }
         }
-        return .entered(number: Int64(strict: number), others: others)
+        return IndexPlace(number: Int64(strict: number), others: others)
+    }
+}
+
+extension IndexEntry.Login {
+    /// As `enter.lua` takes it.
+    var argument: [UInt8] {
+        switch self {
+        case .none: []
+        case .numberedWithOthers: [UInt8(ascii: "0")]
+        case .numbered: [UInt8(ascii: "1")]
+        }
     }
 }
 

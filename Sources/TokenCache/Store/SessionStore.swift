@@ -126,21 +126,53 @@ final class SessionStore {
         _ change: Change, of sid: SessionID, maxData: Int, arrival: MonotonicInstant,
         _ done: @escaping Completion<ChangeOutcome>
     ) {
-        let key = keys.session(sid)
-        guard let notAfter = notAfter(arrival, key) else { return later { [outage] in done(.failure(outage)) } }
-        let judged: Completion<ChangeOutcome> = { [epoch] result in
+        let script = change.needsMemory ? SessionScripts.store : SessionScripts.commit
+        commit(change, by: script, keys: [keys.session(sid)], maxData: maxData, arrival: arrival) { reply in
+            done(reply.map(\.outcome))
+        }
+    }
+
+    /// Carries out a change that needs memory, and at the same moment enters the session into its subject's index, which
+    /// stands on the same server: no limit is looked at. Where in the index it stands is told whether the change was made
+    /// or another came first.
+    func admit(
+        _ change: Change, _ entry: IndexEntry, maxData: Int, arrival: MonotonicInstant,
+        _ done: @escaping Completion<(outcome: ChangeOutcome, place: IndexPlace?)>
+    ) {
+        let asked = instant
+        commit(
+            change, by: SessionScripts.admit, keys: [keys.session(entry.sid)] + indexKeys(entry.index),
+            behind: [entry.sid.hex, decimal(entry.absoluteEnd), entry.login.argument], maxData: maxData,
+            arrival: arrival
+        ) { result in
             done(
-                result.map { outcome in
-                    guard case .overtaken(let copy) = outcome else { return outcome }
-                    return .overtaken(copy.judged(by: epoch))
+                result.flatMap { outcome, place in
+                    Result { (outcome, try place.map { try Self.place($0, asked: asked) }) }.mapError(Unavailable.init)
+                })
+        }
+    }
+
+    /// - Parameters:
+    ///   - keys: the first is the session's.
+    ///   - further: arguments behind those of `commit.lua`.
+    private func commit(
+        _ change: Change, by script: RedisScript, keys: [[UInt8]], behind further: [[UInt8]] = [], maxData: Int,
+        arrival: MonotonicInstant, _ done: @escaping Completion<(outcome: ChangeOutcome, place: RedisReply?)>
+    ) {
+        let key = keys[0]
+        guard let notAfter = notAfter(arrival, key) else { return later { [outage] in done(.failure(outage)) } }
+        let judged: Completion<(outcome: ChangeOutcome, place: RedisReply?)> = { [epoch] result in
+            done(
+                result.map { outcome, place in
+                    guard case .overtaken(let copy) = outcome else { return (outcome, place) }
+                    return (.overtaken(copy.judged(by: epoch)), place)
                 })
         }
         epoch.accompany(by: { [router] in router.node(of: key) }, judged) { done in
             run(
-                change.needsMemory ? SessionScripts.store : SessionScripts.commit, key: key,
-                arguments: commitArguments(change, notAfter: notAfter, maxData: maxData),
+                script, keys: keys, arguments: commitArguments(change, notAfter: notAfter, maxData: maxData) + further,
                 repeatable: change.isRepeatable, replicatedBy: change.kind.awaitsReplicas ? deadline(arrival) : nil
-            ) { result in done(result.flatMap(\.changeOutcome)) }
+            ) { result in done(result.flatMap { reply in reply.changeOutcome.map { ($0, reply.place) } }) }
         }
     }
 

@@ -95,9 +95,17 @@ struct IndexEntry {
     }
 }
 
+/// What an entry into an index has brought.
+struct IndexPlace {
+    /// The login's, where it was given one.
+    var number: Int64?
+    /// Some others of the index, to be looked at.
+    var others: [IndexMember]
+}
+
 enum IndexEntryOutcome {
-    /// Acknowledged. The login's number, where it was given one; some others of the index, to be looked at.
-    case entered(number: Int64?, others: [IndexMember])
+    /// Acknowledged.
+    case entered(IndexPlace)
     /// The limit is reached: nothing was changed.
     case full
     /// Redis's clock was past the script's time: nothing was changed. What was decided by the old clock is to be decided

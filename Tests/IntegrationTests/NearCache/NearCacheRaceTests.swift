@@ -97,7 +97,7 @@ struct NearCacheRaceTests {
 
     @Test("an own end that overtakes an own read: what was read is not kept")
     func ownEnd() throws {
-        // A LOGIN has one time for its three round trips, each of which is slow here.
+        // A LOGIN has one time for its round trips, each of which is slow here.
         try withNearCache(settings: ["redis.timeout": "5s"]) { world in
             let (near, ender) = (try world.near.client(), try world.near.client())
             for ending in [Ending.revoke, .rotate, .loginSame] {

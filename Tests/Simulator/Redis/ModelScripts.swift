@@ -4,7 +4,7 @@ import Tokens
 enum ModelScripts {
     /// `EVALSHA digest count key… argument…`
     static func run(_ words: [[UInt8]], _ redis: ModelRedis) -> ModelReply {
-        guard words.count >= 3, let count = number(words[1]).map(Int.init), (1...2).contains(count),
+        guard words.count >= 3, let count = number(words[1]).map(Int.init), (1...3).contains(count),
             words.count >= 2 + count
         else { return .error("ERR wrong arguments") }
         guard let script = redis.loaded[text(words[0])] else {
@@ -19,6 +19,7 @@ enum ModelScripts {
         case "commit", "store": return call.commit()
         case "touch": return call.touch()
         case "enter": return call.enter()
+        case "admit": return call.admit()
         case "tidy": return call.tidy()
         case "note": return call.note()
         case "spend": return call.spend()
@@ -227,6 +228,25 @@ enum ModelScripts {
                 _ = ModelCommands.expire(key, at: end + Self.margin, onlyLater: hasEnd, redis)
             }
             return answer("done", .array([.bulk(given)] + others(index)))
+        }
+
+        func admit() -> ModelReply {
+            let further = arguments.suffix(3)
+            let entry = Call(
+                keys: Array(keys.dropFirst()), arguments: [arguments[0]] + further + [[], []], redis: redis
+            ).enter()
+            guard case .array(let entered) = entry, entered.count == 3, case .array(let place) = entered[2],
+                case .bulk(let given)? = place.first
+            else { return entry }
+            var arguments = arguments
+            if !given.isEmpty {
+                let sets = count(5)
+                arguments[5] = decimal(Int64(sets + 1))
+                arguments.insert(contentsOf: [bytes("N"), given], at: 10 + 2 * sets)
+            }
+            let reply = Call(keys: keys, arguments: arguments, redis: redis).commit()
+            guard case .array(let parts) = reply else { return reply }
+            return .array(parts + [.array(place)])
         }
 
         /// The first of an index, and two others: which ones, the model takes from its time, as Redis would by chance.

@@ -245,7 +245,8 @@ extension Checker {
         var reader = CommandReader()
         reader.feed(bytes)
         while let words = reader.next() {
-            guard words.count > 7, text(words[0]) == "EVALSHA", words[7] == [UInt8(ascii: "1")],
+            guard words.count > 7, text(words[0]) == "EVALSHA", words[2] == [UInt8(ascii: "1")],
+                words[7] == [UInt8(ascii: "1")],
                 let sid = Self.sid(of: text(words[3]))
             else { continue }
             endsSent[path.daemon, default: [:]][sid] = agenda.now

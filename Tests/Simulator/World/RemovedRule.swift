@@ -37,7 +37,9 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .majorityLeads, .oneNameEnds, .majorityConfirms, .allReplicasConfirm, .acknowledgedIsRepeated,
             .successionDropsAll, .replicasAreAwaited, .waitComesBehindAWrite:
             .sentinels
-        case .silentIsLost, .acknowledgedIsRepeatedInClusters, .newOwnerDropsEntries, .askedIsNotKept: .cluster
+        // On one server nothing comes between the place in the index and the session.
+        case .silentIsLost, .acknowledgedIsRepeatedInClusters, .newOwnerDropsEntries, .askedIsNotKept, .goneHasItsTime:
+            .cluster
         default: .one
         }
     }
