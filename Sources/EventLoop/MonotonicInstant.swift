@@ -35,8 +35,13 @@ public struct MonotonicInstant: Comparable, Hashable, Sendable {
 
     /// The moment `duration` later; saturates.
     public static func + (instant: MonotonicInstant, duration: Duration) -> MonotonicInstant {
-        let step = duration.saturatedNanoseconds
-        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(step)
+        instant.advanced(nanoseconds: duration.saturatedNanoseconds)
+    }
+
+    /// The same for a step that was reckoned once: a `Duration` has 128 bits, and takes a division.
+    @inlinable
+    public func advanced(nanoseconds step: Int64) -> MonotonicInstant {
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(step)
         return MonotonicInstant(nanoseconds: overflow ? (step < 0 ? .min : .max) : sum)
     }
 

@@ -89,7 +89,8 @@ public enum Refusal: Equatable, Sendable {
 
 /// An answer about a token: what is so where it is accepted, or why it is not.
 public enum Judged<Value> {
-    case accepted(Value)
+    /// Boxed: it is handed on several times.
+    indirect case accepted(Value)
     case refused(Refusal)
 
     public func map<Other, Fault: Error>(_ transform: (Value) throws(Fault) -> Other) throws(Fault) -> Judged<Other> {

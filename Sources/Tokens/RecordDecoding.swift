@@ -207,15 +207,18 @@ private struct FieldTable: ~Copyable {
         guard (1...19).contains(text.count), text.count == 1 || text.first != UInt8(ascii: "0") else {
             throw .damaged(field: String(name))
         }
-        var number: Int64 = 0
-        for digit in text {
-            guard (0x30...0x39).contains(digit) else { throw .damaged(field: String(name)) }
-            let (product, overflow) = number.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = product.addingReportingOverflow(Int64(digit - 0x30))
-            guard !overflow, !carry else { throw .damaged(field: String(name)) }
-            number = sum
+        // Nineteen digits are less than 2^64.
+        let number: UInt64? = text.withUnsafeBufferPointer { digits in
+            var number: UInt64 = 0
+            for digit in digits {
+                let value = digit &- 0x30
+                guard value < 10 else { return nil }
+                number = number &* 10 &+ UInt64(value)
+            }
+            return number
         }
-        return number
+        guard let number, number <= UInt64(Int64.max) else { throw .damaged(field: String(name)) }
+        return Int64(number)
     }
 
     /// A point in time before the year 5138.

@@ -25,22 +25,18 @@ struct MachineDriver {
     }
 
     mutating func settle() {
-        while !machine.actions.isEmpty {
-            let actions = machine.actions
-            machine.actions = []
-            for action in actions {
-                switch action {
-                case .connect: connects += 1
-                case .disconnect:
-                    disconnects += 1
-                    commands = []
-                case .complete(let id, let result): results[id, default: []].append(result)
-                case .stateChanged(let state): states.append(state)
-                case .sendWaiting: machine.transmitWaiting(now: now)
-                case .loginRefused(let fault): refusedLogins.append(fault)
-                case .told(let message): told.append(String(decoding: message, as: UTF8.self))
-                case .refused, .lost: break
-                }
+        while let action = machine.nextAction() {
+            switch action {
+            case .connect: connects += 1
+            case .disconnect:
+                disconnects += 1
+                commands = []
+            case .complete(let id, let result): results[id, default: []].append(result)
+            case .stateChanged(let state): states.append(state)
+            case .sendWaiting: machine.transmitWaiting(now: now)
+            case .loginRefused(let fault): refusedLogins.append(fault)
+            case .told(let message): told.append(String(decoding: message, as: UTF8.self))
+            case .refused, .lost: break
             }
         }
         guard !machine.output.isEmpty else { return }

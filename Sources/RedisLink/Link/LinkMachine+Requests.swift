@@ -26,7 +26,7 @@ extension LinkMachine {
         }
         counters.requests += 1
         let request = RequestTable.Request(body: body, waiter: waiter, isRepeatable: isRepeatable)
-        let reference = requests.insert(request, deadline: now + settings.timeout)
+        let reference = requests.insert(request, deadline: now.advanced(nanoseconds: timeout))
         if isReady {
             transmit(reference, body, now: now)
         } else {

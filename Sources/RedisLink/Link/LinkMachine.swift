@@ -63,6 +63,9 @@ struct LinkMachine<Waiter> {
     }
 
     let settings: LinkSettings
+    /// `settings.timeout`, and how long the server may owe an answer, ns.
+    let timeout: Int64
+    private let longestSilence: Int64
     let scripts: [RedisScript]
     var phase: Phase = .closed
     private(set) var state: LinkState = .closed
@@ -74,7 +77,7 @@ struct LinkMachine<Waiter> {
     private(set) var serverInfo = RedisServerInfo()
 
     /// To be performed by the shell, in order.
-    var actions: [Action] = []
+    var actions = Deque<Action>()
     /// To be written by the shell, as it stands at the end of the turn.
     var output: [UInt8] = []
 
@@ -97,6 +100,8 @@ struct LinkMachine<Waiter> {
 
     init(settings: LinkSettings, scripts: [RedisScript], seed: UInt64) {
         self.settings = settings
+        timeout = settings.timeout.saturatedNanoseconds
+        longestSilence = (settings.timeout + settings.lateReplyLimit).saturatedNanoseconds
         self.scripts = scripts
         digests = Array(repeating: nil, count: scripts.count)
         loadsInFlight = Array(repeating: 0, count: scripts.count)
@@ -111,20 +116,26 @@ struct LinkMachine<Waiter> {
         }
     }
 
-    /// When `tick` is due next; nil: not until something else happens.
+    /// When `tick` is due next; nil: not until something else happens. It changes nothing; but a machine that is only read is
+    /// copied as a whole, with every reply.
     var nextWake: MonotonicInstant? {
-        var wake: MonotonicInstant
-        switch phase {
-        case .closed: wake = .latest
-        case .connecting(let since), .preparing(let since): wake = since + settings.connectTimeout
-        case .backoff(let until): wake = until
-        case .ready(_, let nextHeartbeat):
-            wake = settings.isSentinel ? .latest : nextHeartbeat
-            if let oldest = inFlight.first { wake = min(wake, tooLate(oldest)) }
+        mutating get {
+            var wake: MonotonicInstant
+            switch phase {
+            case .closed: wake = .latest
+            case .connecting(let since), .preparing(let since): wake = since + settings.connectTimeout
+            case .backoff(let until): wake = until
+            case .ready(_, let nextHeartbeat):
+                wake = settings.isSentinel ? .latest : nextHeartbeat
+                if let oldest = inFlight.first { wake = min(wake, tooLate(oldest)) }
+            }
+            if let first = requests.firstDeadline { wake = min(wake, first) }
+            return wake == .latest ? nil : wake
         }
-        if let first = requests.firstDeadline { wake = min(wake, first) }
-        return wake == .latest ? nil : wake
     }
+
+    /// What the shell is to do next. What comes of it stands behind.
+    mutating func nextAction() -> Action? { actions.popFirst() }
 
     /// Begins the first attempt.
     mutating func start(now: MonotonicInstant) {
@@ -272,8 +283,9 @@ struct LinkMachine<Waiter> {
         pendingBytes += byteCount
     }
 
+    @inline(__always)
     private func tooLate(_ expected: Expected) -> MonotonicInstant {
-        expected.sentAt + settings.timeout + settings.lateReplyLimit
+        expected.sentAt.advanced(nanoseconds: longestSilence)
     }
 
     private mutating func sendHeartbeat(now: MonotonicInstant) {

@@ -35,7 +35,6 @@ public final class RedisLink {
     private var timer: (any SchedulerTimer)?
     /// When the timer runs out. It is left running when the next wake moves later, which it does with every reply.
     private var armedFor: MonotonicInstant?
-    private var pending = Deque<LinkMachine<Waiter>.Action>()
     private var isPerforming = false
     private var isTurnScheduled = false
     private var turnBody: () -> Void = {}
@@ -211,18 +210,11 @@ public final class RedisLink {
         machine.output.removeAll(keepingCapacity: machine.output.count <= 1 << 20)
     }
 
-    /// Carries out what the machine decided. Completions may call back into the link: their actions join the queue.
+    /// Carries out what the machine decided. Completions may call back into the link: their actions stand behind.
     private func performActions() {
         guard !isPerforming else { return }
         isPerforming = true
-        while true {
-            if !machine.actions.isEmpty {
-                pending.append(contentsOf: machine.actions)
-                machine.actions.removeAll(keepingCapacity: true)
-            }
-            guard let action = pending.popFirst() else { break }
-            perform(action)
-        }
+        while let action = machine.nextAction() { perform(action) }
         isPerforming = false
         if !machine.output.isEmpty { scheduleTurn() }
         arm()

@@ -8,7 +8,10 @@ final class ReplyBuilder: ReplySink {
     /// Elements that the reply may still have, over all its arrays.
     private(set) var elementsLeft: Int
     private let maxElements: Int
-    private var open: [Frame] = []
+    /// The array that is being filled; nil where there is none.
+    private var innermost: Frame?
+    /// Those it stands in, from the outermost on.
+    private var outer: [Frame] = []
     private var finished: RedisReply?
 
     private struct Frame {
@@ -25,6 +28,16 @@ final class ReplyBuilder: ReplySink {
                 replies = Array(RedisArray(strings))
             }
             replies.append(reply)
+            missing -= 1
+        }
+
+        /// - Returns: false where it has other elements already, and the string is to be a reply of its own.
+        @inline(__always)
+        mutating func append(string: UnsafeRawBufferPointer) -> Bool {
+            guard strings != nil else { return false }
+            strings?.append(string)
+            missing -= 1
+            return true
         }
     }
 
@@ -45,14 +58,13 @@ final class ReplyBuilder: ReplySink {
     }
 
     private func add(_ reply: RedisReply) {
-        guard !open.isEmpty else { return finished = reply }
-        open[open.count - 1].append(reply)
+        guard innermost != nil else { return finished = reply }
+        innermost?.append(reply)
         closeFinished()
     }
 
     private func add(string: UnsafeRawBufferPointer) {
-        guard let last = open.indices.last, open[last].strings != nil else { return add(.bulk(Array(string))) }
-        open[last].strings?.append(string)
+        guard innermost?.append(string: string) == true else { return add(.bulk(Array(string))) }
         closeFinished()
     }
 
@@ -80,20 +92,24 @@ final class ReplyBuilder: ReplySink {
     override func begin(count: Int) -> Bool {
         guard count >= 0, count <= elementsLeft else { return false }
         elementsLeft -= count
-        let strings = RedisStrings(capacity: min(count, Self.believedElements))
-        open.append(Frame(missing: count + 1, strings: strings))
+        if let innermost { outer.append(innermost) }
+        innermost = Frame(
+            missing: count, strings: RedisStrings(capacity: min(count, Self.believedElements)))
         closeFinished()
         return true
     }
 
-    /// One element of the innermost array is there, or its header.
+    /// An element of the innermost array is there, or its header.
+    @inline(__always)
     private func closeFinished() {
-        while let last = open.indices.last {
-            open[last].missing -= 1
-            guard open[last].missing == 0 else { return }
-            let reply = open.removeLast().reply
-            guard let outer = open.indices.last else { return finished = reply }
-            open[outer].append(reply)
+        if innermost?.missing == 0 { close() }
+    }
+
+    private func close() {
+        while let full = innermost, full.missing == 0 {
+            innermost = outer.popLast()
+            guard innermost != nil else { return finished = full.reply }
+            innermost?.append(full.reply)
         }
     }
 }

@@ -24,7 +24,8 @@ extension Flow {
     var repeatsUnseen: Bool { false }
 }
 
-/// What a flow asks for next. Exactly one event follows each, but `answer`, which is the last.
+/// What a flow asks for next. Exactly one event follows each, but `answer`, which is the last. What is large is boxed, here and
+/// in the events: each is handed on several times.
 enum FlowStep<Answer> {
     /// Go on when every end and forced change of the session that is under way now has its fate: `settled`.
     case whenSettled(SessionID)
@@ -34,7 +35,7 @@ enum FlowStep<Answer> {
     /// `read`.
     case read(ReadSource)
     /// Write a change over what it was decided on: `written`, or `overtaken` with what stands there.
-    case write(SessionWrite, of: SessionID)
+    indirect case write(SessionWrite, of: SessionID)
     /// Go on when the replicas that are waited for have what stood there when it was read or written last: `replicated`. Who
     /// tells of what an earlier request wrote does not know whether that was acknowledged.
     case whenReplicated(SessionID)
@@ -62,7 +63,7 @@ enum FlowStep<Answer> {
     /// batch that has its turn.
     case each([FlowPart])
     /// The end of the flow. A touch is sent behind the reply.
-    case answer(Answer, touch: (sid: SessionID, interval: Milliseconds)? = nil)
+    indirect case answer(Answer, touch: (sid: SessionID, interval: Milliseconds)? = nil)
 
     /// The same step of a flow that wraps this one.
     func map<Other>(_ transform: (Answer) throws -> Other) rethrows -> FlowStep<Other> {
@@ -118,10 +119,10 @@ enum FlowEvent {
     case begin
     case settled
     case held
-    case read(StoredCopy, Origin)
+    indirect case read(StoredCopy, Origin)
     /// With what became of the data.
     case written(DataOutcome)
-    case overtaken(StoredCopy)
+    indirect case overtaken(StoredCopy)
     case replicated
     case noted
     case touched

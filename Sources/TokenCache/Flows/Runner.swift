@@ -35,14 +35,23 @@ extension TokenService {
         var event: FlowEvent? = first
         do {
             while let known = event {
-                let undecided = store.clock == nil ? run.flow : nil
-                do { event = try perform(try run.flow.next(known, self), run) } catch let fault as Unavailable {
-                    guard let undecided, store.clock == nil, fault == store.outage else { throw fault }
-                    run.flow = undecided
-                    return awaitTime(run, known)
-                }
+                event =
+                    store.clock == nil
+                    ? try performWithoutTime(known, run) : try perform(try run.flow.next(known, self), run)
             }
         } catch { fail(run, error) }
+    }
+
+    /// The same before Redis's time is known: what cannot be decided without it is decided when it is.
+    @inline(never)
+    private func performWithoutTime<F>(_ event: FlowEvent, _ run: Run<F>) throws -> FlowEvent? {
+        let undecided = run.flow
+        do { return try perform(try run.flow.next(event, self), run) } catch let fault as Unavailable {
+            guard store.clock == nil, fault == store.outage else { throw fault }
+            run.flow = undecided
+            awaitTime(run, event)
+            return nil
+        }
     }
 
     /// Nothing could be decided for lack of Redis's time, as when a new master was named and has not been reached yet: it is
