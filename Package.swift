@@ -64,7 +64,7 @@ let package = Package(
         .target(
             name: "RedisLink",
             dependencies: [
-                "Host", "EventLoop", "UnixTime", "WireProtocol", "ReplyScanner", "CHiredis", deque, logging,
+                "Host", "EventLoop", "UnixTime", "WireProtocol", "ReplyScanner", deque, logging,
             ],
             resources: [.embedInCode("Scripts")], swiftSettings: daemon + [lived]),
         .target(

@@ -39,7 +39,9 @@ struct ModelTests {
 
         /// A key of few, a time that has passed or will not in this test, or one that comes soon.
         mutating func session() -> String { "tc:s:\(number(0...4))" }
-        mutating func notAfter() -> String { String(bench.start + pick([600_000, 600_000, 600_000, 600_000, -60_000])) }
+        mutating func notAfter() -> String {
+            String(bench.start + pick([600_000, 600_000, 600_000, 600_000, -60_000]))
+        }
         mutating func end() -> String { String(bench.start + pick([90_000_000, 800_000, 700_000, 8_000])) }
 
         mutating func next() -> Command {
@@ -68,7 +70,8 @@ struct ModelTests {
                     ]))
             case 15: both(["ZREM", "tc:u:1", "s\(number(0...4))", "s9"])
             case 16: both(pick([["DEL", session()], ["EXISTS", session()], ["DBSIZE"]]))
-            case 17: both(["HSET", session(), "r", String(number(1...4)), "i", "\(ModelBench.idle)", "e", end(), "a", "5"])
+            case 17:
+                both(["HSET", session(), "r", String(number(1...4)), "i", "\(ModelBench.idle)", "e", end(), "a", "5"])
             case 18:
                 both(
                     pick([

@@ -1,7 +1,6 @@
-internal import CHiredis
-internal import Glibc
+internal import WireProtocol
 
-/// One command for Redis, already in the bytes that are sent (hiredis formats it), with the key it routes by.
+/// One command for Redis, already in the bytes that are sent, with the key it routes by.
 public struct RedisCommand: Sendable {
     /// RESP, complete.
     let bytes: [UInt8]
@@ -44,28 +43,14 @@ public struct RedisCommand: Sendable {
         self.init([name] + arguments.map(\.redisArgument), key: key)
     }
 
+    /// A command is written as an array of bulk strings is. hiredis's `redisFormatCommandArgv` needs a `sprintf` for each
+    /// argument.
     static func format(_ arguments: [[UInt8]]) -> [UInt8] {
-        guard let count = Int32(exactly: arguments.count), count > 0 else { return [] }
-        let lengths = arguments.map(\.count)
-        // One run of bytes, so that one borrowed pointer serves all arguments.
-        let joined = Array(arguments.joined())
-        return joined.withUnsafeBytes { bytes in
-            var nothing: CChar = 0
-            return withUnsafeMutablePointer(to: &nothing) { nothing in
-                let start = bytes.assumingMemoryBound(to: CChar.self).baseAddress ?? UnsafePointer(nothing)
-                var offset = 0
-                var pointers: [UnsafePointer<CChar>?] = lengths.map { length in
-                    defer { offset += length }
-                    return start + offset
-                }
-                var target: UnsafeMutablePointer<CChar>?
-                let length = redisFormatCommandArgv(&target, count, &pointers, lengths)
-                guard let target else { return [] }
-                defer { redisFreeCommand(target) }
-                guard length > 0 else { return [] }
-                return Array(UnsafeRawBufferPointer(start: target, count: Int(length)))
-            }
-        }
+        guard !arguments.isEmpty else { return [] }
+        var writer = ReplyWriter(capacity: arguments.reduce(64) { $0 + $1.count + 16 })
+        writer.array(arguments.count)
+        for argument in arguments { argument.withUnsafeBytes { writer.bulk($0) } }
+        return writer.withUnsafeBytes { Array($0) }
     }
 }
 
