@@ -33,7 +33,7 @@ TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv fak
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libplack-perl libredis-perl php-cli php-redis rakudo libfcgi0ldbl \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-express node-redis \
                  php-nrk-predis ruby-redis libredis-fast-perl libhiredis-dev gcc lua5.1 lua-redis python3-aioredis \
-                 golang-go golang-github-gomodule-redigo-dev
+                 golang-go golang-github-gomodule-redigo-dev libghc-hedis-dev
 # The PHP package: its tests, and the servers of its small site.
 PHP_PACKAGES   = redis-server python3 util-linux php-cli php-cgi php-fpm nginx apache2 libapache2-mod-fcgid phpunit composer \
                  php-nyholm-psr7
