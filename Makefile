@@ -33,7 +33,7 @@ TEST_PACKAGES  = openssl redis-server redis-tools python3-redis python3-venv fak
 WEB_PACKAGES   = redis-server python3 python3-redis python3-venv perl libplack-perl libredis-perl php-cli php-redis rakudo libfcgi0ldbl \
                  apache2 libapache2-mod-fcgid libfcgi-perl libfcgi-dev nodejs node-express node-redis \
                  php-nrk-predis ruby-redis libredis-fast-perl libhiredis-dev gcc lua5.1 lua-redis python3-aioredis \
-                 golang-go golang-github-gomodule-redigo-dev
+                 golang-go golang-github-gomodule-redigo-dev libghc-hedis-dev
 # The PHP package: its tests, and the servers of its small site.
 PHP_PACKAGES   = redis-server python3 util-linux php-cli php-cgi php-fpm nginx apache2 libapache2-mod-fcgid phpunit composer \
                  php-nyholm-psr7
@@ -100,7 +100,7 @@ help:
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
 	@echo 'make bench-php  the PHP package beside phpredis, and the small site with it and without: a minute and a half'
-	@echo 'make bench-languages  a VISIT through the packages for Perl, Node, Raku and Python beside bare clients: a minute'
+	@echo 'make bench-languages  a VISIT through the packages for Perl, Node, Raku and Python beside bare clients, and the small sites with them and without: three minutes'
 	@echo 'make bench-http   /healthz and /auth beside a bare epoll loop, evhttp, and behind nginx: two minutes'
 	@echo 'make bench-redis  what Redis spends on each change, by its own count: half a minute'
 	@echo 'make bench-instructions  instructions for an answer of each kind, by callgrind: a minute (AGAINST=a folder of other programs)'
@@ -311,13 +311,16 @@ bench-php: php-packages build
 	@./.ci/packages php-redis apache2-utils
 	php -d opcache.enable_cli=1 clients/php/bench.php --programs $(abspath $(RELEASEDIR))
 
-# A VISIT through each package beside a bare client of its language.
-bench-languages: perl-packages node-packages raku-packages client-packages build
-	@./.ci/packages libredis-perl node-redis
+# A VISIT through each package beside a bare client of its language; then each small site with its package and without.
+bench-languages: perl-packages node-packages raku-packages php-packages client-packages build
+	@./.ci/packages libredis-perl node-redis apache2-utils
+	test -x tmp/clients-python/bin/gunicorn || { python3 -m venv tmp/clients-python && \
+	  tmp/clients-python/bin/python -m pip install --quiet --requirement clients/python/tests/requirements.txt; }
 	PROGRAMS=$(abspath $(RELEASEDIR)) clients/perl/bench
 	PROGRAMS=$(abspath $(RELEASEDIR)) NODE_PATH=/usr/share/nodejs node clients/node/bench.js
 	PROGRAMS=$(abspath $(RELEASEDIR)) raku clients/raku/bench
 	BIN=$(abspath $(RELEASEDIR)) PYTHONPATH=clients/python/src python3 clients/python/tests/cost.py
+	PATH=$(CURDIR)/tmp/clients-python/bin:$$PATH NODE_PATH=/usr/share/nodejs clients/conformance/speed --bin $(abspath $(RELEASEDIR))
 
 # Measured by tests, optimised: they are the ones who know how to make certificates.
 bench-tls: build-packages test-packages

@@ -145,6 +145,30 @@ def captcha_before_csrf():
     Site.contact = contact
 
 
+def form_token_is_good_once():
+    """A site that strikes out a form's token when it came."""
+    check, spent = Session.check, set()
+
+    def once(self, csrf):
+        if csrf in spent:
+            return "failed"
+        spent.add(csrf)
+        return check(self, csrf)
+    Session.check = once
+
+
+def only_the_newest_form_is_good():
+    """One form's token for each session, replaced with every page that has a form."""
+    form, check, newest = Visitor.csrf_field, Session.check, {}
+
+    def field(self):
+        text = form.fget(self)
+        newest[self.sid] = text
+        return text
+    Visitor.csrf_field = property(field)
+    Session.check = lambda self, csrf: check(self, csrf) if f'"{csrf}"' in newest.get(self.sid, "") else "failed"
+
+
 def second_login_is_none():
     login = Site.login
     Site.login = lambda self, visitor, form: small_site.redirect("/") if visitor.user else login(self, visitor, form)
@@ -227,6 +251,8 @@ CAUGHT = {
     count_is_read_and_written: ("api", "no number is counted twice"),
     captcha_of_anybody: ("form_and_captcha", "a captcha is its visitor's alone"),
     captcha_before_csrf: ("form_and_captcha", "a contact form that is right is 303"),
+    form_token_is_good_once: ("forms_of_one_page", "each form of a page is good"),
+    only_the_newest_form_is_good: ("forms_of_one_page", "each form of a page is good"),
     second_login_is_none: ("step_up", "a login gives a new cookie"),
     everywhere_is_here: ("logout_everywhere", "wrong identity"),
     token_in_page: ("first_visit", "no session token in a page"),

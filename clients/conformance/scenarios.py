@@ -79,6 +79,54 @@ def two_forms(guest):
     guest.cart()
 
 
+def forms_of_one_page(guest):
+    """Forms beside one another on one page have its one token, and each is good: one after the other, at once, from two tabs, when
+    the session token was replaced meanwhile; none of them comes again."""
+    rule, world = guest.counts.rule, guest.world
+
+    def send(path, csrf, **form):
+        begun = time.monotonic()
+        answer = guest.ask("POST", path, {**form, "csrf": csrf}, navigate=False)
+        # A request that was carried out twice, or for longer than a replaced token is good.
+        excused = answer.retried or time.monotonic() - begun > world.overlap_seconds / 2
+        rule(excused or not is_form_again(answer), "each form of a page is good with the page's token", answer)
+        return answer
+
+    def add(name, csrf):
+        answer = send("/cart", csrf, item=guest.prefix + name)
+        if not is_form_again(answer):
+            guest.items.add(guest.prefix + name)
+
+    def captcha_and_cart(name):
+        csrf, page = guest.csrf("/contact")
+        captcha = {"captcha": page.page.fields.get("captcha"), "answer": page.page.solution, "text": "hello"}
+        together(lambda: send("/contact", csrf, **captcha), lambda: add(name + "-at-once", csrf))
+        add(name + "-after", csrf)
+        # A second page does not take the first one's token away.
+        newer = guest.csrf()[0]
+        together(lambda: add(name + "-tab-1", csrf), lambda: add(name + "-tab-2", newer))
+        guest.cart()
+
+    captcha_and_cart("guest")
+    guest.log_in(guest.owner)
+    captcha_and_cart("member")
+    phone = other_of(guest, guest.owner)
+    phone.log_in(guest.owner)
+    sid, csrf = phone.me(), guest.csrf()[0]
+    phone.expect(None, guest.owner)
+    together(lambda: send("/devices/end", csrf, sid=sid), lambda: add("device", csrf))
+    phone.forget()
+    phone.look()
+    time.sleep(world.rotation_seconds + 0.1)
+    guest.cart()
+    add("later", csrf)
+    guest.expect(guest.owner, None)
+    if is_form_again(send("/logout", csrf)):
+        guest.log_out()
+    guest.forget()
+    guest.look()
+
+
 def cart(guest):
     """What is in the cart stays in it, whoever else writes, and through the login; it is nobody else's."""
     csrf = guest.csrf()[0]
@@ -398,8 +446,8 @@ def planted_cookie(guest):
     thief.look()
 
 
-OF_GUESTS = (first_visit, restored_tabs, form_and_captcha, two_forms, cart, login_race, double_click, remember_me, api,
-             forged_login, planted_cookie)
+OF_GUESTS = (first_visit, restored_tabs, form_and_captcha, two_forms, forms_of_one_page, cart, login_race, double_click,
+             remember_me, api, forged_login, planted_cookie)
 OF_MEMBERS = (rotation_race, background_fetches, late_upload, lost_answers, payment_return, step_up, late_page, devices, logout_here,
               logout_everywhere, jar_that_forgets)
 

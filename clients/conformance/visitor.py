@@ -222,9 +222,12 @@ class Visitor:
 
     def submit(self, path, form, csrf=None, **options):
         """Sends a form, and again as long as it is shown again. The answer to the POST itself that was not."""
+        retried = False
         for attempt in range(MOST_FORMS):
             token = csrf if csrf is not None and attempt == 0 else self.csrf()[0]
             answer = self.ask("POST", path, {**form, "csrf": token}, navigate=False, **options)
+            # A try whose answer was lost may be what the form was shown again for.
+            retried = answer.retried = answer.retried or retried
             if not is_form_again(answer):
                 return answer
             self.counts.add("forms again", answer)

@@ -28,11 +28,18 @@ function settings() {
   return { socket: path.resolve(values.socket), port, revealsCaptchas: values["reveal-captchas"] === true };
 }
 
+// The first page without the package, for ../../conformance/speed.
+function bare(request, response) {
+  const page = "<!doctype html><title>Small site</title><p>user: ann</p>";
+  response.writeHead(200, { "Content-Type": "text/html; charset=utf-8", "Content-Length": page.length });
+  response.end(page);
+}
+
 // `listener` makes one of a middleware and of { revealsCaptchas }.
 function main(listener) {
   const { socket, port, ...options } = settings();
   if (!cluster.isPrimary) {
-    const server = http.createServer(listener(sessions({ socket, development: true }), options));
+    const server = http.createServer(process.env.SITE_IS_BARE ? bare : listener(sessions({ socket, development: true }), options));
     server.on("error", (error) => {
       console.error(error.message);
       process.exit(1);

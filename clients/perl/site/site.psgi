@@ -13,7 +13,10 @@ my $site = Site->new(reveals_captchas => $ENV{SITE_REVEALS_CAPTCHAS});
 # The last value of each parameter, in characters.
 sub fields { return { map { decode('UTF-8', $_) } $_[0]->as_hashref->%* } }
 
-builder {
+# The first page without the package, for ../../conformance/speed.
+sub bare { return [200, ['Content-Type' => 'text/html; charset=utf-8'], ['<!doctype html><title>Small site</title><p>user: ann</p>']] }
+
+$ENV{SITE_IS_BARE} ? \&bare : builder {
     enable 'TokenCache', socket => $ENV{SITE_SOCKET}, development => 1;
     sub {
         my $request = Plack::Request->new(shift);

@@ -3,6 +3,12 @@ declare(strict_types=1);
 
 namespace TokenCache;
 
+// For speed: PHP looks for a function of that name in this namespace first, and has opcodes for some only without.
+use function array_pop, array_push, array_slice, base64_decode, bin2hex, count, explode, fclose, feof, fread, ftell, fwrite,
+    getmypid, hrtime, implode, intdiv, is_array, is_int, is_resource, is_string, json_decode, preg_match, random_bytes,
+    str_starts_with, stream_select, stream_set_read_buffer, stream_set_timeout, stream_set_write_buffer, stream_socket_client,
+    strlen, strpos, strspn, strtolower, strtr, substr;
+
 /**
  * The daemon's protocol (RESP3) over its Unix socket: one connection, made at the first question, kept for as long as the object
  * lives. The connection is closed after every exception: a late reply must not answer the next question. It never repeats a
@@ -74,7 +80,7 @@ final class Client
         if (!is_array($reply) || !is_string($reply['status'] ?? null) || !is_int($reply['accepted'] ?? null)) {
             throw $this->giveUp("the reply to $command is none about a token");
         }
-        if ($reply['accepted'] === 1 && isset(self::KEEPS_SID[$command]) && self::sidOf($token) !== ($reply['sid'] ?? '')) {
+        if ($reply['accepted'] === 1 && isset(self::KEEPS_SID[$command]) && !self::isOf($token, $reply['sid'] ?? '')) {
             throw $this->giveUp("the reply to $command is about another session");
         }
         return $reply;
@@ -108,6 +114,12 @@ final class Client
         return is_array($claims) && is_string($claims['jti'] ?? null) ? $claims['jti'] : null;
     }
 
+    private static function isOf(string $token, mixed $sid): bool
+    {
+        // For speed, as nearly all tokens are written.
+        return strlen($token) === 128 && substr($token, 0, 32) === $sid || self::sidOf($token) === $sid;
+    }
+
     /** @param array<string> $words */
     private function exchange(array $words): mixed
     {
@@ -129,6 +141,8 @@ final class Client
             }
         } else {
             $this->send($request);
+            // Nothing is left of the reply before.
+            $this->lines = explode("\r\n", $this->readBytes());
         }
         $reply = $this->readReply(0);
         if (isset($this->lines[$this->at + 1]) || $this->lines[$this->at] !== '') {
@@ -173,8 +187,7 @@ final class Client
     private function send(string $bytes): void
     {
         $this->limitWaiting();
-        while ($bytes !== '') {
-            $written = @fwrite($this->stream, $bytes);
+        while (($written = @fwrite($this->stream, $bytes)) !== strlen($bytes)) {
             if ($written === false || $written === 0) {
                 throw $this->giveUp('the daemon took no command');
             }
@@ -242,18 +255,27 @@ final class Client
         [$lines, $at] = [$this->lines, $this->at];
         while ($count-- > 0) {
             // For speed: a field and its value that are there as a whole. A line of that length is the text: its end follows.
-            if (isset($lines[$at + 4]) && $lines[$at] === '$' . strlen($lines[$at + 1])) {
+            if (isset($lines[$at + 4]) && $lines[$at] === '$' . strlen($name = $lines[$at + 1])) {
                 $line = $lines[$at + 2];
-                if (($line[0] ?? '') === ':') {
+                $kind = $line[0] ?? '';
+                if ($kind === '$') {
+                    $text = $lines[$at + 3];
+                    if ($line === '$' . strlen($text)) {
+                        $map[$name] = $text;
+                        $at += 4;
+                        continue;
+                    }
+                } elseif ($kind === ':') {
                     $number = (int) substr($line, 1);
                     if ($line === ":$number") {
-                        $map[$lines[$at + 1]] = $number;
+                        $map[$name] = $number;
                         $at += 3;
                         continue;
                     }
-                } elseif ($line === '$' . strlen($lines[$at + 3])) {
-                    $map[$lines[$at + 1]] = $lines[$at + 3];
-                    $at += 4;
+                } elseif ($kind === '%') {
+                    $this->at = $at + 2;
+                    $map[$name] = $this->readReply($depth);
+                    [$lines, $at] = [$this->lines, $this->at];
                     continue;
                 }
             }

@@ -3,6 +3,10 @@ declare(strict_types=1);
 
 namespace TokenCache;
 
+// For speed: PHP looks for a function of that name in this namespace first, and has opcodes for some only without.
+use function array_fill_keys, array_filter, array_keys, array_map, array_push, array_values, explode, htmlspecialchars,
+    is_array, preg_match, strlen;
+
 /**
  * The session of whoever sent a request. Everyone has one: a visitor whom nobody knows is a guest, who costs the store nothing
  * until something is stored. Made by Session::start, or by Middleware.
@@ -49,7 +53,8 @@ final class Session
         if ($request->fetchMode !== '') {
             array_push($options, 'FETCH-MODE', $request->fetchMode);
         }
-        $visit = $this->ask('TOKEN.VISIT', ...$options, ...['CSRF', $settings->form, 'DATA']);
+        array_push($options, 'CSRF', $settings->form, 'DATA');
+        $visit = $this->ask('TOKEN.VISIT', ...$options);
         $this->holder = $visit;
         $this->check = $visit['check'] ?? '';
         $this->data = $visit['data'];

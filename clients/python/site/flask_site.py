@@ -10,6 +10,13 @@ CONTACT = "contact"
 MOST_ITEM = 200
 
 
+def bare():
+    """The first page without the package, for ../../conformance/speed."""
+    app = Flask(__name__)
+    app.get("/")(lambda: "<!doctype html><title>Small site</title><p>user: ann</p>")
+    return app
+
+
 def application(client, reveal_captchas):
     app = Flask(__name__)
     TokenCache(app, client, api=("/api/",), development=True)

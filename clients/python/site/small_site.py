@@ -17,6 +17,13 @@ def application(client, reveal_captchas):
     return SessionMiddleware(Site(reveal_captchas), client, api=("/api/",), development=True)
 
 
+def bare(environ, start_response):
+    """The first page without the package, for ../../conformance/speed."""
+    data = b"<!doctype html><title>Small site</title><p>user: ann</p>"
+    start_response("200 OK", [*HTML, ("Content-Length", str(len(data)))])
+    return [data]
+
+
 class Site:
     def __init__(self, reveal_captchas):
         self.reveal_captchas = reveal_captchas

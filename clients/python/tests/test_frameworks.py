@@ -6,13 +6,15 @@ import sys
 import unittest
 
 import flask
+import uvloop
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tokencache import AsyncSession, NotStored, Unavailable, commands  # noqa: E402
+from test_daemon import WithDaemon  # noqa: E402
+from tokencache import AsyncClient, AsyncSession, NotStored, Unavailable, commands  # noqa: E402
 from tokencache.flask import TokenCache, visitor  # noqa: E402
 from tokencache.starlette import SessionMiddleware, session_of, user_of  # noqa: E402
 from tokencache.testing import AsyncMemoryClient, MemoryClient  # noqa: E402
@@ -147,6 +149,19 @@ class StarletteTests(unittest.TestCase):
             self.daemon.down = True
             await session_of(request).get("a")
         self.assertEqual(self.ask(page)[0], 503)
+
+
+class UvloopTests(WithDaemon):
+    """uvicorn takes uvloop's event loop where it is installed, as by `uvicorn[standard]`."""
+
+    def test_the_client_in_its_loop(self):
+        async def life():
+            async with AsyncClient(self.daemon.path) as client:
+                token = (await client.ask(commands.login("", "ann")))["sessiontoken"]
+                return [(await client.ask(commands.validate(token)))["subject"] for _ in range(2)]
+        loop = uvloop.new_event_loop()
+        self.addCleanup(loop.close)
+        self.assertEqual(loop.run_until_complete(life()), ["ann", "ann"])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 unit class TokenCache;
 
 use NativeCall;
+# For speed, in few places: the same methods of Str and Blob look for the encoding by its name at every call, and split one line at a time.
+use nqp;
 
 #| Nobody knows the answer: keep the visitor's cookie, answer 503. The connection is closed by then, so that a late reply
 #| cannot answer the next question; the next call connects anew.
@@ -23,6 +25,10 @@ constant MAX-LENGTH  = 1_048_576;
 constant MAX-NESTING = 4;
 #| What is received at once.
 constant PIECE = 16_384;
+#| The system's time-outs are set anew where they are off by more seconds than this.
+constant SLACK = 0.01e0;
+#| The lines before texts of so many bytes: these are made once.
+constant HEADS = (^256).map({ '$' ~ $_ }).eager;
 #| A longer path does not go into sockaddr_un.
 constant MAX-PATH = 107;
 
@@ -34,6 +40,7 @@ constant SOL_SOCKET   = 1;
 constant SO_RCVTIMEO  = 20;
 constant SO_SNDTIMEO  = 21;
 constant MSG_NOSIGNAL = 0x4000;
+constant CLOCK_MONOTONIC = 1;
 
 sub socket(int32, int32, int32 --> int32) is native {*}
 sub setsockopt(int32, int32, int32, Blob, uint32 --> int32) is native {*}
@@ -41,6 +48,7 @@ sub connect-to(int32, Blob, uint32 --> int32) is native is symbol('connect') {*}
 sub send-bytes(int32, Blob, size_t, int32 --> ssize_t) is native is symbol('send') {*}
 sub receive-bytes(int32, Blob, size_t, int32 --> ssize_t) is native is symbol('recv') {*}
 sub close-descriptor(int32 --> int32) is native is symbol('close') {*}
+sub clock_gettime(int32, Blob --> int32) is native {*}
 
 has Str $.path = '/run/tokencached/tokencached.sock';
 
@@ -49,9 +57,18 @@ has Str $.path = '/run/tokencached/tokencached.sock';
 has Numeric $.timeout = 2;
 
 has Int $!descriptor;
-has Buf $!received;
-has Int $!position;
-has Instant $!deadline;
+has Buf $!piece = buf8.allocate(PIECE);
+# What came: by lines, a character for each byte, the last of which is not whole yet; and how many of them were read.
+has $!lines;
+has int $!at;
+# Whether all of it is ASCII: then a line is the text that it stands for.
+has Bool $!is-plain;
+# On the system's clock that nobody sets, in seconds.
+has num $!deadline;
+has Buf $!clock = buf8.allocate(16);
+# How long the system waits, in each direction of this connection.
+has num $!sends-for;
+has num $!receives-for;
 
 submethod TWEAK() {
     die 'timeout takes a number of seconds above 0' unless $!timeout > 0;
@@ -71,7 +88,7 @@ method ask-value(*@words) { self!call(@words, { $_ }) }
 #| As ask, about a token. A reply about an accepted token names its session; otherwise it answers somebody else's question.
 #| For the commands whose reply speaks of the token sent: VISIT, VALIDATE, SET, GET, GETDEL, INCR, EXPIRE, ROTATE.
 method ask-about(Str $command, Str $token, *@words --> Hash) {
-    my %fields = self.ask($command, $token, |@words);
+    my %fields := self.ask($command, $token, |@words);
     my $sid = sid-of($token);
     self!give-up('the reply is about another session') if %fields<accepted> && $sid.defined && %fields<sid> ne $sid;
     %fields
@@ -100,21 +117,35 @@ submethod DESTROY() { self.close }
 
 #| The sid that stands in a token: of a session the first 32 digits, of a guest the claim jti.
 sub sid-of(Str $token --> Str) {
+    return $token.substr(0, 32).lc if $token.chars == 128 && !$token.contains('.');
     my @parts = $token.split('.');
-    return $token.chars == 128 ?? $token.substr(0, 32).lc !! Str if @parts != 3;
-    # Six bits a character; the claims begin with {"jti":" and 32 hex digits, 40 bytes.
+    return Str if @parts != 3 || @parts[1].chars < 56;
+    # Four characters are three bytes; the claims begin with {"jti":" and 32 hex digits, 40 bytes.
     constant DIGITS = ('A'..'Z', 'a'..'z', '0'..'9', '-', '_').flat.antipairs.hash;
-    my $bits = @parts[1].comb.head(56).map({ (DIGITS{$_} // return Str).fmt('%06b') }).join;
-    my $claims = $bits.comb(8).map({ .parse-base(2).chr }).join;
+    my int @bytes;
+    my int $bits = 0;
+    for @parts[1].substr(0, 56).comb.kv -> $place, $character {
+        my $value = DIGITS{$character} // return Str;
+        $bits = $bits * 64 + $value;
+        if $place % 4 == 3 {
+            @bytes.push($bits div 65536);
+            @bytes.push($bits div 256 % 256);
+            @bytes.push($bits % 256);
+            $bits = 0;
+        }
+    }
+    my $claims = Blob.new(@bytes).decode('latin-1');
     $claims ~~ / ^ '{"jti":"' (<[0..9a..f]> ** 32) / ?? ~$0 !! Str
 }
 
 method !call(@words, &read) {
-    $!deadline = now + $!timeout;
+    $!deadline = self!seconds + $!timeout.Num;
     my $answer = try {
         self!connect without $!descriptor;
         self!send: request(@words);
-        read(self!read-reply(0))
+        my $reply = self!read-reply(0);
+        die 'the daemon sent more than was asked' if $!at < $!lines.end || $!lines.AT-POS($!at) ne '';
+        read($reply)
     };
     return $answer without $!;
     self!give-up($!.message) unless $! ~~ Mistake;
@@ -128,8 +159,11 @@ method !give-up(Str $why) {
 }
 
 method !connect() {
-    $!received = Buf.new;
-    $!position = 0;
+    $!lines := ('',);
+    $!at = 0;
+    $!is-plain = True;
+    # Less than any time: not set.
+    $!sends-for = $!receives-for = -1e0;
     $!descriptor = socket(AF_UNIX, SOCK_STREAM +| SOCK_CLOEXEC, 0);
     die 'no socket' if $!descriptor < 0;
     # struct sockaddr_un: the family and the path.
@@ -137,24 +171,33 @@ method !connect() {
     $address.write-int16(0, AF_UNIX);
     $address.append: |$!path.IO.absolute.encode, 0;
     # A daemon that stands still takes connections until its queue is full; then connecting waits, too.
-    self!allow(SO_SNDTIMEO);
+    $!sends-for = self!allow(SO_SNDTIMEO, $!sends-for);
     die "nobody listens at $!path" if connect-to($!descriptor, $address, $address.bytes) < 0;
 }
 
-#| Lets the system wait until the deadline, and no longer.
-method !allow(Int $direction) {
-    my $left = $!deadline - now;
-    die 'no reply in time' if $left <= 0;
+method !seconds(--> Num) {
+    # struct timespec: seconds, nanoseconds.
+    clock_gettime(CLOCK_MONOTONIC, $!clock);
+    $!clock.read-int64(0).Num + $!clock.read-int64(8).Num / 1e9
+}
+
+#| Lets the system wait until the deadline, and no longer. As yet it waits for that long; returns for how long it will.
+method !allow(Int $direction, num $waits --> Num) {
+    my num $left = $!deadline - self!seconds;
+    die 'no reply in time' if $left <= 0e0;
+    # Most calls have all of their time before them, as those before them had.
+    return $waits if $left - SLACK < $waits && $waits < $left + SLACK;
     # struct timeval: seconds, microseconds. Zero would mean for ever.
     my $time = Buf.new;
     $time.write-int64(0, $left.Int);
-    $time.write-int64(8, max(1, (($left - $left.Int) * 1_000_000).Int));
+    $time.write-int64(8, max(1, (($left - $left.Int) * 1e6).Int));
     die 'no time-out on this socket' if setsockopt($!descriptor, SOL_SOCKET, $direction, $time, 16) < 0;
+    $left
 }
 
 method !send(Blob $bytes is copy) {
     loop {
-        self!allow(SO_SNDTIMEO);
+        $!sends-for = self!allow(SO_SNDTIMEO, $!sends-for);
         my $count = send-bytes($!descriptor, $bytes, $bytes.bytes, MSG_NOSIGNAL);
         die 'the connection ended' if $count <= 0;
         return if $count == $bytes.bytes;
@@ -162,78 +205,151 @@ method !send(Blob $bytes is copy) {
     }
 }
 
-#| An array of bulk strings. utf8-c8, so that bytes which are no UTF-8 stay what they are.
+#| An array of bulk strings.
 sub request(@words --> Blob) {
-    my $bytes = "*{+@words}\r\n".encode('ascii');
+    # All at once, as if each character were a byte: then as many bytes come out as there are characters, and line ends, which are one
+    # character of two bytes.
+    my $lines := nqp::list_s('*' ~ @words.elems);
+    my str $word;
+    my int $at = 0;
+    my int $count = @words.elems;
+    while $at < $count {
+        $word = @words.AT-POS($at).Str;
+        nqp::push_s($lines, HEADS.AT-POS(nqp::chars($word)) // '$' ~ nqp::chars($word));
+        nqp::push_s($lines, $word);
+        $at = $at + 1;
+    }
+    nqp::push_s($lines, '');
+    my str $text = nqp::join("\r\n", $lines);
+    my $bytes := nqp::encode($text, 'utf8', buf8.new);
+    return $bytes if $bytes.elems == nqp::chars($text) + 1 + 2 * $count;
+    # utf8-c8, so that bytes which are no UTF-8 stay what they are.
+    my $slow = "*{+@words}\r\n".encode;
     for @words {
         my $word = .Str.encode('utf8-c8');
-        $bytes = $bytes ~ "\$$word.bytes()\r\n".encode('ascii') ~ $word ~ "\r\n".encode('ascii');
+        $slow = $slow ~ "\$$word.bytes()\r\n".encode ~ $word ~ "\r\n".encode;
     }
-    $bytes
+    $slow
 }
 
 method !read-reply(Int $nesting) {
     die 'the reply is nested too deep' if $nesting > MAX-NESTING;
     my $line = self!read-line;
+    my $kind = $line.substr(0, 1);
     my $rest = $line.substr(1);
-    given $line.substr(0, 1) {
-        when '$' { $rest eq '-1' ?? Str !! self!read-bytes(length($rest)).decode('utf8-c8') }
-        when ':' { $rest.Int }
-        when '*' { [(^length($rest)).map: { self!read-reply($nesting + 1) }] }
-        when '+' { $rest }
-        when '-' { $rest ~~ / ^ [ERR|NOPERM] >> / ?? Mistake.new(why => $rest).throw !! die $rest }
-        default  { die 'the reply is not RESP' }
+    return self!read-list(length($rest), $nesting + 1) if $kind eq '*';
+    return $rest eq '-1' ?? Str !! self!read-text(length($rest)) if $kind eq '$';
+    return number($rest) if $kind eq ':';
+    return $rest if $kind eq '+';
+    die 'the reply is not RESP' if $kind ne '-';
+    $rest ~~ / ^ [ERR|NOPERM] >> / ?? Mistake.new(why => $rest).throw !! die $rest
+}
+
+method !read-list(Int $count, Int $nesting) {
+    # For speed: no block in the loop has variables of its own, or is left early; so none of them is called.
+    my $elements := IterationBuffer.new;
+    my int $left = $count;
+    my int $at = $!at;
+    my $lines := $!lines;
+    my $line;
+    my $next;
+    while $left > 0 {
+        $line := $at + 1 < $lines.elems ?? $lines.AT-POS($at) !! '';
+        $next := $at + 2 < $lines.elems ?? $lines.AT-POS($at + 1) !! Str;
+        if $next.defined && $line eq (HEADS.AT-POS($next.chars) // '$' ~ $next.chars) {
+            # A text that is there as a whole: its end follows.
+            $elements.push($!is-plain ?? $next !! text($next));
+            $at = $at + 2;
+        }
+        elsif $line.starts-with(':') {
+            $elements.push(number($line.substr(1)));
+            $at = $at + 1;
+        }
+        else {
+            $!at = $at;
+            $elements.push(self!read-reply($nesting));
+            $at = $!at;
+            $lines := $!lines;
+        }
+        $left = $left - 1;
     }
+    $!at = $at;
+    $elements.List
 }
 
 sub length(Str $digits --> Int) {
-    my $length = $digits ~~ /^ \d ** 1..7 $/ ?? $digits.Int !! die 'the reply has no length';
-    $length <= MAX-LENGTH ?? $length !! die 'the reply is too long'
+    my $length = number($digits);
+    0 <= $length <= MAX-LENGTH ?? $length !! die 'the reply has no length, or is too long'
 }
+
+#| As it is written, and no other way: no blank, no zero before it.
+sub number(Str $digits --> Int) {
+    my $number = $digits.Int;
+    $number.defined && $number.Str eq $digits ?? $number !! die 'a number of the reply is none'
+}
+
+#| The text that a line's bytes stand for; utf8-c8, so that bytes which are no UTF-8 stay what they are.
+sub text(Str $line --> Str) { $line.encode('latin-1').decode('utf8-c8') }
 
 method !read-line(--> Str) {
-    my int $at = $!position;
-    loop {
-        my $bytes := $!received;
-        my int $end = $bytes.elems - 1;
-        while $at < $end {
-            if $bytes[$at] == 13 {
-                my $line = $bytes.subbuf($!position, $at - $!position).decode('latin-1');
-                $!position = $at + 2;
-                return $line;
-            }
-            $at = $at + 1;
-        }
-        die 'the reply is too long' if $at - $!position > MAX-LENGTH;
-        # What came before this line is done with.
-        $at = $at - $!position;
-        self!receive;
+    self!receive until $!at < $!lines.end;
+    my $line = $!lines.AT-POS($!at);
+    $!at = $!at + 1;
+    $line
+}
+
+method !read-text(Int $length --> Str) {
+    # It may have line ends in it, which are two bytes.
+    my @parts = self!read-line;
+    my int $bytes = @parts[0].chars;
+    while $bytes < $length {
+        @parts.push: self!read-line;
+        $bytes = $bytes + 2 + @parts.tail.chars;
     }
+    die 'a text of the reply has another length than it says' if $bytes != $length;
+    my $all = @parts.join("\r\n");
+    $!is-plain ?? $all !! text($all)
 }
 
-method !read-bytes(Int $count --> Blob) {
-    self!receive while $!received.elems - $!position < $count + 2;
-    my $bytes = $!received.subbuf($!position, $count);
-    $!position = $!position + $count + 2;
-    $bytes
-}
-
+#| The next piece, as lines behind those that are there.
 method !receive() {
-    self!allow(SO_RCVTIMEO);
-    my $bytes = buf8.allocate(PIECE);
-    my $count = receive-bytes($!descriptor, $bytes, PIECE, 0);
-    die $count < 0 && now >= $!deadline ?? 'no reply in time' !! 'the connection ended' if $count <= 0;
-    $!received = $!received.subbuf($!position).append($bytes.subbuf(0, $count));
-    $!position = 0;
+    $!receives-for = self!allow(SO_RCVTIMEO, $!receives-for);
+    my $count = receive-bytes($!descriptor, $!piece, PIECE, 0);
+    die $count < 0 && self!seconds >= $!deadline ?? 'no reply in time' !! 'the connection ended' if $count <= 0;
+    my str $piece = nqp::decode(nqp::decont($!piece.subbuf(0, $count)), 'iso-8859-1');
+    my $open = $!lines.AT-POS($!lines.end);
+    die 'the reply is too long' if $open.chars > MAX-LENGTH;
+    my $was-read = $!at == $!lines.end;
+    # Each character that is no ASCII is two bytes in UTF-8.
+    $!is-plain = nqp::elems(nqp::encode($piece, 'utf8', buf8.new)) == $count && ($was-read && $open eq '' || $!is-plain);
+    # A line's end may have come by halves: two characters until they meet.
+    if $open.ends-with("\r") {
+        $open = $open.chop;
+        $piece = "\r" ~ $piece;
+    }
+    my $new := nqp::hllize(nqp::split("\r\n", $piece));
+    $new := ($open ~ $new.head, |$new.skip) if $open ne '';
+    if $was-read {
+        $!lines := $new;
+        $!at = 0;
+    }
+    else {
+        $!lines := (|$!lines.head($!lines.end), |$new);
+    }
 }
 
 #| The pairs of a map as a hash; a map in it is one of its own.
 sub fields(@pairs --> Hash) {
     die 'the reply is no map' unless @pairs %% 2;
     my %fields;
-    for @pairs -> $name, $value {
+    my int $at = 0;
+    my int $end = @pairs.elems;
+    while $at < $end {
+        my $name := @pairs.AT-POS($at);
+        my $value := @pairs.AT-POS($at + 1);
         die 'the reply is no map' unless $name ~~ Str:D;
-        %fields{$name} = $value ~~ Positional ?? fields($value) !! $value;
+        %fields.ASSIGN-KEY($name, $value ~~ Positional ?? fields($value) !! $value);
+        $at = $at + 2;
     }
     %fields
 }

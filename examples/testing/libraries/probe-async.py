@@ -1,4 +1,4 @@
-"""Libraries for asyncio, for clients.py: probe-async.py LIBRARY SOCKET; LIBRARY is redis.asyncio, coredis or aioredis"""
+"""Libraries for asyncio, for clients.py: probe-async.py LIBRARY SOCKET; LIBRARY is redis.asyncio, coredis, valkey-glide or aioredis"""
 import asyncio
 import concurrent.futures
 import importlib.metadata
@@ -22,6 +22,12 @@ async def connect():
         client = coredis.Redis(unix_socket_path=path, stream_timeout=2, retry_policy=NoRetryPolicy())
         await client.__aenter__()
         return client
+    if library == "valkey-glide":
+        from glide import GlideClient, GlideClientConfiguration, Logger, LogLevel, NodeAddress
+        # Its log goes to standard output.
+        Logger.set_logger_config(LogLevel.OFF)
+        address = NodeAddress(unix_socket_path=path)
+        return await GlideClient.create(GlideClientConfiguration([address], request_timeout=2000))
     import aioredis
     return await asyncio.wait_for(aioredis.create_redis(path), 2)
 
@@ -30,6 +36,8 @@ async def call(client, words):
     if library == "coredis":
         from coredis.response._callbacks import NoopCallback
         return await client.create_request(words[0].encode(), *words[1:], callback=NoopCallback())
+    if library == "valkey-glide":
+        return await client.custom_command(words)
     if library == "aioredis":
         return await asyncio.wait_for(client.execute(*words), 2)
     return await client.execute_command(*words)
@@ -49,6 +57,8 @@ async def disconnect(client):
         await client.connection_pool.disconnect()
     elif library == "coredis":
         await client.__aexit__(None, None, None)
+    elif library == "valkey-glide":
+        await client.close()
     else:
         client.close()
 

@@ -6,7 +6,7 @@ import os
 import select
 import socket
 from collections import deque
-from typing import Any, Awaitable, Deque, Optional, Protocol, Tuple
+from typing import Any, Awaitable, Deque, Optional, Protocol, Tuple, cast
 
 from ._errors import CommandError, Unavailable
 from ._tokens import sid_of
@@ -219,8 +219,8 @@ class _Connection(asyncio.Protocol):
         self._transport: Optional[asyncio.Transport] = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # One by its methods: uvloop's, which uvicorn takes where it finds it, is no subclass.
+        self._transport = cast(asyncio.Transport, transport)
 
     async def ask(self, words: bytes, timeout: float) -> Any:
         if self._transport is None or self._transport.is_closing():
