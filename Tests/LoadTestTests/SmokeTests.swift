@@ -295,8 +295,9 @@ struct SmokeTests {
         let result = try #require(report.scale)
         #expect(result.growth.count == 4 && result.data.map(\.data) == SessionData.allCases + SessionData.allCases)
         #expect(result.data.allSatisfy { $0.microseconds.median > 0 })
-        #expect(result.figures.count == 10 && result.figures.count { $0.unjudged != nil } == 4)
+        #expect(result.figures.count == 11 && result.figures.count { $0.unjudged != nil } == 5)
         #expect(try #require(result.freshBytes) > 100 && result.rotatedBytes != nil && result.pendingBytes != nil)
+        #expect(try #require(result.historyEntryBytes) > result.nearCacheEntryBytes ?? 0)
     }
 
     @Test("a wrong command line is told apart from a daemon that is not there")

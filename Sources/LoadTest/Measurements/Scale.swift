@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Measures memory and growth: P5 and P6.
 public final class Scale {
     private let plan: ScalePlan
@@ -46,6 +48,7 @@ public final class Scale {
         bed.end(daemon)
 
         try measureRotation(tokens, fresh: fresh)
+        try measureHistory()
         progress.clear()
     }
 
@@ -209,6 +212,45 @@ public final class Scale {
         try Load.run(preparation, lanes: [lane], observer: observer).expectGood(confirming.name)
         result.rotatedBytes = fresh + Double(try usedMemory() - before) / Double(tokens.count)
         bed.end(confirming)
+    }
+
+    /// Memory of the near cache for sessions with as much history as is kept: tokens that were replaced by force, then one
+    /// that was replaced on access and has its successor.
+    private func measureHistory() throws(LoadTestError) {
+        let replacing = try bed.startDaemon("replacing", store: store.socketPath)
+        progress.phase("replacing the tokens of \(Figures.grouped(plan.historySessions)) sessions")
+        var tokens = try SessionSource.issue(
+            plan.historySessions, shape: bed.preparation(plan.historySessions, of: replacing),
+            row: WorkloadLanes.issueRow)
+        for _ in 0..<ScalePlan.replacedTokens { tokens = try replace(tokens, "TOKEN.ROTATE", at: replacing) }
+        bed.end(replacing)
+        // As old as the next daemon wants them.
+        sleep(2)
+        let rotating = try bed.startDaemon(
+            "rotating", store: store.socketPath, settings: ["rotation.after=2s", "rotation.overlap=1s"])
+        tokens = try replace(tokens, "TOKEN.VALIDATE", at: rotating)
+        bed.end(rotating)
+        let remembering = try bed.startDaemon("remembering", store: store.socketPath, settings: hitSettings)
+        // The first confirms the token, the second is kept.
+        for _ in 1...2 { try SessionSource.warm(tokens, shape: bed.preparation(tokens.count, of: remembering)) }
+        let cache = try DaemonInformation.nearCache(ControlConnection(path: remembering.socketPath))
+        if let bytes = cache?.bytes, let entries = cache?.entries, entries == tokens.count {
+            result.historyEntryBytes = Double(bytes) / Double(entries)
+        }
+        bed.end(remembering)
+    }
+
+    /// Has each token replaced.
+    private func replace(
+        _ tokens: TokenPool, _ command: String, at daemon: ServerProcess
+    ) throws(LoadTestError) -> TokenPool {
+        var shape = bed.preparation(tokens.count, of: daemon)
+        shape.collectsTokens = true
+        let lane = LaneSpec(rows: tokens.requests(command), order: .once, form: ReplyForm(statuses: ["rotated"]))
+        let outcome = try Load.run(shape, lanes: [lane])
+        try Interruption.check()
+        try outcome.expectGood(daemon.name)
+        return TokenPool(bytes: outcome.tokens)
     }
 
     private var observer: LoadObserver {
