@@ -131,6 +131,69 @@ struct MigrationTests {
         }
     }
 
+    @Test(
+        "a run that was killed when it had fenced, or had compared, goes on with --resume",
+        arguments: ["fenced", "compared"])
+    func killed(at step: String) throws {
+        try withMove { stage, source, target, daemon, move in
+            let client = try daemon.client()
+            let residents = try Residents(client, count: 2_000)
+            let moving = try move.begin()
+            _ = try eventually(every: .milliseconds(1), "it has \(step)") {
+                moving.errors.contains("\n\(step) ") ? true : nil
+            }
+            moving.kill9()
+            let end = try moving.wait()
+            // What follows on the comparison may be over by now.
+            #expect(end == .killed(SIGKILL) || step == "compared", "\(end) \(moving.errors)")
+            #expect(try client.call("TOKEN.ISSUE").errorCode == "UNAVAILABLE")
+
+            let done = try move.run("--resume")
+            #expect(done.status == 0, "\(done)")
+            let report = try done.report()
+            let undo = try #require(report["undo"] as? [String])
+            #expect(undo.first?.contains("+evalsha") == true && undo.last == "ACL SAVE", "\(undo)")
+            let before = try KeySnapshot(source.client(), prefix: stage.prefix)
+            let after = try KeySnapshot(target.client(), prefix: stage.prefix)
+            #expect(after.differences(from: before).isEmpty && before.keys.count > 2_000)
+            #expect(try KeyAudit.allKeys(target.client()).filter { $0.contains("d:moved") }.isEmpty)
+            #expect(try residents.complaints(stage.addDaemon(.redis(target)).client()).isEmpty)
+            for token in residents.living.prefix(50) {
+                #expect(try client.call("TOKEN.VALIDATE", token).errorCode == "UNAVAILABLE")
+            }
+        }
+    }
+
+    @Test("a run that was killed when it had fenced can be given up: what it said takes fence and mark away")
+    func givenUp() throws {
+        try withMove { stage, source, target, daemon, move in
+            let client = try daemon.client()
+            let residents = try Residents(client, count: 2_000)
+            let moving = try move.begin()
+            _ = try eventually(every: .milliseconds(1), "it has fenced") {
+                moving.errors.contains("\nfenced ") ? true : nil
+            }
+            moving.kill9()
+            _ = try moving.wait()
+            let line = try #require(moving.errors.split(separator: "\n").first { $0.hasPrefix("fenced ") })
+            let told = try #require(line.components(separatedBy: "To undo: ").last)
+            for command in told.components(separatedBy: "; ") {
+                let words = command.split(separator: " ").dropFirst().filter { $0 != "-c" }.map(String.init)
+                let reply = try source.client().call(words)
+                #expect(reply == .simple("OK") || reply == .integer(1), "\(command): \(reply)")
+            }
+            try client.awaitService()
+            #expect(try residents.complaints(client).isEmpty)
+            try source.restart()
+            try client.awaitService()
+            #expect(try residents.complaints(client).isEmpty)
+            // And begun once more.
+            let done = try move.run("--resume")
+            #expect(done.status == 0, "\(done)")
+            #expect(try residents.complaints(stage.addDaemon(.redis(target)).client()).isEmpty)
+        }
+    }
+
     @Test("a daemon that still writes is noticed, and one that is before the target already")
     func splitTruth() throws {
         try withMove { stage, source, target, daemon, move in
