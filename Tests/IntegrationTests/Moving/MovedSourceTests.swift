@@ -238,6 +238,7 @@ struct MovedSourceTests {
             }
 
             let masters = try site.masters()
+            try #require(masters.count == 3)
             try site.reshard(100, from: masters[0], to: masters[1])
             for member in site.members {
                 try site.ask(member, ["SAVE"])
