@@ -15,21 +15,70 @@ struct Fence {
 
     private static let writing = ["-@write", "-@scripting"]
     private static let reading = ["-@read", "-@connection"]
+    /// What a daemon needs that connects and asks for the mark.
+    private static let asking = ["+select", "+get"]
 
-    /// What gives the user the rights back that it has now, a command for each server that has others.
+    /// What gives the user the rights back that it has now, a command for each server that has others; and what keeps them
+    /// there, where something does.
     func undoing() throws(MigrationFault) -> [String] {
         var commands: [String] = []
+        var keeping: [String] = []
         for server in try servers() {
             let command = "ACL SETUSER \(user) \(try rules(at: server))"
             if !commands.contains(command) { commands.append(command) }
+            if let keeper = try keeper(of: server), !keeping.contains(keeper.text) { keeping.append(keeper.text) }
         }
-        return commands
+        return commands + keeping
     }
 
     /// No writing from now on; reading goes on.
     func raise() throws(MigrationFault) { try take(Self.writing) }
-    /// Nothing at all from now on: whoever is left here has no answers, instead of old ones.
-    func close() throws(MigrationFault) { try take(Self.reading) }
+
+    /// Nothing at all from now on but why: whoever is left here has no answers, instead of old ones. Those that are
+    /// connected are to look for the mark, as all do that connect.
+    func close() throws(MigrationFault) {
+        let servers = try servers()
+        for server in servers {
+            // It may not be allowed: then they are told that they lack a right.
+            _ = try side.answer(RedisCommand("CLIENT", "KILL", "USER", user), of: server, orNull: true)
+        }
+        try take(Self.reading + Self.asking)
+    }
+
+    /// Has the servers keep the rights as they are now, for when they start anew.
+    /// - Returns: those that do; and those that do not, each with why.
+    func keep() throws(MigrationFault) -> (kept: [String], lost: [String]) {
+        var (kept, lost): ([String], [String]) = ([], [])
+        for server in try servers() {
+            guard let keeper = try keeper(of: server) else {
+                lost.append("\(server.endpoint) (it has neither ACL file nor configuration file)")
+                continue
+            }
+            do throws(MigrationFault) {
+                _ = try side.answer(keeper.command, of: server)
+                kept.append("\(server.endpoint) (\(keeper.text))")
+            } catch {
+                guard case .server(let text) = error else { throw error }
+                lost.append("\(server.endpoint) (\(keeper.text): \(text))")
+            }
+        }
+        return (kept, lost)
+    }
+
+    /// What makes a server keep its users: Redis keeps them in the file of users, or, where there is none, in that of its
+    /// configuration. Nil where it has neither, or does not say.
+    private func keeper(of server: RedisNode) throws(MigrationFault) -> (text: String, command: RedisCommand)? {
+        let file = try side.answer(RedisCommand("CONFIG", "GET", "aclfile"), of: server, orNull: true)
+        if case .array(let pair) = file, pair.count == 2, case .bulk(let path) = pair[1], !path.isEmpty {
+            return ("ACL SAVE", RedisCommand("ACL", "SAVE"))
+        }
+        guard case .bulk(let text) = try side.answer(RedisCommand("INFO", "server"), of: server, orNull: true),
+            text.split(whereSeparator: { $0 == 0x0d || $0 == 0x0a }).contains(where: { line in
+                line.starts(with: "config_file:".utf8) && line.count > "config_file:".utf8.count
+            })
+        else { return nil }
+        return ("CONFIG REWRITE", RedisCommand("CONFIG", "REWRITE"))
+    }
 
     /// Whether Redis refuses the user a write, at every server.
     func stands() throws(MigrationFault) -> Bool {

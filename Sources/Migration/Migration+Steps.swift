@@ -29,24 +29,61 @@ extension Migration {
         stage = .fenced
         if let fence {
             if !report.undo.isEmpty { try target.remember(report.undo, of: fence.user) }
+            // Who is fenced may be the one who leaves it.
+            try leaveMark()
             do throws(MigrationFault) { try fence.raise() } catch {
                 // One server that refuses has changed nothing.
-                if case .refused = error, report.fencedServers.count == 1 { stage = .copying }
+                if case .refused = error, report.fencedServers.count == 1 {
+                    try source.unmark()
+                    (stage, report.unmark) = (.copying, [])
+                }
                 throw error
             }
             guard try fence.stands() else {
                 throw .refused(
                     "\(fence.user) may still write at the source, by a selector or a rule of its own: take its rights "
-                        + "yourself, and go on with --resume --fenced. To undo\(report.everywhere): \(Self.text(report.undo))"
-                )
+                        + "yourself, and go on with --resume --fenced. To undo: \(report.undoing)")
             }
-            tell(
-                .done(
-                    "fenced",
-                    "\(fence.user) cannot write at the source any more. To undo\(report.everywhere): \(Self.text(report.undo))"
-                ))
+            tell(.done("fenced", "\(fence.user) cannot write at the source any more. To undo: \(report.undoing)"))
+            try keepFence(fence)
         }
         return (instant, try source.time())
+    }
+
+    /// What stands among the data holds where the rights do not: after a restart, at a replica that was away.
+    private func leaveMark() throws(MigrationFault) {
+        do throws(MigrationFault) {
+            if try source.movedTo() == report.target {
+                report.unmark = source.unmarking
+            } else {
+                report.unmark = try source.mark(movedTo: report.target)
+            }
+        } catch {
+            guard case .server(let text) = error else { throw error }
+            tell(.done("marked", "NOT: a daemon that is started at the source may serve from it. \(text)"))
+        }
+    }
+
+    private func keepFence(_ fence: Fence) throws(MigrationFault) {
+        let (kept, lost) = try fence.keep()
+        report.keptServers = kept
+        let parts = [
+            kept.isEmpty ? "" : "after a restart, too: \(kept.joined(separator: ", "))",
+            lost.isEmpty
+                ? ""
+                : "until a restart: \(lost.joined(separator: ", ")); "
+                    + (report.unmark.isEmpty ? "let it not be started anew" : "then the mark alone keeps daemons away"),
+        ]
+        tell(.done("kept", parts.filter { !$0.isEmpty }.joined(separator: "; ")))
+    }
+
+    /// Nobody is to serve from the source any more, and everybody may from the target.
+    func settle() throws(MigrationFault) {
+        try target.unmark(targetMarks)
+        // Without a fence of ours it is known only now that nobody writes there.
+        guard let fence else { return try leaveMark() }
+        try fence.close()
+        _ = try fence.keep()
     }
 
     func carryRest(since: (instant: MonotonicInstant, time: Int64)) throws(MigrationFault) {
@@ -125,9 +162,4 @@ extension Migration {
     }
 
     static let again = "go on with --resume"
-
-    /// Commands, for somebody who reads them.
-    static func text(_ undo: [String]) -> String {
-        undo.isEmpty ? "its rights were taken before" : undo.map { "redis-cli \($0)" }.joined(separator: "; ")
-    }
 }

@@ -57,6 +57,8 @@ public final class Migration {
     let changes: ChangeList
     let pump: Pump
     let tell: (Notice) -> Void
+    /// Of the target, where a move away from it left them.
+    private(set) var targetMarks: Set<[UInt8]> = []
 
     /// So few changes that are left are carried while the daemons wait.
     static let few = 500
@@ -104,7 +106,7 @@ public final class Migration {
         try copy()
         let since = try raiseFence()
         try carryRest(since: since)
-        try fence?.close()
+        try settle()
         stage = .moved
         report.fenced = since.instant.duration(to: .now())
         tell(.moved(report))
@@ -126,7 +128,9 @@ public final class Migration {
         let remembered = try fence.flatMap { fence throws(MigrationFault) in try target.remembered(of: fence.user) }
         do throws(MigrationFault) { try source.connect() } catch {
             guard let remembered, case .server(let text) = error else { throw error }
-            throw .server("\(text); it was fenced by a move before. To undo: \(Self.text(remembered))")
+            report.undo = remembered
+            report.unmark = source.unmarking
+            throw .server("\(text); it was fenced by a move before. To undo: \(report.undoing)")
         }
         if try isSameServer() { throw .refused("source and target are the same Redis") }
         let living = try target.livingDaemons()
@@ -135,7 +139,14 @@ public final class Migration {
                 "daemons are before the target already (\(living.map(\.name).joined(separator: ", "))): switched one by one "
                     + "they would end and make sessions that the others do not know. Stop them, and wait three minutes")
         }
-        let isFilled = try target.hasKeys()
+        if let place = try source.movedTo(), place != report.target, !options.resumes, !options.isDryRun {
+            throw .refused(
+                "the data of the source has moved before, to \(place): what it has is old. Was that move given up? Then "
+                    + "--resume, or take its mark away: redis-cli -c \(source.unmarking.joined(separator: "; redis-cli -c "))"
+            )
+        }
+        let isFilled: Bool
+        (isFilled, targetMarks) = try target.holdings()
         guard !isFilled || options.resumes || options.isDryRun else {
             throw .refused(
                 "the target has sessions under this prefix already: --resume goes on with a move that was ended before, and "

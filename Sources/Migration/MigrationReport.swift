@@ -17,6 +17,10 @@ public struct MigrationReport: Sendable {
     public var undo: [String] = []
     /// Where it lost them: the source's masters, and their replicas.
     public var fencedServers: [String] = []
+    /// The commands that take away the mark there, which says where the data went; empty where there is none.
+    public var unmark: [String] = []
+    /// Where the rights stay taken after a restart of the server, and how.
+    public var keptServers: [String] = []
     /// Since when nothing can be written at the source, until all was carried.
     public var fenced = Duration.zero
     /// From then until the last daemon was before the target; nil where that was not waited for.
@@ -27,6 +31,21 @@ public struct MigrationReport: Sendable {
     /// Where the commands belong, where there are several places.
     public var everywhere: String {
         fencedServers.count > 1 ? ", at each of \(fencedServers.joined(separator: ", "))" : ""
+    }
+
+    /// How to go back, in the order in which it is done: rights first, as whoever takes the mark away may need them.
+    public var undoing: String {
+        let rights =
+            undo.isEmpty && fencedUser != nil
+            ? "its rights were taken before, and what they were is not known here"
+            : undo.map { "redis-cli \($0)" }.joined(separator: "; ")
+        let mark = unmark.map { "redis-cli -c \($0)" }.joined(separator: "; ")
+        let parts = [
+            rights.isEmpty
+                ? "" : "\(everywhere.isEmpty ? "" : "at each of \(fencedServers.joined(separator: ", ")): ")\(rights)",
+            mark.isEmpty ? "" : "\(everywhere.isEmpty ? "" : "and at a master: ")\(mark)",
+        ]
+        return parts.filter { !$0.isEmpty }.joined(separator: "; ")
     }
 
     public var total: Int64 { keys.reduce(0) { $0 + $1.count } }

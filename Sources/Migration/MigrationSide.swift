@@ -140,6 +140,14 @@ struct MigrationSide {
         try answers([{ server.send(command, repeatable: true, completion: $0) }])[0]
     }
 
+    /// The same; null where the server refuses.
+    func answer(_ command: RedisCommand, of server: RedisNode, orNull: Bool) throws(MigrationFault) -> RedisReply {
+        do throws(MigrationFault) { return try answer(command, of: server) } catch {
+            guard orNull, case .server = error else { throw error }
+            return .null
+        }
+    }
+
     /// The latest time of its servers, Unix ms.
     func time() throws(MigrationFault) -> Int64 {
         var latest: Int64 = 0
@@ -182,6 +190,44 @@ struct MigrationSide {
         return lines.first == user ? Array(lines.dropFirst()) : nil
     }
 
+    // MARK: The mark
+
+    /// What the mark is called here: a cluster has one for each server beside the one of all.
+    private var markNames: [[UInt8]] {
+        let name = MoveMark.key(prefix: place.prefix)
+        return [name] + (router.isCluster ? servers.map { $0.ownKey(name) } : [])
+    }
+
+    /// Where the mark says that the data of this Redis went; nil where none stands.
+    func movedTo() throws(MigrationFault) -> String? {
+        let replies = try answers(markNames.map { RedisCommand("GET", $0, key: $0) })
+        for case .bulk(let text) in replies { return MoveMark.place(in: text) }
+        return nil
+    }
+
+    /// Says among the data that it went to another place. It is for good: it has no end.
+    /// - Returns: the commands that take it away.
+    func mark(movedTo place: String) throws(MigrationFault) -> [String] {
+        let names = markNames
+        let text = MoveMark.text(to: place, at: UnixMilliseconds(try time()))
+        _ = try answers(names.map { RedisCommand("SET", $0, text, key: $0) })
+        return unmarking(names)
+    }
+
+    /// The commands that take the mark away.
+    var unmarking: [String] { unmarking(markNames) }
+
+    private func unmarking(_ names: [[UInt8]]) -> [String] {
+        names.map { "DEL \(String(decoding: $0, as: UTF8.self))" }
+    }
+
+    /// Takes marks away.
+    /// - Parameter others: names that it had while its slots were elsewhere.
+    func unmark(_ others: Set<[UInt8]> = []) throws(MigrationFault) {
+        let names = markNames
+        _ = try answers((names + others.subtracting(names)).map { RedisCommand("DEL", $0, key: $0) })
+    }
+
     private func run(_ keys: [[UInt8]], _ arguments: [[UInt8]]) -> Send {
         { [router] completion in
             router.run(Self.script, keys: keys, arguments: arguments, repeatable: true) { result, _ in
@@ -194,7 +240,10 @@ struct MigrationSide {
 
     /// Walks over all keys that are carried, at most a batch at once; each that is there throughout is seen, some perhaps
     /// twice; of the servers' epochs one.
-    func walk(_ body: ([StoredKey]) throws(MigrationFault) -> Void) throws(MigrationFault) {
+    /// - Parameter strange: is given what is not carried.
+    func walk(
+        strange: ([UInt8]) -> Void = { _ in }, _ body: ([StoredKey]) throws(MigrationFault) -> Void
+    ) throws(MigrationFault) {
         let pattern = KeyPattern.beginning(with: place.prefix)
         var hasEpoch = false
         for server in servers {
@@ -205,7 +254,9 @@ struct MigrationSide {
                     case .bulk(let next) = reply[0], case .array(let found) = reply[1]
                 else { throw .server("\(label): SCAN is answered unexpectedly") }
                 let keys = found.compactMap { name -> StoredKey? in
-                    guard case .bulk(let name) = name, let key = StoredKey(name, prefix: place.prefix) else {
+                    guard case .bulk(let name) = name else { return nil }
+                    guard let key = StoredKey(name, prefix: place.prefix) else {
+                        strange(name)
                         return nil
                     }
                     guard key.kind == .epoch else { return key }
@@ -218,10 +269,17 @@ struct MigrationSide {
         }
     }
 
-    func hasKeys() throws(MigrationFault) -> Bool {
-        var isEmpty = true
-        try walk { keys throws(MigrationFault) in isEmpty = isEmpty && keys.isEmpty }
-        return !isEmpty
+    /// Whether it has keys that are carried, and all marks of moves away from it.
+    func holdings() throws(MigrationFault) -> (isFilled: Bool, marks: Set<[UInt8]>) {
+        let mark = MoveMark.key(prefix: place.prefix)
+        var isFilled = false
+        var marks: Set<[UInt8]> = []
+        try walk {
+            if $0.starts(with: mark) { marks.insert($0) }
+        } _: { keys throws(MigrationFault) in
+            isFilled = isFilled || !keys.isEmpty
+        }
+        return (isFilled, marks)
     }
 
     /// What a key is called here. Each server has an epoch of its own.

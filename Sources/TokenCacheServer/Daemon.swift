@@ -258,7 +258,8 @@ public final class Daemon {
             startAccepting()
             parts?.marking?.connected()
         // Where others say which server it is, none is known before one of them has answered: that is no fault yet.
-        case .down: if embedded == nil, parts?.redis.topology == nil { startAccepting() }
+        case .down(let fault):
+            if embedded == nil ? parts?.redis.topology == nil : fault.needsOperator { startAccepting() }
         case .connecting, .closed: break
         }
         if isAccepting, phase == .running { service.notifier.tell(.status(statusLine)) }

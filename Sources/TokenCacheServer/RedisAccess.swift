@@ -97,6 +97,7 @@ struct RedisAccess {
         node.link.password = password
         node.prefix = Array(settings.redis.prefix.utf8)
         node.hasFeed = settings.hasNearCache
+        node.heedsMoves = true
         // The embedded server has no replicas.
         node.waitReplicas = isEmbedded ? 0 : settings.redis.waitReplicas
         // The embedded server is nobody else's: it cannot be demoted, and no beat need cost its disk a write.

@@ -58,6 +58,8 @@ public final class RedisPlace {
             node.hasFeed = purpose == .source
             node.tellsAll = true
             node.proof = .ping
+            // One that was begun before goes on, and one that goes back goes where there is one.
+            node.heedsMoves = false
             node.waitReplicas = 0
         }
         router = access.router

@@ -31,7 +31,7 @@ struct MigrationPage {
             case .copying: "the daemons go on at the source; the target has a part: --resume goes on"
             case .fenced:
                 "THE DAEMONS CANNOT WRITE AT THE SOURCE: --resume goes on"
-                    + undo(report).map { ", or to go back\(report.everywhere): \($0)" }.joined()
+                    + (report.undoing.isEmpty ? "" : ", or to go back: \(report.undoing)")
             case .moved: "all is at the target"
             }
         let status: ExitStatus =
@@ -42,8 +42,6 @@ struct MigrationPage {
             }
         return Failure(status: status, message: Layout.printable("\(fault.message); \(standing)"))
     }
-
-    private func undo(_ report: MigrationReport) -> [String] { report.undo.map { "redis-cli \($0)" } }
 
     func show(_ report: MigrationReport, isDryRun: Bool) throws {
         if asJSON {
@@ -56,7 +54,9 @@ struct MigrationPage {
                     ("outage_ms", report.outage.map { .integer(Int64($0 / .milliseconds(1))) } ?? .null),
                     ("fenced_user", report.fencedUser.map { .string($0) } ?? .null),
                     ("fenced_servers", .array(report.fencedServers.map { .string($0) })),
+                    ("fence_kept", .array(report.keptServers.map { .string($0) })),
                     ("undo", .array(report.undo.map { .string($0) })),
+                    ("unmark", .array(report.unmark.map { .string($0) })),
                     ("daemons", .array(report.daemons.map { .string($0) })),
                 ]).text)
         }
@@ -91,14 +91,19 @@ struct MigrationPage {
             "  2. systemctl restart tokencached.service (a reload does not change redis.url)",
             "  3. tokencachectl doctor",
         ]
-        if let user = report.fencedUser {
-            lines.append(
-                "The source keeps its data, and \(Layout.printable(user)) has no rights there until that Redis starts anew. To go "
-                    + "back, before anybody has written at the target\(Layout.printable(report.everywhere)):")
-            let commands = undo(report).map { "  \(Layout.printable($0))" }
-            lines +=
-                commands.isEmpty ? ["  its rights were taken before, and what they were is not known here"] : commands
+        let marked = report.unmark.isEmpty ? "" : "; its mark says where the data went, and no daemon serves from it"
+        let rights = report.fencedUser.map { ", and \($0) has no rights there" } ?? ""
+        lines.append("The source keeps its data\(Layout.printable(rights))\(marked).")
+        guard report.fencedUser != nil || !report.unmark.isEmpty else { return lines }
+        lines.append("To go back, before anybody has written at the target\(Layout.printable(report.everywhere)):")
+        if report.fencedUser != nil, report.undo.isEmpty {
+            lines.append("  its rights were taken before, and what they were is not known here")
         }
+        lines += report.undo.map { "  \(Layout.printable("redis-cli \($0)"))" }
+        if report.fencedUser != nil, !report.unmark.isEmpty {
+            lines.append(report.everywhere.isEmpty ? "and then:" : "and then, at a master:")
+        }
+        lines += report.unmark.map { "  \(Layout.printable("redis-cli -c \($0)"))" }
         return lines
     }
 }

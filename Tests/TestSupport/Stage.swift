@@ -42,7 +42,10 @@ public final class Stage: Sendable {
         let rights =
             isRestricted
             ? ["--aclfile", try RedisRights.write(into: folder, prefix: prefix, file: topology.rights)] : []
-        let authority = speaksTLS ?? Self.speaksTLS ? try CertificateAuthority(in: certificates()) : nil
+        // One for each: the certificate of one says nothing of another.
+        let authority =
+            speaksTLS ?? Self.speaksTLS
+            ? try CertificateAuthority(in: certificates(), name: "authority\(number)") : nil
         let server = try RedisServer(
             folder: folder, program: program, options: rights + options, isRestricted: isRestricted,
             topology: topology, authority: authority, book: book)

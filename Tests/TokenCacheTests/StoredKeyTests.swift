@@ -28,7 +28,8 @@ struct StoredKeyTests {
     @Test(
         "what passes, and what is somebody else's, is none",
         arguments: [
-            "", "s:", "s:~123", "s:~{a}123", "w:1", "d:marks", "d:fence", "u:{}", "u:0a", "n:", "shop:s:", "none",
+            "", "s:", "s:~123", "s:~{a}123", "w:1", "d:marks", "d:fence", "d:moved", "d:moved{a}", "u:{}", "u:0a", "n:",
+            "shop:s:", "none",
             "s:~epochs", "s:~epoch{", "s:~epoch{a}1",
         ])
     func others(_ rest: String) {

@@ -1,7 +1,7 @@
 /// Why nobody knows the answer: becomes `UNAVAILABLE <description>` for the client.
 ///
-/// The description is made of fixed words and, at most, Redis's error code. It never holds a key, an argument, a
-/// token or a password: Redis's own texts quote arguments and are not passed on.
+/// The description is made of fixed words and, at most, Redis's error code or an address. It never holds a key, an
+/// argument, a token or a password: Redis's own texts quote arguments and are not passed on.
 public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Kind: String, Sendable, CaseIterable {
         /// No connection can be made.
@@ -35,6 +35,8 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case tls
         /// A server, or a version of one, that lacks what the daemon needs.
         case unfit
+        /// A mark at the server says that its data was carried to another: what it still has is no truth any more.
+        case moved
         /// Bytes that are no reply, or a reply past a limit.
         case protocolError
         /// A script failed or cannot be loaded.
@@ -98,7 +100,12 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
 
     /// Trying again soon is of no use: first the operator has to change credentials, certificates or the
     /// server.
-    var needsOperator: Bool { kind == .credentials || kind == .tls || kind == .unfit }
+    public var needsOperator: Bool {
+        switch kind {
+        case .credentials, .tls, .unfit, .moved: true
+        default: false
+        }
+    }
 
     /// User or password was not taken: another password may be.
     var isRefusedLogin: Bool {

@@ -10,6 +10,8 @@ struct Handshake {
         /// RESP3, authenticated in the same command.
         case hello
         case select
+        /// Whether the server's data was carried to another.
+        case moved
         case ping
         case name
         case server
@@ -23,7 +25,7 @@ struct Handshake {
         /// What Redis may refuse without the connection being the worse for it.
         var isOptional: Bool {
             switch self {
-            case .name, .server, .replication, .evictionPolicy: true
+            case .moved, .name, .server, .replication, .evictionPolicy: true
             case .authenticate, .hello, .select, .ping, .time, .script, .track, .subscribe: false
             }
         }
@@ -41,6 +43,8 @@ struct Handshake {
     }
 
     private(set) var server = RedisServerInfo()
+    /// Whether a mark of a move stands there could not be said: the cluster is down.
+    private(set) var isMoveOpen = false
     private var awaited: Deque<Step>
     private let scripts: [RedisScript]
 
@@ -54,10 +58,15 @@ struct Handshake {
     }
 
     /// For commands.
+    /// - Parameter moveMarks: the keys that tell of a move; they come first, as a user whose rights a move took has the
+    ///   right to read these.
     /// - Returns: the handshake, and what is sent: one command a step.
-    static func forCommands(_ login: RedisLogin, scripts: [RedisScript]) -> (Handshake, [[UInt8]]) {
+    static func forCommands(
+        _ login: RedisLogin, scripts: [RedisScript], moveMarks: [[UInt8]] = []
+    ) -> (Handshake, [[UInt8]]) {
         var steps = authentication(login)
         if login.database != 0 { steps.append((.select, RedisCommand("SELECT", login.database))) }
+        steps += moveMarks.map { (.moved, MoveMark.question($0)) }
         steps += [
             (.ping, RedisCommand("PING")),
             (.name, RedisCommand("CLIENT", "SETNAME", "tokencached")),
@@ -110,10 +119,12 @@ struct Handshake {
     mutating func received(_ reply: RedisReply) -> Outcome {
         guard let step = awaited.popFirst() else { return .failed(Self.unexpected) }
         if case .error(let text) = reply {
+            if step == .moved, MoveMark.isOpen(text) { isMoveOpen = true }
             return failure(of: step, text: text).map(Outcome.failed) ?? .nothing
         }
         switch step {
         case .authenticate, .hello, .select, .ping, .name, .track, .subscribe: break
+        case .moved: return MoveMark.fault(reply).map(Outcome.failed) ?? .nothing
         case .server:
             server.runID = InformationText.field("run_id", in: reply)
             // Valkey 8 has renamed the field.

@@ -129,6 +129,12 @@ extension LinkMachine {
     private static var asking: [UInt8] { Array("*1\r\n$6\r\nASKING\r\n".utf8) }
 
     private mutating func transmit(_ reference: SlotReference, _ body: RequestBody, now: MonotonicInstant) {
+        if move.isOpen {
+            for question in move.questions() {
+                expect(.moved, byteCount: question.count, now: now)
+                output += question
+            }
+        }
         if body.isAsking {
             expect(.asking, byteCount: Self.asking.count, now: now)
             output += Self.asking

@@ -54,6 +54,8 @@ struct LinkMachine<Waiter> {
         /// An `ASKING`: whether it was taken shows in the reply to the command behind it.
         case asking
         case authentication
+        /// Whether the server has the mark of a move.
+        case moved
     }
 
     struct Expected {
@@ -92,6 +94,9 @@ struct LinkMachine<Waiter> {
     var digests: [[UInt8]?]
     /// SCRIPT LOADs in flight by script, so that many refused calls cause one load.
     var loadsInFlight: [Int]
+
+    /// The keys that tell of a move, and whether they still have to.
+    var move = OpenMove()
 
     private var isHeartbeatInFlight = false
     /// Whether a loss has already been answered by an attempt without a wait, since then.
@@ -176,7 +181,9 @@ struct LinkMachine<Waiter> {
         phase = .preparing(since: since)
         serverInfo = RedisServerInfo()
         let (handshake, commands) =
-            settings.isSentinel ? Handshake.forSentinel(login) : Handshake.forCommands(login, scripts: scripts)
+            settings.isSentinel
+            ? Handshake.forSentinel(login)
+            : Handshake.forCommands(login, scripts: scripts, moveMarks: move.keys)
         self.handshake = handshake
         for command in commands {
             expect(.handshake, byteCount: command.count, now: now)
@@ -244,6 +251,7 @@ struct LinkMachine<Waiter> {
             if case .error(let text) = reply { return consider(RedisFault.classify(error: text), now: now) }
             takeTime(reply, sentAt: expected.sentAt, now: now)
         case .asking: break
+        case .moved: if let fault = move.answered(reply) { lose(fault, now: now) }
         case .authentication:
             guard case .error(let text) = reply else { break }
             let verdict = RedisFault.classify(error: text)
@@ -266,6 +274,7 @@ struct LinkMachine<Waiter> {
         }
         if let handshake, handshake.isComplete {
             serverInfo = handshake.server
+            move.connected(isOpen: handshake.isMoveOpen)
             self.handshake = nil
             becomeReady(now: now)
         }

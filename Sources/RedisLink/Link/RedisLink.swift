@@ -26,6 +26,11 @@ public final class RedisLink {
     /// Why answers to reads are not believed now; nil: they are. The node says it, as it knows whether the server is still
     /// the one to ask.
     var faultOfReads: () -> RedisFault? = { nil }
+    /// Keys that tell, on each new connection, that the server's data has moved: it is of no use then.
+    var moveMarks: [[UInt8]] {
+        get { machine.move.keys }
+        set { machine.move.keys = newValue }
+    }
     private let scheduler: any Scheduler
     private let logger: Logger
     private let transport: LinkTransport

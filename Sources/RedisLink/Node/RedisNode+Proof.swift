@@ -123,6 +123,7 @@ extension RedisNode {
     }
 
     func linkChanged(_ state: LinkState) {
+        noteMove(state)
         arm()
         if state == .ready {
             // The server may have been demoted, or be another one, behind a feed that looks alive.

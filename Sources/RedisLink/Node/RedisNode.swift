@@ -35,6 +35,8 @@ public final class RedisNode {
         /// Whether changes are to be told at all.
         public var hasFeed = true
         public var proof = Proof.beat
+        /// A server that has the mark of a move is of no use. Off for whoever moves.
+        public var heedsMoves = false
         /// How many replicas must have a change before it is acknowledged; 0: none is asked.
         public var waitReplicas = 0
 
@@ -97,6 +99,10 @@ public final class RedisNode {
     var onTagMoved: (() -> Void)?
     /// Called when a connection has ended because the server owed an answer for too long; nil where there is no cluster.
     var onSilence: (() -> Void)?
+    /// Why nothing is asked here although this server says nothing of it: another one has the mark of a move.
+    var barrier: RedisFault? { didSet { if barrier != oldValue { update() } } }
+    /// What its mark said; nil where it has none, as far as is known.
+    private(set) var moveFault: RedisFault?
     /// Makes a key one of this node's, in a cluster; empty elsewhere. It changes as slots come and go.
     public private(set) var tag: [UInt8] = []
     /// How often it became armed: what was read before the last time may have changed untold.
@@ -135,6 +141,7 @@ public final class RedisNode {
                 count: settings.waitReplicas, beside: link, on: host, settings: settings.link, prefix: settings.prefix,
                 logger: logger)
         }
+        nameMoveMarks()
         // Requests under way may outlive the node, of a server that has left its cluster.
         link.onStateChange = { [weak self] in self?.linkChanged($0) }
         link.faultOfReads = { [weak self] in
@@ -197,6 +204,7 @@ public final class RedisNode {
         let proved = endpoint == self.endpoint ? provedUntil : nil
         forgetServer()
         provedUntil = proved
+        if endpoint != self.endpoint { moveFault = nil }
         link.lead(to: endpoint, leaving: fault)
         feed?.lead(to: endpoint, leaving: fault)
         replicas?.link.lead(to: endpoint, leaving: fault)
@@ -241,6 +249,7 @@ public final class RedisNode {
 
     /// Why a request that comes now is not sent; nil: it is.
     var confirmationFault: RedisFault? {
+        if let barrier { return barrier }
         guard let confirmation else { return nil }
         guard let askedAt = confirmation.askedAt, askedAt.duration(to: scheduler.now) <= confirmation.lifetime else {
             return confirmation.fault
@@ -257,6 +266,22 @@ public final class RedisNode {
         guard tag != self.tag else { return }
         self.tag = tag
         beat.keyChanged()
+        nameMoveMarks()
+    }
+
+    private func nameMoveMarks() {
+        guard settings.heedsMoves else { return }
+        let key = MoveMark.key(prefix: settings.prefix)
+        link.moveMarks = tag.isEmpty ? [key] : [key, ownKey(key)]
+    }
+
+    /// A mark counts until its server is good again.
+    func noteMove(_ state: LinkState) {
+        switch state {
+        case .down(let fault) where fault.kind == .moved: moveFault = fault
+        case .ready: moveFault = nil
+        case .down, .connecting, .closed: break
+        }
     }
 
     // MARK: Requests
@@ -309,9 +334,9 @@ public final class RedisNode {
     }
 
     /// What a script has done counts only where the server is still the one when it answers: the word may have gone while
-    /// the request waited for its connection or for its answer.
+    /// the request waited for its connection or for its answer; in a cluster another server may have told of a move.
     private func confirmed(_ completion: @escaping RedisLink.Completion) -> RedisLink.Completion {
-        guard confirmation != nil else { return completion }
+        guard confirmation != nil || onTagMoved != nil else { return completion }
         return { [weak self] result in
             if case .success = result, let confirmationFault = self?.confirmationFault {
                 return completion(.failure(confirmationFault))

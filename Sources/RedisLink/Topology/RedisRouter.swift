@@ -131,6 +131,7 @@ public final class RedisRouter {
     func adopt(_ node: RedisNode) {
         nodes.append(node)
         listen(to: node)
+        heedMoves()
     }
 
     /// It has nothing to say any more.
@@ -141,6 +142,7 @@ public final class RedisRouter {
         (node.onStateChange, node.onArmed, node.onInvalidation) = (nil, nil, nil)
         (node.onFreshness, node.onLedElsewhere, node.onLoginRefused) = (nil, nil, nil)
         (node.onTagMoved, node.onSilence) = (nil, nil)
+        heedMoves()
         judgeFreshness()
     }
 
@@ -171,7 +173,17 @@ public final class RedisRouter {
 
     private func isSuspect(_ key: [UInt8]) -> Bool { hasSuspects && suspects.contains(slot(of: key)) }
 
+    /// Where one server of a cluster has the mark of a move, the others' data has moved, too.
+    private func heedMoves() {
+        guard isCluster else { return }
+        let fault = moveFault
+        for node in nodes { node.barrier = fault }
+    }
+
+    private var moveFault: RedisFault? { nodes.lazy.compactMap(\.moveFault).first }
+
     private func changed(_ node: RedisNode, _ state: LinkState) {
+        heedMoves()
         chooseFirst()
         onStateChange?(self.state)
     }
@@ -245,8 +257,11 @@ public final class RedisRouter {
 
     // MARK: State
 
-    /// Of the servers together: ready where one is.
-    public var state: LinkState { nodes.contains { $0.state == .ready } ? .ready : first.state }
+    /// Of the servers together: ready where one is, and none says that the data has moved.
+    public var state: LinkState {
+        if isCluster, let moveFault { return .down(moveFault) }
+        return nodes.contains { $0.state == .ready } ? .ready : first.state
+    }
 
     /// Changes with every start of any server; nil before one was reached.
     public var serverRun: String? {

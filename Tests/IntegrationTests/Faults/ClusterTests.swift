@@ -324,9 +324,7 @@ struct ClusterFailoverTests {
             }
             let passed = ContinuousClock.now - whole
             print("whole \(passed) after the cluster was")
-            #expect(
-                passed < .milliseconds(1_500),
-                "\(passed); a second, and half for the programs that looked; \(daemons[0].log)")
+            #expect(passed < .seconds(1), "\(passed); \(daemons[0].log)")
             for session in all {
                 for client in clients { #expect(try client.answered("TOKEN.VALIDATE", session.token).isAccepted) }
             }

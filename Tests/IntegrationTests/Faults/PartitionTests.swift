@@ -18,6 +18,8 @@ struct PartitionTests {
     private struct Site {
         let network: HostNetwork
         let url: String
+        /// What daemons are told besides.
+        var settings: [String: String] = [:]
         let servers: [ChildProcess]
         /// Makes a session whose master is on host 0.
         let session: (RESPClient, Stage) throws -> String
@@ -50,12 +52,26 @@ struct PartitionTests {
 
     private static let common = ["--protected-mode", "no", "--save", "", "--repl-diskless-sync-delay", "0"]
 
-    private static func sentinels(_ folder: String) throws -> Site {
+    /// Seconds that a replica may be behind where the Sentinels' word is not needed.
+    private static let maxLag = 2
+
+    private static func sentinels(_ folder: String) throws -> Site { try sentinels(folder, [], [:]) }
+
+    /// A master without a replica refuses writes by itself.
+    private static func ignoredSentinels(_ folder: String) throws -> Site {
+        try sentinels(
+            folder, ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "\(maxLag)"],
+            ["redis.sentinel-quorum": "ignore"])
+    }
+
+    private static func sentinels(
+        _ folder: String, _ options: [String], _ settings: [String: String]
+    ) throws -> Site {
         let network = try HostNetwork(5, in: folder)
         var servers = try (0..<3).map { host in
             try server(
                 network, host, folder, "r\(host)",
-                common + ["--port", "6379", "--repl-ping-replica-period", "1"]
+                common + options + ["--port", "6379", "--repl-ping-replica-period", "1"]
                     + (host > 0 ? ["--replicaof", network.address(0), "6379"] : []))
         }
         _ = try eventually("replicas") {
@@ -85,7 +101,12 @@ struct PartitionTests {
             }
         }
         let url = "sentinel://" + (0..<3).map { "\(network.address($0)):26379" }.joined(separator: ",") + "/main"
-        return Site(network: network, url: url, servers: servers) { client, _ in try client.issue() }
+        return Site(network: network, url: url, settings: settings, servers: servers) { client, _ in
+            try eventually("a session") {
+                let answer = try client.call("TOKEN.ISSUE")
+                return answer.errorText == nil ? try Fields(answer).newToken() : nil
+            }
+        }
     }
 
     private static func cluster(_ folder: String) throws -> Site {
@@ -135,13 +156,15 @@ struct PartitionTests {
     /// - Returns: for how long after the acknowledgement requests were sent that were accepted, milliseconds; and how long
     ///   after the cut the session could be ended.
     private func stale(
-        _ make: (String) throws -> Site, cutting hosts: [Int], killing: Bool = false
+        _ make: (String) throws -> Site, cutting hosts: [Int], killing: Bool, watching span: Duration
     ) throws -> (stale: Double, ended: Double) {
         let stage = try Stage(isRestricted: false)
         let site = try make(stage.folder.folder("site"))
         defer { site.stop() }
         let daemons = try [3, 4].map { host in
-            try stage.addDaemon(.url(site.url), settings: Self.settings, launcher: site.network.launcher(host))
+            try stage.addDaemon(
+                .url(site.url), settings: Self.settings.merging(site.settings) { $1 },
+                launcher: site.network.launcher(host))
         }
         defer { for daemon in daemons { daemon.kill9() } }
         let clients = try daemons.map { try $0.client() }
@@ -170,8 +193,7 @@ struct PartitionTests {
             let answer = try clients[0].call("TOKEN.REVOKE", token)
             return answer.errorText == nil ? ContinuousClock.now : nil
         }
-        // Longer than any bound.
-        letPass(.seconds(4))
+        letPass(span)
         try poll.stop()
         let late = (latest.withLock { $0 } - acknowledged) / .milliseconds(1)
         return (max(0, late), (acknowledged - cut) / .milliseconds(1))
@@ -182,7 +204,8 @@ struct PartitionTests {
     ) throws {
         var (stale, ended): ([Double], [Double]) = ([], [])
         for _ in 0..<Self.runs {
-            let run = try self.stale(make, cutting: hosts, killing: killing)
+            let span = Duration.milliseconds(max(4_000, Int(bound) + 1_000))
+            let run = try self.stale(make, cutting: hosts, killing: killing, watching: span)
             stale.append(run.stale)
             ended.append(run.ended)
         }
@@ -206,6 +229,12 @@ struct PartitionTests {
     @Test("Sentinels: a daemon that is cut off from all")
     func sentinelsCutOff() throws {
         try measure("Sentinels, cut off", bound: 3_000, Self.sentinels, cutting: [4])
+    }
+
+    @Test("Sentinels that are not asked for a word: a daemon on the minority's side, whose master misses its replicas")
+    func ignoredMinority() throws {
+        let bound = Double(Self.maxLag * 1_000 + 2_000)
+        try measure("Sentinels, ignore, minority", bound: bound, Self.ignoredSentinels, cutting: [0, 4])
     }
 
     @Test("a cluster: a master is killed, both daemons see the failover")

@@ -28,6 +28,13 @@ struct Move {
             let reply = try source.call(command.split(separator: " ").map(String.init))
             guard reply == .simple("OK") else { throw HarnessFailure("\(command): \(reply)") }
         }
+        for command in report["unmark"] as? [String] ?? [] {
+            let reply = try source.call(command.split(separator: " ").map(String.init))
+            // A replica is told by its master.
+            guard reply.integer != nil || reply.errorCode == "READONLY" else {
+                throw HarnessFailure("\(command): \(reply)")
+            }
+        }
     }
 
     /// Begins it, and says when it has ended.
@@ -46,6 +53,9 @@ extension Tool {
         }
         return object
     }
+
+    /// Where all went, as the report has it: without a password.
+    func destination() throws -> String { try report()["target"] as? String ?? "" }
 }
 
 extension RedisServer {

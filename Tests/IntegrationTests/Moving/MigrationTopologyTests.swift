@@ -64,6 +64,95 @@ struct MigrationTopologyTests {
         try finish(stage, site)
     }
 
+    @Test("from one cluster to another, while sessions end")
+    func betweenClusters() throws {
+        let stage = try Stage(isRestricted: false)
+        let source = try ClusterSite(in: stage.folder.folder("source"))
+        defer { source.stop() }
+        let target = try ClusterSite(in: stage.folder.folder("target"))
+        defer { target.stop() }
+        for member in source.members {
+            try source.ask(member, ["ACL", "SETUSER", "tokencached", "on", ">word", "~*", "&*", "+@all"])
+        }
+        let daemon = try stage.addDaemon(
+            .url(source.url.replacingOccurrences(of: "//", with: "//tokencached:word@")))
+        let client = try daemon.client()
+        let past = try client.issue()
+        #expect(try client.fields("TOKEN.REVOKEEVERYONE").integer("count") == 1)
+        letPass(.milliseconds(1_100))
+        let residents = try Residents(client, count: 40)
+        let ended = try (0..<400).map { _ in try client.issue() }
+        let moving = try Move(stage, from: source.url, to: target.url, ["--fence-user", "tokencached"]).begin()
+        var open = ended[...]
+        while moving.ended == nil, let token = open.first {
+            if try client.call("TOKEN.REVOKE", token).errorText == nil { open.removeFirst() } else { break }
+        }
+        #expect(try moving.wait(.seconds(60)) == .exited(0), "\(moving.errors)")
+        for master in try target.masters() {
+            #expect(try target.ask(master, ["KEYS", "\(stage.prefix)s:~epoch{*"]).count == 1)
+            #expect(try target.ask(master, ["KEYS", "\(stage.prefix)d:moved*"]).isEmpty)
+        }
+        let there = try stage.addDaemon(.url(target.url))
+        #expect(try there.client().validate(past).status == "revoked")
+        try check(residents, there)
+        for token in ended[..<open.startIndex] {
+            #expect(try there.client().validate(token).status == "revoked")
+        }
+        let answer = try client.call("TOKEN.VALIDATE", residents.living[0])
+        #expect(answer.errorText?.contains("has moved to cluster://") == true, "\(answer)")
+        try finish(stage) {
+            source.stop()
+            target.stop()
+        }
+    }
+
+    @Test("over TLS, with the certificates of daemons' configurations: from one Redis to another, and on to a cluster")
+    func overTLS() throws {
+        let stage = try Stage(isRestricted: false)
+        let authority = try CertificateAuthority(in: stage.certificates())
+        let cluster = try ClusterSite(in: stage.folder.folder("cluster"), authority: authority)
+        defer { cluster.stop() }
+        let source = try stage.addRedis(speaksTLS: true)
+        let target = try stage.addRedis(speaksTLS: true)
+        let user = ["ACL", "SETUSER", "tokencached", "on", ">word", "~*", "&*", "+@all"]
+        for server in [source, target] { #expect(try server.client().call(user) == .simple("OK")) }
+        func file(_ name: String, _ url: String, _ settings: [String: String]) throws -> String {
+            let path = "\(try stage.clientFolder())/\(name).yaml"
+            let rows = settings.sorted { $0.key < $1.key }.map {
+                "  \($0.key.dropFirst("redis.".count)): \($0.value)\n"
+            }
+            try "redis:\n  url: \(url)\n  prefix: \"\(stage.prefix)\"\n\(rows.joined())".write(
+                toFile: path, atomically: true, encoding: .utf8)
+            return path
+        }
+        let files = try [
+            file("source", source.url, source.settings), file("target", target.url, target.settings),
+            file("cluster", cluster.url, cluster.settings),
+        ]
+        func daemon(_ server: RedisServer) throws -> Daemon {
+            let url = server.url.replacingOccurrences(of: "//", with: "//tokencached:word@")
+            return try stage.addDaemon(.url(url), settings: server.settings)
+        }
+        let client = try daemon(source).client()
+        let residents = try Residents(client, count: 40)
+        // Without its authority nothing is believed.
+        let refused = try Move(stage, from: source.url, to: target.url, ["--fence-user", "tokencached"]).run()
+        #expect(refused.status != 0 && refused.errors.contains("certificate"), "\(refused)")
+
+        let move = ["--fence-user", "tokencached"]
+        let done = try Move(stage, ["--from-config", files[0], "--to-config", files[1]] + move).run()
+        #expect(done.status == 0, "\(done)")
+        let answer = try client.call("TOKEN.VALIDATE", residents.living[0])
+        #expect(answer.errorText?.contains("has moved to rediss://127.0.0.1") == true, "\(answer)")
+        let there = try daemon(target)
+        #expect(try residents.complaints(there.client()).isEmpty)
+
+        let onward = try Move(stage, ["--from-config", files[1], "--to-config", files[2]] + move).run()
+        #expect(onward.status == 0, "\(onward)")
+        try check(residents, stage.addDaemon(.url(cluster.url), settings: cluster.settings))
+        try finish(stage, cluster.stop)
+    }
+
     @Test("from a cluster whose slots move meanwhile: nothing is left behind")
     func outOfMovingCluster() throws {
         let stage = try Stage(isRestricted: false)
