@@ -66,6 +66,7 @@ public struct RecordField: Equatable, Sendable {
 public enum RecordCodec {
     public static let version: Int64 = 2
     public static let dataMark = UInt8(ascii: ".")
+    public static let loginNumberField = [UInt8(ascii: "N")]
     static let subjectPiece = 64
 
     // MARK: Encoding

@@ -121,6 +121,7 @@ final class ModelBench {
 
 extension RESPValue {
     fileprivate var isArray: Bool { if case .array = self { true } else { false } }
+    fileprivate var isInteger: Bool { if case .integer = self { true } else { false } }
 }
 
 /// Replies in one form that can be compared.
@@ -146,7 +147,9 @@ enum Canonical {
         // Which others of an index are told of is left to chance.
         case .array(let values) where values.count == 3 && values[0].text == "done" && values[2].isArray:
             return "[\(all(Array(values.prefix(2)))) others]"
-        case .array(let values) where values.count == 4: return "[\(all(Array(values.prefix(3)))) others]"
+        case .array(let values) where values.count == 4 && values[3].isArray && values[1].isInteger:
+            guard case .array(let place) = values[3] else { return "?" }
+            return "[\(all(Array(values.prefix(3)))) [\(all(Array(place.prefix(1)))) others]]"
         case .array(let values): return "[\(all(values))]"
         case .set(let values): return "~[\(all(values))]"
         case .push(let values): return ">[\(all(values))]"

@@ -89,6 +89,17 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// It was refused before anything of it was carried out: Redis looks at these before it runs a script.
+    public var isRefusal: Bool {
+        switch kind {
+        case .loading, .busy, .outOfMemory, .readOnly, .masterDown, .noReplicas, .misconfigured, .credentials,
+            .clusterDown,
+            .overloaded, .moved:
+            true
+        default: false
+        }
+    }
+
     /// The server must not be written to, so it is not read from either: it is no master any more, or is cut off from
     /// its replicas or its cluster.
     public var isLossOfRole: Bool {

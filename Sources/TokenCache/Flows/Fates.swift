@@ -15,11 +15,20 @@ extension TokenService {
     }
 
     /// Takes in the fate of an own write, before its request is answered.
-    /// - Parameter isGivenUp: nobody waits for it any more, so nobody tries again.
+    /// - Parameters:
+    ///   - isGivenUp: nobody waits for it any more, so nobody tries again.
+    ///   - wasSent: false where it was certain that it would not be.
     func settleWrite(
-        _ kind: SessionWrite.Kind, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>, isGivenUp: Bool
+        _ kind: SessionWrite.Kind, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>, isGivenUp: Bool,
+        wasSent: Bool
     ) {
-        guard case .success(let outcome) = result else { return loseSight(of: kind, sid) }
+        let outcome: ChangeOutcome
+        switch result {
+        case .success(let known): outcome = known
+        // A login that was not carried out, as on a full Redis, has ended nothing.
+        case .failure(let fault) where kind.isLogin && (fault.isRefusal || !wasSent): return forget(sid)
+        case .failure: return loseSight(of: kind, sid)
+        }
         // Nothing was changed, and it says nothing of what came before. A request that still waits decides anew.
         if case .late = outcome { return forget(sid) }
         // The client was answered that the logout failed, and another change came before it: the session lives.

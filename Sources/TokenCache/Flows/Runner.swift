@@ -385,10 +385,10 @@ extension TokenService {
         beginWrite(write.kind, of: sid)
         run.writing = (write, sid)
         run.replicaMark = store.replicaMark(of: sid)
-        let (limit, arrival) = (policy.maxData, run.arrival)
+        let (limit, arrival, wasSent) = (policy.maxData, run.arrival, !store.isOut)
         guard let entry else {
             return store.commit(change, of: sid, maxData: limit, arrival: arrival) { [self] result in
-                settle(write, of: sid, result, limit: limit, arrival: arrival, run)
+                settle(write, of: sid, result, limit: limit, arrival: arrival, wasSent: wasSent, run)
             }
         }
         store.admit(change, entry, maxData: limit, arrival: arrival) { [self] result in
@@ -396,18 +396,19 @@ extension TokenService {
             var write = write
             write.take(number: place?.number)
             // Nobody waits for the session of a request that was given up.
-            if let place, !run.isOver { lookAfter(place.others, of: entry) }
-            settle(write, of: sid, result.map(\.outcome), limit: limit, arrival: arrival, run)
+            let isGivenUp = run.isOver
+            settle(write, of: sid, result.map(\.outcome), limit: limit, arrival: arrival, wasSent: wasSent, run)
+            if let place, !isGivenUp { lookAfter(place.others, of: entry) }
         }
     }
 
     /// Takes in what became of a write, and goes on.
     private func settle<F>(
         _ write: SessionWrite, of sid: SessionID, _ result: Result<ChangeOutcome, Unavailable>, limit: Int,
-        arrival: MonotonicInstant, _ run: Run<F>
+        arrival: MonotonicInstant, wasSent: Bool, _ run: Run<F>
     ) {
         run.writing = nil
-        settleWrite(write.kind, of: sid, result, isGivenUp: run.isOver)
+        settleWrite(write.kind, of: sid, result, isGivenUp: run.isOver, wasSent: wasSent)
         switch result {
         case .success(.done(let outcome)):
             written(write, of: sid, by: run.peer, arrival: arrival)

@@ -76,7 +76,8 @@ struct SessionWrite {
         case .create, .confirm, .rotate, .renewBindings, .promote, .amend, .setData: false
         }
     }
-    /// Entered into its subject's index, and acknowledged, before it is written: no REVOKEALL can miss it.
+    /// Entered into its subject's index not later than it is written: no REVOKEALL can miss it. In a cluster, and for what is
+    /// no login, that is acknowledged first.
     var entersIndex: SessionRecord? {
         switch (kind, next) {
         case (.create, .live(let record)), (.login, .live(let record)): record.subject.isEmpty ? nil : record
@@ -94,10 +95,8 @@ struct SessionWrite {
 
     /// Whether it counts among its subject's latest logins from now on.
     var login: IndexEntry.Login {
-        switch kind {
-        case .create, .login: isNumbered ? .numbered : .numberedWithOthers
-        default: .none
-        }
+        guard kind.isLogin else { return .none }
+        return isNumbered ? .numbered : .numberedWithOthers
     }
 
     /// Takes the number that its login was given with its place in the index. It is written with the session: of logins
@@ -197,6 +196,14 @@ extension SessionWrite.Kind {
         case .create, .promote, .login, .rotate, .rotateByForce, .amend, .end: true
         // Losing it costs nobody a token, and lets nobody in.
         case .confirm, .renewBindings, .setData: false
+        }
+    }
+
+    /// Of a session that is new, or under a new token that its subject asked for.
+    var isLogin: Bool {
+        switch self {
+        case .create, .login: true
+        case .confirm, .rotate, .renewBindings, .promote, .rotateByForce, .amend, .setData, .end: false
         }
     }
 

@@ -7,8 +7,10 @@
 -- ARGV      those of `commit`, and behind them sid, absolute end and login as `enter` takes them. The login's number is one
 --           more field to set
 --
+-- A login that is sent twice, as its answer was lost, has a new number the second time; that of the session stays.
+--
 -- Reply     that of `commit`, and behind its detail that of `enter`: {number, sid, score, ...}
---           {"late", now ms}
+--           {"late", now ms}              nothing was changed; but the place stands where the time ran out in between
 local last = #ARGV
 local entered = enter({KEYS[2], KEYS[3]}, {ARGV[1], ARGV[last - 2], ARGV[last - 1], ARGV[last], ''})
 if entered[1] ~= 'done' then return entered end

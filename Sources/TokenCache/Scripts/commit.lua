@@ -1,7 +1,8 @@
 -- Writes one change of a session, if the session is still as it was when the change was decided.
 --
 -- Loaded twice: as `commit` (flagged allow-oom: rotation, confirmation, new limits, data that is taken, the end of a
--- session must work on a full Redis, too) and as `store` (not flagged: new sessions, logins and data need memory).
+-- session must work on a full Redis, too) and as `store` (not flagged: new sessions, logins and data need memory). It is a
+-- part of `admit.lua`, too, as a function of KEYS and ARGV: it sets no globals.
 --
 -- KEYS[1]   the session
 -- ARGV[1]   not-after, Unix ms by Redis's clock: past it nothing is changed

@@ -1,4 +1,5 @@
--- Enters a session into the index of its subject, before the session itself is written: whatever a later REVOKEALL
+-- Enters a session into the index of its subject, before the session itself is written, if not by the same script
+-- (`admit.lua`, of which this is a part): whatever a later REVOKEALL
 -- must find is there. A member that stands there keeps the later of both ends. Where a limit is kept, logins have numbers:
 -- their order over all daemons. One counts when it was written into the session, and not where another login came first.
 -- Nobody is taken out here: who finds a member of an ended session tells `tidy`.

@@ -80,7 +80,7 @@ extension Unavailable {
             case let fault as RedisFault:
                 Unavailable(
                     reason: fault.description, isSilence: fault.isSilence, isNoSession: fault.kind == .wrongType,
-                    isUnacknowledged: fault.kind == .unacknowledged)
+                    isUnacknowledged: fault.kind == .unacknowledged, isRefusal: fault.isRefusal)
             case let error as RecordError: Unavailable(reason: error.description, isNoSession: error.isDamage)
             default: Unavailable(reason: "an internal fault: \(error)")
             }

@@ -14,14 +14,18 @@ public struct Unavailable: Error, Equatable, Sendable {
     public let isNoSession: Bool
     /// It was written, and too few replicas have it.
     public let isUnacknowledged: Bool
+    /// It was refused before anything of it was carried out.
+    public let isRefusal: Bool
 
     public init(
-        reason: String, isSilence: Bool = false, isNoSession: Bool = false, isUnacknowledged: Bool = false
+        reason: String, isSilence: Bool = false, isNoSession: Bool = false, isUnacknowledged: Bool = false,
+        isRefusal: Bool = false
     ) {
         self.reason = reason
         self.isSilence = isSilence
         self.isNoSession = isNoSession
         self.isUnacknowledged = isUnacknowledged
+        self.isRefusal = isRefusal
     }
 }
 
@@ -49,7 +53,7 @@ enum ChangeOutcome {
     case tooLarge(bytes: Int64)
     /// What was to be added to is no integer of 64 bits, or the sum would be none. Nothing was changed.
     case notAnInteger
-    /// Redis's clock was past the script's time: nothing was changed. The estimate of the clock is right now, and what
+    /// Redis's clock was past the script's time: nothing was changed, but that a session may have its place in the index. The estimate of the clock is right now, and what
     /// was decided by the old one is to be decided anew.
     case late
 }
@@ -103,6 +107,8 @@ final class SessionStore {
 
     /// Whether Redis answers, as far as is known.
     var isReady: Bool { router.state == .ready }
+    /// Whether what is asked now fails at once, and is never sent.
+    var isOut: Bool { if case .down = router.state { true } else { false } }
 
     /// Why Redis was never reached.
     var outage: Unavailable {
@@ -140,6 +146,9 @@ final class SessionStore {
         _ done: @escaping Completion<(outcome: ChangeOutcome, place: IndexPlace?)>
     ) {
         let asked = instant
+        var change = change
+        // The script says what it is.
+        change.delete.removeAll { $0 == RecordCodec.loginNumberField }
         commit(
             change, by: SessionScripts.admit, keys: [keys.session(entry.sid)] + indexKeys(entry.index),
             behind: [entry.sid.hex, decimal(entry.absoluteEnd), entry.login.argument], maxData: maxData,

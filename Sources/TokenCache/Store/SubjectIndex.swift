@@ -75,7 +75,7 @@ enum IndexFinding {
     }
 }
 
-/// A session that is to have a place in its subject's index before it is written.
+/// A session that is to have a place in its subject's index not later than it is written.
 struct IndexEntry {
     let index: SubjectIndex
     let sid: SessionID

@@ -139,6 +139,8 @@ struct RedisFaultTests {
             for command in [["TOKEN.ISSUE"], ["TOKEN.SET", tokens[0], "DATA", "a", "1"]] as [[String]] {
                 expectError("UNAVAILABLE", try client.call(command))
             }
+            expectError("UNAVAILABLE", try client.call("TOKEN.LOGIN", tokens[1], "ann"))
+            #expect(try client.validate(tokens[1]).isAccepted, "what was refused has ended nothing")
             let successor = try client.rotateWhenDue(tokens[0])
             #expect(try client.validate(successor).status == "valid")
             #expect(try client.fields("TOKEN.ROTATE", tokens[1]).status == "rotated")

@@ -37,7 +37,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .majorityLeads, .oneNameEnds, .majorityConfirms, .allReplicasConfirm, .acknowledgedIsRepeated,
             .successionDropsAll, .replicasAreAwaited, .waitComesBehindAWrite:
             .sentinels
-        // On one server nothing comes between the place in the index and the session.
+        // On one server nothing comes between a login's place in the index and its session, but under `refuse`.
         case .silentIsLost, .acknowledgedIsRepeatedInClusters, .newOwnerDropsEntries, .askedIsNotKept, .goneHasItsTime:
             .cluster
         default: .one
@@ -61,7 +61,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .touchLooksAtTheAge: "the touch script looks at the age of the access again"
         case .touchLeavesTheEnd: "a touch never moves the absolute end"
         case .writeLeavesTheEnd: "rotation and SET never move the absolute end"
-        case .indexComesFirst: "the index is acknowledged before the session is written"
+        case .indexComesFirst: "a session that is written has its place in the index"
         case .indexHasAnEnd: "the index has a TTL"
         case .sessionHasAnEnd: "every session has a TTL"
         case .goneHasItsTime: "a member without a session stays in the index for two minutes"
