@@ -89,6 +89,8 @@ def forms_of_one_page(guest):
         answer = guest.ask("POST", path, {**form, "csrf": csrf}, navigate=False)
         # A request that was carried out twice, or for longer than a replaced token is good.
         excused = answer.retried or time.monotonic() - begun > world.overlap_seconds / 2
+        if excused and is_form_again(answer):
+            guest.counts.add("excused", answer)
         rule(excused or not is_form_again(answer), "each form of a page is good with the page's token", answer)
         return answer
 
