@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import RedisLink
 internal import TokenCache
 internal import TokenCacheServer
 
@@ -40,6 +41,9 @@ extension Migration {
                 throw error
             }
             guard try fence.stands() else {
+                // The daemons go on, also those that connect anew.
+                try source.unmark()
+                (stage, report.unmark) = (.copying, [])
                 throw .refused(
                     "\(fence.user) may still write at the source, by a selector or a rule of its own: take its rights "
                         + "yourself, and go on with --resume --fenced. To undo: \(report.undoing)")
@@ -52,14 +56,12 @@ extension Migration {
 
     /// What stands among the data holds where the rights do not: after a restart, at a replica that was away.
     private func leaveMark() throws(MigrationFault) {
-        do throws(MigrationFault) {
-            if try source.movedTo() == report.target {
-                report.unmark = source.unmarking
-            } else {
-                report.unmark = try source.mark(movedTo: report.target)
-            }
-        } catch {
+        do throws(MigrationFault) { report.unmark = try source.mark(movedTo: report.target) } catch {
             guard case .server(let text) = error else { throw error }
+            // A run before this one has left it, and taken the right to write.
+            guard try source.movedTo() != MoveMark.shown(report.target) else {
+                return report.unmark = source.unmarking
+            }
             tell(.done("marked", "NOT: a daemon that is started at the source may serve from it. \(text)"))
         }
     }
@@ -77,13 +79,19 @@ extension Migration {
         tell(.done("kept", parts.filter { !$0.isEmpty }.joined(separator: "; ")))
     }
 
-    /// Nobody is to serve from the source any more, and everybody may from the target.
+    /// Nobody is to serve from the source any more, and everybody may from the target. All is there: what cannot be done at the
+    /// source from now on is told, and undoes nothing.
     func settle() throws(MigrationFault) {
         try target.unmark(targetMarks)
-        // Without a fence of ours it is known only now that nobody writes there.
-        guard let fence else { return try leaveMark() }
-        try fence.close()
-        _ = try fence.keep()
+        stage = .moved
+        do throws(MigrationFault) {
+            // Without a fence of ours it is known only now that nobody writes there.
+            guard let fence else { return try leaveMark() }
+            try fence.close()
+            _ = try fence.keep()
+        } catch {
+            tell(.done("closed", "NOT: a daemon that is left at the source may still read there. \(error.message)"))
+        }
     }
 
     func carryRest(since: (instant: MonotonicInstant, time: Int64)) throws(MigrationFault) {

@@ -107,7 +107,6 @@ public final class Migration {
         let since = try raiseFence()
         try carryRest(since: since)
         try settle()
-        stage = .moved
         report.fenced = since.instant.duration(to: .now())
         tell(.moved(report))
         if options.waits { try awaitDaemons(since: since.instant) }
@@ -139,7 +138,8 @@ public final class Migration {
                 "daemons are before the target already (\(living.map(\.name).joined(separator: ", "))): switched one by one "
                     + "they would end and make sessions that the others do not know. Stop them, and wait three minutes")
         }
-        if let place = try source.movedTo(), place != report.target, !options.resumes, !options.isDryRun {
+        if let place = try source.movedTo(), place != MoveMark.shown(report.target), !options.resumes, !options.isDryRun
+        {
             throw .refused(
                 "the data of the source has moved before, to \(place): what it has is old. Was that move given up? Then "
                     + "--resume, or take its mark away: redis-cli -c \(source.unmarking.joined(separator: "; redis-cli -c "))"

@@ -93,6 +93,25 @@ struct RedisNodeTests {
         #expect((230...260).contains(redis.count("BEAT")), "\(redis.count("BEAT")) beats in a minute")
     }
 
+    @Test("another server has the mark of a move: nothing is asked, and nothing served stale, until it is gone")
+    func movedElsewhere() {
+        becomeFresh()
+        redis.isSilent = true
+        visits(for: .milliseconds(1_100))
+        #expect(node.mayServeStale(at: loop.now, isUnanswered: true))
+        node.barrier = RedisFault(.moved, .moved)
+        #expect(!node.isFresh(at: loop.now))
+        for isUnanswered in [false, true] {
+            #expect(!node.mayServeStale(at: loop.now, isUnanswered: isUnanswered))
+        }
+        redis.isSilent = false
+        visits(for: .seconds(3))
+        #expect(!node.isFresh(at: loop.now))
+        node.barrier = nil
+        visits(for: .seconds(3))
+        #expect(node.isFresh(at: loop.now))
+    }
+
     @Test("without requests it costs nothing after five seconds")
     func idle() {
         becomeFresh()

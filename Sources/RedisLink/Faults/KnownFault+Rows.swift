@@ -146,8 +146,8 @@ extension KnownFault {
         means:
             "`tokencachectl migrate` has carried it there, and has left its mark here: the key `d:moved` under the prefix",
         remedy:
-            "write the new address in `redis.url` and restart; was the move given up? what it said under `To undo`, "
-            + "and last `redis-cli -c DEL` of that key")
+            "when `tokencachectl migrate` says that all is there, write the new address in `redis.url` and restart; was the "
+            + "move given up? what it said under `To undo`, and last `redis-cli -c DEL` of that key")
     static let maxClients = KnownFault(
         "Redis has reached its limit of clients", means: "its `maxclients`",
         remedy: "raise `maxclients` at Redis, or find who keeps so many connections: `CLIENT LIST`")

@@ -19,6 +19,9 @@ public enum MoveMark {
         return String(decoding: place.map { (0x21...0x7e).contains($0) ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
     }
 
+    /// The same of a place that a mark is made of, which may be long.
+    public static func shown(_ place: String) -> String { self.place(in: text(to: place, at: UnixMilliseconds(0))) }
+
     static func question(_ key: [UInt8]) -> RedisCommand { RedisCommand("GET", key, key: key) }
 
     /// Why the server is not asked; nil where it says that there is no mark, or does not let itself be asked.

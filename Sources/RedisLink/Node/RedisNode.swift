@@ -298,7 +298,8 @@ public final class RedisNode {
     /// - Parameter isUnanswered: Redis was asked about it just now, and said nothing: a silence that is younger than a
     ///   proof may be.
     public func mayServeStale(at now: MonotonicInstant, isUnanswered: Bool) -> Bool {
-        guard serveStale > .zero, let provedUntil else { return false }
+        // Where the data has moved, what is remembered of it is old, whatever this server says.
+        guard serveStale > .zero, barrier == nil, let provedUntil else { return false }
         guard isUnanswered || (isSilent && now > freshUntil) else { return false }
         return provedUntil.duration(to: now) <= serveStale
     }
