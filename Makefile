@@ -49,7 +49,7 @@ BROWSER_PACKAGES = redis-server python3 python3-venv nginx openssl chromium chro
 NODE_PACKAGES  = redis-server nodejs node-express node-typescript
 PERL_PACKAGES  = redis-server perl libplack-perl starman libcgi-fast-perl libfcgi-perl nginx
 # memcached is one of the peers of the comparison.
-BENCH_PACKAGES = redis-server memcached
+BENCH_PACKAGES = redis-server memcached python3
 # For systemd-analyze, which looks at the units.
 LINT_PACKAGES  = systemd
 
@@ -95,7 +95,7 @@ help:
 	@echo 'make lint       formatting, warnings as errors, the units'
 	@echo 'make format     bring the sources into their form'
 	@echo 'make docs       the Swift client library for the browser, in $(DOCS)/html'
-	@echo 'make bench      compare a validation with Redis and memcached, in one run: three minutes'
+	@echo 'make bench      compare a validation with Redis and memcached, and what a change takes of Redis, in one run: five minutes'
 	@echo 'make bench-guests guests, forms and captchas beside sessions, and what bots cost Redis: two minutes'
 	@echo 'make bench-scale  memory and growth with a million sessions and 10,000 connections'
 	@echo 'make bench-client  the Swift client library beside bare hiredis: half a minute'
@@ -297,6 +297,7 @@ docs: build-packages
 
 bench: bench-packages build
 	$(RELEASEDIR)/tokencache-load --compare --docs docs/benchmarks
+	Tests/RedisCost/cost.py --programs $(abspath $(RELEASEDIR))
 
 bench-guests: bench-packages build
 	$(RELEASEDIR)/tokencache-load --guests --docs docs/benchmarks
