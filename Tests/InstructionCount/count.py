@@ -8,7 +8,6 @@ With two programs, say of before and after a change, the ratio is printed, too. 
 import argparse
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 
@@ -24,30 +23,20 @@ IN_FLIGHT = 16
 class Counted:
     """One connection to a daemon under callgrind."""
 
-    def __init__(self, stage, programs):
+    def __init__(self, stage):
         self.stage = stage
         self.out = f"{stage.folder}/callgrind.out"
         stage.start_redis()
-        stage.start("daemon", [
-            "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={self.out}", f"{programs}/tokencached",
-            "--socket", stage.socket, "--redis", f"unix://{stage.redis_socket}", "--state-dir", f"{stage.folder}/state",
-            # All takes many times as long.
-            *(word for setting in (f"keyring.file={stage.key_ring()}", "redis.timeout=10s", "rotation.after=400d",
-                                   "session.touch-interval=1d") for word in ("--set", setting)),
-        ], lambda: staging.answers(stage.socket))
+        # All takes many times as long.
+        stage.start_daemon(
+            ["redis.timeout=10s", "rotation.after=400d", "session.touch-interval=1d"],
+            under=("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={self.out}"))
         self.parts = 0
-        self.connection = socket.socket(socket.AF_UNIX)
-        self.connection.connect(stage.socket)
-        self.replies = self.connection.makefile("rb")
+        self.pipeline = staging.Pipeline(stage.socket)
         staging.until(lambda: staging.ask_figures(stage.socket).get("near_cache_armed") == "1", 60, "the near cache is armed")
 
     def ask(self, commands, in_flight=1):
-        replies = []
-        for start in range(0, len(commands), in_flight):
-            batch = commands[start:start + in_flight]
-            self.connection.sendall(b"".join(map(staging.command, batch)))
-            replies += [staging.read_reply(self.replies) for _ in batch]
-        return [dict(zip(reply[::2], reply[1::2])) for reply in replies]
+        return self.pipeline.ask(commands, in_flight)
 
     def control(self, *words):
         subprocess.run(["callgrind_control", *words, str(self.stage.processes["daemon"].pid)], check=True, capture_output=True)
@@ -89,7 +78,7 @@ def main():
     counts = {}
     for programs in options.programs:
         with staging.Stage(programs) as stage:
-            for name, count in cases(Counted(stage, programs)):
+            for name, count in cases(Counted(stage)):
                 counts.setdefault(name, []).append(count)
     for name, found in counts.items():
         ratio = f"   {found[-1] / found[0]:.2f}" if len(found) > 1 else ""

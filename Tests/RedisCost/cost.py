@@ -9,7 +9,6 @@ by turns, and the ratio is the median of rounds.
 """
 import argparse
 import pathlib
-import socket
 import statistics
 import sys
 
@@ -31,18 +30,11 @@ class Daemon:
         stage.start_redis()
         # Nothing else is to write meanwhile.
         stage.start_daemon(["rotation.after=400d", "session.touch-interval=1d"])
-        self.connection = socket.socket(socket.AF_UNIX)
-        self.connection.connect(stage.socket)
-        self.replies = self.connection.makefile("rb")
+        self.pipeline = staging.Pipeline(stage.socket)
 
     def ask(self, commands):
         """Their replies: so many at once that Redis is never idle, and not so many that either side's buffers fill."""
-        replies = []
-        for start in range(0, len(commands), BATCH):
-            batch = commands[start:start + BATCH]
-            self.connection.sendall(b"".join(map(staging.command, batch)))
-            replies += [staging.read_reply(self.replies) for _ in batch]
-        return [dict(zip(reply[::2], reply[1::2])) for reply in replies]
+        return self.pipeline.ask(commands, BATCH)
 
     def issue(self, count):
         return [fields["sessiontoken"] for fields in self.ask([("TOKEN.ISSUE", "SUBJECT", f"s{number}") for number in range(count)])]

@@ -106,15 +106,15 @@ class Stage:
     def socket_of(self, daemon):
         return f"{self.folder}/{daemon}/tokencached.sock"
 
-    def start_daemon(self, settings=(), name="daemon", redis=None):
+    def start_daemon(self, settings=(), name="daemon", redis=None, under=()):
         """The settings are key=value, as the daemon's --set takes them. Two of a name each share the Redis and the keys; `redis` is the
-        address of another one."""
+        address of another one. `under` are the words of a command that runs it."""
         os.makedirs(f"{self.folder}/{name}", exist_ok=True)
         ours = (f"socket.group={self.group()}", f"keyring.file={self.key_ring()}")
         sets = [word for setting in (*ours, *settings) for word in ("--set", setting)]
         socket = self.socket_of(name)
         self.start(name, [
-            f"{self.programs}/tokencached", "--socket", socket, "--redis", redis or f"unix://{self.redis_socket}",
+            *under, f"{self.programs}/tokencached", "--socket", socket, "--redis", redis or f"unix://{self.redis_socket}",
             "--state-dir", f"{self.folder}/state", *sets,
         ], lambda: answers(socket))
 
@@ -291,6 +291,24 @@ def read_reply(stream):
 def ask_fields(path, *words):
     reply = ask(path, *words)
     return dict(zip(reply[::2], reply[1::2]))
+
+
+class Pipeline:
+    """One connection to a daemon, for commands that are answered by fields."""
+
+    def __init__(self, path):
+        self.connection = socket.socket(socket.AF_UNIX)
+        self.connection.connect(path)
+        self.replies = self.connection.makefile("rb")
+
+    def ask(self, commands, in_flight):
+        """The fields of their replies, with at most so many commands under way at once."""
+        replies = []
+        for start in range(0, len(commands), in_flight):
+            batch = commands[start:start + in_flight]
+            self.connection.sendall(b"".join(map(command, batch)))
+            replies += [read_reply(self.replies) for _ in batch]
+        return [dict(zip(reply[::2], reply[1::2])) for reply in replies]
 
 
 def ask_figures(path, *sections):
