@@ -70,7 +70,7 @@ struct DeadlineTests {
         }
         let elapsed = start.duration(to: .now())
         guard case .failure(.unavailable) = revoked else { return #expect(Bool(false), "\(revoked)") }
-        #expect(elapsed >= .milliseconds(900) && elapsed < .milliseconds(1_200), "after \(elapsed)")
+        #expect(elapsed >= .milliseconds(900) && elapsed < .milliseconds(1_450), "after \(elapsed)")
         #expect(wasDenied)
         #expect(pair.eventually { waiter != nil && latecomer != nil })
         guard case .failure(.unavailable)? = waiter else { return #expect(Bool(false), "\(waiter as Any)") }
@@ -85,7 +85,7 @@ struct DeadlineTests {
 
     @Test("a request that was answered in time is answered once, and its time costs nobody")
     func answeredOnce() throws {
-        let pair = try ServicePair(timeout: 200)
+        let pair = try ServicePair(timeout: Self.timeout)
         let token = try pair.issue(SessionRequest(subject: "alice"))
         for _ in 0..<5 {
             #expect(try pair.validate(token).view != nil)
@@ -94,19 +94,20 @@ struct DeadlineTests {
             }
             .get()
             #expect(list.sessions.count == 1)
-            _ = pair.eventually(within: .milliseconds(150)) { false }
+            _ = pair.eventually(within: .milliseconds(300)) { false }
         }
     }
 
     @Test("LIST and REVOKEALL have the time of a request for each batch")
     func timeOfBatches() throws {
-        let pair = try ServicePair(timeout: 600)
+        // Both batches together take longer than one time, each of them a second less: of a busy machine's, too.
+        let pair = try ServicePair(timeout: 3_000)
         for _ in 0..<3 { _ = try pair.issue(SessionRequest(subject: "alice")) }
-        hold(pair, seconds: "0.4")
+        hold(pair, seconds: "2")
         let list: Result<SessionPage, ServiceFault> = pair.wait { done in
             pair.services[0].list(subject: Array("alice".utf8), limit: 9, done)
             // Behind the index, before the sessions.
-            pair.later(.milliseconds(200)) { hold(pair, seconds: "0.4") }
+            pair.later(.milliseconds(1_000)) { hold(pair, seconds: "2") }
         }
         #expect(try list.get().sessions.count == 3)
     }
@@ -147,7 +148,7 @@ struct DeadlineTests {
         let issued: Result<LoginAnswer, ServiceFault> = pair.wait { done in
             pair.services[0].issue(SessionRequest(subject: "ann"), done)
         }
-        #expect(start.duration(to: .now()) < .milliseconds(1_200))
+        #expect(start.duration(to: .now()) < .milliseconds(1_900))
         guard case .failure(.unavailable(let fault)) = issued else { return #expect(Bool(false), "\(issued)") }
         #expect(fault.hasPrefix("Redis "), "\(fault)")
     }
