@@ -127,6 +127,8 @@ struct Arguments: ParsableCommand {
     @Flag(help: "No progress line.")
     var quiet = false
 
+    /// Whether this is a measurement in full, which has the machine before all others.
+    var wantsMachine: Bool { run != .load && !quick }
     var run: Run { compare ? .compare : guests ? .guests : scale ? .scale : .load }
     /// The workloads of a load, in their order.
     var asked: [Workload] { workloads.isEmpty ? [.validate] : workloads }

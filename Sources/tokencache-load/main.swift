@@ -8,6 +8,13 @@ if LaunchArguments.words.first == ServerLaunch.verb {
     exit(ServerLaunch.run(Array(LaunchArguments.words.dropFirst())))
 }
 
-let arguments = Arguments.parseOrExit(LaunchArguments.words)
+var words = LaunchArguments.words
+let isFirstInLine = words.first == FirstInLine.verb
+if isFirstInLine {
+    words.removeFirst()
+    FirstInLine.enter()
+}
+let arguments = Arguments.parseOrExit(words)
+if !isFirstInLine, arguments.wantsMachine, let status = FirstInLine.run(ProgramFile.path, words) { exit(status) }
 Interruption.watch()
 exit(Session(arguments).run())

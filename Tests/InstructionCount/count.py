@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Instructions that the daemon needs for an answer, counted by callgrind: they repeat where times do not.
+"""What an answer costs that repeats where times do not: the daemon's instructions and its allocations, counted by callgrind, and the
+bytes that it sends to Redis and gets from there.
 
     count.py --programs .build/release [--programs other/build]
 
-With two programs, say of before and after a change, the ratio is printed, too. The kernel's part is not counted.
+With two programs, say of before and after a change, the ratio of the instructions is printed, too. The kernel's part is not counted.
 """
 import argparse
 import pathlib
@@ -15,6 +16,8 @@ here = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parents[1] / "examples/testing"))
 import stage as staging  # noqa: E402
 
+# What asks the system's allocator for memory.
+ALLOCATORS = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"}
 # Answers that are counted in each case.
 COUNT = 3000
 IN_FLIGHT = 16
@@ -42,15 +45,39 @@ class Counted:
         subprocess.run(["callgrind_control", *words, str(self.stage.processes["daemon"].pid)], check=True, capture_output=True)
 
     def count(self, commands, status, in_flight=1):
-        """Instructions for each of the commands, which are all answered so."""
+        """Instructions, allocations, and bytes to and from Redis for each of the commands, which are all answered so."""
+        idle = self.bytes_at_redis(self.bytes_at_redis((0, 0)))
         self.control("--zero")
+        before = self.bytes_at_redis((0, 0))
         statuses = {fields["status"] for fields in self.ask(commands, in_flight)}
         if statuses != {status}:
             raise staging.Failed(f"{commands[0][0]} is answered {statuses}")
+        moved = [after - own for after, own in zip(self.bytes_at_redis(before), idle)]
         self.control("--dump")
         self.parts += 1
         text = pathlib.Path(f"{self.out}.{self.parts}").read_text(encoding="utf-8")
-        return int(re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)[1]) / len(commands)
+        instructions = int(re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)[1])
+        return [value / len(commands) for value in (instructions, allocations(text), *moved)]
+
+    def bytes_at_redis(self, before):
+        """Bytes that Redis got and sent since; the question for them is among the next."""
+        figures = staging.ask_figures(self.stage.redis_socket, "stats")
+        return [int(figures[f"total_net_{way}_bytes"]) - past for way, past in zip(("input", "output"), before)]
+
+
+def allocations(profile):
+    """Calls of the allocator in one dump, whose names stand in full where they come first."""
+    names, callee, found = {}, None, 0
+    for line in profile.splitlines():
+        named = re.match(r"c?fn=\((\d+)\)(?: (.*))?", line)
+        if named:
+            if named[2]:
+                names[named[1]] = named[2]
+            if line.startswith("c"):
+                callee = names.get(named[1])
+        elif line.startswith("calls=") and callee in ALLOCATORS:
+            found += int(line[len("calls="):].split()[0])
+    return found
 
 
 def cases(counted):
@@ -80,9 +107,11 @@ def main():
         with staging.Stage(programs) as stage:
             for name, count in cases(Counted(stage)):
                 counts.setdefault(name, []).append(count)
+    print(f"{'':30}" + f"{'instructions':>14}{'allocations':>13}{'to Redis':>10}{'from it':>9}" * len(options.programs))
     for name, found in counts.items():
-        ratio = f"   {found[-1] / found[0]:.2f}" if len(found) > 1 else ""
-        print(f"{name:30}" + "".join(f"{count:10,.0f}" for count in found) + ratio)
+        ratio = f"   {found[-1][0] / found[0][0]:.2f}" if len(found) > 1 else ""
+        print(f"{name:30}" + "".join(
+            f"{instructions:14,.0f}{allocated:13,.1f}{sent:8,.0f} B{got:7,.0f} B" for instructions, allocated, sent, got in found) + ratio)
 
 
 if __name__ == "__main__":

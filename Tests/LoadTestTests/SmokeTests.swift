@@ -155,6 +155,28 @@ struct SmokeTests {
         #expect(try load.wait() == .killed(SIGINT))
     }
 
+    @Test(
+        "a comparison in full has a session of its own, before all others, and ends with whoever asked for it",
+        .enabled(if: geteuid() == 0 && access("/proc/self/autogroup", W_OK) == 0))
+    func firstInLine() throws {
+        let folder = try TemporaryFolder()
+        let load = try ChildProcess(
+            PackageFolder.program("tokencache-load"), ["--compare", "--quiet", "--no-pin"], name: "load",
+            folder: folder.path)
+        func text(_ path: String) -> String { (try? String(contentsOfFile: path, encoding: .utf8)) ?? "" }
+        let own = try eventually("it runs once more") {
+            text("/proc/\(load.pid)/task/\(load.pid)/children").split(separator: " ").first.flatMap { Int32($0) }
+        }
+        _ = try eventually("its group is before the others") {
+            text("/proc/\(own)/autogroup").contains("nice -20") ? true : nil
+        }
+        #expect(getsid(own) == own)
+        #expect(!text("/proc/self/autogroup").contains("nice -20"), "that is for what is measured alone")
+        load.signal(SIGTERM)
+        #expect(try load.wait() == .exited(128 + SIGTERM))
+        #expect(kill(own, 0) != 0)
+    }
+
     @Test("several threads share the work")
     func threads() throws {
         let outcome = try Self.load(["mixed", "-t", "2", "-p", "4", "-d", "1s", "--sessions", "500"] + Self.sizes)

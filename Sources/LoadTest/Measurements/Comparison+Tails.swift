@@ -86,9 +86,9 @@ extension Comparison {
                 "P7: this machine stood still for \(Figures.percent(stalls.share)) of the time while nothing ran on it "
                     + "(stalls): one request in a hundred meets that, and p99 is not the daemon's")
         }
-        if bed.cores.store != nil, bed.cores.store == bed.cores.server {
+        if bed.cores.isStoreBehindServer {
             result.notes.append(
-                "P7: the Redis behind the daemon runs on the daemon's core, in its way; with three cores it has its own"
+                "P7: the Redis behind the daemon runs on the daemon's core, with nice 19; with three cores it has its own"
             )
         }
     }

@@ -25,7 +25,7 @@ public final class Comparison {
         self.bed = bed
         self.progress = progress
         progress.phase("starting the servers")
-        let store = try bed.startRedis("store", core: bed.cores.store)
+        let store = try bed.startStore()
         daemon = try bed.startDaemon(store: store.socketPath, settings: plan.settings)
         peerRedis = try bed.startRedis("redis", core: bed.cores.server)
         daemonControl = try ControlConnection(path: daemon.socketPath)

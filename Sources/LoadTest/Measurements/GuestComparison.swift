@@ -20,7 +20,7 @@ public final class GuestComparison {
         result = GuestResult(
             rounds: 0, seconds: plan.seconds, connections: plan.connections, sessions: plan.sessions)
         progress.phase("starting the servers")
-        let store = try bed.startRedis("store", core: bed.cores.store)
+        let store = try bed.startStore()
         daemon = try bed.startDaemon(store: store.socketPath, settings: plan.settings)
         control = try ControlConnection(path: daemon.socketPath)
         let sessions = try SessionSource.issue(
@@ -93,7 +93,7 @@ public final class GuestComparison {
     // MARK: G1
 
     private func measureVisitors() throws(LoadTestError) -> [VisitorRow] {
-        let store = try bed.startRedis("visitors-store", core: bed.cores.store)
+        let store = try bed.startStore("visitors-store")
         let daemon = try bed.startDaemon("visitors", store: store.socketPath, settings: plan.settings)
         let witness = try RedisWitness(try ControlConnection(path: store.socketPath))
         let pictures = try SealedLanes.captchas(1_000, over: try ControlConnection(path: daemon.socketPath))

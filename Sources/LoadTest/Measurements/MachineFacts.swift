@@ -41,7 +41,10 @@ public struct MachineFacts: Codable, Sendable, Equatable {
 
     private static func placement(_ cores: Cores) -> String {
         guard let server = cores.server, let client = cores.client else { return "nothing is held on a core" }
-        let store = cores.store.map { $0 == server ? "" : ", the Redis behind the daemon on core \($0)" } ?? ""
+        let store =
+            cores.isStoreBehindServer
+            ? ", the Redis behind the daemon there, too, with nice 19"
+            : cores.store.map { ", the Redis behind the daemon on core \($0)" } ?? ""
         return "server on core \(server), client on core \(client)\(store)"
     }
 

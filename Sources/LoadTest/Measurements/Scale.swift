@@ -15,7 +15,7 @@ public final class Scale {
         self.progress = progress
         result = ScaleResult(sessions: plan.sessions, connections: plan.connections)
         progress.phase("starting the servers")
-        store = try bed.startRedis("store", core: bed.cores.store)
+        store = try bed.startStore()
         storeControl = try ControlConnection(path: store.socketPath)
     }
 

@@ -16,6 +16,9 @@ public struct Cores: Sendable, Equatable {
         self.store = store
     }
 
+    /// Whether that Redis has to share the daemon's core.
+    var isStoreBehindServer: Bool { store != nil && store == server }
+
     /// The cores this process may use.
     public static let allowed = current
 

@@ -16,15 +16,16 @@ final class ServerProcess {
     static let endTimeout = Duration.seconds(5)
 
     /// Starts `program` in `folder`; its output goes to a file there.
+    /// - Parameter isLast: whether it is the last to run on its core.
     init(
         name: String, launcher: String, program: String, arguments: [String], socketPath: String, folder: String,
-        core: Int?
+        core: Int?, isLast: Bool = false
     ) throws(LoadTestError) {
         self.name = name
         self.socketPath = socketPath
         logPath = "\(folder)/\(name).log"
         let words =
-            [launcher, ServerLaunch.verb, core.map(String.init) ?? "-", program] + arguments
+            [launcher, ServerLaunch.verb, core.map(String.init) ?? "-", isLast ? "last" : "-", program] + arguments
         process = try Self.spawn(words, logPath: logPath)
     }
 
@@ -108,7 +109,7 @@ final class ServerProcess {
 
 /// What this program does when it was started to become a server: a hidden verb of its command line.
 public enum ServerLaunch {
-    /// `tokencache-load __server CORE PROGRAM ARGUMENT…`
+    /// `tokencache-load __server CORE ORDER PROGRAM ARGUMENT…`
     public static let verb = "__server"
 
     /// Ends this process with its parent, holds it on its core, and becomes the server. Returns only on failure.
@@ -116,13 +117,15 @@ public enum ServerLaunch {
         let parent = getppid()
         _ = process_control(PR_SET_PDEATHSIG, UInt(SIGKILL))
         // It may have gone between the two calls.
-        guard getppid() == parent, words.count >= 2 else { return 69 }
+        guard getppid() == parent, words.count >= 3 else { return 69 }
         if let core = Int(words[0]) { Cores.pin(to: core) }
-        if words[1] == FixedAnswerServer.name { return FixedAnswerServer.run(Array(words.dropFirst(2))) }
-        var arguments = words.dropFirst().map { strdup($0) }
+        if words[1] == "last" { _ = nice(19) }
+        let program = words[2]
+        if program == FixedAnswerServer.name { return FixedAnswerServer.run(Array(words.dropFirst(3))) }
+        var arguments = words.dropFirst(2).map { strdup($0) }
         arguments.append(nil)
-        execv(words[1], arguments)
-        let text = Array("cannot start \(words[1]): \(describe(errno: errno))\n".utf8)
+        execv(program, arguments)
+        let text = Array("cannot start \(program): \(describe(errno: errno))\n".utf8)
         _ = write(2, text, text.count)
         return 69
     }

@@ -32,15 +32,20 @@ public final class TestBed {
         rmdir(folder)
     }
 
+    /// The Redis behind a daemon. On the daemon's core it runs when the daemon has nothing to do.
+    func startStore(_ name: String = "store") throws(LoadTestError) -> ServerProcess {
+        try startRedis(name, core: cores.store, isLast: cores.isStoreBehindServer)
+    }
+
     /// A redis-server that keeps nothing on disk.
-    func startRedis(_ name: String, core: Int?) throws(LoadTestError) -> ServerProcess {
+    func startRedis(_ name: String, core: Int?, isLast: Bool = false) throws(LoadTestError) -> ServerProcess {
         let socket = "\(folder)/\(name).sock"
         return try start(
             name, programs.redisServer,
             [
                 "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", folder,
                 "--maxclients", "20000", "--daemonize", "no",
-            ], socket: socket, core: core
+            ], socket: socket, core: core, isLast: isLast
         ) { Self.answersPing(socket) }
     }
 
@@ -79,7 +84,7 @@ public final class TestBed {
 
     /// A daemon and the Redis behind it; answers the daemon's socket.
     public func startDaemonAndStore(settings: [String]) throws(LoadTestError) -> String {
-        let store = try startRedis("store", core: cores.store)
+        let store = try startStore()
         return try startDaemon(store: store.socketPath, settings: settings).socketPath
     }
 
@@ -129,11 +134,12 @@ public final class TestBed {
     }
 
     private func start(
-        _ name: String, _ program: String, _ arguments: [String], socket: String, core: Int?, ready: () -> Bool
+        _ name: String, _ program: String, _ arguments: [String], socket: String, core: Int?, isLast: Bool = false,
+        ready: () -> Bool
     ) throws(LoadTestError) -> ServerProcess {
         let server = try ServerProcess(
             name: name, launcher: programs.launcher, program: program, arguments: arguments, socketPath: socket,
-            folder: folder, core: core)
+            folder: folder, core: core, isLast: isLast)
         servers.append(server)
         try server.awaitReady(ready)
         return server

@@ -12,9 +12,9 @@ final class EntryTable {
     private let block: MappedMemory
     private let entries: UnsafeMutablePointer<NearCacheEntry>
     private var slotBlock: MappedMemory
-    /// Index of an entry plus one in each slot, 0 in an empty one. A power of two, at least twice the entries.
+    /// Index of an entry plus one in each slot, 0 in an empty one; at least twice as many as entries.
     private var slots: UnsafeMutablePointer<UInt32>
-    private var slotMask: Int
+    private var slotCount: Int
     /// As many as there will be for a full table.
     private let mostSlots: Int
     let capacity: Int
@@ -24,7 +24,7 @@ final class EntryTable {
     private var fresh = 0
 
     /// What one entry costs without its details, its share of the slots included.
-    static var bytesPerEntry: Int { MemoryLayout<NearCacheEntry>.stride + 4 * MemoryLayout<UInt32>.stride }
+    static var bytesPerEntry: Int { MemoryLayout<NearCacheEntry>.stride + 2 * MemoryLayout<UInt32>.stride }
 
     /// Slots at first, 16 KiB; and those from which the next step is to all of them: moving so many takes about a
     /// millisecond, once.
@@ -34,8 +34,7 @@ final class EntryTable {
     /// Nil where the address space is not to be had.
     init?(capacity: Int) {
         let capacity = max(1, min(capacity, Int(Int32.max)))
-        var mostSlots = 2
-        while mostSlots < capacity * 2 { mostSlots *= 2 }
+        let mostSlots = capacity * 2
         let slotCount = min(mostSlots, Self.firstSlots)
         guard let block = MappedMemory(byteCount: capacity * MemoryLayout<NearCacheEntry>.stride),
             let slotBlock = MappedMemory(byteCount: slotCount * MemoryLayout<UInt32>.stride)
@@ -46,7 +45,7 @@ final class EntryTable {
         self.slotBlock = slotBlock
         entries = block.start.bindMemory(to: NearCacheEntry.self, capacity: capacity)
         slots = slotBlock.start.bindMemory(to: UInt32.self, capacity: slotCount)
-        slotMask = slotCount - 1
+        self.slotCount = slotCount
     }
 
     deinit { removeAll() }
@@ -58,8 +57,17 @@ final class EntryTable {
         _modify { yield &entries[Int(index)] }
     }
 
+    /// The share of the slots that the `sid` is of all there may be: any number of slots will do.
     private func home(_ sid: SessionID) -> Int {
-        sid.withUnsafeBytes { Int(truncatingIfNeeded: $0.loadUnaligned(as: UInt64.self)) & slotMask }
+        let bits = sid.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }
+        return Int(truncatingIfNeeded: bits.multipliedFullWidth(by: UInt64(truncatingIfNeeded: slotCount)).high)
+    }
+
+    private func after(_ slot: Int) -> Int { slot &+ 1 == slotCount ? 0 : slot &+ 1 }
+
+    /// Steps from one slot to another, as a search goes.
+    private func steps(from slot: Int, to other: Int) -> Int {
+        other >= slot ? other &- slot : other &- slot &+ slotCount
     }
 
     func find(_ sid: SessionID) -> UInt32? {
@@ -73,14 +81,14 @@ final class EntryTable {
             let entry = entries + Int(slots[slot] &- 1)
             prefetch_memory(entry, MemoryLayout<NearCacheEntry>.stride)
             if entry.pointee.sid == sid { return entry }
-            slot = (slot &+ 1) & slotMask
+            slot = after(slot)
         }
         return nil
     }
 
     /// Adds an entry whose `sid` is not in the table, which owns its details from then on; nil if it is full.
     func insert(_ entry: NearCacheEntry) -> UInt32? {
-        if (count + 1) * 2 > slotMask + 1, !growSlots() { return nil }
+        if (count + 1) * 2 > slotCount, !growSlots() { return nil }
         let index: UInt32
         if let reused = free.popLast() {
             index = reused
@@ -98,19 +106,19 @@ final class EntryTable {
 
     private func fill(_ index: UInt32) {
         var slot = home(entries[Int(index)].sid)
-        while slots[slot] != 0 { slot = (slot + 1) & slotMask }
+        while slots[slot] != 0 { slot = after(slot) }
         slots[slot] = index + 1
     }
 
     /// - Returns: false where there are as many as there may be, or memory is not to be had.
     private func growSlots() -> Bool {
-        let old = (block: slotBlock, slots: slots, count: slotMask + 1)
+        let old = (block: slotBlock, slots: slots, count: slotCount)
         guard old.count < mostSlots else { return false }
         let count = old.count < Self.lastSmallSlots ? min(old.count * 4, mostSlots) : mostSlots
         guard let block = MappedMemory(byteCount: count * MemoryLayout<UInt32>.stride) else { return false }
         slotBlock = block
         slots = block.start.bindMemory(to: UInt32.self, capacity: count)
-        slotMask = count - 1
+        slotCount = count
         withExtendedLifetime(old.block) {
             for slot in 0..<old.count where old.slots[slot] != 0 { fill(old.slots[slot] - 1) }
         }
@@ -123,17 +131,17 @@ final class EntryTable {
         while slots[gap] != index + 1 {
             // Not in the table: nothing to do.
             guard slots[gap] != 0 else { return }
-            gap = (gap + 1) & slotMask
+            gap = after(gap)
         }
-        var next = (gap + 1) & slotMask
+        var next = after(gap)
         while slots[next] != 0 {
             let wanted = home(entries[Int(slots[next] - 1)].sid)
             // An entry may move into the gap unless its home lies behind the gap.
-            if (next &- wanted) & slotMask >= (next &- gap) & slotMask {
+            if steps(from: wanted, to: next) >= steps(from: gap, to: next) {
                 slots[gap] = slots[next]
                 gap = next
             }
-            next = (next + 1) & slotMask
+            next = after(next)
         }
         slots[gap] = 0
         wipe(index)
@@ -143,7 +151,7 @@ final class EntryTable {
 
     func removeAll() {
         guard count > 0 else { return }
-        for slot in 0...slotMask where slots[slot] != 0 {
+        for slot in 0..<slotCount where slots[slot] != 0 {
             wipe(slots[slot] - 1)
             slots[slot] = 0
         }
