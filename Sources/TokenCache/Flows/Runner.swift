@@ -225,8 +225,11 @@ extension TokenService {
             run.hasTurn = true
             restartTime(run)
             ask { [self] result in
-                endTurn(of: run)
+                let hadTurn = run.hasTurn
+                run.hasTurn = false
                 advance(run, result.event(event))
+                // Last: what is urgent goes on before somebody else begins.
+                if hadTurn { turns.end() }
             }
         }
     }
@@ -255,10 +258,13 @@ extension TokenService {
         takeTurn(
             isUrgent,
             Batch(parts, peer: run.peer) { [self] batch, hadTurn in
+                if let answers = batch.gathered {
+                    restartTime(run)
+                    advance(run, .gathered(answers))
+                } else {
+                    takeTurn(isUrgent, batch)
+                }
                 if hadTurn { turns.end() }
-                guard let answers = batch.gathered else { return takeTurn(isUrgent, batch) }
-                restartTime(run)
-                advance(run, .gathered(answers))
             })
     }
 
@@ -368,8 +374,10 @@ extension TokenService {
         ledger.entered.insert(again, slot: store.slot(of: entry.index), at: store.instant)
     }
 
-    /// Reads some other members of an index, each once, so that dead ones leave.
+    /// Reads some other members of an index, each once, so that dead ones leave. Not under a limit that ends others: all of
+    /// them are read for that.
     private func lookAfter(_ others: [IndexMember], of entry: IndexEntry) {
+        guard entry.login != .numbered || entry.limit != nil else { return }
         let members = others.enumerated().filter { place, member in
             member.sid != entry.sid && !others[..<place].contains(member)
         }.map(\.element)

@@ -107,124 +107,22 @@ struct S8WriteBudgetTests {
         }
     }
 
-    @Test("each command writes exactly as often as docs/sessions.md says", arguments: WriteCase.all)
-    private func documented(_ writeCase: WriteCase) throws {
-        let documented = try #require(try WriteCase.documented()[writeCase.row], "docs/sessions.md has no row for it")
-        try withWorld(settings: writeCase.settings) { world in
+    @Test("each command writes exactly as often as docs/sessions.md says", arguments: CommandCost.all)
+    func documented(_ command: CommandCost) throws {
+        let documented = try command.documented().writes
+        try withWorld(settings: command.settings) { world in
             let client = try world.client()
             let folder = try world.requireServer().folder
             for _ in 0..<5 {
-                let prepared = try writeCase.prepare(client)
+                let prepared = try command.prepare(client)
                 var counter = Counter(folder: folder)
                 // What follows the answers of the preparation is none of the command's.
                 _ = try Self.settle(&counter, client)
                 let reply = try client.fields(prepared)
-                #expect(reply.status == writeCase.status, "\(reply)")
+                #expect(reply.status == command.status, "\(reply)")
                 let writes = try Self.settle(&counter, client)
                 #expect(writes.count == documented, "\(prepared[0]): \(writes)")
             }
         }
-    }
-}
-
-/// A command in a situation of its own, and the row of docs/sessions.md, "Commands and writes", that says how often it
-/// writes.
-private struct WriteCase: CustomTestStringConvertible, Sendable {
-    let row: String
-    let settings: [String: String]
-    let status: String
-    /// Makes the situation, and says what to ask then.
-    let prepare: @Sendable (RESPClient) throws -> [String]
-
-    var testDescription: String { row }
-
-    init(
-        _ row: String, _ status: String, settings: [String: String] = [:],
-        _ prepare: @escaping @Sendable (RESPClient) throws -> [String]
-    ) {
-        (self.row, self.status, self.settings, self.prepare) = (row, status, settings, prepare)
-    }
-
-    private static let limited = ["session.max-per-subject": "1"]
-    private static let refusing = ["session.max-per-subject": "1", "session.on-limit": "refuse"]
-
-    static let all: [WriteCase] = [
-        WriteCase("VALIDATE, VISIT of a live session", "valid") { ["TOKEN.VISIT", try $0.issue()] },
-        WriteCase(
-            "… that is recorded, at most once a touch interval", "valid", settings: ["session.touch-interval": "1s"]
-        ) {
-            client in
-            let token = try client.issue()
-            letPass(.milliseconds(1_050))
-            return ["TOKEN.VALIDATE", token]
-        },
-        WriteCase("… that rotates", "rotated", settings: ["rotation.after": "50ms", "rotation.overlap": "1h"]) {
-            client in
-            let token = try client.issue()
-            letPass(.milliseconds(80))
-            return ["TOKEN.VALIDATE", token]
-        },
-        WriteCase("… that confirms", "valid", settings: ["rotation.after": "1s", "rotation.overlap": "1h"]) { client in
-            ["TOKEN.VISIT", try client.rotateWhenDue(client.issue())]
-        },
-        WriteCase("… that is `replayed`", "replayed") { client in
-            let token = try client.issue()
-            _ = try client.fields("TOKEN.ROTATE", token)
-            return ["TOKEN.VALIDATE", token]
-        },
-        WriteCase("VISIT of a guest, and without a token", "none") { _ in ["TOKEN.VISIT", ""] },
-        WriteCase("ISSUE", "issued") { _ in ["TOKEN.ISSUE"] },
-        WriteCase("… with a subject", "issued") { _ in ["TOKEN.ISSUE", "SUBJECT", "ann"] },
-        WriteCase("LOGIN that makes a session", "issued") { _ in ["TOKEN.LOGIN", "", "ann"] },
-        WriteCase("… of a guest's, or of nobody's", "issued") { ["TOKEN.LOGIN", try $0.issue(), "ann"] },
-        WriteCase("… that renews one", "issued") { ["TOKEN.LOGIN", try $0.issue("SUBJECT", "ann"), "ann"] },
-        WriteCase("… in the place of another subject's", "issued") {
-            ["TOKEN.LOGIN", try $0.issue("SUBJECT", "bob"), "ann"]
-        },
-        WriteCase("… again, with nothing new", "issued") { client in
-            let token = try client.issue()
-            _ = try client.fields("TOKEN.LOGIN", token, "ann")
-            return ["TOKEN.LOGIN", token, "ann"]
-        },
-        WriteCase("… under a limit that ends another's", "issued", settings: limited) { client in
-            _ = try client.fields("TOKEN.LOGIN", "", "ann")
-            return ["TOKEN.LOGIN", "", "ann"]
-        },
-        WriteCase("… under a limit and `refuse`", "issued", settings: refusing) { client in
-            _ = try client.fields("TOKEN.REVOKEALL", "ann")
-            return ["TOKEN.LOGIN", "", "ann"]
-        },
-        WriteCase("… that is refused", "refused", settings: refusing) { client in
-            _ = try client.fields("TOKEN.LOGIN", "", "ann")
-            return ["TOKEN.LOGIN", "", "ann"]
-        },
-        WriteCase("ROTATE", "rotated") { ["TOKEN.ROTATE", try $0.issue("SUBJECT", "ann")] },
-        WriteCase("REVOKE", "revoked") { ["TOKEN.REVOKE", try $0.issue()] },
-        WriteCase("… of a subject's", "revoked") { ["TOKEN.REVOKE", try $0.issue("SUBJECT", "ann")] },
-        WriteCase("EXPIRE", "valid") { ["TOKEN.EXPIRE", try $0.issue("SUBJECT", "ann"), "IDLE", "1h"] },
-        WriteCase("… with a later end of a subject's", "valid") {
-            ["TOKEN.EXPIRE", try $0.issue("SUBJECT", "ann"), "ABSOLUTE", "48h"]
-        },
-        WriteCase("SET, INCR, GETDEL that change something", "valid") {
-            ["TOKEN.INCR", try $0.issue("SUBJECT", "ann"), "DATA", "n"]
-        },
-        WriteCase("… that change nothing", "valid") {
-            ["TOKEN.SET", try $0.issue("DATA", "n", "1"), "DATA", "n", "1"]
-        },
-        WriteCase("GET, INSPECT, LIST, COUNT", "valid") { ["TOKEN.GET", try $0.issue("DATA", "n", "1")] },
-    ]
-
-    /// Row → writes.
-    static func documented() throws -> [String: Int] {
-        let text = try PackageFolder.text("docs/sessions.md")
-        let section = try #require(text.split(separator: "### Commands and writes").last)
-        var rows: [String: Int] = [:]
-        for line in section.split(separator: "\n").prefix(while: { !$0.hasPrefix("### ") }) where line.hasPrefix("|") {
-            let cells = line.split(separator: "|").map { $0.drop { $0 == " " } }.map { text in
-                String(text.reversed().drop { $0 == " " }.reversed())
-            }
-            if cells.count == 3, let writes = Int(cells[2]) { rows[cells[0]] = writes }
-        }
-        return rows
     }
 }
