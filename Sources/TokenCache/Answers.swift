@@ -116,7 +116,7 @@ public struct Page: Sendable {
     /// For the form that will be shown, where asked for.
     public var csrf: [UInt8]?
 
-    init(_ holder: SessionView) { self.holder = holder }
+    init(_ holder: consuming SessionView) { self.holder = holder }
 }
 
 /// What VISIT answers: the verdict on the token presented, and a holder in any case.

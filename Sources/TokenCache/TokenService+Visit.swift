@@ -103,13 +103,13 @@ extension TokenService {
     // MARK: Pages
 
     /// - Returns: nil where Redis has to be asked whether the form that came back is from before a LOGIN.
-    func page(_ view: SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page? {
+    func page(_ view: consuming SessionView, _ request: AccessRequest) throws(ServiceFault) -> Page? {
         var page = Page(view)
         if let form = request.check {
-            guard let check = try checkForm(form, view.formHolder) else { return nil }
+            guard let check = try checkForm(form, page.holder.formHolder) else { return nil }
             page.check = check
         }
-        if let form = request.csrfForm { page.csrf = try issueCSRF(form: form, view.formHolder.holder).csrf }
+        if let form = request.csrfForm { page.csrf = try issueCSRF(form: form, page.holder.formHolder.holder).csrf }
         return page
     }
 

@@ -9,7 +9,7 @@ extension Dispatcher {
         guard call.arguments.count > 1 else { return try validateToken(call, Signals(), Requirement(), &writer) }
         let options = try options(call)
         // A validator reads no data and makes no forms: those are a worker's.
-        guard call.session.role >= .worker || (options.dataNames == nil && options.access.csrfForm == nil) else {
+        guard call.session.role >= .worker || (!options.fields.areAsked && options.access.csrfForm == nil) else {
             throw ReplyError(
                 code: "NOPERM",
                 message:
@@ -20,12 +20,13 @@ extension Dispatcher {
             return try validateToken(
                 call, options.signals, isNavigation: options.access.isNavigation, options.requirement, &writer)
         }
+        let (requirement, fields) = (options.requirement, options.fields)
         let write = { [self] (answer: Judged<Page>, writer: inout ReplyWriter) in
             switch answer {
             case .refused(let refusal): writer.refusal(refusal)
             case .accepted(let page):
-                if refuse(page.holder, options.requirement, &writer) { return }
-                writer.page(page, data: options.picked(page.holder))
+                if refuse(page.holder, requirement, &writer) { return }
+                writer.page(page, data: fields.picked(page.holder))
             }
         }
         return try now(&writer, write) { () throws(ServiceFault) in
@@ -75,8 +76,9 @@ extension Dispatcher {
 
     func visit(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let options = try options(call)
+        let fields = options.fields
         let write = { (answer: VisitAnswer, writer: inout ReplyWriter) in
-            writer.visit(answer, data: options.picked(answer.page.holder))
+            writer.visit(answer, data: fields.picked(answer.page.holder))
         }
         return try now(&writer, write) { () throws(ServiceFault) in
             try service.visit(
@@ -108,9 +110,10 @@ extension Dispatcher {
         try checkSize(request.data)
         // Whatever the client sent: what cannot be read is nothing to build on.
         let credential = (try? service.credential(call.arguments[0])) ?? .refused(.unknown)
+        let form = options.access.csrfForm
         service.login(
             credential, request, at: call.startedAt,
-            later(call) { [self] in issued($0, form: options.access.csrfForm, &$1) })
+            later(call) { [self] in issued($0, form: form, &$1) })
         return .later
     }
 
@@ -182,18 +185,19 @@ extension Dispatcher {
     func list(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let subject = try SessionOptions.subject(call.arguments[0], isRequired: true)
         let options = try options(call)
-        let fields = options.dataNames.map { $0.isEmpty ? FactFields.all : .named($0) } ?? .fixed
+        let (asked, isPaged) = (options.fields, options.cursor != nil)
+        let fields = asked.names.map { $0.isEmpty ? FactFields.all : .named($0) } ?? .fixed
         service.list(
             subject: subject, limit: options.limit ?? SessionOptions.defaultLimit, from: options.cursor, fields: fields,
             at: call.startedAt,
             later(call) { page, writer in
-                if options.cursor != nil {
+                if isPaged {
                     writer.array(2)
                     writer.bulk((page.next ?? .start).text)
                 }
                 writer.array(page.sessions.count)
                 for session in page.sessions {
-                    writer.listed(session, data: options.dataNames == nil ? nil : options.pick(session.data))
+                    writer.listed(session, data: asked.areAsked ? asked.pick(session.data) : nil)
                 }
             })
         return .later
@@ -253,7 +257,7 @@ extension Dispatcher {
 
     func take(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let (reference, options) = try reference(call)
-        guard let names = options.dataNames, !names.isEmpty else {
+        guard let names = options.fields.names, !names.isEmpty else {
             throw .badArgument("TOKEN.GETDEL needs DATA and at least one field: it takes none that was not named")
         }
         return change(call, reference, .take(names))
@@ -284,8 +288,9 @@ extension Dispatcher {
 
     func get(_ call: Call, _ writer: inout ReplyWriter) throws(ReplyError) -> CommandRow.Answered {
         let (reference, options) = try reference(call)
+        let asked = options.fields
         let write = { (answer: Judged<HeldData>, writer: inout ReplyWriter) in
-            writer.held(answer.map { HeldData(sid: $0.sid, fields: options.pick($0.fields)) })
+            writer.held(answer.map { HeldData(sid: $0.sid, fields: asked.pick($0.fields)) })
         }
         return try now(&writer, write) { service.get(reference, at: call.startedAt, later(call, write)) }
     }
@@ -303,7 +308,7 @@ extension Dispatcher {
         return try SessionOptions(
             call, from: start ?? row.arity.minimum,
             allowed: more.isEmpty ? row.allowed : CommandOption.sorted(row.allowed + more),
-            rules: SessionOptions.Rules(policy: service.policy, now: service.seconds), maxLifetime: maxLifetime)
+            service: service, maxLifetime: maxLifetime)
     }
 
     /// The token at an index of the arguments, opened as far as that goes without Redis.

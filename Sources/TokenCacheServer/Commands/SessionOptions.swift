@@ -18,8 +18,8 @@ struct SessionOptions {
     var holderIndex: Int?
     var solution: [UInt8]?
     var length: Int?
-    /// Names asked for; nil without `DATA`, empty for all fields.
-    var dataNames: [[UInt8]]?
+    /// `DATA`: the fields that are asked for.
+    var fields = AskedFields()
     var limit: Int?
     var cursor: IndexCursor?
     /// Keys that a call of SCAN looks at.
@@ -36,31 +36,26 @@ struct SessionOptions {
 
     private let call: Call
     private let options: [CommandOption]
-    private let rules: Rules
+    /// Whose policy and clock options are held against; it outlives the command.
+    private unowned(unsafe) let service: TokenService
     private let maxLifetime: Milliseconds
     private var index: Int
     /// Options that were given.
     private var given = CommandOptions()
 
-    /// What options are held against.
-    struct Rules {
-        var policy: TokenPolicy
-        var now: UnixSeconds
-    }
-
     /// Reads the arguments from `start` on.
     /// - Parameter allowed: options that the command takes there.
     init(
-        _ call: Call, from start: Int, allowed: [CommandOption], rules: Rules, maxLifetime: Milliseconds = 0
+        _ call: Call, from start: Int, allowed: [CommandOption], service: TokenService, maxLifetime: Milliseconds = 0
     ) throws(ReplyError) {
         self.call = call
         options = allowed
-        self.rules = rules
+        self.service = service
         self.maxLifetime = maxLifetime
         index = start
         while index < call.arguments.count { try readOption() }
         request.signals = signals
-        access.needsData = dataNames != nil
+        access.needsData = fields.areAsked
         access.check?.site = access.site
         try checkLimits()
     }
@@ -70,7 +65,9 @@ struct SessionOptions {
         guard let idle = request.idle else { return }
         // A session that lives already has an absolute end of its own.
         let isNew = call.command == .tokenIssue || call.command == .tokenLogin
-        guard let absolute = request.absolute ?? (isNew ? rules.policy.absolute : nil), idle > absolute else { return }
+        guard let absolute = request.absolute ?? (isNew ? service.policy.absolute : nil), idle > absolute else {
+            return
+        }
         let text = DurationText.text(.milliseconds(absolute))
         throw .badArgument(
             "IDLE \(DurationText.text(.milliseconds(idle))) is longer than "
@@ -91,9 +88,9 @@ struct SessionOptions {
         }
         switch option {
         case .subject: request.subject = try Self.subject(try take("SUBJECT"), isRequired: false)
-        case .idle: request.idle = try duration("IDLE", atMost: rules.policy.maxAbsolute, "session.max-absolute")
+        case .idle: request.idle = try duration("IDLE", atMost: service.policy.maxAbsolute, "session.max-absolute")
         case .absolute:
-            request.absolute = try duration("ABSOLUTE", atMost: rules.policy.maxAbsolute, "session.max-absolute")
+            request.absolute = try duration("ABSOLUTE", atMost: service.policy.maxAbsolute, "session.max-absolute")
         case .bind: try readBinding()
         case .except:
             exceptIndex = index
@@ -167,7 +164,7 @@ struct SessionOptions {
         } else if kind.isKeyword("LOGIN-WITHIN") {
             guard requirement.loginWithin == nil else { throw .givenTwice("REQUIRE login-within") }
             requirement.loginWithin = try duration(
-                "REQUIRE login-within", atMost: rules.policy.maxAbsolute, "session.max-absolute")
+                "REQUIRE login-within", atMost: service.policy.maxAbsolute, "session.max-absolute")
         } else {
             throw .badArgument("REQUIRE takes subject, or login-within and a duration")
         }
@@ -185,7 +182,7 @@ struct SessionOptions {
     private mutating func readAuthTime() throws(ReplyError) -> UnixMilliseconds {
         let text = try take("AUTH-TIME")
         guard let seconds = Self.number(text).map(Int64.init),
-            UnixSeconds(seconds) <= rules.now + Sealer.maxClockLead
+            UnixSeconds(seconds) <= service.seconds + Sealer.maxClockLead
         else {
             throw .badArgument(
                 "AUTH-TIME takes a time that has come, Unix time in whole seconds, or 0 where nobody proved who they are"
@@ -302,7 +299,7 @@ struct SessionOptions {
             names.append(name)
             index += 1
         }
-        dataNames = names
+        fields.names = names
     }
 
     /// An option that stands behind DATA would be taken for a field.
@@ -330,15 +327,24 @@ struct SessionOptions {
     var limits: SessionLimits { SessionLimits(idle: request.idle, absolute: request.absolute) }
 
     /// Whether VALIDATE is asked for more than the token.
-    var asksForPage: Bool { dataNames != nil || access.check != nil || access.csrfForm != nil }
+    var asksForPage: Bool { fields.areAsked || access.check != nil || access.csrfForm != nil }
+}
 
-    /// Of the data that was asked for; nil where none was.
-    func picked(_ view: SessionView) -> [RecordField]? { dataNames == nil ? nil : pick(view.data ?? []) }
+/// The fields of a session's data that a command asks for. By itself, since it is what is left of the options when the answer
+/// comes.
+struct AskedFields {
+    /// Nil without `DATA`, empty for all fields.
+    var names: [[UInt8]]?
 
-    /// The fields asked for, in the order of asking; those that the session does not have are left out.
+    var areAsked: Bool { names != nil }
+
+    /// Of a session's data; nil where none was asked for.
+    func picked(_ view: SessionView) -> [RecordField]? { areAsked ? pick(view.data ?? []) : nil }
+
+    /// In the order of asking; those that the session does not have are left out.
     func pick(_ data: [RecordField]) -> [RecordField] {
-        guard let dataNames, !dataNames.isEmpty else { return data }
-        return data.picked(dataNames)
+        guard let names, !names.isEmpty else { return data }
+        return data.picked(names)
     }
 }
 
