@@ -55,10 +55,7 @@ struct OperatorSightTests {
             #expect(try redis.call("CONFIG", "SET", "dir", gone) == .simple("OK"))
             try FileManager.default.removeItem(atPath: gone)
             _ = try redis.call("CONFIG", "SET", "save", "3600 1")
-            _ = try redis.call("BGSAVE")
-            try awaitThat("a failed save") {
-                try redis.call("INFO", "persistence").text?.contains("rdb_last_bgsave_status:err") == true
-            }
+            try redis.failToSave()
             let client = try world.client()
             let page = try expectSeen(
                 "Redis refuses writes because it cannot save to disk", "is Redis's disk full", world

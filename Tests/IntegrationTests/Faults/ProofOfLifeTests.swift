@@ -118,12 +118,7 @@ struct ProofOfLifeTests {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             #expect(try redis.call("CONFIG", "SET", "dir", folder) == .simple("OK"))
             try FileManager.default.removeItem(atPath: folder)
-            _ = try redis.call("BGSAVE")
-            _ = try eventually("the save failed") {
-                try redis.callEach("INFO", "persistence").allSatisfy {
-                    $0.text?.contains("rdb_last_bgsave_status:err") == true
-                } ? true : nil
-            }
+            try redis.failToSave()
             letPass(.milliseconds(1_100))
             let count = try CommandCount(world.requireServer())
             for _ in 0..<50 { #expect(try client.validate(token).status == "valid") }
