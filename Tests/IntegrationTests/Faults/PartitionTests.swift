@@ -237,6 +237,16 @@ struct PartitionTests {
         try measure("Sentinels, ignore, minority", bound: bound, Self.ignoredSentinels, cutting: [0, 4])
     }
 
+    @Test("Sentinels that are not asked for a word: the old master is killed, both daemons see the failover")
+    func ignoredKilled() throws {
+        try measure("Sentinels, ignore, master killed", bound: 1_000, Self.ignoredSentinels, cutting: [], killing: true)
+    }
+
+    @Test("Sentinels that are not asked for a word: a daemon that is cut off from all")
+    func ignoredCutOff() throws {
+        try measure("Sentinels, ignore, cut off", bound: 3_000, Self.ignoredSentinels, cutting: [4])
+    }
+
     @Test("a cluster: a master is killed, both daemons see the failover")
     func clusterKilled() throws {
         try measure("Cluster, master killed", bound: 1_250, Self.cluster, cutting: [], killing: true)

@@ -178,17 +178,27 @@ struct RedisFaultTests {
         try withWorld(redis: ["--busy-reply-threshold", "50"]) { world in
             let client = try world.client()
             let redis = try world.daemon.redis()
-            let token = try client.issue()
+            // Of three masters one is busy.
+            let tokens = try client.issue(count: world.requireServer().masters.count > 1 ? 24 : 1)
             let loop =
                 "local e=redis.call('TIME')[1]+4; while tonumber(redis.call('TIME')[1])<e do end; return 'through'"
             try redis.send("EVAL", loop, "0")
             letPass(.milliseconds(300))
-            let start = ContinuousClock.now
-            expectError("UNAVAILABLE", try client.call("TOKEN.VALIDATE", token))
-            #expect(ContinuousClock.now - start < .milliseconds(1_900), "waited for redis.timeout")
+            var isRefused = false
+            for token in tokens {
+                let start = ContinuousClock.now
+                let reply = try client.call("TOKEN.VALIDATE", token)
+                #expect(ContinuousClock.now - start < .milliseconds(1_900), "waited for redis.timeout")
+                guard reply.errorText != nil else { continue }
+                expectError("UNAVAILABLE", reply)
+                isRefused = true
+            }
+            #expect(isRefused)
             #expect(try redis.readReply().text == "through", "somebody killed the script")
-            let reply = try eventually(within: .seconds(5), "service again") { try? client.validate(token) }
-            #expect(reply.status == "valid")
+            for token in tokens {
+                let reply = try eventually(within: .seconds(5), "service again") { try? client.validate(token) }
+                #expect(reply.status == "valid")
+            }
         }
     }
 

@@ -7,16 +7,19 @@ struct CommandCost: CustomTestStringConvertible, Sendable {
     let row: String
     let settings: [String: String]
     let status: String
+    /// With the session, by one script: in a cluster a write of its own.
+    let entersIndex: Bool
     /// Makes the situation, and says what to ask then.
     let prepare: @Sendable (RESPClient) throws -> [String]
 
     var testDescription: String { row }
 
     init(
-        _ row: String, _ status: String, settings: [String: String] = [:],
+        _ row: String, _ status: String, settings: [String: String] = [:], entersIndex: Bool = false,
         _ prepare: @escaping @Sendable (RESPClient) throws -> [String]
     ) {
         (self.row, self.status, self.settings, self.prepare) = (row, status, settings, prepare)
+        self.entersIndex = entersIndex
     }
 
     private static let limited = ["session.max-per-subject": "1"]
@@ -59,11 +62,15 @@ struct CommandCost: CustomTestStringConvertible, Sendable {
         },
         CommandCost("VISIT of a guest, and without a token", "none") { _ in ["TOKEN.VISIT", ""] },
         CommandCost("ISSUE", "issued") { _ in ["TOKEN.ISSUE"] },
-        CommandCost("… with a subject", "issued") { _ in ["TOKEN.ISSUE", "SUBJECT", "ann"] },
-        CommandCost("LOGIN that makes a session", "issued") { _ in ["TOKEN.LOGIN", "", "ann"] },
-        CommandCost("… of a guest's, or of nobody's", "issued") { ["TOKEN.LOGIN", try $0.issue(), "ann"] },
-        CommandCost("… that renews one", "issued") { ["TOKEN.LOGIN", try $0.issue("SUBJECT", "ann"), "ann"] },
-        CommandCost("… in the place of another subject's", "issued") {
+        CommandCost("… with a subject", "issued", entersIndex: true) { _ in ["TOKEN.ISSUE", "SUBJECT", "ann"] },
+        CommandCost("LOGIN that makes a session", "issued", entersIndex: true) { _ in ["TOKEN.LOGIN", "", "ann"] },
+        CommandCost("… of a guest's, or of nobody's", "issued", entersIndex: true) {
+            ["TOKEN.LOGIN", try $0.issue(), "ann"]
+        },
+        CommandCost("… that renews one", "issued", entersIndex: true) {
+            ["TOKEN.LOGIN", try $0.issue("SUBJECT", "ann"), "ann"]
+        },
+        CommandCost("… in the place of another subject's", "issued", entersIndex: true) {
             ["TOKEN.LOGIN", try $0.issue("SUBJECT", "bob"), "ann"]
         },
         CommandCost("… again, with nothing new", "issued") { client in
@@ -71,7 +78,7 @@ struct CommandCost: CustomTestStringConvertible, Sendable {
             _ = try client.fields("TOKEN.LOGIN", token, "ann")
             return ["TOKEN.LOGIN", token, "ann"]
         },
-        CommandCost("… under a limit that ends another's", "issued", settings: limited) { client in
+        CommandCost("… under a limit that ends another's", "issued", settings: limited, entersIndex: true) { client in
             _ = try client.fields("TOKEN.LOGIN", "", "ann")
             return ["TOKEN.LOGIN", "", "ann"]
         },

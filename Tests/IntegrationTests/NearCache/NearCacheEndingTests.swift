@@ -127,7 +127,9 @@ struct NearCacheEndingTests {
         }
     }
 
-    @Test("so it does when the connection's proxy was stopped by SIGSTOP")
+    @Test(
+        "so it does when the connection's proxy was stopped by SIGSTOP",
+        .topologies(.alone, .cluster, .sentinels, why: "the proxy stands before one server"))
     func stoppedProxy() throws {
         let stage = try Stage()
         let server = try stage.addRedis()

@@ -23,9 +23,7 @@ func withNearCache(
     var problems: [String] = []
     var proxies: [RedisProxy] = []
     do {
-        // A proxy stands before one server.
-        let topology = Topology.ofTests == .threeMasters ? .cluster : Topology.ofTests
-        let server = try stage.addRedis(options, topology: topology)
+        let server = try stage.addRedis(options)
         let proxy = try RedisProxy(stage, to: server)
         proxies.append(proxy)
         let near = try stage.addDaemon(.url(proxy.url), settings: settings)
@@ -131,14 +129,14 @@ struct CommandCount {
 
     /// Calls by command since the last reset, those within scripts and the beats left out.
     func calls() throws -> [String: Int] {
-        let text = try redis.call("INFO", "commandstats").text ?? ""
         var calls: [String: Int] = [:]
-        for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix("cmdstat_") {
+        let pages = try redis.callEach("INFO", "commandstats").map { $0.text ?? "" }
+        for line in pages.joined().split(whereSeparator: \.isNewline) where line.hasPrefix("cmdstat_") {
             let parts = line.dropFirst(8).split(separator: ":")
             guard parts.count == 2, let count = parts[1].split(separator: ",").first?.dropFirst(6),
                 !Self.background.contains(String(parts[0]))
             else { continue }
-            calls[String(parts[0])] = Int(count)
+            calls[String(parts[0]), default: 0] += Int(count) ?? 0
         }
         // Nothing but a beat calls SET here, once each.
         if let scripts = calls["evalsha"] {

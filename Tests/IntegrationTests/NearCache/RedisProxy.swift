@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import TestSupport
 
-/// Stands between a daemon and its Redis and forwards bytes, both ways; each way of each kind of connection can be
+/// Stands between a daemon and its Redis, before each master of a cluster, and forwards bytes, both ways; each way of each kind of connection can be
 /// delayed, stopped (as SIGSTOP would: nothing is closed), cut, and kept from being made anew.
 final class RedisProxy: Sendable {
     /// What a connection is for, as the daemon itself names it.
@@ -28,30 +28,32 @@ final class RedisProxy: Sendable {
     }
 
     let url: String
-    private let target: Mutex<String>
+    /// The socket of each master.
+    private let targets: Mutex<[String]>
     private let treatments = Mutex<[Kind: Treatment]>([:])
     /// Kinds whose connections are to be closed, or stopped, once.
     private let orders = Mutex<(cut: Set<Kind>, stop: Set<Kind>)>(([], []))
     private let background = Mutex<Background?>(nil)
 
-    /// A daemon that is sent here finds the server nowhere else: three Sentinels name this port, or what the server says
+    /// A daemon that is sent here finds the server nowhere else: three Sentinels name this port, or what the servers say
     /// of the cluster does.
     init(_ stage: Stage, to server: RedisServer) throws {
-        target = Mutex(server.socket)
-        let listener: Int32
-        var renamed: (from: [UInt8], to: [UInt8])?
+        let masters = server.masters
+        targets = Mutex(masters.map(\.socket))
+        let listeners: [Int32]
+        var renamed: [(from: [UInt8], to: [UInt8])] = []
         if server.topology == .alone {
             let socket = "\(try stage.clientFolder())/p\(UInt16.random(in: 0 ... .max)).sock"
             url = "unix://\(socket)"
-            listener = try ProxySocket.listen(socket)
+            listeners = [try ProxySocket.listen(socket)]
         } else {
-            let port = try FreePort.find()
-            listener = try ProxySocket.listen(port: port)
-            url = try server.url(by: port)
-            // Of the same length: all ports have five digits. It does not know its address, being alone.
-            renamed = (Array(":\(server.port)@".utf8), Array(":\(port)@".utf8))
+            let ports = try masters.map { _ in try FreePort.find() }
+            listeners = try ports.map { try ProxySocket.listen(port: $0) }
+            url = try server.url(by: ports[0])
+            // Of the same length: all ports have five digits. One that is alone does not know its address.
+            renamed = zip(masters, ports).map { (Array(":\($0.port)@".utf8), Array(":\($1)@".utf8)) }
         }
-        let engine = Mutex(ProxyEngine(listener: listener, renamed: renamed))
+        let engine = Mutex(ProxyEngine(listeners: listeners, renamed: renamed))
         background.withLock {
             $0 = Background { [weak self] in
                 guard let self else { return }
@@ -62,7 +64,7 @@ final class RedisProxy: Sendable {
                 }
                 engine.withLock { engine in
                     engine.carryOut(cut: orders.cut, stop: orders.stop)
-                    engine.turn(treatments, target: target.withLock { $0 })
+                    engine.turn(treatments, targets: targets.withLock { $0 })
                 }
             }
         }
@@ -71,7 +73,7 @@ final class RedisProxy: Sendable {
     func close() { try? background.withLock { try $0?.stop() } }
 
     /// Connections that are made from now on lead there.
-    func retarget(to server: RedisServer) { target.withLock { $0 = server.socket } }
+    func retarget(to server: RedisServer) { targets.withLock { $0 = server.masters.map(\.socket) } }
 
     func treat(_ kind: Kind, _ change: (inout Treatment) -> Void) {
         treatments.withLock { change(&$0[kind, default: Treatment()]) }
@@ -101,18 +103,19 @@ private struct ProxyEngine: ~Copyable {
         var isEnded = false
     }
 
-    private let listener: Int32
+    /// One for each master.
+    private let listeners: [Int32]
     /// What is put in the place of what, wherever Redis says it.
-    private let renamed: (from: [UInt8], to: [UInt8])?
+    private let renamed: [(from: [UInt8], to: [UInt8])]
     private var connections: [Connection] = []
 
-    init(listener: Int32, renamed: (from: [UInt8], to: [UInt8])?) {
-        self.listener = listener
+    init(listeners: [Int32], renamed: [(from: [UInt8], to: [UInt8])]) {
+        self.listeners = listeners
         self.renamed = renamed
     }
 
     deinit {
-        close(listener)
+        for listener in listeners { close(listener) }
         for connection in connections {
             close(connection.daemon)
             close(connection.redis)
@@ -128,12 +131,12 @@ private struct ProxyEngine: ~Copyable {
     }
 
     /// Waits a moment for something to do, and does it.
-    mutating func turn(_ treatments: [RedisProxy.Kind: RedisProxy.Treatment], target: String) {
+    mutating func turn(_ treatments: [RedisProxy.Kind: RedisProxy.Treatment], targets: [String]) {
         remove()
         let stopped = connections.map { connection in
             connection.isStopped || connection.kind.flatMap { treatments[$0]?.isStopped } == true
         }
-        var entries = [pollfd(fd: listener, events: Int16(POLLIN), revents: 0)]
+        var entries = listeners.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         for (connection, isStopped) in zip(connections, stopped) {
             let events = isStopped ? 0 : Int16(POLLIN)
             entries.append(pollfd(fd: isStopped ? -1 : connection.daemon, events: events, revents: 0))
@@ -143,10 +146,11 @@ private struct ProxyEngine: ~Copyable {
         poll(&entries, nfds_t(entries.count), isWaiting ? 1 : 5)
         for index in connections.indices where !stopped[index] {
             let delay = connections[index].kind.flatMap { treatments[$0]?.delay } ?? .zero
-            if entries[1 + 2 * index].revents != 0 { readDaemon(index, treatments) }
-            if entries[2 + 2 * index].revents != 0 {
+            let place = listeners.count + 2 * index
+            if entries[place].revents != 0 { readDaemon(index, treatments) }
+            if entries[place + 1].revents != 0 {
                 let isOpen = ProxySocket.read(connections[index].redis) { bytes in
-                    let bytes = renamed.map { bytes.replacing($0.from, with: $0.to) } ?? bytes
+                    let bytes = renamed.reduce(bytes) { $0.replacing($1.from, with: $1.to) }
                     connections[index].toDaemon.waiting.append((.now + delay, bytes))
                     connections[index].toDaemon.count += bytes.count
                 }
@@ -155,7 +159,9 @@ private struct ProxyEngine: ~Copyable {
             Self.drain(&connections[index].toRedis, into: connections[index].redis)
             Self.drain(&connections[index].toDaemon, into: connections[index].daemon)
         }
-        if entries[0].revents != 0 { accept(target) }
+        for (place, target) in targets.prefix(listeners.count).enumerated() where entries[place].revents != 0 {
+            accept(at: listeners[place], target)
+        }
     }
 
     private mutating func readDaemon(_ index: Int, _ treatments: [RedisProxy.Kind: RedisProxy.Treatment]) {
@@ -185,7 +191,7 @@ private struct ProxyEngine: ~Copyable {
         }
     }
 
-    private mutating func accept(_ target: String) {
+    private mutating func accept(at listener: Int32, _ target: String) {
         let daemon = Glibc.accept(listener, nil, nil)
         guard daemon >= 0 else { return }
         _ = fcntl(daemon, F_SETFD, FD_CLOEXEC)

@@ -48,6 +48,18 @@ let roleLosses = [
     (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
 ].filter { !Topology.ofTests.isCluster || $0.0[0] != "REPLICAOF" }
 
+extension RESPClient {
+    /// Has every master save, and waits until all have failed to.
+    func failToSave() throws {
+        _ = try call("BGSAVE")
+        try awaitThat("a failed save") {
+            try callEach("INFO", "persistence").allSatisfy {
+                $0.text?.contains("rdb_last_bgsave_status:err") == true
+            }
+        }
+    }
+}
+
 /// Builds a world, runs the test in it, takes it down and looks at what is left: unclean ends, keys without TTL (S9),
 /// secrets at the server's side (S7), processes left behind.
 func withWorld(
