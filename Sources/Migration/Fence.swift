@@ -17,6 +17,11 @@ struct Fence {
     private static let reading = ["-@read", "-@connection"]
     /// What a daemon needs that connects and asks for the mark.
     private static let asking = ["+select", "+get"]
+    /// What whoever moves needs to leave the mark. It is of no use to daemons, which write by scripts alone.
+    private static let marking = ["+set"]
+
+    /// Whether it is who moves that is fenced.
+    var isOurs: Bool { user == side.place.user ?? "default" }
 
     /// What gives the user the rights back that it has now, a command for each server that has others; and what keeps them
     /// there, where something does.
@@ -32,7 +37,10 @@ struct Fence {
     }
 
     /// No writing from now on; reading goes on.
-    func raise() throws(MigrationFault) { try take(Self.writing) }
+    func raise() throws(MigrationFault) { try change(Self.writing) }
+
+    /// Gives the right back to leave the mark, until `close`.
+    func allowMark() throws(MigrationFault) { try change(Self.marking) }
 
     /// Nothing at all from now on but why: whoever is left here has no answers, instead of old ones. Those that are
     /// connected are to look for the mark, as all do that connect.
@@ -42,7 +50,7 @@ struct Fence {
             // It may not be allowed: then they are told that they lack a right.
             _ = try side.answer(RedisCommand("CLIENT", "KILL", "USER", user), of: server, orNull: true)
         }
-        try take(Self.reading + Self.asking)
+        try change(Self.writing + Self.reading + Self.asking)
     }
 
     /// Has the servers keep the rights as they are now, for when they start anew.
@@ -95,7 +103,7 @@ struct Fence {
         return true
     }
 
-    private func take(_ rights: [String]) throws(MigrationFault) {
+    private func change(_ rights: [String]) throws(MigrationFault) {
         for server in try servers() {
             let words = ["ACL", "SETUSER", user] + rights
             _ = try asked(RedisCommand(words.map(\.redisArgument)), at: server)

@@ -29,21 +29,17 @@ extension Migration {
         let instant = MonotonicInstant.now()
         stage = .fenced
         if let fence {
-            if !report.undo.isEmpty { try target.remember(report.undo, of: fence.user) }
             // Who is fenced may be the one who leaves it.
-            try leaveMark()
+            try leaveMark(.moving)
+            if !report.undo.isEmpty { try target.remember(report.undo + report.unmark, of: fence.user) }
             do throws(MigrationFault) { try fence.raise() } catch {
                 // One server that refuses has changed nothing.
-                if case .refused = error, report.fencedServers.count == 1 {
-                    try source.unmark()
-                    (stage, report.unmark) = (.copying, [])
-                }
+                if case .refused = error, report.fencedServers.count == 1 { try takeMarkAway() }
                 throw error
             }
             guard try fence.stands() else {
                 // The daemons go on, also those that connect anew.
-                try source.unmark()
-                (stage, report.unmark) = (.copying, [])
+                try takeMarkAway()
                 throw .refused(
                     "\(fence.user) may still write at the source, by a selector or a rule of its own: take its rights "
                         + "yourself, and go on with --resume --fenced. To undo: \(report.undoing)")
@@ -55,15 +51,26 @@ extension Migration {
     }
 
     /// What stands among the data holds where the rights do not: after a restart, at a replica that was away.
-    private func leaveMark() throws(MigrationFault) {
-        do throws(MigrationFault) { report.unmark = try source.mark(movedTo: report.target) } catch {
+    private func leaveMark(_ stage: MoveMark.Stage) throws(MigrationFault) {
+        let mark = MoveMark(stage, to: report.target)
+        sourceMarks = try source.markNames()
+        do throws(MigrationFault) { try source.leave(mark, sourceMarks) } catch {
             guard case .server(let text) = error else { throw error }
-            // A run before this one has left it, and taken the right to write.
-            guard try source.movedTo() != MoveMark.shown(report.target) else {
-                return report.unmark = source.unmarking
+            // A run before this one may have left it, and taken the right to write.
+            guard let standing = try source.mark(sourceMarks), standing.place == mark.place else {
+                return tell(.done("marked", "NOT: a daemon that is started at the source may serve from it. \(text)"))
             }
-            tell(.done("marked", "NOT: a daemon that is started at the source may serve from it. \(text)"))
+            if stage == .moved, standing.stage == .moving {
+                tell(
+                    .done("marked", "NOT as moved: daemons at the source go on saying that it is being moved. \(text)"))
+            }
         }
+        report.unmark = MigrationSide.unmarking(sourceMarks)
+    }
+
+    private func takeMarkAway() throws(MigrationFault) {
+        try source.unmark(sourceMarks)
+        (stage, report.unmark) = (.copying, [])
     }
 
     private func keepFence(_ fence: Fence) throws(MigrationFault) {
@@ -86,7 +93,9 @@ extension Migration {
         stage = .moved
         do throws(MigrationFault) {
             // Without a fence of ours it is known only now that nobody writes there.
-            guard let fence else { return try leaveMark() }
+            guard let fence else { return try leaveMark(.moved) }
+            if fence.isOurs { try fence.allowMark() }
+            try leaveMark(.moved)
             try fence.close()
             _ = try fence.keep()
         } catch {

@@ -57,8 +57,9 @@ public final class Migration {
     let changes: ChangeList
     let pump: Pump
     let tell: (Notice) -> Void
-    /// Of the target, where a move away from it left them.
-    private(set) var targetMarks: Set<[UInt8]> = []
+    /// What the marks of moves are called at the source, and at the target, where one away from it left them.
+    var sourceMarks: [[UInt8]] = []
+    private(set) var targetMarks: [[UInt8]] = []
 
     /// So few changes that are left are carried while the daemons wait.
     static let few = 500
@@ -127,8 +128,7 @@ public final class Migration {
         let remembered = try fence.flatMap { fence throws(MigrationFault) in try target.remembered(of: fence.user) }
         do throws(MigrationFault) { try source.connect() } catch {
             guard let remembered, case .server(let text) = error else { throw error }
-            report.undo = remembered
-            report.unmark = source.unmarking
+            (report.undo, report.unmark) = remembered
             throw .server("\(text); it was fenced by a move before. To undo: \(report.undoing)")
         }
         if try isSameServer() { throw .refused("source and target are the same Redis") }
@@ -138,15 +138,22 @@ public final class Migration {
                 "daemons are before the target already (\(living.map(\.name).joined(separator: ", "))): switched one by one "
                     + "they would end and make sessions that the others do not know. Stop them, and wait three minutes")
         }
-        if let place = try source.movedTo(), place != MoveMark.shown(report.target), !options.resumes, !options.isDryRun
+        sourceMarks = try source.markNames()
+        if let mark = try source.mark(sourceMarks), mark.place != MoveMark(.moving, to: report.target).place,
+            !options.resumes, !options.isDryRun
         {
+            let past =
+                switch mark.stage {
+                case .moving: "is being moved to \(mark.place)"
+                case .moved: "has moved before, to \(mark.place): what it has is old"
+                }
+            report.unmark = MigrationSide.unmarking(sourceMarks)
             throw .refused(
-                "the data of the source has moved before, to \(place): what it has is old. Was that move given up? Then "
-                    + "--resume, or take its mark away: redis-cli -c \(source.unmarking.joined(separator: "; redis-cli -c "))"
-            )
+                "the data of the source \(past). Was that move given up? Then --resume, or take its mark away: "
+                    + report.undoing)
         }
-        let isFilled: Bool
-        (isFilled, targetMarks) = try target.holdings()
+        targetMarks = try target.markNames()
+        let isFilled = try target.isFilled()
         guard !isFilled || options.resumes || options.isDryRun else {
             throw .refused(
                 "the target has sessions under this prefix already: --resume goes on with a move that was ended before, and "
@@ -158,7 +165,7 @@ public final class Migration {
             report.fencedServers = try fence.servers().map(\.endpoint.description)
             report.undo = try fence.undoing()
             // What its rights are is not what they were.
-            if try fence.stands() { report.undo = remembered ?? [] }
+            if try fence.stands() { report.undo = remembered?.undo ?? [] }
         }
         let isTold = try source.awaitFeed()
         if !isTold, !options.isFencedByHand, !options.isDryRun {

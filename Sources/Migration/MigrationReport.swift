@@ -28,24 +28,30 @@ public struct MigrationReport: Sendable {
     /// The source was a daemon's own server, whose key ring stands there.
     public var keyRingFile: String?
 
-    /// Where the commands belong, where there are several places.
-    public var everywhere: String {
-        fencedServers.count > 1 ? ", at each of \(fencedServers.joined(separator: ", "))" : ""
+    /// A part of what takes a move back.
+    public struct UndoStep: Sendable {
+        /// Where it is done; empty where there is one place.
+        public let place: String
+        /// Commands for a shell, or why there are none.
+        public let lines: [String]
     }
 
     /// How to go back, in the order in which it is done: rights first, as whoever takes the mark away may need them.
-    public var undoing: String {
+    public var undoSteps: [UndoStep] {
+        let isOne = fencedServers.count <= 1
         let rights =
             undo.isEmpty && fencedUser != nil
-            ? "its rights were taken before, and what they were is not known here"
-            : undo.map { "redis-cli \($0)" }.joined(separator: "; ")
-        let mark = unmark.map { "redis-cli -c \($0)" }.joined(separator: "; ")
-        let parts = [
-            rights.isEmpty
-                ? "" : "\(everywhere.isEmpty ? "" : "at each of \(fencedServers.joined(separator: ", ")): ")\(rights)",
-            mark.isEmpty ? "" : "\(everywhere.isEmpty ? "" : "and at a master: ")\(mark)",
-        ]
-        return parts.filter { !$0.isEmpty }.joined(separator: "; ")
+            ? ["its rights were taken before, and what they were is not known here"] : undo.map { "redis-cli \($0)" }
+        return [
+            UndoStep(place: isOne ? "" : "at each of \(fencedServers.joined(separator: ", "))", lines: rights),
+            UndoStep(place: isOne ? "" : "at a master", lines: unmark.map { "redis-cli -c \($0)" }),
+        ].filter { !$0.lines.isEmpty }
+    }
+
+    /// The same in one line.
+    public var undoing: String {
+        undoSteps.map { ($0.place.isEmpty ? "" : "\($0.place): ") + $0.lines.joined(separator: "; ") }
+            .joined(separator: "; ")
     }
 
     public var total: Int64 { keys.reduce(0) { $0 + $1.count } }

@@ -174,7 +174,7 @@ struct MigrationSide {
     /// How long it is known at the target how the fence is taken down, ms: a week.
     private static let fenceMemory = 604_800_000
 
-    /// Keeps the commands that give a user its rights back.
+    /// Keeps the commands that give a user its rights back, and those that take the mark away.
     func remember(_ undo: [String], of user: String) throws(MigrationFault) {
         let key = StoredKey.fence(prefix: place.prefix)
         let text = ([user] + undo).joined(separator: "\n")
@@ -183,49 +183,51 @@ struct MigrationSide {
     }
 
     /// Those that were kept; nil where there are none of this user.
-    func remembered(of user: String) throws(MigrationFault) -> [String]? {
+    func remembered(of user: String) throws(MigrationFault) -> (undo: [String], unmark: [String])? {
         let key = StoredKey.fence(prefix: place.prefix)
         guard case .bulk(let text) = try answers([RedisCommand("GET", key, key: key)])[0] else { return nil }
         let lines = String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
-        return lines.first == user ? Array(lines.dropFirst()) : nil
+        guard lines.first == user else { return nil }
+        let isUnmarking = { (line: String) in line.hasPrefix("\(Self.unmarking) ") }
+        return (lines.dropFirst().filter { !isUnmarking($0) }, lines.filter(isUnmarking))
     }
 
     // MARK: The mark
 
-    /// What the mark is called here: a cluster has one for each server beside the one of all.
-    private var markNames: [[UInt8]] {
+    private static let unmarking = "DEL"
+
+    /// What marks of a move are called here: those that stand here, of servers as they were when they were left; and those
+    /// that belong here now, as a cluster has one for each server beside the one of all.
+    func markNames() throws(MigrationFault) -> [[UInt8]] {
         let name = MoveMark.key(prefix: place.prefix)
-        return [name] + (router.isCluster ? servers.map { $0.ownKey(name) } : [])
+        var names = Set([name] + (router.isCluster ? servers.map { $0.ownKey(name) } : []))
+        try scan(KeyPattern.beginning(with: name)) { found throws(MigrationFault) in
+            names.formUnion(found.filter { $0.starts(with: name + [UInt8(ascii: "{")]) })
+        }
+        return names.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
-    /// Where the mark says that the data of this Redis went; nil where none stands.
-    func movedTo() throws(MigrationFault) -> String? {
-        let replies = try answers(markNames.map { RedisCommand("GET", $0, key: $0) })
-        for case .bulk(let text) in replies { return MoveMark.place(in: text) }
+    /// What the mark says; nil where none stands.
+    func mark(_ names: [[UInt8]]) throws(MigrationFault) -> MoveMark? {
+        let replies = try answers(names.map { RedisCommand("GET", $0, key: $0) })
+        for case .bulk(let text) in replies { return MoveMark(text) }
         return nil
     }
 
-    /// Says among the data that it went to another place. It is for good: it has no end.
-    /// - Returns: the commands that take it away.
-    func mark(movedTo place: String) throws(MigrationFault) -> [String] {
-        let names = markNames
-        let text = MoveMark.text(to: place, at: UnixMilliseconds(try time()))
+    /// Says among the data where it goes. It is for good: it has no end.
+    func leave(_ mark: MoveMark, _ names: [[UInt8]]) throws(MigrationFault) {
+        let text = mark.text(at: UnixMilliseconds(try time()))
         _ = try answers(names.map { RedisCommand("SET", $0, text, key: $0) })
-        return unmarking(names)
     }
 
     /// The commands that take the mark away.
-    var unmarking: [String] { unmarking(markNames) }
-
-    private func unmarking(_ names: [[UInt8]]) -> [String] {
-        names.map { "DEL \(String(decoding: $0, as: UTF8.self))" }
+    static func unmarking(_ names: [[UInt8]]) -> [String] {
+        names.map { "\(unmarking) \(String(decoding: $0, as: UTF8.self))" }
     }
 
-    /// Takes marks away.
-    /// - Parameter others: names that it had while its slots were elsewhere.
-    func unmark(_ others: Set<[UInt8]> = []) throws(MigrationFault) {
-        let names = markNames
-        _ = try answers((names + others.subtracting(names)).map { RedisCommand("DEL", $0, key: $0) })
+    /// Takes the mark away.
+    func unmark(_ names: [[UInt8]]) throws(MigrationFault) {
+        _ = try answers(names.map { RedisCommand("DEL", $0, key: $0) })
     }
 
     private func run(_ keys: [[UInt8]], _ arguments: [[UInt8]]) -> Send {
@@ -238,14 +240,10 @@ struct MigrationSide {
 
     // MARK: Keys
 
-    /// Walks over all keys that are carried, at most a batch at once; each that is there throughout is seen, some perhaps
-    /// twice; of the servers' epochs one.
-    /// - Parameter strange: is given what is not carried.
-    func walk(
-        strange: ([UInt8]) -> Void = { _ in }, _ body: ([StoredKey]) throws(MigrationFault) -> Void
+    /// Walks over the names of all keys of a pattern; each that is there throughout is seen, some perhaps twice.
+    private func scan(
+        _ pattern: [UInt8], _ body: ([[UInt8]]) throws(MigrationFault) -> Void
     ) throws(MigrationFault) {
-        let pattern = KeyPattern.beginning(with: place.prefix)
-        var hasEpoch = false
         for server in servers {
             var cursor = "0"
             repeat {
@@ -253,33 +251,35 @@ struct MigrationSide {
                 guard case .array(let reply) = try answer(scan, of: server), reply.count == 2,
                     case .bulk(let next) = reply[0], case .array(let found) = reply[1]
                 else { throw .server("\(label): SCAN is answered unexpectedly") }
-                let keys = found.compactMap { name -> StoredKey? in
-                    guard case .bulk(let name) = name else { return nil }
-                    guard let key = StoredKey(name, prefix: place.prefix) else {
-                        strange(name)
-                        return nil
-                    }
-                    guard key.kind == .epoch else { return key }
-                    defer { hasEpoch = true }
-                    return hasEpoch ? nil : key
-                }
-                for part in keys.batches { try body(part) }
+                try body(
+                    found.compactMap { name in
+                        guard case .bulk(let name) = name else { return nil }
+                        return name
+                    })
                 cursor = String(decoding: next, as: UTF8.self)
             } while cursor != "0"
         }
     }
 
-    /// Whether it has keys that are carried, and all marks of moves away from it.
-    func holdings() throws(MigrationFault) -> (isFilled: Bool, marks: Set<[UInt8]>) {
-        let mark = MoveMark.key(prefix: place.prefix)
-        var isFilled = false
-        var marks: Set<[UInt8]> = []
-        try walk {
-            if $0.starts(with: mark) { marks.insert($0) }
-        } _: { keys throws(MigrationFault) in
-            isFilled = isFilled || !keys.isEmpty
+    /// Walks over all keys that are carried, at most a batch at once, as `scan` does; of the servers' epochs one.
+    func walk(_ body: ([StoredKey]) throws(MigrationFault) -> Void) throws(MigrationFault) {
+        var hasEpoch = false
+        try scan(KeyPattern.beginning(with: place.prefix)) { names throws(MigrationFault) in
+            let keys = names.compactMap { name -> StoredKey? in
+                guard let key = StoredKey(name, prefix: place.prefix) else { return nil }
+                guard key.kind == .epoch else { return key }
+                defer { hasEpoch = true }
+                return hasEpoch ? nil : key
+            }
+            for part in keys.batches { try body(part) }
         }
-        return (isFilled, marks)
+    }
+
+    /// Whether it has keys that are carried.
+    func isFilled() throws(MigrationFault) -> Bool {
+        var isFilled = false
+        try walk { keys throws(MigrationFault) in isFilled = isFilled || !keys.isEmpty }
+        return isFilled
     }
 
     /// What a key is called here. Each server has an epoch of its own.

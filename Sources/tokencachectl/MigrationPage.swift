@@ -94,16 +94,11 @@ struct MigrationPage {
         let marked = report.unmark.isEmpty ? "" : "; its mark says where the data went, and no daemon serves from it"
         let rights = report.fencedUser.map { ", and \($0) has no rights there" } ?? ""
         lines.append("The source keeps its data\(Layout.printable(rights))\(marked).")
-        guard report.fencedUser != nil || !report.unmark.isEmpty else { return lines }
-        lines.append("To go back, before anybody has written at the target\(Layout.printable(report.everywhere)):")
-        if report.fencedUser != nil, report.undo.isEmpty {
-            lines.append("  its rights were taken before, and what they were is not known here")
+        for (number, step) in report.undoSteps.enumerated() {
+            let time = number == 0 ? "To go back, before anybody has written at the target" : "and then"
+            lines.append(Layout.printable("\(time)\(step.place.isEmpty ? "" : ", \(step.place)"):"))
+            lines += step.lines.map { "  \(Layout.printable($0))" }
         }
-        lines += report.undo.map { "  \(Layout.printable("redis-cli \($0)"))" }
-        if report.fencedUser != nil, !report.unmark.isEmpty {
-            lines.append(report.everywhere.isEmpty ? "and then:" : "and then, at a master:")
-        }
-        lines += report.unmark.map { "  \(Layout.printable("redis-cli -c \($0)"))" }
         return lines
     }
 }

@@ -135,16 +135,121 @@ struct ClusterWatchTests {
         watch.close()
     }
 
+    /// Two masters of which the second has the mark of a move in the slots that are its own.
+    private final class MarkedCluster {
+        let loop = VirtualLoop()
+        let redis: ScriptedRedis
+        let watch: ClusterWatch
+        var states: [LinkState] = []
+        let fault = MoveMark(.moved, to: "redis://there:1").fault
+        /// What the second answers to the question for its own mark; nil: that there is none.
+        var mark: String?
+        /// Whether the second has slots.
+        var ownsSlots = true
+        static let marked = "10.0.0.2"
+
+        init() {
+            redis = ScriptedRedis(loop: loop)
+            watch = ClusterWatchTests.watch(
+                "10.0.0.1", loop, redis, Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }, heedsMoves: true)
+            let text = "5 redis://there:1"
+            mark = "$\(text.utf8.count)\r\n\(text)\r\n"
+            let answer = redis.network.answer
+            redis.network.answer = { [unowned self] words, stream in
+                guard case .tcp(let host, _)? = stream.address else { return answer(words, stream) }
+                if words == ["CLUSTER", "NODES"] { return map(at: host) }
+                guard words[0] == "GET", words[1].hasPrefix("tc:d:moved") else { return answer(words, stream) }
+                guard words[1].contains("{") else { return "-MOVED 1 10.0.0.3:6379\r\n" }
+                return (host == Self.marked ? mark : nil) ?? "$-1\r\n"
+            }
+            watch.router.onStateChange = { [unowned self] in states.append($0) }
+            watch.start()
+            loop.run(for: .seconds(2))
+        }
+
+        private func map(at host: String) -> String {
+            let slots = ownsSlots ? ["0-8191", "8192-16383"] : ["0-16383", ""]
+            let map = zip(["a", "b"], slots).enumerated().map { number, master in
+                let other = "10.0.0.\(number + 1)"
+                let flags = other == host ? "myself,master" : "master"
+                // Who takes slots over has the higher epoch.
+                let epoch = number == 0 && !ownsSlots ? 3 : number + 1
+                return "\(String(repeating: master.0, count: 40)) \(other):6379@16379 \(flags) - 0 0 \(epoch) "
+                    + "connected \(master.1)"
+            }.joined(separator: "\n")
+            return "$\(map.utf8.count)\r\n\(map)\r\n"
+        }
+
+        /// What a read of the first master's is answered.
+        func read() -> Result<RedisReply, RedisFault>? {
+            var answer: Result<RedisReply, RedisFault>?
+            watch.router.nodes[0].send(RedisCommand("GET", "k"), repeatable: true) { answer = $0 }
+            loop.run(for: .milliseconds(10))
+            return answer
+        }
+    }
+
+    @Test(
+        "a marked master that comes back while its cluster is down holds the others back until it says that it has none"
+    )
+    func markedAndDown() {
+        let cluster = MarkedCluster()
+        #expect(cluster.watch.router.state == .down(cluster.fault))
+        #expect(cluster.read() == .failure(cluster.fault))
+        cluster.mark = "-CLUSTERDOWN The cluster is down\r\n"
+        for _ in 0..<500 {
+            #expect(cluster.read() == .failure(cluster.fault))
+            #expect(cluster.watch.router.state == .down(cluster.fault))
+        }
+        #expect(cluster.watch.router.nodes.allSatisfy { $0.state == .ready })
+        // Nobody asks for anything: the heartbeat finds it.
+        cluster.mark = nil
+        cluster.loop.run(for: .seconds(2))
+        #expect(cluster.watch.router.state == .ready && cluster.states.last == .ready)
+        #expect((try? cluster.read()?.get()) != nil)
+        cluster.watch.close()
+    }
+
+    @Test("that a marked master is led to at another address does not let the others go on")
+    func markedAndMoved() {
+        let cluster = MarkedCluster()
+        let marked = cluster.watch.router.nodes[1]
+        cluster.redis.network.unreachable = ["10.0.0.9"]
+        marked.lead(
+            to: .tcp(host: "10.0.0.9", port: 6379, login: RedisLogin()), leaving: RedisFault(.closed, .closed))
+        for _ in 0..<20 { #expect(cluster.read() == .failure(cluster.fault)) }
+        cluster.watch.close()
+    }
+
+    @Test("that a marked master is gone is told, as the others may go on")
+    func markedAndGone() {
+        let cluster = MarkedCluster()
+        let first = cluster.watch.router.nodes[0]
+        first.keepProving()
+        cluster.loop.run(for: .seconds(1))
+        #expect(cluster.states.last == .down(cluster.fault) && !first.isProved)
+        #expect(first.nearCacheFault == cluster.fault.description)
+        cluster.ownsSlots = false
+        cluster.loop.run(for: .seconds(30))
+        #expect(cluster.watch.router.nodes.count == 1)
+        #expect(cluster.watch.router.state == .ready && cluster.states.last == .ready)
+        cluster.loop.run(for: .seconds(10))
+        #expect(first.isProved)
+        cluster.watch.close()
+    }
+
     /// Of the cluster that a server names.
     private static func watch(
-        _ seed: String, _ loop: VirtualLoop, _ redis: ScriptedRedis, _ logger: Logger
+        _ seed: String, _ loop: VirtualLoop, _ redis: ScriptedRedis, _ logger: Logger, heedsMoves: Bool = false
     ) -> ClusterWatch {
         let host = LinkHost(scheduler: loop, streams: redis.network, seed: 1)
         var settings = ClusterWatch.Settings()
         settings.seeds = [(seed, 6379)]
         return ClusterWatch(host: host, settings: settings, logger: logger) { endpoint, activity in
-            RedisNode(
-                host: host, endpoint: endpoint, settings: RedisNode.Settings(), scripts: [], activity: activity,
+            var settings = RedisNode.Settings()
+            if heedsMoves { (settings.prefix, settings.heedsMoves) = (Array("tc:".utf8), true) }
+            return RedisNode(
+                host: host, endpoint: endpoint, settings: settings, scripts: [], activity: activity,
                 logger: logger)
         }
     }

@@ -13,6 +13,8 @@ struct MachineDriver {
     var refusedLogins: [RedisFault] = []
     var connects = 0
     var disconnects = 0
+    /// How often a connection that stands became known to have no mark of a move.
+    var notMoved = 0
     var told: [String] = []
     /// Commands that reached "Redis" on this connection and were not answered, oldest first.
     var commands: [[String]] = []
@@ -36,6 +38,7 @@ struct MachineDriver {
             case .sendWaiting: machine.transmitWaiting(now: now)
             case .loginRefused(let fault): refusedLogins.append(fault)
             case .told(let message): told.append(String(decoding: message, as: UTF8.self))
+            case .notMoved: notMoved += 1
             case .refused, .lost: break
             }
         }

@@ -43,38 +43,83 @@ struct MoveMarkTests {
         #expect(driver.states.last == .ready)
     }
 
+    @Test("a move that goes on keeps it away as well, and says so; then that it is over", arguments: [true, false])
+    func moving(isEnded: Bool) {
+        var driver = driver()
+        let moving = RedisFault(.moved, .moving, " to redis://web@10.0.0.5:6379")
+        prepare(&driver, .bulk(MoveMark(.moving, to: "redis://web@10.0.0.5:6379").text(at: UnixMilliseconds(5))))
+        #expect(driver.states.last == .down(moving))
+        #expect(moving.description.contains("is being moved to redis://") && moving.remedy.contains("--resume"))
+        driver.advance(.seconds(2))
+        prepare(&driver, isEnded ? Self.mark : .null)
+        #expect(driver.states.last == (isEnded ? .down(Self.moved) : .ready))
+    }
+
     @Test("whoever may not read it, and a key of another type or another server's, is asked for nothing else")
     func unasked() {
-        for text in ["NOPERM no", "WRONGTYPE no", "MOVED 1 127.0.0.1:7001", "ASK 1 127.0.0.1:7001", "TRYAGAIN"] {
+        for text in ["NOPERM no", "WRONGTYPE no", "ERR unknown command 'GET'"] {
             var driver = driver()
             prepare(&driver, .error(text))
             #expect(driver.states.last == .ready, "\(text)")
             driver.submit(1)
-            #expect(driver.commands == [["ECHO", "1"]])
+            #expect(driver.commands == [["ECHO", "1"]], "\(text)")
         }
+        var member = driver([Self.key, Self.ownKey])
+        prepare(&member, .error("MOVED 1 127.0.0.1:7001"), .null)
+        member.submit(1)
+        #expect(member.states.last == .ready && member.commands == [["ECHO", "1"]])
         var without = self.driver([])
         prepare(&without)
         #expect(without.states.last == .ready)
     }
 
-    @Test("a cluster's server that is down is asked again before each request, until it says")
-    func open() {
-        var driver = driver([Self.key, Self.key + Array("{a}".utf8)])
-        let down = RedisReply.error("CLUSTERDOWN The cluster is down")
-        prepare(&driver, .error("MOVED 1 127.0.0.1:7001"), down)
-        #expect(driver.states.last == .ready)
+    private static let ownKey = key + Array("{a}".utf8)
+
+    @Test(
+        "an answer that says nothing of its own mark leaves it open: it is asked again before each request, until it says",
+        arguments: [
+            "CLUSTERDOWN The cluster is down", "MOVED 1 127.0.0.1:7001", "ASK 1 127.0.0.1:7001", "TRYAGAIN later",
+            "BUSY Redis is busy",
+        ])
+    func open(text: String) {
+        var driver = driver([Self.key, Self.ownKey])
+        let elsewhere = RedisReply.error("MOVED 1 127.0.0.1:7001")
+        prepare(&driver, elsewhere, .error(text.hasPrefix("BUSY") ? "TRYAGAIN later" : text))
+        #expect(driver.states.last == .ready && driver.machine.move.isOpen)
         driver.submit(1)
         driver.submit(2)
         #expect(driver.commands.map(\.[0]) == ["GET", "GET", "ECHO", "ECHO"])
-        for _ in 0..<4 { driver.reply(down) }
+        driver.reply(elsewhere)
+        driver.reply(.error(text))
+        for _ in 0..<2 { driver.reply(.error("CLUSTERDOWN The cluster is down")) }
         #expect(driver.results[1]?.map(\.faultKind) == [.clusterDown])
+        #expect(driver.machine.move.isOpen && driver.notMoved == 0)
         driver.submit(3)
         #expect(driver.commands.map(\.[0]) == ["GET", "GET", "ECHO"])
-        driver.reply(.error("MOVED 1 127.0.0.1:7001"))
+        driver.reply(elsewhere)
         driver.reply(.null)
+        #expect(driver.notMoved == 1 && !driver.machine.move.isOpen)
         driver.reply(driver.answer(to: driver.commands[0]))
         driver.submit(4)
         #expect(driver.commands == [["ECHO", "4"]])
+    }
+
+    @Test("the mark of all that is on its way to another server is asked for again, too")
+    func onItsWay() {
+        var driver = driver([Self.key, Self.ownKey])
+        prepare(&driver, .error("ASK 1 127.0.0.1:7001"), .null)
+        driver.submit(1)
+        #expect(driver.commands.map(\.[0]) == ["GET", "GET", "ECHO"])
+    }
+
+    @Test("where nobody asks for anything, it is asked with each heartbeat")
+    func idle() {
+        var driver = driver()
+        prepare(&driver, .error("CLUSTERDOWN The cluster is down"))
+        driver.advance(LinkSettings().heartbeat)
+        #expect(driver.commands.map(\.[0]) == ["GET", "TIME"])
+        driver.reply(Self.mark)
+        #expect(driver.states.last == .down(Self.moved))
     }
 
     @Test("what was sent behind the question is not believed where the mark stands")
@@ -87,13 +132,21 @@ struct MoveMarkTests {
         #expect(driver.results[1] == [.failure(Self.moved)])
     }
 
-    @Test("what is told of it is printable and short, whatever stands there")
+    @Test("what is told of it is printable and short, whatever stands there; what was written is read")
     func text() {
-        let time = MoveMark.text(to: "redis://a:1", at: UnixMilliseconds(5))
-        #expect(MoveMark.place(in: time) == "redis://a:1")
-        #expect(MoveMark.place(in: []).isEmpty && MoveMark.place(in: Array("moved".utf8)).isEmpty)
-        #expect(MoveMark.place(in: Array("1 a\u{1b}[2J\nb é".utf8)) == "a?[2J?b???")
-        #expect(MoveMark.place(in: Array("1 ".utf8) + [UInt8](repeating: 65, count: 999)).utf8.count == 200)
+        for stage in [MoveMark.Stage.moving, .moved] {
+            for place in ["redis://a:1", "", "redis://moving"] {
+                let mark = MoveMark(stage, to: place)
+                #expect(mark.place == place && mark.stage == stage)
+                #expect(MoveMark(mark.text(at: UnixMilliseconds(5))) == mark)
+            }
+            let long = MoveMark(stage, to: String(repeating: "é b", count: 99))
+            #expect(long.place.utf8.count == 200 && MoveMark(long.text(at: UnixMilliseconds(5))) == long)
+        }
+        func place(_ text: [UInt8]) -> String { MoveMark(text).place }
+        #expect(place([]).isEmpty && place(Array("moved".utf8)).isEmpty && place(Array("1 moving".utf8)).isEmpty)
+        #expect(place(Array("1 a\u{1b}[2J\nb é".utf8)) == "a?[2J?b???")
+        #expect(place(Array("1 ".utf8) + [UInt8](repeating: 65, count: 999)).utf8.count == 200)
         #expect(MoveMark.fault(.null) == nil && MoveMark.fault(.bulk([]))?.kind == .moved)
     }
 }

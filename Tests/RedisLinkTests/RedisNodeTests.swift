@@ -105,9 +105,18 @@ struct RedisNodeTests {
             #expect(!node.mayServeStale(at: loop.now, isUnanswered: isUnanswered))
         }
         redis.isSilent = false
+        redis.network.isReachable = false
+        redis.network.cutAll()
+        loop.run(for: .seconds(1))
+        #expect(read() == .failure(RedisFault(.moved, .moved)), "not what is wrong with its connection")
+        redis.network.isReachable = true
         visits(for: .seconds(3))
         #expect(!node.isFresh(at: loop.now))
+        // Nobody asks any more: it is not to be taken for one that would answer.
+        loop.run(for: .seconds(10))
+        #expect(node.isArmed && !node.isProved && node.nearCacheFault == RedisFault(.moved, .moved).description)
         node.barrier = nil
+        #expect(node.isProved && node.nearCacheFault == nil)
         visits(for: .seconds(3))
         #expect(node.isFresh(at: loop.now))
     }

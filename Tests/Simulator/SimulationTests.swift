@@ -138,6 +138,7 @@ extension Topology {
         case .sentinels: (seeds * 3 + 19) / 20
         // A run of a cluster takes four times as long.
         case .cluster: (seeds + 24) / 25
+        case .moving: (seeds + 9) / 10
         }
     }
 

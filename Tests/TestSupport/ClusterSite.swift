@@ -150,6 +150,22 @@ public final class ClusterSite: Sendable {
         guard tool.status == 0 else { throw HarnessFailure("redis-cli: \(tool.output.suffix(500)) \(tool.errors)") }
     }
 
+    /// Moves the one slot of a key, with what is in it.
+    public func give(slotOf key: String, from: SiteMember, to: SiteMember) throws {
+        guard let slot = try ask(from, ["CLUSTER", "KEYSLOT", key]).first,
+            let source = try ask(from, ["CLUSTER", "MYID"]).first, let target = try ask(to, ["CLUSTER", "MYID"]).first
+        else { throw HarnessFailure("a server does not tell its id") }
+        func step(_ member: SiteMember, _ words: [String]) throws {
+            let answer = try ask(member, words)
+            guard answer == ["OK"] else { throw HarnessFailure("\(words): \(answer)") }
+        }
+        try step(to, ["CLUSTER", "SETSLOT", slot, "IMPORTING", source])
+        try step(from, ["CLUSTER", "SETSLOT", slot, "MIGRATING", target])
+        let keys = try ask(from, ["CLUSTER", "GETKEYSINSLOT", slot, "100"])
+        if !keys.isEmpty { try step(from, ["MIGRATE", "127.0.0.1", "\(to.port)", "", "0", "5000", "KEYS"] + keys) }
+        for member in [to, from] { try step(member, ["CLUSTER", "SETSLOT", slot, "NODE", target]) }
+    }
+
     /// The lines of a member's answer; none where it does not answer.
     @discardableResult
     public func ask(_ member: SiteMember, _ words: [String]) throws -> [String] {

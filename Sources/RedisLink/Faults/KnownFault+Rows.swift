@@ -5,8 +5,9 @@ extension KnownFault {
         tlsUntrusted, tlsCertificateRequired, tlsCertificateRefused, tlsFailed, timeout, silent, loading, busy,
         outOfMemory, cannotSave, protectedMode, readOnly, masterDown, noReplicas, unacknowledged, otherMaster,
         unconfirmed, noMajority, noMap, noPassword, wrongPassword, noPasswordGiven, noPermission, noScriptPermission,
-        unknownCommand, tooOld, otherServer, moved, maxClients, cluster, clusterDown, notReachedYet, closed, overloaded,
-        scriptLost, scriptRefused, scriptFailed, refused, notAReply, unexpected, firstCommands, noDatabase, wrongType,
+        unknownCommand, tooOld, otherServer, moving, moved, maxClients, cluster, clusterDown, notReachedYet, closed,
+        overloaded, scriptLost, scriptRefused, scriptFailed, refused, notAReply, unexpected, firstCommands, noDatabase,
+        wrongType,
         late, unconfirmedEnd, partlyProclaimed, subjectTooBusy,
         sessionTooBusy, recordTooNew, recordDamaged, internalFault,
     ]
@@ -141,13 +142,21 @@ extension KnownFault {
         "the server lacks what the daemon needs", detail: ": KeyDB 6.3.4; Redis 7.0 or Valkey 7.2 is needed",
         means: "KeyDB, Dragonfly, Kvrocks or Garnet answers: no flags for scripts, or no tracking by prefix",
         remedy: "let `redis.url` lead to Redis 7.0, Valkey 7.2 or newer")
+    static let moving = KnownFault(
+        "the data of this Redis is being moved", detail: " to redis://10.0.0.5:6379",
+        means:
+            "`tokencachectl migrate` carries it there, and its mark stands here: the key `d:moved` under the prefix; not all is "
+            + "there yet",
+        remedy:
+            "wait until `tokencachectl migrate` says that all is there; was it ended before? go on with `--resume`, or do what "
+            + "it said under `To undo`, and last `redis-cli -c DEL` of that key")
     static let moved = KnownFault(
         "the data of this Redis has moved", detail: " to redis://10.0.0.5:6379",
         means:
             "`tokencachectl migrate` has carried it there, and has left its mark here: the key `d:moved` under the prefix",
         remedy:
-            "when `tokencachectl migrate` says that all is there, write the new address in `redis.url` and restart; was the "
-            + "move given up? what it said under `To undo`, and last `redis-cli -c DEL` of that key")
+            "write the new address in `redis.url` and restart; was the move given up? what it said under `To undo`, and last "
+            + "`redis-cli -c DEL` of that key")
     static let maxClients = KnownFault(
         "Redis has reached its limit of clients", means: "its `maxclients`",
         remedy: "raise `maxclients` at Redis, or find who keeps so many connections: `CLIENT LIST`")

@@ -35,7 +35,7 @@ public struct RedisFault: Error, Equatable, Sendable, CustomStringConvertible {
         case tls
         /// A server, or a version of one, that lacks what the daemon needs.
         case unfit
-        /// A mark at the server says that its data was carried to another: what it still has is no truth any more.
+        /// A mark at the server says that its data is or was carried to another: what it still has is no truth any more.
         case moved
         /// Bytes that are no reply, or a reply past a limit.
         case protocolError

@@ -10,7 +10,7 @@ struct Handshake {
         /// RESP3, authenticated in the same command.
         case hello
         case select
-        /// Whether the server's data was carried to another.
+        /// Whether the server's data is or was carried to another.
         case moved
         case ping
         case name
@@ -43,7 +43,7 @@ struct Handshake {
     }
 
     private(set) var server = RedisServerInfo()
-    /// Whether a mark of a move stands there could not be said: the cluster is down.
+    /// Whether a mark of a move stands there could not be said: the cluster is down, or slots are on their way.
     private(set) var isMoveOpen = false
     private var awaited: Deque<Step>
     private let scripts: [RedisScript]
@@ -119,7 +119,7 @@ struct Handshake {
     mutating func received(_ reply: RedisReply) -> Outcome {
         guard let step = awaited.popFirst() else { return .failed(Self.unexpected) }
         if case .error(let text) = reply {
-            if step == .moved, MoveMark.isOpen(text) { isMoveOpen = true }
+            if step == .moved, MoveMark.isOpen(text, isOwn: next != .moved) { isMoveOpen = true }
             return failure(of: step, text: text).map(Outcome.failed) ?? .nothing
         }
         switch step {

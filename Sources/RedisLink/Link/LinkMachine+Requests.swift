@@ -129,12 +129,7 @@ extension LinkMachine {
     private static var asking: [UInt8] { Array("*1\r\n$6\r\nASKING\r\n".utf8) }
 
     private mutating func transmit(_ reference: SlotReference, _ body: RequestBody, now: MonotonicInstant) {
-        if move.isOpen {
-            for question in move.questions() {
-                expect(.moved, byteCount: question.count, now: now)
-                output += question
-            }
-        }
+        askForMove(now: now)
         if body.isAsking {
             expect(.asking, byteCount: Self.asking.count, now: now)
             output += Self.asking
@@ -145,6 +140,15 @@ extension LinkMachine {
         if let script = body.script, let digest = digests[script.index] {
             let room = start + script.digestOffset
             output.replaceSubrange(room..<room + RedisScript.digestLength, with: digest)
+        }
+    }
+
+    /// Asks for the mark of a move, where that is open.
+    mutating func askForMove(now: MonotonicInstant) {
+        guard move.isOpen else { return }
+        for question in move.questions() {
+            expect(.moved, byteCount: question.count, now: now)
+            output += question
         }
     }
 

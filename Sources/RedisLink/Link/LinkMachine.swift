@@ -21,6 +21,8 @@ struct LinkMachine<Waiter> {
         case sendWaiting
         /// The connection, or the attempt at one, is over, for this reason.
         case lost(RedisFault)
+        /// What a connection that stands left open is known: its server has no mark of a move.
+        case notMoved
         /// Tell the operator: a fault of single requests that only configuration cures.
         case refused(RedisFault)
         /// A connection that stands was to authenticate again, and may not; it stands as before.
@@ -251,7 +253,12 @@ struct LinkMachine<Waiter> {
             if case .error(let text) = reply { return consider(RedisFault.classify(error: text), now: now) }
             takeTime(reply, sentAt: expected.sentAt, now: now)
         case .asking: break
-        case .moved: if let fault = move.answered(reply) { lose(fault, now: now) }
+        case .moved:
+            if let fault = move.answered(reply) {
+                lose(fault, now: now)
+            } else if !move.isOpen {
+                actions.append(.notMoved)
+            }
         case .authentication:
             guard case .error(let text) = reply else { break }
             let verdict = RedisFault.classify(error: text)
@@ -300,6 +307,7 @@ struct LinkMachine<Waiter> {
     private mutating func sendHeartbeat(now: MonotonicInstant) {
         guard !isHeartbeatInFlight else { return }
         isHeartbeatInFlight = true
+        askForMove(now: now)
         let command = RedisCommand("TIME").bytes
         expect(.heartbeat, byteCount: command.count, now: now)
         output.append(contentsOf: command)

@@ -26,11 +26,16 @@ public final class RedisLink {
     /// Why answers to reads are not believed now; nil: they are. The node says it, as it knows whether the server is still
     /// the one to ask.
     var faultOfReads: () -> RedisFault? = { nil }
-    /// Keys that tell, on each new connection, that the server's data has moved: it is of no use then.
+    /// Keys that tell, on each new connection, that the server's data is moved or has: it is of no use then. The last is the
+    /// server's own.
     var moveMarks: [[UInt8]] {
         get { machine.move.keys }
         set { machine.move.keys = newValue }
     }
+    /// Whether the server has a mark is not known yet, although it is connected.
+    var isMoveOpen: Bool { machine.move.isOpen }
+    /// Called when that is known, and there is none.
+    var onNotMoved: () -> Void = {}
     private let scheduler: any Scheduler
     private let logger: Logger
     private let transport: LinkTransport
@@ -234,6 +239,7 @@ public final class RedisLink {
             parser = nil
             transport.close()
         case .lost(let fault): onLoss?(fault)
+        case .notMoved: onNotMoved()
         case .sendWaiting: machine.transmitWaiting(now: scheduler.now)
         case .complete(.unchecked(let completion), let result): completion(result)
         case .complete(.read(let completion), let result):

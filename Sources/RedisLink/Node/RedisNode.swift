@@ -46,7 +46,8 @@ public final class RedisNode {
     /// How old the proof may be that what is remembered is true.
     public static let proofLimit = Beat.proofLimit
 
-    /// Called after every change of the link's state, when the node has drawn its conclusions.
+    /// Called after every change of the link's state, and when a mark of a move is known to be gone, when the node has drawn
+    /// its conclusions.
     public var onStateChange: ((LinkState) -> Void)?
     /// Called with what has changed, while subscribed.
     public var onInvalidation: ((Invalidation) -> Void)?
@@ -101,7 +102,7 @@ public final class RedisNode {
     var onSilence: (() -> Void)?
     /// Why nothing is asked here although this server says nothing of it: another one has the mark of a move.
     var barrier: RedisFault? { didSet { if barrier != oldValue { update() } } }
-    /// What its mark said; nil where it has none, as far as is known.
+    /// What its mark said last; nil where it has none, as far as is known.
     private(set) var moveFault: RedisFault?
     /// Makes a key one of this node's, in a cluster; empty elsewhere. It changes as slots come and go.
     public private(set) var tag: [UInt8] = []
@@ -149,6 +150,7 @@ public final class RedisNode {
             return beat.refusal.flatMap { $0.isLossOfRole ? $0 : nil } ?? confirmationFault
         }
         link.onLoss = { [weak self] in self?.linkLost($0) }
+        link.onNotMoved = { [weak self] in self?.notMoved() }
         link.onLoginRefused = { [weak self] _ in self?.onLoginRefused?() }
         replicas?.link.onLoginRefused = { [weak self] _ in self?.onLoginRefused?() }
         replicas?.onKeyMoved = { [weak self] in self?.onTagMoved?() }
@@ -204,7 +206,6 @@ public final class RedisNode {
         let proved = endpoint == self.endpoint ? provedUntil : nil
         forgetServer()
         provedUntil = proved
-        if endpoint != self.endpoint { moveFault = nil }
         link.lead(to: endpoint, leaving: fault)
         feed?.lead(to: endpoint, leaving: fault)
         replicas?.link.lead(to: endpoint, leaving: fault)
@@ -275,13 +276,20 @@ public final class RedisNode {
         link.moveMarks = tag.isEmpty ? [key] : [key, ownKey(key)]
     }
 
-    /// A mark counts until its server is good again.
+    /// A mark counts until its server, or whoever followed on it, has said that there is none: a connection that stands
+    /// says nothing of that by itself.
     func noteMove(_ state: LinkState) {
         switch state {
         case .down(let fault) where fault.kind == .moved: moveFault = fault
-        case .ready: moveFault = nil
-        case .down, .connecting, .closed: break
+        case .ready where !link.isMoveOpen: moveFault = nil
+        case .ready, .down, .connecting, .closed: break
         }
+    }
+
+    private func notMoved() {
+        guard moveFault != nil else { return }
+        moveFault = nil
+        onStateChange?(link.state)
     }
 
     // MARK: Requests
@@ -313,9 +321,7 @@ public final class RedisNode {
         completion: @escaping RedisLink.Completion
     ) {
         if isRequest { awaken() }
-        if let confirmationFault, link.state == .ready {
-            return scheduler.later { completion(.failure(confirmationFault)) }
-        }
+        if let unsentFault { return scheduler.later { completion(.failure(unsentFault)) } }
         link.send(command, repeatable: repeatable, asking: asking, completion: completion)
     }
 
@@ -326,13 +332,14 @@ public final class RedisNode {
         isRequest: Bool = true, completion: @escaping RedisLink.Completion
     ) {
         if isRequest { awaken() }
-        if let confirmationFault, link.state == .ready {
-            return scheduler.later { completion(.failure(confirmationFault)) }
-        }
+        if let unsentFault { return scheduler.later { completion(.failure(unsentFault)) } }
         link.run(
             script, keys: keys, arguments: arguments, repeatable: repeatable, asking: asking,
             completion: confirmed(completion))
     }
+
+    /// Why a request that comes now is not even kept for a connection. One that does not stand says by itself what is wrong.
+    private var unsentFault: RedisFault? { barrier ?? (link.state == .ready ? confirmationFault : nil) }
 
     /// What a script has done counts only where the server is still the one when it answers: the word may have gone while
     /// the request waited for its connection or for its answer; in a cluster another server may have told of a move.
@@ -403,13 +410,13 @@ public final class RedisNode {
 
     /// Whether what is remembered answers, or would behind the next request: armed, and proved where requests come.
     public var isProved: Bool {
-        isArmed && beat.refusal == nil && (!isBeating || scheduler.now <= freshUntil)
+        isArmed && (confirmationFault ?? beat.refusal) == nil && (!isBeating || scheduler.now <= freshUntil)
     }
 
     /// Why what is remembered does not answer, in plain words; nil while it does, and where nothing is known.
     public var nearCacheFault: String? {
         if isProved { return nil }
-        return (beat.refusal ?? feed?.fault)?.description ?? (isArmed ? lastWarning?.text : nil)
+        return (confirmationFault ?? beat.refusal ?? feed?.fault)?.description ?? (isArmed ? lastWarning?.text : nil)
     }
 
     /// Since Sentinels or replicas confirmed that it is the master; nil where nobody is asked, or has.

@@ -137,6 +137,7 @@ public final class RedisRouter {
     /// It has nothing to say any more.
     func dismiss(_ node: RedisNode) {
         guard nodes.count > 1 else { return }
+        let before = state
         nodes.removeAll { $0 === node }
         if first === node { first = nodes.first { $0.state == .ready } ?? nodes[0] }
         (node.onStateChange, node.onArmed, node.onInvalidation) = (nil, nil, nil)
@@ -144,6 +145,8 @@ public final class RedisRouter {
         (node.onTagMoved, node.onSilence) = (nil, nil)
         heedMoves()
         judgeFreshness()
+        // It may have been the one that all rested on, or stood in the way of all.
+        if state != before { onStateChange?(state) }
     }
 
     /// - Parameter owners: of all slots.

@@ -50,6 +50,9 @@ enum ModelCommands {
         }
         let script = name == "EVALSHA" && words.count > 1 ? redis.loaded[text(words[1])] : nil
         let isWrite = writes.contains(name) || script != nil
+        if faults.fence?.refuses(name, isWrite: isWrite) == true {
+            return "NOPERM this user has no permissions to run the '\(name.lowercased())' command"
+        }
         var needsMemory = needMemory.contains(name) || script?.allowsFullMemory == false
         if redis.bent.contains(.fullRedisRefusesAccess), script != nil { needsMemory = true }
         if faults.isFull, needsMemory { return "OOM command not allowed when used memory > 'maxmemory'." }

@@ -12,6 +12,23 @@ struct ModelFaults {
     var cannotSave = false
     var isFull = false
     var refusesClients = false
+    /// The rights that a move took from the daemons' user. No file keeps them: the process forgets it as it ends.
+    var fence: Fence?
+
+    enum Fence {
+        /// It may not write.
+        case writing
+        /// It may ask why, and no more.
+        case everything
+
+        func refuses(_ command: String, isWrite: Bool) -> Bool {
+            switch self {
+            case .writing: isWrite || command == "SCRIPT"
+            case .everything:
+                !["AUTH", "HELLO", "SELECT", "GET", "INFO", "CONFIG", "TIME", "SUBSCRIBE"].contains(command)
+            }
+        }
+    }
 }
 
 /// The rules of the store that can be bent.

@@ -182,6 +182,22 @@ final class ModelRedis: SimulatedServer {
         for connection in connections { connection.flush() }
     }
 
+    // MARK: A move
+
+    /// Of a move; nothing of a session.
+    static let mark = "tc:d:moved"
+
+    /// Where a move has left its mark no daemon serves, and nothing changes.
+    var isMarked: Bool { keys[Self.mark] != nil }
+
+    /// What a move says here; nil: it takes that back.
+    func leave(_ mark: MoveMark?) {
+        let text = mark?.text(at: UnixMilliseconds(milliseconds))
+        keys.set(Self.mark, text.map { ModelEntry(value: .string($0)) }, at: agenda.now)
+        // Nobody is told of it.
+        for name in keys.takeChanged() { onChange(name, keys[name], ChangeSource(command: "migrate")) }
+    }
+
     // MARK: Time
 
     /// What stands under a key now; what has run out is deleted and told.
@@ -265,6 +281,7 @@ final class ModelRedis: SimulatedServer {
 
     func start(loadingFor span: SimulatedTime) {
         faults.isDown = false
+        faults.fence = nil
         faults.loadingUntil = agenda.now + span
         newRunID()
         for name in keys.names { if let end = keys[name]?.expireAt { schedule(name, end) } }

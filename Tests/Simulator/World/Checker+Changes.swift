@@ -7,6 +7,10 @@ import UnixTime
 /// What was written, held against what was asked for.
 extension Checker {
     func changed(_ key: String, _ entry: ModelEntry?, _ source: ModelRedis.ChangeSource) {
+        if key == ModelRedis.mark { return }
+        if entry != nil, source.path != nil, redis?.isMarked == true {
+            fail("moved", "\(source.command) changed what is moved")
+        }
         if let entry, entry.expireAt == nil, key.utf8.starts(with: "tc:".utf8) {
             fail("S9", "\(source.command) left a key without an end")
         }

@@ -49,6 +49,8 @@ final class Checker {
     /// Beats that were written, by their keys.
     var beats: Set<String> = []
     var impairments: [Impairment] = []
+    /// Since when every connection to a Redis that has the mark of a move was made behind it; nil: it is nobody's any more.
+    var movedAt: SimulatedTime?
     /// Until when whatever was made is over, as daemons know that have acknowledged it and live.
     var everyone: [Int: UnixMilliseconds] = [:]
 
@@ -106,6 +108,7 @@ final class Checker {
         guard let outcome = request.outcome else { return }
         checkTime(request, outcome)
         checkMaster(request, outcome)
+        checkMove(request, outcome)
         switch outcome {
         case .accepted(let view): accepted(request, view)
         case .refused(let refusal, let guest):
@@ -118,6 +121,17 @@ final class Checker {
         case .notFound, .allEnded, .listed: break
         }
         acknowledgeReplicated(request, outcome)
+    }
+
+    /// Where the data has moved nobody is accepted by what it was, but from memory, for as long as a Redis that is away allows
+    /// that. Guests are nobody's yet.
+    private func checkMove(_ request: Request, _ outcome: Outcome) {
+        guard case .accepted(let view) = outcome, request.digest != nil, request.guest == nil, let movedAt,
+            redis?.isMarked == true
+        else { return }
+        let stale = view.isStale ? SimulatedTime.milliseconds(setup.number("serve-stale")) : 0
+        guard request.began > movedAt + stale + Self.silentBound else { return }
+        fail("moved", "#\(request.number) was accepted from where the data has moved")
     }
 
     /// S10: within the time, and only where something is wrong.
@@ -155,6 +169,7 @@ final class Checker {
             "network", "kill", "cut", "refuse", "half-open", "hold", "slow", "down", "pause", "busy", "role",
             "replicas",
             "disk", "memory", "clients", "flush", "clock", "restart",
+            "move",
         ]
     }
 

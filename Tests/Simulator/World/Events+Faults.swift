@@ -1,3 +1,4 @@
+import RedisLink
 import SeededRandom
 
 /// What goes wrong, in the words of a plan.
@@ -8,6 +9,9 @@ extension World {
             try expect("loss", &words)
             checker.impair("down", nil, until: .max)
             redis.crash(loss: .milliseconds(Int64(try integer(&words))))
+            // Whoever comes back finds the mark, where it is not lost; or finds it again, where that it was taken away is.
+            checker.movedAt = redis.isMarked ? agenda.now : nil
+            if redis.isMarked { checker.impair("move", nil, until: .max) }
         case "start":
             try expect("loading", &words)
             let loading = SimulatedTime.milliseconds(Int64(try integer(&words)))
@@ -52,6 +56,31 @@ extension World {
             checker.jumped(redis.clockOffset)
         default: throw NoSuchEvent()
         }
+    }
+
+    /// What `tokencachectl migrate` does at the Redis that it carries the data from. One that is killed between `fence` and
+    /// `close` leaves it like that.
+    func move(_ words: inout ArraySlice<String>) throws {
+        switch try word(&words) {
+        case "fence":
+            redis.leave(MoveMark(.moving, to: "redis://there"))
+            redis.faults.fence = .writing
+            checker.impair("move", nil, until: .max)
+        case "close":
+            redis.leave(MoveMark(.moved, to: "redis://there"))
+            redis.faults.fence = .everything
+            redis.kill { _ in true }
+            checker.movedAt = agenda.now
+        case "undo": undoMove()
+        default: throw NoSuchEvent()
+        }
+    }
+
+    func undoMove() {
+        redis.leave(nil)
+        redis.faults.fence = nil
+        checker.movedAt = nil
+        checker.endImpairments("move", at: agenda.now)
     }
 
     private func switchFault(_ name: String, _ isOn: Bool) {

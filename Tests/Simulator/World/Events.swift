@@ -33,6 +33,9 @@ extension World {
         case "cluster":
             noteFault(words)
             try cluster(&rest)
+        case "move":
+            noteFault(words)
+            try move(&rest)
         case "partition":
             noteFault(words)
             try partition(&rest)

@@ -3,6 +3,11 @@ import SeededRandom
 /// How daemons find their servers.
 enum Topology: String, CaseIterable, Sendable {
     case one, sentinels, cluster
+    /// One server, whose data is moved away.
+    case moving
+
+    /// There is one server.
+    var isAlone: Bool { self == .one || self == .moving }
 }
 
 /// Makes a plan of a seed: who asks for what and when, and what goes wrong.
@@ -59,6 +64,8 @@ struct PlanMaker {
         } else if topology == .cluster {
             setup.numbers["cluster"] = 1
             setup.numbers["lag"] = pick([1, 20, 150, 400])
+        } else if topology == .moving {
+            setup.numbers["moving"] = 1
         }
         for browser in 0..<setup.browsers { live(browser) }
         if chance(25) { steal() }
@@ -66,13 +73,14 @@ struct PlanMaker {
         if chance(50) { administer() }
         if topology == .sentinels { failOver() }
         if topology == .cluster { moveAround() }
-        if chance(topology == .one ? 85 : 40) {
+        if topology == .moving { moveAway() }
+        if chance(topology.isAlone ? 85 : 40) {
             for _ in 0..<pick([1, 1, 2, 3]) { fail(at: between(700, length - 500)) }
         }
         if chance(60) { remember() }
         if chance(40) { limit() }
         if chance(12) { endEveryone() }
-        if topology != .one, chance(30) { awaitReplicas() }
+        if !topology.isAlone, chance(30) { awaitReplicas() }
         if topology == .cluster, chance(25) { takeAway() }
         if topology == .cluster, chance(25) { moveKeysAhead() }
         setup.events.sort { $0.at < $1.at }
@@ -198,7 +206,7 @@ struct PlanMaker {
         request(0, "validate", at: now + between(500, 900))
         guard chance(50) else { return }
         // Redis loses it.
-        if topology != .one {
+        if !topology.isAlone {
             add(now + between(0, 300), "server master crash")
             add(now + between(2_000, 3_000), "server all start")
         } else if chance(50) {
@@ -210,6 +218,38 @@ struct PlanMaker {
         }
     }
 
+    /// A move that ends, or is killed between its steps; the server may be started anew at each, and forget the rights that
+    /// were taken. Half of them are undone.
+    private mutating func moveAway() {
+        var now = between(1_000, length - 3_500)
+        let begin = now
+        add(now, "move fence")
+        now += between(50, 900)
+        if chance(50) { startAnew(&now) }
+        if chance(60) {
+            now += between(50, 900)
+            add(now, "move close")
+            now += between(50, 900)
+            if chance(40) { startAnew(&now) }
+        }
+        let end = now + between(500, 4_000)
+        if chance(50) { add(end, "move undo") }
+        for browser in 0..<setup.browsers {
+            for _ in 0..<between(2, 6) {
+                let what = pick([
+                    "validate", "validate", "old validate", "visit", "login alice", "logout", "rotate", "set",
+                ])
+                request(browser, what, at: between(begin, end))
+            }
+        }
+    }
+
+    private mutating func startAnew(_ now: inout Int64) {
+        add(now, "redis crash loss 0")
+        now += between(20, 400)
+        add(now, "redis start loading 0")
+    }
+
     // MARK: What goes wrong
 
     private mutating func fail(at now: Int64) {
@@ -218,7 +258,7 @@ struct PlanMaker {
         let span = chance(50) ? between(50, 900) : between(900, 3_500)
         func both(_ begin: String, _ end: String) -> [(Int64, String)] { [(now, begin), (now + span, end)] }
         let what: [(Int64, String)] =
-            switch topology == .one
+            switch topology.isAlone
                 ? between(0, 27) : pick([5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 18, 22, 24, 25, 26, 27])
             {
             case 0, 1, 2:

@@ -30,6 +30,8 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case majorityLeads, oneNameEnds, majorityConfirms, allReplicasConfirm, acknowledgedIsRepeated, successionDropsAll
     case silentIsLost, acknowledgedIsRepeatedInClusters, newOwnerDropsEntries, askedIsNotKept
     case replicasAreAwaited, waitComesBehindAWrite
+    // Data that is moved away.
+    case moveMarkIsHeeded
 
     /// How servers are found in the runs that are to miss it.
     var topology: Topology {
@@ -40,6 +42,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         // On one server nothing comes between a login's place in the index and its session, but under `refuse`.
         case .silentIsLost, .acknowledgedIsRepeatedInClusters, .newOwnerDropsEntries, .askedIsNotKept, .goneHasItsTime:
             .cluster
+        case .moveMarkIsHeeded: .moving
         default: .one
         }
     }
@@ -104,6 +107,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .askedIsNotKept: "answers under ASK are not kept"
         case .successionDropsAll: "what is remembered goes when the master is another"
         case .replicasAreAwaited: "with `redis.wait-replicas` a change is acknowledged when the replicas have it"
+        case .moveMarkIsHeeded: "nothing is served from a Redis that has the mark of a move"
         case .waitComesBehindAWrite: "WAIT is sent behind a write of its own connection"
         }
     }
@@ -117,6 +121,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .touchNeverCreates: 189
         case .loginIsRemembered: 78
         case .conditionIsHeld: 3
+        case .moveMarkIsHeeded: 2
         case .unknownFateIsLeft, .endOfEveryoneIsTold, .toldChangeMarksReads, .toldChangeReachesGuests: 23
         case .flushIsTold: 61
         case .silentFeedIsNoProof: 489
@@ -205,6 +210,7 @@ enum RemovedRule: String, CaseIterable, Sendable {
 
     /// Milliseconds; nil: as the run says.
     var serveStale: Int64? { self == .staleIsBounded ? 60_000 : nil }
+    var heedsMoves: Bool { self != .moveMarkIsHeeded }
     var forgetsPauses: Bool { self == .pausesCount }
 
     func networkLens(of network: SimulatedNetwork) -> (any NetworkLens)? {

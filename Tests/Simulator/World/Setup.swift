@@ -17,6 +17,7 @@ struct Setup: Sendable {
         "touch-interval": 500, "tombstone": 4_000, "serve-stale": 2_000, "guest-lifetime": 8_000,
         "guest-absolute": 30_000, "revoke-on-replay": 0, "cache-bytes": 65_536, "password": 0, "near-cache": 1,
         "recover": 0, "sentinels": 0, "cluster": 0, "lag": 1, "wait-replicas": 0,
+        "moving": 0,
     ]
 
     func number(_ name: String) -> Int64 { numbers[name] ?? 0 }

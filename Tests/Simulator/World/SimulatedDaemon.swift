@@ -81,6 +81,7 @@ final class SimulatedDaemon {
         settings.prefix = prefix
         settings.hasFeed = setup.number("near-cache") == 1
         settings.waitReplicas = Int(setup.number("wait-replicas"))
+        settings.heedsMoves = setup.number("moving") == 1 && rule?.heedsMoves ?? true
         var endpoint = setup.number("sentinels") > 0 ? RedisEndpoint.sought() : endpoint
         if setup.number("password") == 1 { endpoint.login = RedisLogin(password: RedisPassword("open sesame")) }
         let host = LinkHost(

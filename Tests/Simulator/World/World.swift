@@ -158,6 +158,7 @@ final class World {
     /// Whatever is still wrong ends.
     private func recover() {
         for path in network.paths.keys { network.paths[path] = PathState() }
+        if setup.number("moving") == 1 { undoMove() }
         if let group { heal(group) } else { heal(redis) }
         if former != nil { for daemon in daemons { move(daemon.number, to: redis) } }
         for daemon in daemons where daemon.loop.isPaused { daemon.loop.resume(requestsFirst: false) }
