@@ -39,6 +39,9 @@ public final class Janitor {
     private var cursor: [UInt8]?
     /// Which start of the server the cursor is of.
     private var serverRun: String?
+    /// How often slots had changed their master when the walk began; in a cluster a walk may not see the keys of those.
+    private var handovers: UInt64 = 0
+    private var isRepeated = false
     /// Indexes of that page that are still to be walked.
     private var indexes: [SubjectIndex] = []
     /// Tries of the last of them that failed.
@@ -101,6 +104,7 @@ public final class Janitor {
             guard round == self.round else { return }
             guard case .success(true) = result else { return rest() }
             counters.isWalking = true
+            isRepeated = false
             restart()
             logger.info("the janitor begins a round over the indexes of all subjects")
             renewal?.start(after: .milliseconds(Self.lease / 3))
@@ -113,6 +117,7 @@ public final class Janitor {
         cursor = ScanQuery.start
         indexes = []
         serverRun = service.store.serverRun
+        handovers = service.store.router.handovers
     }
 
     private func renew() {
@@ -138,7 +143,13 @@ public final class Janitor {
         guard budget > 0 else { return timer?.start(after: now.duration(to: budgetUntil)) ?? () }
         if serverRun != service.store.serverRun { restart() }
         if let index = indexes.last { return walk(index, round) }
-        guard let cursor else { return end(round) }
+        guard let cursor else {
+            guard handovers != service.store.router.handovers, !isRepeated else { return end(round) }
+            // Once: while a cluster is resharded slots go all the time.
+            isRepeated = true
+            restart()
+            return goOn(round)
+        }
         service.run(KeysFlow(ScanQuery(kind: .indexes, cursor: cursor)), at: nil, isHousekeeping: true) {
             [self] result in
             guard round == self.round else { return }

@@ -21,9 +21,6 @@ public struct ProbeReport: Sendable {
 extension TokenService {
     /// How long the keys of a trial live.
     static let probeLifetime: Milliseconds = 10_000
-    /// Names that are drawn for a key of a certain master. One that has a hundredth of the slots gets one of them.
-    private static let mostDraws = 10_000
-
     /// - Parameter done: called once, from the loop. What failed is in the report.
     public func probe(_ done: @escaping (ProbeReport) -> Void) {
         let servers = store.router.servers
@@ -59,45 +56,70 @@ extension TokenService {
             }
             server.askHealth { done(ProbeReport(fault: fault, took: took, health: $0)) }
         }
-        do {
-            let now = try server.serverTime ?? now()
-            let verifier: Verifier = try randomBytes()
-            let keys = store.keys
-            let sid = try draw(for: server, key: keys.session) { try randomBytes() }
-            let captcha = try draw(for: server, key: keys.captcha) { try randomBytes() }
-            let isCluster = store.isCluster
-            let index = try draw(for: server, key: { keys.index($0, isCluster: isCluster).first ?? [] }) {
-                let subject: SessionID = try randomBytes()
-                return try SubjectIndex(subject: subject.bytes, crypto: crypto)
+        let (keys, isCluster) = (store.keys, store.isCluster)
+        let makeSubject = { [self] in
+            let subject: SessionID = try randomBytes()
+            return try SubjectIndex(subject: subject.bytes, crypto: crypto)
+        }
+        draw(for: server, key: keys.session, { [self] in try randomBytes() }, or: finish) { [self] sid in
+            draw(for: server, key: keys.captcha, { [self] in try randomBytes() }, or: finish) { [self] captcha in
+                draw(
+                    for: server, key: { keys.index($0, isCluster: isCluster).first ?? [] }, makeSubject, or: finish
+                ) { [self] index in
+                    do {
+                        let verifier: Verifier = try randomBytes()
+                        let record = SessionRecord(
+                            token: try crypto.digest(verifier), subject: [], idle: Self.probeLifetime,
+                            absolute: Self.probeLifetime, now: try server.serverTime ?? now())
+                        ProbeTrial(
+                            store: store, server: server, number: number, sid: sid, record: record, index: index,
+                            captcha: captcha, nonce: try randomBytes()
+                        ).run(finish)
+                    } catch { finish(Unavailable(error)) }
+                }
             }
-            let trial = ProbeTrial(
-                store: store, server: server, number: number, sid: sid,
-                record: SessionRecord(
-                    token: try crypto.digest(verifier), subject: [], idle: Self.probeLifetime,
-                    absolute: Self.probeLifetime, now: now),
-                index: index, captcha: captcha, nonce: try randomBytes())
-            trial.run(finish)
-        } catch {
-            let fault = Unavailable(error)
-            store.later { finish(fault) }
         }
     }
 
-    /// A random name whose key a server has.
-    /// - Throws: where it has so few slots that none was found.
+    /// Draws a random name whose key a server has; it may have so few slots that none is found.
     private func draw<Name>(
-        for server: RedisNode, key: (Name) -> [UInt8], _ make: () throws -> Name
-    ) throws -> Name {
-        var name = try make()
-        var draws = 1
-        while draws < Self.mostDraws, store.router.node(of: key(name)) !== server {
-            name = try make()
-            draws += 1
+        for server: RedisNode, key: @escaping (Name) -> [UInt8], _ make: @escaping () throws -> Name,
+        or fail: @escaping (Unavailable?) -> Void, _ done: @escaping (Name) -> Void
+    ) {
+        NameDraw(later: store.later, make: make) { [store] in store.router.node(of: key($0)) === server }.begin {
+            drawn in
+            do {
+                if let name = try drawn.get() { return done(name) }
+                fail(Unavailable(reason: "it has so few slots that no key of them was found: it was not tried"))
+            } catch { fail(Unavailable(error)) }
         }
-        guard store.router.node(of: key(name)) === server else {
-            throw Unavailable(reason: "it has so few slots that no key of them was found: it was not tried")
+    }
+}
+
+/// Draws names until one fits, a few in each turn of the loop: others' requests do not wait for all of them.
+struct NameDraw<Name> {
+    /// In all. Of a master that has a hundredth of the slots one is found.
+    static var most: Int { 10_000 }
+    static var perTurn: Int { 100 }
+
+    /// Puts a body off to the next turn.
+    let later: (@escaping () -> Void) -> Void
+    let make: () throws -> Name
+    let fits: (Name) -> Bool
+
+    /// - Parameter done: called once, in a later turn; nil: none fits.
+    func begin(_ done: @escaping (Result<Name?, any Error>) -> Void) { draw(left: Self.most, done) }
+
+    private func draw(left: Int, _ done: @escaping (Result<Name?, any Error>) -> Void) {
+        later {
+            do {
+                for _ in 0..<min(left, Self.perTurn) {
+                    let name = try make()
+                    if fits(name) { return done(.success(name)) }
+                }
+            } catch { return done(.failure(error)) }
+            if left <= Self.perTurn { done(.success(nil)) } else { draw(left: left - Self.perTurn, done) }
         }
-        return name
     }
 }
 

@@ -23,6 +23,9 @@ final class TLSServerEnd {
         else { throw HarnessFailure("OpenSSL takes no certificate") }
     }
 
+    /// The name that the client asked for (SNI); nil where it named none.
+    var askedName: String? { SSL_get_servername(connection, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) } }
+
     deinit {
         SSL_free(connection)
         SSL_CTX_free(context)

@@ -33,7 +33,7 @@ struct TLSStreamTests {
         func streamClosed(_ reason: StreamCloseReason) { closed = reason }
     }
 
-    /// Both ends of a connection that stands.
+    /// Both ends of a connection, behind their handshake.
     private final class Connection {
         let loop: EventLoop
         let wire = Wire()
@@ -42,20 +42,23 @@ struct TLSStreamTests {
         let server: TLSServerEnd
         private let folder: TemporaryFolder
 
-        init() throws {
+        /// - Parameters:
+        ///   - host: that is connected to.
+        ///   - names: that the server's certificate is for.
+        ///   - serverName: whom it must be for; empty: the host.
+        init(to host: String = "redis.example", of names: [String] = ["redis.example"], serverName: String = "") throws
+        {
             loop = try EventLoop()
             folder = try TemporaryFolder()
             let authority = try CertificateAuthority(in: folder.path)
-            server = try TLSServerEnd(authority.issue("redis", for: ["redis.example"]))
+            server = try TLSServerEnd(authority.issue("redis", for: names))
             var material = TLSContext.Material()
             material.authorities = Array(try Data(contentsOf: URL(filePath: authority.certificate)))
-            stream = TLSStream(
-                over: wire, scheduler: loop, context: try TLSContext(material), serverName: "redis.example")
+            stream = TLSStream(over: wire, scheduler: loop, context: try TLSContext(material), serverName: serverName)
             stream.delegate = owner
-            stream.connect(to: .tcp(host: "redis.example", port: 1), timeout: .seconds(20))
+            stream.connect(to: .tcp(host: host, port: 1), timeout: .seconds(20))
             wire.delegate?.streamConnected()
             for _ in 0..<3 { exchange() }
-            #expect(owner.isConnected)
         }
 
         /// Everything that either has to say reaches the other.
@@ -66,6 +69,34 @@ struct TLSStreamTests {
             for record in server.records() { wire.deliver(record) }
             return String(decoding: said + server.receive(wire.takeSent()), as: UTF8.self)
         }
+    }
+
+    @Test("a server at an address is asked for no name, and its certificate has the address as one")
+    func address() throws {
+        for address in ["192.0.2.7", "2001:db8::7"] {
+            let good = try Connection(to: address, of: ["redis.example", address])
+            #expect(good.owner.isConnected && good.owner.closed == nil, "\(address)")
+            #expect(good.server.askedName == nil)
+            // Another address, a name, the address as a name, and all names.
+            for names in [["192.0.2.8", "2001:db8::8"], ["redis.example"], ["DNS:\(address)"], ["*.example"]] {
+                let bad = try Connection(to: address, of: names)
+                #expect(!bad.owner.isConnected, "\(address) and \(names)")
+                guard case .insecure(.wrongName(address, _))? = bad.owner.closed else {
+                    Issue.record("\(address) and \(names): \(String(describing: bad.owner.closed))")
+                    continue
+                }
+            }
+        }
+    }
+
+    @Test("a server is asked for the name that its certificate must be for, wherever it is")
+    func name() throws {
+        for connection in [try Connection(), try Connection(to: "192.0.2.7", serverName: "redis.example")] {
+            #expect(connection.owner.isConnected)
+            #expect(connection.server.askedName == "redis.example")
+        }
+        let address = try Connection(to: "redis.example", of: ["192.0.2.7"], serverName: "192.0.2.7")
+        #expect(address.owner.isConnected && address.server.askedName == nil)
     }
 
     @Test("what is written in the middle of a message of TLS's own waits for the rest of it, in order")

@@ -238,6 +238,47 @@ struct ClusterWatchTests {
         cluster.watch.close()
     }
 
+    @Test("a beat whose slot is elsewhere is followed by one in another slot at once, and by a few, where all are")
+    func movedBeats() {
+        let loop = VirtualLoop()
+        let redis = ScriptedRedis(loop: loop)
+        let answer = redis.network.answer
+        // The highest slots are another's, as the map does not say yet.
+        var firstElsewhere = KeySlot.count
+        var beats: [(slot: Int, at: MonotonicInstant)] = []
+        redis.network.answer = { words, stream in
+            switch words[0] {
+            case "CLUSTER":
+                let id = String(repeating: "a", count: 40)
+                let map = "\(id) 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-16383\n"
+                return "$\(map.utf8.count)\r\n\(map)\r\n"
+            case "EVALSHA":
+                let slot = KeySlot.of(Array(words[3].utf8))
+                beats.append((slot, loop.now))
+                if slot >= firstElsewhere { return "-MOVED \(slot) 10.0.0.2:6379\r\n" }
+                return answer(words, stream)
+            default: return answer(words, stream)
+            }
+        }
+        let watch = Self.watch("10.0.0.1", loop, redis, Logger(label: "t") { _ in SwiftLogNoOpLogHandler() })
+        watch.start()
+        loop.run(for: .seconds(1))
+        for (moved, tries) in [(3, 4), (16_384, 1 + 8)] {
+            firstElsewhere = KeySlot.count - moved
+            beats = []
+            watch.router.keepProving()
+            loop.run(for: .milliseconds(250))
+            let first = beats.first?.at ?? .latest
+            let soon = beats.filter { first.duration(to: $0.at) < .milliseconds(20) }
+            #expect(soon.count == tries, "\(moved): \(beats)")
+            #expect(Set(soon.map(\.slot)).count == tries)
+            firstElsewhere = KeySlot.count
+            loop.run(for: .seconds(6))
+        }
+        #expect(watch.router.first.refusal == nil)
+        watch.close()
+    }
+
     /// Of the cluster that a server names.
     private static func watch(
         _ seed: String, _ loop: VirtualLoop, _ redis: ScriptedRedis, _ logger: Logger, heedsMoves: Bool = false

@@ -24,14 +24,17 @@ public struct CertificateAuthority: Sendable {
     }
 
     /// - Parameters:
-    ///   - hosts: names and IPv4 addresses that it is for.
+    ///   - hosts: names and addresses that it is for; one with `DNS:` before it is a name, whatever it looks like.
     ///   - year: the one year in which it is valid; nil: 30 days from now.
     public func issue(_ name: String, for hosts: [String], year: Int? = nil) throws -> Identity {
         let issued = Identity(certificate: "\(folder)/\(name).pem", key: "\(folder)/\(name).key")
         let request = "\(folder)/\(name).csr"
         try Self.openssl(
             ["req"] + Self.newKey + ["-keyout", issued.key, "-out", request, "-subj", "/CN=\(name)"], in: folder)
-        let names = hosts.map { $0.allSatisfy { "0123456789.".contains($0) } ? "IP:\($0)" : "DNS:\($0)" }
+        let names = hosts.map { host in
+            if host.hasPrefix("DNS:") { return host }
+            return host.contains(":") || host.allSatisfy { "0123456789.".contains($0) } ? "IP:\(host)" : "DNS:\(host)"
+        }
         let settings = "\(folder)/\(name).ca"
         let register = "\(folder)/\(name).register"
         try Data().write(to: URL(filePath: register))

@@ -14,6 +14,7 @@ extension RedisNode {
 
     private func beginBeating() {
         isBeating = true
+        tagChanges = 0
         askForProof()
         timer?.start(after: Beat.interval)
     }
@@ -32,7 +33,7 @@ extension RedisNode {
     }
 
     /// Sends what the proof is an answer to.
-    private func askForProof() {
+    func askForProof() {
         guard link.state == .ready else { return }
         switch settings.proof {
         case .ping: feed?.ping()

@@ -106,6 +106,8 @@ public final class RedisNode {
     private(set) var moveFault: RedisFault?
     /// Makes a key one of this node's, in a cluster; empty elsewhere. It changes as slots come and go.
     public private(set) var tag: [UInt8] = []
+    /// How often it changed since a beat was due.
+    var tagChanges = 0
     /// How often it became armed: what was read before the last time may have changed untold.
     public internal(set) var armings = 0
 
@@ -268,6 +270,10 @@ public final class RedisNode {
         self.tag = tag
         beat.keyChanged()
         nameMoveMarks()
+        // What was on its way proves nothing of this key. Where its slot, too, is elsewhere the next one follows at once; but
+        // a server that has none any more is not asked for each that it had.
+        tagChanges += 1
+        if isBeating, tagChanges <= Self.mostTags { askForProof() }
     }
 
     private func nameMoveMarks() {

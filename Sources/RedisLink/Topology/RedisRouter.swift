@@ -66,6 +66,8 @@ public final class RedisRouter {
     private var isGapPausing = false
     /// Between two times at which such slots are told.
     static let gapPause = Duration.milliseconds(500)
+    /// How often slots went to another server: a walk over all keys that was under way may have missed some.
+    public private(set) var handovers: UInt64 = 0
     /// What is remembered, of whatever server, answers up to this moment.
     private var freshUntil = MonotonicInstant.earliest
     private let activity: RequestActivity
@@ -154,6 +156,7 @@ public final class RedisRouter {
     func assign(_ owners: [RedisNode?], _ changes: SlotOwners.Changes) {
         self.owners = owners
         chooseFirst()
+        if !changes.inherited.isEmpty { handovers &+= 1 }
         if !changes.all.isEmpty {
             suspects.formUnion(changes.all)
             hasSuspects = true

@@ -32,6 +32,8 @@ struct AcknowledgedWrites {
     private var order = Deque<(sid: SessionID, number: UInt64, at: MonotonicInstant, bytes: Int)>()
     /// Of the data; what was replaced counts until its time is over.
     private(set) var bytes = 0
+    /// Those that made room for later ones before their time was over: a failover may lose them.
+    private(set) var dropped: UInt64 = 0
     private var latest: UInt64 = 0
 
     /// How many are kept.
@@ -44,7 +46,9 @@ struct AcknowledgedWrites {
         _ next: StoredSession, of sid: SessionID, data: DataChange, slot: Int = 0, at now: MonotonicInstant
     ) {
         let added = data.byteCount
-        while order.count >= Self.capacity || (bytes + added > Self.maxBytes && !order.isEmpty) { removeFirst() }
+        while order.count >= Self.capacity || (bytes + added > Self.maxBytes && !order.isEmpty) {
+            if removeFirst() { dropped &+= 1 }
+        }
         latest += 1
         writes[sid] = (next, data, slot, latest)
         order.append((sid, latest, now, added))
@@ -67,10 +71,13 @@ struct AcknowledgedWrites {
         while let first = order.first, horizon.isPast(first.at) { removeFirst() }
     }
 
-    private mutating func removeFirst() {
-        guard let first = order.popFirst() else { return }
+    /// - Returns: whether it was the last one of its session.
+    @discardableResult
+    private mutating func removeFirst() -> Bool {
+        guard let first = order.popFirst() else { return false }
         bytes -= first.bytes
-        guard writes[first.sid]?.number == first.number else { return }
+        guard writes[first.sid]?.number == first.number else { return false }
         writes[first.sid] = nil
+        return true
     }
 }

@@ -4,11 +4,22 @@ internal import Logging
 internal import RedisLink
 internal import Tokens
 
+/// Of what is kept for a failover, for INFO.
+public struct AcknowledgedFigures: Sendable {
+    public let count: Int
+    /// Of the data that they hold.
+    public let bytes: Int
+    /// Those that made room for later ones: a failover may have lost them, or may lose them.
+    public let dropped: UInt64
+}
+
 extension TokenService {
     /// What this daemon would carry out once more on another master.
-    public var acknowledgedWrites: (count: Int, bytes: Int) {
+    public var acknowledgedWrites: AcknowledgedFigures {
         ledger.acknowledged.forget(horizon)
-        return (ledger.acknowledged.count, ledger.acknowledged.bytes)
+        return AcknowledgedFigures(
+            count: ledger.acknowledged.count, bytes: ledger.acknowledged.bytes,
+            dropped: ledger.acknowledged.dropped &+ repetition.dropped)
     }
 
     /// Up to when what was acknowledged is over.
@@ -23,14 +34,7 @@ extension TokenService {
 /// daemon that acknowledged never accepts the old token. In a cluster sessions that it entered lately into an index are
 /// entered once more.
 final class Repetition {
-    /// One that failed is tried again only when its server is there: others are not to wait for it.
-    private struct Item {
-        let wanted: StoredSession
-        let data: DataChange
-        var until: MonotonicInstant
-        let hold: UInt64
-        var hasFailed = false
-    }
+    private typealias Item = RepeatedWrites.Item
 
     /// Under way at a time.
     private static let width = 32
@@ -39,9 +43,7 @@ final class Repetition {
 
     private unowned let service: TokenService
     private var timer: (any SchedulerTimer)?
-    private var items: [SessionID: Item] = [:]
-    /// In the order in which they are tried; each sid once.
-    private var order = Deque<SessionID>()
+    private var writes = RepeatedWrites()
     private var entries = Deque<(entry: IndexEntry, until: MonotonicInstant, hasFailed: Bool)>()
     private var underWay = 0
     private var repeated = 0
@@ -63,9 +65,9 @@ final class Repetition {
         for write in service.ledger.acknowledged.all(where: isMeant) {
             // What is here of the session, or is just being read, is from before.
             service.forget(write.sid)
-            let hold = items[write.sid]?.hold ?? service.ledger.begin(write.sid)
-            if items[write.sid] == nil { order.append(write.sid) }
-            items[write.sid] = Item(wanted: write.next, data: write.data, until: now + patience, hold: hold)
+            let hold = writes[write.sid]?.hold ?? service.ledger.begin(write.sid)
+            let item = Item(wanted: write.next, data: write.data, until: now + patience, hold: hold)
+            put(write.sid, item)
         }
         let entered = service.ledger.entered.all(where: isMeant)
         entries.removeFirst(max(0, entries.count + entered.count - EnteredSessions.capacity))
@@ -83,8 +85,8 @@ final class Repetition {
 
     private func goOn() {
         let now = service.store.instant
-        for _ in 0..<order.count where underWay < Self.width {
-            guard let sid = order.popFirst(), let item = items.removeValue(forKey: sid) else { continue }
+        for _ in 0..<writes.count where underWay < Self.width {
+            guard let (sid, item) = writes.popFirst() else { break }
             guard !item.hasFailed || isThere(service.store.keys.session(sid)) else {
                 putBack(sid, item, until: now + patience)
                 continue
@@ -117,10 +119,16 @@ final class Repetition {
     private func putBack(_ sid: SessionID, _ item: Item, until: MonotonicInstant) {
         var item = item
         (item.until, item.hasFailed) = (until, true)
-        items[sid] = item
-        order.append(sid)
+        put(sid, item)
         timer?.start(after: Self.pause)
     }
+
+    private func put(_ sid: SessionID, _ item: Item) {
+        for dropped in writes.insert(item, of: sid) { release(dropped.sid, dropped.hold) }
+    }
+
+    /// Writes that made room for later ones.
+    var dropped: UInt64 { writes.dropped }
 
     private func putBack(_ entry: IndexEntry, until: MonotonicInstant) {
         entries.append((entry, until, true))
@@ -135,7 +143,7 @@ final class Repetition {
             lost += wasLost ? 1 : 0
             release(sid, item.hold)
             finished()
-        case .failure where items[sid] != nil:
+        case .failure where writes[sid] != nil:
             // A newer one is to be repeated: that holds.
             release(sid, item.hold)
             goOn()
@@ -145,7 +153,7 @@ final class Repetition {
     }
 
     private func finished() {
-        if order.isEmpty, entries.isEmpty, underWay == 0, repeated > 0 { tell() }
+        if writes.count == 0, entries.isEmpty, underWay == 0, repeated > 0 { tell() }
         goOn()
     }
 

@@ -65,6 +65,10 @@ extension Figure {
         .gauge(.tokens, "acknowledged_writes_bytes", "data that they hold, 64 MiB at most", .bytes) {
             $0.dispatcher.service.acknowledgedWrites.bytes
         },
+        .counter(
+            .tokens, "acknowledged_writes_dropped",
+            "of them, those that made room for later ones before their time was over: a failover may lose them"
+        ) { $0.dispatcher.service.acknowledgedWrites.dropped },
         .counter(.tokens, "unavailable_answers", "answers that were UNAVAILABLE") { $0.tokens.unavailable },
     ]
 

@@ -175,6 +175,33 @@ struct ClusterTests {
         }
     }
 
+    @Test(
+        "the janitor's round begins once more where slots went to another master while it walked: it may have missed theirs"
+    )
+    func janitor() throws {
+        let settings = ["janitor.interval": "2s", "janitor.rate": "60"]
+        try withCluster(daemons: 1, settings: settings) { _, site, daemons in
+            let client = try daemons[0].client()
+            for number in 0..<60 { _ = try client.issue("SUBJECT", "user-\(number)") }
+            let figure = { (name: String) in try daemons[0].figure(name) }
+            // A round that sees all of them, with no slot on its way.
+            let before = try eventually(within: .seconds(30), "a round is over") {
+                try figure("janitor_rounds") >= 1 && figure("janitor_indexes") >= 60
+                    ? try figure("janitor_rounds") : nil
+            }
+            let start = try eventually(within: .seconds(30), "the next one has begun") {
+                try figure("janitor_walking") == 1 ? try figure("janitor_indexes") : nil
+            }
+            let masters = try site.masters()
+            try site.reshard(20, from: masters[0], to: masters[1])
+            #expect(try figure("janitor_rounds") == before, "it had moved them before the round was over")
+            let walked = try eventually(within: .seconds(30), "it is over") {
+                try figure("janitor_rounds") > before ? try figure("janitor_indexes") - start : nil
+            }
+            #expect(walked > 90, "\(walked) indexes")
+        }
+    }
+
     @Test("INFO, status and doctor have a row for each master, and say which one is of no use and why")
     func rows() throws {
         try withCluster(daemons: 1) { stage, site, daemons in

@@ -12,6 +12,9 @@ extension Checker {
     /// A connection to a Sentinel stands so long after one is possible.
     static let reachBound = SimulatedTime.milliseconds(4_000)
 
+    /// What was lost with a master stands on the next one so long after nothing is wrong any more.
+    static let repetitionBound = SimulatedTime.milliseconds(2_000)
+
     /// What daemons were told of masters, and did with them.
     struct Masters {
         /// When another server became the one that counts.
@@ -26,6 +29,8 @@ extension Checker {
         var reachedSince: [[SimulatedTime?]] = []
         /// What a daemon has acknowledged: of a session that ended nil, else the generation of its LOGIN or ROTATE.
         var promises: [Int: [SessionID: (generation: Int64?, at: SimulatedTime)]] = [:]
+        /// Sessions with a subject that a daemon has acknowledged.
+        var entered: [Int: Set<SessionID>] = [:]
         var isSettled = true
         var replicated = Replicated()
     }
@@ -61,7 +66,7 @@ extension Checker {
         for daemon in 0..<daemons {
             for sentinel in fleet.sentinels {
                 let isReached =
-                    !sentinel.isDown && fleet.isWay("d\(daemon)", sentinel.host)
+                    !sentinel.isDown && fleet.isWay("d\(daemon)", sentinel.host) && fleet.isHeard(by: daemon)
                     && !fleet.ignores(sentinel.number, daemon)
                 let since = masters.reachedSince[daemon][sentinel.number]
                 masters.reachedSince[daemon][sentinel.number] = isReached ? since ?? now : nil
@@ -80,6 +85,25 @@ extension Checker {
 
     /// Places in an index that a failover may have taken back: in a cluster it is another server's than the session.
     func lostIndexes(_ names: [String]) { for name in names { lossy.formUnion(sessionsOfIndex[name] ?? []) } }
+
+    /// S13: what a cluster lost of an index is put back by the daemon that entered it, soon after nothing is wrong any more:
+    /// whoever ends all sessions of a subject finds those that live.
+    func checkPlaces() {
+        guard let cluster else { return }
+        let clock = truth.clock(at: agenda.now)
+        for (daemon, sids) in masters.entered.sorted(by: { $0.key < $1.key }) {
+            guard !isImpaired(daemon, from: agenda.now - Self.repetitionBound, to: agenda.now) else { continue }
+            for sid in sids {
+                guard case .live(let record)? = truth.last(sid)?.session(at: clock), !record.subject.isEmpty,
+                    !masters.strays.contains(sid),
+                    let index = try? SubjectIndex(subject: record.subject, crypto: crypto)
+                else { continue }
+                let members = cluster.standing(key(of: index))?.members ?? []
+                if members.contains(where: { $0.member == sid.hex }) { continue }
+                fail("S13", "daemon \(daemon) did not put \(sid.description.prefix(8)) back into its subject's index")
+            }
+        }
+    }
 
     // MARK: What is written
 

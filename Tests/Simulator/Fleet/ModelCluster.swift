@@ -38,6 +38,8 @@ final class ModelCluster: ServerGroup {
     private(set) var saysDown: [Bool]
     private(set) var failingSince: [SimulatedTime?]
     private var heardAt: [SimulatedTime]
+    /// When a server was last out of most masters' reach.
+    private var aloneAt: [SimulatedTime]
     /// Slots on their way.
     private(set) var moves: [Int: (from: Int, to: Int)] = [:]
     private var random: SeededRandom
@@ -55,6 +57,7 @@ final class ModelCluster: ServerGroup {
     var note: (String) -> Void = { _ in }
 
     static let masters = 3
+    private static let lookInterval = SimulatedTime.milliseconds(100)
     static let port: UInt16 = 6379
 
     init(agenda: Agenda, network: SimulatedNetwork, setup: Setup, make: (Int) -> ModelRedis) {
@@ -74,12 +77,13 @@ final class ModelCluster: ServerGroup {
         saysDown = Array(repeating: false, count: count)
         failingSince = Array(repeating: nil, count: count)
         heardAt = Array(repeating: 0, count: count)
+        aloneAt = Array(repeating: 0, count: count)
         random = SeededRandom(seed: setup.seed ^ 0xc1057e4)
         nodeTimeout = .milliseconds(Int64.random(in: 500...1_000, using: &random))
         electionDelay = .milliseconds(Int64.random(in: 300...1_200, using: &random))
         requiresAll = Bool.random(using: &random)
         for server in servers { server.cluster = self }
-        agenda.after(.milliseconds(100)) { [weak self] in self?.look() }
+        agenda.after(Self.lookInterval) { [weak self] in self?.look() }
     }
 
     func server(at address: StreamAddress) -> (any SimulatedServer)? {
@@ -104,7 +108,7 @@ final class ModelCluster: ServerGroup {
     }
 
     private func look() {
-        agenda.after(.milliseconds(100)) { [weak self] in self?.look() }
+        agenda.after(Self.lookInterval) { [weak self] in self?.look() }
         let now = agenda.now
         for master in masters {
             failingSince[master] = reachesMajority(master) ? nil : failingSince[master] ?? now
@@ -117,10 +121,17 @@ final class ModelCluster: ServerGroup {
         for server in servers.indices where runs(server) {
             if reachesMajority(server) {
                 if heardAt[server] < now { heardAt[server] = now }
-                if views[server] != config, Int.random(in: 0..<3, using: &random) == 0 { adopt(server) }
-                saysDown[server] = requiresAll && isMissing
-            } else if now - heardAt[server] > nodeTimeout {
-                saysDown[server] = true
+                // A master that comes back takes no commands for a while, so that it is told meanwhile what became of its
+                // slots (`rejoin_delay` in cluster_legacy.c).
+                let isBackFor = now - aloneAt[server]
+                let isWaiting =
+                    saysDown[server] && views[server].masters[server] == nil && isBackFor < nodeTimeout
+                let isToldLast = isWaiting && isBackFor + Self.lookInterval >= nodeTimeout
+                if views[server] != config, Int.random(in: 0..<3, using: &random) == 0 || isToldLast { adopt(server) }
+                saysDown[server] = requiresAll && isMissing || isWaiting
+            } else {
+                aloneAt[server] = now
+                if now - heardAt[server] > nodeTimeout { saysDown[server] = true }
             }
         }
     }

@@ -41,6 +41,20 @@ extension PlanMaker {
         }
     }
 
+    /// What Sentinels say comes late to a daemon, and then nothing does, while they agree on another master.
+    mutating func delayWords() {
+        let now = between(2_500, max(2_600, length - 2_500))
+        let daemon = between(0, Int64(setup.daemons) - 1)
+        add(now - 1_500, "network slow \(daemon) watch by \(between(600, 900)) for 1500")
+        add(now, "network hold \(daemon) watch down for \(between(3_500, 5_000))")
+        add(now + between(20, 200), "sentinel failover \(between(0, 2))")
+        for browser in 0..<setup.browsers {
+            for _ in 0..<8 {
+                add(now + between(1_800, 3_500), "browser \(browser) \(pick(["validate", "login alice"])) at \(daemon)")
+            }
+        }
+    }
+
     /// Slots that go from one to another, and masters that do.
     mutating func moveAround() {
         for _ in 0..<pick([1, 2, 4]) {
@@ -103,7 +117,24 @@ extension PlanMaker {
         for _ in 0..<6 { add(now + between(1_400, 5_000), "browser \(browser) old validate at \(daemon)") }
     }
 
-    private mutating func twoDaemons() -> (Int64, Int64) {
+    /// A master dies with places in indexes that its replica has not yet, of sessions that others have and that live on.
+    mutating func loseIndexes() {
+        guard setup.number("wait-replicas") == 0 else { return }
+        (setup.numbers["lag"], setup.numbers["idle"], setup.numbers["absolute"]) = (400, 6_000, 20_000)
+        let now = between(1_500, length)
+        for browser in 0..<setup.browsers {
+            let name = pick(["alice", "bob", "carol"])
+            add(now - between(20, 300), "browser \(browser) issue \(name) at \(between(0, Int64(setup.daemons) - 1))")
+            for _ in 0..<6 {
+                let daemon = between(0, Int64(setup.daemons) - 1)
+                add(now + between(2_500, 9_000), "browser \(browser) validate at \(daemon)")
+            }
+        }
+        add(now, "server \(between(0, 2)) crash")
+        add(now + between(2_000, 3_500), "server all start")
+    }
+
+    mutating func twoDaemons() -> (Int64, Int64) {
         let daemon = between(0, Int64(setup.daemons) - 1)
         return (daemon, (daemon + between(1, Int64(setup.daemons) - 1)) % Int64(setup.daemons))
     }

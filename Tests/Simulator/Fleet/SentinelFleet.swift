@@ -54,6 +54,12 @@ final class SentinelFleet: ServerGroup {
 
     func isWay(_ one: String, _ other: String) -> Bool { network.cutOff(one, other) == 0 }
 
+    /// Whether nothing holds up what Sentinels say to a daemon.
+    func isHeard(by daemon: Int) -> Bool {
+        let path = network.paths[SimulatedNetwork.PathName(daemon: daemon, role: .watch)] ?? PathState()
+        return max(path.upHeldUntil, path.downHeldUntil, path.slowUntil) <= agenda.now
+    }
+
     /// A daemon is not answered by a Sentinel for a while, and everybody else is.
     func ignore(_ daemon: Int, at sentinel: Int, until end: SimulatedTime) {
         ignored[sentinel, default: [:]][daemon] = end

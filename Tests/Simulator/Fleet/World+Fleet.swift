@@ -55,6 +55,9 @@ extension World {
             }
             checker.lost(lost)
             checker.succeeded()
+            for seconds in 2...8 {
+                checker.agenda.after(.milliseconds(Int64(seconds) * 1_000)) { [weak checker] in checker?.checkPlaces() }
+            }
         }
         cluster.onMoved = { [checker] key in checker.moved(key) }
         cluster.onAsk = { [unowned self] daemon in daemons[daemon].asks += 1 }

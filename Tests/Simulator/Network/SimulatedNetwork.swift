@@ -27,8 +27,8 @@ final class SimulatedNetwork {
 
     private(set) var connections = 0
     var paths: [PathName: PathState] = [:]
-    /// Who is at an address, as a daemon sees it; nil: nobody.
-    private let server: (_ daemon: Int, StreamAddress) -> (any SimulatedServer)?
+    /// Who is at an address, as a connection of a daemon finds it; nil: nobody.
+    private let server: (PathName, StreamAddress) -> (any SimulatedServer)?
     /// What is cut off from all others, by name: `d0` is a daemon, `h0` a server's host.
     private(set) var partitions: [Partition] = []
     /// What a lens does to bytes on their way; nil where nothing.
@@ -60,7 +60,7 @@ final class SimulatedNetwork {
         }
     }
 
-    init(agenda: Agenda, seed: UInt64, server: @escaping (Int, StreamAddress) -> (any SimulatedServer)?) {
+    init(agenda: Agenda, seed: UInt64, server: @escaping (PathName, StreamAddress) -> (any SimulatedServer)?) {
         self.agenda = agenda
         self.seed = seed
         self.server = server
@@ -80,8 +80,8 @@ final class SimulatedNetwork {
         return cuts.map(\.until).max() ?? 0
     }
 
-    fileprivate func server(of daemon: Int, at address: StreamAddress) -> (any SimulatedServer)? {
-        server(daemon, address)
+    fileprivate func server(of path: PathName, at address: StreamAddress) -> (any SimulatedServer)? {
+        server(path, address)
     }
 
     func maker(daemon: Int, role: PathName.Role, loop: SimulatedLoop) -> any StreamMaker {
@@ -191,7 +191,7 @@ final class SimulatedStream: OutgoingStream {
 
     func connect(to address: StreamAddress, timeout: Duration) {
         let agenda = network.agenda
-        let server = network.server(of: path.daemon, at: address)
+        let server = network.server(of: path, at: address)
         host = server?.host ?? ""
         let state = state
         let arrival = agenda.now + 2 * delay()

@@ -30,7 +30,18 @@ enum ModelCommands {
                 return .error(refusal)
             }
         }
-        if let refusal = refusal(name, words, connection, redis) { return .error(refusal) }
+        if let refusal = refusal(name, words, connection, redis) {
+            switch code(of: refusal) {
+            case "READONLY" where redis.bent.contains(.readOnlyIsAnyRefusal):
+                return .error("MISCONF It does not say why.")
+            case "READONLY", "NOREPLICAS":
+                guard redis.bent.contains(.refusalsAreSilent) else { break }
+                connection.closeByServer()
+                return nil
+            default: break
+            }
+            return .error(refusal)
+        }
         let arguments = Array(words.dropFirst())
         if name == "WAIT" {
             let end = redis.agenda.now + .milliseconds(number(arguments.last) ?? 0)
@@ -75,6 +86,8 @@ enum ModelCommands {
         }
         return nil
     }
+
+    private static func code(of refusal: String) -> String { String(refusal.prefix { $0 != " " }) }
 
     // MARK: The connection
 
@@ -184,11 +197,16 @@ enum ModelCommands {
 
     private static func information(_ section: String, _ redis: ModelRedis) -> String {
         switch section.lowercased() {
-        case "server": "# Server\r\nredis_version:7.0.15\r\nredis_mode:\(redis.mode)\r\nrun_id:\(redis.runID)\r\n"
+        case "server": "# Server\r\nredis_version:7.0.15\r\nredis_mode:\(redis.mode)\r\nrun_id:\(runID(redis))\r\n"
         case "replication":
             "# Replication\r\nrole:\(redis.faults.role.rawValue)\r\n\(replicas(redis))"
         default: "# Other\r\n"
         }
+    }
+
+    /// With a removed rule it tells no server from another.
+    private static func runID(_ redis: ModelRedis) -> String {
+        redis.bent.contains(.serversAreAlike) ? String(repeating: "0", count: 40) : redis.runID
     }
 
     /// Who follows it. With a removed rule all others do, and have all that it wrote.

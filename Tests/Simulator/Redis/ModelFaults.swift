@@ -43,5 +43,6 @@ enum BentStore: String, Hashable, CaseIterable {
     case fullRedisRefusesAccess
     case onlyBeatsAreTold, flushIsNotTold
     case anyBeatIsTaken, beatIsWrittenAgain
+    case serversAreAlike, refusalsAreSilent, readOnlyIsAnyRefusal
     case replicasAreInStep, replicasAreNotAwaited, waitWritesNothing
 }

@@ -297,6 +297,16 @@ final class ModelRedis: SimulatedServer {
         for name in keys.names { if let end = keys[name]?.expireAt { schedule(name, end) } }
     }
 
+    /// Others' daemons ask here, and their beats are written and told.
+    func beats(until end: SimulatedTime) {
+        guard agenda.now < end else { return }
+        let key = "tc:s:~\(milliseconds / 200)"
+        if keys[key] == nil {
+            follow([(key, ModelEntry(value: .string([UInt8(ascii: "1")]), expireAt: milliseconds + 2_000))])
+        }
+        agenda.after(.milliseconds(50)) { [weak self] in self?.beats(until: end) }
+    }
+
     // MARK: As one of several
 
     /// It is the master from now on.

@@ -43,11 +43,19 @@ extension Checker {
                 "#\(request.number) accepted a token that was not good from \(start / 1_000_000) ms on")
         }
         checkForced(request, sid, digest)
+        if view.isStale { checkSilence(request) }
         if let told = unconfirmed[request.daemon]?[sid], request.began > told,
             request.began < told + .milliseconds(setup.number("tombstone") - 100), !lossy.contains(sid)
         {
             fail("S5", "#\(request.number) accepted a token whose end was asked for and is not confirmed")
         }
+    }
+
+    /// S5: what may be old is told only while Redis does not answer at all. One that refuses is not away.
+    private func checkSilence(_ request: Request) {
+        let start = request.began - .milliseconds(setup.number("serve-stale")) - Self.settling
+        guard !isImpaired(request.daemon, from: start, to: agenda.now, only: Self.silences) else { return }
+        fail("S5", "#\(request.number) was answered from an old memory while Redis answers")
     }
 
     /// S2: one successor of a token, one token of a generation, and it stands in Redis.
@@ -96,6 +104,7 @@ extension Checker {
             return fail("S1", "#\(request.number) gave no token")
         }
         learn(token, digest, view.generation)
+        masters.entered[request.daemon, default: []].insert(token.sid)
         guard !lossy.contains(token.sid) else { return }
         if !truth.wasCurrent(digest, of: token.sid, from: request.began, to: agenda.now) {
             fail("S11", "#\(request.number) acknowledged a token that does not stand in Redis")

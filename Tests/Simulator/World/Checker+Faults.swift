@@ -17,6 +17,12 @@ extension Checker {
         for index in impairments.indices { impairments[index].end = min(impairments[index].end, agenda.now) }
     }
 
+    /// What keeps Redis from saying anything to a daemon, or a daemon from hearing it.
+    static let silences: Set<String> = [
+        "kill", "cut", "refuse", "half-open", "hold", "slow", "down", "pause", "stopped", "restart", "clients",
+        "failover",
+    ]
+
     /// Whether something was wrong with a daemon's way to Redis in a span.
     func isImpaired(
         _ daemon: Int, from start: SimulatedTime, to end: SimulatedTime, but spared: Set<String> = []
@@ -53,6 +59,7 @@ extension Checker {
         unconfirmed[daemon] = nil
         endsSent[daemon] = nil
         masters.promises[daemon] = nil
+        masters.entered[daemon] = nil
         everyone[daemon] = nil
     }
 

@@ -265,6 +265,7 @@ final class Checker {
             fail("S10", "#\(request.number) \(request.operation.rawValue) was never answered")
         }
         checkEveryone()
+        checkPlaces()
         checkData(requests)
         checkSecrets()
     }

@@ -49,8 +49,17 @@ extension World {
             checker.endImpairments("pause", at: agenda.now)
         case "split":
             checker.impair("split", nil, until: .max)
-            split(words.compactMap(Int.init))
+            let isDemoted = words.first != "lacking"
+            let moved = words.compactMap(Int.init)
+            for daemon in moved { checker.impair("kill", daemon, until: agenda.now) }
+            split(moved, isDemoted: isDemoted)
             words = []
+        case "copy":
+            let daemon = try integer(&words) % daemons.count
+            try expect("for", &words)
+            let end = agenda.now + .milliseconds(Int64(try integer(&words)))
+            checker.impair("copy", daemon, until: end)
+            misleadFeed(of: daemon, until: end)
         case "clock":
             redis.jump(milliseconds: Int64(try integer(&words)))
             checker.jumped(redis.clockOffset)
@@ -87,13 +96,14 @@ extension World {
         if isOn { checker.impair(name, nil, until: .max) } else { checker.endImpairments(name, at: agenda.now) }
     }
 
-    /// `kill | cut | refuse | half-open | hold | slow`, the daemon, and which of its connections: data, feed, both.
+    /// `kill | cut | refuse | half-open | hold | slow`, the daemon, and which of its connections: data, feed, both of them, or
+    /// watch: those to Sentinels.
     func network(_ words: inout ArraySlice<String>) throws {
         let what = try word(&words)
         let number = try integer(&words) % daemons.count
         let role = try word(&words)
-        let paths = ["data", "feed"].filter { role == $0 || role == "both" }.map {
-            SimulatedNetwork.PathName(daemon: number, role: $0 == "data" ? .data : .feed)
+        let paths = (role == "both" ? ["data", "feed"] : [role]).compactMap(SimulatedNetwork.PathName.Role.init).map {
+            SimulatedNetwork.PathName(daemon: number, role: $0)
         }
         var until = agenda.now
         let direction = ["up", "down", "ways"].first { $0 == words.first }

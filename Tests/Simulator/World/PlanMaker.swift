@@ -83,6 +83,10 @@ struct PlanMaker {
         if !topology.isAlone, chance(30) { awaitReplicas() }
         if topology == .cluster, chance(25) { takeAway() }
         if topology == .cluster, chance(25) { moveKeysAhead() }
+        if topology == .cluster, chance(20) { loseIndexes() }
+        if topology == .sentinels, chance(12) { delayWords() }
+        if topology == .one, chance(12) { replace() }
+        if topology == .one, chance(8) { mislead() }
         setup.events.sort { $0.at < $1.at }
         return setup
     }
@@ -289,6 +293,37 @@ struct PlanMaker {
             }
         for (at, words) in what { add(at, words) }
         watch(what[0].1, at: now, for: span, daemon)
+    }
+
+    // MARK: What a proof is of
+
+    /// Another master is promoted, and one daemon goes on with the one before, which answers.
+    private mutating func replace() {
+        let (now, (daemon, other)) = (between(1_500, length), twoDaemons())
+        add(now, "redis split \(pick(["", "lacking "]))\(other)")
+        endElsewhere(daemon, other, at: now, ended: 300...900, asked: 500...4_000)
+    }
+
+    /// A daemon's feed comes to another server than its commands.
+    private mutating func mislead() {
+        let (now, (daemon, other)) = (between(1_500, length), twoDaemons())
+        add(now - 1_000, "redis copy \(daemon) for \(between(4_000, 6_000))")
+        endElsewhere(daemon, other, at: now, ended: 5...400, asked: 1_100...4_000)
+    }
+
+    /// Sessions that a daemon remembers end at another one, and their tokens come back.
+    private mutating func endElsewhere(
+        _ daemon: Int64, _ other: Int64, at now: Int64, ended: ClosedRange<Int64>, asked: ClosedRange<Int64>
+    ) {
+        for browser in 0..<setup.browsers {
+            for _ in 0..<2 { add(now - between(5, 300), "browser \(browser) validate at \(daemon)") }
+            let end = now + between(ended.lowerBound, ended.upperBound)
+            add(end, "browser \(browser) \(pick(["logout", "rotate"])) at \(other)")
+            for _ in 0..<6 {
+                let at = now + between(asked.lowerBound, asked.upperBound)
+                add(at, "browser \(browser) old validate at \(daemon)")
+            }
+        }
     }
 
     /// What a fault of this kind would let through is tried while it lasts.

@@ -26,9 +26,14 @@ enum RemovedRule: String, CaseIterable, Sendable {
     case toldChangeReachesGuests, armingDropsAll, ownWriteDropsEntry
     // The beat.
     case beatIsToldWithTheChanges, beatIsOfItsTime, beatIsWrittenOnce
+    case feedIsOfTheServerAsked
+    // A server that answers, and must not be written to.
+    case readOnlyIsNotRead, cutOffIsNotRead, staleIsForSilence
     // Masters that change.
     case majorityLeads, oneNameEnds, majorityConfirms, allReplicasConfirm, acknowledgedIsRepeated, successionDropsAll
+    case wordIsDatedAtItsQuestion, repeatedIsAwaited
     case silentIsLost, acknowledgedIsRepeatedInClusters, newOwnerDropsEntries, askedIsNotKept
+    case placesArePutBack
     case replicasAreAwaited, waitComesBehindAWrite
     // Data that is moved away.
     case moveMarkIsHeeded
@@ -37,10 +42,12 @@ enum RemovedRule: String, CaseIterable, Sendable {
     var topology: Topology {
         switch self {
         case .majorityLeads, .oneNameEnds, .majorityConfirms, .allReplicasConfirm, .acknowledgedIsRepeated,
-            .successionDropsAll, .replicasAreAwaited, .waitComesBehindAWrite:
+            .successionDropsAll, .wordIsDatedAtItsQuestion, .repeatedIsAwaited, .replicasAreAwaited,
+            .waitComesBehindAWrite:
             .sentinels
         // On one server nothing comes between a login's place in the index and its session, but under `refuse`.
-        case .silentIsLost, .acknowledgedIsRepeatedInClusters, .newOwnerDropsEntries, .askedIsNotKept, .goneHasItsTime:
+        case .silentIsLost, .acknowledgedIsRepeatedInClusters, .placesArePutBack, .newOwnerDropsEntries,
+            .askedIsNotKept, .goneHasItsTime:
             .cluster
         case .moveMarkIsHeeded: .moving
         default: .one
@@ -96,13 +103,20 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .beatIsToldWithTheChanges: "the beat comes under the prefix of the changes"
         case .beatIsOfItsTime: "a beat is of the present 200 ms or those before"
         case .beatIsWrittenOnce: "one beat for the whole fleet (`NX`)"
+        case .feedIsOfTheServerAsked: "the feed and the commands are of one `run_id`"
+        case .readOnlyIsNotRead: "a server that says READONLY is not read from"
+        case .cutOffIsNotRead: "nor is one that says NOREPLICAS"
+        case .staleIsForSilence: "stale answers are for a Redis that does not answer at all, not for one that refuses"
         case .majorityLeads: "a majority of the Sentinels leads to a master, and not one"
         case .oneNameEnds: "one Sentinel that names another master ends the present one"
         case .majorityConfirms: "nothing is served without a majority's word of the last 2 s"
         case .allReplicasConfirm: "where too few of them answer, replicas count that have what the master wrote"
         case .acknowledgedIsRepeated: "ends, LOGINs and ROTATEs are repeated on a new master"
+        case .wordIsDatedAtItsQuestion: "a Sentinel's word counts from its question on, not from its answer"
+        case .repeatedIsAwaited: "requests with tokens of what is repeated wait until it stands"
         case .silentIsLost: "a server of a cluster that was silent is used again only when another one names it"
         case .acknowledgedIsRepeatedInClusters: "in a cluster they are, on the new owner of their slots"
+        case .placesArePutBack: "places in an index that were lost with a master are put back"
         case .newOwnerDropsEntries: "a slot's entries go when its owner or the owner's epoch changed"
         case .askedIsNotKept: "answers under ASK are not kept"
         case .successionDropsAll: "what is remembered goes when the master is another"
@@ -129,6 +143,12 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .unconfirmedEndIsDenied: 126
         case .guestsChangedHereAreKnown: 109
         case .armingDropsAll: 714
+        case .feedIsOfTheServerAsked: 17
+        case .cutOffIsNotRead: 2
+        case .staleIsForSilence: 223
+        case .wordIsDatedAtItsQuestion: 112
+        case .repeatedIsAwaited: 6
+        case .placesArePutBack: 7
         case .majorityLeads: 35
         case .majorityConfirms, .allReplicasConfirm: 141
         case .successionDropsAll: 999
@@ -176,6 +196,9 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .beatIsToldWithTheChanges: [.onlyBeatsAreTold]
         case .beatIsOfItsTime: [.anyBeatIsTaken]
         case .beatIsWrittenOnce: [.beatIsWrittenAgain]
+        case .feedIsOfTheServerAsked: [.serversAreAlike]
+        case .readOnlyIsNotRead: [.readOnlyIsAnyRefusal]
+        case .staleIsForSilence: [.refusalsAreSilent]
         case .allReplicasConfirm: [.replicasAreInStep]
         case .replicasAreAwaited: [.replicasAreNotAwaited]
         case .waitComesBehindAWrite: [.waitWritesNothing]
@@ -207,6 +230,8 @@ enum RemovedRule: String, CaseIterable, Sendable {
     /// How many Sentinels the configuration names; nil: all.
     var sentinels: Int? { self == .majorityLeads ? 1 : nil }
     var requiresQuorum: Bool { self != .majorityConfirms }
+    /// Whether a replica is refused when a connection to it is made.
+    var requiresMaster: Bool { self != .readOnlyIsNotRead && self != .staleIsForSilence }
 
     /// Milliseconds; nil: as the run says.
     var serveStale: Int64? { self == .staleIsBounded ? 60_000 : nil }
@@ -245,6 +270,19 @@ enum RemovedRule: String, CaseIterable, Sendable {
                 }
                 told?(invalidation)
             }
+        case .cutOffIsNotRead:
+            let faultOfReads = daemon.node.link.faultOfReads
+            daemon.node.link.faultOfReads = {
+                let fault = faultOfReads()
+                return fault?.kind == .noReplicas ? nil : fault
+            }
+        case .repeatedIsAwaited:
+            let repeatAll = daemon.router.onSuccession
+            daemon.router.onSuccession = { [unowned daemon] gap in
+                let timer = daemon.loop.makeTimer { repeatAll?(gap) }
+                timer.start(after: .milliseconds(500))
+                daemon.repetitions.append(timer)
+            }
         case .newOwnerDropsEntries:
             let router = daemon.router
             let drop = router.onGap
@@ -275,6 +313,8 @@ enum RemovedRule: String, CaseIterable, Sendable {
         case .guestsChangedHereAreKnown: daemon.service.ledger.sessions.removeAll()
         case .ownWriteDropsEntry: daemon.putBack()
         case .silentIsLost: daemon.useLost()
+        case .wordIsDatedAtItsQuestion: daemon.dateWord()
+        case .placesArePutBack: daemon.service.ledger.entered = EnteredSessions()
         case .acknowledgedIsRepeated, .acknowledgedIsRepeatedInClusters:
             daemon.service.ledger.acknowledged = AcknowledgedWrites()
         default: break
@@ -319,6 +359,13 @@ extension SimulatedDaemon {
             member.isLost = false
             member.node.start()
         }
+    }
+
+    /// A word that has just come holds from now.
+    func dateWord() {
+        guard let word = node.confirmation?.askedAt, word != wordAt, word <= loop.now else { return }
+        node.confirm(askedAt: loop.now, by: node.confirmation?.confirmer ?? .sentinels)
+        wordAt = loop.now
     }
 
     /// Puts back the entries of sessions on which an own write is under way or was just answered, as long as Redis has not

@@ -24,6 +24,10 @@ final class SimulatedDaemon {
     var toldAt: [SessionID: SimulatedTime] = [:]
     /// And how often a server of a cluster has sent it on with ASK that it has not taken note of.
     var asks = 0
+    /// When the last word came that it has dated anew.
+    var wordAt: MonotonicInstant?
+    /// What it repeats late.
+    var repetitions: [SimulatedLoop.Timer] = []
     private var starts = 0
     var hostOffset: Int64 = 0
 
@@ -45,6 +49,7 @@ final class SimulatedDaemon {
         loop.kill()
         starts += 1
         asks = 0
+        (wordAt, repetitions) = (nil, [])
         // What it had open is closed by its host's kernel.
         close()
         (loop, router, topology, service) = try Self.make(number, starts, setup, network, rule)
@@ -82,6 +87,7 @@ final class SimulatedDaemon {
         settings.hasFeed = setup.number("near-cache") == 1
         settings.waitReplicas = Int(setup.number("wait-replicas"))
         settings.heedsMoves = setup.number("moving") == 1 && rule?.heedsMoves ?? true
+        settings.link.requiresMaster = rule?.requiresMaster ?? true
         var endpoint = setup.number("sentinels") > 0 ? RedisEndpoint.sought() : endpoint
         if setup.number("password") == 1 { endpoint.login = RedisLogin(password: RedisPassword("open sesame")) }
         let host = LinkHost(

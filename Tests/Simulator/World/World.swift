@@ -55,9 +55,10 @@ final class World {
         let redis = make(0)
         self.redis = redis
         routes.first = redis
-        network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] daemon, address in
+        network = SimulatedNetwork(agenda: agenda, seed: setup.seed) { [routes] path, address in
             if let group = routes.group { return group.server(at: address) }
-            return routes.byDaemon[daemon] ?? routes.first ?? redis
+            if path.role == .feed, let copy = routes.copies[path.daemon] { return copy }
+            return routes.byDaemon[path.daemon] ?? routes.first ?? redis
         }
         if setup.number("sentinels") > 0 {
             fleet = SentinelFleet(
@@ -100,25 +101,48 @@ final class World {
     private final class Routes {
         var first: ModelRedis?
         var byDaemon: [Int: ModelRedis] = [:]
+        /// What a daemon's feed finds instead.
+        var copies: [Int: ModelRedis] = [:]
         var group: (any ServerGroup)?
     }
 
-    /// Another Redis has been promoted, with all that this one holds, and some daemons know of it. The old one is read-only,
-    /// and answers.
-    func split(_ moved: [Int]) {
-        let promoted = ModelRedis(
-            agenda: agenda, number: 1, seed: setup.seed,
+    /// Another Redis with all that this one holds.
+    private func makeCopy(_ number: Int) -> ModelRedis {
+        let copy = ModelRedis(
+            agenda: agenda, number: number, seed: setup.seed,
             scripts: TokenService.scripts + [RedisNode.beatScript, ReplicaWait.script],
             clockOffset: redis.clockOffset)
-        promoted.password = redis.password
-        promoted.bent = redis.bent
-        promoted.take(redis.keys)
-        redis.faults.role = .slave
+        copy.password = redis.password
+        copy.bent = redis.bent
+        copy.take(redis.keys)
+        return copy
+    }
+
+    /// Another Redis has been promoted, with all that this one holds, and some daemons know of it. The old one answers, and
+    /// takes no writes: it is read-only, or has only lost its replicas. That it says where its disk is good: else it says so
+    /// first, and reads go on.
+    func split(_ moved: [Int], isDemoted: Bool) {
+        let promoted = makeCopy(1)
+        if isDemoted { redis.faults.role = .slave } else { redis.faults.lacksReplicas = true }
+        redis.faults.cannotSave = false
         redis.onChange = { _, _, _ in }
         former = redis
         redis = promoted
         watch(promoted)
         for daemon in moved { move(daemon, to: promoted) }
+    }
+
+    /// The name has two addresses: a daemon's feed comes to a copy of Redis, which others take for the master and send their
+    /// beats, and which hears of nothing that is written here.
+    func misleadFeed(of daemon: Int, until end: SimulatedTime) {
+        let copy = makeCopy(2)
+        copy.beats(until: end)
+        routes.copies[daemon] = copy
+        redis.kill { $0.path == SimulatedNetwork.PathName(daemon: daemon, role: .feed) }
+        agenda.at(end) { [routes] in
+            if routes.copies[daemon] === copy { routes.copies[daemon] = nil }
+            copy.kill { _ in true }
+        }
     }
 
     private func move(_ daemon: Int, to redis: ModelRedis) {
@@ -161,6 +185,8 @@ final class World {
         if setup.number("moving") == 1 { undoMove() }
         if let group { heal(group) } else { heal(redis) }
         if former != nil { for daemon in daemons { move(daemon.number, to: redis) } }
+        for copy in routes.copies.values { copy.kill { _ in true } }
+        routes.copies = [:]
         for daemon in daemons where daemon.loop.isPaused { daemon.loop.resume(requestsFirst: false) }
         checker.endImpairments()
     }
