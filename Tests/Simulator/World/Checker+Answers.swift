@@ -186,6 +186,12 @@ extension Checker {
 
     // MARK: Refused
 
+    /// Another Redis has taken the place of the daemon's, which answers on, and says with the next beat that it takes no
+    /// writes: until then it is asked, and knows of nothing that was made at the other.
+    private func asksFormerMaster(_ request: Request) -> Bool {
+        impairments.contains { $0.name == "split" && $0.start + Self.silentBound >= request.began }
+    }
+
     /// A LOGIN as somebody else has ended it: REVOKE calls its tokens replayed, since the browser has a newer one.
     private func isEndedByLogin(_ sid: SessionID, from start: SimulatedTime) -> Bool {
         truth.states(of: sid, from: start, to: agenda.now).contains { state in
@@ -206,7 +212,11 @@ extension Checker {
         {
             return
         }
-        if isSucceeding(since: request.began) || !masters.successions.isEmpty && lossy.contains(sid) { return }
+        if asksFormerMaster(request) || isSucceeding(since: request.began)
+            || !masters.successions.isEmpty && lossy.contains(sid)
+        {
+            return
+        }
         if !truth.isRefused(
             refusal, digest, of: sid, guest: request.guest, from: start, to: agenda.now, knowing: knownEpoch(request))
         {
@@ -238,6 +248,7 @@ extension Checker {
             let sid = request.sid, request.operation != .login
         else { return }
         guard !lossy.contains(sid), !stolenSessions.contains(sid), !isSucceeding(since: request.began),
+            !asksFormerMaster(request),
             !browser.missedForced, !browser.isOverwritten,
             agenda.now - request.sent < .milliseconds(setup.number("overlap") / 2),
             !truth.hasJumped(since: agenda.now - .milliseconds(setup.number("overlap") * 2))
