@@ -160,14 +160,12 @@ test-variants test-variants-short: build-packages test-packages
 # The invariants before a cluster's only master, before three and before one that Sentinels name, with all rights and with
 # least, side by side; then failovers, by themselves and one after the other: servers that watch each other take a busy machine
 # for a dead one.
-TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|Everyone|NearCache|ServeStale|InvalidationLoss|ProofOfLife|RedisFault|OperatorSight)
-MASTERS_TESTS   = $(TOPOLOGY_TESTS)
+TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|SessionLimit|RevokeAll|Everyone|NearCache|ServeStale|InvalidationLoss|ProofOfLife|RedisFault|OperatorSight)
 # With the rights of conf/*.acl and no others, before servers of each kind.
-RIGHTS_TESTS    = IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)
+RIGHTS_TESTS    = IntegrationTests[.](S[0-9]|G[0-9]|SessionLimit|RevokeAll|Everyone|RedisFault)
 FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|PartitionTests|MigrationTopologyTests/(into|outOf)Sentinels
 FAILOVERS       = TEST_TOPOLOGIES=1 Tests/swift-test $(DEBUG) --skip-build --no-parallel --filter
 test-topologies-short: TOPOLOGY_TESTS = IntegrationTests[.]$(SOME)
-test-topologies-short: MASTERS_TESTS = IntegrationTests[.]$(SOME)
 test-topologies-short: RIGHTS_TESTS = IntegrationTests[.]S1[A-Z]
 test-topologies-short: FAILOVER_TESTS = FailoverLossTests|PartitionTests|SentinelTests/failover|ClusterFailoverTests/killed
 test-topologies test-topologies-short: build-packages test-packages
@@ -175,9 +173,9 @@ test-topologies test-topologies-short: build-packages test-packages
 	$(PARTS) \
 	  'sentinels TEST_TOPOLOGY=sentinels --filter $(TOPOLOGY_TESTS)' \
 	  'cluster TEST_TOPOLOGY=cluster --filter $(TOPOLOGY_TESTS)' \
-	  'cluster-of-three TEST_TOPOLOGY=cluster3 --filter $(MASTERS_TESTS)' \
-  'sentinels-least-rights TEST_TOPOLOGY=sentinels TEST_ACL=1 --filter $(RIGHTS_TESTS)' \
-  'cluster-least-rights TEST_TOPOLOGY=cluster3 TEST_ACL=1 --filter $(RIGHTS_TESTS)'
+	  'cluster-of-three TEST_TOPOLOGY=cluster3 --filter $(TOPOLOGY_TESTS)' \
+	  'sentinels-least-rights TEST_TOPOLOGY=sentinels TEST_ACL=1 --filter $(RIGHTS_TESTS)' \
+	  'cluster-least-rights TEST_TOPOLOGY=cluster3 TEST_ACL=1 --filter $(RIGHTS_TESTS)'
 	$(FAILOVERS) '$(FAILOVER_TESTS)'
 
 # Servers that Debian 12 does not have, from a package index for pip. SERVERS: valkey, redis8; the invariants over each.
@@ -204,7 +202,7 @@ simulate: build-packages test-packages
 # The long forms of the tests that have one.
 test-long: build-packages test-packages
 	$(SWIFT) build $(DEBUG) --build-tests
-	LONG_TESTS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'NearCache(Ending|Flood|Race)|Exploration|Tamper|RandomTests'
+	LONG_TESTS=1 Tests/swift-test $(DEBUG) --skip-build --filter 'NearCache(Ending|Flood|Race)|Exploration|Tamper|RandomTests|RequestShape'
 	LONG_TESTS=1 $(FAILOVERS) FailoverLossTests
 
 # Left out: what needs libfaketime, which the sanitizer does not load beside, and a program without an environment, which

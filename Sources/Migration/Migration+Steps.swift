@@ -26,12 +26,13 @@ extension Migration {
 
     /// - Returns: when it was raised, here and by the source's clock.
     func raiseFence() throws(MigrationFault) -> (instant: MonotonicInstant, time: Int64) {
-        let instant = MonotonicInstant.now()
+        var instant = MonotonicInstant.now()
         stage = .fenced
         if let fence {
             // Who is fenced may be the one who leaves it.
             try leaveMark(.moving)
             if !report.undo.isEmpty { try target.remember(report.undo + report.unmark, of: fence.user) }
+            instant = .now()
             do throws(MigrationFault) { try fence.raise() } catch {
                 // One server that refuses has changed nothing.
                 if case .refused = error, report.fencedServers.count == 1 { try takeMarkAway() }
@@ -53,7 +54,8 @@ extension Migration {
     /// What stands among the data holds where the rights do not: after a restart, at a replica that was away.
     private func leaveMark(_ stage: MoveMark.Stage) throws(MigrationFault) {
         let mark = MoveMark(stage, to: report.target)
-        sourceMarks = try source.markNames()
+        // Once it is fenced nobody leaves others there.
+        sourceMarks = try source.markNames(beside: stage == .moved && fence != nil ? sourceMarks : nil)
         do throws(MigrationFault) { try source.leave(mark, sourceMarks) } catch {
             guard case .server(let text) = error else { throw error }
             // A run before this one may have left it, and taken the right to write.

@@ -139,9 +139,9 @@ public final class Migration {
                     + "they would end and make sessions that the others do not know. Stop them, and wait three minutes")
         }
         sourceMarks = try source.markNames()
-        if let mark = try source.mark(sourceMarks), mark.place != MoveMark(.moving, to: report.target).place,
-            !options.resumes, !options.isDryRun
-        {
+        let mark = try source.mark(sourceMarks)
+        let isOurs = mark?.place == MoveMark(.moving, to: report.target).place
+        if let mark, !isOurs, !options.resumes, !options.isDryRun {
             let past =
                 switch mark.stage {
                 case .moving: "is being moved to \(mark.place)"
@@ -164,8 +164,12 @@ public final class Migration {
             report.fencedUser = fence.user
             report.fencedServers = try fence.servers().map(\.endpoint.description)
             report.undo = try fence.undoing()
-            // What its rights are is not what they were.
-            if try fence.stands() { report.undo = remembered?.undo ?? [] }
+            // What its rights are is not what they were; also where a move was killed while it had a right back for its mark.
+            if isOurs, let remembered {
+                report.undo = remembered.undo
+            } else if try fence.stands() {
+                report.undo = remembered?.undo ?? []
+            }
         }
         let isTold = try source.awaitFeed()
         if !isTold, !options.isFencedByHand, !options.isDryRun {

@@ -198,11 +198,16 @@ struct MigrationSide {
 
     /// What marks of a move are called here: those that stand here, of servers as they were when they were left; and those
     /// that belong here now, as a cluster has one for each server beside the one of all.
-    func markNames() throws(MigrationFault) -> [[UInt8]] {
+    /// - Parameter known: those that are known to stand; nil has all keys looked at.
+    func markNames(beside known: [[UInt8]]? = nil) throws(MigrationFault) -> [[UInt8]] {
         let name = MoveMark.key(prefix: place.prefix)
         var names = Set([name] + (router.isCluster ? servers.map { $0.ownKey(name) } : []))
-        try scan(KeyPattern.beginning(with: name)) { found throws(MigrationFault) in
-            names.formUnion(found.filter { $0.starts(with: name + [UInt8(ascii: "{")]) })
+        if let known {
+            names.formUnion(known)
+        } else {
+            try scan(KeyPattern.beginning(with: name)) { found throws(MigrationFault) in
+                names.formUnion(found.filter { $0.starts(with: name + [UInt8(ascii: "{")]) })
+            }
         }
         return names.sorted { $0.lexicographicallyPrecedes($1) }
     }

@@ -42,6 +42,8 @@ public final class Janitor {
     /// How often slots had changed their master when the walk began; in a cluster a walk may not see the keys of those.
     private var handovers: UInt64 = 0
     private var isRepeated = false
+    /// When the walk over a cluster was over.
+    private var walkedAt: MonotonicInstant?
     /// Indexes of that page that are still to be walked.
     private var indexes: [SubjectIndex] = []
     /// Tries of the last of them that failed.
@@ -50,6 +52,8 @@ public final class Janitor {
     private var budget = 0
     private var budgetUntil = MonotonicInstant.earliest
 
+    /// After so long it is known which slots changed their master: the map of a cluster is asked for every five seconds.
+    private static let mapAge = Duration.seconds(6)
     /// How long a round outlives its daemon.
     static let lease: Milliseconds = 30_000
     /// What may be read in a second comes in so many parts: visitors wait for little at a time.
@@ -118,6 +122,7 @@ public final class Janitor {
         indexes = []
         serverRun = service.store.serverRun
         handovers = service.store.router.handovers
+        walkedAt = nil
     }
 
     private func renew() {
@@ -144,8 +149,14 @@ public final class Janitor {
         if serverRun != service.store.serverRun { restart() }
         if let index = indexes.last { return walk(index, round) }
         guard let cursor else {
-            guard handovers != service.store.router.handovers, !isRepeated else { return end(round) }
             // Once: while a cluster is resharded slots go all the time.
+            guard service.store.isCluster, !isRepeated else { return end(round) }
+            let known = walkedAt ?? now
+            walkedAt = known
+            guard now >= known + Self.mapAge else {
+                return timer?.start(after: now.duration(to: known + Self.mapAge)) ?? ()
+            }
+            guard handovers != service.store.router.handovers else { return end(round) }
             isRepeated = true
             restart()
             return goOn(round)

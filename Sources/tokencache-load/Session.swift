@@ -174,6 +174,6 @@ struct Session {
 
     /// How to repeat this run.
     private var command: String {
-        (["tokencache-load"] + LaunchArguments.words).joined(separator: " ")
+        (["tokencache-load"] + LaunchArguments.words.filter { $0 != FirstInLine.verb }).joined(separator: " ")
     }
 }

@@ -48,13 +48,13 @@ struct DeadlineTests {
     func revokeGivenUp()
         throws
     {
-        let pair = try ServicePair(timeout: Self.timeout)
+        let pair = try ServicePair(timeout: 2_000)
         let token = try pair.issue()
         let service = pair.services[0]
-        // The read takes half a second; the write that follows waits until the request was given up, and no longer
-        // than the link waits for it.
-        try pair.redis("CLIENT", "PAUSE", "1250", "WRITE")
-        hold(pair, seconds: "0.5")
+        // The read takes a second; the write that follows waits until the request was given up, and no longer than the
+        // link waits for it.
+        try pair.redis("CLIENT", "PAUSE", "2500", "WRITE")
+        hold(pair, seconds: "1")
         var waiter: Result<Verdict, ServiceFault>?
         var latecomer: Result<Verdict, ServiceFault>?
         var wasDenied = false
@@ -66,11 +66,11 @@ struct DeadlineTests {
                 done(result)
             }
             // Came later, so that its own time is not up when it hears of the other's end.
-            pair.later(.milliseconds(300)) { service.validate(token) { waiter = $0 } }
+            pair.later(.milliseconds(600)) { service.validate(token) { waiter = $0 } }
         }
         let elapsed = start.duration(to: .now())
         guard case .failure(.unavailable) = revoked else { return #expect(Bool(false), "\(revoked)") }
-        #expect(elapsed >= .milliseconds(900) && elapsed < .milliseconds(1_450), "after \(elapsed)")
+        #expect(elapsed >= .milliseconds(1_900) && elapsed < .milliseconds(2_450), "after \(elapsed)")
         #expect(wasDenied)
         #expect(pair.eventually { waiter != nil && latecomer != nil })
         guard case .failure(.unavailable)? = waiter else { return #expect(Bool(false), "\(waiter as Any)") }

@@ -151,7 +151,8 @@ final class Turns {
     /// - Parameter begin: called when the turn has come, or with the fault that keeps it from coming. `end` follows each
     ///   turn.
     func take(isUrgent: Bool, _ begin: @escaping (Unavailable?) -> Void) {
-        guard waiting.count + urgent.count < Self.mostWaiting else { return begin(.tooManyWait) }
+        // Who has a turn asks for the next before it ends, and finds a place.
+        guard waiting.count + urgent.count < Self.mostWaiting + taken else { return begin(.tooManyWait) }
         if isUrgent { urgent.append(begin) } else { waiting.append(begin) }
         goOn()
     }

@@ -190,7 +190,8 @@ struct ClusterTests {
                     ? try figure("janitor_rounds") : nil
             }
             let start = try eventually(within: .seconds(30), "the next one has begun") {
-                try figure("janitor_walking") == 1 ? try figure("janitor_indexes") : nil
+                try figure("janitor_walking") == 1 && figure("janitor_rounds") == before
+                    ? try figure("janitor_indexes") : nil
             }
             let masters = try site.masters()
             try site.reshard(20, from: masters[0], to: masters[1])

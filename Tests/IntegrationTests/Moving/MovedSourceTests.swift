@@ -250,7 +250,7 @@ struct MovedSourceTests {
             let source = try stage.addRedis(speaksTLS: false, topology: .alone)
             let target = try stage.addRedis(speaksTLS: false, topology: .alone)
             let daemon = try addDaemon(stage, .redis(source))
-            let residents = try Residents(daemon.client(), count: 1_000)
+            let residents = try Residents(daemon.client(), count: 3_000)
             // Who moves is who is fenced, and may not write any more when the mark is to say that it is over.
             let move = Move(stage, from: source.url, to: target.url, ["--fence-user", "default"])
             for words in [["SETUSER", "default", "+acl", "+client|kill"], ["SAVE"]] {
@@ -273,8 +273,12 @@ struct MovedSourceTests {
             #expect(other.status == 5 && other.errors.contains("is being moved to \(target.url)"), "\(other)")
             #expect(other.errors.contains("redis-cli -c DEL \(key)"), "\(other)")
 
+            // As if it had been killed when it had the right back to say in the mark that it is over.
+            #expect(try source.client().call("ACL", "SETUSER", "default", "+set") == .simple("OK"))
             let done = try move.run("--resume")
             #expect(done.status == 0, "\(done)")
+            let undo = try done.report()["undo"] as? [String]
+            #expect(undo?.first?.contains("+evalsha") == true, "those are not the rights that it had: \(undo ?? [])")
             #expect(try source.client().call("GET", key).text?.hasSuffix(" \(target.url)") == true)
             let write = ["ACL", "DRYRUN", "default", "SET", key, "1"]
             #expect(try source.client().call(write) != .simple("OK"))
@@ -294,7 +298,7 @@ struct MovedSourceTests {
             let target = try stage.addRedis(speaksTLS: false, topology: .alone)
             let url = site.url.replacingOccurrences(of: "//", with: "//tokencached:word@")
             let daemon = try addDaemon(stage, .url(url))
-            let residents = try Residents(daemon.client(), count: 600)
+            let residents = try Residents(daemon.client(), count: 2_000)
             let move = Move(stage, from: site.url, to: target.url, ["--fence-user", "tokencached"])
             let run = try move.begin()
             _ = try eventually(every: .milliseconds(1), "it has fenced") {
