@@ -121,7 +121,7 @@ public final class ChildProcess: Sendable {
         kill(pid, number)
     }
 
-    public func wait(_ limit: Duration = .seconds(20)) throws -> ProcessEnd {
+    public func wait(_ limit: Duration = .seconds(60)) throws -> ProcessEnd {
         try eventually(within: limit, every: .milliseconds(2), "end of \(name) (\(pid))") { ended }
     }
 

@@ -36,7 +36,7 @@ public struct Deadline: Sendable {
 
 /// Asks again and again until the answer is there: for events that announce themselves to nobody.
 public func eventually<T>(
-    within limit: Duration = .seconds(20), every pause: Duration = .milliseconds(5), _ what: String,
+    within limit: Duration = .seconds(60), every pause: Duration = .milliseconds(5), _ what: String,
     _ attempt: () throws -> T?
 ) throws -> T {
     let deadline = Deadline(in: limit)
