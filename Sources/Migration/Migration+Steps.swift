@@ -54,8 +54,8 @@ extension Migration {
     /// What stands among the data holds where the rights do not: after a restart, at a replica that was away.
     private func leaveMark(_ stage: MoveMark.Stage) throws(MigrationFault) {
         let mark = MoveMark(stage, to: report.target)
-        // Once it is fenced nobody leaves others there.
-        sourceMarks = try source.markNames(beside: stage == .moved && fence != nil ? sourceMarks : nil)
+        // Those that stood there at the beginning, and those of its servers as they are by now.
+        sourceMarks = source.markNames(beside: sourceMarks)
         do throws(MigrationFault) { try source.leave(mark, sourceMarks) } catch {
             guard case .server(let text) = error else { throw error }
             // A run before this one may have left it, and taken the right to write.

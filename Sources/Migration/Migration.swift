@@ -152,8 +152,8 @@ public final class Migration {
                 "the data of the source \(past). Was that move given up? Then --resume, or take its mark away: "
                     + report.undoing)
         }
-        targetMarks = try target.markNames()
-        let isFilled = try target.isFilled()
+        let isFilled: Bool
+        (isFilled, targetMarks) = try target.holdings()
         guard !isFilled || options.resumes || options.isDryRun else {
             throw .refused(
                 "the target has sessions under this prefix already: --resume goes on with a move that was ended before, and "

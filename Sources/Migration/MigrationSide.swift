@@ -196,20 +196,25 @@ struct MigrationSide {
 
     private static let unmarking = "DEL"
 
+    private var markName: [UInt8] { MoveMark.key(prefix: place.prefix) }
+
     /// What marks of a move are called here: those that stand here, of servers as they were when they were left; and those
-    /// that belong here now, as a cluster has one for each server beside the one of all.
-    /// - Parameter known: those that are known to stand; nil has all keys looked at.
-    func markNames(beside known: [[UInt8]]? = nil) throws(MigrationFault) -> [[UInt8]] {
-        let name = MoveMark.key(prefix: place.prefix)
-        var names = Set([name] + (router.isCluster ? servers.map { $0.ownKey(name) } : []))
-        if let known {
-            names.formUnion(known)
-        } else {
-            try scan(KeyPattern.beginning(with: name)) { found throws(MigrationFault) in
-                names.formUnion(found.filter { $0.starts(with: name + [UInt8(ascii: "{")]) })
-            }
-        }
-        return names.sorted { $0.lexicographicallyPrecedes($1) }
+    /// that belong here now.
+    func markNames() throws(MigrationFault) -> [[UInt8]] {
+        var standing: [[UInt8]] = []
+        try scan(KeyPattern.beginning(with: markName)) { standing += marks(among: $0) }
+        return markNames(beside: standing)
+    }
+
+    /// The same where those are known that stand here. A cluster has a mark for each server beside the one of all.
+    func markNames(beside known: [[UInt8]]) -> [[UInt8]] {
+        let own = router.isCluster ? servers.map { $0.ownKey(markName) } : []
+        return Set([markName] + own + known).sorted { $0.lexicographicallyPrecedes($1) }
+    }
+
+    /// Those of single servers.
+    private func marks(among names: [[UInt8]]) -> [[UInt8]] {
+        names.filter { $0.starts(with: markName + [UInt8(ascii: "{")]) }
     }
 
     /// What the mark says; nil where none stands.
@@ -280,11 +285,15 @@ struct MigrationSide {
         }
     }
 
-    /// Whether it has keys that are carried.
-    func isFilled() throws(MigrationFault) -> Bool {
+    /// Whether it has keys that are carried, and what marks of a move are called here.
+    func holdings() throws(MigrationFault) -> (isFilled: Bool, marks: [[UInt8]]) {
         var isFilled = false
-        try walk { keys throws(MigrationFault) in isFilled = isFilled || !keys.isEmpty }
-        return isFilled
+        var standing: [[UInt8]] = []
+        try scan(KeyPattern.beginning(with: place.prefix)) { names in
+            isFilled = isFilled || names.contains { StoredKey($0, prefix: place.prefix) != nil }
+            standing += marks(among: names)
+        }
+        return (isFilled, markNames(beside: standing))
     }
 
     /// What a key is called here. Each server has an epoch of its own.

@@ -5,10 +5,14 @@ internal import LoadTest
 /// One call of the program, from its arguments to its exit status.
 struct Session {
     private let arguments: Arguments
+    /// How to repeat this run.
+    private let command: String
     private let progress: LoadTest.Progress
 
-    init(_ arguments: Arguments) {
+    /// - Parameter words: what the arguments were read from.
+    init(_ arguments: Arguments, from words: [String]) {
         self.arguments = arguments
+        command = (["tokencache-load"] + words).joined(separator: " ")
         progress = LoadTest.Progress(isWanted: !arguments.quiet)
     }
 
@@ -170,10 +174,5 @@ struct Session {
         let slash = path.lastIndex(of: "/") ?? path.startIndex
         guard let dot = path[slash...].lastIndex(of: ".") else { return "\(path)-\(workload.rawValue)" }
         return "\(path[..<dot])-\(workload.rawValue)\(path[dot...])"
-    }
-
-    /// How to repeat this run.
-    private var command: String {
-        (["tokencache-load"] + LaunchArguments.words.filter { $0 != FirstInLine.verb }).joined(separator: " ")
     }
 }

@@ -17,4 +17,4 @@ if isFirstInLine {
 let arguments = Arguments.parseOrExit(words)
 if !isFirstInLine, arguments.wantsMachine, let status = FirstInLine.run(ProgramFile.path, words) { exit(status) }
 Interruption.watch()
-exit(Session(arguments).run())
+exit(Session(arguments, from: words).run())

@@ -17,6 +17,18 @@ struct MemoryBoundTests {
         #expect(cache.bytes == 100 * 136)
     }
 
+    /// Puts a session into a cache.
+    /// - Returns: what is kept of its history.
+    private static func keep(
+        _ record: SessionRecord, _ sid: SessionID, verifier: Verifier, in cache: NearCache, now: UnixMilliseconds
+    ) throws -> SessionRecord {
+        cache.insert(record, sid: sid, verifier: verifier, data: [], policy: TokenPolicy(), now: now)
+        let index = try #require(cache.find(sid))
+        var copy = SessionRecord.fresh()
+        cache[index].details?.complete(&copy)
+        return copy
+    }
+
     @Test("P5: one with seven remembered tokens, a rotation every quarter of an hour, and a subject costs at most 248")
     func rotatedEntrySize() throws {
         let cache = try #require(NearCache(maxBytes: 1 << 20))
@@ -29,10 +41,7 @@ struct MemoryBoundTests {
             record = record.confirmed(now: now + 1_000)
         }
         let sid: SessionID = random.fixed()
-        cache.insert(record, sid: sid, verifier: random.fixed(), data: [], policy: TokenPolicy(), now: now + 600_000)
-        let index = try #require(cache.find(sid))
-        var copy = SessionRecord.fresh()
-        cache[index].details?.complete(&copy)
+        let copy = try Self.keep(record, sid, verifier: random.fixed(), in: cache, now: now + 600_000)
         #expect(copy.remembered.count == SessionRecord.maxRemembered && copy.previous == nil)
         #expect(cache.bytes <= 248, "an entry with full history takes \(cache.bytes) bytes")
         // Within its overlap the previous token is kept in full, and what opens its successor.
@@ -54,11 +63,7 @@ struct MemoryBoundTests {
         now += 2_000
         record = record.rotated(to: random.fixed(), sealed: random.fixed(), policy: TokenPolicy(), now: now)
         record = record.confirmed(now: now + 500)
-        let sid: SessionID = random.fixed()
-        cache.insert(record, sid: sid, verifier: random.fixed(), data: [], policy: TokenPolicy(), now: now + 1_000)
-        let index = try #require(cache.find(sid))
-        var copy = SessionRecord.fresh()
-        cache[index].details?.complete(&copy)
+        let copy = try Self.keep(record, random.fixed(), verifier: random.fixed(), in: cache, now: now + 1_000)
         #expect(copy.remembered.count == SessionRecord.maxRemembered && copy.previous != nil && copy.csrfSalt != nil)
         #expect(cache.bytes <= 350, "an entry with full history takes \(cache.bytes) bytes")
     }

@@ -52,6 +52,21 @@ public final class RESPClient: Sendable {
         try ([self] + mates.values).map { try $0.ask(arguments.map { Array($0.utf8) }) }
     }
 
+    /// Calls of each command since the last reset of statistics, those within scripts included; of a cluster those of all
+    /// masters together.
+    public func commandCalls() throws -> [String: Int] {
+        let pages = try callEach("INFO", "commandstats").map { $0.text ?? "" }
+        var calls: [String: Int] = [:]
+        for line in pages.joined().split(whereSeparator: \.isNewline) where line.hasPrefix("cmdstat_") {
+            let parts = line.dropFirst("cmdstat_".count).split(separator: ":")
+            guard parts.count == 2, let count = parts[1].split(separator: ",").first?.split(separator: "=").last else {
+                continue
+            }
+            calls[String(parts[0]), default: 0] += Int(count) ?? 0
+        }
+        return calls
+    }
+
     private func ask(_ arguments: [[UInt8]]) throws -> RESPValue {
         try wire.withLock { wire in
             let deadline = Deadline(in: limit)

@@ -24,12 +24,20 @@ public enum Interruption {
             sigaction(number, &action, nil)
         }
         // Whoever started this may have blocked them, as threads of pools do; the mask is inherited.
-        var watched = sigset_t()
-        sigemptyset(&watched)
-        for (number, _) in signals { sigaddset(&watched, number) }
-        pthread_sigmask(Int32(SIG_UNBLOCK), &watched, nil)
+        mask(Int32(SIG_UNBLOCK))
         // A server that has gone is an error of one write, never the end of this process.
         Glibc.signal(SIGPIPE, SIG_IGN)
+    }
+
+    /// Their numbers.
+    static var watched: [Int32] { signals.map(\.0) }
+
+    /// Blocks them in the calling thread, or unblocks them: SIG_BLOCK, SIG_UNBLOCK.
+    static func mask(_ how: Int32) {
+        var watched = sigset_t()
+        sigemptyset(&watched)
+        for number in Self.watched { sigaddset(&watched, number) }
+        pthread_sigmask(how, &watched, nil)
     }
 
     /// The signal that came, if one came.

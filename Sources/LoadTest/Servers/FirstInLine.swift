@@ -1,4 +1,3 @@
-internal import CLinux
 internal import Glibc
 internal import Synchronization
 
@@ -10,7 +9,6 @@ public enum FirstInLine {
     public static let verb = "__first"
 
     private static let path = "/proc/self/autogroup"
-    private static let handed = [SIGINT, SIGTERM, SIGHUP]
 
     /// Global because a signal's disposition is: it belongs to the process.
     private static let started = Atomic<Int32>(0)
@@ -20,18 +18,15 @@ public enum FirstInLine {
     public static func run(_ program: String, _ arguments: [String]) -> Int32? {
         guard geteuid() == 0, access(path, W_OK) == 0 else { return nil }
         // Blocked until there is whom to hand them to; whoever started this may have blocked them for good.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        for number in handed { sigaddset(&signals, number) }
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
-        for number in handed { signal(number) { kill(FirstInLine.started.load(ordering: .relaxed), $0) } }
+        Interruption.mask(SIG_BLOCK)
+        for number in Interruption.watched { signal(number) { kill(FirstInLine.started.load(ordering: .relaxed), $0) } }
         var words = ([program, verb] + arguments).map { strdup($0) }
         words.append(nil)
         defer { for word in words { free(word) } }
         var process: Int32 = 0
         guard posix_spawn(&process, program, nil, nil, words, environ) == 0 else { return nil }
         started.store(process, ordering: .relaxed)
-        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        Interruption.mask(SIG_UNBLOCK)
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
         return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f
@@ -39,10 +34,7 @@ public enum FirstInLine {
 
     /// Enters the session; what is started from here on is in it. Ends with whoever started it.
     public static func enter() {
-        let parent = getppid()
-        _ = process_control(PR_SET_PDEATHSIG, UInt(SIGTERM))
-        // It may have gone between the two calls.
-        guard getppid() == parent else { exit(69) }
+        guard ServerLaunch.endsWithParent(by: SIGTERM) else { exit(69) }
         guard setsid() >= 0 else { return }
         let file = open(path, O_WRONLY | O_CLOEXEC)
         guard file >= 0 else { return }

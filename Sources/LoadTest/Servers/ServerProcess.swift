@@ -112,12 +112,18 @@ public enum ServerLaunch {
     /// `tokencache-load __server CORE ORDER PROGRAM ARGUMENT…`
     public static let verb = "__server"
 
+    /// Has this process get a signal when its parent ends.
+    /// - Returns: false where that has just gone.
+    static func endsWithParent(by signal: Int32) -> Bool {
+        let parent = getppid()
+        _ = process_control(PR_SET_PDEATHSIG, UInt(signal))
+        // It may have gone between the two calls.
+        return getppid() == parent
+    }
+
     /// Ends this process with its parent, holds it on its core, and becomes the server. Returns only on failure.
     public static func run(_ words: [String]) -> Int32 {
-        let parent = getppid()
-        _ = process_control(PR_SET_PDEATHSIG, UInt(SIGKILL))
-        // It may have gone between the two calls.
-        guard getppid() == parent, words.count >= 3 else { return 69 }
+        guard endsWithParent(by: SIGKILL), words.count >= 3 else { return 69 }
         if let core = Int(words[0]) { Cores.pin(to: core) }
         if words[1] == "last" { _ = nice(19) }
         let program = words[2]

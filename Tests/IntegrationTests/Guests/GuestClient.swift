@@ -85,15 +85,7 @@ struct WriteCount {
     }
 
     private func calls() throws -> [String: Int] {
-        let pages = try redis.callEach("INFO", "commandstats").map { $0.text ?? "" }
-        var calls: [String: Int] = [:]
-        for line in pages.joined().split(whereSeparator: \.isNewline) where line.hasPrefix("cmdstat_") {
-            let parts = line.dropFirst("cmdstat_".count).split(separator: ":")
-            guard parts.count == 2, writing.contains(String(parts[0])),
-                let count = parts[1].split(separator: ",").first?.split(separator: "=").last
-            else { continue }
-            calls[String(parts[0]), default: 0] += Int(count) ?? 0
-        }
+        var calls = try redis.commandCalls().filter { writing.contains($0.key) }
         // Beats are SETs, too: those of captchas leave a mark each.
         calls["set"] = try KeyAudit.allKeys(redis).count { $0.contains("x:") }
         return calls

@@ -43,6 +43,17 @@ struct Move {
             PackageFolder.program("tokencachectl"), arguments + more, name: "move\(UInt32.random(in: 0...UInt32.max))",
             folder: stage.clientFolder())
     }
+
+    /// Begins it, and kills it as soon as it has told of a step.
+    @discardableResult
+    func kill(at step: String) throws -> (process: ChildProcess, end: ProcessEnd) {
+        let moving = try begin()
+        _ = try eventually(every: .milliseconds(1), "it has \(step)") {
+            moving.errors.contains("\n\(step) ") ? true : nil
+        }
+        moving.kill9()
+        return (moving, try moving.wait())
+    }
 }
 
 extension Tool {

@@ -139,12 +139,7 @@ struct MigrationTests {
         try withMove { stage, source, target, daemon, move in
             let client = try daemon.client()
             let residents = try Residents(client, count: 2_000)
-            let moving = try move.begin()
-            _ = try eventually(every: .milliseconds(1), "it has \(step)") {
-                moving.errors.contains("\n\(step) ") ? true : nil
-            }
-            moving.kill9()
-            let end = try moving.wait()
+            let (moving, end) = try move.kill(at: step)
             // What follows on the comparison may be over by now.
             #expect(end == .killed(SIGKILL) || step == "compared", "\(end) \(moving.errors)")
             #expect(try client.call("TOKEN.ISSUE").errorCode == "UNAVAILABLE")

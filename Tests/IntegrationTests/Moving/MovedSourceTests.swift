@@ -256,12 +256,7 @@ struct MovedSourceTests {
             for words in [["SETUSER", "default", "+acl", "+client|kill"], ["SAVE"]] {
                 #expect(try source.client().call(["ACL"] + words) == .simple("OK"))
             }
-            let run = try move.begin()
-            _ = try eventually(every: .milliseconds(1), "it has fenced") {
-                run.errors.contains("\nfenced ") ? true : nil
-            }
-            run.kill9()
-            _ = try run.wait()
+            try move.kill(at: "fenced")
             let key = "\(stage.prefix)d:moved"
             #expect(try source.client().call("GET", key).text?.hasSuffix(" \(target.url) moving") == true)
             let again = try addDaemon(stage, .redis(source), .answers)
@@ -290,22 +285,11 @@ struct MovedSourceTests {
 
     @Test("a cluster whose slots moved while its move stood still: each mark is named, and goes when it is undone")
     func undoneAfterResharding() throws {
-        try within(isRestricted: false) { stage in
-            let site = try ClusterSite(in: stage.folder.folder("cluster"))
-            defer { site.stop() }
-            let user = try Self.user(stage)
-            for member in site.members { #expect(try site.ask(member, user) == ["OK"]) }
-            let target = try stage.addRedis(speaksTLS: false, topology: .alone)
-            let url = site.url.replacingOccurrences(of: "//", with: "//tokencached:word@")
+        try withCluster { stage, site, target, url in
             let daemon = try addDaemon(stage, .url(url))
             let residents = try Residents(daemon.client(), count: 2_000)
             let move = Move(stage, from: site.url, to: target.url, ["--fence-user", "tokencached"])
-            let run = try move.begin()
-            _ = try eventually(every: .milliseconds(1), "it has fenced") {
-                run.errors.contains("\nfenced ") ? true : nil
-            }
-            run.kill9()
-            _ = try run.wait()
+            try move.kill(at: "fenced")
             let pattern = ["KEYS", "\(stage.prefix)d:moved*"]
             let masters = try site.masters()
             let own = try #require(try site.ask(masters[0], pattern).first { $0.contains("{") })
@@ -337,15 +321,21 @@ struct MovedSourceTests {
             + RedisRights.rule(">word", prefix: stage.prefix, file: "cluster-users.acl")
     }
 
-    @Test("a cluster: its servers are started anew, and slots go from one to another")
-    func cluster() throws {
+    /// A cluster that has that user, a place for its data, and the cluster's address for daemons.
+    private func withCluster(_ body: (Stage, ClusterSite, RedisServer, _ url: String) throws -> Void) throws {
         try within(isRestricted: false) { stage in
             let site = try ClusterSite(in: stage.folder.folder("cluster"))
             defer { site.stop() }
             let user = try Self.user(stage)
             for member in site.members { #expect(try site.ask(member, user) == ["OK"]) }
             let target = try stage.addRedis(speaksTLS: false, topology: .alone)
-            let url = site.url.replacingOccurrences(of: "//", with: "//tokencached:word@")
+            try body(stage, site, target, site.url.replacingOccurrences(of: "//", with: "//tokencached:word@"))
+        }
+    }
+
+    @Test("a cluster: its servers are started anew, and slots go from one to another")
+    func cluster() throws {
+        try withCluster { stage, site, target, url in
             let daemon = try addDaemon(stage, .url(url))
             let residents = try Residents(daemon.client(), count: 60)
             let done = try Move(
@@ -370,6 +360,7 @@ struct MovedSourceTests {
             for member in site.members { try member.restart() }
             let client = try daemon.client()
             // Nobody has a right less: they are of the old process.
+            let user = try Self.user(stage)
             let end = Date() + 8
             while Date() < end {
                 for member in site.members { try site.ask(member, user) }

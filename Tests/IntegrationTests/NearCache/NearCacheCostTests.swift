@@ -168,12 +168,7 @@ struct NearCacheCostTests {
 
     /// Changes of keys since the start, as Redis counts them.
     private static func writes(_ redis: RESPClient) throws -> Int {
-        try redis.callEach("INFO", "commandstats").reduce(0) { sum, page in
-            let lines = (page.text ?? "").split(whereSeparator: \.isNewline)
-            let line = lines.first { $0.hasPrefix("cmdstat_pexpireat:") }
-            let calls = line?.split(separator: "=").dropFirst().first?.split(separator: ",").first
-            return sum + (calls.flatMap { Int($0) } ?? 0)
-        }
+        try redis.commandCalls()["pexpireat", default: 0]
     }
 
     @Test("the touch comes after the reply")

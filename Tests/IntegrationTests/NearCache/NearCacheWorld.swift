@@ -129,15 +129,7 @@ struct CommandCount {
 
     /// Calls by command since the last reset, those within scripts and the beats left out.
     func calls() throws -> [String: Int] {
-        var calls: [String: Int] = [:]
-        let pages = try redis.callEach("INFO", "commandstats").map { $0.text ?? "" }
-        for line in pages.joined().split(whereSeparator: \.isNewline) where line.hasPrefix("cmdstat_") {
-            let parts = line.dropFirst(8).split(separator: ":")
-            guard parts.count == 2, let count = parts[1].split(separator: ",").first?.dropFirst(6),
-                !Self.background.contains(String(parts[0]))
-            else { continue }
-            calls[String(parts[0]), default: 0] += Int(count) ?? 0
-        }
+        var calls = try redis.commandCalls().filter { !Self.background.contains($0.key) }
         // Nothing but a beat calls SET here, once each.
         if let scripts = calls["evalsha"] {
             let others = scripts - calls["set", default: 0]

@@ -2,8 +2,8 @@ import Foundation
 import Synchronization
 import TestSupport
 
-/// Stands between a daemon and its Redis, before each master of a cluster, and forwards bytes, both ways; each way of each kind of connection can be
-/// delayed, stopped (as SIGSTOP would: nothing is closed), cut, and kept from being made anew.
+/// Stands between a daemon and its Redis, before each master of a cluster, and forwards bytes, both ways; each way of each
+/// kind of connection can be delayed, stopped (as SIGSTOP would: nothing is closed), cut, and kept from being made anew.
 final class RedisProxy: Sendable {
     /// What a connection is for, as the daemon itself names it.
     enum Kind: Hashable, Sendable {
