@@ -83,7 +83,17 @@ public final class DescriptorWatch {
     }
 
     /// Ends all calls, for good. The descriptor stays open.
-    public func cancel() {
+    public func cancel() { cancel(isRegistered: isRegistered) }
+
+    /// Ends all calls, for good, and closes the descriptor, which must be the only one of its socket.
+    ///
+    /// The kernel forgets what was closed by itself (epoll(7)): a system call less than `cancel` and a close.
+    public func close() {
+        cancel(isRegistered: false)
+        Glibc.close(descriptor)
+    }
+
+    private func cancel(isRegistered: Bool) {
         guard !isCancelled else { return }
         isCancelled = true
         isReading = false

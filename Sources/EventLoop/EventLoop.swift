@@ -102,7 +102,7 @@ public final class EventLoop {
 
     /// Watches `descriptor` for `handler`, at first for nothing: see `setReading`.
     ///
-    /// The descriptor stays the caller's; it is closed only after the watch was cancelled.
+    /// The descriptor stays the caller's; it is closed by the watch, or after the watch was cancelled.
     public func watch(
         _ descriptor: Int32, handler: any DescriptorHandler, _ urgency: Urgency = .usual
     ) -> DescriptorWatch {

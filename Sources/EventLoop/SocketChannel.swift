@@ -152,9 +152,8 @@ public struct SocketChannel {
     /// Closes the socket; what waits is dropped, and nobody is called any more.
     public mutating func close() {
         guard let watch else { return }
-        watch.cancel()
+        watch.close()
         self.watch = nil
-        Glibc.close(descriptor)
         released += output.capacity
         output = []
         outputStart = 0

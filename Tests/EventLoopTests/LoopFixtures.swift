@@ -23,6 +23,8 @@ extension EventLoop {
 final class SocketPair {
     let ours: Int32
     let theirs: Int32
+    /// False once somebody else has closed it.
+    var ownsOurs = true
 
     init() {
         var pair: [Int32] = [-1, -1]
@@ -32,7 +34,7 @@ final class SocketPair {
     }
 
     deinit {
-        close(ours)
+        if ownsOurs { close(ours) }
         close(theirs)
     }
 }

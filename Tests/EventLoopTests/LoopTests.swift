@@ -172,6 +172,30 @@ struct DescriptorWatchTests {
         #expect(handler.reads == 1)
     }
 
+    @Test("no call follows when a watch closes its descriptor, and the peer finds the end")
+    func closing() throws {
+        let loop = try EventLoop()
+        let pair = SocketPair()
+        let handler = RecordingHandler()
+        handler.watch = loop.watch(pair.ours, handler: handler)
+        handler.onReadable = {
+            $0.watch?.activateRead()
+            $0.watch?.close()
+            pair.ownsOurs = false
+            loop.later { loop.stop() }
+        }
+        handler.watch?.setReading(true)
+        write(pair.theirs, "x", 1)
+        loop.run(atMost: .seconds(5))
+        var byte: UInt8 = 0
+        #expect(read(pair.theirs, &byte, 1) <= 0 && errno != EAGAIN, "the peer finds the end")
+
+        let end = loop.makeTimer { loop.stop() }
+        end.start(after: .milliseconds(20))
+        loop.run(atMost: .seconds(5))
+        #expect(handler.reads == 1)
+    }
+
     @Test("reading on at once lets others come between")
     func activateRead() throws {
         let loop = try EventLoop()

@@ -39,7 +39,10 @@ class Counted:
         staging.until(lambda: staging.ask_figures(stage.socket).get("near_cache_armed") == "1", 60, "the near cache is armed")
 
     def ask(self, commands, in_flight=1):
-        return self.pipeline.ask(commands, in_flight)
+        """In flight 0: each over a connection of its own."""
+        if in_flight:
+            return self.pipeline.ask(commands, in_flight)
+        return [fields for command in commands for fields in staging.Pipeline(self.stage.socket).ask([command], 1)]
 
     def control(self, *words):
         subprocess.run(["callgrind_control", *words, str(self.stage.processes["daemon"].pid)], check=True, capture_output=True)
@@ -90,6 +93,7 @@ def cases(counted):
     counted.ask([("TOKEN.VALIDATE", token) for token in tokens[:301]] + hits[:300])
     yield "VALIDATE, a hit", counted.count(hits, "valid")
     yield f"VALIDATE, a hit, {IN_FLIGHT} in flight", counted.count(hits, "valid", IN_FLIGHT)
+    yield "VALIDATE, a hit, a connection each", counted.count(hits, "valid", 0)
     yield "VISIT, a hit", counted.count([("TOKEN.VISIT", hit)] * COUNT, "valid")
     yield "VALIDATE, a miss", counted.count([("TOKEN.VALIDATE", token) for token in cold], "valid")
     yield "VISIT of nobody", counted.count([("TOKEN.VISIT", "")] * COUNT, "none")

@@ -101,16 +101,18 @@ public final class RedisServer: Sendable {
     }
 
     /// They leave a master that a test stops where it is: no test does so for their thirty seconds.
-    private static func sentinels(of port: Int, in folder: String, isRestricted: Bool) throws -> Sentinels {
-        let name = Sentinels.masterName
+    private static func sentinels(
+        of port: Int, name: String = Sentinels.masterName, in folder: String, isRestricted: Bool
+    ) throws -> Sentinels {
         let login = isRestricted ? ["sentinel auth-user \(name) test", "sentinel auth-pass \(name) test"] : []
-        return try Sentinels(in: folder, master: port, login)
+        return try Sentinels(in: folder, master: port, name: name, login)
     }
 
     /// How daemons of a cluster or of Sentinels reach it by another port, which leads to it.
     public func url(by other: Int) throws -> String {
         guard topology == .sentinels else { return "cluster://127.0.0.1:\(other)" }
-        let three = try Self.sentinels(of: other, in: "\(folder)/by\(other)", isRestricted: isRestricted)
+        let three = try Self.sentinels(
+            of: other, name: "by\(other)", in: "\(folder)/by\(other)", isRestricted: isRestricted)
         sentinels.withLock { $0.append(three) }
         return three.url
     }

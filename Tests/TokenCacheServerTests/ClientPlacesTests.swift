@@ -7,7 +7,7 @@ import WireProtocol
 struct ClientPlacesTests {
     @Test("ordinary places first, then for admins those that are kept back; one that is left is given again")
     func order() throws {
-        var places = ClientPlaces(limit: 2, perUser: 0)
+        let places = ClientPlaces(limit: 2, perUser: 0)
         for _ in 0..<2 {
             #expect(try places.place(for: .worker, user: 7) == .ordinary)
             places.take(.ordinary, user: 7)
@@ -28,7 +28,7 @@ struct ClientPlacesTests {
 
     @Test("one user has as many as one user may; admins are not bound")
     func perUser() throws {
-        var places = ClientPlaces(limit: 100, perUser: 3)
+        let places = ClientPlaces(limit: 100, perUser: 3)
         for _ in 0..<3 { places.take(try places.place(for: .worker, user: 7), user: 7) }
         #expect(throws: ClientPlaces.Refusal.userIsFull) { try places.place(for: .worker, user: 7) }
         #expect(try places.place(for: .worker, user: 8) == .ordinary)

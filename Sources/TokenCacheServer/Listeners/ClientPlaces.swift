@@ -3,8 +3,8 @@ internal import WireProtocol
 /// How many clients there may be, how many there are, and of whom: whether one more gets a place.
 ///
 /// Some places are kept back for admins, on top of the others: however many connections a process of a lesser role holds,
-/// `status` and `reload` work.
-struct ClientPlaces {
+/// `status` and `reload` work. Belongs to the loop's thread.
+final class ClientPlaces {
     /// Kept back for admins, and as many descriptors with them.
     static let forAdmins = 16
 
@@ -45,20 +45,22 @@ struct ClientPlaces {
         return .admins
     }
 
-    mutating func take(_ place: Place, user: UInt32) {
+    func take(_ place: Place, user: UInt32) {
         count(place, user, by: 1)
     }
 
-    mutating func free(_ place: Place, user: UInt32) {
+    func free(_ place: Place, user: UInt32) {
         count(place, user, by: -1)
     }
 
-    private mutating func count(_ place: Place, _ user: UInt32, by step: Int) {
+    private func count(_ place: Place, _ user: UInt32, by step: Int) {
         switch place {
         case .ordinary: ordinary += step
         case .admins: admins += step
         }
-        let left = users[user, default: 0] + step
-        users[user] = left > 0 ? left : nil
+        // Found once: hashing is a good part of what a connection costs.
+        guard let index = users.index(forKey: user) else { return users[user] = step }
+        users.values[index] += step
+        if users.values[index] <= 0 { users.remove(at: index) }
     }
 }

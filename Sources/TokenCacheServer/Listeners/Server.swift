@@ -15,11 +15,11 @@ final class Server {
 
     let loop: EventLoop
     private(set) var limits: Settings.Limits
-    fileprivate(set) var places: ClientPlaces
+    let places: ClientPlaces
     /// Of HTTP, so that whoever floods one leaves the other its places; and of HTTP over TCP, so that strangers who reach a port
     /// leave the proxy its own.
-    fileprivate(set) var httpPlaces: ClientPlaces
-    fileprivate(set) var tcpPlaces: ClientPlaces
+    let httpPlaces: ClientPlaces
+    let tcpPlaces: ClientPlaces
     /// The most clients over TCP: Prometheus, health checks, people who look.
     static let maxTCPClients = 256
     /// How long one of them may keep a connection on which nothing is asked.
@@ -37,6 +37,8 @@ final class Server {
     private var nextID: UInt64 = 1
     /// Sessions with replies to send at the end of the turn.
     private var dirty: [any ClientSession] = []
+    /// The emptied array of the turn before, kept for its storage.
+    private var flushing: [any ClientSession] = []
     /// Closed sessions, kept until the turn is over: their own callbacks may still be running.
     private var retired: [any ClientSession] = []
     private var isTurnEndPlanned = false
@@ -119,7 +121,7 @@ final class Server {
         let place: ClientPlaces.Place
         let kind = spoken.kind
         do throws(ClientPlaces.Refusal) {
-            place = try self[keyPath: kind.places].place(for: role, user: peer.userID)
+            place = try places(of: kind).place(for: role, user: peer.userID)
         } catch { return turnAway(descriptor, peer, error, spoken) }
         let client = AcceptedClient(
             id: nextID, descriptor: descriptor, peer: peer, role: role, place: place, kind: kind, openedAt: .now())
@@ -135,8 +137,17 @@ final class Server {
         counters.acceptedConnections &+= 1
         nextID &+= 1
         sessions[client.id] = session
-        self[keyPath: kind.places].take(place, user: peer.userID)
+        places(of: kind).take(place, user: peer.userID)
         if kind == .httpOverTCP { startTimeoutTimer() }
+    }
+
+    /// Where the places of such clients are counted.
+    private func places(of kind: ClientKind) -> ClientPlaces {
+        switch kind {
+        case .resp: places
+        case .http: httpPlaces
+        case .httpOverTCP: tcpPlaces
+        }
     }
 
     private func peer(at descriptor: Int32, _ spoken: any ListenerProtocol) -> Peer? {
@@ -160,11 +171,11 @@ final class Server {
         case .full where spoken.kind == .httpOverTCP:
             note("a client over TCP was turned away: there are too many", ["limit": "\(tcpPlaces.limit)"])
             reject(descriptor, spoken.text(of: .full))
-        case .full where self[keyPath: spoken.kind.places].limit < limits.maxClients:
+        case .full where places(of: spoken.kind).limit < limits.maxClients:
             note(
                 "a client was turned away: the limit of open files allows no more",
                 [
-                    "maxclients": "\(self[keyPath: spoken.kind.places].limit)",
+                    "maxclients": "\(places(of: spoken.kind).limit)",
                     "max-clients": "\(limits.maxClients)",
                 ])
             reject(descriptor, spoken.text(of: .shortOfDescriptors))
@@ -202,18 +213,18 @@ final class Server {
 
     private func endTurn() {
         isTurnEndPlanned = false
-        let flushing = dirty
-        dirty.removeAll(keepingCapacity: true)
+        swap(&dirty, &flushing)
         for session in flushing { session.flush() }
-        retired.removeAll()
+        flushing.removeAll(keepingCapacity: true)
+        retired.removeAll(keepingCapacity: true)
         announceIfDrained()
     }
 
     func forget(_ session: any ClientSession) {
         let client = session.client
         guard sessions.removeValue(forKey: client.id) != nil else { return }
-        self[keyPath: client.kind.places].free(client.place, user: client.peer.userID)
-        watched[client.id] = nil
+        places(of: client.kind).free(client.place, user: client.peer.userID)
+        if !watched.isEmpty { watched[client.id] = nil }
         retired.append(session)
         planTurnEnd()
     }
@@ -308,17 +319,6 @@ final class Server {
         guard sessions.isEmpty, let done = onDrained else { return }
         onDrained = {}
         done()
-    }
-}
-
-extension ClientKind {
-    /// Where their places are counted.
-    fileprivate var places: ReferenceWritableKeyPath<Server, ClientPlaces> {
-        switch self {
-        case .resp: \.places
-        case .http: \.httpPlaces
-        case .httpOverTCP: \.tcpPlaces
-        }
     }
 }
 
