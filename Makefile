@@ -160,7 +160,7 @@ test-variants test-variants-short: build-packages test-packages
 # The invariants before a cluster's only master, before three and before one that Sentinels name, with all rights and with
 # least, side by side; then failovers, by themselves and one after the other: servers that watch each other take a busy machine
 # for a dead one.
-TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|SessionLimit|RevokeAll|Everyone|NearCache|ServeStale|InvalidationLoss|ProofOfLife|RedisFault|OperatorSight)
+TOPOLOGY_TESTS  = IntegrationTests[.](S[0-9]|G[0-9]|SessionLimit|RevokeAll|Everyone|NearCache|ServeStale|InvalidationLoss|ProofOfLife|RedisFault|OperatorSight|Subscription)
 # With the rights of conf/*.acl and no others, before servers of each kind.
 RIGHTS_TESTS    = IntegrationTests[.](S[0-9]|G[0-9]|SessionLimit|RevokeAll|Everyone|RedisFault)
 FAILOVER_TESTS  = Sentinel(Outage)?Tests|ClusterFailoverTests|FailoverLossTests|PartitionTests|MigrationTopologyTests/(into|outOf)Sentinels

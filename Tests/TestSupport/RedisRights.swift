@@ -4,6 +4,8 @@ import Foundation
 public enum RedisRights {
     /// What the test itself says to have all rights.
     static let login = ["AUTH", "test", "test"]
+    /// As whom a server copies another one: what a daemon may do is not enough.
+    static let ofReplica = ["--masteruser", "test", "--masterauth", "test"]
 
     /// What stands behind the name in the line of the user `tokencached` of a shipped file.
     /// - Parameters:

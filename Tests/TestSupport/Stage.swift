@@ -41,7 +41,8 @@ public final class Stage: Sendable {
         let folder = try folder.folder("r\(number)")
         let rights =
             isRestricted
-            ? ["--aclfile", try RedisRights.write(into: folder, prefix: prefix, file: topology.rights)] : []
+            ? ["--aclfile", try RedisRights.write(into: folder, prefix: prefix, file: topology.rights)]
+                + RedisRights.ofReplica : []
         // One for each: the certificate of one says nothing of another.
         let authority =
             speaksTLS ?? Self.speaksTLS

@@ -103,8 +103,6 @@ struct CommandCount {
     /// What goes on by itself: proofs of life, the clock, what the test itself asks.
     private static let background: Set<String> = [
         "ping", "time", "info", "config|resetstat", "client|list", "client|kill", "monitor", "command|docs", "auth",
-        // The mark of a move.
-        "get",
         // A cluster's map, and what Sentinels ask.
         "cluster|nodes", "client|setname", "publish", "subscribe",
     ]

@@ -22,7 +22,11 @@ struct RevokeAllTests {
 
     private static func living(_ tokens: [String], _ client: RESPClient) throws -> Int {
         let replies = try client.pipeline(tokens.map { ["TOKEN.VALIDATE", $0] })
-        return try replies.filter { try Fields($0).status != "revoked" }.count
+        return try zip(tokens, replies).filter { token, reply in
+            // A cluster's master that has just come back may not be believed yet.
+            let isBack = reply.errorCode != "UNAVAILABLE" || !Topology.ofTests.isCluster
+            return try (isBack ? Fields(reply) : client.answered("TOKEN.VALIDATE", token)).status != "revoked"
+        }.count
     }
 
     @Test("Redis is killed and comes back in the middle: nothing is passed over", arguments: [false, true])

@@ -7,10 +7,11 @@ struct SubscriptionShapeTests {
     private static let twos = "session:" + String(repeating: "2", count: 32)
 
     /// Calls, each with the number of replies it has.
+    /// The slot of "b" is the first master's of three, whom the test asks.
     private static let calls: [(words: [String], replies: Int)] = [
         (["UNSUBSCRIBE"], 1), (["UNSUBSCRIBE", ones, "other"], 2), (["PUNSUBSCRIBE"], 1), (["SUNSUBSCRIBE"], 1),
         (["SUBSCRIBE", ones, twos], 2), (["SUBSCRIBE", ones], 1), (["PING"], 1), (["PING", "text"], 1),
-        (["PUNSUBSCRIBE", "a"], 1), (["GET", "a"], 1), (["ECHO", "a"], 1), (["HELLO", "2"], 1), (["SUBSCRIBE"], 1),
+        (["PUNSUBSCRIBE", "a"], 1), (["GET", "b"], 1), (["ECHO", "a"], 1), (["HELLO", "2"], 1), (["SUBSCRIBE"], 1),
         (["UNSUBSCRIBE", twos], 1), (["UNSUBSCRIBE", twos], 1), (["UNSUBSCRIBE"], 1), (["PING"], 1),
         (["SUBSCRIBE", ones], 1),
         (["RESET"], 1), (["PING"], 1), (["SUBSCRIBE", twos], 1), (["QUIT"], 1),
