@@ -13,7 +13,12 @@ final class Request
 {
     /** Longer than any token; what is longer is none, and is not sent. */
     private const MOST_TOKEN_BYTES = 4096;
+    /** Of a session in base64url. What is shorter is none; some commands would take `SID` for a word of theirs. */
+    private const LEAST_TOKEN_BYTES = 86;
+    /** The daemon's limit for BIND ua. */
     private const MOST_AGENT_BYTES = 4096;
+    /** Longer than any value of Sec-Fetch-Site and Sec-Fetch-Mode. */
+    private const MOST_FETCH_BYTES = 64;
     private const LOCAL = '/\A(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?\z/i';
 
     private function __construct(
@@ -62,7 +67,10 @@ final class Request
         if ($settings->development && preg_match(self::LOCAL, $header('HTTP_HOST')) !== 1) {
             throw new \LogicException('development is for http://localhost only: this site needs HTTPS, and development: false');
         }
-        $token = self::token($cookies[$settings->cookieName()] ?? '');
+        $token = self::text($cookies[$settings->cookieName()] ?? '');
+        if (strlen($token) < self::LEAST_TOKEN_BYTES) {
+            $token = '';
+        }
         $fetchSite = $header('HTTP_SEC_FETCH_SITE');
         $madeBy = $fetchSite;
         // Older browsers say it by Origin.
@@ -79,16 +87,16 @@ final class Request
             $token,
             !in_array($method, ['GET', 'HEAD'], true),
             $target,
-            $fetchSite,
-            $header('HTTP_SEC_FETCH_MODE'),
-            self::token($form['csrf'] ?? $header('HTTP_X_CSRF_TOKEN')),
+            substr($fetchSite, 0, self::MOST_FETCH_BYTES),
+            substr($header('HTTP_SEC_FETCH_MODE'), 0, self::MOST_FETCH_BYTES),
+            self::text($form['csrf'] ?? $header('HTTP_X_CSRF_TOKEN')),
             in_array('ip', $settings->bind, true) && filter_var($address, FILTER_VALIDATE_IP) !== false ? $address : '',
             in_array('ua', $settings->bind, true) ? substr($header('HTTP_USER_AGENT'), 0, self::MOST_AGENT_BYTES) : '',
             in_array($madeBy, ['same-origin', 'none', ''], true),
         );
     }
 
-    private static function token(mixed $value): string
+    private static function text(mixed $value): string
     {
         return is_string($value) && strlen($value) <= self::MOST_TOKEN_BYTES ? $value : '';
     }
