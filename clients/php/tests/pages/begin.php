@@ -4,5 +4,5 @@ require_once __DIR__ . '/../../autoload.php';
 $session = TokenCache\Session::start(new TokenCache\Settings(
     (string) getenv('TOKENCACHED_SOCKET'),
     development: true,
-    classes: [ArrayObject::class],
+    classes: [ArrayObject::class, 'Gone'],
 ));
