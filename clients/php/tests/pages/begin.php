@@ -1,5 +1,5 @@
 <?php
-require_once __DIR__ . '/../../autoload.php';
+require_once getenv('AUTOLOAD') ?: __DIR__ . '/../../autoload.php';
 
 $session = TokenCache\Session::start(new TokenCache\Settings(
     (string) getenv('TOKENCACHED_SOCKET'),
