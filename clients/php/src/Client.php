@@ -5,7 +5,7 @@ namespace TokenCache;
 
 // For speed: PHP looks for a function of that name in this namespace first, and has opcodes for some only without.
 use function array_pop, array_push, array_slice, base64_decode, bin2hex, count, explode, fclose, feof, fread, ftell, fwrite,
-    getmypid, gettype, hrtime, implode, intdiv, is_array, is_resource, is_string, json_decode, preg_match, random_bytes,
+    getmypid, hrtime, implode, intdiv, is_array, is_int, is_resource, is_string, json_decode, preg_match, random_bytes,
     spl_object_id, str_starts_with, stream_select, stream_set_read_buffer, stream_set_timeout, stream_set_write_buffer,
     stream_socket_client, strlen, strpos, strspn, strtolower, strtr, substr;
 
@@ -27,12 +27,6 @@ final class Client
     /** Commands whose reply about an accepted token is about the session of the token that was sent. */
     private const KEEPS_SID = ['TOKEN.VISIT' => 1, 'TOKEN.VALIDATE' => 1, 'TOKEN.SET' => 1, 'TOKEN.GET' => 1, 'TOKEN.GETDEL' => 1,
         'TOKEN.INCR' => 1, 'TOKEN.EXPIRE' => 1, 'TOKEN.ROTATE' => 1];
-    /** What the fields of replies are, as gettype() says it. */
-    private const KINDS = ['status' => 'string', 'accepted' => 'integer', 'reason' => 'string', 'kind' => 'string',
-        'sid' => 'string', 'subject' => 'string', 'generation' => 'integer', 'created' => 'integer', 'modified' => 'integer',
-        'auth_time' => 'integer', 'expires_in' => 'integer', 'absolute_in' => 'integer', 'sessiontoken' => 'string',
-        'max_age' => 'integer', 'differs' => 'string', 'check' => 'string', 'csrf' => 'string', 'data' => 'array',
-        'value' => 'integer', 'count' => 'integer', 'captcha' => 'string', 'solution' => 'string'];
 
     /** @var resource|null */
     private $stream = null;
@@ -47,6 +41,8 @@ final class Client
     private int $at = 0;
     /** On the clock of hrtime(). */
     private int $deadline = 0;
+    /** PHP's time-out for the next read or write; 0 before one was set. */
+    private int $milliseconds = 0;
 
     /**
      * @param string $path of the daemon's socket, absolute: a relative one would depend on the folder that PHP happens to be in
@@ -88,7 +84,7 @@ final class Client
     public function ask(string $command, string $token, string ...$arguments): array
     {
         $reply = $this->exchange([$command, $token, ...$arguments]);
-        if (!self::isMap($reply) || !isset($reply['status'], $reply['accepted'])) {
+        if (!self::isMap($reply) || !is_int($reply['accepted'] ?? null)) {
             throw $this->giveUp("the reply to $command is none about a token");
         }
         if ($reply['accepted'] === 1 && isset(self::KEEPS_SID[$command]) && !self::isOf($token, $reply['sid'] ?? '')) {
@@ -117,7 +113,7 @@ final class Client
     public function map(string $command, string ...$arguments): array
     {
         $reply = $this->exchange([$command, ...$arguments]);
-        return self::isMap($reply) && isset($reply['status']) ? $reply : throw $this->giveUp("the reply to $command is none");
+        return self::isMap($reply) ? $reply : throw $this->giveUp("the reply to $command is none");
     }
 
     /**
@@ -130,7 +126,7 @@ final class Client
     {
         $reply = $this->exchange([$command, ...$arguments]);
         foreach (is_array($reply) ? $reply : [null] as $one) {
-            if (!self::isMap($one) || !isset($one['sid'])) {
+            if (!is_string($one['sid'] ?? null) || !is_array($one['data'] ?? [])) {
                 throw $this->giveUp("the reply to $command is no list of sessions");
             }
         }
@@ -160,18 +156,13 @@ final class Client
         return strlen($token) === 128 && substr($token, 0, 32) === $sid || self::sidOf($token) === $sid;
     }
 
-    /** Whether a reply is a map whose fields are what they are for everybody who reads them. */
+    /** Whether a reply is a map with a status, and its data, where it has some, are texts. */
     private static function isMap(mixed $reply): bool
     {
-        if (!is_array($reply)) {
+        if (!is_array($reply) || !is_string($reply['status'] ?? null) || !is_array($data = $reply['data'] ?? [])) {
             return false;
         }
-        foreach ($reply as $field => $value) {
-            if (isset(self::KINDS[$field]) && gettype($value) !== self::KINDS[$field]) {
-                return false;
-            }
-        }
-        foreach ($reply['data'] ?? [] as $value) {
+        foreach ($data as $value) {
             if (!is_string($value)) {
                 return false;
             }
@@ -186,18 +177,17 @@ final class Client
             // That question's reply is not this one's, and is left to it.
             return (new self($this->path, $this->timeout))->exchange($words);
         }
-        $isWhole = false;
         try {
             $this->isAsking = true;
             $reply = $this->question($words);
-            $isWhole = true;
+            $this->isAsking = false;
             return $reply;
         } finally {
             // Whatever ended it too early, an exception of a signal's handler, too: no late reply answers the next one.
-            if (!$isWhole) {
+            if ($this->isAsking) {
                 $this->close();
+                $this->isAsking = false;
             }
-            $this->isAsking = false;
         }
     }
 
@@ -261,6 +251,7 @@ final class Client
         stream_set_write_buffer($stream, 0);
         $this->stream = $stream;
         $this->owner = (int) getmypid();
+        $this->milliseconds = 0;
         self::$lastAsked = $this->persistent ? spl_object_id($this) : self::$lastAsked;
         $this->lines = [''];
         $this->at = 0;
@@ -439,7 +430,11 @@ final class Client
         if (!is_resource($this->stream)) {
             throw $this->giveUp('the connection was closed in the middle of a question');
         }
-        stream_set_timeout($this->stream, intdiv($left, 1_000_000_000), intdiv($left % 1_000_000_000, 1000) + 1);
+        $milliseconds = (int) ($left / 1_000_000) + 1;
+        if ($milliseconds !== $this->milliseconds) {
+            stream_set_timeout($this->stream, intdiv($milliseconds, 1000), $milliseconds % 1000 * 1000);
+            $this->milliseconds = $milliseconds;
+        }
     }
 
     private function giveUp(string $why): Unavailable

@@ -72,6 +72,7 @@ final class Request
             $token = '';
         }
         $fetchSite = $header('HTTP_SEC_FETCH_SITE');
+        $fetchMode = $header('HTTP_SEC_FETCH_MODE');
         $madeBy = $fetchSite;
         // Older browsers say it by Origin.
         if ($fetchSite === '' && $header('HTTP_ORIGIN') !== '') {
@@ -87,8 +88,8 @@ final class Request
             $token,
             !in_array($method, ['GET', 'HEAD'], true),
             $target,
-            substr($fetchSite, 0, self::MOST_FETCH_BYTES),
-            substr($header('HTTP_SEC_FETCH_MODE'), 0, self::MOST_FETCH_BYTES),
+            strlen($fetchSite) > self::MOST_FETCH_BYTES ? 'none of a browser' : $fetchSite,
+            strlen($fetchMode) > self::MOST_FETCH_BYTES ? 'none of a browser' : $fetchMode,
             self::text($form['csrf'] ?? $header('HTTP_X_CSRF_TOKEN')),
             in_array('ip', $settings->bind, true) && filter_var($address, FILTER_VALIDATE_IP) !== false ? $address : '',
             in_array('ua', $settings->bind, true) ? substr($header('HTTP_USER_AGENT'), 0, self::MOST_AGENT_BYTES) : '',

@@ -5,7 +5,7 @@ namespace TokenCache;
 
 // For speed: PHP looks for a function of that name in this namespace first, and has opcodes for some only without.
 use function array_fill_keys, array_filter, array_keys, array_map, array_push, array_values, explode, htmlspecialchars,
-    preg_match, strlen;
+    is_int, is_string, preg_match, strlen;
 
 /**
  * The session of whoever sent a request. Everyone has one: a visitor whom nobody knows is a guest, who costs the store nothing
@@ -56,7 +56,7 @@ final class Session
         array_push($options, 'CSRF', $settings->form, 'DATA');
         $visit = $this->ask('TOKEN.VISIT', ...$options);
         $this->holder = self::whole($visit);
-        $this->check = $visit['check'] ?? '';
+        $this->check = $request->isPost ? self::text($visit, 'check') ?? '' : '';
         $this->data = $visit['data'] ?? null;
         $this->isPageOnly = $visit['accepted'] === 0 && !isset($visit['sessiontoken']);
     }
@@ -101,7 +101,7 @@ final class Session
     /** @return list<string> the signals in `log` mode that differ: of `ip` and `ua` */
     public function differs(): array
     {
-        return array_values(array_filter(explode(' ', $this->holder['differs'] ?? '')));
+        return array_values(array_filter(explode(' ', self::text($this->holder, 'differs') ?? '')));
     }
 
     /**
@@ -129,7 +129,7 @@ final class Session
     {
         $this->isPrivate = true;
         $this->changed();
-        return $this->holder['csrf'] ?? $this->ask('CSRF.ISSUE', 'FORM', $this->settings->form)['csrf']
+        return self::text($this->holder, 'csrf') ?? self::text($this->ask('CSRF.ISSUE', 'FORM', $this->settings->form), 'csrf')
             ?? throw new \LogicException('the session was ended in this request: redirect');
     }
 
@@ -161,16 +161,17 @@ final class Session
         // Without a token there is nobody to make it for; the form of such a page does not pass anyway.
         $for = $this->token === '' ? [] : ['FOR', $this->token];
         $reply = $this->client->map('CAPTCHA.ISSUE', 'FORM', $this->settings->form, ...$for, ...$this->bind);
-        if (!isset($reply['captcha'], $reply['solution'])) {
-            throw NotAccepted::by($reply);
-        }
-        return new Captcha($reply['captcha'], $reply['solution']);
+        return new Captcha(
+            self::text($reply, 'captcha') ?? throw NotAccepted::by($reply),
+            self::text($reply, 'solution') ?? throw NotAccepted::by($reply),
+        );
     }
 
     /** For the request that draws the picture: what it says; null if it is over, or none of this site. */
     public function solutionOf(string $captcha): ?string
     {
-        return strlen($captcha) > self::MOST_CAPTCHA_BYTES ? null : $this->client->map('CAPTCHA.OPEN', $captcha)['solution'] ?? null;
+        return strlen($captcha) > self::MOST_CAPTCHA_BYTES ? null
+            : self::text($this->client->map('CAPTCHA.OPEN', $captcha), 'solution');
     }
 
     /** Whether the answer is right. Of a form that did not pass no captcha is spent: the answer is false. */
@@ -256,7 +257,8 @@ final class Session
     /** Logs the user out on all devices, here too. Returns how many sessions that were. */
     public function logoutEverywhere(): int
     {
-        $count = self::field($this->client->ask('TOKEN.REVOKEALL', $this->requireUser()), 'count');
+        $count = self::number($this->client->ask('TOKEN.REVOKEALL', $this->requireUser()), 'count')
+            ?? throw new Unavailable('the reply to TOKEN.REVOKEALL has no count');
         $this->logout();
         return $count;
     }
@@ -265,7 +267,7 @@ final class Session
     public function endOthers(): int
     {
         $reply = $this->client->ask('TOKEN.REVOKEALL', $this->requireUser(), 'EXCEPT', $this->token, ...$this->bind);
-        return $reply['count'] ?? throw NotAccepted::by($reply);
+        return self::number($reply, 'count') ?? throw NotAccepted::by($reply);
     }
 
     /**
@@ -343,7 +345,8 @@ final class Session
         }
         $reply = $this->accepted($this->ask('TOKEN.SET', ...$conditions, ...self::words($fields)));
         $isSet = $reply['status'] !== 'conflict';
-        $this->learn($isSet ? $fields : self::field($reply, 'data') + array_fill_keys(array_keys($if), ''));
+        $this->learn($isSet ? $fields : ($reply['data'] ?? throw new Unavailable('a conflict has no data'))
+            + array_fill_keys(array_keys($if), ''));
         return $isSet;
     }
 
@@ -354,7 +357,8 @@ final class Session
      */
     public function increment(string $field, int $by = 1): int
     {
-        $sum = self::field($this->accepted($this->ask('TOKEN.INCR', 'DATA', $field, (string) $by)), 'value');
+        $sum = self::number($this->accepted($this->ask('TOKEN.INCR', 'DATA', $field, (string) $by)), 'value')
+            ?? throw new Unavailable('the reply to TOKEN.INCR has no value');
         $this->learn([$field => (string) $sum]);
         return $sum;
     }
@@ -448,11 +452,11 @@ final class Session
     private function note(array $reply): array
     {
         if (isset($reply['sessiontoken'])) {
-            if (preg_match('/\A[A-Za-z0-9._-]+\z/', $reply['sessiontoken']) !== 1) {
+            if (preg_match('/\A[A-Za-z0-9._-]+\z/', self::text($reply, 'sessiontoken')) !== 1) {
                 throw new Unavailable('the token of a reply is none');
             }
             $this->token = $reply['sessiontoken'];
-            $this->setCookie = $this->settings->setCookie($this->token, $reply['max_age'] ?? null);
+            $this->setCookie = $this->settings->setCookie($this->token, self::number($reply, 'max_age'));
             $this->changed();
         }
         return $reply;
@@ -483,14 +487,22 @@ final class Session
      */
     private static function whole(array $reply): array
     {
-        return isset($reply['sid'], $reply['subject'], $reply['auth_time']) ? $reply
-            : throw new Unavailable('a reply does not say who it is');
+        return is_string($reply['sid'] ?? null) && is_string($reply['subject'] ?? null) && is_int($reply['auth_time'] ?? null)
+            ? $reply : throw new Unavailable('a reply does not say who it is');
     }
 
     /** @param array<string, mixed> $reply */
-    private static function field(array $reply, string $name): mixed
+    private static function text(array $reply, string $name): ?string
     {
-        return $reply[$name] ?? throw new Unavailable("a reply has no $name");
+        $text = $reply[$name] ?? null;
+        return $text === null || is_string($text) ? $text : throw new Unavailable("the $name of a reply is no text");
+    }
+
+    /** @param array<string, mixed> $reply */
+    private static function number(array $reply, string $name): ?int
+    {
+        $number = $reply[$name] ?? null;
+        return $number === null || is_int($number) ? $number : throw new Unavailable("the $name of a reply is no number");
     }
 
     /** @param array<string, string> $fields as they are now */

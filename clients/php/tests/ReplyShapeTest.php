@@ -34,9 +34,13 @@ final class ReplyShapeTest extends TestCase
         foreach (['sid', 'subject', 'auth_time', 'status', 'accepted'] as $name) {
             yield "VISIT without $name" => [[$without($name)], $none];
         }
-        foreach (['sid', 'subject', 'sessiontoken', 'csrf', 'check', 'reason', 'differs'] as $name) {
+        foreach (['sid', 'subject', 'sessiontoken', 'check'] as $name) {
             yield "VISIT, $name is a number" => [[ScriptedDaemon::visit([$name => 5])], $none];
         }
+        yield 'csrf is a number' => [[ScriptedDaemon::visit(['csrf' => 5])], static fn (Session $session) => $session->csrf()];
+        yield 'differs is a number' => [[ScriptedDaemon::visit(['differs' => 5])],
+            static fn (Session $session) => $session->differs()];
+        yield 'auth_time is a text' => [[ScriptedDaemon::visit(['auth_time' => '5'])], $none];
         foreach (['', "x\r\nSet-Cookie: a=b", 'x; Path=/', 'a b'] as $token) {
             yield "a token that is none: $token" => [[ScriptedDaemon::visit(['sessiontoken' => $token])], $none];
         }
@@ -65,8 +69,8 @@ final class ReplyShapeTest extends TestCase
         $captcha = static fn (Session $session) => $session->captcha();
         yield 'CAPTCHA.ISSUE is a number' => [[$visit, ":5\r\n"], $captcha];
         yield 'CAPTCHA.ISSUE without status' => [[$visit, "%0\r\n"], $captcha];
-        yield 'CAPTCHA.ISSUE, the solution is a number' => [[$visit, $map(['status' => 'issued', 'captcha' => 'x', 'solution' => 5])],
-            $captcha];
+        yield 'CAPTCHA.ISSUE, the solution is a number' => [
+            [$visit, $map(['status' => 'issued', 'captcha' => 'x', 'solution' => 5])], $captcha];
         yield 'CAPTCHA.OPEN, the solution is a number' => [[$visit, $map(['status' => 'issued', 'solution' => 5])],
             static fn (Session $session) => $session->solutionOf('x')];
         yield 'CAPTCHA.VERIFY is a list' => [[$visit, "*0\r\n"], static fn (Session $session) => $session->captchaPassed('x', 'y')];

@@ -13,7 +13,8 @@ use TokenCache\Settings;
 /** Whatever a visitor sends, the daemon takes: a command of the package's own that it refuses would be a 500. */
 final class VisitorTest extends TestCase
 {
-    private const ODD = ['', ' ', 'SID', 'sid', 'DATA', 'BIND', 'SUBJECT', '0', '-', "\0", "a\r\nb", "\xff\xfe", 'ü', ['a', 'b'], [[]]];
+    private const ODD = ['', ' ', 'SID', 'sid', 'DATA', 'BIND', 'SUBJECT', '0', '-', "\0", "a\r\nb", "\xff\xfe", 'ü',
+        ['a', 'b'], [[]]];
 
     /** What a site does with a request, all of it. */
     private static function serve(\Psr\Http\Message\ServerRequestInterface $request, Settings $settings): Session
@@ -60,8 +61,8 @@ final class VisitorTest extends TestCase
                 'text' => is_string($odd) ? substr($odd, 0, 1000) : $odd];
             foreach (['navigate', 'cors', $header] as $mode) {
                 foreach ([null, $form] as $sent) {
-                    $request = self::request('', $sent, ['Sec-Fetch-Mode' => $mode, 'Sec-Fetch-Site' => $header, 'X-CSRF-Token' => $header,
-                        'User-Agent' => $header, 'Origin' => $header])->withCookieParams(['__Host-tc' => $odd]);
+                    $headers = array_fill_keys(['Sec-Fetch-Site', 'X-CSRF-Token', 'User-Agent', 'Origin'], $header);
+                    $request = self::request('', $sent, ['Sec-Fetch-Mode' => $mode] + $headers)->withCookieParams(['__Host-tc' => $odd]);
                     self::serve($request, $settings);
                     $served++;
                 }
