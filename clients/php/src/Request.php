@@ -67,6 +67,7 @@ final class Request
         if ($settings->development && preg_match(self::LOCAL, $header('HTTP_HOST')) !== 1) {
             throw new \LogicException('development is for http://localhost only: this site needs HTTPS, and development: false');
         }
+        $isPost = !in_array($method, ['GET', 'HEAD'], true);
         $token = self::text($cookies[$settings->cookieName()] ?? '');
         if (strlen($token) < self::LEAST_TOKEN_BYTES) {
             $token = '';
@@ -86,11 +87,11 @@ final class Request
         }
         return new self(
             $token,
-            !in_array($method, ['GET', 'HEAD'], true),
+            $isPost,
             $target,
             strlen($fetchSite) > self::MOST_FETCH_BYTES ? 'none of a browser' : $fetchSite,
             strlen($fetchMode) > self::MOST_FETCH_BYTES ? 'none of a browser' : $fetchMode,
-            self::text($form['csrf'] ?? $header('HTTP_X_CSRF_TOKEN')),
+            $isPost ? self::text($form['csrf'] ?? $header('HTTP_X_CSRF_TOKEN')) : '',
             in_array('ip', $settings->bind, true) && filter_var($address, FILTER_VALIDATE_IP) !== false ? $address : '',
             in_array('ua', $settings->bind, true) ? substr($header('HTTP_USER_AGENT'), 0, self::MOST_AGENT_BYTES) : '',
             in_array($madeBy, ['same-origin', 'none', ''], true),

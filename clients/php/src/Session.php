@@ -54,7 +54,7 @@ final class Session
             array_push($options, 'FETCH-MODE', $request->fetchMode);
         }
         array_push($options, 'CSRF', $settings->form, 'DATA');
-        $visit = $this->ask('TOKEN.VISIT', ...$options);
+        $visit = $this->note($client->ask('TOKEN.VISIT', $this->token, ...$this->bind, ...$options));
         $this->holder = self::whole($visit);
         $this->check = $request->isPost ? self::text($visit, 'check') ?? '' : '';
         $this->data = $visit['data'] ?? null;
