@@ -87,7 +87,7 @@ help:
 	@echo 'make test-http  forward auth behind nginx, HAProxy, Caddy, Apache, Traefik and Envoy, attacked; metrics read by Prometheus, an alert that fires'
 	@echo '                test-http-long: nginx under load for an hour'
 	@echo 'make test-browser  a headless Chromium before nginx: login, rotation, logout, races, outages; a minute (BROWSER_REQUESTS=…)'
-	@echo 'make test-php   the PHP package: phpunit, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
+	@echo 'make test-php   the PHP package: installed afresh, phpunit from there, then the conformance suite on php-fpm, mod_fcgid, with $$_SESSION and PSR-15; two minutes'
 	@echo 'make test-clients  the packages for each language, and one scripted browser for the sites of all (CLIENT_REQUESTS=10000: the long form)'
 	@echo 'make test-python  the package for Python alone: built, installed afresh, tested from there; so test-node, test-perl'
 	@echo 'make test-raku  the package for Raku alone: installed afresh, tested from there'
@@ -263,7 +263,7 @@ test-browser: browser-packages build
 
 php-unit: php-packages build
 	composer validate --strict --no-interaction clients/php/composer.json
-	cd clients/php && PROGRAMS=$(abspath $(RELEASEDIR)) phpunit
+	clients/php/test --bin $(abspath $(RELEASEDIR))
 
 test-php: php-unit
 	clients/conformance/run php php/fcgid php/superglobal php/psr15 --bin $(abspath $(RELEASEDIR))

@@ -6,13 +6,14 @@ namespace TokenCache;
 // For speed: PHP looks for a function of that name in this namespace first, and has opcodes for some only without.
 use function array_pop, array_push, array_slice, base64_decode, bin2hex, count, explode, fclose, feof, fread, ftell, fwrite,
     getmypid, hrtime, implode, intdiv, is_array, is_int, is_resource, is_string, json_decode, preg_match, random_bytes,
-    str_starts_with, stream_select, stream_set_read_buffer, stream_set_timeout, stream_set_write_buffer, stream_socket_client,
-    strlen, strpos, strspn, strtolower, strtr, substr;
+    spl_object_id, str_starts_with, stream_select, stream_set_read_buffer, stream_set_timeout, stream_set_write_buffer,
+    stream_socket_client, strlen, strpos, strspn, strtolower, strtr, substr;
 
 /**
  * The daemon's protocol (RESP3) over its Unix socket: one connection, made at the first question, kept for as long as the object
- * lives. The connection is closed after every exception: a late reply must not answer the next question. It never repeats a
- * command by itself. One question at a time: no two fibers share an object.
+ * lives. The connection is closed after every exception, also one that a signal's handler threw in the middle of a question: a
+ * late reply must not answer the next one. It never repeats a command by itself. One question at a time: no two fibers share an
+ * object; what a handler or a destructor asks in the middle of a question has a connection of its own.
  *
  * A persistent connection is the process's, and outlives the request. One that was used before is first asked to ECHO a random
  * word, in the same write as the question: whatever comes before that word belongs to a request that was cut off.
@@ -31,11 +32,17 @@ final class Client
     private $stream = null;
     /** The process that connected: its children share the connection, and must not use it. */
     private int $owner = 0;
+    /** Whether a question is open, or was cut off by exit or a fatal error, which run no `finally`. */
+    private bool $isAsking = false;
+    /** Which object asked last over a persistent connection: one that asks behind another does not know what that one left. */
+    private static int $lastAsked = 0;
     /** @var list<string> what came, by lines, the last of which is not whole yet, and how many of them were read. */
     private array $lines = [''];
     private int $at = 0;
     /** On the clock of hrtime(). */
     private int $deadline = 0;
+    /** PHP's time-out for the next read or write; 0 before one was set. */
+    private int $milliseconds = 0;
 
     /**
      * @param string $path of the daemon's socket, absolute: a relative one would depend on the folder that PHP happens to be in
@@ -77,11 +84,15 @@ final class Client
     public function ask(string $command, string $token, string ...$arguments): array
     {
         $reply = $this->exchange([$command, $token, ...$arguments]);
-        if (!is_array($reply) || !is_string($reply['status'] ?? null) || !is_int($reply['accepted'] ?? null)) {
+        if (!self::isMap($reply) || !is_int($reply['accepted'] ?? null)) {
             throw $this->giveUp("the reply to $command is none about a token");
         }
-        if ($reply['accepted'] === 1 && isset(self::KEEPS_SID[$command]) && !self::isOf($token, $reply['sid'] ?? '')) {
-            throw $this->giveUp("the reply to $command is about another session");
+        if ($reply['accepted'] === 1 && isset(self::KEEPS_SID[$command])) {
+            $sid = $reply['sid'] ?? '';
+            // For speed first as nearly all tokens are written.
+            if ((strlen($token) !== 128 || substr($token, 0, 32) !== $sid) && self::sidOf($token) !== $sid) {
+                throw $this->giveUp("the reply to $command is about another session");
+            }
         }
         return $reply;
     }
@@ -95,6 +106,35 @@ final class Client
     public function call(string ...$words): mixed
     {
         return $this->exchange($words);
+    }
+
+    /**
+     * A command about something else whose reply is a map.
+     *
+     * @internal
+     * @return array<string, mixed>
+     */
+    public function map(string $command, string ...$arguments): array
+    {
+        $reply = $this->exchange([$command, ...$arguments]);
+        return self::isMap($reply) ? $reply : throw $this->giveUp("the reply to $command is none");
+    }
+
+    /**
+     * A command whose reply is a list of sessions.
+     *
+     * @internal
+     * @return list<array<string, mixed>>
+     */
+    public function sessions(string $command, string ...$arguments): array
+    {
+        $reply = $this->exchange([$command, ...$arguments]);
+        foreach (is_array($reply) ? $reply : [null] as $one) {
+            if (!is_string($one['sid'] ?? null) || !is_array($one['data'] ?? [])) {
+                throw $this->giveUp("the reply to $command is no list of sessions");
+            }
+        }
+        return $reply;
     }
 
     /** The `sid` that stands in a token: of a session its first 16 bytes, of a guest the claim `jti`. Null if it is no token. */
@@ -114,14 +154,43 @@ final class Client
         return is_array($claims) && is_string($claims['jti'] ?? null) ? $claims['jti'] : null;
     }
 
-    private static function isOf(string $token, mixed $sid): bool
+    /** Whether a reply is a map with a status, and its data, where it has some, are texts. */
+    private static function isMap(mixed $reply): bool
     {
-        // For speed, as nearly all tokens are written.
-        return strlen($token) === 128 && substr($token, 0, 32) === $sid || self::sidOf($token) === $sid;
+        if (!is_array($reply) || !is_string($reply['status'] ?? null) || !is_array($data = $reply['data'] ?? [])) {
+            return false;
+        }
+        foreach ($data as $value) {
+            if (!is_string($value)) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** @param array<string> $words */
     private function exchange(array $words): mixed
+    {
+        if ($this->isAsking) {
+            // That question's reply is not this one's, and is left to it.
+            return (new self($this->path, $this->timeout))->exchange($words);
+        }
+        try {
+            $this->isAsking = true;
+            $reply = $this->question($words);
+            $this->isAsking = false;
+            return $reply;
+        } finally {
+            // Whatever ended it too early, an exception of a signal's handler, too: no late reply answers the next one.
+            if ($this->isAsking) {
+                $this->close();
+                $this->isAsking = false;
+            }
+        }
+    }
+
+    /** @param array<string> $words */
+    private function question(array $words): mixed
     {
         $request = '*' . count($words) . "\r\n";
         foreach ($words as $word) {
@@ -156,8 +225,8 @@ final class Client
     /** Whether a connection stands that may be asked. One that has something to say unasked is at its end, or out of step. */
     private function isUsable(): bool
     {
-        // Another object may have closed a persistent one.
-        if (!is_resource($this->stream)) {
+        // Another object may have closed a persistent one, or left it in the middle of a question.
+        if (!is_resource($this->stream) || $this->persistent && self::$lastAsked !== spl_object_id($this)) {
             return false;
         }
         $read = [$this->stream];
@@ -180,6 +249,8 @@ final class Client
         stream_set_write_buffer($stream, 0);
         $this->stream = $stream;
         $this->owner = (int) getmypid();
+        $this->milliseconds = 0;
+        self::$lastAsked = $this->persistent ? spl_object_id($this) : self::$lastAsked;
         $this->lines = [''];
         $this->at = 0;
     }
@@ -354,7 +425,14 @@ final class Client
         if ($left <= 0) {
             throw $this->giveUp('the daemon did not answer in time');
         }
-        stream_set_timeout($this->stream, intdiv($left, 1_000_000_000), intdiv($left % 1_000_000_000, 1000) + 1);
+        if (!is_resource($this->stream)) {
+            throw $this->giveUp('the connection was closed in the middle of a question');
+        }
+        $milliseconds = (int) ($left / 1_000_000) + 1;
+        if ($milliseconds !== $this->milliseconds) {
+            stream_set_timeout($this->stream, intdiv($milliseconds, 1000), $milliseconds % 1000 * 1000);
+            $this->milliseconds = $milliseconds;
+        }
     }
 
     private function giveUp(string $why): Unavailable

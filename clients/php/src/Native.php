@@ -6,6 +6,11 @@ namespace TokenCache;
 /** A session in PHP's own terms: `$_SERVER`, header(), `$_SESSION`. Used by Session::start. @internal */
 final class Native
 {
+    /** Headers that say something of the page which is not sent. */
+    private const OF_THE_PAGE = ['Location', 'Refresh', 'Content-Length', 'Content-Encoding', 'Content-Disposition',
+        'Content-Range', 'Content-Language', 'Content-Location', 'Content-MD5', 'Digest', 'Repr-Digest', 'Accept-Ranges', 'ETag',
+        'Last-Modified', 'Expires', 'Transfer-Encoding', 'X-Sendfile', 'X-Accel-Redirect'];
+
     public static function start(Settings $settings, bool $superglobal): Session
     {
         if (headers_sent($file, $line)) {
@@ -85,7 +90,9 @@ final class Native
         if (headers_sent()) {
             return;
         }
-        header_remove('Location');
+        foreach (self::OF_THE_PAGE as $name) {
+            header_remove($name);
+        }
         [$status, $headers, $body] = Answer::to($error, Request::fromGlobals($settings));
         http_response_code($status);
         foreach ($headers as $name => $value) {

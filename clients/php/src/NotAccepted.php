@@ -21,6 +21,7 @@ class NotAccepted extends \RuntimeException
     /** @param array<string, mixed> $reply */
     public static function by(array $reply): static
     {
-        return new static((string) $reply['status'], (string) ($reply['reason'] ?? ''));
+        $reason = $reply['reason'] ?? '';
+        return new static($reply['status'], is_string($reason) ? $reason : '');
     }
 }

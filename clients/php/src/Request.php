@@ -13,7 +13,12 @@ final class Request
 {
     /** Longer than any token; what is longer is none, and is not sent. */
     private const MOST_TOKEN_BYTES = 4096;
+    /** Of a session in base64url. What is shorter is none; some commands would take `SID` for a word of theirs. */
+    private const LEAST_TOKEN_BYTES = 86;
+    /** The daemon's limit for BIND ua. */
     private const MOST_AGENT_BYTES = 4096;
+    /** Longer than any value of Sec-Fetch-Site and Sec-Fetch-Mode. */
+    private const MOST_FETCH_BYTES = 64;
     private const LOCAL = '/\A(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?\z/i';
 
     private function __construct(
@@ -62,8 +67,13 @@ final class Request
         if ($settings->development && preg_match(self::LOCAL, $header('HTTP_HOST')) !== 1) {
             throw new \LogicException('development is for http://localhost only: this site needs HTTPS, and development: false');
         }
-        $token = self::token($cookies[$settings->cookieName()] ?? '');
+        $isPost = !in_array($method, ['GET', 'HEAD'], true);
+        $token = self::text($cookies[$settings->cookieName()] ?? '');
+        if (strlen($token) < self::LEAST_TOKEN_BYTES) {
+            $token = '';
+        }
         $fetchSite = $header('HTTP_SEC_FETCH_SITE');
+        $fetchMode = $header('HTTP_SEC_FETCH_MODE');
         $madeBy = $fetchSite;
         // Older browsers say it by Origin.
         if ($fetchSite === '' && $header('HTTP_ORIGIN') !== '') {
@@ -77,18 +87,18 @@ final class Request
         }
         return new self(
             $token,
-            !in_array($method, ['GET', 'HEAD'], true),
+            $isPost,
             $target,
-            $fetchSite,
-            $header('HTTP_SEC_FETCH_MODE'),
-            self::token($form['csrf'] ?? $header('HTTP_X_CSRF_TOKEN')),
+            strlen($fetchSite) > self::MOST_FETCH_BYTES ? 'none of a browser' : $fetchSite,
+            strlen($fetchMode) > self::MOST_FETCH_BYTES ? 'none of a browser' : $fetchMode,
+            $isPost ? self::text($form['csrf'] ?? $header('HTTP_X_CSRF_TOKEN')) : '',
             in_array('ip', $settings->bind, true) && filter_var($address, FILTER_VALIDATE_IP) !== false ? $address : '',
             in_array('ua', $settings->bind, true) ? substr($header('HTTP_USER_AGENT'), 0, self::MOST_AGENT_BYTES) : '',
             in_array($madeBy, ['same-origin', 'none', ''], true),
         );
     }
 
-    private static function token(mixed $value): string
+    private static function text(mixed $value): string
     {
         return is_string($value) && strlen($value) <= self::MOST_TOKEN_BYTES ? $value : '';
     }

@@ -5,7 +5,7 @@ namespace TokenCache;
 
 // For speed: PHP looks for a function of that name in this namespace first, and has opcodes for some only without.
 use function array_fill_keys, array_filter, array_keys, array_map, array_push, array_values, explode, htmlspecialchars,
-    is_array, preg_match, strlen;
+    is_int, is_string, preg_match, strlen;
 
 /**
  * The session of whoever sent a request. Everyone has one: a visitor whom nobody knows is a guest, who costs the store nothing
@@ -41,9 +41,9 @@ final class Session
     {
         $this->token = $this->presented = $request->token;
         foreach ($settings->bind as $signal) {
-            $value = $signal === 'ip' ? $request->address : $request->agent;
-            if ($value !== '') {
-                array_push($this->bind, 'BIND', $signal, $value);
+            // A browser that names itself by nothing is one of that name: where the binding is strict, the daemon wants to be told.
+            if ($signal === 'ua' || $request->address !== '') {
+                array_push($this->bind, 'BIND', $signal, $signal === 'ua' ? $request->agent : $request->address);
             }
         }
         $options = $request->isPost ? ['CHECK', $request->csrf, $settings->form, 'POST'] : [];
@@ -54,10 +54,10 @@ final class Session
             array_push($options, 'FETCH-MODE', $request->fetchMode);
         }
         array_push($options, 'CSRF', $settings->form, 'DATA');
-        $visit = $this->ask('TOKEN.VISIT', ...$options);
-        $this->holder = $visit;
-        $this->check = $visit['check'] ?? '';
-        $this->data = $visit['data'];
+        $visit = $this->note($client->ask('TOKEN.VISIT', $this->token, ...$this->bind, ...$options));
+        $this->holder = self::whole($visit);
+        $this->check = $request->isPost ? self::text($visit, 'check') ?? '' : '';
+        $this->data = $visit['data'] ?? null;
         $this->isPageOnly = $visit['accepted'] === 0 && !isset($visit['sessiontoken']);
     }
 
@@ -101,7 +101,7 @@ final class Session
     /** @return list<string> the signals in `log` mode that differ: of `ip` and `ua` */
     public function differs(): array
     {
-        return array_values(array_filter(explode(' ', $this->holder['differs'] ?? '')));
+        return array_values(array_filter(explode(' ', self::text($this->holder, 'differs') ?? '')));
     }
 
     /**
@@ -129,7 +129,7 @@ final class Session
     {
         $this->isPrivate = true;
         $this->changed();
-        return $this->holder['csrf'] ?? $this->ask('CSRF.ISSUE', 'FORM', $this->settings->form)['csrf']
+        return self::text($this->holder, 'csrf') ?? self::text($this->ask('CSRF.ISSUE', 'FORM', $this->settings->form), 'csrf')
             ?? throw new \LogicException('the session was ended in this request: redirect');
     }
 
@@ -159,19 +159,19 @@ final class Session
         $this->isPrivate = true;
         $this->changed();
         // Without a token there is nobody to make it for; the form of such a page does not pass anyway.
-        $for = $this->token === '' ? [] : ['FOR', $this->token, ...$this->bind];
-        $reply = $this->client->call('CAPTCHA.ISSUE', 'FORM', $this->settings->form, ...$for);
-        if (!is_array($reply) || !isset($reply['captcha'], $reply['solution'])) {
-            throw new NotAccepted((string) ($reply['status'] ?? ''));
-        }
-        return new Captcha($reply['captcha'], $reply['solution']);
+        $for = $this->token === '' ? [] : ['FOR', $this->token];
+        $reply = $this->client->map('CAPTCHA.ISSUE', 'FORM', $this->settings->form, ...$for, ...$this->bind);
+        return new Captcha(
+            self::text($reply, 'captcha') ?? throw NotAccepted::by($reply),
+            self::text($reply, 'solution') ?? throw NotAccepted::by($reply),
+        );
     }
 
     /** For the request that draws the picture: what it says; null if it is over, or none of this site. */
     public function solutionOf(string $captcha): ?string
     {
-        $reply = strlen($captcha) > self::MOST_CAPTCHA_BYTES ? [] : $this->client->call('CAPTCHA.OPEN', $captcha);
-        return is_array($reply) ? $reply['solution'] ?? null : null;
+        return strlen($captcha) > self::MOST_CAPTCHA_BYTES ? null
+            : self::text($this->client->map('CAPTCHA.OPEN', $captcha), 'solution');
     }
 
     /** Whether the answer is right. Of a form that did not pass no captcha is spent: the answer is false. */
@@ -180,9 +180,8 @@ final class Session
         if (!$this->formPassed() || strlen($captcha) > self::MOST_CAPTCHA_BYTES || strlen($answer) > self::MOST_ANSWER_BYTES) {
             return false;
         }
-        $reply = $this->client->call('CAPTCHA.VERIFY', $captcha, $answer, 'FORM', $this->settings->form, 'FOR', $this->token,
-            ...$this->bind);
-        return is_array($reply) && ($reply['status'] ?? '') === 'passed';
+        return $this->client->map('CAPTCHA.VERIFY', $captcha, $answer, 'FORM', $this->settings->form, 'FOR', $this->token,
+            ...$this->bind)['status'] === 'passed';
     }
 
     // Login and logout.
@@ -217,12 +216,13 @@ final class Session
         if ($reply['accepted'] !== 1) {
             throw LoginRefused::by($reply);
         }
-        if ($reply['sid'] !== $this->sid()) {
+        $before = $this->sid();
+        $this->become($reply);
+        if ($this->sid() !== $before) {
             // Another session: what it holds is not known yet.
             $this->data = null;
         }
         $this->learn($data);
-        $this->become($reply);
     }
 
     /** A new token at once, for a change of privilege that is no login. Forms from before are `outdated`. */
@@ -257,7 +257,8 @@ final class Session
     /** Logs the user out on all devices, here too. Returns how many sessions that were. */
     public function logoutEverywhere(): int
     {
-        $count = $this->client->ask('TOKEN.REVOKEALL', $this->requireUser())['count'];
+        $count = self::number($this->client->ask('TOKEN.REVOKEALL', $this->requireUser()), 'count')
+            ?? throw new Unavailable('the reply to TOKEN.REVOKEALL has no count');
         $this->logout();
         return $count;
     }
@@ -266,7 +267,7 @@ final class Session
     public function endOthers(): int
     {
         $reply = $this->client->ask('TOKEN.REVOKEALL', $this->requireUser(), 'EXCEPT', $this->token, ...$this->bind);
-        return $reply['count'] ?? throw NotAccepted::by($reply);
+        return self::number($reply, 'count') ?? throw NotAccepted::by($reply);
     }
 
     /**
@@ -279,8 +280,8 @@ final class Session
     {
         $this->isPrivate = true;
         $this->changed();
-        $list = $this->client->call('TOKEN.LIST', $this->requireUser(), ...($fields === [] ? [] : ['DATA', ...$fields]));
-        return array_map(fn (array $one): array => ['current' => $one['sid'] === $this->sid()] + $one, (array) $list);
+        $list = $this->client->sessions('TOKEN.LIST', $this->requireUser(), ...($fields === [] ? [] : ['DATA', ...$fields]));
+        return array_map(fn (array $one): array => ['current' => $one['sid'] === $this->sid()] + $one, $list);
     }
 
     /** Ends one of the user's own sessions. False if it is none of theirs, or has ended. */
@@ -344,7 +345,8 @@ final class Session
         }
         $reply = $this->accepted($this->ask('TOKEN.SET', ...$conditions, ...self::words($fields)));
         $isSet = $reply['status'] !== 'conflict';
-        $this->learn($isSet ? $fields : $reply['data'] + array_fill_keys(array_keys($if), ''));
+        $this->learn($isSet ? $fields : ($reply['data'] ?? throw new Unavailable('a conflict has no data'))
+            + array_fill_keys(array_keys($if), ''));
         return $isSet;
     }
 
@@ -355,7 +357,8 @@ final class Session
      */
     public function increment(string $field, int $by = 1): int
     {
-        $sum = $this->accepted($this->ask('TOKEN.INCR', 'DATA', $field, (string) $by))['value'];
+        $sum = self::number($this->accepted($this->ask('TOKEN.INCR', 'DATA', $field, (string) $by)), 'value')
+            ?? throw new Unavailable('the reply to TOKEN.INCR has no value');
         $this->learn([$field => (string) $sum]);
         return $sum;
     }
@@ -424,6 +427,18 @@ final class Session
         $this->data = null;
     }
 
+    /**
+     * After a logout: a new guest. The browser's cookie goes with the session that was ended, so there is none to be careful with.
+     *
+     * @internal
+     */
+    public function beginAnew(): void
+    {
+        $guest = $this->ask('TOKEN.VISIT', 'CSRF', $this->settings->form, 'DATA');
+        $this->become($guest);
+        $this->data = $guest['data'] ?? null;
+    }
+
     /** @return array<string, mixed> */
     private function ask(string $command, string ...$arguments): array
     {
@@ -437,8 +452,11 @@ final class Session
     private function note(array $reply): array
     {
         if (isset($reply['sessiontoken'])) {
+            if (preg_match('/\A[A-Za-z0-9._-]+\z/', self::text($reply, 'sessiontoken')) !== 1) {
+                throw new Unavailable('the token of a reply is none');
+            }
             $this->token = $reply['sessiontoken'];
-            $this->setCookie = $this->settings->setCookie($this->token, $reply['max_age'] ?? null);
+            $this->setCookie = $this->settings->setCookie($this->token, self::number($reply, 'max_age'));
             $this->changed();
         }
         return $reply;
@@ -456,9 +474,35 @@ final class Session
     /** @param array<string, mixed> $reply */
     private function become(array $reply): void
     {
-        $this->holder = $reply;
+        $this->holder = self::whole($reply);
         $this->presented = $this->token;
-        $this->isPageOnly = false;
+        $this->isPageOnly = $this->isEnded = false;
+    }
+
+    /**
+     * A reply that says who it is.
+     *
+     * @param array<string, mixed> $reply
+     * @return array<string, mixed>
+     */
+    private static function whole(array $reply): array
+    {
+        return is_string($reply['sid'] ?? null) && is_string($reply['subject'] ?? null) && is_int($reply['auth_time'] ?? null)
+            ? $reply : throw new Unavailable('a reply does not say who it is');
+    }
+
+    /** @param array<string, mixed> $reply */
+    private static function text(array $reply, string $name): ?string
+    {
+        $text = $reply[$name] ?? null;
+        return $text === null || is_string($text) ? $text : throw new Unavailable("the $name of a reply is no text");
+    }
+
+    /** @param array<string, mixed> $reply */
+    private static function number(array $reply, string $name): ?int
+    {
+        $number = $reply[$name] ?? null;
+        return $number === null || is_int($number) ? $number : throw new Unavailable("the $name of a reply is no number");
     }
 
     /** @param array<string, string> $fields as they are now */

@@ -8,9 +8,10 @@ namespace TokenCache;
  * what another stored. A text is stored as it is, everything else as serialize() writes it, behind a mark.
  *
  * Only objects of classes that Settings names are made: a text that begins like the mark may be a visitor's, stored by other means.
+ * What cannot be read is said in PHP's error log, and stays stored as it is until the site sets that key.
  *
  * Requests of one visitor do not wait for each other. session_regenerate_id() gives the visitor a new token, session_destroy() is
- * a logout. session_id() is the `sid`, which is no secret.
+ * a logout, and session_start() after it begins as a new guest. session_id() is the `sid`, which is no secret.
  *
  * @internal used by Session::start
  */
@@ -21,6 +22,9 @@ final class SuperglobalHandler implements
 {
     /** Begins a value that is no text. */
     private const MARK = "\0php:";
+    /** A piece of what serialize() writes: the class of an object, and how many bytes behind it are of any kind. */
+    private const PIECE = '/\G(?|N;|[bidrR]:[^;]*;|a:\d+:\{|\}|";|s:()(\d+):"|O:\d+:"([^"]*)()":\d+:\{|E:\d+:"([^":]*)():[^"]*";'
+        . '|C:\d+:"([^"]*)":(\d+):\{)/';
 
     /** @var array<string, string> the fields as they are stored, as far as this request knows */
     private array $stored = [];
@@ -46,6 +50,9 @@ final class SuperglobalHandler implements
 
     public function open(string $path, string $name): bool
     {
+        if ($this->session->isEnded()) {
+            $this->session->beginAnew();
+        }
         return true;
     }
 
@@ -68,12 +75,13 @@ final class SuperglobalHandler implements
         // Not handed to PHP, which would make objects of every class.
         $_SESSION = $this->stored = [];
         foreach ($this->session->all() as $field => $text) {
-            $isText = !str_starts_with($text, self::MARK);
-            $value = $isText ? $text : unserialize(substr($text, strlen(self::MARK)), ['allowed_classes' => $this->classes]);
-            // What cannot be read stays as it is, and out of sight.
-            if ($isText || self::classesIn($value, $this->classes) === []) {
-                $_SESSION[$field] = $value;
+            try {
+                $_SESSION[$field] = $this->decode($text);
                 $this->stored[$field] = $text;
+            } catch (\Throwable $error) {
+                // It stays as it is, and out of sight. Its name may be a visitor's.
+                error_log('tokencached: $_SESSION has no ' . addcslashes((string) $field, "\0..\37\177..\377")
+                    . ", which cannot be read: {$error->getMessage()}");
             }
         }
         return '';
@@ -101,8 +109,7 @@ final class SuperglobalHandler implements
     /** By session_destroy(): a logout. By session_regenerate_id(true): nothing, create_sid comes next. */
     public function destroy(string $id): bool
     {
-        $caller = debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS, 2)[1]['function'] ?? '';
-        if ($caller !== 'session_regenerate_id') {
+        if (!self::isRegenerating()) {
             $this->session->logout();
         }
         return true;
@@ -113,11 +120,13 @@ final class SuperglobalHandler implements
         return $id === $this->session->sid();
     }
 
-    /** By session_regenerate_id(): the session stays, its token is replaced at once. */
+    /** By session_regenerate_id(): the session stays, its token is replaced at once. By session_start(): it is what it is. */
     public function create_sid(): string
     {
-        $this->session->rotate();
-        $this->isRegenerated = true;
+        if (self::isRegenerating()) {
+            $this->session->rotate();
+            $this->isRegenerated = true;
+        }
         return $this->session->sid();
     }
 
@@ -127,32 +136,61 @@ final class SuperglobalHandler implements
         return 0;
     }
 
+    private static function isRegenerating(): bool
+    {
+        return (debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS, 3)[2]['function'] ?? '') === 'session_regenerate_id';
+    }
+
     private function encode(mixed $value): string
     {
         if (is_string($value) && $value !== '' && !str_starts_with($value, self::MARK)) {
             return $value;
         }
-        foreach (self::classesIn($value, $this->classes) as $class) {
+        $text = serialize($value);
+        foreach (array_diff(self::classesIn($text), $this->classes) as $class) {
             throw new \InvalidArgumentException("\$_SESSION holds a $class: name it in the classes of Settings");
         }
-        return self::MARK . serialize($value);
+        return self::MARK . $text;
+    }
+
+    private function decode(string $text): mixed
+    {
+        if (!str_starts_with($text, self::MARK)) {
+            return $text;
+        }
+        $text = substr($text, strlen(self::MARK));
+        foreach (self::classesIn($text) as $class) {
+            if (!in_array($class, $this->classes, true) || !class_exists($class)) {
+                throw new \UnexpectedValueException("it holds a $class: "
+                    . (in_array($class, $this->classes, true) ? 'there is no such class' : 'name it in the classes of Settings'));
+            }
+        }
+        $value = @unserialize($text, ['allowed_classes' => $this->classes]);
+        return $value !== false || $text === serialize(false) ? $value
+            : throw new \UnexpectedValueException('serialize() has not written it');
     }
 
     /**
-     * The classes of the objects in it, without those that are known.
+     * The classes of all objects in what serialize() wrote, of those that stand in other objects, too.
      *
-     * @param list<class-string> $known
-     * @return list<class-string>
+     * @return list<string>
      */
-    private static function classesIn(mixed $value, array $known): array
+    private static function classesIn(string $text): array
     {
+        if (preg_match('/[OCE]:[0-9]/', $text) !== 1) {
+            return [];
+        }
         $classes = [];
-        $values = [$value];
-        array_walk_recursive($values, static function (mixed $one) use (&$classes): void {
-            if (is_object($one)) {
-                $classes[] = $one::class;
+        for ($at = 0; $at < strlen($text);) {
+            if (preg_match(self::PIECE, $text, $found, 0, $at) !== 1) {
+                throw new \UnexpectedValueException('serialize() has not written it');
             }
-        });
-        return array_values(array_diff($classes, $known));
+            // Texts are passed over: what is in them is a visitor's.
+            $at += strlen($found[0]) + (int) ($found[2] ?? 0);
+            if (($found[1] ?? '') !== '') {
+                $classes[] = $found[1];
+            }
+        }
+        return array_values(array_unique($classes));
     }
 }

@@ -66,12 +66,17 @@ final class ClientFaultTest extends TestCase
     public static function faults(): array
     {
         $other = ScriptedDaemon::visit(['sid' => str_repeat('a', 32)]);
+        $none = 'the reply to TOKEN.VALIDATE is none about a token';
         return [
             'of another session' => [$other, 'the reply to TOKEN.VALIDATE is about another session'],
             'without sid' => [ScriptedDaemon::map(['status' => 'valid', 'accepted' => 1]),
                 'the reply to TOKEN.VALIDATE is about another session'],
-            'accepted is text' => [ScriptedDaemon::visit(['accepted' => '1']), 'the reply to TOKEN.VALIDATE is none about a token'],
-            'no map' => ["+OK\r\n", 'the reply to TOKEN.VALIDATE is none about a token'],
+            'accepted is text' => [ScriptedDaemon::visit(['accepted' => '1']), $none],
+            'data are text' => [ScriptedDaemon::visit(['data' => 'x']), $none],
+            'data are numbers' => [ScriptedDaemon::visit(['data' => ['x' => 5]]), $none],
+            'no map' => ["+OK\r\n", $none],
+            'a list' => ["*2\r\n+status\r\n+valid\r\n", $none],
+            'nothing' => ["_\r\n", $none],
             'two replies' => ["+OK\r\n+OK\r\n", 'the daemon sent more than was asked'],
             'an error' => ["-UNAVAILABLE Redis did not answer in time\r\n", 'UNAVAILABLE Redis did not answer in time'],
             'overloaded' => ["-OVERLOADED too many clients\r\n", 'OVERLOADED too many clients'],
@@ -152,5 +157,98 @@ final class ClientFaultTest extends TestCase
         // The connection of both is gone.
         $this->assertSame('two', $one->call('PING'));
         $one->close();
+    }
+
+    public function testAnObjectThatAskedBeforeReadsNothingThatAnotherLeft(): void
+    {
+        $daemon = new ScriptedDaemon(["+one\r\n", "+two\r\n", ["$3\r\nann\r\n", 0.3], "$3\r\nbob\r\n", "$3\r\neve\r\n"]);
+        [$one, $two] = [new Client($daemon->socket(), 2.0, true), new Client($daemon->socket(), 2.0, true)];
+        $this->assertSame(['one', 'two'], [$one->call('PING'), $two->call('PING')]);
+        // Here the second is cut off.
+        fwrite((new \ReflectionProperty($two, 'stream'))->getValue($two), "*2\r\n$3\r\nGET\r\n$3\r\nann\r\n");
+        $this->assertSame(['bob', 'eve'], [$one->call('GET', 'bob'), $one->call('GET', 'eve')]);
+        $one->close();
+    }
+
+    /** Where a signal comes before the first bytes of ann's reply, its handler runs before the others have come. */
+    private static function answersInPieces(string $folder): string
+    {
+        $server = stream_socket_server("unix://$folder/tokencached.sock");
+        if (pcntl_fork() !== 0) {
+            return "$folder/tokencached.sock";
+        }
+        $hello = "%1\r\n$5\r\nproto\r\n:3\r\n";
+        $first = stream_socket_accept($server);
+        fread($first, 8192);
+        fwrite($first, "$hello+PONG\r\n");
+        fread($first, 8192);
+        usleep(1_400_000);
+        fwrite($first, "*1\r\n");
+        $second = @stream_socket_accept($server, 0.5);
+        if ($second !== false) {
+            fread($second, 8192);
+            fwrite($second, "$hello$3\r\nbob\r\n");
+        }
+        @fwrite($first, "$3\r\nann\r\n");
+        usleep(500_000);
+        // Nothing of PHPUnit's runs twice.
+        posix_kill(posix_getpid(), SIGKILL);
+        return '';
+    }
+
+    public function testAnAlarmInTheMiddleOfAQuestionClosesTheConnection(): void
+    {
+        $program = new Program();
+        $client = new Client(self::answersInPieces($program->folder), 4.0);
+        $client->call('PING');
+        pcntl_async_signals(true);
+        pcntl_signal(SIGALRM, static fn () => throw new \RuntimeException('alarm'));
+        pcntl_alarm(1);
+        try {
+            $client->call('GET', 'ann');
+            $this->fail('there was no alarm');
+        } catch (\RuntimeException $error) {
+            $this->assertSame('alarm', $error->getMessage());
+        } finally {
+            pcntl_signal(SIGALRM, SIG_DFL);
+        }
+        $this->assertSame('bob', $client->call('GET', 'bob'));
+        pcntl_wait($status);
+    }
+
+    public function testAQuestionInTheMiddleOfAnotherHasItsOwnAnswer(): void
+    {
+        $program = new Program();
+        $client = new Client(self::answersInPieces($program->folder), 4.0);
+        $client->call('PING');
+        pcntl_async_signals(true);
+        pcntl_signal(SIGALRM, static function () use ($client, &$inner): void {
+            $inner = $client->call('GET', 'bob');
+        });
+        pcntl_alarm(1);
+        $this->assertSame([['ann'], 'bob'], [$client->call('GET', 'ann'), $inner]);
+        pcntl_signal(SIGALRM, SIG_DFL);
+        pcntl_wait($status);
+    }
+
+    public function testWhatIsAskedBehindExitIsNotAnsweredByTheQuestionThatItCutOff(): void
+    {
+        foreach (['false', 'true'] as $persistent) {
+            $program = new Program();
+            [$code, $socket] = [dirname(__DIR__) . '/autoload.php', self::answersInPieces($program->folder)];
+            $script = "require '$code'; \$client = new TokenCache\\Client('$socket', 4.0, $persistent);" . '
+                $client->call("PING");
+                register_shutdown_function(static function () use ($client): void {
+                    echo json_encode($client->call("GET", "bob"));
+                });
+                pcntl_async_signals(true);
+                pcntl_signal(SIGALRM, static fn () => exit);
+                pcntl_alarm(1);
+                $client->call("GET", "ann");';
+            exec(PHP_BINARY . ' -r ' . escapeshellarg($script) . ' 2>&1', $lines);
+            $this->assertSame(['"bob"'], $lines);
+            $lines = [];
+            pcntl_wait($status);
+        }
     }
 }

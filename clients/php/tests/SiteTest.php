@@ -22,4 +22,19 @@ final class SiteTest extends TestCase
         $this->assertSame([200, 2], $count($token, 'same-origin'));
         $this->assertSame([401, null], $count('', 'same-origin'));
     }
+
+    public function testItIsServedFromWhereThePackageStands(): void
+    {
+        $probe = stream_socket_server('tcp://127.0.0.1:0');
+        $port = substr(strrchr((string) stream_socket_get_name($probe, false), ':'), 1);
+        fclose($probe);
+        $site = new Program();
+        $site->start([__DIR__ . '/../site/run', '--socket', self::daemon()->socket(), '--port', $port],
+            static fn (): bool => Program::answers("tcp://127.0.0.1:$port"));
+        $browser = new Browser((int) $port);
+        $this->assertStringContainsString('<p>guest</p>', $browser->go('/'), $site->log());
+        preg_match('/name="csrf" value="([^"]*)"/', $browser->go('/login'), $found);
+        $browser->go('/login', ['csrf' => $found[1], 'user' => 'ann']);
+        $this->assertStringContainsString('<p>user: ann</p>', $browser->go('/'), $site->log());
+    }
 }

@@ -91,6 +91,56 @@ final class SuperglobalTest extends TestCase
         file_put_contents(self::$server->folder . '/errors', '');
     }
 
+    public function testNorInsideOfAnObjectThatIsAllowed(): void
+    {
+        $browser = self::$server->browser();
+        $browser->go('/set.php?set[a]=1');
+        $browser->go('/object.php?set=inside');
+        $this->assertSame(500, $browser->status);
+        $this->assertStringContainsString('$_SESSION holds a Bomb: name it in the classes of Settings', self::$server->errors());
+        file_put_contents(self::$server->folder . '/errors', '');
+        $inside = "\0php:" . 'O:11:"ArrayObject":4:{i:0;i:0;i:1;a:1:{i:0;O:4:"Bomb":0:{}}i:2;a:0:{}i:3;N;}';
+        (new Client(self::daemon()->socket()))->ask('TOKEN.SET', $browser->jar['tc'], 'DATA', 'note', $inside);
+        $this->assertSame('null', $browser->go('/object.php'));
+        $this->assertStringContainsString('which cannot be read: it holds a Bomb: name it', self::$server->errors());
+        // What looks like an object and stands in a text of one is none.
+        $text = "\0php:" . serialize(new \ArrayObject(['a' => 'O:4:"Bomb":0:{}']));
+        (new Client(self::daemon()->socket()))->ask('TOKEN.SET', $browser->jar['tc'], 'DATA', 'note', $text);
+        $this->assertSame('ArrayObject', $browser->go('/object.php'));
+        file_put_contents(self::$server->folder . '/errors', '');
+    }
+
+    /** @dataProvider unreadable */
+    public function testWhatCannotBeReadStaysUntilTheSiteSetsIt(string $text, string $why): void
+    {
+        $browser = self::$server->browser();
+        $browser->go('/set.php?set[a]=1');
+        $client = new Client(self::daemon()->socket());
+        $client->ask('TOKEN.SET', $browser->jar['tc'], 'DATA', "no\nte", "\0php:$text");
+        $this->assertSame(['a' => '1'], self::shown($browser)['session']);
+        $browser->go('/set.php?set[a]=2&set[b]=3');
+        $this->assertSame(200, $browser->status);
+        $this->assertEquals(['a' => '2', 'b' => '3', "no\nte" => "\0php:$text"], $client->ask('TOKEN.GET', $browser->jar['tc'])['data']);
+        // The site learns of it.
+        $this->assertStringContainsString("tokencached: \$_SESSION has no no\\nte, which cannot be read: $why", self::$server->errors());
+        $browser->go('/set.php?set[no%0Ate]=new');
+        $this->assertSame("new", self::shown($browser)['session']["no\nte"]);
+        file_put_contents(self::$server->folder . '/errors', '');
+    }
+
+    /** @return array<string, array{string, string}> */
+    public static function unreadable(): array
+    {
+        return [
+            'half' => ['a:2:{i:0;', 'serialize() has not written it'],
+            'nothing' => ['', 'serialize() has not written it'],
+            'an object that does not end' => ['O:11:"ArrayObject":4:{', 'serialize() has not written it'],
+            'an object as no PHP writes it' => ['O:+11:"ArrayObject":0:{}O:1', 'serialize() has not written it'],
+            'a class that refuses' => ['O:11:"ArrayObject":0:{}', 'Incomplete or ill-typed serialization data'],
+            'a class that is gone' => ['O:4:"Gone":0:{}', 'it holds a Gone: there is no such class'],
+        ];
+    }
+
     public function testOnlyWhatChangedIsWrittenSoThatRequestsLoseNothing(): void
     {
         $browser = self::$server->browser();
@@ -178,6 +228,39 @@ final class SuperglobalTest extends TestCase
         $this->assertSame(['session' => [], 'user' => null], array_diff_key(self::shown($browser), ['sid' => 1]));
     }
 
+    public function testBehindDestroyTheVisitorIsANewGuest(): void
+    {
+        foreach (['destroy', 'regenerate'] as $how) {
+            foreach (['', '&set=x'] as $set) {
+                $browser = self::$server->browser();
+                $browser->go('/login.php?name=ann');
+                $old = $browser->jar['tc'];
+                $shown = json_decode($browser->go("/again.php?how=$how$set"), true);
+                $this->assertSame(200, $browser->status, self::$server->errors());
+                $session = $set === '' ? [] : ['mine' => 'x'];
+                $this->assertSame(['session' => $session, 'user' => null, 'same' => true, 'csrf' => true], $shown);
+                $this->assertSame('revoked', (new Client(self::daemon()->socket()))->ask('TOKEN.VALIDATE', $old)['status']);
+                $this->assertSame(['session' => $session, 'user' => null], array_diff_key(self::shown($browser), ['sid' => 1]));
+                $this->assertSame([], $browser->all('Set-Cookie'));
+            }
+        }
+        // A guest, whom nothing ends, stays who they are.
+        $browser = self::$server->browser();
+        $sid = self::shown($browser)['sid'];
+        $this->assertSame([], json_decode($browser->go('/again.php?how=destroy'), true)['session']);
+        $this->assertSame($sid, self::shown($browser)['sid']);
+        $this->assertSame('', self::$server->errors());
+    }
+
+    public function testALoginBehindALogoutKeepsWhatIsStored(): void
+    {
+        $browser = self::$server->browser();
+        $browser->go('/login.php?name=ann');
+        $browser->go('/again.php?how=login&set=bobs');
+        $this->assertSame(['session' => ['mine' => 'bobs'], 'user' => 'bob'], array_diff_key(self::shown($browser), ['sid' => 1]));
+        $this->assertSame('', self::$server->errors());
+    }
+
     public function testAGuestsFirstDataGiveACookieBehindALongPage(): void
     {
         $browser = self::$server->browser();
@@ -227,6 +310,24 @@ final class SuperglobalTest extends TestCase
         // And where nobody knows who it is.
         $browser->go('/show.php');
         $this->assertSame([503, []], [$browser->status, $browser->all('Set-Cookie')]);
+    }
+
+    public function testA503SaysNothingOfThePageThatItStandsFor(): void
+    {
+        $daemon = new ScriptedDaemon([ScriptedDaemon::visit([]), "-UNAVAILABLE Redis did not answer in time\r\n"]);
+        $server = new PageServer($daemon->socket());
+        $browser = $server->browser();
+        $browser->jar = ['tc' => str_repeat('b', 128)];
+        $browser->go('/download.php');
+        $this->assertSame([503, "Please try again in a moment.\n"], [$browser->status, $browser->body]);
+        foreach (['Content-Length', 'Content-Disposition', 'Content-Encoding', 'ETag', 'Last-Modified', 'Expires'] as $name) {
+            $this->assertSame([], $browser->all($name), $name);
+        }
+        $this->assertSame(['text/plain; charset=utf-8'], $browser->all('Content-Type'));
+        // What is so on all of the site's pages stays.
+        $this->assertSame(['default-src *'], $browser->all('Content-Security-Policy'));
+        $this->assertSame(['https://a.example'], $browser->all('Access-Control-Allow-Origin'));
+        $this->assertSame('dark', $browser->jar['theme']);
     }
 
     public function testAPageThatEndsIn503StoresNothingMore(): void

@@ -1,7 +1,8 @@
 <?php
 declare(strict_types=1);
 
-require __DIR__ . '/../autoload.php';
+// Composer's, where the package was installed by it.
+require getenv('AUTOLOAD') ?: __DIR__ . '/../autoload.php';
 require_once 'Nyholm/Psr7/autoload.php';
 require_once __DIR__ . '/../site/psr15-interfaces.php';
 foreach (['Program', 'Daemon', 'ScriptedDaemon', 'PageServer', 'TestCase'] as $class) {

@@ -9,7 +9,7 @@ final class Bomb
 }
 require __DIR__ . '/begin.php';
 if (isset($_GET['set'])) {
-    $_SESSION['object'] = new Bomb();
+    $_SESSION['object'] = $_GET['set'] === 'inside' ? new ArrayObject([['x' => new Bomb()]]) : new Bomb();
 } else {
     echo get_debug_type($_SESSION['note'] ?? null);
 }
