@@ -40,6 +40,7 @@ constant SOL_SOCKET   = 1;
 constant SO_RCVTIMEO  = 20;
 constant SO_SNDTIMEO  = 21;
 constant MSG_NOSIGNAL = 0x4000;
+constant POLLIN       = 1;
 constant CLOCK_MONOTONIC = 1;
 
 sub socket(int32, int32, int32 --> int32) is native {*}
@@ -47,6 +48,7 @@ sub setsockopt(int32, int32, int32, Blob, uint32 --> int32) is native {*}
 sub connect-to(int32, Blob, uint32 --> int32) is native is symbol('connect') {*}
 sub send-bytes(int32, Blob, size_t, int32 --> ssize_t) is native is symbol('send') {*}
 sub receive-bytes(int32, Blob, size_t, int32 --> ssize_t) is native is symbol('recv') {*}
+sub poll(Blob, ulong, int32 --> int32) is native {*}
 sub close-descriptor(int32 --> int32) is native is symbol('close') {*}
 sub clock_gettime(int32, Blob --> int32) is native {*}
 
@@ -141,6 +143,7 @@ sub sid-of(Str $token --> Str) {
 method !call(@words, &read) {
     $!deadline = self!seconds + $!timeout.Num;
     my $answer = try {
+        self.close if $!descriptor.defined && !self!is-silent;
         self!connect without $!descriptor;
         self!send: request(@words);
         my $reply = self!read-reply(0);
@@ -173,6 +176,15 @@ method !connect() {
     # A daemon that stands still takes connections until its queue is full; then connecting waits, too.
     $!sends-for = self!allow(SO_SNDTIMEO, $!sends-for);
     die "nobody listens at $!path" if connect-to($!descriptor, $address, $address.bytes) < 0;
+}
+
+#| Whether nothing came on a kept connection, not even its end: one that the daemon has closed can be read from.
+method !is-silent(--> Bool) {
+    # struct pollfd: the descriptor, what is asked about it, room for the answer.
+    my $question = buf8.allocate(8);
+    $question.write-int32(0, $!descriptor);
+    $question.write-int16(4, POLLIN);
+    poll($question, 1, 0) == 0
 }
 
 method !seconds(--> Num) {
