@@ -67,6 +67,17 @@ test("a reply about another session is nobody's, and the connection is closed", 
   });
 });
 
+for (const [how, written] of [["in capitals", TOKEN.toUpperCase()], ["with 0x", `0x${TOKEN}`], ["with 0X", `0X${TOKEN}`],
+  ["in base64url", Buffer.from(TOKEN, "hex").toString("base64url")]]) {
+  test(`the sid of a token ${how}`, () => {
+    const sids = ["cd".repeat(16), SID];
+    return scripted((_, connection) => connection.write(resp({ status: "valid", accepted: 1, sid: sids.shift() })), async (client) => {
+      await assert.rejects(client.askAbout("TOKEN.VALIDATE", written), /another session/);
+      assert.equal((await client.askAbout("TOKEN.VALIDATE", written)).sid, SID);
+    });
+  });
+}
+
 test("the sid of a guest stands in its claims", () => {
   const guest = `e30.${Buffer.from(`{"jti":"${SID}","iat":1}`).toString("base64url")}.c2ln`;
   return scripted((_, connection) => connection.write(resp({ status: "valid", accepted: 1, sid: "cd".repeat(16) })), (client) =>

@@ -120,14 +120,22 @@ submethod DESTROY() { self.close }
 #| The sid that stands in a token: of a session the first 32 digits, of a guest the claim jti.
 sub sid-of(Str $token --> Str) {
     return $token.substr(0, 32).lc if $token.chars == 128 && !$token.contains('.');
+    return $token.substr(2, 32).lc if $token ~~ / ^ 0 <[xX]> <[0..9a..fA..F]> ** 128 $ /;
+    return ([~] .list.head(16).map(*.fmt('%02x'))) with $token.chars == 86 ?? bytes-of($token.substr(0, 24)) !! Blob;
     my @parts = $token.split('.');
     return Str if @parts != 3 || @parts[1].chars < 56;
-    # Four characters are three bytes; the claims begin with {"jti":" and 32 hex digits, 40 bytes.
+    # The claims begin with {"jti":" and 32 hex digits, 40 bytes.
+    my $claims = (bytes-of(@parts[1].substr(0, 56)) // return Str).decode('latin-1');
+    $claims ~~ / ^ '{"jti":"' (<[0..9a..f]> ** 32) / ?? ~$0 !! Str
+}
+
+#| What base64url stands for, in whole groups: four characters are three bytes. Undefined where it is none.
+sub bytes-of(Str $text --> Blob) {
     constant DIGITS = ('A'..'Z', 'a'..'z', '0'..'9', '-', '_').flat.antipairs.hash;
     my int @bytes;
     my int $bits = 0;
-    for @parts[1].substr(0, 56).comb.kv -> $place, $character {
-        my $value = DIGITS{$character} // return Str;
+    for $text.comb.kv -> $place, $character {
+        my $value = DIGITS{$character} // return Blob;
         $bits = $bits * 64 + $value;
         if $place % 4 == 3 {
             @bytes.push($bits div 65536);
@@ -136,8 +144,7 @@ sub sid-of(Str $token --> Str) {
             $bits = 0;
         }
     }
-    my $claims = Blob.new(@bytes).decode('latin-1');
-    $claims ~~ / ^ '{"jti":"' (<[0..9a..f]> ** 32) / ?? ~$0 !! Str
+    Blob.new(@bytes)
 }
 
 method !call(@words, &read) {
