@@ -51,7 +51,7 @@ method visit(*@fields) {
     my $is-unsafe = $!request.is-unsafe;
     my %reply = self!note: $!client.ask-about: 'TOKEN.VISIT', $!token, |@!bind,
         |($is-unsafe ?? ('CHECK', self!sent-csrf, $!form, 'POST') !! ()),
-        |option('FETCH-SITE', $!request.site), |option('FETCH-MODE', $!request.header('Sec-Fetch-Mode')), 'CSRF', $!form, |data-words(@fields);
+        |option('FETCH-SITE', self!fetch-site), |option('FETCH-MODE', $!request.header('Sec-Fetch-Mode')), 'CSRF', $!form, |data-words(@fields);
     $!status = %reply<status>;
     $!check = %reply<check> // Str;
     $!is-outrun = !%reply<accepted> && !%reply<sessiontoken>.defined;
@@ -212,7 +212,12 @@ method !end() {
 
 method !prove(Str $what, $unchecked) { Unproven.new(:$what).throw unless $unchecked || self.passed }
 
-method !sent-csrf(--> Str) { $!request.form<csrf> // $!request.header('X-CSRF-Token') // '' }
+# What the browser says of who made the request; an old one says it by Origin. That is believed where no cookie came, as with a form
+# that another site sent: a new one would go over that which the browser held back. With a cookie it could do harm to honest forms:
+# some proxies change Host, and the CSRF token speaks for the form.
+method !fetch-site(--> Str) { $!request.header('Sec-Fetch-Site') || ($!token ?? Str !! $!request.site) }
+
+method !sent-csrf(--> Str) { bounded($!request.form<csrf> // $!request.header('X-CSRF-Token') // '') }
 
 method !data-of(Str $command, @fields --> Hash) {
     my %reply = self!note: $!client.ask-about($command, $!token, |@!bind, |data-words(@fields));
