@@ -16,6 +16,8 @@ class Unproven is Exception {
 #| What "remember me" means.
 constant REMEMBER-IDLE     = '30d';
 constant REMEMBER-ABSOLUTE = '90d';
+#| Longer than any form's token, captcha or answer. What a visitor sends beyond it is not asked about.
+constant MAX-FIELD = 4096;
 
 has TokenCache $.client is required;
 has TokenCache::Request $.request is required;
@@ -167,13 +169,13 @@ method captcha(Str $form = $!form --> Str) {
 }
 
 #| What the picture shows, for the request that draws it; an undefined text if the captcha is over, or none.
-method captcha-solution(Str $captcha --> Str) { $!client.ask('CAPTCHA.OPEN', $captcha)<solution> // Str }
+method captcha-solution(Str $captcha --> Str) { $!client.ask('CAPTCHA.OPEN', bounded($captcha))<solution> // Str }
 
 #| Whether this answers the captcha. The first attempt spends it, right or wrong; ask `passed` first, so that nobody else's request
 #| spends it.
 method captcha-passed(Str $captcha, Str $answer, Str $form = $!form --> Bool) {
     self!prove('captcha-passed', False);
-    $!client.ask('CAPTCHA.VERIFY', $captcha, $answer, 'FORM', $form, 'FOR', $!token, |@!bind)<status> eq 'passed'
+    $!client.ask('CAPTCHA.VERIFY', bounded($captcha), bounded($answer), 'FORM', $form, 'FOR', $!token, |@!bind)<status> eq 'passed'
 }
 
 #| The value of Set-Cookie, of the last reply that had a token; undefined where the cookie stays as it is.
@@ -223,6 +225,15 @@ method !data-of(Str $command, @fields --> Hash) {
     my %reply = self!note: $!client.ask-about($command, $!token, |@!bind, |data-words(@fields));
     %reply<accepted> ?? %reply<data> !! %()
 }
+
+# A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never more than good
+# for a page.
+sub living(%reply --> Hash) {
+    TokenCache::NotAccepted.new(status => %reply<status>).throw unless %reply<accepted>;
+    %reply
+}
+
+sub bounded(Str $text --> Str) { $text.chars <= MAX-FIELD ?? $text !! '' }
 
 sub option(Str $name, $value) { $value.defined ?? ($name, $value) !! () }
 
