@@ -32,7 +32,7 @@ has Str $.token is required;
 has Str $.status;
 #| The public name of the session; fit for logs.
 has Str $.sid;
-#| The fields that the visit asked for.
+#| The fields that the visit asked for, as this request found them.
 has %.data;
 #| When the user last proved who they are, in Unix time; 0 if nobody did.
 has Int $.auth-time;
@@ -56,6 +56,7 @@ method visit(*@fields) {
         |option('FETCH-SITE', self!fetch-site), |option('FETCH-MODE', $!request.header('Sec-Fetch-Mode')), 'CSRF', $!form, |data-words(@fields);
     $!status = %reply<status>;
     $!check = %reply<check> // Str;
+    %!data = %reply<data> // {};
     $!is-outrun = !%reply<accepted> && !%reply<sessiontoken>.defined;
     self
 }
@@ -196,7 +197,6 @@ method !note(%reply --> Hash) {
     $!auth-time = $_ with %reply<auth_time>;
     # Logged in means accepted, and a subject. VISIT that did not accept speaks of a guest, who has none.
     $!subject = $_ with %reply<subject>;
-    %!data = $_ with %reply<data>;
     %reply
 }
 
