@@ -20,6 +20,14 @@ class Mistake is Exception {
     method message(--> Str) { $!why }
 }
 
+#| The visitor's token ended while the request was served, or was only good for this page: nothing was read or written, and the
+#| browser has a newer one, or is about to. To be tried again.
+class NotAccepted is Exception {
+    #| What the daemon calls it: revoked, replayed, …
+    has Str $.status;
+    method message(--> Str) { "the visitor's token is not good any more ($!status): to be tried again with the newer one" }
+}
+
 #| A reply longer than this, or nested deeper, is not one of the daemon's.
 constant MAX-LENGTH  = 1_048_576;
 constant MAX-NESTING = 4;
@@ -117,8 +125,9 @@ method close() {
 
 submethod DESTROY() { self.close }
 
-#| The sid that stands in a token: of a session the first 32 digits, of a guest the claim jti.
+#| The sid that stands in a token: of a session its first 16 bytes, of a guest the claim jti. Undefined where there is none.
 sub sid-of(Str $token --> Str) {
+    # For speed, as nearly all tokens are written.
     return $token.substr(0, 32).lc if $token.chars == 128 && !$token.contains('.');
     return $token.substr(2, 32).lc if $token ~~ / ^ 0 <[xX]> <[0..9a..fA..F]> ** 128 $ /;
     return ([~] .list.head(16).map(*.fmt('%02x'))) with $token.chars == 86 ?? bytes-of($token.substr(0, 24)) !! Blob;

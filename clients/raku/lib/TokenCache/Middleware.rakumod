@@ -69,6 +69,11 @@ method !answer($request, $session, &application) {
             &!log(.message);
             return plain(503, 'Try again in a moment.', Retry-After => RETRY-AFTER)
         }
+        when TokenCache::NotAccepted {
+            with once-more($request) { return $_ }
+            &!log(.message);
+            return plain(409, 'Try again in a moment.', Retry-After => RETRY-AFTER)
+        }
         default {
             &!log(.gist);
             return plain(500, 'An error.')
@@ -77,15 +82,15 @@ method !answer($request, $session, &application) {
     die "a cookie called $!cookie is for http://localhost alone: elsewhere HTTPS, and a name that begins with __Host-"
         unless $!cookie.starts-with('__Host-') || $request.is-local;
     $session.visit(@!data);
-    # The browser holds a newer token than the one it sent: let it come again, once.
-    if $session.is-outrun && !$request.is-unsafe && ($request.header('Sec-Fetch-Mode') || 'navigate') eq 'navigate' {
-        with once-more($request.query) { return $_ }
-    }
+    # The browser holds a newer token than the one it sent.
+    with $session.is-outrun ?? once-more($request) !! Nil { return $_ }
     application($request, $session)
 }
 
-# The query stays, and so does the path, whatever it is. A page leaves the mark out of its own links.
-sub once-more(Str $query) {
+# Lets a page come again, once. The query stays, and so does the path, whatever it is; a page leaves the mark out of its own links.
+sub once-more($request) {
+    return Nil if $request.is-unsafe || ($request.header('Sec-Fetch-Mode') || 'navigate') ne 'navigate';
+    my $query = $request.query;
     return Nil if $query.split('&').first(MARK).defined;
     redirect('?' ~ ($query ?? "$query&" !! '') ~ MARK)
 }

@@ -1,7 +1,8 @@
 #| Whoever sent a request. Rules that it keeps: each command takes the newest token that is known, but for `logged-in-within`; the response has the cookie
 #| of the last reply with a token, and else none; a reply about somebody else's session is no reply.
 #|
-#| Every method that asks the daemon throws TokenCache::Unavailable where nobody knows: let it pass, the middleware answers 503.
+#| Every method that asks the daemon throws TokenCache::Unavailable where nobody knows, and those that read or change what is the
+#| visitor's throw TokenCache::NotAccepted where the token ended meanwhile: let them pass, the middleware answers.
 unit class TokenCache::Session;
 
 use TokenCache;
@@ -94,10 +95,9 @@ method login(
 }
 
 #| A new token for any other change of privilege, such as a second factor; forms from before are outdated by it.
-method rotate(Bool :$unchecked --> Bool) {
+method rotate(Bool :$unchecked) {
     self!prove('rotate', $unchecked);
-    my %reply = self!note: $!client.ask-about('TOKEN.ROTATE', $!token, |@!bind, 'CSRF', $!form);
-    self!renewed(%reply)
+    self!renewed: living self!note: $!client.ask-about('TOKEN.ROTATE', $!token, |@!bind, 'CSRF', $!form);
 }
 
 #| Whether the user proved who they are within this duration, such as 10m. If not, ask for the password and call `login`.
@@ -119,7 +119,8 @@ method logout-everywhere(Bool :$others, Bool :$unchecked --> Int) {
     self!prove('logout-everywhere', $unchecked);
     return 0 without self.user;
     my %reply = $!client.ask('TOKEN.REVOKEALL', $!subject, |($others ?? ('EXCEPT', $!token, |@!bind) !! ()));
-    return 0 if %reply<status> ne 'revoked';
+    # A token that ended is `revoked`, too, and nothing was changed.
+    TokenCache::NotAccepted.new(status => %reply<status>).throw without %reply<count>;
     self!end unless $others;
     %reply<count>
 }
@@ -148,18 +149,17 @@ method get(*@fields --> Hash) { self!data-of('TOKEN.GET', @fields || ['*']) }
 method take(*@fields --> Hash) { self!data-of('TOKEN.GETDEL', @fields) }
 
 #| Writes these fields; an empty value removes one. The first makes a session of a guest. With `:if`, only where those fields have
-#| these values, an empty one: where there is no such field. False: an `if` does not hold, or the session is over: decide anew.
+#| these values, an empty one: where there is no such field. False: an `if` does not hold: decide anew.
 method set(%fields, :%if --> Bool) {
     return True unless %fields;
-    my %reply = self!note: $!client.ask-about: 'TOKEN.SET', $!token, |@!bind,
+    my %reply := living self!note: $!client.ask-about: 'TOKEN.SET', $!token, |@!bind,
         |%if.map({ 'IF', .key, .value }).flat, |set-words(%fields);
-    %reply<accepted> && %reply<status> ne 'conflict'
+    %reply<status> ne 'conflict'
 }
 
-#| Adds to a field, over all workers and hosts at once, and returns the sum; Nil where the session is over.
-method increment(Str $field, Int $by = 1) {
-    my %reply = self!note: $!client.ask-about('TOKEN.INCR', $!token, |@!bind, 'DATA', $field, $by);
-    %reply<accepted> ?? %reply<value> !! Nil
+#| Adds to a field, over all workers and hosts at once, and returns the sum.
+method increment(Str $field, Int $by = 1 --> Int) {
+    living(self!note: $!client.ask-about('TOKEN.INCR', $!token, |@!bind, 'DATA', $field, $by))<value>
 }
 
 #| A new captcha of this visitor for a form, for a hidden field and for the address of its picture; empty where the browser sent
@@ -222,8 +222,7 @@ method !fetch-site(--> Str) { $!request.header('Sec-Fetch-Site') || ($!token ?? 
 method !sent-csrf(--> Str) { bounded($!request.form<csrf> // $!request.header('X-CSRF-Token') // '') }
 
 method !data-of(Str $command, @fields --> Hash) {
-    my %reply = self!note: $!client.ask-about($command, $!token, |@!bind, |data-words(@fields));
-    %reply<accepted> ?? %reply<data> !! %()
+    living(self!note: $!client.ask-about($command, $!token, |@!bind, |data-words(@fields)))<data>
 }
 
 # A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never more than good
