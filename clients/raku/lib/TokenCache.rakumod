@@ -130,7 +130,9 @@ sub sid-of(Str $token --> Str) {
     # For speed, as nearly all tokens are written.
     return $token.substr(0, 32).lc if $token.chars == 128 && !$token.contains('.');
     return $token.substr(2, 32).lc if $token ~~ / ^ 0 <[xX]> <[0..9a..fA..F]> ** 128 $ /;
-    return ([~] .list.head(16).map(*.fmt('%02x'))) with $token.chars == 86 ?? bytes-of($token.substr(0, 24)) !! Blob;
+    if $token.chars == 86 {
+        with bytes-of($token.substr(0, 24)) { return .list.head(16).fmt('%02x', '') }
+    }
     my @parts = $token.split('.');
     return Str if @parts != 3 || @parts[1].chars < 56;
     # The claims begin with {"jti":" and 32 hex digits, 40 bytes.
