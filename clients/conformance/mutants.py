@@ -174,6 +174,14 @@ def second_login_is_none():
     Site.login = lambda self, visitor, form: small_site.redirect("/") if visitor.user else login(self, visitor, form)
 
 
+def second_click_of_another_name():
+    """Lets a login form that does not pass go on only where its name is that of the user."""
+    login = Site.login
+    Site.login = lambda self, visitor, form: (
+        login(self, visitor, form) if visitor.user in (None, form.get("user")) or visitor.check(form.get("csrf", "")) == "passed"
+        else self.login_form(visitor, form))
+
+
 def everywhere_is_here():
     Session.logout_everywhere = lambda self: self.logout()
 
@@ -254,6 +262,7 @@ CAUGHT = {
     form_token_is_good_once: ("forms_of_one_page", "each form of a page is good"),
     only_the_newest_form_is_good: ("forms_of_one_page", "each form of a page is good"),
     second_login_is_none: ("step_up", "a login gives a new cookie"),
+    second_click_of_another_name: ("forged_login", "goes on from a login form that does not pass"),
     everywhere_is_here: ("logout_everywhere", "wrong identity"),
     token_in_page: ("first_visit", "no session token in a page"),
     login_keeps_the_token: ("planted_cookie", "wrong identity"),

@@ -428,7 +428,8 @@ def forged_login(guest):
     guest.counts.rule(evil.status != 303 or not evil.set_cookies, "another site logs nobody in", evil)
     guest.look()
     guest.log_in(guest.owner)
-    guest.ask("POST", "/login", {"csrf": theirs, "user": "mallory"}, navigate=False)
+    answer = guest.ask("POST", "/login", {"csrf": theirs, "user": "mallory"}, navigate=False)
+    guest.counts.rule(answer.status == 303, "whoever is logged in goes on from a login form that does not pass", answer)
     guest.look()
 
 

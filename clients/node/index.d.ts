@@ -9,7 +9,7 @@ export interface Asks {
   ask(...words: (string | number | bigint)[]): Promise<any>;
   /** As `ask`, about a token: a reply about another session is refused, and the connection closed. */
   askAbout(command: string, token: string, ...words: (string | number | bigint)[]): Promise<any>;
-  /** Gives up the connection; a later call makes a new one. */
+  /** Gives up the connections; a later call makes a new one. */
   close(): void;
 }
 
@@ -20,7 +20,10 @@ export interface ClientOptions {
   timeoutMs?: number;
 }
 
-/** Asks tokencached over its Unix socket. One for a process: it keeps one connection, and gives it up after any failure. */
+/**
+ * Asks tokencached over its Unix socket. One for a process: it keeps a connection, another for what may take long, and gives
+ * each up after any failure.
+ */
 export class Client implements Asks {
   constructor(options?: ClientOptions);
   ask(...words: (string | number | bigint)[]): Promise<any>;

@@ -15,14 +15,18 @@ const MOST_WAITING = 10_000;
 // visitor sent must not cost the others their answers.
 const MOST_ARGUMENT_BYTES = 128 * 1024;
 const MOST_WORDS = 1024;
+// What walks over many sessions and may take long. Replies keep the order of the questions, so on one connection all
+// visitors would wait behind it.
+const LONG = new Set(["TOKEN.LIST", "TOKEN.COUNT", "TOKEN.SCAN", "TOKEN.REVOKEALL", "TOKEN.REVOKEEVERYONE"]);
 
-// Asks tokencached over its Unix socket. One for a process: the calls of many requests share one connection, and each
-// gets its own reply. Whatever goes wrong with a connection, it is given up: a late reply must not answer the next
-// question.
+// Asks tokencached over its Unix socket. One for a process: the calls of many requests share one connection, those that
+// may take long another, and each gets its own reply. Whatever goes wrong with a connection, it is given up: a late
+// reply must not answer the next question.
 class Client {
   #path;
   #timeoutMs;
-  #connection = null;
+  // Each is made when it is first needed.
+  #connections = { quick: null, long: null };
 
   constructor({ socket = DEFAULT_SOCKET, timeoutMs = DEFAULT_TIMEOUT_MS } = {}) {
     // A relative path would depend on the folder that the process was started in.
@@ -45,17 +49,18 @@ class Client {
     return this.#send([command, token, ...words], (reply) => wrong(reply, token));
   }
 
-  // Gives up the connection; a later call makes a new one.
+  // Gives up the connections; a later call makes a new one.
   close() {
-    this.#connection?.fail("the client was closed");
+    for (const connection of Object.values(this.#connections)) connection?.fail("the client was closed");
   }
 
   async #send(words, fault) {
     if (words.length > MOST_WORDS) throw new CommandError(`ERR a command has at most ${MOST_WORDS} words`);
     if (words.some((word) => Buffer.byteLength(String(word)) > MOST_ARGUMENT_BYTES))
       throw new CommandError(`ERR an argument has at most ${MOST_ARGUMENT_BYTES} bytes`);
-    if (!(this.#connection?.usable)) this.#connection = new Connection(this.#path, this.#timeoutMs);
-    return this.#connection.send(words, fault);
+    const kind = LONG.has(String(words[0]).toUpperCase()) ? "long" : "quick";
+    if (!this.#connections[kind]?.usable) this.#connections[kind] = new Connection(this.#path, this.#timeoutMs);
+    return this.#connections[kind].send(words, fault);
   }
 }
 

@@ -9,7 +9,7 @@ const { Session } = require("./session.js");
 const MARK = "again=1";
 // What a request calls itself when it is a page, as old browsers and plain HTTP do not.
 const NAVIGATION = "navigate";
-// The longest that BIND ua takes.
+// The longest that BIND ua takes, in bytes.
 const MOST_SIGNAL = 4096;
 const LOCAL_HOST = /^(?:localhost|[\w-]+\.localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i;
 
@@ -150,7 +150,12 @@ function isForeign({ origin, host = "" }) {
 }
 
 function signals({ ip, ua }) {
-  return { ...(ip ? { ip } : {}), ...(ua ? { ua: ua.slice(0, MOST_SIGNAL) } : {}) };
+  return { ...(ip ? { ip } : {}), ...(ua ? { ua: beginOf(ua, MOST_SIGNAL) } : {}) };
+}
+
+// So much of a text as has that many bytes, in whole characters.
+function beginOf(text, most) {
+  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(most)).read);
 }
 
 // The address of the page itself: its query, and the mark as a parameter of its own. Whatever the path is, it stays.

@@ -178,7 +178,8 @@ class Session {
   async logoutElsewhere() {
     if (this.user === null) return 0;
     const reply = await this.#ask("TOKEN.REVOKEALL", this.user, "EXCEPT", this.#token, ...this.#bind());
-    return living(reply, ({ status }) => status === "revoked").count;
+    // Of a token that ended the status is `revoked`, too.
+    return living(reply, ({ count }) => count !== undefined).count;
   }
 
   // The sessions of the user, the newest first, at most 100; with the fields that are named.

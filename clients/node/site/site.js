@@ -57,12 +57,11 @@ function site({ revealsCaptchas = false } = {}) {
   async function login(request, response, fields) {
     const { session } = request;
     const user = text(fields.user);
-    if (session.passed && fits(user, MOST_USER)) {
-      await session.login(user, fields.remember ? REMEMBERED : {});
-      redirect(response);
-      // Logged in as this user already: the second click of two, whatever became of its form.
-    } else if (user !== "" && session.user === user) redirect(response);
-    else loginPage(request, response, fields);
+    // Somebody is logged in already: the second click of two, whatever became of its form.
+    if (!session.passed && session.user !== null) return redirect(response);
+    if (!session.passed || !fits(user, MOST_USER)) return loginPage(request, response, fields);
+    await session.login(user, fields.remember ? REMEMBERED : {});
+    redirect(response);
   }
 
   const logout = (how) => async (request, response) => {

@@ -42,6 +42,40 @@ test("a late reply does not answer the next question", () => {
   }, { timeoutMs: 500 });
 });
 
+test("what takes long holds up no visitor", () => {
+  let release;
+  const isReleased = new Promise((resolve) => (release = resolve));
+  // Replies keep the order of a connection's questions.
+  const before = new WeakMap();
+  return scripted(([command, word], connection) => {
+    const isLong = /^TOKEN.(?:LIST|COUNT|SCAN|REVOKEALL|REVOKEEVERYONE)$/i.test(command);
+    before.set(connection, Promise.all([before.get(connection), isLong && isReleased]).then(() => connection.write(resp(word ?? "done"))));
+  }, async (client, daemon) => {
+    assert.equal(await client.ask("ECHO", "first"), "first");
+    assert.equal(daemon.connections(), 1, "the other is made when it is needed");
+    const long = ["TOKEN.LIST", "TOKEN.COUNT", "TOKEN.SCAN", "TOKEN.REVOKEALL", "token.revokeeveryone"].map((command) => client.ask(command, command));
+    assert.equal(await client.ask("ECHO", "second"), "second");
+    release();
+    assert.deepEqual(await Promise.all(long), ["TOKEN.LIST", "TOKEN.COUNT", "TOKEN.SCAN", "TOKEN.REVOKEALL", "token.revokeeveryone"]);
+    assert.equal(daemon.connections(), 2);
+  });
+});
+
+test("a list that is given up takes no visitor along", () =>
+  scripted(([command, word], connection) => command === "ECHO" && connection.write(resp(word)), async (client) => {
+    const list = client.ask("TOKEN.LIST", "ann");
+    assert.equal(await client.ask("ECHO", "before"), "before");
+    await assert.rejects(list, /no answer within/);
+    assert.equal(await client.ask("ECHO", "after"), "after");
+  }, { timeoutMs: 200 }));
+
+test("close ends both connections", () =>
+  scripted(() => {}, async (client) => {
+    const calls = [client.ask("ECHO", "a"), client.ask("TOKEN.LIST", "ann")];
+    client.close();
+    for (const call of calls) await assert.rejects(call, /the client was closed/);
+  }));
+
 test("a time-out takes the calls behind it along", () =>
   scripted(() => {}, async (client) => {
     const results = await Promise.allSettled([client.ask("ECHO", "a"), client.ask("ECHO", "b")]);
@@ -66,6 +100,17 @@ test("a reply about another session is nobody's, and the connection is closed", 
     assert.equal(daemon.connections(), 2);
   });
 });
+
+for (const [how, written] of [["in capitals", TOKEN.toUpperCase()], ["with 0x", `0x${TOKEN}`], ["with 0X", `0X${TOKEN}`],
+  ["in base64url", Buffer.from(TOKEN, "hex").toString("base64url")]]) {
+  test(`the sid of a token ${how}`, () => {
+    const sids = ["cd".repeat(16), SID];
+    return scripted((_, connection) => connection.write(resp({ status: "valid", accepted: 1, sid: sids.shift() })), async (client) => {
+      await assert.rejects(client.askAbout("TOKEN.VALIDATE", written), /another session/);
+      assert.equal((await client.askAbout("TOKEN.VALIDATE", written)).sid, SID);
+    });
+  });
+}
 
 test("the sid of a guest stands in its claims", () => {
   const guest = `e30.${Buffer.from(`{"jti":"${SID}","iat":1}`).toString("base64url")}.c2ln`;

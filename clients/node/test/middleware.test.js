@@ -134,6 +134,23 @@ test("signals go along with every command", () => {
   });
 });
 
+test("a browser's name of many bytes is cut at the daemon's limit, in whole characters", async () => {
+  const daemon = await startDaemon("binding.ua=strict");
+  const names = { "bytes as Node hands them on": "\xe4".repeat(4000), "between two characters": `x${"\u20ac".repeat(2000)}`, "half of a pair": "\u{1f600}".repeat(2000) };
+  try {
+    for (const [what, ua] of Object.entries(names)) {
+      const session = sessions({ socket: daemon.socket, development: true, bind: () => ({ ua }) });
+      await ask(session, async ({ session }, response) => {
+        await session.login("ann", { form: false });
+        response.end(session.user);
+      }, async (browser) => assert.equal((await browser.get("/")).text, "ann", what));
+      session.client.close();
+    }
+  } finally {
+    await daemon.end();
+  }
+});
+
 test("a session that ends while it is asked: a page comes again once, the rest is 409", async () => {
   const client = new MemoryClient();
   const page = async ({ session }, response) => {

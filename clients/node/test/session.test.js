@@ -123,7 +123,8 @@ for (const backend of ["a daemon", "the stand-in"]) {
       const jar = await loggedIn("bob");
       await request({ ...jar }, async (session) => {
         await request({ ...jar }, (other) => other.logout());
-        for (const use of [() => session.set({ a: "1" }), () => session.get(), () => session.increment("n"), () => session.rotate()])
+        for (const use of [() => session.set({ a: "1" }), () => session.get(), () => session.increment("n"), () => session.rotate(),
+          () => session.logoutElsewhere()])
           await assert.rejects(use(), (error) => error instanceof NotAccepted && error.tokenStatus === "revoked");
       });
     });

@@ -32,7 +32,9 @@ async function startDaemon(...settings) {
     async start() {
       process = spawn(
         path.join(PROGRAMS, "tokencached"),
-        ["--socket", socket, "--state-dir", path.join(folder, "state"), ...settings.flatMap((setting) => ["--set", setting])],
+        // Patience with a busy machine, within the client's two seconds.
+        ["--socket", socket, "--state-dir", path.join(folder, "state"),
+          ...["redis.timeout=1500ms", ...settings].flatMap((setting) => ["--set", setting])],
         { stdio: ["ignore", log, log] });
       process.on("error", () => {});
       const client = new Client({ socket });

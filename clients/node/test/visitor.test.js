@@ -86,6 +86,19 @@ for (const [how, listener, backend] of [
       assert.equal(second.cookies[0].split(";")[0], first.cookies[0].split(";")[0]);
     });
 
+    test("a login form that does not pass: whoever is logged in goes on, and stays who they are", async () => {
+      const browser = await loggedIn("bea");
+      for (const user of ["bea", "cleo", ""]) {
+        const answer = await browser.send("POST", "/login", { form: { csrf: "forged", user } });
+        assert.deepEqual([answer.status, answer.headers.location, answer.cookies], [303, "/", []]);
+      }
+      assert.equal((await browser.get("/login")).status, 200);
+      assert.equal((await browser.post("/login", { user: "x".repeat(300) })).status, 200, "a name too long");
+      assert.match((await browser.get("/")).text, /user: bea/);
+      assert.equal((await browser.post("/login", { user: "cleo" })).status, 303);
+      assert.match((await browser.get("/")).text, /user: cleo/);
+    });
+
     test("a form from before the login is outdated, and passes when it is sent again", async () => {
       const browser = new Browser(server.port);
       await browser.get("/");

@@ -66,13 +66,11 @@ sub login_page ($self, $request) {
 sub login ($self, $request) {
     my ($session, $form) = @$request{qw(session form)};
     my $user = $form->{user} // '';
-    if ($session->passed && fits($user, MOST_USER)) {
-        $session->login($user, length($form->{remember} // '') ? REMEMBERED->%* : ());
-        return redirect('/');
-    }
-    # Logged in as this user already: the second click of two, whatever became of its form.
-    return redirect('/') if defined $session->user && $session->user eq $user;
-    return $self->login_page($request);
+    # Somebody is logged in already: the second click of two, whatever became of its form.
+    return redirect('/') if !$session->passed && defined $session->user;
+    return $self->login_page($request) unless $session->passed && fits($user, MOST_USER);
+    $session->login($user, length($form->{remember} // '') ? REMEMBERED->%* : ());
+    return redirect('/');
 }
 
 sub leave ($self, $request, $how) {

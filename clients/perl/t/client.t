@@ -56,6 +56,10 @@ subtest 'a reply about another session is nobody\'s, and the connection is close
     my $client = client(sub ($number, @) { resp({ status => 'valid', accepted => \1, sid => $number == 1 ? 'cd' x 16 : $SID }) });
     like error_of(sub { $client->ask_about('TOKEN.VALIDATE', $TOKEN) }), qr/another session/;
     is $client->ask_about('TOKEN.VALIDATE', $TOKEN)->{sid}, $SID;
+    for my $written (uc $TOKEN, "0x$TOKEN", "0X$TOKEN", MIME::Base64::encode_base64url(pack 'H*', $TOKEN)) {
+        is TokenCache::Client::sid_of($written), $SID, substr $written, 0, 4;
+    }
+    is TokenCache::Client::sid_of($_), undef for "0x${TOKEN}0", "$TOKEN\n", 'g' x 128, '+' x 86, 'x' x 85;
     my $guest = 'e30.' . MIME::Base64::encode_base64url(qq({"jti":"$SID","iat":1})) . '.c2ln';
     is TokenCache::Client::sid_of($guest), $SID, 'a guest\'s stands in its claims';
     like error_of(sub { client(sub { resp({ status => 'valid', accepted => \1, sid => 'cd' x 16 }) })->ask_about('TOKEN.VISIT', $guest) }), qr/another session/;

@@ -157,6 +157,22 @@ subtest 'signals go along' => sub {
     is_deeply \@seen, [BIND => 'ip', '127.0.0.1', BIND => 'ua', 'x' x 4096];
 };
 
+subtest 'a browser\'s name of many bytes is cut at the daemon\'s limit, in whole characters' => sub {
+    my $strict = daemon('binding.ua=strict');
+    for (["\xe4" x 4000, 2048], ['x' . "\x{20ac}" x 2000, 1366], ["\xe4" x 2048, 2048], ['x' x 4096, 4096]) {
+        my ($name, $characters) = @$_;
+        my $seen;
+        my ($response) = responses({ socket => $strict->{socket}, bind => sub { +{ ua => $name } } }, sub ($env) {
+            my $session = $env->{'tokencache.session'};
+            $session->login('ann', form => 0);
+            $seen = $session->{bind}[2];
+            return [200, [], [$session->user]];
+        }, GET 'http://localhost/');
+        is $response->content, 'ann';
+        is $seen, substr $name, 0, $characters;
+    }
+};
+
 subtest 'fields come along' => sub {
     my $app = sub ($env) {
         my $session = $env->{'tokencache.session'};

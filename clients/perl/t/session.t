@@ -114,7 +114,8 @@ subtest 'an ended session is gone on with by nobody' => sub {
     my $jar = logged_in('bob');
     request({%$jar}, sub ($session) {
         request({%$jar}, sub ($other) { $other->logout });
-        for my $use (sub { $session->set({ a => 1 }) }, sub { $session->get }, sub { $session->increment('n') }, sub { $session->rotate }) {
+        for my $use (sub { $session->set({ a => 1 }) }, sub { $session->get }, sub { $session->increment('n') }, sub { $session->rotate },
+            sub { $session->logout_elsewhere }) {
             my $error = error_of($use);
             ok +TokenCache::NotAccepted->caught($error) && $error->token_status eq 'revoked' && $error->status == 409;
         }

@@ -62,6 +62,19 @@ for my $how ('run', -x '/usr/sbin/nginx' ? 'run-fcgi' : ()) {
         is_deeply [@$shown{qw(status cookies)}], [200, []];
     };
 
+    subtest "$how: a login form that does not pass: whoever is logged in goes on, and stays who they are" => sub {
+        my $browser = $logged_in->('bea');
+        for my $user ('bea', 'cleo', '') {
+            my $answer = $browser->send('POST', '/login', form => { csrf => 'forged', user => $user });
+            is_deeply [@$answer{qw(status cookies)}, $answer->{headers}{location}], [303, [], '/'];
+        }
+        $browser->get('/login');
+        is $browser->post('/login', { user => 'x' x 300 })->{status}, 200, 'a name too long';
+        like $browser->get('/')->{content}, qr/user: bea/;
+        is $browser->post('/login', { user => 'cleo' })->{status}, 303;
+        like $browser->get('/')->{content}, qr/user: cleo/;
+    };
+
     subtest "$how: devices, logout everywhere, a counter" => sub {
         my ($laptop, $phone, $other) = ($logged_in->("eve-$how"), $logged_in->("eve-$how"), $logged_in->("mallory-$how"));
         my ($sid) = map { $_->{sid} } grep { !$_->{current} } decode_json($laptop->get('/devices')->{content})->@*;

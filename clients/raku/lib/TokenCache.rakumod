@@ -20,6 +20,14 @@ class Mistake is Exception {
     method message(--> Str) { $!why }
 }
 
+#| The visitor's token ended while the request was served, or was only good for this page: nothing was read or written, and the
+#| browser has a newer one, or is about to. To be tried again.
+class NotAccepted is Exception {
+    #| What the daemon calls it: revoked, replayed, …
+    has Str $.status;
+    method message(--> Str) { "the visitor's token is not good any more ($!status): to be tried again with the newer one" }
+}
+
 #| A reply longer than this, or nested deeper, is not one of the daemon's.
 constant MAX-LENGTH  = 1_048_576;
 constant MAX-NESTING = 4;
@@ -40,6 +48,7 @@ constant SOL_SOCKET   = 1;
 constant SO_RCVTIMEO  = 20;
 constant SO_SNDTIMEO  = 21;
 constant MSG_NOSIGNAL = 0x4000;
+constant POLLIN       = 1;
 constant CLOCK_MONOTONIC = 1;
 
 sub socket(int32, int32, int32 --> int32) is native {*}
@@ -47,6 +56,7 @@ sub setsockopt(int32, int32, int32, Blob, uint32 --> int32) is native {*}
 sub connect-to(int32, Blob, uint32 --> int32) is native is symbol('connect') {*}
 sub send-bytes(int32, Blob, size_t, int32 --> ssize_t) is native is symbol('send') {*}
 sub receive-bytes(int32, Blob, size_t, int32 --> ssize_t) is native is symbol('recv') {*}
+sub poll(Blob, ulong, int32 --> int32) is native {*}
 sub close-descriptor(int32 --> int32) is native is symbol('close') {*}
 sub clock_gettime(int32, Blob --> int32) is native {*}
 
@@ -115,17 +125,28 @@ method close() {
 
 submethod DESTROY() { self.close }
 
-#| The sid that stands in a token: of a session the first 32 digits, of a guest the claim jti.
+#| The sid that stands in a token: of a session its first 16 bytes, of a guest the claim jti. Undefined where there is none.
 sub sid-of(Str $token --> Str) {
+    # For speed, as nearly all tokens are written.
     return $token.substr(0, 32).lc if $token.chars == 128 && !$token.contains('.');
+    return $token.substr(2, 32).lc if $token ~~ / ^ 0 <[xX]> <[0..9a..fA..F]> ** 128 $ /;
+    if $token.chars == 86 {
+        with bytes-of($token.substr(0, 24)) { return .list.head(16).fmt('%02x', '') }
+    }
     my @parts = $token.split('.');
     return Str if @parts != 3 || @parts[1].chars < 56;
-    # Four characters are three bytes; the claims begin with {"jti":" and 32 hex digits, 40 bytes.
+    # The claims begin with {"jti":" and 32 hex digits, 40 bytes.
+    my $claims = (bytes-of(@parts[1].substr(0, 56)) // return Str).decode('latin-1');
+    $claims ~~ / ^ '{"jti":"' (<[0..9a..f]> ** 32) / ?? ~$0 !! Str
+}
+
+#| What base64url stands for, in whole groups: four characters are three bytes. Undefined where it is none.
+sub bytes-of(Str $text --> Blob) {
     constant DIGITS = ('A'..'Z', 'a'..'z', '0'..'9', '-', '_').flat.antipairs.hash;
     my int @bytes;
     my int $bits = 0;
-    for @parts[1].substr(0, 56).comb.kv -> $place, $character {
-        my $value = DIGITS{$character} // return Str;
+    for $text.comb.kv -> $place, $character {
+        my $value = DIGITS{$character} // return Blob;
         $bits = $bits * 64 + $value;
         if $place % 4 == 3 {
             @bytes.push($bits div 65536);
@@ -134,13 +155,13 @@ sub sid-of(Str $token --> Str) {
             $bits = 0;
         }
     }
-    my $claims = Blob.new(@bytes).decode('latin-1');
-    $claims ~~ / ^ '{"jti":"' (<[0..9a..f]> ** 32) / ?? ~$0 !! Str
+    Blob.new(@bytes)
 }
 
 method !call(@words, &read) {
     $!deadline = self!seconds + $!timeout.Num;
     my $answer = try {
+        self.close if $!descriptor.defined && !self!is-silent;
         self!connect without $!descriptor;
         self!send: request(@words);
         my $reply = self!read-reply(0);
@@ -173,6 +194,15 @@ method !connect() {
     # A daemon that stands still takes connections until its queue is full; then connecting waits, too.
     $!sends-for = self!allow(SO_SNDTIMEO, $!sends-for);
     die "nobody listens at $!path" if connect-to($!descriptor, $address, $address.bytes) < 0;
+}
+
+#| Whether nothing came on a kept connection, not even its end: one that the daemon has closed can be read from.
+method !is-silent(--> Bool) {
+    # struct pollfd: the descriptor, what is asked about it, room for the answer.
+    my $question = buf8.allocate(8);
+    $question.write-int32(0, $!descriptor);
+    $question.write-int16(4, POLLIN);
+    poll($question, 1, 0) == 0
 }
 
 method !seconds(--> Num) {

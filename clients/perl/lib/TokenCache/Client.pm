@@ -57,9 +57,10 @@ sub close ($self) {
     return;
 }
 
-# The sid that stands in a token: of a session the first 32 digits, of a guest the claim jti. undef where there is none.
+# The sid that stands in a token: of a session its first 16 bytes, of a guest the claim jti. undef where there is none.
 sub sid_of ($token) {
-    return lc substr $token, 0, 32 if $token =~ /\A[0-9a-f]{128}\z/i;
+    return lc $1 if $token =~ /\A(?:0x)?([0-9a-f]{32})[0-9a-f]{96}\z/i;
+    return unpack 'H32', decode_base64url($token) if $token =~ /\A[\w-]{86}\z/a;
     my ($claims) = $token =~ /\A[^.]+\.([^.]+)\.[^.]+\z/ or return undef;
     return decode_base64url($claims) =~ /\A\{"jti":"([0-9a-f]{32})"/ ? $1 : undef;
 }

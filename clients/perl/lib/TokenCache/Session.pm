@@ -125,7 +125,8 @@ sub logout_everywhere ($self) {
 sub logout_elsewhere ($self) {
     return 0 unless defined $self->{user};
     my $reply = $self->_ask('TOKEN.REVOKEALL', $self->{user}, EXCEPT => $self->{token}, $self->{bind}->@*);
-    return _living($reply, 'revoked')->{count};
+    # Of a token that ended the status is `revoked`, too.
+    return $reply->{count} // _refuse($reply);
 }
 
 sub devices ($self, @fields) {
@@ -248,6 +249,10 @@ sub _expect_to_give ($self) {
 # more than good for a page.
 sub _living ($reply, $good = undef) {
     return $reply if defined $good ? $reply->{status} eq $good : $reply->{accepted};
+    _refuse($reply);
+}
+
+sub _refuse ($reply) {
     TokenCache::NotAccepted->throw(
         "the visitor's token is not good any more ($reply->{status}): to be tried again with the newer one",
         token_status => $reply->{status});

@@ -4,6 +4,7 @@ package TokenCache::Sessions;
 use v5.26;
 use warnings;
 use experimental 'signatures';
+use Encode ();
 use TokenCache::Client;
 use TokenCache::Cookie;
 use TokenCache::Error;
@@ -12,7 +13,7 @@ use TokenCache::Session;
 use constant {
     # Of a page that was sent to itself.
     MARK => 'again=1',
-    # The longest that BIND ua takes.
+    # The longest that BIND ua takes, in bytes.
     MOST_SIGNAL => 4096,
 };
 
@@ -33,7 +34,7 @@ sub visit ($self, $env, $csrf) {
     die "development is for http://localhost: a site that others use has HTTPS, and no development => 1\n"
         if $self->{development} && ($env->{HTTP_HOST} // '') !~ $LOCAL_HOST;
     my $signals = $self->{bind}->($env);
-    my @bind = map { (BIND => $_, substr $signals->{$_}, 0, MOST_SIGNAL) } grep { length($signals->{$_} // '') } qw(ip ua);
+    my @bind = map { (BIND => $_, _begin_of($signals->{$_}, MOST_SIGNAL)) } grep { length($signals->{$_} // '') } qw(ip ua);
     return TokenCache::Session->visit(
         client     => $self->{client}, cookie => $self->{cookie}, token => $self->{cookie}->token_in($env->{HTTP_COOKIE}),
         form_name  => $self->{form}, fetch_site => $env->{HTTP_SEC_FETCH_SITE}, fetch_mode => $env->{HTTP_SEC_FETCH_MODE},
@@ -84,6 +85,14 @@ sub finish ($self, $session, $response) {
 # Whether another site's page made the request, as far as a browser without Sec-Fetch headers says it.
 sub _is_foreign ($env) {
     return defined $env->{HTTP_ORIGIN} && lc($env->{HTTP_ORIGIN} =~ s{\Ahttps?://}{}ir) ne lc($env->{HTTP_HOST} // '');
+}
+
+# So much of a text as has that many bytes, in whole characters.
+sub _begin_of ($text, $most) {
+    my $bytes = Encode::encode_utf8($text);
+    return $text if length $bytes <= $most;
+    # One byte more tells whether a character ends there.
+    return Encode::decode_utf8(substr($bytes, 0, $most + 1) =~ s/.[\x80-\xbf]*\z//sr);
 }
 
 sub _is_get ($env) { return $env->{REQUEST_METHOD} =~ /\A(?:GET|HEAD)\z/ }

@@ -16,6 +16,8 @@ constant MARK = 'again=1';
 constant RETRY-AFTER = 1;
 #| A longer cookie is none of the daemon's.
 constant MAX-TOKEN = 4096;
+#| Bytes; the daemon refuses a longer one, and the browser's name is the visitor's to write.
+constant MAX-SIGNAL = 4096;
 
 has TokenCache $.client is required;
 
@@ -29,7 +31,7 @@ has Str $.form = 'site';
 has @.data;
 
 #| Signals that bind tokens, for a daemon whose binding.ip or binding.ua is on: a function of the request that returns
-#| ip => …, ua => …
+#| ip => …, ua => …; an undefined one is left out
 has &.bind = -> $ { () };
 
 #| Takes what a site's operator should read: faults, and exceptions of the application.
@@ -46,7 +48,7 @@ method respond(TokenCache::Request $request, &application --> Hash) {
     my $token = $request.cookie($!cookie);
     my $session = TokenCache::Session.new(
         :$!client, :$request, :$!form, token => $token.chars <= MAX-TOKEN ?? $token !! '',
-        bind => &!bind($request).map({ 'BIND', .key, .value }).flat);
+        bind => &!bind($request).grep(*.value.defined).map({ 'BIND', .key, begin-of(~.value, MAX-SIGNAL) }).flat);
     my %response = self!answer($request, $session, &application);
     # Names of headers in one spelling.
     my %headers = (%response<headers> // {}).map({ .key.split('-').map(*.tclc).join('-') => .value });
@@ -67,6 +69,11 @@ method !answer($request, $session, &application) {
             &!log(.message);
             return plain(503, 'Try again in a moment.', Retry-After => RETRY-AFTER)
         }
+        when TokenCache::NotAccepted {
+            with once-more($request) { return $_ }
+            &!log(.message);
+            return plain(409, 'Try again in a moment.', Retry-After => RETRY-AFTER)
+        }
         default {
             &!log(.gist);
             return plain(500, 'An error.')
@@ -75,17 +82,27 @@ method !answer($request, $session, &application) {
     die "a cookie called $!cookie is for http://localhost alone: elsewhere HTTPS, and a name that begins with __Host-"
         unless $!cookie.starts-with('__Host-') || $request.is-local;
     $session.visit(@!data);
-    # The browser holds a newer token than the one it sent: let it come again, once.
-    if $session.is-outrun && !$request.is-unsafe && ($request.header('Sec-Fetch-Mode') || 'navigate') eq 'navigate' {
-        with once-more($request.query) { return $_ }
-    }
+    # The browser holds a newer token than the one it sent.
+    with $session.is-outrun ?? once-more($request) !! Nil { return $_ }
     application($request, $session)
 }
 
-# The query stays, and so does the path, whatever it is. A page leaves the mark out of its own links.
-sub once-more(Str $query) {
+# Lets a page come again, once. The query stays, and so does the path, whatever it is; a page leaves the mark out of its own links.
+sub once-more($request) {
+    return Nil if $request.is-unsafe || ($request.header('Sec-Fetch-Mode') || 'navigate') ne 'navigate';
+    my $query = $request.query;
     return Nil if $query.split('&').first(MARK).defined;
     redirect('?' ~ ($query ?? "$query&" !! '') ~ MARK)
+}
+
+# So much of a text as has that many bytes, in whole characters.
+sub begin-of(Str $text, Int $most --> Str) {
+    my $bytes = $text.encode('utf8-c8');
+    return $text if $bytes.bytes <= $most;
+    my $end = $most;
+    # Of a character of UTF-8 all bytes but the first are such; it has three of them at most.
+    $end-- while $bytes[$end] +& 0xC0 == 0x80 && $end > $most - 3;
+    $bytes.subbuf(0, $end).decode('utf8-c8')
 }
 
 sub plain(Int $status, Str $text, *%headers) {

@@ -1,7 +1,8 @@
 #| Whoever sent a request. Rules that it keeps: each command takes the newest token that is known, but for `logged-in-within`; the response has the cookie
 #| of the last reply with a token, and else none; a reply about somebody else's session is no reply.
 #|
-#| Every method that asks the daemon throws TokenCache::Unavailable where nobody knows: let it pass, the middleware answers 503.
+#| Every method that asks the daemon throws TokenCache::Unavailable where nobody knows, and those that read or change what is the
+#| visitor's throw TokenCache::NotAccepted where the token ended meanwhile: let them pass, the middleware answers.
 unit class TokenCache::Session;
 
 use TokenCache;
@@ -16,6 +17,8 @@ class Unproven is Exception {
 #| What "remember me" means.
 constant REMEMBER-IDLE     = '30d';
 constant REMEMBER-ABSOLUTE = '90d';
+#| Longer than any form's token, captcha or answer. What a visitor sends beyond it is not asked about.
+constant MAX-FIELD = 4096;
 
 has TokenCache $.client is required;
 has TokenCache::Request $.request is required;
@@ -30,7 +33,7 @@ has Str $.token is required;
 has Str $.status;
 #| The public name of the session; fit for logs.
 has Str $.sid;
-#| The fields that the visit asked for.
+#| The fields that the visit asked for, as this request found them.
 has %.data;
 #| When the user last proved who they are, in Unix time; 0 if nobody did.
 has Int $.auth-time;
@@ -51,9 +54,10 @@ method visit(*@fields) {
     my $is-unsafe = $!request.is-unsafe;
     my %reply = self!note: $!client.ask-about: 'TOKEN.VISIT', $!token, |@!bind,
         |($is-unsafe ?? ('CHECK', self!sent-csrf, $!form, 'POST') !! ()),
-        |option('FETCH-SITE', $!request.site), |option('FETCH-MODE', $!request.header('Sec-Fetch-Mode')), 'CSRF', $!form, |data-words(@fields);
+        |option('FETCH-SITE', self!fetch-site), |option('FETCH-MODE', $!request.header('Sec-Fetch-Mode')), 'CSRF', $!form, |data-words(@fields);
     $!status = %reply<status>;
     $!check = %reply<check> // Str;
+    %!data = %reply<data> // {};
     $!is-outrun = !%reply<accepted> && !%reply<sessiontoken>.defined;
     self
 }
@@ -91,10 +95,9 @@ method login(
 }
 
 #| A new token for any other change of privilege, such as a second factor; forms from before are outdated by it.
-method rotate(Bool :$unchecked --> Bool) {
+method rotate(Bool :$unchecked) {
     self!prove('rotate', $unchecked);
-    my %reply = self!note: $!client.ask-about('TOKEN.ROTATE', $!token, |@!bind, 'CSRF', $!form);
-    self!renewed(%reply)
+    self!renewed: living self!note: $!client.ask-about('TOKEN.ROTATE', $!token, |@!bind, 'CSRF', $!form);
 }
 
 #| Whether the user proved who they are within this duration, such as 10m. If not, ask for the password and call `login`.
@@ -116,7 +119,8 @@ method logout-everywhere(Bool :$others, Bool :$unchecked --> Int) {
     self!prove('logout-everywhere', $unchecked);
     return 0 without self.user;
     my %reply = $!client.ask('TOKEN.REVOKEALL', $!subject, |($others ?? ('EXCEPT', $!token, |@!bind) !! ()));
-    return 0 if %reply<status> ne 'revoked';
+    # A token that ended is `revoked`, too, and nothing was changed.
+    TokenCache::NotAccepted.new(status => %reply<status>).throw without %reply<count>;
     self!end unless $others;
     %reply<count>
 }
@@ -145,18 +149,17 @@ method get(*@fields --> Hash) { self!data-of('TOKEN.GET', @fields || ['*']) }
 method take(*@fields --> Hash) { self!data-of('TOKEN.GETDEL', @fields) }
 
 #| Writes these fields; an empty value removes one. The first makes a session of a guest. With `:if`, only where those fields have
-#| these values, an empty one: where there is no such field. False: an `if` does not hold, or the session is over: decide anew.
+#| these values, an empty one: where there is no such field. False: an `if` does not hold: decide anew.
 method set(%fields, :%if --> Bool) {
     return True unless %fields;
-    my %reply = self!note: $!client.ask-about: 'TOKEN.SET', $!token, |@!bind,
+    my %reply := living self!note: $!client.ask-about: 'TOKEN.SET', $!token, |@!bind,
         |%if.map({ 'IF', .key, .value }).flat, |set-words(%fields);
-    %reply<accepted> && %reply<status> ne 'conflict'
+    %reply<status> ne 'conflict'
 }
 
-#| Adds to a field, over all workers and hosts at once, and returns the sum; Nil where the session is over.
-method increment(Str $field, Int $by = 1) {
-    my %reply = self!note: $!client.ask-about('TOKEN.INCR', $!token, |@!bind, 'DATA', $field, $by);
-    %reply<accepted> ?? %reply<value> !! Nil
+#| Adds to a field, over all workers and hosts at once, and returns the sum.
+method increment(Str $field, Int $by = 1 --> Int) {
+    living(self!note: $!client.ask-about('TOKEN.INCR', $!token, |@!bind, 'DATA', $field, $by))<value>
 }
 
 #| A new captcha of this visitor for a form, for a hidden field and for the address of its picture; empty where the browser sent
@@ -167,13 +170,13 @@ method captcha(Str $form = $!form --> Str) {
 }
 
 #| What the picture shows, for the request that draws it; an undefined text if the captcha is over, or none.
-method captcha-solution(Str $captcha --> Str) { $!client.ask('CAPTCHA.OPEN', $captcha)<solution> // Str }
+method captcha-solution(Str $captcha --> Str) { $!client.ask('CAPTCHA.OPEN', bounded($captcha))<solution> // Str }
 
 #| Whether this answers the captcha. The first attempt spends it, right or wrong; ask `passed` first, so that nobody else's request
 #| spends it.
 method captcha-passed(Str $captcha, Str $answer, Str $form = $!form --> Bool) {
     self!prove('captcha-passed', False);
-    $!client.ask('CAPTCHA.VERIFY', $captcha, $answer, 'FORM', $form, 'FOR', $!token, |@!bind)<status> eq 'passed'
+    $!client.ask('CAPTCHA.VERIFY', bounded($captcha), bounded($answer), 'FORM', $form, 'FOR', $!token, |@!bind)<status> eq 'passed'
 }
 
 #| The value of Set-Cookie, of the last reply that had a token; undefined where the cookie stays as it is.
@@ -194,7 +197,6 @@ method !note(%reply --> Hash) {
     $!auth-time = $_ with %reply<auth_time>;
     # Logged in means accepted, and a subject. VISIT that did not accept speaks of a guest, who has none.
     $!subject = $_ with %reply<subject>;
-    %!data = $_ with %reply<data>;
     %reply
 }
 
@@ -212,12 +214,25 @@ method !end() {
 
 method !prove(Str $what, $unchecked) { Unproven.new(:$what).throw unless $unchecked || self.passed }
 
-method !sent-csrf(--> Str) { $!request.form<csrf> // $!request.header('X-CSRF-Token') // '' }
+# What the browser says of who made the request; an old one says it by Origin. That is believed where no cookie came, as with a form
+# that another site sent: a new one would go over that which the browser held back. With a cookie it could do harm to honest forms:
+# some proxies change Host, and the CSRF token speaks for the form.
+method !fetch-site(--> Str) { $!request.header('Sec-Fetch-Site') || ($!token ?? Str !! $!request.site) }
+
+method !sent-csrf(--> Str) { bounded($!request.form<csrf> // $!request.header('X-CSRF-Token') // '') }
 
 method !data-of(Str $command, @fields --> Hash) {
-    my %reply = self!note: $!client.ask-about($command, $!token, |@!bind, |data-words(@fields));
-    %reply<accepted> ?? %reply<data> !! %()
+    living(self!note: $!client.ask-about($command, $!token, |@!bind, |data-words(@fields)))<data>
 }
+
+# A reply that must be about somebody who is there. Nobody goes on with a token that ended meanwhile, or that was never more than good
+# for a page.
+sub living(%reply --> Hash) {
+    TokenCache::NotAccepted.new(status => %reply<status>).throw unless %reply<accepted>;
+    %reply
+}
+
+sub bounded(Str $text --> Str) { $text.chars <= MAX-FIELD ?? $text !! '' }
 
 sub option(Str $name, $value) { $value.defined ?? ($name, $value) !! () }
 

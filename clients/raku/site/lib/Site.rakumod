@@ -25,7 +25,7 @@ sub respond($request, $session) {
         when 'POST /login' { log-in($session, $request.form) }
         when 'POST /logout' { carried-out($session, { .logout }) }
         when 'POST /logout-everywhere' { carried-out($session, { .logout-everywhere }) }
-        when 'GET /cart' { json(items($session)) }
+        when 'GET /cart' { json($session.is-outrun ?? () !! items($session)) }
         when 'POST /cart' { add($session, $request.form<item> // '') }
         when 'GET /api/me' {
             $session.user ?? json(%( user => $session.user, sid => $session.sid )) !! json(%( user => Nil ), :status(401))
@@ -81,16 +81,19 @@ sub items($session) { $session.get.keys.grep(*.starts-with(CART)).map(*.substr(C
 
 sub add($session, $item) {
     my $is-good = $session.passed && 0 < $item.encode('utf8-c8').bytes <= MAX-NAME;
-    # A session holds so many bytes, and no more.
-    CATCH { when TokenCache::Mistake { return text('The cart is full.', 413) } }
+    CATCH {
+        # A session holds so many bytes, and no more.
+        when TokenCache::Mistake { return text('The cart is full.', 413) }
+        # The browser has a newer token than it sent, and with that the form will do.
+        when TokenCache::NotAccepted { return html(cart-form($session, $item)) }
+    }
     $is-good && $session.set({ CART ~ $item => '1' }) ?? json(items($session)) !! html(cart-form($session, $item))
 }
 
 # A script's request: same-origin, so the browser's own word is enough. Guests are not counted.
 sub count($request, $session) {
     return text('Not from another site.', 403) if ($request.site // '') eq 'cross-site';
-    my $count = $session.user.defined ?? $session.increment('count') !! Nil;
-    $count.defined ?? json(%( count => $count )) !! json(%( user => Nil ), :status(401))
+    $session.user.defined ?? json(%( count => $session.increment('count') )) !! json(%( user => Nil ), :status(401))
 }
 
 sub contact-page($session, $notice, %form = {}) {
