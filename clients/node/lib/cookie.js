@@ -17,8 +17,8 @@ class Cookie {
   tokenIn(header = "") {
     for (const pair of header.split(";")) {
       const [name, value] = pair.split(/=(.*)/s, 2);
-      // Longer than any token: it is nobody's.
-      if (name.trim() === this.name) return value !== undefined && value.length <= 4096 ? value.trim() : "";
+      // Longer than any token, or a word of the commands: it is nobody's.
+      if (name.trim() === this.name) return value !== undefined && value.length <= 4096 ? value.trim().replace(/^sid$/i, "") : "";
     }
     return "";
   }

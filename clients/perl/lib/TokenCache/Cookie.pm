@@ -22,7 +22,8 @@ sub name ($self) { return $self->{name} }
 # The token that a Cookie header brings, or an empty text.
 sub token_in ($self, $header) {
     my ($token) = ($header // '') =~ /(?:\A|;)\s*\Q$self->{name}\E\s*=\s*([^;\s]*)/;
-    return defined $token && length $token <= MOST_VALUE ? $token : '';
+    # `SID` is a word of the commands, and nobody's token.
+    return defined $token && length $token <= MOST_VALUE && lc $token ne 'sid' ? $token : '';
 }
 
 # Set-Cookie for a reply that has a sessiontoken.

@@ -14,7 +14,7 @@ use TokenCache::Session;
 constant MARK = 'again=1';
 #| Seconds until somebody who was told 503 should come again.
 constant RETRY-AFTER = 1;
-#| A longer cookie is none of the daemon's.
+#| A longer cookie is none of the daemon's; nor is `SID`, a word of the commands.
 constant MAX-TOKEN = 4096;
 #| Bytes; the daemon refuses a longer one, and the browser's name is the visitor's to write.
 constant MAX-SIGNAL = 4096;
@@ -47,7 +47,7 @@ method wrap(&application --> Callable) { -> TokenCache::Request $request { self.
 method respond(TokenCache::Request $request, &application --> Hash) {
     my $token = $request.cookie($!cookie);
     my $session = TokenCache::Session.new(
-        :$!client, :$request, :$!form, token => $token.chars <= MAX-TOKEN ?? $token !! '',
+        :$!client, :$request, :$!form, token => $token.chars <= MAX-TOKEN && $token.lc ne 'sid' ?? $token !! '',
         bind => &!bind($request).grep(*.value.defined).map({ 'BIND', .key, begin-of(~.value, MAX-SIGNAL) }).flat);
     my %response = self!answer($request, $session, &application);
     # Names of headers in one spelling.
