@@ -34,7 +34,10 @@ def _judge(reply: Any) -> Any:
 
 
 def _in_step(command: Command, reply: Any) -> None:
-    """An accepted token's reply names its session; another one answers somebody else's question."""
+    """What looks like no reply to this command is none. An accepted token's reply names its session; another one answers
+    somebody else's question."""
+    if command.reply is not None and not isinstance(reply, ErrorReply) and not command.reply.fits(reply):
+        raise WireError(f"the reply is none to {command.words[0]!s}")
     if isinstance(reply, dict) and reply.get("accepted") == 1 and command.token and sid_of(command.token) != reply.get("sid"):
         raise WireError("the reply is about another session")
 
@@ -74,10 +77,10 @@ class Client:
 
     def ask(self, command: Command) -> Any:
         """The reply: a dictionary, for some commands an integer or a list. Raises Unavailable, CommandError."""
+        words = encode(command.words)
         kept = self._kept()
         connection = kept or socket.socket(socket.AF_UNIX)
         try:
-            words = encode(command.words)
             if kept is None:
                 connection.settimeout(self.timeout)
                 connection.connect(self.path)
@@ -164,7 +167,8 @@ class AsyncClient:
             raise Unavailable(f"{self.path}: {error or type(error).__name__}") from error
 
     async def _ask(self, command: Command) -> Any:
-        kept, words = self._kept(), encode(command.words)
+        words = encode(command.words)
+        kept = self._kept()
         if kept is None:
             loop = asyncio.get_running_loop()
             _, connection = await asyncio.wait_for(loop.create_unix_connection(_Connection, self.path), self.timeout)

@@ -171,7 +171,7 @@ class SessionStore(SessionBase):
         changed, removed = self._changes()
         if user is not None and (user != visitor.user or self._proven):
             cookie = "session" if self.get_expire_at_browser_close() else "persistent"
-            if not visitor.login(user, idle=self._age(), absolute=self._age(), cookie=cookie, data=changed):
+            if not visitor.login(user, idle=self._age(), absolute=self._age(), cookie=cookie, data=changed, form=False):
                 raise NotStored("the user has as many sessions as they may have")
             changed = {}
         elif self._cycled and (visitor.is_stored or changed):
