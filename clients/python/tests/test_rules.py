@@ -116,6 +116,11 @@ class ClientTests(unittest.TestCase):
             results, connections = self.ask(fake, commands.count("ann"), commands.count("bob"), timeout=0.2)
         self.assertEqual((results, connections), ([Unavailable, 2], 2))
 
+    def test_each_question_has_the_whole_time(self):
+        with Fake(*[(0.2, b":1\r\n")] * 3, (0.8, b":1\r\n"), b":2\r\n") as fake:
+            results, connections = self.ask(fake, *[commands.count("ann")] * 5, timeout=0.4)
+        self.assertEqual((results, connections), ([1, 1, 1, Unavailable, 2], 2))
+
     def test_whatever_is_broken_is_unavailable_and_asked_once(self):
         for broken in (None, b"HTTP/1.1 400 Bad Request\r\n", b":1\r\n:2\r\n", b"$5\r\nabc"):
             with self.subTest(broken), Fake(*([(0, broken)] if broken else [None]), b":2\r\n") as fake:

@@ -28,8 +28,8 @@ MOST_SIGNAL = 4096
 # Name → what it is, in whatever reply.
 _KINDS: Dict[str, type] = {
     "status": str, "accepted": int, "kind": str, "sid": str, "subject": str, "auth_time": int, "created": int, "modified": int,
-    "sessiontoken": str, "max_age": int, "check": str, "csrf": str, "data": dict, "changed": int, "value": int, "count": int,
-    "captcha": str, "solution": str, "reason": str,
+    "generation": int, "expires_in": int, "absolute_in": int, "sessiontoken": str, "max_age": int, "check": str, "csrf": str,
+    "data": dict, "changed": int, "value": int, "count": int, "captcha": str, "solution": str, "reason": str,
 }
 
 
@@ -49,13 +49,14 @@ class Reply:
     def _fits(self, reply: Any) -> bool:
         if not isinstance(reply, dict):
             return False
+        for name, value in reply.items():
+            if type(value) is not _KINDS.get(name) and name in _KINDS:
+                return False
         name, value = self.when
-        wanted = self.always | self.more if reply.get(name) == value else self.always
-        if not wanted <= reply.keys():
+        if not self.always <= reply.keys() or self.more and reply.get(name) == value and not self.more <= reply.keys():
             return False
-        if not all([type(value) is _KINDS.get(name, type(value)) for name, value in reply.items()]):
-            return False
-        return all([type(name) is type(text) is str for name, text in reply.get("data", {}).items()])
+        data = reply.get("data")
+        return not data or all([type(name) is type(text) is str for name, text in data.items()])
 
 
 _ANSWER, _HOLDER = frozenset({"status", "accepted"}), frozenset({"sid", "kind", "subject", "auth_time"})
@@ -89,10 +90,9 @@ def _sent(text: object, most: int, instead: str = "") -> str:
     if not isinstance(text, str) or len(text) > most:
         return instead
     try:
-        text.encode("utf-8", "surrogateescape")
+        return text if text.isascii() or text.encode("utf-8", "surrogateescape") else instead
     except UnicodeEncodeError:
         return instead
-    return text
 
 
 def _token(token: str) -> str:
