@@ -117,8 +117,8 @@ class ClientTests(unittest.TestCase):
         self.assertEqual((results, connections), ([Unavailable, 2], 2))
 
     def test_each_question_has_the_whole_time(self):
-        with Fake(*[(0.2, b":1\r\n")] * 3, (0.8, b":1\r\n"), b":2\r\n") as fake:
-            results, connections = self.ask(fake, *[commands.count("ann")] * 5, timeout=0.4)
+        with Fake(*[(0.3, b":1\r\n")] * 3, (1.5, b":1\r\n"), b":2\r\n") as fake:
+            results, connections = self.ask(fake, *[commands.count("ann")] * 5, timeout=0.7)
         self.assertEqual((results, connections), ([1, 1, 1, Unavailable, 2], 2))
 
     def test_whatever_is_broken_is_unavailable_and_asked_once(self):
