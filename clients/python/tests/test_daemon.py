@@ -28,7 +28,8 @@ class Daemon:
     def __init__(self, *settings):
         self.folder = tempfile.mkdtemp(prefix="tokencache-test-")
         self.path = f"{self.folder}/tokencached.sock"
-        self.settings = [word for setting in settings for word in ("--set", setting)]
+        # A busy machine may let Redis wait.
+        self.settings = [word for setting in ("redis.timeout=1s", *settings) for word in ("--set", setting)]
         self.start()
 
     def start(self):
