@@ -7,6 +7,7 @@ then http://localhost:8000: ann, password apple. Or `gunicorn small_site:applica
 """
 import html
 import os
+import re
 import sys
 import urllib.parse
 import wsgiref.simple_server
@@ -61,7 +62,9 @@ def site(environ, start_response):
 def form_of(environ):
     if environ["REQUEST_METHOD"] != "POST":
         return {}
-    body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), MOST_BODY))
+    # What came may be no number.
+    length = environ.get("CONTENT_LENGTH", "")
+    body = environ["wsgi.input"].read(min(int(length), MOST_BODY) if re.fullmatch("[0-9]{1,18}", length) else 0)
     return dict(urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 

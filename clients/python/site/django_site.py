@@ -5,6 +5,8 @@ import django
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 
+from tokencache.django.csrf import shows_form_again
+
 # One key of the session an item: keys are fields, so two requests that add to a cart lose nothing.
 CART = "cart."
 CONTACT = "contact"
@@ -18,8 +20,8 @@ def application(socket, reveal_captchas, database):
         INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database, "OPTIONS": {"timeout": 20}}},
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
-        MIDDLEWARE=["tokencache.django.middleware.SessionMiddleware", "tokencache.django.middleware.CsrfViewMiddleware",
-                    "django.contrib.auth.middleware.AuthenticationMiddleware"],
+        MIDDLEWARE=["tokencache.django.middleware.SessionMiddleware", f"{__name__}.csrf_of_the_suite",
+                    "tokencache.django.middleware.CsrfViewMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware"],
         SESSION_ENGINE="tokencache.django.sessions", SESSION_EXPIRE_AT_BROWSER_CLOSE=True,
         TOKENCACHE={"SOCKET": socket, "API": ["/api/"]},
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -47,20 +49,21 @@ def see_other():
     return HttpResponseRedirect("/", status=303)
 
 
-def csrf_of_field(view):
+def csrf_of_the_suite(get_response):
     """The suite names its field csrf; Django's name is csrfmiddlewaretoken."""
-    def with_name(request):
-        request.csrf_passed = request.method == "GET" or request.tokencache.check(request.POST.get("csrf", "")) == "passed"
-        return view(request)
-    with_name.csrf_exempt = True
-    return with_name
+    def answer(request):
+        if request.method == "POST":
+            request.POST = request.POST.copy()
+            request.POST["csrfmiddlewaretoken"] = request.POST.get("csrf", "")
+        return get_response(request)
+    return answer
 
 
 def home(request):
     return form(request, "/logout", "")
 
 
-@csrf_of_field
+@shows_form_again
 def login(request):
     from django.contrib import auth
     name = request.POST.get("user", "")
@@ -75,7 +78,7 @@ def login(request):
     return form(request, "/login", '<input name="user" value="{{ name }}"><input type="checkbox" name="remember">', name=name)
 
 
-@csrf_of_field
+@shows_form_again
 def logout(request):
     from django.contrib import auth
     if not request.csrf_passed:
@@ -84,7 +87,7 @@ def logout(request):
     return see_other()
 
 
-@csrf_of_field
+@shows_form_again
 def logout_everywhere(request):
     if not request.csrf_passed:
         return home(request)
@@ -93,7 +96,7 @@ def logout_everywhere(request):
     return see_other()
 
 
-@csrf_of_field
+@shows_form_again
 def cart(request):
     if request.method == "POST":
         item = request.POST.get("item", "")
@@ -127,7 +130,7 @@ def devices(request):
     return JsonResponse([{"sid": d.sid, "current": d.current} for d in request.tokencache.devices()], safe=False)
 
 
-@csrf_of_field
+@shows_form_again
 def end_device(request):
     if not request.csrf_passed or not request.user.is_authenticated:
         return home(request)
@@ -135,7 +138,7 @@ def end_device(request):
     return see_other()
 
 
-@csrf_of_field
+@shows_form_again
 def contact(request):
     post, visitor = request.POST, request.tokencache
     # In this order: somebody else's request must not spend the captcha.
@@ -153,6 +156,7 @@ def payment_return(request):
     return see_other()
 
 
+# From another site, with no form of ours.
 payment_return.csrf_exempt = True
 
 
@@ -160,16 +164,11 @@ def routes():
     from django.urls import path
     from django.views.decorators.http import require_GET, require_POST
 
-    def exempt(view, guard):
-        guarded = guard(view)
-        guarded.csrf_exempt = getattr(view, "csrf_exempt", False)
-        return guarded
     return [
-        path("", exempt(home, require_GET)), path("login", login), path("logout", exempt(logout, require_POST)),
-        path("logout-everywhere", exempt(logout_everywhere, require_POST)), path("cart", cart), path("api/me", exempt(me, require_GET)),
-        path("api/count", exempt(count, require_POST)), path("devices", exempt(devices, require_GET)),
-        path("devices/end", exempt(end_device, require_POST)), path("contact", contact),
-        path("payment/return", exempt(payment_return, require_POST)),
+        path("", require_GET(home)), path("login", login), path("logout", require_POST(logout)),
+        path("logout-everywhere", require_POST(logout_everywhere)), path("cart", cart), path("api/me", require_GET(me)),
+        path("api/count", require_POST(count)), path("devices", require_GET(devices)), path("devices/end", require_POST(end_device)),
+        path("contact", contact), path("payment/return", require_POST(payment_return)),
     ]
 
 

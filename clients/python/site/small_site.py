@@ -1,6 +1,7 @@
 """The small site of the conformance suite, as WSGI: a page, a login, a cart, devices, a contact form, an API."""
 import html
 import json
+import re
 import urllib.parse
 
 from tokencache import CommandError, NotStored
@@ -154,6 +155,8 @@ def json_of(value, status="200 OK"):
 def form_of(environ):
     if environ["REQUEST_METHOD"] != "POST":
         return {}
-    length = min(int(environ.get("CONTENT_LENGTH") or 0), MOST_BODY)
+    # What came may be no number.
+    length = environ.get("CONTENT_LENGTH", "")
+    length = min(int(length), MOST_BODY) if re.fullmatch("[0-9]{1,18}", length) else 0
     body = environ["wsgi.input"].read(length).decode("utf-8", "replace")
     return dict(urllib.parse.parse_qsl(body, keep_blank_values=True))

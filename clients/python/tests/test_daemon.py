@@ -1,5 +1,6 @@
 """Before the real daemon, whose folder is BIN in the environment; and the daemon in memory, held to the same conversation."""
 import asyncio
+import contextlib
 import inspect
 import io
 import logging
@@ -14,8 +15,8 @@ import threading
 import time
 import unittest
 
-from tokencache import (AsyncClient, AsyncSession, Client, CommandError, NotStored, Request, ResponseStarted, Session, Unavailable, asgi,
-                        commands, wsgi)
+from tokencache import (AsyncClient, AsyncSession, Client, CommandError, FormNotPassed, NotStored, Request, ResponseStarted, Session,
+                        Unavailable, asgi, commands, wsgi)
 from tokencache.testing import AsyncMemoryClient, MemoryClient
 
 START_SECONDS = 20
@@ -27,7 +28,8 @@ class Daemon:
     def __init__(self, *settings):
         self.folder = tempfile.mkdtemp(prefix="tokencache-test-")
         self.path = f"{self.folder}/tokencached.sock"
-        self.settings = [word for setting in settings for word in ("--set", setting)]
+        # A busy machine may let Redis wait.
+        self.settings = [word for setting in ("redis.timeout=1s", *settings) for word in ("--set", setting)]
         self.start()
 
     def start(self):
@@ -188,7 +190,7 @@ class MemoryTests(WithDaemon):
             client = AsyncMemoryClient()
             session = AsyncSession(client, Request("GET", fetch_mode="navigate"))
             await session.visit()
-            await session.login("ann")
+            await session.login("ann", form=False)
             return session.user
         self.assertEqual(asyncio.run(life()), "ann")
 
@@ -216,7 +218,7 @@ class SessionTests(WithDaemon):
         self.assertTrue(guest.is_stored)
         member = self.session(self.token(guest))
         self.assertTrue(member.accepted)
-        self.assertTrue(member.login("iris", remember=True, data={"place": "Graz"}))
+        self.assertTrue(member.login("iris", remember=True, data={"place": "Graz"}, form=False))
         self.assertRegex(member.set_cookie, "Max-Age=(7776000|7775999);")
         self.assertEqual(member.user, "iris")
         member.flash("welcome")
@@ -229,11 +231,11 @@ class SessionTests(WithDaemon):
         self.assertEqual(page.increment("n", 3), 3)
         self.assertIsNone(page.set_cookie)
         phone = self.session()
-        phone.login("iris")
+        phone.login("iris", form=False)
         devices = page.devices("place")
         self.assertEqual({device.sid: device.current for device in devices}, {page.sid: True, phone.sid: False})
         stranger = self.session()
-        stranger.login("bob")
+        stranger.login("bob", form=False)
         self.assertFalse(stranger.end_device(phone.sid))
         for text in ("", "x", phone.sid.upper(), "0" * 32, "SUBJECT"):
             self.assertFalse(page.end_device(text))
@@ -248,7 +250,7 @@ class SessionTests(WithDaemon):
 
     def test_the_login_of_a_page_that_rotated_asks_about_the_cookie_that_came(self):
         first = self.session()
-        first.login("ann")
+        first.login("ann", form=False)
         token = self.token(first)
         time.sleep(1.1)
         page = self.session(token)
@@ -259,11 +261,44 @@ class SessionTests(WithDaemon):
         again = self.session(token)
         self.assertEqual((again.user, self.token(again)), ("ann", self.token(page)))
 
+    def test_a_login_and_a_captcha_want_a_genuine_form(self):
+        for check in (lambda session: None, lambda session: session.check("forged")):
+            guest = self.session()
+            check(guest)
+            with self.assertRaisesRegex(FormNotPassed, "login without a genuine form"):
+                guest.login("ann")
+            self.assertIsNone(guest.user)
+            captcha = guest.captcha("contact")
+            if guest._form_status:
+                self.assertFalse(guest.captcha_passed(captcha.token, captcha.solution, "contact"))
+            else:
+                with self.assertRaisesRegex(FormNotPassed, "ask check first"):
+                    guest.captcha_passed(captcha.token, captcha.solution, "contact")
+            self.assertTrue(guest.captcha_passed(captcha.token, captcha.solution, "contact", csrf=False), "it was not spent")
+            self.assertTrue(guest.login("ann", form=False))
+
+    def test_whatever_visitors_send_is_no_fault_of_the_site(self):
+        for text in ("", "\0", "é", "\r\n", "-", "SID", "sid", "BIND", "DATA", "a" * 9000, "\udc80", "\ud800", "http://[", 5, None):
+            header = text if isinstance(text, str) else ""
+            for api in (False, True):
+                session = self.session(header, "POST", host=header, query=header, fetch_site=header, origin=header, api=api)
+                self.assertIsNone(session.user)
+                self.assertNotEqual(session.check(text), "passed")
+                self.assertFalse(session.captcha_passed(text, text, "contact", csrf=False))
+                self.assertEqual(session.get("a"), {})
+                self.assertEqual(session.take("a"), {})
+                self.assertFalse(session.logged_in_within("1h"))
+                self.assertFalse(session.logout())
+                with contextlib.suppress(NotStored):
+                    session.increment("n")
+                self.assertTrue(session.login("ann", form=False))
+                self.assertFalse(session.end_device(text))
+
     def test_a_token_from_before_a_login(self):
         first = self.session()
-        first.login("ann")
+        first.login("ann", form=False)
         old, first = self.token(first), self.session(self.token(first))
-        first.login("ann")
+        first.login("ann", form=False)
         late = self.session(old)
         self.assertIsNone(late.user)
         self.assertEqual(late.come_again, "?again=1")
@@ -278,24 +313,24 @@ class SessionTests(WithDaemon):
     def test_after_the_response_began(self):
         guest = self.session()
         guest.response_started = True
-        for call in (lambda: guest.login("ann"), lambda: guest.set({"a": "1"}), guest.logout, guest.rotate):
+        for call in (lambda: guest.login("ann", form=False), lambda: guest.set({"a": "1"}), guest.logout, guest.rotate):
             with self.assertRaises(ResponseStarted):
                 call()
 
     def test_names_that_are_none(self):
         for name in ("", "x" * 257, "ä" * 129):
             with self.assertRaisesRegex(ValueError, "1 to 256 bytes"):
-                self.session().login(name)
+                self.session().login(name, form=False)
         # Words of the protocol are names as any other.
         for name in ("DATA", "SUBJECT", "\r\n", "ä" * 128):
             session = self.session()
-            session.login(name)
+            session.login(name, form=False)
             self.assertEqual(self.session(self.token(session)).user, name)
 
     def test_many_threads_share_a_client(self):
         sessions = [self.session() for _ in range(8)]
         for number, session in enumerate(sessions):
-            session.login(f"user{number}")
+            session.login(f"user{number}", form=False)
         tokens, wrong = [self.token(session) for session in sessions], []
 
         def look(number):
@@ -314,7 +349,7 @@ class SessionTests(WithDaemon):
         async def look(client, number):
             session = AsyncSession(client, Request("GET", fetch_mode="navigate"))
             await session.visit()
-            await session.login(f"user{number}")
+            await session.login(f"user{number}", form=False)
             token = self.token(session)
             for _ in range(50):
                 reply = await client.ask(commands.validate(token, subject=True, mode="cors"))
@@ -327,7 +362,7 @@ class SessionTests(WithDaemon):
 
     def test_a_daemon_that_is_started_again(self):
         session = self.session()
-        session.login("ann")
+        session.login("ann", form=False)
         token = self.token(session)
         self.daemon.stop()
         with self.assertRaises(Unavailable):
@@ -356,9 +391,9 @@ class BoundTests(WithDaemon):
         self.assertEqual(await done(guest.increment("n")), 1)
         session = await visit(token_of(guest))
         self.assertTrue(session.accepted)
+        self.assertEqual(await done(session.check(session.csrf)), "passed")
         captcha = await done(session.captcha("contact"))
         self.assertTrue(await done(session.captcha_passed(captcha.token, captcha.solution, "contact")))
-        self.assertEqual(await done(session.check(session.csrf)), "passed")
         self.assertTrue(await done(session.login("iris")))
         self.assertTrue(await done(session.set({"a": "1"})))
         self.assertEqual(await done(session.get("a")), {"a": "1"})
@@ -374,7 +409,7 @@ class BoundTests(WithDaemon):
             self.assertIsNone((await visit(token, api=api, bind=self.elsewhere)).user)
             self.assertIsNone((await visit(token, api=api, bind={})).user)
         with self.assertRaises(CommandError):
-            await done((await visit(bind={})).login("iris"))
+            await done((await visit(bind={})).login("iris", form=False))
         self.assertTrue(await done(session.logout()))
         await done(session.start({"flash": "bye"}))
         self.assertEqual(await done((await visit(token_of(session))).flashed()), "bye")
@@ -391,7 +426,7 @@ class BoundTests(WithDaemon):
         def page(environ, start_response):
             session = wsgi.session_of(environ)
             if environ["REQUEST_METHOD"] == "POST":
-                session.login("ann")
+                session.login("ann", form=False)
             start_response("200 OK", [])
             return [str(session.user).encode()]
         site = wsgi.SessionMiddleware(page, self.client, bind=lambda environ: {
@@ -407,7 +442,7 @@ class BoundTests(WithDaemon):
         async def page(scope, receive, send):
             session = asgi.session_of(scope)
             if scope["method"] == "POST":
-                await session.login("ann")
+                await session.login("ann", form=False)
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": str(session.user).encode()})
 
@@ -515,7 +550,7 @@ class MiddlewareTests(unittest.TestCase):
 
     def test_a_cookie_of_the_same_name_that_the_site_wrote(self):
         own = [("Set-Cookie", "__Host-tc=x; Path=/"), ("set-cookie", "a=__Host-tc=1"), ("Set-Cookie", "__host-tc=y"), ("Set-Cookie", "tc=z")]
-        _, fields, _ = self.run_both(lambda session: session.login("ann"), fields=own)
+        _, fields, _ = self.run_both(lambda session: session.login("ann", form=False), fields=own)
         cookies = [value for name, value in fields if name == "set-cookie"]
         self.assertEqual(cookies[:-1], ["a=__Host-tc=1", "__host-tc=y", "tc=z"])
         self.assertRegex(cookies[-1], "^__Host-tc=[0-9a-f]{128};")
@@ -528,7 +563,7 @@ class MiddlewareTests(unittest.TestCase):
 
     def test_nobody_knows_after_a_login(self):
         def page(session):
-            session.login("ann")
+            session.login("ann", form=False)
             session.client.down = True
             try:
                 session.get("a")
@@ -575,10 +610,10 @@ class MiddlewareTests(unittest.TestCase):
             start_response("200 OK", [])
             try:
                 yield b""
-                wsgi.session_of(environ).login("ann")
+                wsgi.session_of(environ).login("ann", form=False)
                 yield b"late"
                 with self.assertRaises(ResponseStarted):
-                    wsgi.session_of(environ).login("bob")
+                    wsgi.session_of(environ).login("bob", form=False)
             finally:
                 closed.append(True)
         _, fields, body = wsgi_answer(wsgi.SessionMiddleware(app, MemoryClient()))

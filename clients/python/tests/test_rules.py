@@ -9,9 +9,9 @@ import threading
 import time
 import unittest
 
-from tokencache import AsyncClient, AsyncSession, Client, CommandError, Cookie, Request, Session, Unavailable, commands, sid_of
+from tokencache import (AsyncClient, AsyncSession, Client, CommandError, Cookie, Request, Session, Unavailable, asgi, commands, sid_of,
+                        wsgi)
 from tokencache._wire import encode
-from tokencache.commands import Command
 
 TOKEN = "ab" * 64
 OTHER = "cd" * 64
@@ -21,7 +21,8 @@ UNAVAILABLE = b"-UNAVAILABLE Redis did not answer in time\r\n"
 
 
 def accepted(sid):
-    return b"%3\r\n$6\r\nstatus\r\n$5\r\nvalid\r\n$8\r\naccepted\r\n:1\r\n$3\r\nsid\r\n$32\r\n" + sid.encode() + b"\r\n"
+    fields = ("+status", "+valid", "+accepted", ":1", "+kind", "+session", "+subject", "+ann", "+auth_time", ":1", "+sid", f"+{sid}")
+    return "\r\n".join(("%6", *fields, "")).encode()
 
 
 class Fake:
@@ -111,14 +112,19 @@ class ClientTests(unittest.TestCase):
         self.assertEqual(connections, 1)
 
     def test_after_a_timeout_the_late_reply_answers_nobody(self):
-        with Fake((0.5, b":1\r\n"), b":2\r\n") as fake:
-            results, connections = self.ask(fake, commands.count("ann"), commands.count("bob"), timeout=0.2)
+        with Fake((1.5, b":1\r\n"), b":2\r\n") as fake:
+            results, connections = self.ask(fake, commands.count("ann"), commands.count("bob"), timeout=0.7)
         self.assertEqual((results, connections), ([Unavailable, 2], 2))
+
+    def test_each_question_has_the_whole_time(self):
+        with Fake(*[(0.3, b":1\r\n")] * 3, (1.5, b":1\r\n"), b":2\r\n") as fake:
+            results, connections = self.ask(fake, *[commands.count("ann")] * 5, timeout=0.7)
+        self.assertEqual((results, connections), ([1, 1, 1, Unavailable, 2], 2))
 
     def test_whatever_is_broken_is_unavailable_and_asked_once(self):
         for broken in (None, b"HTTP/1.1 400 Bad Request\r\n", b":1\r\n:2\r\n", b"$5\r\nabc"):
             with self.subTest(broken), Fake(*([(0, broken)] if broken else [None]), b":2\r\n") as fake:
-                results, connections = self.ask(fake, commands.count("ann"), commands.count("bob"), timeout=0.3)
+                results, connections = self.ask(fake, commands.count("ann"), commands.count("bob"), timeout=0.7)
                 self.assertEqual((results, connections), ([Unavailable, 2], 2))
                 self.assertEqual(len(fake.asked), 4, "two clients, two questions each")
 
@@ -127,6 +133,29 @@ class ClientTests(unittest.TestCase):
             results, connections = self.ask(fake, commands.visit(TOKEN), commands.visit(TOKEN))
         self.assertEqual(results[0], Unavailable)
         self.assertEqual((results[1]["sid"], connections), (TOKEN[:32], 2))
+
+    def test_what_is_no_reply_to_the_command_is_believed_by_nobody(self):
+        whole = accepted(TOKEN[:32])
+        for broken in (b"+OK\r\n", b"*0\r\n", b"%0\r\n", b"_\r\n", whole.replace(b"accepted", b"accented"), whole.replace(b":1", b"+1"),
+                       whole.replace(b"+ann", b"_"), whole.replace(b"%6", b"%7") + b"+data\r\n*0\r\n",
+                       whole.replace(b"%6", b"%7") + b"+data\r\n%1\r\n+a\r\n:1\r\n"):
+            with self.subTest(broken), Fake(broken, whole) as fake:
+                results, connections = self.ask(fake, commands.visit(TOKEN), commands.visit(TOKEN))
+                self.assertEqual((results[0], results[1]["subject"], connections), (Unavailable, "ann", 2))
+
+    def test_of_every_command_it_is_known_what_its_reply_looks_like(self):
+        asked = {
+            "visit": ("t",), "validate": ("t",), "issue": (), "login": ("t", "ann"), "rotate": ("t",), "expire": ("t",), "revoke": ("t",),
+            "revoke_sid": ("s",), "revoke_all": ("ann",), "sessions": ("ann",), "count": ("ann",), "get": ("t",), "get_sid": ("s",),
+            "inspect_sid": ("s",), "put": ("t", {"a": "1"}), "put_sid": ("s", {"a": "1"}), "take": ("t", "a"), "increment": ("t", "a"),
+            "csrf_issue": ("t",), "csrf_verify": ("t", "c"), "captcha_issue": (), "captcha_open": ("c",), "captcha_verify": ("c", "a")}
+        self.assertEqual(set(asked), {name for name, value in vars(commands).items() if inspect.isfunction(value)
+                                      and value.__module__ == commands.__name__ and not name.startswith("_")})
+        for name, arguments in asked.items():
+            reply = getattr(commands, name)(*arguments).reply
+            for broken in ("OK", None, {}, {"status": 1, "accepted": 1}, {"status": "revoked", "accepted": "0"}, [{}], ["OK"],
+                           {"status": "issued", "accepted": 1, "sid": None}):
+                self.assertFalse(reply.fits(broken), (name, broken))
 
     def test_a_connection_that_the_daemon_closed_is_not_used(self):
         with Fake(b":1\r\n", b":2\r\n") as fake:
@@ -214,6 +243,15 @@ class RequestTests(unittest.TestCase):
         self.assertEqual(Request("POST", fetch_site="same-site", origin="https://pay.example").site, "same-site")
         self.assertIsNone(Request("GET").site)
 
+    def test_an_origin_that_is_none(self):
+        for origin in ("http://[", "http://]", "http://[::1", "://", "null", "shop.example", "https://shop.example/", "https://a@shop.example", "é"):
+            for host in ("shop.example", ""):
+                self.assertEqual(Request("POST", host=host, origin=origin).site, "cross-site", origin)
+
+    def test_the_address_that_a_page_is_sent_to_fits_into_a_header(self):
+        session = Session(None, Request("GET", query="a=%20&b=é&c=\x01 \r\n~!$&'()*+,;=:@/?#[]"))
+        self.assertEqual(session.once_more, "?a=%20&b=%E9&c=%01%20%0D%0A~!$&'()*+,;=:@/?#[]&again=1")
+
     def test_origin_is_told_to_the_daemon_where_no_cookie_came_only(self):
         class Asked(Exception):
             pass
@@ -235,11 +273,18 @@ class RequestTests(unittest.TestCase):
         for command in (commands.visit(long, check=long, site=long, mode=long), commands.captcha_verify(long, long),
                         commands.csrf_verify(TOKEN, long)):
             self.assertLess(sum(len(str(word)) for word in command.words), 10_000)
+        # What JSON may have, and a cookie.
+        for text in ("\ud800", 5, None, ["a"]):
+            for command in (commands.visit(text, check=text, site=text, mode=text), commands.csrf_verify(text, text, site=text),
+                            commands.captcha_verify(text, text), commands.captcha_open(text), commands.get(text)):
+                self.assertIsInstance(encode(command.words), bytes)
+        for word in ("SID", "sid"):
+            self.assertEqual(commands.get(word).words[1], "-", "it stands in front of a public name")
 
     def test_words(self):
-        self.assertEqual(commands.visit("t", check="c", form="site", site="none", mode="navigate", post=True, csrf=True, data=("a",)),
-                         Command(("TOKEN.VISIT", "t", "CHECK", "c", "site", "FETCH-SITE", "none", "FETCH-MODE", "navigate", "POST", "CSRF",
-                                  "site", "DATA", "a"), "t"))
+        self.assertEqual(commands.visit("t", check="c", form="site", site="none", mode="navigate", post=True, csrf=True, data=("a",)).words,
+                         ("TOKEN.VISIT", "t", "CHECK", "c", "site", "FETCH-SITE", "none", "FETCH-MODE", "navigate", "POST", "CSRF",
+                          "site", "DATA", "a"))
         self.assertEqual(commands.put("t", {"a": "1"}, only_if={"b": ""}, idle=5).words,
                          ("TOKEN.SET", "t", "IDLE", 5, "IF", "b", "", "DATA", "a", "1"))
         self.assertEqual(commands.login("t", "ann", idle="30d", absolute="90d", most=2, csrf="site").words,
@@ -254,6 +299,15 @@ class RequestTests(unittest.TestCase):
         self.assertEqual(commands.revoke_all("ann", keep="t", bind={"ip": "::1"}).words,
                          ("TOKEN.REVOKEALL", "ann", "EXCEPT", "t", "BIND", "ip", "::1"))
         self.assertEqual(commands.revoke_all("ann", bind={"ip": "::1"}).words, ("TOKEN.REVOKEALL", "ann"), "of the token that stays")
+
+
+class OptionTests(unittest.TestCase):
+    def test_one_text_is_no_list_of_names(self):
+        for make in (wsgi.SessionMiddleware, asgi.SessionMiddleware):
+            for options in ({"api": "/api/"}, {"skip": b"/static/"}, {"fields": "note"}, {"api": ["api/"]}, {"skip": [""]}, {"fields": [1]}):
+                with self.assertRaisesRegex(TypeError, f"{[*options][0]} is a list of texts"):
+                    make(None, None, **options)
+            make(None, None, api=["/api/"], skip=("/static/",), fields=("note",))
 
 
 class SameTests(unittest.TestCase):

@@ -16,6 +16,10 @@ class CommandError(TokenCacheError):
     does not help."""
 
 
+class FormNotPassed(TokenCacheError):
+    """Something was asked that wants a genuine form, as a login does: look at what `check` says first."""
+
+
 class ResponseStarted(TokenCacheError):
     """Something was asked that may need a new cookie, and the head of the response has gone out already."""
 

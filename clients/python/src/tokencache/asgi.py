@@ -7,7 +7,7 @@ from . import _response
 from ._errors import NotStored, TokenCacheError, Unavailable
 from .client import AsksLater
 from .commands import Signals
-from .session import FORM, AsyncSession, Request
+from .session import FORM, AsyncSession, Request, names
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -49,7 +49,8 @@ class SessionMiddleware:
                  fields: Sequence[str] = (), form: str = FORM, development: bool = False,
                  bind: Optional[Callable[[Scope], Signals]] = None) -> None:
         self.app, self.client, self.development, self.form = app, client, development, form
-        self._api, self._skip, self._fields = tuple(api), tuple(skip), tuple(fields)
+        self._api, self._skip = names(api, "api", "/"), names(skip, "skip", "/")
+        self._fields = names(fields, "fields")
         self._bind = bind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,9 +34,14 @@ def _judge(reply: Any) -> Any:
 
 
 def _in_step(command: Command, reply: Any) -> None:
-    """An accepted token's reply names its session; another one answers somebody else's question."""
-    if isinstance(reply, dict) and reply.get("accepted") == 1 and command.token and sid_of(command.token) != reply.get("sid"):
-        raise WireError("the reply is about another session")
+    """What looks like no reply to this command is none. An accepted token's reply names its session; another one answers
+    somebody else's question."""
+    if command.reply is not None and not isinstance(reply, ErrorReply) and not command.reply.fits(reply):
+        raise WireError(f"the reply is none to {command.words[0]!s}")
+    if command.token and isinstance(reply, dict) and reply.get("accepted") == 1:
+        sid = reply.get("sid")
+        if command.token[:32] != sid and sid_of(command.token) != sid:
+            raise WireError("the reply is about another session")
 
 
 def _after_hello(replies: Replies) -> bool:
@@ -74,10 +79,10 @@ class Client:
 
     def ask(self, command: Command) -> Any:
         """The reply: a dictionary, for some commands an integer or a list. Raises Unavailable, CommandError."""
+        words = encode(command.words)
         kept = self._kept()
         connection = kept or socket.socket(socket.AF_UNIX)
         try:
-            words = encode(command.words)
             if kept is None:
                 connection.settimeout(self.timeout)
                 connection.connect(self.path)
@@ -158,34 +163,30 @@ class AsyncClient:
 
     async def ask(self, command: Command) -> Any:
         """The reply: a dictionary, for some commands an integer or a list. Raises Unavailable, CommandError."""
+        words, loop = encode(command.words), asyncio.get_running_loop()
+        connection = self._kept(loop)
         try:
-            return _judge(await self._ask(command))
-        except (OSError, WireError, asyncio.TimeoutError) as error:
-            raise Unavailable(f"{self.path}: {error or type(error).__name__}") from error
-
-    async def _ask(self, command: Command) -> Any:
-        kept, words = self._kept(), encode(command.words)
-        if kept is None:
-            loop = asyncio.get_running_loop()
-            _, connection = await asyncio.wait_for(loop.create_unix_connection(_Connection, self.path), self.timeout)
-            words = _HELLO + words
-        else:
-            connection = kept
-        try:
-            reply = await connection.ask(words, self.timeout)
+            if connection is None:
+                connection, words = await self._connected(loop), _HELLO + words
+            reply = await connection.ask(words, self.timeout, loop)
             _in_step(command, reply)
-        except BaseException:
+        except BaseException as error:
             # Cancelled, too: a late reply must not answer the next question.
-            connection.close()
+            if connection is not None:
+                connection.close()
+            if isinstance(error, (OSError, WireError, asyncio.TimeoutError)):
+                raise Unavailable(f"{self.path}: {error or type(error).__name__}") from error
             raise
         if len(self._idle) < MOST_IDLE:
             self._idle.append(connection)
         else:
             connection.close()
-        return reply
+        return _judge(reply)
 
-    def _kept(self) -> Optional[_Connection]:
-        loop = asyncio.get_running_loop()
+    async def _connected(self, loop: asyncio.AbstractEventLoop) -> _Connection:
+        return (await asyncio.wait_for(loop.create_unix_connection(_Connection, self.path), self.timeout))[1]
+
+    def _kept(self, loop: asyncio.AbstractEventLoop) -> Optional[_Connection]:
         if loop is not self._loop:
             # Connections of a loop that is gone, or of the process that this one was forked from.
             self._idle.clear()
@@ -217,24 +218,32 @@ class _Connection(asyncio.Protocol):
         self._is_new = True
         self._waiter: Optional[asyncio.Future[Any]] = None
         self._transport: Optional[asyncio.Transport] = None
+        # When the question is late. One timer serves those that follow each other: a new one for each would cost more.
+        self._deadline = 0.0
+        self._timer: Optional[asyncio.TimerHandle] = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # One by its methods: uvloop's, which uvicorn takes where it finds it, is no subclass.
         self._transport = cast(asyncio.Transport, transport)
 
-    async def ask(self, words: bytes, timeout: float) -> Any:
+    def ask(self, words: bytes, timeout: float, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
         if self._transport is None or self._transport.is_closing():
             raise OSError("the daemon closed the connection")
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        # Cheaper than wait_for, which makes a task of each question.
-        timer = loop.call_later(timeout, self._fail, OSError("no answer in time"))
+        self._waiter, self._deadline = loop.create_future(), loop.time() + timeout
+        if self._timer is None:
+            self._timer = loop.call_at(self._deadline, self._is_late, loop)
         self._transport.write(words)
-        try:
-            return await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
+        return self._waiter
+
+    def _is_late(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if loop.time() < self._deadline:
+            # It was the time of a former question.
+            self._timer = loop.call_at(self._deadline, self._is_late, loop)
+        else:
+            self._fail(OSError("no answer in time"))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -251,13 +260,18 @@ class _Connection(asyncio.Protocol):
         else:
             if self._waiter and not self._waiter.done():
                 self._waiter.set_result(reply)
+            # What else comes answers nobody.
+            self._waiter = None
 
     def connection_lost(self, error: Optional[Exception]) -> None:
         self._fail(error or OSError("the daemon closed the connection"))
+        if self._timer:
+            self._timer.cancel()
 
     def _fail(self, error: Exception) -> None:
         if self._waiter and not self._waiter.done():
             self._waiter.set_exception(error)
+        self._waiter = None
 
     @property
     def is_quiet(self) -> bool:

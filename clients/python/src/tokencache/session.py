@@ -6,12 +6,14 @@ the cookie of the last reply with a token.
 from __future__ import annotations
 
 import html
+import re
+import string
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple
-from urllib.parse import urlsplit
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
+from urllib.parse import quote
 
 from . import commands
-from ._errors import NotStored, ResponseStarted, TokenCacheError, Unavailable
+from ._errors import FormNotPassed, NotStored, ResponseStarted, TokenCacheError, Unavailable
 from ._tokens import sid_of
 from .client import Asks, AsksLater
 from .commands import Command, Duration, Signals
@@ -24,6 +26,14 @@ MARK = "again=1"
 # "Remember me": a month without a visit, three in all.
 REMEMBER_IDLE, REMEMBER_ABSOLUTE = "30d", "90d"
 FLASH = "flash"
+
+
+def names(given: Sequence[str], what: str, beginning: str = "") -> Tuple[str, ...]:
+    """Those of an option. One text in their place would be a name for each of its letters, as "/" for "/api/": of every path."""
+    if isinstance(given, (str, bytes)) or not all(isinstance(name, str) and name.startswith(beginning) for name in given):
+        texts = f"texts that begin with {beginning}" if beginning else "texts"
+        raise TypeError(f"{what} is a list of {texts}, not {given!r}")
+    return tuple(given)
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,8 @@ class Request:
         """Sec-Fetch-Site; of older browsers, what Origin says of it."""
         if self.fetch_site or not self.origin:
             return self.fetch_site or None
-        return "same-origin" if urlsplit(self.origin).netloc.lower() == self.host.lower() else "cross-site"
+        host = self.origin.partition("://")[2].lower()
+        return "same-origin" if host and host == self.host.lower() else "cross-site"
 
     @property
     def is_navigation(self) -> bool:
@@ -84,11 +95,15 @@ class _Visitor:
         self._cookie = Cookie(request.host, request.scheme, development)
         self._received = self._token = self._cookie.token(request.cookie)
         self._csrf = ""
+        # What `check` said of the form that came.
+        self._form_status = ""
         self._subject = ""
         self._accepted = self._was_accepted = False
         self._is_guest = True
         # A login made the token that is known: the one that came is dead.
         self._is_fresh = False
+        # How often this request logged in or out.
+        self.turns = 0
         self.sid: str = ""
         self.auth_time = 0
         # Set-Cookie for the response; None: the cookie stays as it is.
@@ -140,7 +155,9 @@ class _Visitor:
         """The address, relative to this one, that sends a page to itself; None where it is none, or was sent already."""
         if not self.request.is_navigation or MARK in self.request.query.split("&"):
             return None
-        return f"?{self.request.query}&{MARK}" if self.request.query else f"?{MARK}"
+        # As it came, but for what no header may have.
+        query = quote(self.request.query, string.punctuation, "latin-1", "replace")
+        return f"?{query}&{MARK}" if query else f"?{MARK}"
 
     @property
     def come_again(self) -> Optional[str]:
@@ -191,20 +208,30 @@ class _Visitor:
             raise ResponseStarted("ask before the response begins: this may need a new cookie, and headers are sent")
 
     def _login(self, user: str, remember: bool, idle: Optional[Duration], absolute: Optional[Duration],
-               cookie: Optional[str], data: Optional[Mapping[str, str]]) -> Command:
+               cookie: Optional[str], data: Optional[Mapping[str, str]], form: bool) -> Command:
         self._makes_cookie()
         if not user or len(user.encode("utf-8", "surrogateescape")) > 256:
             raise ValueError("a user's name has 1 to 256 bytes")
+        if form and self._form_status != "passed":
+            raise FormNotPassed(f"login without a genuine form ({self._form_status or 'none was checked'}): look at check first")
         if remember:
             idle, absolute = idle or REMEMBER_IDLE, absolute or REMEMBER_ABSOLUTE
         return commands.login(self._token, user, idle=idle, absolute=absolute, cookie=cookie, csrf=self.form,
                               bind=self.bind, data=data)
 
     def _logged_in(self, reply: Dict[str, Any]) -> bool:
+        is_new = self._renewed(reply)
+        self.turns += is_new
+        return is_new
+
+    def _renewed(self, reply: Dict[str, Any]) -> bool:
         self._note(reply)
         if reply["accepted"] != 1:
             return False
         self._accepted, self._is_guest, self._is_fresh = True, False, True
+        if reply["sid"] != self.sid:
+            # Another session, whose data are not known.
+            self.data = {}
         self._subject, self.sid, self.auth_time = reply["subject"], reply["sid"], reply["auth_time"]
         self._csrf = reply.get("csrf", "")
         return True
@@ -212,6 +239,7 @@ class _Visitor:
     def _logged_out(self) -> None:
         self._accepted, self._subject, self._csrf, self.sid = False, "", "", ""
         self._token, self._is_guest, self._is_fresh = "", True, True
+        self.data, self.turns = {}, self.turns + 1
         self.set_cookie = self._cookie.removal()
 
     def _revoked(self, reply: Dict[str, Any]) -> bool:
@@ -228,6 +256,10 @@ class _Visitor:
 
     def _check(self, csrf: str) -> Command:
         return commands.csrf_verify(self._token, csrf, self.form, site=self._site, bind=self.bind)
+
+    def _checked(self, reply: Dict[str, Any]) -> str:
+        self._form_status = str(reply["status"])
+        return self._form_status
 
     def _everywhere(self, keep_this: bool) -> Command:
         user = self._must_be_user()
@@ -267,6 +299,12 @@ class _Visitor:
             self._failed(NotStored(reply["status"]))
         self.is_personal = True
         return Captcha(reply["captcha"], reply["solution"])
+
+    def _may_spend(self, csrf: bool) -> bool:
+        """Whether the captcha of the form that came may be looked at: somebody else's request must not spend it."""
+        if csrf and not self._form_status:
+            raise FormNotPassed("a captcha without a form that was checked: ask check first")
+        return not csrf or self._form_status == "passed"
 
     def _stores(self) -> None:
         if self._is_guest:
@@ -310,15 +348,16 @@ class Session(_Visitor):
         """What the CSRF token of a form that came is worth: "passed", "failed", "expired", "outdated". On the last three
         carry nothing out, and show the form again, filled as it was, with the new csrf."""
         reply = self._ask(self._check(csrf))
-        return str(reply["status"])
+        return self._checked(reply)
 
     def login(self, user: str, *, remember: bool = False, idle: Optional[Duration] = None,
               absolute: Optional[Duration] = None, cookie: Optional[str] = None,
-              data: Optional[Mapping[str, str]] = None) -> bool:
+              data: Optional[Mapping[str, str]] = None, form: bool = True) -> bool:
         """After the password was checked. `remember`: the cookie outlives the browser; `cookie`, "session" or "persistent",
-        says so whatever the limits are. `data` are fields to set with it. False: the user has as many sessions as they may
-        have, nobody was logged in."""
-        reply = self._ask(self._login(user, remember, idle, absolute, cookie, data))
+        says so whatever the limits are. `data` are fields to set with it. `form`: a genuine one came, as `check` said, else this
+        raises FormNotPassed; False where another proof was checked, as a central login's state. False: the user has as many
+        sessions as they may have, nobody was logged in."""
+        reply = self._ask(self._login(user, remember, idle, absolute, cookie, data, form))
         return self._logged_in(reply)
 
     def start(self, data: Mapping[str, str]) -> None:
@@ -331,7 +370,7 @@ class Session(_Visitor):
         """A new token at once, after a change of privilege other than a login; a guest becomes a session by it."""
         self._makes_cookie()
         reply = self._ask(commands.rotate(self._token, csrf=self.form, bind=self.bind))
-        return self._logged_in(reply)
+        return self._renewed(reply)
 
     def expire(self, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None) -> bool:
         """New limits, of the session itself; its cookie is lengthened by the next login only."""
@@ -402,8 +441,11 @@ class Session(_Visitor):
         reply = self._ask(commands.captcha_issue(form, holder=self._token or None, bind=self.bind))
         return self._captcha(reply)
 
-    def captcha_passed(self, captcha: str, answer: str, form: str) -> bool:
-        """Whether the answer is right. Spends the captcha, right or wrong: check the form first."""
+    def captcha_passed(self, captcha: str, answer: str, form: str, *, csrf: bool = True) -> bool:
+        """Whether the answer is right. Spends the captcha, right or wrong, but not of a form that `check` found not genuine:
+        False. `csrf`: the form has such a token; without a check this raises FormNotPassed."""
+        if not self._may_spend(csrf):
+            return False
         reply = self._ask(commands.captcha_verify(captcha, answer, form, holder=self._token or None, bind=self.bind))
         return bool(reply["status"] == "passed")
 
@@ -429,12 +471,12 @@ class AsyncSession(_Visitor):
 
     async def check(self, csrf: str) -> str:
         reply = await self._ask(self._check(csrf))
-        return str(reply["status"])
+        return self._checked(reply)
 
     async def login(self, user: str, *, remember: bool = False, idle: Optional[Duration] = None,
               absolute: Optional[Duration] = None, cookie: Optional[str] = None,
-              data: Optional[Mapping[str, str]] = None) -> bool:
-        reply = await self._ask(self._login(user, remember, idle, absolute, cookie, data))
+              data: Optional[Mapping[str, str]] = None, form: bool = True) -> bool:
+        reply = await self._ask(self._login(user, remember, idle, absolute, cookie, data, form))
         return self._logged_in(reply)
 
     async def start(self, data: Mapping[str, str]) -> None:
@@ -445,7 +487,7 @@ class AsyncSession(_Visitor):
     async def rotate(self) -> bool:
         self._makes_cookie()
         reply = await self._ask(commands.rotate(self._token, csrf=self.form, bind=self.bind))
-        return self._logged_in(reply)
+        return self._renewed(reply)
 
     async def expire(self, *, idle: Optional[Duration] = None, absolute: Optional[Duration] = None) -> bool:
         self._stores()
@@ -502,11 +544,13 @@ class AsyncSession(_Visitor):
         reply = await self._ask(commands.captcha_issue(form, holder=self._token or None, bind=self.bind))
         return self._captcha(reply)
 
-    async def captcha_passed(self, captcha: str, answer: str, form: str) -> bool:
+    async def captcha_passed(self, captcha: str, answer: str, form: str, *, csrf: bool = True) -> bool:
+        if not self._may_spend(csrf):
+            return False
         reply = await self._ask(commands.captcha_verify(captcha, answer, form, holder=self._token or None, bind=self.bind))
         return bool(reply["status"] == "passed")
 
 
 def _sid(text: str) -> str:
     """A sid out of a form, or one that nobody has."""
-    return text if len(text) == 32 and all(c in "0123456789abcdef" for c in text) else "0" * 32
+    return text if isinstance(text, str) and re.fullmatch("[0-9a-f]{32}", text) else "0" * 32

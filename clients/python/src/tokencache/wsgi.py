@@ -7,7 +7,7 @@ from . import _response
 from ._errors import NotStored, TokenCacheError, Unavailable
 from .client import Asks
 from .commands import Signals
-from .session import FORM, Request, Session
+from .session import FORM, Request, Session, names
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,7 +35,8 @@ class SessionMiddleware:
                  fields: Sequence[str] = (), all_data: bool = False, form: str = FORM, development: bool = False,
                  bind: Optional[Callable[[WSGIEnvironment], Signals]] = None) -> None:
         self.app, self.client, self.development, self.form = app, client, development, form
-        self._api, self._skip, self._fields, self._all_data = tuple(api), tuple(skip), tuple(fields), all_data
+        self._api, self._skip = names(api, "api", "/"), names(skip, "skip", "/")
+        self._fields, self._all_data = names(fields, "fields"), all_data
         self._bind = bind
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

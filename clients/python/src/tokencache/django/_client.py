@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from ..client import DEFAULT_SOCKET, DEFAULT_TIMEOUT, Client
 from ..commands import Signals
+from ..session import names
 
 # Name → what it is without a setting.
 OPTIONS: Dict[str, Any] = {
@@ -28,6 +29,13 @@ def option(name: str) -> Any:
     if unknown:
         raise ImproperlyConfigured(f"TOKENCACHE has {', '.join(unknown)}; allowed are {', '.join(OPTIONS)}")
     return given.get(name, OPTIONS[name])
+
+
+def paths(name: str) -> Tuple[str, ...]:
+    try:
+        return names(option(name), name, "/")
+    except TypeError as error:
+        raise ImproperlyConfigured(f"TOKENCACHE: {error}") from error
 
 
 @functools.lru_cache(maxsize=4)

@@ -6,7 +6,7 @@ from typing import Any, Optional
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.middleware import csrf as django_csrf
 from django.utils.cache import patch_vary_headers
 
@@ -14,7 +14,7 @@ from .. import _response
 from .._errors import NotStored, Unavailable
 from ..session import Session
 from ..wsgi import request_of
-from ._client import client, option, signals
+from ._client import client, paths, signals
 from .sessions import SessionStore
 
 
@@ -32,10 +32,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
     sets the cookie on whatever response comes of it. `DEBUG` allows a cookie for http://localhost."""
 
     def process_request(self, request: HttpRequest) -> Optional[HttpResponse]:
-        if request.path.startswith(tuple(option("SKIP"))):
+        if request.path.startswith(paths("SKIP")):
             request.session = self.SessionStore()
             return None
-        api = request.path.startswith(tuple(option("API")))
+        api = request.path.startswith(paths("API"))
         facts = request_of({**request.META, "wsgi.url_scheme": request.scheme, "REQUEST_METHOD": request.method}, api)
         visitor = Session(client(), facts, development=settings.DEBUG, bind=signals(request))
         request.tokencache = visitor
@@ -118,7 +118,11 @@ class CsrfViewMiddleware(django_csrf.CsrfViewMiddleware):
         return refusal
 
     def _check_token(self, request: HttpRequest) -> None:
-        token = request.POST.get("csrfmiddlewaretoken", "") if request.method == "POST" else ""
+        try:
+            token = request.POST.get("csrfmiddlewaretoken", "") if request.method == "POST" else ""
+        except UnreadablePostError:
+            # Whoever sent it has gone.
+            token = ""
         token = token or request.META.get(settings.CSRF_HEADER_NAME, "")
         status = request.tokencache.check(token)
         if status != "passed":
