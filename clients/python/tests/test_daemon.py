@@ -294,6 +294,14 @@ class SessionTests(WithDaemon):
                 self.assertTrue(session.login("ann", form=False))
                 self.assertFalse(session.end_device(text))
 
+    def test_keeping_a_session_that_ended_meanwhile(self):
+        first = self.session()
+        first.login("ann", form=False)
+        one, other = (self.session(self.token(first)) for _ in range(2))
+        self.assertTrue(one.logout())
+        with self.assertRaises(NotStored):
+            other.logout_everywhere(keep_this=True)
+
     def test_a_token_from_before_a_login(self):
         first = self.session()
         first.login("ann", form=False)

@@ -195,7 +195,8 @@ def revoke_sid(sid: str, subject: Optional[str] = None) -> Command:
 def revoke_all(subject: str, *, keep: Optional[str] = None, bind: Optional[Signals] = None) -> Command:
     """Ends all sessions of a subject, but that of the token `keep`, which `bind` speaks of."""
     kept: List[Word] = [] if keep is None else ["EXCEPT", _token(keep), *_bind(bind)]
-    return Command(("TOKEN.REVOKEALL", subject, *kept), reply=_REVOKE_ALL)
+    # Of a kept token that ended the status is `revoked`, too, and nothing is counted.
+    return Command(("TOKEN.REVOKEALL", subject, *kept), reply=_REVOKE_ALL if keep is None else _REVOKE)
 
 
 def sessions(subject: str, *fields: str, limit: Optional[int] = None) -> Command:

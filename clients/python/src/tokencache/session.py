@@ -267,7 +267,7 @@ class _Visitor:
         return commands.revoke_all(user, keep=self._token if keep_this else None, bind=self.bind)
 
     def _ended(self, reply: Dict[str, Any], keep_this: bool) -> int:
-        if reply["status"] != "revoked":
+        if "count" not in reply:
             self._failed(NotStored(reply["status"]))
         if not keep_this:
             self._logged_out()
