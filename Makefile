@@ -65,7 +65,7 @@ DOCS       = tmp/docs
 .PHONY: test test-variants test-variants-short test-topologies test-topologies-short test-servers test-servers-short test-long test-asan test-systemd test-examples
 .PHONY: test-web test-http test-http-long test-browser test-clients test-python test-php test-image test-deb test-node test-perl test-raku
 .PHONY: php-unit simulate
-.PHONY: bench-php bench bench-redis bench-guests bench-scale bench-client bench-tls bench-http bench-index bench-topologies bench-languages bench-instructions
+.PHONY: bench-php bench bench-redis bench-guests bench-scale bench-client bench-tls bench-http bench-index bench-topologies bench-languages bench-instructions bench-shares
 .PHONY: fuzz fuzz-request fuzz-http fuzz-push fuzz-yaml fuzz-base64url fuzz-claims fuzz-jws fuzz-jwe
 .PHONY: deb image swift-examples
 .PHONY: client-packages php-packages build-packages run-packages image-packages image-test-packages deb-packages test-packages
@@ -104,6 +104,7 @@ help:
 	@echo 'make bench-http   /healthz and /auth beside a bare epoll loop, evhttp, and behind nginx: two minutes'
 	@echo 'make bench-redis  what Redis spends on each change, by its own count: half a minute'
 	@echo 'make bench-instructions  instructions for an answer of each kind, by callgrind: a minute (AGAINST=a folder of other programs)'
+	@echo 'make bench-shares  what of a request is the kernel'"'"'s and what the server'"'"'s own, and its system calls: two minutes (as root)'
 	@echo 'make bench-topologies  a hit before a cluster of three masters beside one before one Redis: half a minute'
 	@echo 'make bench-index  very many sessions and subjects beside a visitor: half an hour'
 	@echo 'make bench-tls  the link and cold validations over TLS beside plain TCP: a minute'
@@ -344,6 +345,10 @@ bench-redis: run-packages build
 bench-instructions: run-packages build
 	@./.ci/packages valgrind python3
 	Tests/InstructionCount/count.py $(if $(AGAINST),--programs $(AGAINST)) --programs $(abspath $(RELEASEDIR))
+
+bench-shares: bench-packages build
+	@./.ci/packages linux-perf procps
+	Tests/InstructionCount/shares.py --programs $(abspath $(RELEASEDIR))
 
 bench-topologies: run-packages build
 	Tests/TopologyBench/hits.py --programs $(abspath $(RELEASEDIR))

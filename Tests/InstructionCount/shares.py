@@ -24,12 +24,13 @@ CALLS = ("recvfrom", "sendto", "read", "write", "epoll_wait", "epoll_ctl", "acce
 SENDS = ("sendto", "write")
 # Of a step its beginning is left out: connecting and warming up.
 SETTLED = 0.3
-# Server, as the comparison calls it → the pattern of its command line.
+# Server, as the comparison calls it → its name in the result, and the pattern of its command line.
 SERVERS = {
-    "bare epoll loop, the limit": "limit[.]sock",
-    "tokencached VALIDATE": "^[^ ]*tokencached ",
-    "redis-server GET": "^redis-server|/redis-server",
+    "bare epoll loop, the limit": ("limit", "limit[.]sock"),
+    "tokencached VALIDATE": ("tokencached", "^[^ ]*tokencached "),
+    "redis-server GET": ("redis-get", "^redis-server|/redis-server"),
 }
+FORMS = {"1 in flight": "one-in-flight", "16 in flight": "sixteen-in-flight", "a connection per request": "connection-per-request"}
 
 
 class Step:
@@ -39,7 +40,7 @@ class Step:
         self.form, self.server = form, server
         self.begin = time.clock_gettime(time.CLOCK_MONOTONIC)
         self.end = None
-        found = subprocess.run(["pgrep", "-f", SERVERS[server]], capture_output=True, text=True, check=False).stdout.split()
+        found = subprocess.run(["pgrep", "-f", SERVERS[server][1]], capture_output=True, text=True, check=False).stdout.split()
         self.processes = {int(word) for word in found}
         events = [word for call in CALLS for word in ("-e", f"syscalls:sys_enter_{call}")]
         self.counter = subprocess.Popen(
@@ -58,7 +59,7 @@ class Step:
 
 
 def compare(programs, rounds, folder):
-    """Runs the comparison: what it found, and its steps."""
+    """Runs the comparison: microseconds of CPU for a request, by form and server, and its steps."""
     ours, theirs = pty.openpty()
     words = [f"{programs}/tokencache-load", "--compare", "--json", "--rounds", str(rounds)]
     steps, open_step, text = [], None, ""
@@ -76,11 +77,12 @@ def compare(programs, rounds, folder):
             if steps and steps[-1].end is None:
                 steps[-1].finish()
             begun = re.fullmatch(r"round \d+, (.+?): (.+)", open_step)
-            if begun and begun[2] in SERVERS:
+            if begun and begun[1] in FORMS and begun[2] in SERVERS:
                 steps.append(Step(*begun.groups()))
     if load.returncode:
         sys.exit(f"shares: the comparison ended with {load.returncode}")
-    return json.loads(pathlib.Path(f"{folder}/result").read_text(encoding="utf-8")), steps
+    found = json.loads(pathlib.Path(f"{folder}/result").read_text(encoding="utf-8"))["comparison"]
+    return {(table["form"], row["contender"]): row["serverMicroseconds"]["median"] for table in found["tables"] for row in table["rows"]}, steps
 
 
 def samples(data):
@@ -101,7 +103,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         data = f"{folder}/samples"
         sampler = subprocess.Popen(["perf", "record", "-q", "-a", "-k", "mono", "-e", "cpu-clock", "-F", "2500", "-o", data])
-        result, steps = compare(options.programs, options.rounds, folder)
+        cost, steps = compare(options.programs, options.rounds, folder)
         sampler.terminate()
         sampler.wait()
         counts = collections.defaultdict(lambda: [0, 0])
@@ -109,8 +111,7 @@ def main():
             for step in steps:
                 if step.end and step.begin + SETTLED <= when < step.end and process in step.processes:
                     counts[step.form, step.server][is_kernel] += 1
-    print(json.dumps(result)[:1500], file=sys.stderr)
-    print(f"{'':28}{'':28}{'its own':>9}{'kernel':>9}   calls for an answer")
+    print(f"{'':28}{'':28}{'its own':>17}{'kernel':>17}   calls for an answer")
     for (form, server), (own, kernel) in counts.items():
         calls = collections.defaultdict(list)
         for step in steps:
@@ -118,7 +119,8 @@ def main():
                 for call, count in step.calls().items():
                     calls[call].append(count)
         told = ", ".join(f"{call} {statistics.median(found):.2f}" for call, found in calls.items())
-        print(f"{form:28}{server:28}{own / (own + kernel):9.0%}{kernel / (own + kernel):9.0%}   {told}")
+        whole, share = cost[FORMS[form], SERVERS[server][0]], own / (own + kernel)
+        print(f"{form:28}{server:28}{whole * share:7.2f} µs {share:6.0%}{whole * (1 - share):7.2f} µs {1 - share:6.0%}   {told}")
 
 
 if __name__ == "__main__":
