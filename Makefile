@@ -145,7 +145,7 @@ test: build-packages test-packages
 # Invariants for the short forms.
 SOME = S([1-6]|13)[A-Z]
 # The integration tests with the rights of conf/redis-users.acl and no others, over TLS, and without the near cache.
-RULES        = IntegrationTests[.](S[0-9]|G[0-9]|RedisFault)
+RULES        = IntegrationTests[.]
 LINKS        = IntegrationTests[.](S[0-9]|G[0-9]|RedisFault|NearCache)
 WITHOUT_NEAR = IntegrationTests[.]
 test-variants-short: RULES = IntegrationTests[.](S[0-9]|RedisFault)
