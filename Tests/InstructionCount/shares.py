@@ -2,7 +2,7 @@
 """Whose time a request takes: of a server's CPU what is the kernel's and what its own, and the system calls that it makes, for the daemon and
 its peers in each way of asking, while `tokencache-load --compare` measures them.
 
-    shares.py --programs .build/release [--rounds 5]
+    shares.py --programs .build/release [--rounds 3]
 
 The processor's clock is sampled 2,500 times a second (perf), and system calls are counted at their tracepoints. As root.
 """

@@ -88,7 +88,7 @@ extension Comparison {
         }
         if bed.cores.isStoreBehindServer {
             result.notes.append(
-                "P7: the Redis behind the daemon runs on the daemon's core, with nice 19; with three cores it has its own"
+                "P7: the Redis behind the daemon runs on the daemon's core, when nobody else does; with three cores it has its own"
             )
         }
     }

@@ -43,7 +43,7 @@ public struct MachineFacts: Codable, Sendable, Equatable {
         guard let server = cores.server, let client = cores.client else { return "nothing is held on a core" }
         let store =
             cores.isStoreBehindServer
-            ? ", the Redis behind the daemon there, too, with nice 19"
+            ? ", the Redis behind the daemon there, too, when nobody else runs"
             : cores.store.map { ", the Redis behind the daemon on core \($0)" } ?? ""
         return "server on core \(server), client on core \(client)\(store)"
     }

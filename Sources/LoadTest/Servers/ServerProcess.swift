@@ -111,6 +111,8 @@ final class ServerProcess {
 public enum ServerLaunch {
     /// `tokencache-load __server CORE ORDER PROGRAM ARGUMENT…`
     public static let verb = "__server"
+    /// `SCHED_IDLE` (sched(7)): whoever else wants the core has it at once. Swift's Glibc module does not carry it.
+    private static let idlePolicy: Int32 = 5
 
     /// Has this process get a signal when its parent ends.
     /// - Returns: false where that has just gone.
@@ -125,7 +127,10 @@ public enum ServerLaunch {
     public static func run(_ words: [String]) -> Int32 {
         guard endsWithParent(by: SIGKILL), words.count >= 3 else { return 69 }
         if let core = Int(words[0]) { Cores.pin(to: core) }
-        if words[1] == "last" { _ = nice(19) }
+        if words[1] == "last" {
+            var priority = sched_param()
+            _ = sched_setscheduler(0, idlePolicy, &priority)
+        }
         let program = words[2]
         if program == FixedAnswerServer.name { return FixedAnswerServer.run(Array(words.dropFirst(3))) }
         var arguments = words.dropFirst(2).map { strdup($0) }

@@ -6,8 +6,7 @@ struct SubscriptionShapeTests {
     private static let ones = "session:" + String(repeating: "1", count: 32)
     private static let twos = "session:" + String(repeating: "2", count: 32)
 
-    /// Calls, each with the number of replies it has.
-    /// The slot of "b" is the first master's of three, whom the test asks.
+    /// Calls, each with the number of replies it has; the slot of "b" is the first master's of three, whom the test asks.
     private static let calls: [(words: [String], replies: Int)] = [
         (["UNSUBSCRIBE"], 1), (["UNSUBSCRIBE", ones, "other"], 2), (["PUNSUBSCRIBE"], 1), (["SUNSUBSCRIBE"], 1),
         (["SUBSCRIBE", ones, twos], 2), (["SUBSCRIBE", ones], 1), (["PING"], 1), (["PING", "text"], 1),

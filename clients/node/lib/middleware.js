@@ -149,8 +149,10 @@ function isForeign({ origin, host = "" }) {
   return origin !== undefined && origin.replace(/^https?:\/\//i, "").toLowerCase() !== host.toLowerCase();
 }
 
-function signals({ ip, ua }) {
-  return { ...(ip ? { ip } : {}), ...(ua ? { ua: beginOf(ua, MOST_SIGNAL) } : {}) };
+// A browser without a name is bound to that: where the daemon wants the signal, nobody could log in without it.
+function signals(given) {
+  const { ip, ua } = given;
+  return { ...(ip ? { ip } : {}), ...("ua" in given ? { ua: beginOf(ua ?? "", MOST_SIGNAL) } : {}) };
 }
 
 // So much of a text as has that many bytes, in whole characters.

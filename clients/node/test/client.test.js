@@ -67,7 +67,7 @@ test("a list that is given up takes no visitor along", () =>
     assert.equal(await client.ask("ECHO", "before"), "before");
     await assert.rejects(list, /no answer within/);
     assert.equal(await client.ask("ECHO", "after"), "after");
-  }, { timeoutMs: 200 }));
+  }, { timeoutMs: 1000 }));
 
 test("close ends both connections", () =>
   scripted(() => {}, async (client) => {

@@ -134,9 +134,10 @@ test("signals go along with every command", () => {
   });
 });
 
-test("a browser's name of many bytes is cut at the daemon's limit, in whole characters", async () => {
+test("a browser's name is cut at the daemon's limit, in whole characters, and may be missing", async () => {
   const daemon = await startDaemon("binding.ua=strict");
-  const names = { "bytes as Node hands them on": "\xe4".repeat(4000), "between two characters": `x${"\u20ac".repeat(2000)}`, "half of a pair": "\u{1f600}".repeat(2000) };
+  const names = { "bytes as Node hands them on": "\xe4".repeat(4000), "between two characters": `x${"\u20ac".repeat(2000)}`, "half of a pair": "\u{1f600}".repeat(2000),
+    "no name": undefined };
   try {
     for (const [what, ua] of Object.entries(names)) {
       const session = sessions({ socket: daemon.socket, development: true, bind: () => ({ ua }) });

@@ -225,13 +225,17 @@ final class Client
     /** Whether a connection stands that may be asked. One that has something to say unasked is at its end, or out of step. */
     private function isUsable(): bool
     {
+        if (!is_resource($this->stream)) {
+            return false;
+        }
+        $isOurs = $this->owner === getmypid();
         // Another object may have closed a persistent one, or left it in the middle of a question.
-        if (!is_resource($this->stream) || $this->persistent && self::$lastAsked !== spl_object_id($this)) {
+        if ($isOurs && $this->persistent && self::$lastAsked !== spl_object_id($this)) {
             return false;
         }
         $read = [$this->stream];
         $none = null;
-        if ($this->owner === getmypid() && @stream_select($read, $none, $none, 0) === 0) {
+        if ($isOurs && @stream_select($read, $none, $none, 0) === 0) {
             return true;
         }
         $this->close();

@@ -79,9 +79,11 @@ final class SuperglobalHandler implements
                 $_SESSION[$field] = $this->decode($text);
                 $this->stored[$field] = $text;
             } catch (\Throwable $error) {
-                // It stays as it is, and out of sight. Its name may be a visitor's.
-                error_log('tokencached: $_SESSION has no ' . addcslashes((string) $field, "\0..\37\177..\377")
-                    . ", which cannot be read: {$error->getMessage()}");
+                // It stays as it is, and out of sight. Its name may be a visitor's, and the class that stands in it.
+                error_log('tokencached: $_SESSION has no ' . addcslashes(
+                    substr((string) $field, 0, 200) . ', which cannot be read: ' . substr($error->getMessage(), 0, 200),
+                    "\0..\37\177..\377"
+                ));
             }
         }
         return '';

@@ -182,9 +182,9 @@ final class ClientFaultTest extends TestCase
         fread($first, 8192);
         fwrite($first, "$hello+PONG\r\n");
         fread($first, 8192);
-        usleep(1_400_000);
+        usleep(2_000_000);
         fwrite($first, "*1\r\n");
-        $second = @stream_socket_accept($server, 0.5);
+        $second = @stream_socket_accept($server, 3);
         if ($second !== false) {
             fread($second, 8192);
             fwrite($second, "$hello$3\r\nbob\r\n");

@@ -138,6 +138,8 @@ final class SuperglobalTest extends TestCase
             'an object as no PHP writes it' => ['O:+11:"ArrayObject":0:{}O:1', 'serialize() has not written it'],
             'a class that refuses' => ['O:11:"ArrayObject":0:{}', 'Incomplete or ill-typed serialization data'],
             'a class that is gone' => ['O:4:"Gone":0:{}', 'it holds a Gone: there is no such class'],
+            'a class that would forge a line' => ["O:6:\"A\nForg\":0:{}", 'it holds a A\\nForg'],
+            'a class without end' => ['O:60000:"' . str_repeat('A', 60_000) . '":0:{}', 'it holds a ' . str_repeat('A', 180)],
         ];
     }
 

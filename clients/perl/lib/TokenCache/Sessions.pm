@@ -34,7 +34,9 @@ sub visit ($self, $env, $csrf) {
     die "development is for http://localhost: a site that others use has HTTPS, and no development => 1\n"
         if $self->{development} && ($env->{HTTP_HOST} // '') !~ $LOCAL_HOST;
     my $signals = $self->{bind}->($env);
-    my @bind = map { (BIND => $_, _begin_of($signals->{$_}, MOST_SIGNAL)) } grep { length($signals->{$_} // '') } qw(ip ua);
+    # A browser without a name is bound to that: where the daemon wants the signal, nobody could log in without it.
+    my @bind = map { (BIND => $_, _begin_of($signals->{$_} // '', MOST_SIGNAL)) }
+        grep { $_ eq 'ua' ? exists $signals->{ua} : length($signals->{$_} // '') } qw(ip ua);
     return TokenCache::Session->visit(
         client     => $self->{client}, cookie => $self->{cookie}, token => $self->{cookie}->token_in($env->{HTTP_COOKIE}),
         form_name  => $self->{form}, fetch_site => $env->{HTTP_SEC_FETCH_SITE}, fetch_mode => $env->{HTTP_SEC_FETCH_MODE},

@@ -11,7 +11,8 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 from ._wire import Word
 
 Duration = Union[int, str]
-# Bindings: "ip" and "ua", as far as the site gives them; empty ones are none.
+# Bindings: "ip" and "ua", as far as the site gives them. An empty "ip" is none; a browser without a name is bound to that:
+# where the daemon wants the signal, nobody could log in without it.
 Signals = Mapping[str, Optional[str]]
 
 # A browser's word for where a request comes from is short; longer ones are no browser's.
@@ -102,7 +103,8 @@ def _token(token: str) -> str:
 
 
 def _bind(signals: Optional[Signals]) -> List[Word]:
-    return [word for name, value in (signals or {}).items() if value for word in ("BIND", name, _signal(value))]
+    given = [(name, value or "") for name, value in (signals or {}).items() if value or name == "ua"]
+    return [word for name, value in given for word in ("BIND", name, _signal(value))]
 
 
 def _signal(value: str) -> str:

@@ -31,7 +31,8 @@ has Str $.form = 'site';
 has @.data;
 
 #| Signals that bind tokens, for a daemon whose binding.ip or binding.ua is on: a function of the request that returns
-#| ip => …, ua => …; an undefined one is left out
+#| ip => …, ua => …; an undefined ip is left out. A browser without a name is bound to that: where the daemon wants the signal,
+#| nobody could log in without it
 has &.bind = -> $ { () };
 
 #| Takes what a site's operator should read: faults, and exceptions of the application.
@@ -48,7 +49,8 @@ method respond(TokenCache::Request $request, &application --> Hash) {
     my $token = $request.cookie($!cookie);
     my $session = TokenCache::Session.new(
         :$!client, :$request, :$!form, token => $token.chars <= MAX-TOKEN && $token.lc ne 'sid' ?? $token !! '',
-        bind => &!bind($request).grep(*.value.defined).map({ 'BIND', .key, begin-of(~.value, MAX-SIGNAL) }).flat);
+        bind => &!bind($request).grep({ .key eq 'ua' || .value.defined })
+            .map({ 'BIND', .key, begin-of(~(.value // ''), MAX-SIGNAL) }).flat);
     my %response = self!answer($request, $session, &application);
     # Names of headers in one spelling.
     my %headers = (%response<headers> // {}).map({ .key.split('-').map(*.tclc).join('-') => .value });
