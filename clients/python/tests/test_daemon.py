@@ -418,7 +418,7 @@ class BoundTests(WithDaemon):
             self.assertIsNone((await visit(token, api=api, bind={})).user)
         with self.assertRaises(CommandError):
             await done((await visit(bind={})).login("iris", form=False))
-        self.assertTrue(await done((await visit(bind={"ip": "192.0.2.7", "ua": ""})).login("iris", form=False)))
+        self.assertTrue(await done((await visit(bind={"ip": "192.0.2.7", "ua": ""})).login("jane", form=False)))
         self.assertTrue(await done(session.logout()))
         await done(session.start({"flash": "bye"}))
         self.assertEqual(await done((await visit(token_of(session))).flashed()), "bye")

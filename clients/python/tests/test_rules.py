@@ -293,7 +293,7 @@ class RequestTests(unittest.TestCase):
     def test_signals(self):
         def words(**signals):
             return commands.get("t", bind=signals).words[2:]
-        self.assertEqual(words(ip="192.0.2.7", ua=""), ("BIND", "ip", "192.0.2.7"))
+        self.assertEqual(words(ip="", ua=None), ("BIND", "ua", ""), "a browser without a name")
         self.assertEqual(words(ip=None), ())
         self.assertEqual(len(encode(words(ua="xä" * 5000)[2:])), len(encode([b"x" * 4096])), "bytes, not characters")
         self.assertEqual(commands.revoke_all("ann", keep="t", bind={"ip": "::1"}).words,
