@@ -111,10 +111,10 @@ def main():
         with staging.Stage(programs) as stage:
             for name, count in cases(Counted(stage)):
                 counts.setdefault(name, []).append(count)
-    print(f"{'':30}" + f"{'instructions':>14}{'allocations':>13}{'to Redis':>10}{'from it':>9}" * len(options.programs))
+    print(f"{'':38}" + f"{'instructions':>14}{'allocations':>13}{'to Redis':>10}{'from it':>9}" * len(options.programs))
     for name, found in counts.items():
         ratio = f"   {found[-1][0] / found[0][0]:.2f}" if len(found) > 1 else ""
-        print(f"{name:30}" + "".join(
+        print(f"{name:38}" + "".join(
             f"{instructions:14,.0f}{allocated:13,.1f}{sent:8,.0f} B{got:7,.0f} B" for instructions, allocated, sent, got in found) + ratio)
 
 
