@@ -17,6 +17,13 @@ extension EventLoop {
         #expect(!isLate, "the loop was not stopped in time", sourceLocation: sourceLocation)
         return !isLate
     }
+
+    /// Runs for this long, and then stops by itself, with room for a busy machine.
+    func run(for length: Duration, sourceLocation: SourceLocation = #_sourceLocation) {
+        let end = makeTimer { [unowned self] in stop() }
+        end.start(after: length)
+        run(atMost: .seconds(5), sourceLocation: sourceLocation)
+    }
 }
 
 /// A connected pair of descriptors, closed with it.

@@ -39,9 +39,7 @@ struct LoopTests {
         let timer = loop.makeTimer { count += 1 }
         timer.start(after: .milliseconds(1))
         #expect(timer.isActive)
-        let end = loop.makeTimer { loop.stop() }
-        end.start(after: .milliseconds(40))
-        loop.run(atMost: .seconds(5))
+        loop.run(for: .milliseconds(40))
         #expect(count == 1)
         #expect(!timer.isActive)
     }
@@ -54,9 +52,7 @@ struct LoopTests {
         timer.start(after: .zero)
         timer.cancel()
         #expect(!timer.isActive)
-        let end = loop.makeTimer { loop.stop() }
-        end.start(after: .milliseconds(20))
-        loop.run(atMost: .seconds(5))
+        loop.run(for: .milliseconds(20))
         #expect(count == 0)
     }
 
@@ -166,9 +162,7 @@ struct DescriptorWatchTests {
         }
         write(pair.theirs, "x", 1)
         handler.watch?.setReading(true)
-        let end = loop.makeTimer { loop.stop() }
-        end.start(after: .milliseconds(20))
-        loop.run(atMost: .seconds(5))
+        loop.run(for: .milliseconds(20))
         #expect(handler.reads == 1)
     }
 
@@ -190,9 +184,7 @@ struct DescriptorWatchTests {
         var byte: UInt8 = 0
         #expect(read(pair.theirs, &byte, 1) == -1 && errno == ECONNRESET, "the peer finds that it was closed unread")
 
-        let end = loop.makeTimer { loop.stop() }
-        end.start(after: .milliseconds(20))
-        loop.run(atMost: .seconds(5))
+        loop.run(for: .milliseconds(20))
         #expect(handler.reads == 1)
     }
 
@@ -277,9 +269,7 @@ struct DescriptorWatchTests {
         handler.watch?.setReading(true)
         handler.watch?.setReading(false)
         write(pair.theirs, "bytes", 5)
-        let pause = loop.makeTimer { loop.stop() }
-        pause.start(after: .milliseconds(20))
-        loop.run(atMost: .seconds(5))
+        loop.run(for: .milliseconds(20))
         #expect(handler.reads == 0)
         handler.onReadable = { _ in loop.stop() }
         handler.watch?.setReading(true)
@@ -339,9 +329,7 @@ struct DescriptorWatchTests {
             write(pairs[index].theirs, "x", 1)
             handler?.watch?.setReading(true)
         }
-        let end = loop.makeTimer { loop.stop() }
-        end.start(after: .milliseconds(20))
-        loop.run(atMost: .seconds(5))
+        loop.run(for: .milliseconds(20))
         for index in pairs.indices where !ended.contains(index) { #expect((1...2).contains(calls[index])) }
         #expect(calls.contains(0), "nobody was ended in time: this tested nothing")
     }

@@ -30,8 +30,8 @@ FLASH = "flash"
 
 def names(given: Sequence[str], what: str, beginning: str = "") -> Tuple[str, ...]:
     """Those of an option. One text in their place would be a name for each of its letters, as "/" for "/api/": of every path."""
-    found = () if isinstance(given, (str, bytes)) else tuple(given)
-    if isinstance(given, (str, bytes)) or not all(isinstance(name, str) and name.startswith(beginning) for name in found):
+    found = None if isinstance(given, (str, bytes)) else tuple(given)
+    if found is None or not all(isinstance(name, str) and name.startswith(beginning) for name in found):
         texts = f"texts that begin with {beginning}" if beginning else "texts"
         raise TypeError(f"{what} is a list of {texts}, not {given!r}")
     return found
